@@ -1,0 +1,46 @@
+//! Checkers: pure functions from evidence (history and observation) to a verdict with its witnesses.
+//!
+//! There is no clock, no network and no printing here: the same evidence gives the same result, byte for byte. One file
+//! per invariant, whose header states property, assumptions, soundness, completeness and cost.
+
+mod evidence;
+
+pub use evidence::{Evidence, KeyEvidence};
+
+use crate::verdict::{Invariant, InvariantResult};
+
+/// Judges one invariant.
+pub trait Checker: Send + Sync {
+    /// The invariant that it judges.
+    fn invariant(&self) -> Invariant;
+
+    /// Judges the evidence. `budget` bounds the work of searches that are not near-linear.
+    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult;
+}
+
+/// Steps that a checker may still take. It counts work, not time, so that a verdict stays a function of the evidence.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    steps: u64,
+}
+
+impl Budget {
+    /// A budget of so many steps.
+    pub fn new(steps: u64) -> Self {
+        Budget { steps }
+    }
+
+    /// Takes steps; false when the budget is exhausted, and the verdict must be inconclusive.
+    pub fn take(&mut self, steps: u64) -> bool {
+        let enough = self.steps >= steps;
+        self.steps = self.steps.saturating_sub(steps);
+        enough
+    }
+}
+
+impl Default for Budget {
+    /// Enough for near-linear rules on a hundred million operations.
+    fn default() -> Self {
+        Budget::new(20_000_000_000)
+    }
+}

@@ -1,0 +1,54 @@
+//! What was read back after the run.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Id, OpId};
+
+/// The final state of the documents that the run's keys stand for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Observation {
+    /// Where it was read.
+    pub source: Source,
+    /// Two reads in a row were equal, with no operation of the run in flight on the server.
+    pub quiescent: bool,
+    /// Every document of the run, ordered by key, then by identifier.
+    pub documents: Vec<Observed>,
+}
+
+/// Where the final state was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// From the database itself.
+    Mongo,
+    /// Through the service's own interface.
+    Http,
+    /// From the in-memory target.
+    Memory,
+    /// Nowhere: only answers were judged.
+    #[default]
+    None,
+}
+
+/// One document of the final state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Its identifier.
+    pub id: Id,
+    /// The logical key in canonical form, worked out from what the document stands for (its participants), not from the
+    /// key that is stored: two spellings of one pair are one key.
+    pub key: Arc<str>,
+    /// The key as stored; absent when the document has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_key: Option<Arc<str>>,
+    /// The stamp of the operation that created it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<OpId>,
+    /// Fields written on insert that it lacks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Arc<str>>,
+    /// The document as it was read, for the witness.
+    pub fields: serde_json::Value,
+}

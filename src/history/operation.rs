@@ -1,0 +1,235 @@
+//! One operation of a history: what was asked, when, and what came of it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Id, OpId};
+
+/// Nanoseconds since the start of the run, on the monotonic clock.
+pub type Nanos = u64;
+
+/// Part of the run that an operation belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// One operation after another: what fails here is a plain defect, not a race.
+    Control,
+    /// The concurrent run that is judged.
+    #[default]
+    Main,
+}
+
+impl Phase {
+    /// Whether this is the phase that is judged; the one a history line need not name.
+    pub fn is_main(&self) -> bool {
+        *self == Phase::Main
+    }
+}
+
+/// What an operation asks for. Each workload has its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Creates the document of the key, or gets the one that exists.
+    CreateOrGet {
+        /// The caller named the pair in the reverse of the canonical order.
+        reversed: bool,
+    },
+    /// Reads the document of the key, without creating it.
+    Get,
+}
+
+impl Action {
+    /// The operation's name in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::CreateOrGet { .. } => "create-or-get",
+            Action::Get => "get",
+        }
+    }
+}
+
+/// Value of an operation that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Value {
+    /// The document that a create-or-get returned.
+    Document(Returned),
+    /// What a get found.
+    Found(Option<Id>),
+}
+
+/// The document that a create-or-get returned, as far as the answer told.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Returned {
+    /// The document's identifier; absent when the answer carried none.
+    pub id: Option<Id>,
+    /// Whether this operation says that it created the document; absent when the interface does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<bool>,
+    /// A duplicate-key error (E11000) was met and handled on the way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub duplicate_key: bool,
+    /// The stamp of the creating operation that the returned document carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<OpId>,
+    /// Fields written on insert that the returned document lacked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Arc<str>>,
+}
+
+/// Why an operation failed or is unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The server's error code, or the HTTP status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// One line without secrets.
+    pub message: Arc<str>,
+}
+
+impl Cause {
+    /// MongoDB's code of a duplicate-key error.
+    pub const DUPLICATE_KEY: i32 = 11000;
+
+    /// A cause without a code.
+    pub fn new(message: impl Into<Arc<str>>) -> Self {
+        Cause { code: None, message: message.into() }
+    }
+
+    /// A cause with the server's code.
+    pub fn with_code(code: i32, message: impl Into<Arc<str>>) -> Self {
+        Cause { code: Some(code), message: message.into() }
+    }
+
+    /// Whether the cause is a duplicate-key error: the key's document existed at some moment of the operation.
+    pub fn is_duplicate_key(&self) -> bool {
+        self.code == Some(Self::DUPLICATE_KEY)
+    }
+}
+
+/// What is known of an operation's effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It happened, with this value.
+    Ok(Value),
+    /// It certainly had no effect.
+    Failed(Cause),
+    /// It may have happened, at any time after its invocation.
+    Unknown(Cause),
+}
+
+/// One operation, from intent to outcome. Times are as the client saw them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Number of the operation.
+    #[serde(rename = "op")]
+    pub id: OpId,
+    /// The logical client; a client whose operation is unknown goes on under a new number.
+    pub client: u32,
+    /// Round of the load; in a closed or open load, the client's own count.
+    pub round: u32,
+    /// Part of the run.
+    #[serde(default, skip_serializing_if = "Phase::is_main")]
+    pub phase: Phase,
+    /// The logical key, in canonical form.
+    pub key: Arc<str>,
+    /// What was asked for.
+    pub action: Action,
+    /// When the load wanted it to start (computed, not read from a clock after waiting).
+    #[serde(rename = "intended_ns")]
+    pub intended: Nanos,
+    /// Immediately before it was handed to the client library.
+    #[serde(rename = "invoked_ns")]
+    pub invoked: Nanos,
+    /// When it held a connection; absent where the target cannot tell.
+    #[serde(rename = "connected_ns", default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<Nanos>,
+    /// Immediately after the answer; for an unknown outcome, when the client gave up.
+    #[serde(rename = "completed_ns")]
+    pub completed: Nanos,
+    /// How often it was sent.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub attempts: u16,
+    /// What is known of its effect.
+    pub outcome: Outcome,
+    /// An answer that came after the client had given up. It proves what happened, and never shortens the interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Box<Late>>,
+}
+
+/// An acknowledgement that arrived after the operation had been recorded as unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    /// When it arrived.
+    #[serde(rename = "completed_ns")]
+    pub completed: Nanos,
+    /// What it said.
+    pub outcome: Outcome,
+}
+
+fn one() -> u16 {
+    1
+}
+
+fn is_one(attempts: &u16) -> bool {
+    *attempts == 1
+}
+
+impl Operation {
+    /// End of the interval in which the effect happened: never, for an unknown outcome.
+    pub fn returned(&self) -> Nanos {
+        match self.outcome {
+            Outcome::Unknown(_) => Nanos::MAX,
+            Outcome::Ok(_) | Outcome::Failed(_) => self.completed,
+        }
+    }
+
+    /// Start of the work as far as it is known: a connection held counts, waiting for one does not.
+    pub fn started(&self) -> Nanos {
+        self.connected.unwrap_or(self.invoked)
+    }
+
+    /// Whether the operation is known to have happened.
+    pub fn is_ok(&self) -> bool {
+        matches!(self.outcome, Outcome::Ok(_))
+    }
+
+    /// Whether it is open if the operation happened.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.outcome, Outcome::Unknown(_))
+    }
+
+    /// The value of an operation that succeeded.
+    pub fn value(&self) -> Option<&Value> {
+        match &self.outcome {
+            Outcome::Ok(value) => Some(value),
+            Outcome::Failed(_) | Outcome::Unknown(_) => None,
+        }
+    }
+
+    /// The document that a successful create-or-get returned.
+    pub fn returned_document(&self) -> Option<&Returned> {
+        match self.value() {
+            Some(Value::Document(returned)) => Some(returned),
+            _ => None,
+        }
+    }
+
+    /// The outcome's name in latency tables: finer than ok, failed and unknown where the value tells more.
+    pub fn outcome_label(&self) -> &'static str {
+        match &self.outcome {
+            Outcome::Ok(Value::Document(returned)) if returned.duplicate_key => "duplicate-key-handled",
+            Outcome::Ok(Value::Document(Returned { created: Some(true), .. })) => "created",
+            Outcome::Ok(Value::Document(Returned { created: Some(false), .. })) => "existing",
+            Outcome::Ok(Value::Document(_)) => "ok",
+            Outcome::Ok(Value::Found(Some(_))) => "found",
+            Outcome::Ok(Value::Found(None)) => "absent",
+            Outcome::Failed(cause) if cause.is_duplicate_key() => "duplicate-key-leaked",
+            Outcome::Failed(_) => "failed",
+            Outcome::Unknown(_) => "unknown",
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! `onlyone` fires truly concurrent operations at a MongoDB-backed service, directly or over HTTP, and proves that only
+//! one document came of it.
+
+pub mod checker;
+pub mod history;
+pub mod report;
+pub mod scenario;
+pub mod target;
+pub mod verdict;

@@ -1,0 +1,2 @@
+//! The `onlyone` command.
+fn main() {}

@@ -1,0 +1,182 @@
+//! `report.json`: the contract that scripts and the other reports read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::target::Preflight;
+use crate::verdict::{InvariantResult, Verdict};
+
+/// Version of `report.json`.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Everything a run found. Rendered to the terminal and to every file; never computed again from them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// `onlyone`.
+    pub tool: String,
+    /// Version of the tool.
+    pub version: String,
+    /// Identifier of the run, and name of its directory.
+    pub run_id: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Root of all randomness.
+    pub seed: u64,
+    /// The worst of the invariants, or inconclusive for a reason of the whole run.
+    pub verdict: Verdict,
+    /// Why the whole run is inconclusive, one reason a line.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// The code the process ends with.
+    pub exit_code: u8,
+    /// What the scenario expected, and whether it was met; absent where it expects nothing but `holds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expectation: Option<ExpectationResult>,
+    /// The run was cut short.
+    pub partial: bool,
+    /// The command that runs it again.
+    pub reproduce: String,
+    /// One result per invariant, in the workload's order.
+    pub invariants: Vec<InvariantResult>,
+    /// The same operations one after another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial_control: Option<SerialControl>,
+    /// Counts and latency per operation.
+    pub operations: BTreeMap<String, OperationStats>,
+    /// What overlap was achieved.
+    pub concurrency: Concurrency,
+    /// Answered operations per second.
+    pub throughput_per_s: f64,
+    /// Length of the concurrent phase.
+    pub duration_s: f64,
+    /// One result per threshold.
+    pub thresholds: Vec<ThresholdResult>,
+    /// What the run cost this process.
+    pub generator: Generator,
+    /// What was found before the run.
+    pub preflight: Preflight,
+}
+
+/// Whether a scenario's expectation was met.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExpectationResult {
+    /// Whether all of it was met; absent when it could not be told.
+    pub met: Option<bool>,
+    /// One line per part: `verdict: expected violated, found violated`.
+    pub details: Vec<String>,
+}
+
+/// The serial control.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SerialControl {
+    /// Its verdict. Violated: a plain defect, not a race.
+    pub verdict: Verdict,
+    /// How many operations it had.
+    pub operations: u64,
+    /// The invariants that it violates.
+    #[serde(default)]
+    pub violated: Vec<crate::verdict::Invariant>,
+}
+
+/// Counts and latency of one operation.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct OperationStats {
+    /// Operations invoked.
+    pub attempted: u64,
+    /// Those that happened.
+    pub ok: u64,
+    /// Those that certainly did not.
+    pub failed: u64,
+    /// Those that may have.
+    pub unknown: u64,
+    /// Finer outcomes: `created`, `existing`, `duplicate-key-handled`.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Latency of the answered operations.
+    pub latency_us: Latency,
+    /// The same per outcome.
+    #[serde(default)]
+    pub latency_by_outcome_us: BTreeMap<String, Latency>,
+    /// What the latency measures: `service time` from invocation (burst, closed, waves), `response time` from the
+    /// intended start (open).
+    #[serde(default)]
+    pub latency_is: String,
+}
+
+/// Quantiles in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Latency {
+    /// Samples.
+    pub count: u64,
+    /// Median.
+    pub p50: u64,
+    /// 90 %.
+    pub p90: u64,
+    /// 95 %.
+    pub p95: u64,
+    /// 99 %.
+    pub p99: u64,
+    /// 99.9 %.
+    pub p99_9: u64,
+    /// Largest.
+    pub max: u64,
+}
+
+/// What overlap was achieved, as measured from the history.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Concurrency {
+    /// Clients that the load asked for.
+    pub clients: u32,
+    /// Most operations in flight at one moment.
+    pub peak_in_flight: u32,
+    /// Most operations in flight on one key at one moment.
+    pub peak_in_flight_same_key: u32,
+    /// Per round, the time from the first release to the last.
+    pub release_skew_us: Skew,
+    /// Rounds (or keys) on which at least two operations overlapped.
+    pub effective_trials: u64,
+    /// With no violation in n effective trials, the probability of one per trial is below 3/n (95 %). Absent when there
+    /// was a violation or no trial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub violation_rate_upper_bound_95: Option<f64>,
+}
+
+/// Spread of a release in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Skew {
+    /// Median over the rounds.
+    pub p50: u64,
+    /// Largest.
+    pub max: u64,
+}
+
+/// One threshold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdResult {
+    /// As the user wrote it.
+    pub threshold: String,
+    /// What was measured, in the threshold's unit; absent when there were too few samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed: Option<f64>,
+    /// Samples behind it.
+    pub samples: u64,
+    /// Whether it is kept. Too few samples never is.
+    pub ok: bool,
+    /// Why it is not, when the reason is not the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What the run cost this process.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Generator {
+    /// Processor time, user and system.
+    pub cpu_s: f64,
+    /// Largest resident memory.
+    pub max_rss_bytes: u64,
+    /// Arrivals of an open load that could not be sent.
+    #[serde(default)]
+    pub dropped_arrivals: u64,
+}

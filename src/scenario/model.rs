@@ -1,0 +1,228 @@
+//! A validated scenario: what the file means, with every default filled in.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::verdict::{Invariant, Verdict};
+
+/// What to run, against what, and what to expect.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Scenario {
+    /// Its name, for people.
+    pub name: String,
+    /// The file it came from.
+    pub file: PathBuf,
+    /// What kind of operations.
+    pub workload: WorkloadKind,
+    /// Where they go.
+    pub target: TargetSpec,
+    /// The embedded server, when no other is named.
+    pub mongod: MongodSpec,
+    /// How they are let go.
+    pub load: Load,
+    /// Deadlines, floors and the serial control.
+    pub limits: Limits,
+    /// What it takes to exit 0.
+    pub expect: Expectation,
+}
+
+/// Kind of operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkloadKind {
+    /// Creates the document of a participant pair, or gets it.
+    CreateOrGet,
+}
+
+/// Where operations go.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetSpec {
+    /// Directly to MongoDB, by a strategy.
+    Mongo(MongoSpec),
+}
+
+/// The direct target.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MongoSpec {
+    /// Name of the strategy; validated against the workload's.
+    pub strategy: String,
+    /// Whether the unique index stands behind it.
+    pub unique_index: bool,
+    /// Database of the run.
+    pub database: String,
+    /// Connections in the pool; `None` is as many as clients.
+    pub pool: Option<u32>,
+    /// Whether the driver sends a write again on its own.
+    pub retry_writes: bool,
+    /// Whether the driver sends a read again on its own.
+    pub retry_reads: bool,
+}
+
+/// The embedded server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MongodSpec {
+    /// Members of its replica set: 0 is a standalone server, else 1 or 3.
+    pub replica_set: u8,
+    /// Whether it is started with `enableTestCommands=1`, which fail points need.
+    pub test_commands: bool,
+}
+
+/// How operations are let go.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Load {
+    /// All clients released together, round after round, a fresh key each round.
+    Burst {
+        /// Clients per round; several values share the rounds out.
+        clients: Vec<u32>,
+        /// How many rounds.
+        rounds: u32,
+        /// Largest random offset of each start.
+        jitter: Duration,
+    },
+    /// Each client sends its next operation when the last has ended.
+    Closed {
+        /// How many clients.
+        clients: u32,
+        /// How long.
+        duration: Duration,
+        /// At most so many operations in all.
+        operations: Option<u64>,
+        /// Which keys they meet on.
+        keys: Keys,
+    },
+    /// Operations start at computed times, whatever became of the earlier ones.
+    Open {
+        /// Operations per second.
+        rate: f64,
+        /// How long.
+        duration: Duration,
+        /// Most operations in flight; an arrival beyond is counted as dropped.
+        max_clients: u32,
+        /// Spacing of the arrivals.
+        arrivals: Arrivals,
+        /// Which keys they meet on.
+        keys: Keys,
+    },
+    /// Waves of these sizes on one key, one wave after the other; `rounds` times, each on a fresh key.
+    Waves {
+        /// Clients of each wave.
+        sizes: Vec<u32>,
+        /// How many times.
+        rounds: u32,
+    },
+}
+
+impl Load {
+    /// The most operations that can be in flight.
+    pub fn clients(&self) -> u32 {
+        match self {
+            Load::Burst { clients, .. } => clients.iter().copied().max().unwrap_or(0),
+            Load::Closed { clients, .. } => *clients,
+            Load::Open { max_clients, .. } => *max_clients,
+            Load::Waves { sizes, .. } => sizes.iter().copied().max().unwrap_or(0),
+        }
+    }
+}
+
+/// Which keys the operations of a closed or open load meet on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keys {
+    /// Each of `count` keys is equally likely.
+    Uniform {
+        /// How many keys.
+        count: u32,
+    },
+    /// A few keys take most of the load.
+    Zipf {
+        /// How many keys.
+        count: u32,
+        /// Skew: 1.1 is a usual one.
+        exponent: f64,
+    },
+}
+
+/// Spacing of the arrivals of an open load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrivals {
+    /// Evenly spaced.
+    Constant,
+    /// Exponentially distributed gaps.
+    Poisson,
+}
+
+/// Deadlines, floors and the serial control (`[limits]`).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Limits {
+    /// An operation without an answer after this is unknown. Default 10 s.
+    pub operation_deadline: Duration,
+    /// How long operations in flight are waited for after an interruption. Default 5 s.
+    pub drain: Duration,
+    /// Operations of the serial control; 0 leaves it out. Default 20.
+    pub serial_control: u32,
+    /// Fewer keys on which two operations really overlapped than this: inconclusive. Default 1.
+    pub min_effective_trials: u64,
+    /// A larger share of unknown outcomes than this: inconclusive. Default 0.05.
+    pub max_unknown: f64,
+}
+
+/// What it takes to exit 0.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Expectation {
+    /// The verdict that the scenario expects; `None` is `holds`.
+    pub verdict: Option<Verdict>,
+    /// Expected verdicts of single invariants.
+    pub invariants: BTreeMap<Invariant, Verdict>,
+    /// Bounds on latency and error rate.
+    pub thresholds: Vec<Threshold>,
+}
+
+/// A bound such as `create-or-get.p99 < 250ms` or `error_rate < 0.01%`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Threshold {
+    /// As the user wrote it.
+    pub text: String,
+    /// What is measured.
+    pub metric: Metric,
+    /// How it is compared.
+    pub comparison: Comparison,
+    /// The bound: microseconds for a latency, a share from 0 to 1 for a rate, operations per second for throughput.
+    pub bound: f64,
+}
+
+/// What a threshold measures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// A quantile (0 to 1; 1 is the maximum) of an operation's latency over all its outcomes that were answered.
+    Latency {
+        /// Name of the operation, `create-or-get`.
+        operation: String,
+        /// From 0 to 1.
+        quantile: f64,
+    },
+    /// Share of operations that failed or are unknown.
+    ErrorRate,
+    /// Operations per second.
+    Throughput,
+}
+
+/// How a threshold compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>`
+    Greater,
+    /// `>=`
+    AtLeast,
+}

@@ -1,0 +1,119 @@
+//! Targets: where operations go. The only rooms that speak a protocol; each classifies every error as ok, failed or
+//! unknown.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+
+use crate::history::{Action, Observation, OpId, Outcome, Phase};
+
+/// One operation, ready to be carried out.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// Its number, stamped into what it writes.
+    pub id: OpId,
+    /// The logical client.
+    pub client: u32,
+    /// Part of the run.
+    pub phase: Phase,
+    /// The canonical key.
+    pub key: Arc<str>,
+    /// What is asked for.
+    pub action: Action,
+}
+
+/// What came of an operation.
+#[derive(Debug, Clone)]
+pub struct Completion {
+    /// What is known of its effect.
+    pub outcome: Outcome,
+    /// When it first held a connection, where the target can tell.
+    pub connected: Option<Instant>,
+    /// How often it was sent.
+    pub attempts: u16,
+}
+
+/// A place where operations go.
+///
+/// The driver calls `prepare` once, then `apply` from many tasks at a time, then `observe`, then `tear_down`, which runs
+/// also when the run was cut short.
+pub trait Target: Send + Sync + 'static {
+    /// Makes the target ready for `clients` concurrent operations and proves it.
+    fn prepare(&self, clients: u32) -> BoxFuture<'_, Result<Preflight, TargetError>>;
+
+    /// Carries an operation out. The future owns what it needs: one that missed its deadline goes on in the background,
+    /// because a dropped operation may still happen on the server.
+    fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion>;
+
+    /// Waits until nothing of the run is in flight and reads the final state; `None` if it is out of reach by design.
+    fn observe(&self) -> BoxFuture<'_, Result<Option<Observation>, TargetError>>;
+
+    /// Removes what the run created, and nothing else.
+    fn tear_down(&self) -> BoxFuture<'_, Result<(), TargetError>>;
+}
+
+/// What was found before the run; goes into `run.json` and the report.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Preflight {
+    /// Version of the server, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+    /// `standalone`, `replica set of 3`, `sharded`, or of a service its base URLs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<String>,
+    /// Version of the client library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver_version: Option<String>,
+    /// Retry settings, by name.
+    #[serde(default)]
+    pub retries: std::collections::BTreeMap<String, bool>,
+    /// Connections counted ready before the first operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_ready: Option<u32>,
+    /// Indexes of the collection that holds the key.
+    #[serde(default)]
+    pub indexes: Vec<IndexFact>,
+    /// Plan of the lookup by key: `IXSCAN participantsKey_1` or `COLLSCAN`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup_plan: Option<String>,
+    /// What the run cannot show, or should be read with care.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// One index.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct IndexFact {
+    /// Its name.
+    pub name: String,
+    /// Its key, as in `participantsKey: 1`.
+    pub key: String,
+    /// Whether it is unique.
+    pub unique: bool,
+    /// Whether it is sparse.
+    pub sparse: bool,
+}
+
+/// Why a target cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// It does not answer.
+    #[error("cannot reach {target}")]
+    Unreachable {
+        /// The target, without secrets.
+        target: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It answers, but a step that the run needs failed.
+    #[error("{step} failed")]
+    Step {
+        /// What was tried.
+        step: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
