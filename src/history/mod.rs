@@ -3,6 +3,7 @@
 //! [`Operation`] is the record; the observation that is read back afterwards is [`Observation`]. Files are read and
 //! written in `file` and nowhere else.
 
+pub mod file;
 mod id;
 mod observation;
 mod operation;
@@ -16,6 +17,30 @@ pub use operation::{Action, Cause, Late, Nanos, Operation, Outcome, Phase, Retur
 pub struct History {
     /// All operations of both phases, ordered by [`OpId`].
     pub operations: Vec<Operation>,
-    /// The run was cut short: operations that were in flight may be missing.
+    /// The run died: operations may be missing.
     pub partial: bool,
+    /// The run was stopped early, in good order: nothing is missing, but less was run than was planned.
+    pub interrupted: bool,
+}
+
+impl History {
+    /// Attaches a late answer to the unknown operation that it belongs to; false if there is none.
+    pub fn attach(&mut self, op: OpId, late: Late) -> bool {
+        match self.operations.binary_search_by_key(&op, |operation| operation.id) {
+            Ok(position) if self.operations[position].is_unknown() => {
+                self.operations[position].late = Some(Box::new(late));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The operations of one phase: the control comes first, so each phase is one slice.
+    pub fn phase(&self, phase: Phase) -> &[Operation] {
+        let main = self.operations.partition_point(|operation| operation.phase == Phase::Control);
+        match phase {
+            Phase::Control => &self.operations[..main],
+            Phase::Main => &self.operations[main..],
+        }
+    }
 }
