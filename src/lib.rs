@@ -5,5 +5,7 @@ pub mod checker;
 pub mod history;
 pub mod report;
 pub mod scenario;
+pub mod strategy;
 pub mod target;
 pub mod verdict;
+pub mod workload;

@@ -1,12 +1,17 @@
 //! Targets: where operations go. The only rooms that speak a protocol; each classifies every error as ok, failed or
 //! unknown.
 
+pub mod mongo;
+mod uri;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::BoxFuture;
 
 use crate::history::{Action, Observation, OpId, Outcome, Phase};
+
+pub use uri::MongoUri;
 
 /// One operation, ready to be carried out.
 #[derive(Debug, Clone)]
@@ -77,6 +82,9 @@ pub struct Preflight {
     /// Plan of the lookup by key: `IXSCAN participantsKey_1` or `COLLSCAN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookup_plan: Option<String>,
+    /// Why the connections do not allow the concurrency asked for; then nothing can be concluded from a run that holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub too_few_connections: Option<String>,
     /// What the run cannot show, or should be read with care.
     #[serde(default)]
     pub notes: Vec<String>,

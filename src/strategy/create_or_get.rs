@@ -1,0 +1,334 @@
+//! Ways to create the chat of two participants or get the one that exists (Express and Mongoose services, S1).
+//!
+//! A chat is `{participantsKey, participants, createdBy, createdByOp, createdAt, status}`, its key the sorted participants
+//! joined by `_`. `createdByOp` stamps the operation that inserted it.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use mongodb::Collection;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, DateTime, Document, doc};
+
+use super::Description;
+use super::lock::{CollectionLock, MemoryLocks};
+use super::session::{Failure, Session, by};
+use crate::history::{Id, OpId, Returned};
+
+/// Field of the canonical key.
+pub const KEY: &str = "participantsKey";
+/// Field of the stamp.
+pub const STAMP: &str = "createdByOp";
+/// Fields that every complete chat has.
+pub const INSERT_FIELDS: [&str; 6] = [KEY, "participants", "createdBy", STAMP, "createdAt", "status"];
+
+/// A way to create or get a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// Find; if there is none, insert.
+    FindThenInsert,
+    /// Insert a half-built chat, then fill it with a second write.
+    CreateThenFill,
+    /// One upsert with `$setOnInsert`.
+    Upsert,
+    /// The same, and a duplicate-key error is answered with the chat that exists.
+    UpsertRetry,
+    /// Insert; on a duplicate-key error, read.
+    InsertFirst,
+    /// An upsert with `$set`: later callers overwrite what the creator wrote.
+    UpsertSet,
+    /// The key keeps the order in which the caller named the participants.
+    UnsortedKey,
+    /// Returns an identifier of its own making, although another document was matched.
+    LocalId,
+    /// Find, then insert, under a lock in this process.
+    LockInMemory,
+    /// Find, then insert, under a lock document.
+    LockCollection,
+}
+
+/// Every strategy with what users are told of it.
+pub const STRATEGIES: [(Strategy, Description); 10] = [
+    (Strategy::FindThenInsert, bug("find-then-insert", "check-then-act: two callers find nothing and both insert")),
+    (Strategy::CreateThenFill, bug("create-then-fill", "two writes: others read a half-built document between them")),
+    (
+        Strategy::Upsert,
+        bug(
+            "upsert",
+            "a duplicate-key error that the server does not retry reaches the caller; without the index both insert",
+        ),
+    ),
+    (Strategy::UpsertRetry, correct("upsert-retry")),
+    (Strategy::InsertFirst, correct("insert-first")),
+    (
+        Strategy::UpsertSet,
+        bug("upsert-set", "$set instead of $setOnInsert: later callers overwrite the creator's fields"),
+    ),
+    (Strategy::UnsortedKey, bug("unsorted-key", "the key depends on the order of the names: one pair has two keys")),
+    (Strategy::LocalId, bug("local-id", "returns a locally made identifier that names no document")),
+    (
+        Strategy::LockInMemory,
+        Description {
+            name: "lock-in-memory",
+            bug: Some("the lock is unknown to other processes"),
+            blind_spot: Some(
+                "a lock in memory excludes only callers of one process, and this run had one: it proves nothing for two instances",
+            ),
+        },
+    ),
+    (Strategy::LockCollection, correct("lock-collection")),
+];
+
+const fn bug(name: &'static str, bug: &'static str) -> Description {
+    Description { name, bug: Some(bug), blind_spot: None }
+}
+
+const fn correct(name: &'static str) -> Description {
+    Description { name, bug: None, blind_spot: None }
+}
+
+/// Names of all strategies.
+pub const NAMES: [&str; STRATEGIES.len()] = {
+    let mut names = [""; STRATEGIES.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = STRATEGIES[index].1.name;
+        index += 1;
+    }
+    names
+};
+
+/// A name that no strategy has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no create-or-get strategy `{0}`")]
+pub struct UnknownStrategy(String);
+
+impl FromStr for Strategy {
+    type Err = UnknownStrategy;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = STRATEGIES.iter().find(|(_, description)| description.name == name);
+        found.map(|(strategy, _)| *strategy).ok_or_else(|| UnknownStrategy(name.to_owned()))
+    }
+}
+
+impl Strategy {
+    /// What users are told of it.
+    pub fn description(self) -> Description {
+        let found = STRATEGIES.iter().find(|(strategy, _)| *strategy == self);
+        found.map_or(correct("unlisted"), |(_, description)| *description)
+    }
+}
+
+/// One call.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The two participants, in the order in which the caller named them.
+    pub participants: [&'a str; 2],
+    /// The stamp.
+    pub op: OpId,
+    /// Who asks.
+    pub caller: &'a str,
+}
+
+/// The chats of one run.
+#[derive(Debug, Clone)]
+pub struct Chats {
+    /// Where they are.
+    pub chats: Collection<Document>,
+    /// Where lock documents are.
+    pub locks: Collection<Document>,
+    /// Locks of this process.
+    pub memory: MemoryLocks,
+    /// Comment on every command.
+    pub comment: Bson,
+}
+
+/// The canonical key of two participants, whatever their order.
+pub fn canonical_key(participants: [&str; 2]) -> String {
+    let [a, b] = participants;
+    if a <= b { format!("{a}_{b}") } else { format!("{b}_{a}") }
+}
+
+impl Chats {
+    /// How long a lock document is good for.
+    const LOCK_TTL: Duration = Duration::from_secs(60);
+
+    /// Creates the chat of the call's participants or gets it, by this strategy.
+    pub async fn create_or_get(&self, strategy: Strategy, call: Call<'_>) -> Result<Returned, Failure> {
+        let mut session = Session::new(&self.chats, &self.comment);
+        let key = canonical_key(call.participants);
+        match strategy {
+            Strategy::FindThenInsert => find_then_insert(&mut session, &key, call).await,
+            Strategy::CreateThenFill => create_then_fill(&mut session, &key, call).await,
+            Strategy::Upsert => upsert(&mut session, &key, call).await,
+            Strategy::UpsertRetry => {
+                let result = upsert(&mut session, &key, call).await;
+                or_existing(&mut session, &key, call, result).await
+            }
+            Strategy::InsertFirst => {
+                let result = insert(&mut session, &key, call).await;
+                or_existing(&mut session, &key, call, result).await
+            }
+            Strategy::UpsertSet => upsert_set(&mut session, &key, call).await,
+            Strategy::UnsortedKey => {
+                let [a, b] = call.participants;
+                let key = format!("{a}_{b}");
+                let result = upsert(&mut session, &key, call).await;
+                or_existing(&mut session, &key, call, result).await
+            }
+            Strategy::LocalId => local_id(&mut session, &key, call).await,
+            Strategy::LockInMemory => {
+                let _held = self.memory.lock(&key).await;
+                find_then_insert(&mut session, &key, call).await
+            }
+            Strategy::LockCollection => self.under_lock(&mut session, &key, call).await,
+        }
+    }
+
+    /// The chat of a pair, without creating it.
+    pub async fn get(&self, participants: [&str; 2]) -> Result<Option<Id>, Failure> {
+        let found = Session::new(&self.chats, &self.comment).find_one(by(KEY, &canonical_key(participants))).await?;
+        Ok(found.as_ref().and_then(document_id))
+    }
+
+    async fn under_lock(&self, session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+        let lock = CollectionLock { locks: &self.locks, comment: &self.comment, ttl: Self::LOCK_TTL };
+        let holder = stamp(call.op);
+        lock.acquire(key, holder).await?;
+        let result = find_then_insert(session, key, call).await;
+        lock.release(key, holder).await?;
+        result
+    }
+}
+
+async fn find_then_insert(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+    match session.find_one(by(KEY, key)).await? {
+        Some(found) => Ok(returned(&found, call.op)),
+        None => insert(session, key, call).await,
+    }
+}
+
+async fn create_then_fill(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+    let half = doc! { "_id": ObjectId::new(), KEY: key, STAMP: stamp(call.op) };
+    let inserted = match session.find_one(by(KEY, key)).await? {
+        Some(found) => return Ok(returned(&found, call.op)),
+        None => session.insert_one(&half).await.map(|()| half.clone()),
+    };
+    if let Err(failure) = inserted {
+        return or_existing(session, key, call, Err(failure)).await;
+    }
+    let mut whole = chat(key, call);
+    whole.remove(KEY);
+    whole.remove(STAMP);
+    session.update_one(doc! { "_id": half.get_object_id("_id").ok() }, doc! { "$set": whole.clone() }).await?;
+    whole.extend(half);
+    Ok(returned(&whole, call.op))
+}
+
+async fn insert(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+    let mut document = chat(key, call);
+    document.insert("_id", ObjectId::new());
+    session.insert_one(&document).await?;
+    Ok(returned(&document, call.op))
+}
+
+async fn upsert(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+    let document = session.upsert(by(KEY, key), set_on_insert(key, call)).await?;
+    Ok(returned(&document, call.op))
+}
+
+async fn upsert_set(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+    let mut fields = chat(key, call);
+    fields.remove(KEY);
+    let result = session.upsert(by(KEY, key), doc! { "$set": fields }).await;
+    let result = result.map(|document| returned(&document, call.op));
+    or_existing(session, key, call, result).await
+}
+
+async fn local_id(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+    let own = ObjectId::new();
+    let mut fields = chat(key, call);
+    fields.remove(KEY);
+    fields.insert("_id", own);
+    let result = session.upsert(by(KEY, key), doc! { "$setOnInsert": fields }).await;
+    let result = result.map(|document| returned(&document, call.op));
+    let found = or_existing(session, key, call, result).await?;
+    Ok(Returned { id: Some(Id::from(own.bytes())), created: None, ..found })
+}
+
+/// Answers a duplicate-key error on the chat's key with the chat that exists; any other error is passed on.
+async fn or_existing(
+    session: &mut Session<'_>,
+    key: &str,
+    call: Call<'_>,
+    result: Result<Returned, Failure>,
+) -> Result<Returned, Failure> {
+    match result {
+        Err(failure) if failure.is_duplicate_key_on(KEY) => match session.find_one(by(KEY, key)).await? {
+            Some(found) => Ok(Returned { duplicate_key: true, ..returned(&found, call.op) }),
+            None => Err(session.give_up("the key was taken, and then no chat had it")),
+        },
+        other => other,
+    }
+}
+
+fn set_on_insert(key: &str, call: Call<'_>) -> Document {
+    let mut fields = chat(key, call);
+    // The equality of the filter sets the key.
+    fields.remove(KEY);
+    doc! { "$setOnInsert": fields }
+}
+
+/// A complete chat without its `_id`.
+fn chat(key: &str, call: Call<'_>) -> Document {
+    let [a, b] = call.participants;
+    let sorted = if a <= b { [a, b] } else { [b, a] };
+    doc! {
+        KEY: key,
+        "participants": sorted.to_vec(),
+        "createdBy": call.caller,
+        STAMP: stamp(call.op),
+        "createdAt": DateTime::now(),
+        "status": "active",
+    }
+}
+
+fn stamp(op: OpId) -> i64 {
+    i64::try_from(op.0).unwrap_or(i64::MAX)
+}
+
+/// What the caller learns from a chat.
+fn returned(document: &Document, op: OpId) -> Returned {
+    let created_by = document_stamp(document);
+    Returned {
+        id: document_id(document),
+        created: Some(created_by == Some(op)),
+        duplicate_key: false,
+        created_by,
+        missing: missing_fields(document),
+    }
+}
+
+/// The stamp that a chat carries.
+pub fn document_stamp(document: &Document) -> Option<OpId> {
+    document.get_i64(STAMP).ok().and_then(|stamp| u64::try_from(stamp).ok()).map(OpId)
+}
+
+/// Fields of a complete chat that this one lacks.
+pub fn missing_fields(document: &Document) -> Vec<std::sync::Arc<str>> {
+    INSERT_FIELDS
+        .iter()
+        .filter(|field| !document.contains_key(**field))
+        .map(|field| std::sync::Arc::from(*field))
+        .collect()
+}
+
+/// The identifier of a document.
+pub fn document_id(document: &Document) -> Option<Id> {
+    match document.get("_id")? {
+        Bson::ObjectId(id) => Some(Id::from(id.bytes())),
+        Bson::String(text) => Some(Id::parse(text)),
+        other => Some(Id::parse(&other.to_string())),
+    }
+}

@@ -1,0 +1,99 @@
+//! What is true of the server and the collection before the first operation.
+
+use futures::TryStreamExt;
+use mongodb::bson::{Bson, Document, doc};
+
+use super::MongoTarget;
+use crate::strategy::create_or_get::KEY;
+use crate::target::{IndexFact, Preflight, TargetError};
+
+/// Version of the driver, as locked.
+const DRIVER_VERSION: &str = "mongodb (Rust) 3.9.1";
+
+/// Asks the server.
+pub(super) async fn facts(target: &MongoTarget) -> Result<Preflight, TargetError> {
+    let admin = |command: Document| target.connected.admin(command);
+    let build = admin(doc! { "buildInfo": 1 }).await.map_err(target.step("asking for the server's version"))?;
+    let hello = admin(doc! { "hello": 1 }).await.map_err(target.step("asking for the topology"))?;
+    let mut notes: Vec<String> = target.strategy.description().blind_spot.map(str::to_owned).into_iter().collect();
+    if let Some(note) = connection_limit(target).await {
+        notes.push(note);
+    }
+    Ok(Preflight {
+        server_version: build.get_str("version").ok().map(str::to_owned),
+        topology: Some(topology(&hello)),
+        driver_version: Some(DRIVER_VERSION.to_owned()),
+        retries: [
+            ("retry_writes", target.spec.retry_writes),
+            ("retry_reads", target.spec.retry_reads),
+            ("adaptive", false),
+        ]
+        .map(|(name, on)| (name.to_owned(), on))
+        .into(),
+        indexes: indexes(target).await?,
+        lookup_plan: Some(lookup_plan(target).await?),
+        notes,
+        ..Preflight::default()
+    })
+}
+
+fn topology(hello: &Document) -> String {
+    if hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid") {
+        return "sharded".to_owned();
+    }
+    match (hello.get_str("setName"), hello.get_array("hosts")) {
+        (Ok(_), Ok(hosts)) => format!("replica set of {}", hosts.len()),
+        _ => "standalone".to_owned(),
+    }
+}
+
+/// A note when the server has hardly more room for connections than the run takes. Not every user may ask.
+async fn connection_limit(target: &MongoTarget) -> Option<String> {
+    let status = target.connected.admin(doc! { "serverStatus": 1, "repl": 0, "metrics": 0, "locks": 0 }).await.ok()?;
+    let available = match status.get_document("connections").ok()?.get("available")? {
+        Bson::Int32(available) => i64::from(*available),
+        Bson::Int64(available) => *available,
+        _ => return None,
+    };
+    (available < 100).then(|| format!("the server has room for only {available} more connections"))
+}
+
+async fn indexes(target: &MongoTarget) -> Result<Vec<IndexFact>, TargetError> {
+    let failed = || target.step("listing the indexes");
+    let models = target.chats.chats.list_indexes().await.map_err(failed())?;
+    let models: Vec<_> = models.try_collect().await.map_err(failed())?;
+    Ok(models
+        .into_iter()
+        .map(|model| {
+            let options = model.options.unwrap_or_default();
+            IndexFact {
+                name: options.name.unwrap_or_default(),
+                key: model.keys.iter().map(|(field, order)| format!("{field}: {order}")).collect::<Vec<_>>().join(", "),
+                unique: options.unique.unwrap_or(false),
+                sparse: options.sparse.unwrap_or(false),
+            }
+        })
+        .collect())
+}
+
+/// The plan that the server chooses for the lookup by key.
+async fn lookup_plan(target: &MongoTarget) -> Result<String, TargetError> {
+    let explain = doc! {
+        "explain": { "find": target.chats.chats.name(), "filter": { KEY: "a_b" } },
+        "verbosity": "queryPlanner",
+    };
+    let answer = target.database.run_command(explain).await.map_err(target.step("explaining the lookup"))?;
+    let mut stage = answer.get_document("queryPlanner").and_then(|planner| planner.get_document("winningPlan")).ok();
+    // Servers from 5.0 may wrap the plan once more.
+    if let Some(inner) = stage.and_then(|plan| plan.get_document("queryPlan").ok()) {
+        stage = Some(inner);
+    }
+    while let Some(plan) = stage {
+        match (plan.get_str("stage"), plan.get_str("indexName")) {
+            (Ok(name), Ok(index)) => return Ok(format!("{name} {index}")),
+            (Ok(name), Err(_)) if plan.get_document("inputStage").is_err() => return Ok(name.to_owned()),
+            _ => stage = plan.get_document("inputStage").ok(),
+        }
+    }
+    Ok("unknown".to_owned())
+}

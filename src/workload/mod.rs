@@ -1,0 +1,47 @@
+//! Workloads: which operations are carried out, from a seed. What becomes of them is none of their business.
+
+mod create_or_get;
+mod keys;
+
+use std::sync::Arc;
+
+use rand::rngs::ChaCha8Rng;
+
+use crate::history::{Action, Phase};
+use crate::scenario::WorkloadKind;
+use crate::verdict::Invariant;
+
+pub use create_or_get::{CreateOrGet, participants};
+pub use keys::KeyTable;
+
+/// The place of an operation in the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// Part of the run.
+    pub phase: Phase,
+    /// Position of the client, from 0; it stays when the client goes on under a new number.
+    pub client: u32,
+    /// Round, or the client's own count.
+    pub round: u32,
+    /// Whether all clients of this round come together on one fresh key: then each one must try to create.
+    pub fresh: bool,
+}
+
+/// Generates operations. The same seed gives each client the same ones.
+pub trait Workload: Send + Sync + 'static {
+    /// The invariants that are judged when the scenario names none.
+    fn invariants(&self) -> Vec<Invariant>;
+
+    /// Canonical name of the key with this number.
+    fn key(&self, phase: Phase, number: u32) -> Arc<str>;
+
+    /// What the client asks for in this slot. `random` is the client's own stream.
+    fn action(&self, slot: Slot, random: &mut ChaCha8Rng) -> Action;
+}
+
+/// The workload of a scenario. `tag` makes the keys of a run its own.
+pub fn of_kind(kind: WorkloadKind, tag: &str) -> Arc<dyn Workload> {
+    match kind {
+        WorkloadKind::CreateOrGet => Arc::new(CreateOrGet::new(tag)),
+    }
+}
