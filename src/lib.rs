@@ -3,6 +3,8 @@
 
 pub mod checker;
 pub mod history;
+pub mod mongod;
+pub mod process;
 pub mod report;
 pub mod scenario;
 pub mod strategy;

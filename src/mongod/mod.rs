@@ -1,0 +1,17 @@
+//! The embedded mongod: found or provisioned, started on a loopback port, and gone with the harness.
+//!
+//! [`Mongod::start`] is the way in. There is no judging and no reading of a run's data here.
+
+mod environment;
+mod error;
+mod locate;
+mod member;
+mod provision;
+mod replica;
+mod server;
+
+pub use environment::Environment;
+pub use error::{MongodError, ProvisionError};
+pub use locate::{Binary, locate};
+pub use member::Member;
+pub use server::{Mongod, Options};

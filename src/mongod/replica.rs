@@ -1,0 +1,72 @@
+//! Makes a replica set of started members and waits until it is whole.
+
+use mongodb::Client;
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::error::Error;
+
+use super::member::{POLL, READY_DEADLINE};
+use super::{Member, MongodError};
+
+/// The name of the embedded replica set.
+pub(super) const NAME: &str = "onlyone";
+
+/// Initiates the set and waits for a writable primary and for every other member to be a secondary.
+pub(super) async fn initiate(members: &[Member]) -> Result<(), MongodError> {
+    let hosts: Vec<Bson> = (0_i32..)
+        .zip(members)
+        .map(|(index, member)| Bson::from(doc! { "_id": index, "host": member.address() }))
+        .collect();
+    // Elections are quick, because a run should not wait ten seconds for one that it has provoked itself.
+    let settings = doc! { "electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500 };
+    let config = doc! { "_id": NAME, "version": 1, "members": hosts, "settings": settings };
+    let Some(first) = members.first() else { return Ok(()) };
+    let client = client(first)?;
+    let answer = client.database("admin").run_command(doc! { "replSetInitiate": config }).await;
+    client.shutdown().immediate(true).await;
+    answer.map_err(|source| MongodError::Refused { step: "initiate the replica set", source })?;
+
+    let whole = wait_until_whole(members);
+    match tokio::time::timeout(READY_DEADLINE, whole).await {
+        Ok(result) => result,
+        Err(_) => Err(first.not_ready("elect a primary")),
+    }
+}
+
+/// Asks every member in turn for its role.
+async fn wait_until_whole(members: &[Member]) -> Result<(), MongodError> {
+    let clients = members.iter().map(client).collect::<Result<Vec<_>, _>>()?;
+    loop {
+        let roles = futures::future::join_all(clients.iter().map(role)).await;
+        let primaries = roles.iter().filter(|role| matches!(role, Ok(Role::Primary))).count();
+        let others = roles.iter().filter(|role| matches!(role, Ok(Role::Secondary))).count();
+        if primaries == 1 && others == members.len() - 1 {
+            break;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    for client in clients {
+        client.shutdown().immediate(true).await;
+    }
+    Ok(())
+}
+
+/// What a member is to the set.
+enum Role {
+    Primary,
+    Secondary,
+    Neither,
+}
+
+async fn role(client: &Client) -> Result<Role, Error> {
+    let hello: Document = client.database("admin").run_command(doc! { "hello": 1 }).await?;
+    let is = |field| hello.get_bool(field).unwrap_or(false);
+    Ok(match (is("isWritablePrimary"), is("secondary")) {
+        (true, _) => Role::Primary,
+        (false, true) => Role::Secondary,
+        (false, false) => Role::Neither,
+    })
+}
+
+fn client(member: &Member) -> Result<Client, MongodError> {
+    member.client().map_err(|source| MongodError::Refused { step: "take a connection", source })
+}

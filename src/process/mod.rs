@@ -1,0 +1,11 @@
+//! Processes that the harness starts: servers, provisioning, and the service under test.
+//!
+//! Nothing started here outlives the harness, also when the harness is killed without warning: see [`Supervisor`].
+
+mod error;
+mod spec;
+mod supervisor;
+
+pub use error::ProcessError;
+pub use spec::{ProcessSpec, find_program};
+pub use supervisor::{Process, Supervisor};
