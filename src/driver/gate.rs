@@ -1,0 +1,75 @@
+//! The barrier that lets a round go, and says when it did.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+/// Holds clients back until all of them are there, round after round.
+#[derive(Debug)]
+pub(super) struct Gate {
+    size: u32,
+    arrived: AtomicU32,
+    release: watch::Sender<Instant>,
+}
+
+/// A client's place at a gate.
+pub(super) type Ticket = watch::Receiver<Instant>;
+
+impl Gate {
+    /// A gate for so many clients.
+    pub(super) fn new(size: u32) -> Self {
+        Gate { size, arrived: AtomicU32::new(0), release: watch::Sender::new(Instant::now()) }
+    }
+
+    /// A place for one client, which keeps it for all rounds.
+    pub(super) fn ticket(&self) -> Ticket {
+        self.release.subscribe()
+    }
+
+    /// Waits for all clients; the moment of the release, the same for each of them.
+    pub(super) async fn pass(&self, ticket: &mut Ticket) -> Instant {
+        // Before arriving, or the release that this arrival causes would be taken for an old one.
+        ticket.mark_unchanged();
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.size {
+            // Nobody can arrive for the next round before this release.
+            self.arrived.store(0, Ordering::Release);
+            self.release.send_replace(Instant::now());
+        }
+        // The sender lives as long as the gate, so there is always a next release.
+        if ticket.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        *ticket.borrow()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn everyone_sees_the_same_release_and_nobody_runs_ahead() {
+        const CLIENTS: u32 = 16;
+        const ROUNDS: usize = 200;
+        let gate = Arc::new(Gate::new(CLIENTS));
+        let inside = Arc::new(AtomicU32::new(0));
+        let clients = (0..CLIENTS).map(|_| {
+            let (gate, inside) = (Arc::clone(&gate), Arc::clone(&inside));
+            tokio::spawn(async move {
+                let mut ticket = gate.ticket();
+                let mut releases = Vec::new();
+                for round in 0..ROUNDS {
+                    releases.push(gate.pass(&mut ticket).await);
+                    let before = inside.fetch_add(1, Ordering::SeqCst);
+                    assert!((before / CLIENTS) as usize == round, "a client ran ahead");
+                }
+                releases
+            })
+        });
+        let releases = futures::future::try_join_all(clients).await.unwrap();
+        assert!(releases.iter().all(|seen| seen == &releases[0]));
+    }
+}

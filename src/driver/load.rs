@@ -1,0 +1,109 @@
+//! Rounds and closed loads: when each client takes its next turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use rand::rngs::ChaCha8Rng;
+use rand_distr::{Distribution, Zipf};
+
+use super::gate::Gate;
+use super::plan::Segment;
+use super::worker::{Shared, Turn, Worker};
+use crate::history::Phase;
+use crate::scenario::Keys;
+use crate::workload::Slot;
+
+/// A segment with its gate.
+pub(super) struct Gated {
+    pub(super) segment: Segment,
+    pub(super) gate: Gate,
+}
+
+/// One client's rounds.
+pub(super) async fn rounds(shared: Arc<Shared>, segments: Arc<Vec<Gated>>, client: u32, mut worker: Worker) {
+    for Gated { segment, gate } in segments.iter().filter(|gated| client < gated.segment.clients) {
+        let mut ticket = gate.ticket();
+        for round in &segment.rounds {
+            let released = tokio::select! {
+                biased;
+                () = shared.stop.cancelled() => return,
+                released = gate.pass(&mut ticket) => released,
+            };
+            if client >= round.acting {
+                continue;
+            }
+            let intended = released + jitter(segment.jitter, &mut worker.random);
+            if intended > released {
+                tokio::time::sleep_until(intended.into()).await;
+            }
+            let slot = Slot { phase: Phase::Main, client, round: round.number, fresh: true };
+            let op = shared.first_main + round.first_op + u64::from(client);
+            worker.carry_out(Turn { op, slot, key: round.key, intended }).await;
+        }
+    }
+}
+
+fn jitter(largest: Duration, random: &mut ChaCha8Rng) -> Duration {
+    if largest.is_zero() { Duration::ZERO } else { largest.mul_f64(random.random()) }
+}
+
+/// A closed load.
+pub(super) struct Closed {
+    pub(super) clients: u32,
+    pub(super) until: Instant,
+    /// Operations left to send; `None` is no limit.
+    pub(super) left: Option<AtomicI64>,
+    pub(super) keys: Picker,
+}
+
+/// One client of a closed load: the next operation when the last has ended.
+pub(super) async fn closed(shared: Arc<Shared>, load: Arc<Closed>, client: u32, mut worker: Worker) {
+    let mut round = 0;
+    loop {
+        let intended = Instant::now();
+        if intended >= load.until || shared.stop.is_cancelled() {
+            return;
+        }
+        if load.left.as_ref().is_some_and(|left| left.fetch_sub(1, Ordering::Relaxed) <= 0) {
+            return;
+        }
+        let key = load.keys.pick(&mut worker.random);
+        let slot = Slot { phase: Phase::Main, client, round, fresh: false };
+        let op = shared.first_main + u64::from(round) * u64::from(load.clients) + u64::from(client);
+        worker.carry_out(Turn { op, slot, key, intended }).await;
+        round += 1;
+    }
+}
+
+/// Picks keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Picker {
+    Uniform(u32),
+    Zipf(Zipf<f64>),
+}
+
+impl Picker {
+    /// A picker; `None` if the distribution's numbers make no sense, which a validated scenario rules out.
+    pub(super) fn new(keys: Keys) -> Option<Self> {
+        match keys {
+            Keys::Uniform { count } => Some(Picker::Uniform(count)),
+            Keys::Zipf { count, exponent } => Zipf::new(f64::from(count), exponent).ok().map(Picker::Zipf),
+        }
+    }
+
+    /// Number of a key.
+    pub(super) fn pick(&self, random: &mut ChaCha8Rng) -> u32 {
+        match self {
+            Picker::Uniform(count) => random.random_range(0..*count),
+            // Zipf gives 1 to count.
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a whole number in the range of u32"
+            )]
+            Picker::Zipf(zipf) => (zipf.sample(random) as u32).saturating_sub(1),
+        }
+    }
+}

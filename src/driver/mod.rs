@@ -1,0 +1,16 @@
+//! The driver: lets operations go at the times that the load asks for, truly concurrently, and records what happened.
+//!
+//! It owns every task of a run. Workers share nothing on the hot path: an operation costs two clock reads and one push
+//! to the worker's own buffer. It judges nothing.
+
+mod gate;
+mod load;
+mod open;
+mod plan;
+mod recorder;
+mod run;
+mod worker;
+
+pub use plan::Plan;
+pub use recorder::{Progress, Recorded};
+pub use run::{DriverError, Run, run};

@@ -1,0 +1,193 @@
+//! The recorder: one thread that takes the workers' buffers, writes the history and keeps it for the checkers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::history::file::{HistoryError, HistoryWriter};
+use crate::history::{History, Late, OpId, Operation, Outcome};
+
+/// Counts of what is recorded so far, for the progress line.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Operations recorded.
+    pub operations: AtomicU64,
+    /// Those that failed.
+    pub failed: AtomicU64,
+    /// Those that are unknown.
+    pub unknown: AtomicU64,
+}
+
+/// What the recorder holds when the run is over.
+#[derive(Debug)]
+pub struct Recorded {
+    /// All operations.
+    pub history: History,
+    /// The history file could not be written to its end. The run was stopped for it.
+    pub write_error: Option<HistoryError>,
+}
+
+pub(super) enum Message {
+    Operations(Vec<Operation>),
+    Late(OpId, Box<Late>),
+    Interrupted,
+}
+
+/// A worker's way to the recorder: a buffer of its own, handed over when it is full or has waited long enough.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    operations: Vec<Operation>,
+    flushed: Instant,
+    to_recorder: Sender<Message>,
+}
+
+impl Buffer {
+    const FULL: usize = 64;
+    const OLD: Duration = Duration::from_millis(200);
+
+    pub(super) fn new(to_recorder: Sender<Message>) -> Self {
+        Buffer { operations: Vec::new(), flushed: Instant::now(), to_recorder }
+    }
+
+    /// Takes one operation; `now` is the time of its completion, which spares a clock read.
+    pub(super) fn push(&mut self, operation: Operation, now: Instant) {
+        self.operations.push(operation);
+        if self.operations.len() >= Self::FULL || now.duration_since(self.flushed) >= Self::OLD {
+            self.flushed = now;
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.operations.is_empty() {
+            let operations = std::mem::take(&mut self.operations);
+            // The recorder ends only when every sender is gone.
+            self.to_recorder.send(Message::Operations(operations)).ok();
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// The running recorder.
+pub(super) struct Recorder {
+    thread: JoinHandle<Recorded>,
+    to_recorder: Sender<Message>,
+}
+
+impl Recorder {
+    /// Starts the thread. Without a writer the history is only kept. `stop` is cancelled when it cannot be written.
+    pub(super) fn start(
+        writer: Option<HistoryWriter>,
+        expected: Option<u64>,
+        progress: Arc<Progress>,
+        stop: CancellationToken,
+    ) -> std::io::Result<Self> {
+        let (to_recorder, messages) = channel();
+        // Reserved memory costs nothing until it is used; growing step by step would copy.
+        let reserved = expected.and_then(|expected| usize::try_from(expected.min(5_000_000)).ok()).unwrap_or(0);
+        let history = History { operations: Vec::with_capacity(reserved), ..History::default() };
+        let state = State { writer, history, lates: Vec::new(), write_error: None, progress, stop };
+        let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || state.run(&messages))?;
+        Ok(Recorder { thread, to_recorder })
+    }
+
+    pub(super) fn sender(&self) -> Sender<Message> {
+        self.to_recorder.clone()
+    }
+
+    /// Waits until all that was sent is recorded; all other senders must be gone. `None` if the thread panicked.
+    pub(super) fn finish(self) -> Option<Recorded> {
+        drop(self.to_recorder);
+        self.thread.join().ok()
+    }
+}
+
+struct State {
+    writer: Option<HistoryWriter>,
+    history: History,
+    lates: Vec<(OpId, Box<Late>)>,
+    write_error: Option<HistoryError>,
+    progress: Arc<Progress>,
+    stop: CancellationToken,
+}
+
+impl State {
+    fn run(mut self, messages: &Receiver<Message>) -> Recorded {
+        loop {
+            match messages.recv_timeout(Duration::from_millis(250)) {
+                Ok(message) => self.accept(message),
+                // A quiet moment: what is recorded should be on the disk.
+                Err(RecvTimeoutError::Timeout) => self.write(HistoryWriter::flush),
+                Err(RecvTimeoutError::Disconnected) => return self.finish(),
+            }
+        }
+    }
+
+    fn accept(&mut self, message: Message) {
+        match message {
+            Message::Operations(operations) => {
+                for operation in &operations {
+                    self.count(operation);
+                    self.write(|writer| writer.append(operation));
+                }
+                self.history.operations.extend(operations);
+            }
+            Message::Late(op, late) => {
+                self.write(|writer| writer.append_late(op, &late));
+                self.lates.push((op, late));
+            }
+            Message::Interrupted => self.history.interrupted = true,
+        }
+    }
+
+    fn count(&self, operation: &Operation) {
+        self.progress.operations.fetch_add(1, Ordering::Relaxed);
+        match operation.outcome {
+            Outcome::Ok(_) => {}
+            Outcome::Failed(_) => {
+                self.progress.failed.fetch_add(1, Ordering::Relaxed);
+            }
+            Outcome::Unknown(_) => {
+                self.progress.unknown.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Writes, until the first error; that one stops the run, and is reported.
+    fn write(&mut self, write: impl FnOnce(&mut HistoryWriter) -> Result<(), HistoryError>) {
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = write(writer)
+        {
+            self.fail(error);
+        }
+    }
+
+    fn fail(&mut self, error: HistoryError) {
+        self.writer = None;
+        self.write_error = Some(error);
+        self.stop.cancel();
+    }
+
+    fn finish(mut self) -> Recorded {
+        let interrupted = self.history.interrupted;
+        if let Some(writer) = self.writer.take()
+            && let Err(error) = writer.finish(interrupted)
+        {
+            self.fail(error);
+        }
+        self.history.operations.sort_unstable_by_key(|operation| operation.id);
+        for (op, late) in self.lates {
+            self.history.attach(op, *late);
+        }
+        Recorded { history: self.history, write_error: self.write_error }
+    }
+}

@@ -1,0 +1,165 @@
+//! One run: the serial control, the load, the drain, the history.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::gate::Gate;
+use super::load::{self, Closed, Gated, Picker};
+use super::open::{self, Open};
+use super::plan::Plan;
+use super::recorder::{Message, Progress, Recorded, Recorder};
+use super::worker::{Shared, Worker, control_turn};
+use crate::history::file::HistoryWriter;
+use crate::scenario::Load;
+use crate::target::Target;
+use crate::workload::{KeyTable, Workload};
+
+/// Clients that take turns in the serial control.
+pub(super) const CONTROL_CLIENTS: u32 = 4;
+
+/// Everything that a run needs.
+pub struct Run {
+    /// What is run.
+    pub plan: Plan,
+    /// Which operations.
+    pub workload: Arc<dyn Workload>,
+    /// Where they go; it is prepared already.
+    pub target: Arc<dyn Target>,
+    /// Where the history is written; `None` only keeps it.
+    pub writer: Option<HistoryWriter>,
+    /// Cancelled when the run is to stop issuing: drain, then end.
+    pub stop: CancellationToken,
+    /// Counts for the progress line.
+    pub progress: Arc<Progress>,
+}
+
+/// Why a run could not be carried out. Whatever goes wrong with an operation is its outcome, not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// A task of the harness itself panicked.
+    #[error("a task of the harness panicked: this is a bug of onlyone, and nothing can be concluded from the run")]
+    Panicked,
+    /// A thread could not be started.
+    #[error("cannot start the recorder")]
+    Recorder(#[source] std::io::Error),
+}
+
+/// Carries out a run to its end, or to the end of its drain once `stop` is cancelled. The number is that of the
+/// arrivals of an open load that found every client busy.
+pub async fn run(run: Run) -> Result<(Recorded, u64), DriverError> {
+    let (controls, control_keys) = run.plan.control();
+    let recorder = Recorder::start(run.writer, run.plan.operations(), run.progress, run.stop.clone())
+        .map_err(DriverError::Recorder)?;
+    let shared = Arc::new(Shared {
+        keys: KeyTable::new(&*run.workload, control_keys, run.plan.keys()),
+        target: run.target,
+        workload: run.workload,
+        epoch: Instant::now(),
+        deadline: run.plan.limits.operation_deadline,
+        stop: run.stop,
+        abandon: CancellationToken::new(),
+        next_client: AtomicU32::new(run.plan.load.clients().max(CONTROL_CLIENTS)),
+        stragglers: std::sync::Mutex::new(JoinSet::new()),
+        seed: run.plan.seed,
+        first_main: u64::from(controls),
+    });
+    let watchdog = tokio::spawn(abandon_after_drain(Arc::clone(&shared), run.plan.limits.drain));
+    control(&shared, &recorder, controls).await;
+    let dropped = Arc::new(AtomicU64::new(0));
+    let finished = main_phase(&shared, &recorder, &run.plan, &dropped).await;
+    if shared.stop.is_cancelled() {
+        recorder.sender().send(Message::Interrupted).ok();
+    }
+    collect_late_answers(&shared, run.plan.limits.drain).await;
+    watchdog.abort();
+    let recorded = tokio::task::spawn_blocking(|| recorder.finish()).await.ok().flatten();
+    finished?;
+    let recorded = recorded.ok_or(DriverError::Panicked)?;
+    Ok((recorded, dropped.load(Ordering::Relaxed)))
+}
+
+/// Once the run is to stop, answers are waited for no longer than the drain.
+async fn abandon_after_drain(shared: Arc<Shared>, drain: Duration) {
+    shared.stop.cancelled().await;
+    tokio::time::sleep(drain).await;
+    shared.abandon.cancel();
+}
+
+/// The same kind of operations one after another, on keys of their own.
+async fn control(shared: &Arc<Shared>, recorder: &Recorder, operations: u32) {
+    let mut workers: Vec<Worker> =
+        (0..CONTROL_CLIENTS).map(|client| Worker::new(Arc::clone(shared), client, recorder.sender())).collect();
+    for number in 0..operations {
+        if shared.stop.is_cancelled() {
+            return;
+        }
+        let turn = control_turn(number, CONTROL_CLIENTS);
+        workers[turn.slot.client as usize].carry_out(turn).await;
+    }
+}
+
+async fn main_phase(
+    shared: &Arc<Shared>,
+    recorder: &Recorder,
+    plan: &Plan,
+    dropped: &Arc<AtomicU64>,
+) -> Result<(), DriverError> {
+    let worker = |client| Worker::new(Arc::clone(shared), client, recorder.sender());
+    let clients = 0..plan.load.clients();
+    let mut tasks = JoinSet::new();
+    match &plan.load {
+        Load::Burst { .. } | Load::Waves { .. } => {
+            let gated = |segment: super::plan::Segment| Gated { gate: Gate::new(segment.clients), segment };
+            let segments = Arc::new(plan.segments().into_iter().map(gated).collect::<Vec<_>>());
+            for client in clients {
+                tasks.spawn(load::rounds(Arc::clone(shared), Arc::clone(&segments), client, worker(client)));
+            }
+        }
+        Load::Closed { clients: count, duration, operations, keys } => {
+            let closed = Arc::new(Closed {
+                clients: *count,
+                until: Instant::now() + *duration,
+                left: operations.map(|operations| AtomicI64::new(i64::try_from(operations).unwrap_or(i64::MAX))),
+                keys: Picker::new(*keys).ok_or(DriverError::Panicked)?,
+            });
+            for client in clients {
+                tasks.spawn(load::closed(Arc::clone(shared), Arc::clone(&closed), client, worker(client)));
+            }
+        }
+        Load::Open { rate, duration, arrivals, keys, .. } => {
+            let open = Arc::new(Open {
+                rate: *rate,
+                duration: *duration,
+                arrivals: *arrivals,
+                keys: Picker::new(*keys).ok_or(DriverError::Panicked)?,
+                dropped: AtomicU64::new(0),
+            });
+            tasks = open::open(Arc::clone(shared), Arc::clone(&open), clients.map(worker).collect()).await;
+            dropped.store(open.dropped.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+    let mut result = Ok(());
+    while let Some(joined) = tasks.join_next().await {
+        if joined.is_err() {
+            // Others may wait at a gate for the one that is gone.
+            shared.stop.cancel();
+            result = Err(DriverError::Panicked);
+        }
+    }
+    result
+}
+
+/// Waits a little for answers that missed their deadline; what never comes stays unknown.
+async fn collect_late_answers(shared: &Shared, patience: Duration) {
+    let mut stragglers =
+        std::mem::take(&mut *shared.stragglers.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    let all = async { while stragglers.join_next().await.is_some() {} };
+    if tokio::time::timeout(patience, all).await.is_err() {
+        // The server may still carry them out: the final read ends them there.
+        stragglers.shutdown().await;
+    }
+}

@@ -1,0 +1,154 @@
+//! The worker: carries out one client's operations, one at a time, and records them.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::recorder::{Buffer, Message};
+use crate::history::{Cause, Late, Nanos, OpId, Operation, Outcome, Phase};
+use crate::target::{Completion, Invocation, Target};
+use crate::workload::{KeyTable, Slot, Workload};
+
+/// What all workers of a run share; none of it is written on the hot path.
+pub(super) struct Shared {
+    pub(super) target: Arc<dyn Target>,
+    pub(super) workload: Arc<dyn Workload>,
+    pub(super) keys: KeyTable,
+    /// Zero of the run's times.
+    pub(super) epoch: Instant,
+    pub(super) deadline: Duration,
+    /// Stop issuing.
+    pub(super) stop: CancellationToken,
+    /// Stop waiting for answers.
+    pub(super) abandon: CancellationToken,
+    /// The next number for a client whose operation became unknown.
+    pub(super) next_client: AtomicU32,
+    /// Operations that missed their deadline and go on in the background.
+    pub(super) stragglers: std::sync::Mutex<JoinSet<()>>,
+    pub(super) seed: u64,
+    /// Number of the first operation of the main phase.
+    pub(super) first_main: u64,
+}
+
+impl Shared {
+    /// Nanoseconds since the start of the run.
+    pub(super) fn at(&self, instant: Instant) -> Nanos {
+        Nanos::try_from(instant.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(Nanos::MAX - 1)
+    }
+
+    /// The random stream with this number.
+    pub(super) fn random(&self, stream: u64) -> ChaCha8Rng {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(stream);
+        random
+    }
+}
+
+/// One operation to carry out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    pub(super) op: u64,
+    pub(super) slot: Slot,
+    /// Number of the key.
+    pub(super) key: u32,
+    /// When the load wants it to start.
+    pub(super) intended: Instant,
+}
+
+/// One client.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    buffer: Buffer,
+    to_recorder: Sender<Message>,
+    /// Its logical number, replaced after an unknown outcome.
+    client: u32,
+    /// Its own stream of randomness.
+    pub(super) random: ChaCha8Rng,
+}
+
+impl Worker {
+    /// The client at this position.
+    pub(super) fn new(shared: Arc<Shared>, client: u32, to_recorder: Sender<Message>) -> Self {
+        let random = shared.random(u64::from(client));
+        Worker { buffer: Buffer::new(to_recorder.clone()), to_recorder, client, random, shared }
+    }
+
+    /// Carries out one operation and records it.
+    pub(super) async fn carry_out(&mut self, turn: Turn) {
+        let action = self.shared.workload.action(turn.slot, &mut self.random);
+        let key = self.shared.keys.get(turn.slot.phase, turn.key);
+        let id = OpId(turn.op);
+        let invocation = Invocation {
+            id,
+            client: self.client,
+            phase: turn.slot.phase,
+            key: Arc::clone(&key),
+            action: action.clone(),
+        };
+        let operation = self.shared.target.apply(invocation);
+        let invoked = Instant::now();
+        let answer = self.answer(operation, id).await;
+        let completed = Instant::now();
+        let record = Operation {
+            id,
+            client: self.client,
+            round: turn.slot.round,
+            phase: turn.slot.phase,
+            key,
+            action,
+            intended: self.shared.at(turn.intended),
+            invoked: self.shared.at(invoked),
+            connected: answer.connected.map(|connected| self.shared.at(connected)),
+            completed: self.shared.at(completed),
+            attempts: answer.attempts,
+            outcome: answer.outcome,
+            late: None,
+        };
+        if record.is_unknown() {
+            // Its effect may still come: whoever asks next must not be taken for the same client.
+            self.client = self.shared.next_client.fetch_add(1, Ordering::Relaxed);
+        }
+        self.buffer.push(record, completed);
+    }
+
+    /// The operation's answer, or an unknown one when it misses its deadline. It then goes on in the background: a
+    /// dropped future would still happen on the server.
+    async fn answer(&self, mut operation: futures::future::BoxFuture<'static, Completion>, id: OpId) -> Completion {
+        let why = {
+            let deadline = pin!(tokio::time::sleep(self.shared.deadline));
+            let abandoned = pin!(self.shared.abandon.cancelled());
+            tokio::select! {
+                biased;
+                completion = &mut operation => return completion,
+                () = deadline => format!("no answer within {:?}", self.shared.deadline),
+                () = abandoned => "no answer before the interrupted run ended".to_owned(),
+            }
+        };
+        self.outlive(operation, id);
+        Completion { outcome: Outcome::Unknown(Cause::new(why)), connected: None, attempts: 1 }
+    }
+
+    fn outlive(&self, operation: futures::future::BoxFuture<'static, Completion>, id: OpId) {
+        let (to_recorder, shared) = (self.to_recorder.clone(), Arc::clone(&self.shared));
+        let mut stragglers = self.shared.stragglers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        stragglers.spawn(async move {
+            let completion = operation.await;
+            let late = Late { completed: shared.at(Instant::now()), outcome: completion.outcome };
+            // The recorder may have ended already; then the operation stays unknown, which is true.
+            to_recorder.send(Message::Late(id, Box::new(late))).ok();
+        });
+    }
+}
+
+/// The control's operation with this number: a few clients in turn, several operations on each key.
+pub(super) fn control_turn(number: u32, clients: u32) -> Turn {
+    let slot = Slot { phase: Phase::Control, client: number % clients, round: number, fresh: false };
+    Turn { op: u64::from(number), slot, key: number / clients, intended: Instant::now() }
+}
