@@ -2,6 +2,7 @@
 //! one document came of it.
 
 pub mod checker;
+pub mod cli;
 pub mod history;
 pub mod mongod;
 pub mod process;
