@@ -3,6 +3,7 @@
 
 pub mod checker;
 pub mod driver;
+pub mod cli;
 pub mod history;
 pub mod mongod;
 pub mod process;

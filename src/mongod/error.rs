@@ -49,8 +49,8 @@ pub enum MongodError {
         /// Its last lines.
         output: String,
     },
-    /// It ended before it could be used.
-    #[error("mongod ended while it was starting ({status}); the end of its log:\n{log}")]
+    /// It ended although nobody stopped it.
+    #[error("mongod ended by itself ({status}); the end of its log:\n{log}")]
     Died {
         /// How it ended.
         status: ExitStatus,

@@ -78,16 +78,15 @@ impl Member {
                 .and_then(|parsed| parsed.get_document("storage"))
                 .and_then(|storage| storage.get_str("dbPath"))
                 .is_ok_and(|path| std::path::Path::new(path) == self.data);
-            if ours { Ok(()) } else { Err(self.died(self.process().wait().await)) }
+            if ours { Ok(()) } else { Err(self.ended().await) }
         };
-        let process = self.process();
         tokio::select! {
             biased;
             ready = tokio::time::timeout(READY_DEADLINE, ready) => match ready {
                 Ok(ready) => ready,
                 Err(_) => Err(self.not_ready("answer")),
             },
-            status = process.wait() => Err(self.died(status)),
+            ended = self.ended() => Err(ended),
         }
     }
 
@@ -122,6 +121,12 @@ impl Member {
     pub(super) fn not_ready(&self, expected: &'static str) -> MongodError {
         let log = tail(self.process().log(), LOG_LINES);
         MongodError::NotReady { expected, seconds: READY_DEADLINE.as_secs(), log }
+    }
+
+    /// Waits until the process ends, and says how.
+    pub(super) async fn ended(&self) -> MongodError {
+        let status = self.process().wait().await;
+        self.died(status)
     }
 
     fn died(&self, status: Option<ExitStatus>) -> MongodError {

@@ -104,6 +104,12 @@ impl Mongod {
         member.restart(&self.supervisor).await
     }
 
+    /// Waits until a member ends that nobody stopped, and says how it ended.
+    pub async fn ended(&self) -> MongodError {
+        let ends = self.members.iter().map(|member| Box::pin(member.ended()));
+        futures::future::select_all(ends).await.0
+    }
+
     /// Kills it, removes its data, and returns when that is done.
     pub async fn stop(self) -> Result<(), MongodError> {
         Ok(self.supervisor.stop().await?)
