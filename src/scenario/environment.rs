@@ -26,18 +26,19 @@ pub(super) struct Expansion {
     pub(super) value: String,
 }
 
-/// Expands every string value, in place.
+/// Expands every string value, in place, and notes what came from the environment.
 pub(super) fn expand(
     table: &mut DeTable<'_>,
     sources: &Sources,
     environment: Environment<'_>,
-) -> (Vec<Expansion>, Vec<Problem>) {
-    let mut walk = Walk { sources, environment, expansions: Vec::new(), problems: Vec::new() };
+    expansions: &mut Vec<Expansion>,
+) -> Vec<Problem> {
+    let mut walk = Walk { sources, environment, expansions, problems: Vec::new() };
     for (_, value) in table.iter_mut() {
         let span = value.span();
         walk.value(value.get_mut(), &span);
     }
-    (walk.expansions, walk.problems)
+    walk.problems
 }
 
 /// Keeps every quotation of an expanded value out of a problem's texts.
@@ -48,14 +49,22 @@ pub(super) fn mask(problem: &mut Problem, expansions: &[Expansion]) {
     for Expansion { value, name, .. } in expansions.iter().filter(quotable) {
         let escaped = format!("{value:?}");
         let hidden = format!("${{{name}}}");
-        problem.map_texts(|text| text.replace(escaped.trim_matches('"'), &hidden).replace(value.as_str(), &hidden));
+        problem.map_texts(|text| {
+            let text = text.replace(escaped.trim_matches('"'), &hidden).replace(value.as_str(), &hidden);
+            // A message may also quote a part of it, in backticks: every other piece between them.
+            let quoted = |(index, piece): (usize, &str)| match index % 2 == 1 && value.contains(piece) {
+                true => hidden.clone(),
+                false => piece.to_owned(),
+            };
+            text.split('`').enumerate().map(quoted).collect::<Vec<_>>().join("`")
+        });
     }
 }
 
 struct Walk<'a> {
     sources: &'a Sources,
     environment: Environment<'a>,
-    expansions: Vec<Expansion>,
+    expansions: &'a mut Vec<Expansion>,
     problems: Vec<Problem>,
 }
 
@@ -152,7 +161,7 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        let (_, problems) = expand(&mut table, &sources, &environment);
+        let problems = expand(&mut table, &sources, &environment, &mut Vec::new());
         match problems.first() {
             Some(problem) => Err(file[problem.span.clone().unwrap()].to_owned()),
             None => Ok(table["x"].get_ref().as_str().unwrap().to_owned()),

@@ -20,23 +20,32 @@ pub(super) fn apply<'i>(table: &mut DeTable<'i>, sources: &'i Sources) -> Vec<Pr
     let mut problems = Vec::new();
     for source in sources.overrides() {
         let applied = parse(source).and_then(|(steps, value)| insert(table, steps, value));
-        problems.extend(applied.err());
+        problems.extend(applied.err().map(|problem| *problem));
     }
     problems
 }
 
 /// The steps of the key and the value, with spans in the common space of offsets.
-fn parse(source: &Source) -> Result<(Vec<Step<'_>>, Spanned<DeValue<'_>>), Problem> {
+fn parse(source: &Source) -> Result<(Vec<Step<'_>>, Spanned<DeValue<'_>>), Box<Problem>> {
     let whole = source.base..source.base + source.text.len();
-    let Some((key, value)) = source.text.split_once('=') else {
-        return Err(Problem::at(whole, "`--set` takes `key=value`").help(
+    let mut splits = source.text.match_indices('=').map(|(at, _)| (&source.text[..at], &source.text[at + 1..]));
+    let Some((key, value)) = splits.next() else {
+        let problem = Problem::at(whole, "`--set` takes `key=value`").help(
             "the key is dotted, the value is TOML or a word: --set load.burst.clients=50, --set target.mongo.strategy=upsert",
-        ));
+        );
+        return Err(Box::new(problem));
     };
-    let steps = parse_key(key).map_err(|(span, message)| {
-        let span = source.base + span.start..source.base + span.end;
-        Problem::at(span, format!("`{}` is no dotted key", key.trim())).label(message)
-    })?;
+    let (key, value, steps) = match parse_key(key) {
+        Ok(steps) => (key, value, steps),
+        Err((span, message)) => {
+            // The first `=` may stand in a quoted key; then a later one ends it.
+            let quoted = splits.find_map(|(key, value)| parse_key(key).ok().map(|steps| (key, value, steps)));
+            quoted.ok_or_else(|| {
+                let span = source.base + span.start..source.base + span.end;
+                Box::new(Problem::at(span, format!("`{}` is no dotted key", key.trim())).label(message))
+            })?
+        }
+    };
     let steps = steps.into_iter().map(|step| shift_key(step, source.base)).collect();
 
     let indent = value.len() - value.trim_start().len();
@@ -80,7 +89,7 @@ fn insert<'i>(
     mut table: &mut DeTable<'i>,
     mut steps: Vec<Step<'i>>,
     value: Spanned<DeValue<'i>>,
-) -> Result<(), Problem> {
+) -> Result<(), Box<Problem>> {
     let Some(last) = steps.pop() else { return Ok(()) };
     for step in steps {
         let span = step.span();
@@ -90,8 +99,8 @@ fn insert<'i>(
         match entry.get_mut() {
             DeValue::Table(inner) => table = inner,
             _ => {
-                return Err(Problem::at(span, format!("`{name}` is a value, not a table: nothing can be set in it"))
-                    .related(found, "its value"));
+                let problem = Problem::at(span, format!("`{name}` is a value, not a table: nothing can be set in it"));
+                return Err(Box::new(problem.related(found, "its value")));
             }
         }
     }

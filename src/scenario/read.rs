@@ -52,46 +52,47 @@ pub fn load_text(
     known: KnownStrategies<'_>,
 ) -> Result<Scenario, ScenarioError> {
     let sources = Sources::new(path.display().to_string(), text, overrides);
-    let (file, expansions) = match parse(&sources, environment) {
-        Ok(parsed) => parsed,
-        Err((problems, expansions)) => return Err(invalid(sources, problems, &expansions)),
-    };
-    match validate(file, path, &sources, known) {
-        Ok(scenario) => Ok(scenario),
-        Err(problems) => Err(invalid(sources, problems, &expansions)),
-    }
+    let mut expansions = Vec::new();
+    parse(&sources, environment, &mut expansions)
+        .and_then(|file| validate(file, path, &sources, known))
+        .map_err(|problems| invalid(sources, problems, &expansions))
 }
 
-/// What the file says, and what the environment put into it.
+/// What the file says; what the environment puts into it is noted in `expansions`.
 fn parse(
     sources: &Sources,
     environment: Environment<'_>,
-) -> Result<(File, Vec<Expansion>), (Vec<Problem>, Vec<Expansion>)> {
-    let document = DeTable::parse(&sources.file().text).map_err(|error| (vec![from_toml(&error)], Vec::new()))?;
+    expansions: &mut Vec<Expansion>,
+) -> Result<File, Vec<Problem>> {
+    let document = DeTable::parse(&sources.file().text).map_err(|error| vec![from_parser(&error)])?;
     let span = document.span();
     let mut table = document.into_inner();
     let mut problems = overrides::apply(&mut table, sources);
-    let (expansions, unset) = environment::expand(&mut table, sources, environment);
-    problems.extend(unset);
+    problems.extend(environment::expand(&mut table, sources, environment, expansions));
     if !problems.is_empty() {
-        return Err((problems, expansions));
+        return Err(problems);
     }
     let deserializer = toml::Deserializer::from(Spanned::new(span, table));
-    match File::deserialize(deserializer) {
-        Ok(file) => Ok((file, expansions)),
-        Err(error) => Err((vec![from_toml(&error)], expansions)),
-    }
+    File::deserialize(deserializer).map_err(|error| vec![from_serde(&error)])
 }
 
-/// An error of the parser or of serde. Serde lists the known words in its message, in backticks after the wrong one: they are
-/// read back from there, because it offers them in no other way. Any other message is shown as it is.
-fn from_toml(error: &toml::de::Error) -> Problem {
+/// The text is not TOML.
+fn from_parser(error: &toml::de::Error) -> Problem {
+    let message = error.message();
+    let message = message.strip_suffix(", expected nothing").unwrap_or(message);
+    Problem::at(error.span().unwrap_or(0..0), format!("not valid TOML: {message}"))
+}
+
+/// The text is TOML, but not of the right shape. Serde lists the known words in its message, in backticks after the wrong one:
+/// they are read back from there, because it offers them in no other way. Any other message is shown as it is.
+fn from_serde(error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or(0..0);
     let message = error.message();
     let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match (message.strip_prefix("unknown field "), words.as_slice()) {
         (Some(_), [word, known @ ..]) => Problem::unknown(span, "key", word, known.iter().copied()),
-        _ => Problem::at(span, message),
+        _ if message == "integer number overflowed" => Problem::at(span, "the number is too large"),
+        _ => Problem::at(span, message.replace("expected a sequence", "expected a list")),
     }
 }
 

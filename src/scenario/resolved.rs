@@ -19,5 +19,7 @@ struct Resolved<'a> {
 /// The scenario as TOML.
 pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
     let Scenario { name, file: _, workload, target, mongod, load, limits, expect } = scenario;
-    toml::to_string(&Resolved { name, workload: *workload, target, mongod: *mongod, load, limits, expect })
+    let resolved = Resolved { name, workload: *workload, target, mongod: *mongod, load, limits, expect };
+    // What is literal here must stay so when it is read again: the environment has already been expanded.
+    toml::to_string(&resolved).map(|text| text.replace("${", "$${"))
 }

@@ -62,6 +62,11 @@ fn parse_metric(text: &str, part: Range<usize>, workload: WorkloadKind) -> Resul
         _ => {}
     }
     let operations = workload.operations();
+    if let (Some((quantile, _)), Some(operation)) =
+        (QUANTILES.iter().find(|(name, _)| *name == word), operations.first())
+    {
+        return Err(Mistake::new(part, "a latency is that of an operation", format!("write `{operation}.{quantile}`")));
+    }
     let Some((operation, quantile)) = word.split_once('.') else {
         let latencies = operations.iter().flat_map(|name| QUANTILES.map(|(quantile, _)| format!("{name}.{quantile}")));
         let known = ["error_rate".to_owned(), "throughput".to_owned()].into_iter().chain(latencies).collect();
@@ -89,7 +94,7 @@ fn parse_bound(text: &str, part: Range<usize>, metric: &Metric) -> Result<f64, B
     };
     let written: Vec<String> =
         units.iter().filter(|(unit, _)| !unit.is_empty()).map(|(unit, _)| format!("`{unit}`")).collect();
-    let help = format!("write a number, then one of {}, or nothing", written.join(", "));
+    let help = format!("write a number and {}, or the number alone", written.join(" or "));
     let bound = &text[part.clone()];
     let digits =
         bound.find(|letter: char| !letter.is_ascii_digit() && !".eE+-_".contains(letter)).unwrap_or(bound.len());
@@ -163,6 +168,7 @@ mod tests {
             ("create-or-get.p99 == 5ms", "=="),
             ("create-or-get.p99 =< 5ms", "=<"),
             ("latency < 5ms", "latency"),
+            ("p99 < 5ms", "p99"),
             ("createorget.p99 < 5ms", "createorget"),
             ("create-or-get.p98 < 5ms", "p98"),
             (" < 5ms", ""),

@@ -156,7 +156,7 @@ impl Check<'_> {
             None => Some(20),
         };
         let min_effective_trials = match &limits.min_effective_trials {
-            Some(count) => self.count(count, "min_effective_trials", 0..=1_000_000_000_000),
+            Some(count) => self.count(count, "min_effective_trials", 1..=1_000_000_000_000),
             None => Some(1),
         };
         let max_unknown = match &limits.max_unknown {
