@@ -13,22 +13,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use onlyone::scenario::{self, Arrivals, Keys, Load, Scenario, ScenarioError, TargetSpec, WorkloadKind, resolved_toml};
+use onlyone::strategy::create_or_get;
 use onlyone::verdict::{Invariant, Verdict};
 
 fn known(workload: WorkloadKind) -> &'static [&'static str] {
     match workload {
-        WorkloadKind::CreateOrGet => &[
-            "find-then-insert",
-            "create-then-fill",
-            "upsert",
-            "upsert-retry",
-            "insert-first",
-            "upsert-set",
-            "unsorted-key",
-            "local-id",
-            "lock-in-memory",
-            "lock-collection",
-        ],
+        WorkloadKind::CreateOrGet => &create_or_get::NAMES,
     }
 }
 
