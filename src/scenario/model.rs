@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
+use serde::{Serialize, Serializer};
 
 use crate::verdict::{Invariant, Verdict};
 
@@ -35,6 +36,25 @@ pub struct Scenario {
 pub enum WorkloadKind {
     /// Creates the document of a participant pair, or gets it.
     CreateOrGet,
+}
+
+impl WorkloadKind {
+    /// All that exist.
+    pub const ALL: [WorkloadKind; 1] = [WorkloadKind::CreateOrGet];
+
+    /// The word in files and on the terminal.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WorkloadKind::CreateOrGet => "create-or-get",
+        }
+    }
+
+    /// Names of the operations that it sends; thresholds speak of them.
+    pub fn operations(self) -> &'static [&'static str] {
+        match self {
+            WorkloadKind::CreateOrGet => &["create-or-get"],
+        }
+    }
 }
 
 /// Where operations go.
@@ -82,6 +102,7 @@ pub enum Load {
         /// How many rounds.
         rounds: u32,
         /// Largest random offset of each start.
+        #[serde(with = "friendly")]
         jitter: Duration,
     },
     /// Each client sends its next operation when the last has ended.
@@ -89,6 +110,7 @@ pub enum Load {
         /// How many clients.
         clients: u32,
         /// How long.
+        #[serde(with = "friendly")]
         duration: Duration,
         /// At most so many operations in all.
         operations: Option<u64>,
@@ -100,6 +122,7 @@ pub enum Load {
         /// Operations per second.
         rate: f64,
         /// How long.
+        #[serde(with = "friendly")]
         duration: Duration,
         /// Most operations in flight; an arrival beyond is counted as dropped.
         max_clients: u32,
@@ -161,8 +184,10 @@ pub enum Arrivals {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Limits {
     /// An operation without an answer after this is unknown. Default 10 s.
+    #[serde(with = "friendly")]
     pub operation_deadline: Duration,
     /// How long operations in flight are waited for after an interruption. Default 5 s.
+    #[serde(with = "friendly")]
     pub drain: Duration,
     /// Operations of the serial control; 0 leaves it out. Default 20.
     pub serial_control: u32,
@@ -180,7 +205,13 @@ pub struct Expectation {
     /// Expected verdicts of single invariants.
     pub invariants: BTreeMap<Invariant, Verdict>,
     /// Bounds on latency and error rate.
+    #[serde(serialize_with = "texts")]
     pub thresholds: Vec<Threshold>,
+}
+
+/// Thresholds are written as the user wrote them: the same words as in the file.
+fn texts<S: Serializer>(thresholds: &[Threshold], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(thresholds.iter().map(|threshold| &threshold.text))
 }
 
 /// A bound such as `create-or-get.p99 < 250ms` or `error_rate < 0.01%`.

@@ -1,0 +1,66 @@
+//! `[expect]`: verdicts and thresholds.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+
+use super::super::diagnostic::Problem;
+use super::super::file;
+use super::super::model::{Expectation, Threshold, WorkloadKind};
+use super::super::threshold;
+use super::Check;
+use crate::verdict::{Invariant, Verdict};
+
+/// What a scenario may expect.
+const VERDICTS: [(&str, Verdict); 3] =
+    [("holds", Verdict::Holds), ("violated", Verdict::Violated), ("inconclusive", Verdict::Inconclusive)];
+
+impl Check<'_> {
+    /// What it takes to exit 0.
+    pub(super) fn expect(&mut self, expect: file::Expect, workload: Option<WorkloadKind>) -> Option<Expectation> {
+        let verdict = match &expect.verdict {
+            Some(word) => self.word(word, "verdict", &VERDICTS).map(Some),
+            None => Some(None),
+        };
+        let mut invariants = BTreeMap::new();
+        for (name, verdict) in &expect.invariants {
+            let invariant = self.invariant(name);
+            let verdict = self.word(verdict, "verdict", &VERDICTS);
+            invariants.extend(invariant.zip(verdict));
+        }
+        // Of an unknown workload nothing more can be said: its own mistake is reported.
+        let workload = workload?;
+        let thresholds: Vec<Threshold> =
+            expect.thresholds.iter().filter_map(|text| self.threshold(text, workload)).collect();
+        Some(Expectation { verdict: verdict?, invariants, thresholds })
+    }
+
+    fn invariant(&mut self, name: &Spanned<String>) -> Option<Invariant> {
+        match name.get_ref().parse() {
+            Ok(Invariant::Custom(own)) if own.trim().is_empty() => {
+                self.note(Problem::at(name.span(), "the custom invariant has no name").help("write `custom:NAME`"))
+            }
+            Ok(invariant) => Some(invariant),
+            Err(_) => {
+                let known = Invariant::NAMED.map(|invariant| invariant.to_string());
+                let problem = Problem::at(name.span(), format!("unknown invariant `{}`", name.get_ref()));
+                self.note_word(problem, name.get_ref(), &known)
+            }
+        }
+    }
+
+    fn threshold(&mut self, text: &Spanned<String>, workload: WorkloadKind) -> Option<Threshold> {
+        match threshold::parse(text.get_ref(), workload) {
+            Ok(threshold) => Some(threshold),
+            Err(mistake) => {
+                let place = self.sources.inside(&text.span(), text.get_ref(), &mistake.part);
+                let problem = Problem::at(place, mistake.message);
+                match (mistake.word, mistake.help) {
+                    (Some((word, known)), _) => self.note_word(problem, &word, &known),
+                    (None, Some(help)) => self.note(problem.help(help)),
+                    (None, None) => self.note(problem),
+                }
+            }
+        }
+    }
+}

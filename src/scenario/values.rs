@@ -1,0 +1,116 @@
+//! Values of the file format that serde's own types do not read well: their visitors are written by hand, so that the
+//! message says what is wanted and keeps its position. They take what is well formed; whether it is sensible is checked later.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use toml::Spanned;
+
+/// A whole number of any size or sign; its range is checked later, so that `-5` is told apart from `"5"`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Count(pub(super) i128);
+
+/// A number, with or without a fraction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Number(pub(super) f64);
+
+/// One whole number, or a list of them.
+#[derive(Debug, Clone)]
+pub(super) enum Counts {
+    /// `150`
+    One(Count),
+    /// `[2, 8, 150]`
+    Many(Vec<Spanned<Count>>),
+}
+
+/// A duration, still as text: `"1m 30s"`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct DurationText(pub(super) String);
+
+/// A share, `"5%"` or `0.05`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Share {
+    /// `"5%"`
+    Text(String),
+    /// `0.05`
+    Number(f64),
+}
+
+/// Writes the visitor methods for whole numbers, each ending in the same expression.
+macro_rules! visit_integers {
+    ($number:ident => $result:expr) => {
+        fn visit_i64<E: Error>(self, $number: i64) -> Result<Self::Value, E> {
+            let $number = i128::from($number);
+            $result
+        }
+        fn visit_u64<E: Error>(self, $number: u64) -> Result<Self::Value, E> {
+            let $number = i128::from($number);
+            $result
+        }
+        fn visit_i128<E: Error>(self, $number: i128) -> Result<Self::Value, E> {
+            $result
+        }
+        fn visit_u128<E: Error>(self, $number: u128) -> Result<Self::Value, E> {
+            // Whatever the key, this is far above its range, which is checked later.
+            let $number = i128::try_from($number).unwrap_or(i128::MAX);
+            $result
+        }
+    };
+}
+
+/// Writes `Deserialize` for a type by a visitor with these methods.
+macro_rules! deserialize {
+    ($type:ident, $expecting:literal, { $($methods:tt)* }) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct ByHand;
+                impl<'de> Visitor<'de> for ByHand {
+                    type Value = $type;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expecting)
+                    }
+                    $($methods)*
+                }
+                deserializer.deserialize_any(ByHand)
+            }
+        }
+    };
+}
+
+deserialize!(Count, "a whole number", {
+    visit_integers!(number => Ok(Count(number)));
+});
+
+deserialize!(Number, "a number", {
+    visit_integers!(number => Ok(Number(number as f64)));
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Number(number))
+    }
+});
+
+deserialize!(Counts, "a whole number or a list of them", {
+    visit_integers!(number => Ok(Counts::One(Count(number))));
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut counts = Vec::new();
+        while let Some(count) = seq.next_element()? {
+            counts.push(count);
+        }
+        Ok(Counts::Many(counts))
+    }
+});
+
+deserialize!(DurationText, "a duration such as \"10s\", \"5ms\" or \"1m 30s\"", {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(DurationText(text.to_owned()))
+    }
+});
+
+deserialize!(Share, "a share such as \"5%\" or 0.05", {
+    visit_integers!(number => Ok(Share::Number(number as f64)));
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Share::Number(number))
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Share::Text(text.to_owned()))
+    }
+});

@@ -1,0 +1,231 @@
+//! Scenario files: every shipped one loads, every invalid one is refused with exactly the message beside it.
+//!
+//! An invalid file may carry lines of the form `#! --set key=value` and `#! env NAME=value`: they are what it is loaded with.
+//! After a wanted change of the messages, run with `UPDATE_EXPECTED=1` and read the difference.
+
+// In an integration test the lints allow these inside test functions only, not in the functions that those share.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use std::time::Duration;
+
+use onlyone::scenario::{self, Arrivals, Keys, Load, Scenario, ScenarioError, TargetSpec, WorkloadKind, resolved_toml};
+use onlyone::strategy::create_or_get;
+use onlyone::verdict::{Invariant, Verdict};
+
+fn known(workload: WorkloadKind) -> &'static [&'static str] {
+    match workload {
+        WorkloadKind::CreateOrGet => &create_or_get::NAMES,
+    }
+}
+
+fn toml_files(directory: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(directory)
+        .unwrap_or_else(|error| panic!("{directory}: {error}"))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn load(path: &Path) -> Result<Scenario, ScenarioError> {
+    let bytes = fs::read(path).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    let overrides: Vec<String> =
+        text.lines().filter_map(|line| line.strip_prefix("#! --set ")).map(str::to_owned).collect();
+    let environment: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.strip_prefix("#! env ")).filter_map(|line| line.split_once('=')).collect();
+    let lookup = |name: &str| environment.get(name).map(|value| (*value).to_owned());
+    scenario::load(path, &overrides, &lookup, &known)
+}
+
+#[test]
+fn every_shipped_scenario_loads_and_reads_back_from_its_resolved_form() {
+    let files = toml_files("scenarios");
+    assert!(files.len() >= 6, "{files:?}");
+    for path in files {
+        let scenario = load(&path).unwrap_or_else(|error| panic!("{}", error.render(false)));
+        let resolved = resolved_toml(&scenario).unwrap();
+        let again = scenario::load_text(&path, resolved.clone(), &[], &|_| None, &known)
+            .unwrap_or_else(|error| panic!("{resolved}\n{}", error.render(false)));
+        assert_eq!(again, scenario);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# ") && text.contains("\n# Expect: "), "{} lacks its header", path.display());
+    }
+}
+
+#[test]
+fn every_invalid_scenario_is_refused_with_the_message_beside_it() {
+    let update = std::env::var_os("UPDATE_EXPECTED").is_some();
+    let files = toml_files("tests/scenarios/invalid");
+    assert!(files.len() >= 20, "{files:?}");
+    let mut differences = Vec::new();
+    for path in files {
+        let rendered = match load(&path) {
+            Ok(scenario) => panic!("{} was accepted: {scenario:?}", path.display()),
+            Err(error) => error.render(false),
+        };
+        let expected = path.with_extension("stderr");
+        if update {
+            fs::write(&expected, &rendered).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != rendered {
+            differences.push(format!("--- {}\n{rendered}", expected.display()));
+        }
+    }
+    assert!(differences.is_empty(), "not as expected:\n{}", differences.join("\n"));
+}
+
+const HEAD: &str = "name = 'a'\nworkload = 'create-or-get'\n[target.mongo]\nstrategy = 'upsert'\n";
+const BURST: &str = "[load.burst]\nclients = 3\nrounds = 4\n";
+
+fn load_text(text: &str, overrides: &[&str]) -> Scenario {
+    let overrides: Vec<String> = overrides.iter().map(|argument| (*argument).to_owned()).collect();
+    let environment = |name: &str| (name == "BRANCH").then(|| "main".to_owned());
+    scenario::load_text(Path::new("a.toml"), text.to_owned(), &overrides, &environment, &known)
+        .unwrap_or_else(|error| panic!("{}", error.render(false)))
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let scenario = load_text(&format!("{HEAD}{BURST}"), &[]);
+    let TargetSpec::Mongo(mongo) = &scenario.target;
+    assert_eq!((mongo.database.as_str(), mongo.unique_index, mongo.pool), ("onlyone_run", true, None));
+    assert!(!mongo.retry_writes && !mongo.retry_reads);
+    assert_eq!((scenario.mongod.replica_set, scenario.mongod.test_commands), (0, false));
+    assert_eq!(scenario.load, Load::Burst { clients: vec![3], rounds: 4, jitter: Duration::ZERO });
+    assert_eq!(scenario.limits.operation_deadline, Duration::from_secs(10));
+    assert_eq!(scenario.limits.drain, Duration::from_secs(5));
+    assert_eq!((scenario.limits.serial_control, scenario.limits.min_effective_trials), (20, 1));
+    assert_eq!(scenario.limits.max_unknown, 0.05);
+    assert_eq!(scenario.expect.verdict, None);
+}
+
+#[test]
+fn every_key_is_read_and_survives_the_resolved_form() {
+    let closed =
+        "[load.closed]\nclients = 64\nduration = '1m 30s'\noperations = 5\nkeys = { uniform = { count = 10 } }\n";
+    let open = "[load.open]\nrate = 0.5\nduration = '2h'\nmax_clients = 9\narrivals = 'constant'\n";
+    let rest = "[mongod]\nreplica_set = 3\ntest_commands = true\n\
+        [limits]\noperation_deadline = '500ms'\ndrain = '0s'\nserial_control = 0\nmin_effective_trials = 7\nmax_unknown = '2.5%'\n\
+        [expect]\nverdict = 'violated'\ninvariants = { 'custom:no orphans' = 'inconclusive', same-id = 'holds' }\n\
+        thresholds = ['create-or-get.p99.9 < 1.5s', 'throughput >= 500/s']\n";
+    let more =
+        "unique_index = false\ndatabase = 'onlyone_${BRANCH}'\npool = 1\nretry_writes = true\nretry_reads = true\n";
+    let uniform = Keys::Uniform { count: 10 };
+    let zipf = Keys::Zipf { count: 1000, exponent: 1.1 };
+    let seconds = Duration::from_secs;
+    let loads = [
+        (closed, Load::Closed { clients: 64, duration: seconds(90), operations: Some(5), keys: uniform }),
+        (
+            open,
+            Load::Open { rate: 0.5, duration: seconds(7200), max_clients: 9, arrivals: Arrivals::Constant, keys: zipf },
+        ),
+        (
+            "[load.burst]\nclients = [2, 8, 150]\nrounds = 1_000\njitter = '1.5ms'\n",
+            Load::Burst { clients: vec![2, 8, 150], rounds: 1000, jitter: Duration::from_micros(1500) },
+        ),
+        ("[load.waves]\nsizes = [1, 1, 5]\n", Load::Waves { sizes: vec![1, 1, 5], rounds: 1 }),
+    ];
+    for (text, load) in loads {
+        let scenario = load_text(&format!("{HEAD}{more}{text}{rest}"), &["name='$${BRANCH} $$${A} $$ROOT'"]);
+        assert_eq!(scenario.name, "${BRANCH} $${A} $$ROOT");
+        assert_eq!(scenario.load, load);
+        let TargetSpec::Mongo(mongo) = &scenario.target;
+        assert_eq!((mongo.database.as_str(), mongo.unique_index, mongo.pool), ("onlyone_main", false, Some(1)));
+        assert!(mongo.retry_writes && mongo.retry_reads);
+        assert_eq!((scenario.mongod.replica_set, scenario.mongod.test_commands), (3, true));
+        assert_eq!(scenario.limits.max_unknown, 0.025);
+        assert_eq!(scenario.expect.verdict, Some(Verdict::Violated));
+        assert_eq!(scenario.expect.invariants[&Invariant::Custom("no orphans".into())], Verdict::Inconclusive);
+        assert_eq!(scenario.expect.thresholds.len(), 2);
+        let resolved = resolved_toml(&scenario).unwrap();
+        assert_eq!(load_text(&resolved, &[]), scenario, "{resolved}");
+    }
+}
+
+#[test]
+fn overrides_take_toml_or_a_word_and_the_last_wins() {
+    let scenario = load_text(
+        &format!("{HEAD}{BURST}"),
+        &[
+            "load.burst.clients=[2,8]",
+            "load.burst.rounds = 9",
+            "load.burst.rounds=10",
+            "target.mongo.strategy=find-then-insert",
+            "target.mongo.unique_index=false",
+            "target.mongo.database=onlyone_${BRANCH}",
+            "limits.drain=2s",
+            "limits.max_unknown=1%",
+            "expect.invariants.\"custom:x = y\"=holds",
+            "expect.thresholds=['error_rate < 1%']",
+            "name=a = b",
+        ],
+    );
+    let TargetSpec::Mongo(mongo) = &scenario.target;
+    assert_eq!((mongo.strategy.as_str(), mongo.unique_index), ("find-then-insert", false));
+    assert_eq!(mongo.database, "onlyone_main");
+    assert_eq!(scenario.load, Load::Burst { clients: vec![2, 8], rounds: 10, jitter: Duration::ZERO });
+    assert_eq!((scenario.limits.drain, scenario.limits.max_unknown), (Duration::from_secs(2), 0.01));
+    assert_eq!(scenario.expect.invariants[&Invariant::Custom("x = y".into())], Verdict::Holds);
+    assert_eq!(scenario.expect.thresholds[0].bound, 0.01);
+    assert_eq!(scenario.name, "a = b");
+    let whole = load_text(HEAD, &["load={ waves = { sizes = [1] } }"]);
+    assert_eq!(whole.load, Load::Waves { sizes: vec![1], rounds: 1 });
+}
+
+#[test]
+fn a_missing_file_is_named_with_its_neighbours() {
+    let load = |path: &str| scenario::load(Path::new(path), &[], &|_| None, &known).unwrap_err().render(false);
+    let shown = load("scenarios/create-or-get-rase.toml");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines[0], "error: there is no scenario file `scenarios/create-or-get-rase.toml`");
+    assert_eq!(lines[2], "  scenarios/create-or-get-race.toml");
+    assert!(load("create-or-get.toml").contains("\n  scenarios/create-or-get.toml\n"));
+    assert_eq!(load("nowhere/at/all.toml"), "error: there is no scenario file `nowhere/at/all.toml`\n");
+    assert!(load("scenarios").starts_with("error: cannot read the scenario file `scenarios`: "));
+}
+
+#[test]
+fn a_file_too_large_for_a_scenario_is_not_read_to_its_end() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(1 << 40).unwrap();
+    let error = scenario::load(file.path(), &[], &|_| None, &known).unwrap_err();
+    assert!(matches!(error, ScenarioError::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn colour_is_only_there_when_asked_for() {
+    let error = load(Path::new("tests/scenarios/invalid/unknown-strategy.toml")).unwrap_err();
+    assert!(!error.render(false).contains('\u{1b}'));
+    assert!(error.render(true).contains('\u{1b}'));
+}
+
+#[test]
+fn no_message_holds_a_value_from_the_environment() {
+    for path in toml_files("tests/scenarios/invalid") {
+        let error = load(&path).unwrap_err();
+        let shown = format!("{error} {}", error.render(false));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
+fn no_damage_to_a_file_makes_loading_or_rendering_panic() {
+    let text = fs::read_to_string("tests/scenarios/invalid/several-errors.toml").unwrap();
+    let overrides = ["load.waves.sizes=[1, 'ü'".to_owned(), "name=${".to_owned()];
+    for (at, _) in text.char_indices() {
+        let (before, after) = text.split_at(at);
+        for damage in ["", "ü", "\"", "${", "\r", "\n", "[", "]", "=", "'''", "\\", "9"] {
+            for text in [format!("{before}{damage}"), format!("{before}{damage}{after}")] {
+                for overrides in [&overrides[..0], &overrides[..]] {
+                    let loaded = scenario::load_text(Path::new("a.toml"), text.clone(), overrides, &|_| None, &known);
+                    assert!(loaded.unwrap_err().render(at % 2 == 0).ends_with('\n'));
+                }
+            }
+        }
+    }
+}
