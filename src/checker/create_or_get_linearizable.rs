@@ -252,3 +252,7 @@ fn seen(operation: &Operation) -> String {
         _ => "was answered with the document".to_owned(),
     }
 }
+
+#[cfg(test)]
+#[path = "create_or_get_oracle.rs"]
+mod oracle;
