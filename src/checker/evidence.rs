@@ -1,15 +1,18 @@
 //! What a checker sees: the operations of one phase and the final documents, grouped by key.
 
-use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
-use crate::history::{Observation, Observed, Operation};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::history::{History, Observation, Observed, OpId, Operation, Phase, Source};
 
 /// Operations and final documents, grouped by their canonical key. Built once, read by every checker.
 #[derive(Debug)]
 pub struct Evidence<'a> {
-    operations: &'a [Operation],
+    /// All operations of the run, of both phases, ordered by number.
+    run: &'a [Operation],
     observation: Option<&'a Observation>,
-    /// Positions in `operations`, key after key.
+    /// Positions in `run`, key after key.
     order: Vec<u32>,
     /// Positions in the observation's documents, key after key.
     document_order: Vec<u32>,
@@ -36,25 +39,68 @@ pub struct KeyEvidence<'a> {
     document_order: &'a [u32],
 }
 
+/// What is not part of the evidence: the operations of the other phase, and the documents of their keys.
+const LEFT_OUT: u32 = u32::MAX;
+
+/// Numbers keys in the order in which they are first met.
+#[derive(Default)]
+struct Keys<'a> {
+    numbers: FxHashMap<&'a str, u32>,
+    names: Vec<&'a str>,
+    last: Option<(&'a Arc<str>, u32)>,
+}
+
+impl<'a> Keys<'a> {
+    fn number(&mut self, key: &'a Arc<str>) -> u32 {
+        // The operations of a burst share one key, mostly even one allocation: no need to hash it again.
+        if let Some((last, number)) = self.last
+            && Arc::ptr_eq(last, key)
+        {
+            return number;
+        }
+        let names = &mut self.names;
+        let number = *self.numbers.entry(key).or_insert_with(|| {
+            names.push(key);
+            u32::try_from(names.len() - 1).unwrap_or(LEFT_OUT)
+        });
+        self.last = Some((key, number));
+        number
+    }
+}
+
 impl<'a> Evidence<'a> {
-    /// Groups the evidence. Keys keep the order of their first operation; keys that only the documents know come last.
+    /// Groups the evidence of one phase; the phases have no key in common. Keys keep the order of their first operation.
     ///
-    /// `operations` holds one phase, ordered by number, at most `u32::MAX` of them.
-    pub fn new(operations: &'a [Operation], observation: Option<&'a Observation>, partial: bool) -> Self {
+    /// Documents whose key belongs to the other phase are left out. Documents whose key no operation has at all come
+    /// last, as evidence of the main phase. A history has fewer than `u32::MAX` operations.
+    pub fn of_phase(history: &'a History, observation: Option<&'a Observation>, phase: Phase) -> Self {
+        let observation = observation.filter(|observation| observation.source != Source::None);
         let documents = observation.map_or(&[][..], |observation| &observation.documents);
-        let mut number = FxHashMap::<&str, u32>::default();
-        let mut keys = Vec::new();
-        let mut numbered = |key: &'a str| {
-            *number.entry(key).or_insert_with(|| {
-                keys.push(key);
-                u32::try_from(keys.len() - 1).unwrap_or(u32::MAX)
+        let mut keys = Keys::default();
+        let mut elsewhere = FxHashSet::<&str>::default();
+        let mut of_operation = Vec::with_capacity(history.operations.len());
+        for operation in &history.operations {
+            if operation.phase == phase {
+                of_operation.push(keys.number(&operation.key));
+            } else {
+                if phase == Phase::Main {
+                    elsewhere.insert(&operation.key);
+                }
+                of_operation.push(LEFT_OUT);
+            }
+        }
+        let of_document: Vec<u32> = documents
+            .iter()
+            .map(|document| match keys.numbers.get(&*document.key) {
+                Some(&number) => number,
+                None if phase == Phase::Main && !elsewhere.contains(&*document.key) => keys.number(&document.key),
+                None => LEFT_OUT,
             })
-        };
-        let of_operation: Vec<u32> = operations.iter().map(|operation| numbered(&operation.key)).collect();
-        let of_document: Vec<u32> = documents.iter().map(|document| numbered(&document.key)).collect();
-        let (order, bounds) = counting_sort(&of_operation, keys.len());
-        let (document_order, document_bounds) = counting_sort(&of_document, keys.len());
+            .collect();
+        let (order, bounds) = counting_sort(&of_operation, keys.names.len());
+        let (document_order, document_bounds) = counting_sort(&of_document, keys.names.len());
         let groups = keys
+            .names
             .iter()
             .enumerate()
             .map(|(index, key)| Group {
@@ -63,10 +109,11 @@ impl<'a> Evidence<'a> {
                 documents: document_bounds[index]..document_bounds[index + 1],
             })
             .collect();
-        Evidence { operations, observation, order, document_order, groups, partial }
+        let partial = history.partial;
+        Evidence { run: &history.operations, observation, order, document_order, groups, partial }
     }
 
-    /// Whether the final state was read at all.
+    /// The final state, if it was read at all.
     pub fn observation(&self) -> Option<&'a Observation> {
         self.observation
     }
@@ -76,9 +123,22 @@ impl<'a> Evidence<'a> {
         self.partial
     }
 
-    /// All operations, ordered by number.
-    pub fn operations(&self) -> &'a [Operation] {
-        self.operations
+    /// The operation of this number, whichever phase it belongs to.
+    pub fn operation(&self, id: OpId) -> Option<&'a Operation> {
+        let position = self.run.binary_search_by_key(&id, |operation| operation.id).ok()?;
+        self.run.get(position)
+    }
+
+    /// The phase's operations, key after key.
+    pub fn operations(&self) -> impl ExactSizeIterator<Item = &'a Operation> {
+        let run = self.run;
+        self.order.iter().map(move |&position| &run[position as usize])
+    }
+
+    /// The phase's final documents, key after key.
+    pub fn documents(&self) -> impl ExactSizeIterator<Item = &'a Observed> {
+        let documents = self.observation.map_or(&[][..], |observation| &observation.documents);
+        self.document_order.iter().map(move |&position| &documents[position as usize])
     }
 
     /// The evidence on each key.
@@ -91,7 +151,7 @@ impl<'a> Evidence<'a> {
         let group = &self.groups[index];
         KeyEvidence {
             key: group.key,
-            operations: self.operations,
+            operations: self.run,
             order: &self.order[group.operations.clone()],
             documents: self.observation.map_or(&[][..], |observation| &observation.documents),
             document_order: &self.document_order[group.documents.clone()],
@@ -113,21 +173,24 @@ impl<'a> KeyEvidence<'a> {
     }
 }
 
-/// Positions sorted by their group, stable, and where each group begins; the last bound is the length.
+/// Positions sorted by their group, stable, and where each group begins; the last bound is the length. What is left out
+/// is not in the result.
 fn counting_sort(groups: &[u32], count: usize) -> (Vec<u32>, Vec<usize>) {
     let mut bounds = vec![0_usize; count + 1];
-    for &group in groups {
+    for &group in groups.iter().filter(|&&group| group != LEFT_OUT) {
         bounds[group as usize + 1] += 1;
     }
     for index in 0..count {
         bounds[index + 1] += bounds[index];
     }
     let mut next = bounds.clone();
-    let mut order = vec![0_u32; groups.len()];
+    let mut order = vec![0_u32; bounds[count]];
     for (position, &group) in (0_u32..).zip(groups) {
-        let slot = &mut next[group as usize];
-        order[*slot] = position;
-        *slot += 1;
+        if group != LEFT_OUT {
+            let slot = &mut next[group as usize];
+            order[*slot] = position;
+            *slot += 1;
+        }
     }
     (order, bounds)
 }

@@ -3,9 +3,30 @@
 //! There is no clock, no network and no printing here: the same evidence gives the same result, byte for byte. One file
 //! per invariant, whose header states property, assumptions, soundness, completeness and cost.
 
+mod create_or_get_linearizable;
+mod create_or_get_model;
+mod created_once;
 mod evidence;
+mod facts;
+mod final_state;
+mod findings;
+mod insert_fields_intact;
+mod judge;
+mod no_leaked_errors;
+mod same_id;
+pub mod search;
+mod single_document;
+mod zero_duplicates;
 
+pub use create_or_get_linearizable::CreateOrGetLinearizable;
+pub use created_once::CreatedOnce;
 pub use evidence::{Evidence, KeyEvidence};
+pub use insert_fields_intact::InsertFieldsIntact;
+pub use judge::{checker_of, guarded, judge};
+pub use no_leaked_errors::NoLeakedErrors;
+pub use same_id::SameId;
+pub use single_document::SingleDocument;
+pub use zero_duplicates::ZeroDuplicates;
 
 use crate::verdict::{Invariant, InvariantResult};
 
@@ -35,6 +56,11 @@ impl Budget {
         let enough = self.steps >= steps;
         self.steps = self.steps.saturating_sub(steps);
         enough
+    }
+
+    /// The result of a checker whose budget ran out: what was violated stays so, nothing holds.
+    pub fn exhausted(result: InvariantResult) -> InvariantResult {
+        result.doubt("the budget of steps is exhausted, so not everything was checked")
     }
 }
 

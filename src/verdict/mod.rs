@@ -99,6 +99,22 @@ impl InvariantResult {
         }
         self
     }
+
+    /// The same result after something went wrong in judging: a violation stays one and carries the reason, anything else
+    /// is inconclusive for it.
+    pub fn doubt(mut self, reason: impl Into<String>) -> Self {
+        self.verdict = self.verdict.max(Verdict::Inconclusive);
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// The same result; one that holds says what it does not cover.
+    pub fn note(mut self, reason: impl Into<String>) -> Self {
+        if self.verdict == Verdict::Holds {
+            self.reason = Some(reason.into());
+        }
+        self
+    }
 }
 
 /// The few operations and documents that prove a violation.
