@@ -3,6 +3,6 @@
 mod model;
 
 pub use model::{
-    Concurrency, ExpectationResult, FORMAT_VERSION, Generator, Latency, OperationStats, Report, SerialControl, Skew,
-    ThresholdResult,
+    Bucket, Concurrency, ExpectationResult, FORMAT_VERSION, Generator, IntervalStats, Latency, OperationStats, Report,
+    SerialControl, Skew, ThresholdResult,
 };

@@ -52,6 +52,9 @@ pub struct Report {
     pub throughput_per_s: f64,
     /// Length of the concurrent phase.
     pub duration_s: f64,
+    /// Latency, throughput and errors over time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_time: Vec<IntervalStats>,
     /// One result per threshold.
     pub thresholds: Vec<ThresholdResult>,
     /// What the run cost this process.
@@ -99,6 +102,9 @@ pub struct OperationStats {
     /// The same per outcome.
     #[serde(default)]
     pub latency_by_outcome_us: BTreeMap<String, Latency>,
+    /// Distribution of the latency per outcome, ten steps per decade, without the empty ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub distribution: BTreeMap<String, Vec<Bucket>>,
     /// What the latency measures: `service time` from invocation (burst, closed, waves), `response time` from the
     /// intended start (open).
     #[serde(default)]
@@ -124,11 +130,42 @@ pub struct Latency {
     pub max: u64,
 }
 
+/// One step of a distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Its upper end in microseconds.
+    pub up_to_us: f64,
+    /// Samples in it.
+    pub count: u64,
+}
+
+/// One stretch of the run, by the time of completion.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct IntervalStats {
+    /// Its start, in seconds since the start of the run.
+    pub start_s: f64,
+    /// Its length in seconds.
+    pub length_s: f64,
+    /// Answered operations.
+    pub answered: u64,
+    /// Failed and unknown operations.
+    pub errors: u64,
+    /// Median latency, over all operations.
+    pub p50_us: u64,
+    /// 99 %.
+    pub p99_us: u64,
+    /// Largest.
+    pub max_us: u64,
+}
+
 /// What overlap was achieved, as measured from the history.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Concurrency {
     /// Clients that the load asked for.
     pub clients: u32,
+    /// Keys that the operations met on.
+    #[serde(default)]
+    pub keys: u64,
     /// Most operations in flight at one moment.
     pub peak_in_flight: u32,
     /// Most operations in flight on one key at one moment.
