@@ -176,7 +176,7 @@ pub struct Concurrency {
     pub effective_trials: u64,
     /// With no violation in n effective trials, the probability of one per trial is below 3/n (95 %). Absent when there
     /// was a violation or no trial.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub violation_rate_upper_bound_95: Option<f64>,
 }
 
@@ -194,9 +194,12 @@ pub struct Skew {
 pub struct ThresholdResult {
     /// As the user wrote it.
     pub threshold: String,
-    /// What was measured, in the threshold's unit; absent when there were too few samples.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What was measured, in `unit`; absent when there were too few samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<f64>,
+    /// Unit of what was measured.
+    #[serde(default)]
+    pub unit: Unit,
     /// Samples behind it.
     pub samples: u64,
     /// Whether it is kept. Too few samples never is.
@@ -204,6 +207,19 @@ pub struct ThresholdResult {
     /// Why it is not, when the reason is not the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Unit of a measured threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Microseconds.
+    #[default]
+    Us,
+    /// A share from 0 to 1.
+    Share,
+    /// Operations per second.
+    PerS,
 }
 
 /// What the run cost this process.

@@ -4,7 +4,7 @@
 //! thresholds.
 
 use super::LatencyStats;
-use crate::report::ThresholdResult;
+use crate::report::{ThresholdResult, Unit};
 use crate::scenario::{Comparison, Metric, Threshold};
 
 /// Holds each threshold against the measurements, in the scenario's order.
@@ -64,7 +64,12 @@ fn result(threshold: &Threshold, observed: Option<f64>, samples: u64, reason: Op
         Comparison::Greater => value > threshold.bound,
         Comparison::AtLeast => value >= threshold.bound,
     });
-    ThresholdResult { threshold: threshold.text.clone(), observed, samples, ok: kept, reason }
+    let unit = match threshold.metric {
+        Metric::Latency { .. } => Unit::Us,
+        Metric::ErrorRate => Unit::Share,
+        Metric::Throughput => Unit::PerS,
+    };
+    ThresholdResult { threshold: threshold.text.clone(), observed, unit, samples, ok: kept, reason }
 }
 
 #[cfg(test)]
