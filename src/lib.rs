@@ -10,6 +10,7 @@ pub mod process;
 pub mod report;
 pub mod scenario;
 pub mod strategy;
+pub mod stats;
 pub mod target;
 pub mod verdict;
 pub mod workload;

@@ -52,6 +52,9 @@ pub struct Report {
     pub throughput_per_s: f64,
     /// Length of the concurrent phase.
     pub duration_s: f64,
+    /// Latency, throughput and errors over time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_time: Vec<IntervalStats>,
     /// One result per threshold.
     pub thresholds: Vec<ThresholdResult>,
     /// What the run cost this process.
@@ -99,6 +102,9 @@ pub struct OperationStats {
     /// The same per outcome.
     #[serde(default)]
     pub latency_by_outcome_us: BTreeMap<String, Latency>,
+    /// Distribution of the latency per outcome, ten steps per decade, without the empty ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub distribution: BTreeMap<String, Vec<Bucket>>,
     /// What the latency measures: `service time` from invocation (burst, closed, waves), `response time` from the
     /// intended start (open).
     #[serde(default)]
@@ -124,11 +130,42 @@ pub struct Latency {
     pub max: u64,
 }
 
+/// One step of a distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Its upper end in microseconds.
+    pub up_to_us: f64,
+    /// Samples in it.
+    pub count: u64,
+}
+
+/// One stretch of the run, by the time of completion.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct IntervalStats {
+    /// Its start, in seconds since the start of the run.
+    pub start_s: f64,
+    /// Its length in seconds.
+    pub length_s: f64,
+    /// Answered operations.
+    pub answered: u64,
+    /// Failed and unknown operations.
+    pub errors: u64,
+    /// Median latency, over all operations.
+    pub p50_us: u64,
+    /// 99 %.
+    pub p99_us: u64,
+    /// Largest.
+    pub max_us: u64,
+}
+
 /// What overlap was achieved, as measured from the history.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Concurrency {
     /// Clients that the load asked for.
     pub clients: u32,
+    /// Keys that the operations met on.
+    #[serde(default)]
+    pub keys: u64,
     /// Most operations in flight at one moment.
     pub peak_in_flight: u32,
     /// Most operations in flight on one key at one moment.
@@ -139,7 +176,7 @@ pub struct Concurrency {
     pub effective_trials: u64,
     /// With no violation in n effective trials, the probability of one per trial is below 3/n (95 %). Absent when there
     /// was a violation or no trial.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub violation_rate_upper_bound_95: Option<f64>,
 }
 
@@ -157,9 +194,12 @@ pub struct Skew {
 pub struct ThresholdResult {
     /// As the user wrote it.
     pub threshold: String,
-    /// What was measured, in the threshold's unit; absent when there were too few samples.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What was measured, in `unit`; absent when there were too few samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<f64>,
+    /// Unit of what was measured.
+    #[serde(default)]
+    pub unit: Unit,
     /// Samples behind it.
     pub samples: u64,
     /// Whether it is kept. Too few samples never is.
@@ -167,6 +207,19 @@ pub struct ThresholdResult {
     /// Why it is not, when the reason is not the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Unit of a measured threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Microseconds.
+    #[default]
+    Us,
+    /// A share from 0 to 1.
+    Share,
+    /// Operations per second.
+    PerS,
 }
 
 /// What the run cost this process.

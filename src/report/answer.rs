@@ -1,0 +1,43 @@
+//! What an operation asked for and what came back, in a few words.
+
+use crate::history::{Action, Cause, Id, Operation, Outcome, Value};
+
+/// `create-or-get`, and whether the pair was named in reverse.
+pub(super) fn asked(operation: &Operation) -> String {
+    match operation.action {
+        Action::CreateOrGet { reversed: true } => "create-or-get (reversed)".to_owned(),
+        Action::CreateOrGet { reversed: false } | Action::Get => operation.action.name().to_owned(),
+    }
+}
+
+/// `created …293a4b`, `error 11000: …`, `unknown: …`.
+pub(super) fn answer(operation: &Operation) -> String {
+    match &operation.outcome {
+        Outcome::Ok(Value::Document(returned)) => {
+            let how = operation.outcome_label();
+            returned.id.as_ref().map_or_else(|| format!("{how}, no id"), |id| format!("{how} {}", tail(id)))
+        }
+        Outcome::Ok(Value::Found(found)) => {
+            found.as_ref().map_or_else(|| "absent".to_owned(), |id| format!("found {}", tail(id)))
+        }
+        Outcome::Failed(cause) => format!("error {}", why(cause)),
+        Outcome::Unknown(cause) => format!("unknown: {}", why(cause)),
+    }
+}
+
+/// The end of an identifier, where ObjectIds made together differ.
+pub(super) fn tail(id: &Id) -> String {
+    let text = id.to_string();
+    match text.chars().count().checked_sub(6) {
+        Some(skipped @ 1..) => format!("…{}", text.chars().skip(skipped).collect::<String>()),
+        _ => text,
+    }
+}
+
+fn why(cause: &Cause) -> String {
+    match cause.code {
+        Some(code) if cause.message.contains(&code.to_string()) => cause.message.to_string(),
+        Some(code) => format!("{code}: {}", cause.message),
+        None => cause.message.to_string(),
+    }
+}

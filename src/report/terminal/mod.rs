@@ -1,0 +1,287 @@
+//! The summary on the terminal: the verdict first, then why, then the figures, then how to go on.
+//!
+//! [`terminal`] is a pure function of the report; whether there is colour, and how wide the terminal is, is told. A passing
+//! run fits one screen.
+
+mod page;
+mod witness;
+
+use self::page::{BOLD, CYAN, DIM, GREEN, PLAIN, Page, RED, Side, Span, YELLOW};
+use super::format::{count, measured, mebibytes, micros, percent, plural, seconds};
+use super::{Bucket, Latency, Report};
+use crate::verdict::Verdict;
+
+/// How a report is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terminal<'a> {
+    /// With colour.
+    pub colour: bool,
+    /// Columns.
+    pub width: usize,
+    /// Where the files of the run are, if any were written.
+    pub directory: Option<&'a str>,
+}
+
+/// Renders the summary of a run.
+pub fn terminal(report: &Report, options: Terminal<'_>) -> String {
+    let mut page = Page::new(options.width, options.colour);
+    heading(&mut page, report);
+    invariants(&mut page, report);
+    let mut shown = Vec::new();
+    for result in report.invariants.iter().filter(|result| result.verdict == Verdict::Violated) {
+        witness::first(&mut page, result, &mut shown);
+    }
+    latency(&mut page, report);
+    page.blank();
+    overlap(&mut page, report);
+    serial_control(&mut page, report);
+    environment(&mut page, report);
+    thresholds(&mut page, report);
+    ending(&mut page, report, options.directory);
+    page.finish()
+}
+
+fn mark(verdict: Verdict) -> (anstyle::Style, &'static str) {
+    match verdict {
+        Verdict::Holds => (GREEN, "✓"),
+        Verdict::Violated => (RED, "✗"),
+        Verdict::Inconclusive => (YELLOW, "?"),
+    }
+}
+
+fn heading(page: &mut Page, report: &Report) {
+    let (style, mark) = mark(report.verdict);
+    let breached = report.thresholds.iter().any(|threshold| !threshold.ok);
+    let mut also = String::new();
+    if breached {
+        also.push_str(", a threshold is breached");
+    }
+    if report.partial {
+        also.push_str(", cut short");
+    }
+    page.line(&[
+        (style.bold(), format!("{mark} {}", report.verdict.as_str().to_uppercase())),
+        (if breached { RED } else { YELLOW }.bold(), also),
+        (PLAIN, "  ".into()),
+        (BOLD, report.scenario.clone()),
+    ]);
+    let operations = report.operations.values().map(|stats| stats.attempted).sum();
+    page.line(&[(
+        DIM,
+        format!(
+            "  run {} · {} on {} · {} · {} answers/s",
+            report.run_id,
+            plural(operations, "operation"),
+            plural(report.concurrency.keys, "key"),
+            seconds(report.duration_s),
+            count(report.throughput_per_s.max(0.0).round() as u64)
+        ),
+    )]);
+    for reason in &report.reasons {
+        page.labelled("  because", YELLOW, reason);
+    }
+    if let Some(expectation) = &report.expectation {
+        let (style, met) = match expectation.met {
+            Some(true) => (GREEN, "met"),
+            Some(false) => (RED, "not met"),
+            None => (YELLOW, "could not be told"),
+        };
+        page.labelled("  expectation", style, &format!("{met}: {}", expectation.details.join("; ")));
+    }
+}
+
+fn invariants(page: &mut Page, report: &Report) {
+    if report.invariants.is_empty() {
+        return;
+    }
+    page.blank();
+    let head = ["Invariant", "Verdict", "Checked", "Violations"].map(|title| (BOLD, title.to_owned()));
+    let mut rows = vec![head.to_vec()];
+    for result in &report.invariants {
+        let (style, mark) = mark(result.verdict);
+        let violations = if result.violations > 0 { style } else { DIM };
+        rows.push(vec![
+            (PLAIN, format!("{mark} {}", result.name)),
+            (style, result.verdict.to_string()),
+            (PLAIN, count(result.checked)),
+            (violations, count(result.violations)),
+        ]);
+    }
+    page.table(&[Side::Left, Side::Left, Side::Right, Side::Right], &rows);
+    let mut said: Vec<&str> = Vec::new();
+    for result in &report.invariants {
+        // The same reason for several invariants is read once.
+        if let Some(reason) = result.reason.as_deref().filter(|reason| !said.contains(reason)) {
+            said.push(reason);
+            let same = report.invariants.iter().filter(|other| other.reason.as_deref() == Some(reason));
+            let names: Vec<String> = same.map(|other| other.name.to_string()).collect();
+            let who = if names.len() > 2 { plural(names.len() as u64, "invariant") } else { names.join(", ") };
+            page.labelled("", YELLOW, &format!("{who}: {reason}"));
+        }
+    }
+}
+
+fn latency(page: &mut Page, report: &Report) {
+    for (name, stats) in &report.operations {
+        page.blank();
+        let titles = ["", "Count", "p50", "p90", "p99", "p99.9", "max"];
+        let mut rows: Vec<Vec<Span>> = vec![titles.map(|title| (BOLD, title.to_owned())).to_vec()];
+        rows[0][0].1 = format!("Latency ({})", stats.latency_is);
+        rows.push(quantiles(name.clone(), stats.attempted, Some(&stats.latency_us)));
+        for (outcome, &number) in &stats.outcomes {
+            rows.push(quantiles(format!("  {outcome}"), number, stats.latency_by_outcome_us.get(outcome)));
+        }
+        page.table(&[[Side::Left].as_slice(), &[Side::Right; 6]].concat(), &rows);
+        histogram(page, stats.distribution.values().flatten());
+    }
+}
+
+fn quantiles(name: String, number: u64, latency: Option<&Latency>) -> Vec<Span> {
+    let mut row = vec![(PLAIN, name), (PLAIN, count(number))];
+    if let Some(latency) = latency.filter(|latency| latency.count > 0) {
+        let values = [latency.p50, latency.p90, latency.p99, latency.p99_9, latency.max];
+        row.extend(values.map(|us| (PLAIN, micros(us as f64))));
+    }
+    row
+}
+
+/// One line: the shape of the distribution, ten steps per decade.
+fn histogram<'a>(page: &mut Page, buckets: impl Iterator<Item = &'a Bucket>) {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let mut steps = std::collections::BTreeMap::<i32, (f64, u64)>::new();
+    for bucket in buckets.filter(|bucket| bucket.up_to_us > 0.0 && bucket.up_to_us.is_finite()) {
+        // The bucket's number on the scale of ten per decade.
+        let step = (bucket.up_to_us.log10() * 10.0).round() as i32;
+        let entry = steps.entry(step).or_insert((bucket.up_to_us, 0));
+        entry.1 += bucket.count;
+    }
+    let (Some((&first, &(low, _))), Some((&last, &(high, _)))) = (steps.first_key_value(), steps.last_key_value())
+    else {
+        return;
+    };
+    let most = steps.values().map(|step| step.1).max().unwrap_or(1).max(1);
+    let bars: String = (first..=last)
+        .map(|step| match steps.get(&step) {
+            None | Some((_, 0)) => ' ',
+            Some((_, number)) => BARS[usize::try_from(number.saturating_mul(7) / most).unwrap_or(7).min(7)],
+        })
+        .collect();
+    page.line(&[
+        (DIM, format!("  ≤ {} ", micros(low))),
+        (CYAN, bars),
+        (DIM, format!(" {}   (log scale)", micros(high))),
+    ]);
+}
+
+fn overlap(page: &mut Page, report: &Report) {
+    let measured = &report.concurrency;
+    let mut text = format!(
+        "{} · peak in flight {}, on one key {}",
+        plural(measured.clients.into(), "client"),
+        count(measured.peak_in_flight.into()),
+        count(measured.peak_in_flight_same_key.into())
+    );
+    let skew = measured.release_skew_us;
+    if skew.max > 0 {
+        text.push_str(&format!(" · release skew p50 {}, max {}", micros(skew.p50 as f64), micros(skew.max as f64)));
+    }
+    page.labelled("Concurrency", PLAIN, &text);
+    let style = if measured.effective_trials == 0 { YELLOW } else { PLAIN };
+    page.labelled("", style, &overlap_sentence(report));
+}
+
+/// What the overlap means, in words.
+pub(super) fn overlap_sentence(report: &Report) -> String {
+    let measured = &report.concurrency;
+    let keys = format!("{} of {}", count(measured.effective_trials), plural(measured.keys, "key"));
+    match measured.violation_rate_upper_bound_95 {
+        Some(bound) => format!(
+            "On {keys} at least two operations really overlapped, and none went wrong: with 95 % confidence a race \
+             strikes in less than {} of such trials.",
+            percent(bound)
+        ),
+        None if measured.effective_trials == 0 => {
+            "No two operations overlapped on one key: nothing concurrent was tried.".to_owned()
+        }
+        None => format!("On {keys} at least two operations really overlapped."),
+    }
+}
+
+fn serial_control(page: &mut Page, report: &Report) {
+    let Some(control) = &report.serial_control else { return };
+    let (style, text) = match control.verdict {
+        Verdict::Holds => (PLAIN, format!("{} one after another: holds", plural(control.operations, "operation"))),
+        Verdict::Inconclusive => {
+            (YELLOW, format!("{} one after another: inconclusive", plural(control.operations, "operation")))
+        }
+        Verdict::Violated => {
+            let names: Vec<String> = control.violated.iter().map(ToString::to_string).collect();
+            (RED, format!("also violated one after another: a plain defect, not a race ({})", names.join(", ")))
+        }
+    };
+    page.labelled("Serially", style, &text);
+}
+
+fn environment(page: &mut Page, report: &Report) {
+    let facts = &report.preflight;
+    let retries: Vec<String> =
+        facts.retries.iter().map(|(name, on)| format!("{name} {}", if *on { "on" } else { "off" })).collect();
+    let server = [
+        facts.server_version.as_ref().map(|version| format!("MongoDB {version}")),
+        facts.topology.clone(),
+        facts.driver_version.as_ref().map(|version| format!("driver {version}")),
+        facts.connections_ready.map(|ready| plural(ready.into(), "connection")),
+        (!retries.is_empty()).then(|| retries.join(", ")),
+    ];
+    page.labelled("Server", PLAIN, &server.into_iter().flatten().collect::<Vec<_>>().join(" · "));
+    let indexes: Vec<String> = facts
+        .indexes
+        .iter()
+        .filter(|index| index.name != "_id_")
+        .map(|index| {
+            let unique = if index.unique { " unique" } else { "" };
+            let sparse = if index.sparse { " sparse" } else { "" };
+            format!("{{ {} }}{unique}{sparse}", index.key)
+        })
+        .collect();
+    if let Some(plan) = &facts.lookup_plan {
+        let indexes = if indexes.is_empty() { "none but _id".to_owned() } else { indexes.join(", ") };
+        let style = if plan.starts_with("COLLSCAN") { YELLOW } else { PLAIN };
+        page.labelled("Indexes", style, &format!("{indexes} · the lookup uses {plan}"));
+    }
+    let generator = &report.generator;
+    let mut cost = format!("{} of CPU, {} at most", seconds(generator.cpu_s), mebibytes(generator.max_rss_bytes));
+    if generator.dropped_arrivals > 0 {
+        cost.push_str(&format!(", {} that could not be sent", plural(generator.dropped_arrivals, "arrival")));
+    }
+    page.labelled("Generator", PLAIN, &cost);
+    for note in &facts.notes {
+        page.labelled("Note", YELLOW, note);
+    }
+}
+
+fn thresholds(page: &mut Page, report: &Report) {
+    for (index, threshold) in report.thresholds.iter().enumerate() {
+        let (style, mark) = if threshold.ok { (GREEN, "✓") } else { (RED, "✗") };
+        let found = match (&threshold.reason, threshold.observed) {
+            (Some(reason), _) => reason.clone(),
+            (None, Some(value)) => {
+                format!("measured {} ({})", measured(value, threshold.unit), plural(threshold.samples, "sample"))
+            }
+            (None, None) => "not measured".to_owned(),
+        };
+        let label = if index == 0 { "Thresholds" } else { "" };
+        page.labelled(label, style, &format!("{mark} {} · {found}", threshold.threshold));
+    }
+}
+
+fn ending(page: &mut Page, report: &Report, directory: Option<&str>) {
+    page.blank();
+    if let Some(directory) = directory {
+        page.labelled("Files", CYAN, directory);
+    }
+    page.line_uncut("Reproduce", &report.reproduce);
+}
+
+#[cfg(test)]
+mod tests;

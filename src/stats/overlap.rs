@@ -1,0 +1,178 @@
+//! The overlap that a run achieved, measured from its operations.
+//!
+//! [`concurrency`] sweeps over the intervals in which operations held a connection: waiting for one is not concurrency.
+//! Intervals that only touch do not overlap. It says nothing about what happened inside the server.
+
+use rustc_hash::FxHashMap;
+
+use crate::checker::Evidence;
+use crate::history::{Nanos, Operation};
+use crate::report::{Concurrency, Skew};
+
+/// What the operations alone do not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conditions {
+    /// Clients that the load asked for.
+    pub clients: u32,
+    /// Whether all clients of a round were released together; only then is there a release skew.
+    pub burst: bool,
+    /// Connections that the target had, where it knows: no more operations than that can have been in flight, whatever
+    /// the clocks around the client library say.
+    pub connections: Option<u32>,
+    /// Whether any invariant is violated; then there is no bound on the rate of violations.
+    pub violated: bool,
+}
+
+/// Measures the overlap of the operations of the main phase.
+pub fn concurrency(evidence: &Evidence<'_>, conditions: Conditions) -> Concurrency {
+    let limit = conditions.connections.unwrap_or(u32::MAX);
+    let mut sweep = Sweep::default();
+    let peak_in_flight = sweep.peak(evidence.operations().iter());
+    let (mut keys, mut peak_in_flight_same_key, mut effective_trials) = (0, 0, 0);
+    for key in evidence.keys().filter(|key| key.operations().len() > 0) {
+        let peak = sweep.peak(key.operations()).min(limit);
+        keys += 1;
+        peak_in_flight_same_key = peak.max(peak_in_flight_same_key);
+        effective_trials += u64::from(peak >= 2);
+    }
+    let bounded = effective_trials > 0 && !conditions.violated;
+    Concurrency {
+        clients: conditions.clients,
+        keys,
+        peak_in_flight: peak_in_flight.min(limit),
+        peak_in_flight_same_key,
+        release_skew_us: if conditions.burst { release_skew(evidence.operations()) } else { Skew::default() },
+        effective_trials,
+        violation_rate_upper_bound_95: bounded.then(|| rule_of_three(effective_trials)),
+    }
+}
+
+/// With no violation in `trials` trials, the probability of one per trial is below this (95 %).
+fn rule_of_three(trials: u64) -> f64 {
+    (3.0 / trials as f64).min(1.0)
+}
+
+/// Starts and ends of intervals, sorted apart; the buffers are used again for each key.
+#[derive(Default)]
+struct Sweep {
+    starts: Vec<Nanos>,
+    ends: Vec<Nanos>,
+}
+
+impl Sweep {
+    /// The most operations in flight at one moment.
+    fn peak<'a>(&mut self, operations: impl ExactSizeIterator<Item = &'a Operation> + Clone) -> u32 {
+        self.starts.clear();
+        self.ends.clear();
+        self.starts.extend(operations.clone().map(Operation::started));
+        // An operation shorter than the clock's step was in flight all the same.
+        self.ends.extend(operations.map(|operation| operation.completed.max(operation.started().saturating_add(1))));
+        self.starts.sort_unstable();
+        self.ends.sort_unstable();
+        let (mut ended, mut peak) = (0, 0);
+        for (started, start) in (1_usize..).zip(&self.starts) {
+            while self.ends.get(ended).is_some_and(|end| end <= start) {
+                ended += 1;
+            }
+            peak = peak.max(started - ended);
+        }
+        u32::try_from(peak).unwrap_or(u32::MAX)
+    }
+}
+
+/// Per round, the time from the first release to the last, each relative to what was intended.
+fn release_skew(operations: &[Operation]) -> Skew {
+    let mut rounds = FxHashMap::<u32, (i128, i128)>::default();
+    for operation in operations {
+        let late = i128::from(operation.invoked) - i128::from(operation.intended);
+        let (least, most) = rounds.entry(operation.round).or_insert((late, late));
+        *least = late.min(*least);
+        *most = late.max(*most);
+    }
+    let mut skews: Vec<u64> =
+        rounds.values().map(|(least, most)| u64::try_from(most - least).unwrap_or(u64::MAX)).collect();
+    skews.sort_unstable();
+    let at = |index: usize| skews.get(index).map_or(0, |&skew| super::latency::micros(skew));
+    Skew { p50: at(skews.len().saturating_sub(1) / 2), max: at(skews.len().saturating_sub(1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::timeline::tests::answered;
+
+    /// Operations given as key, start, connection held, end.
+    fn operations(rows: &[(&str, Nanos, Option<Nanos>, Nanos)]) -> Vec<Operation> {
+        rows.iter()
+            .map(|&(key, invoked, connected, completed)| Operation {
+                key: key.into(),
+                connected,
+                ..answered(invoked, completed - invoked, false)
+            })
+            .collect()
+    }
+
+    const PLAIN: Conditions = Conditions { clients: 4, burst: false, connections: None, violated: false };
+
+    fn measured(operations: &[Operation], conditions: Conditions) -> Concurrency {
+        concurrency(&Evidence::new(operations, None, false), conditions)
+    }
+
+    #[test]
+    fn overlap_is_counted_per_key_and_in_all() {
+        type Rows = &'static [(&'static str, Nanos, Option<Nanos>, Nanos)];
+        let cases: &[(&str, Rows, (u32, u32, u64))] = &[
+            ("nothing", &[], (0, 0, 0)),
+            ("one", &[("a", 0, None, 9)], (1, 1, 0)),
+            ("overlap", &[("a", 0, None, 9), ("a", 5, None, 12)], (2, 2, 1)),
+            ("touching is not overlapping", &[("a", 0, None, 9), ("a", 9, None, 12)], (1, 1, 0)),
+            ("two keys", &[("a", 0, None, 9), ("b", 5, None, 12)], (2, 1, 0)),
+            ("nested", &[("a", 0, None, 90), ("a", 5, None, 12), ("a", 13, None, 20)], (2, 2, 1)),
+            ("no time at all", &[("a", 5, None, 5), ("a", 5, None, 5)], (2, 2, 1)),
+            ("waits for the connection", &[("a", 0, Some(1), 9), ("a", 0, Some(9), 18)], (1, 1, 0)),
+            ("not in order", &[("a", 50, None, 60), ("a", 0, None, 9), ("a", 55, None, 70)], (2, 2, 1)),
+        ];
+        for (name, rows, expected) in cases {
+            let found = measured(&operations(rows), PLAIN);
+            assert_eq!(
+                (found.peak_in_flight, found.peak_in_flight_same_key, found.effective_trials),
+                *expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_connection_carries_one_operation_at_a_time() {
+        let jitter = operations(&[("a", 0, Some(1), 10), ("a", 0, Some(9), 18)]);
+        let found = measured(&jitter, Conditions { connections: Some(1), ..PLAIN });
+        assert_eq!((found.peak_in_flight, found.peak_in_flight_same_key, found.effective_trials), (1, 1, 0));
+        assert_eq!(found.violation_rate_upper_bound_95, None);
+    }
+
+    #[test]
+    fn the_rule_of_three_needs_trials_and_no_violation() {
+        let rows: Vec<String> = (0..100).map(|key| key.to_string()).collect();
+        let rows: Vec<_> =
+            rows.iter().flat_map(|key| [(key.as_str(), 0, None, 5), (key.as_str(), 1, None, 5)]).collect();
+        let operations = operations(&rows);
+        let found = measured(&operations, PLAIN);
+        assert_eq!((found.keys, found.effective_trials), (100, 100));
+        assert_eq!(found.violation_rate_upper_bound_95, Some(0.03));
+        let found = measured(&operations, Conditions { violated: true, ..PLAIN });
+        assert_eq!(found.violation_rate_upper_bound_95, None);
+        assert_eq!(rule_of_three(2), 1.0);
+    }
+
+    #[test]
+    fn the_release_skew_is_that_of_a_round_and_of_bursts_only() {
+        let mut operations =
+            operations(&[("a", 1_000, None, 9_000), ("a", 5_000, None, 9_000), ("b", 90_000, None, 99_000)]);
+        for (operation, (round, intended)) in operations.iter_mut().zip([(0, 1_000), (0, 2_000), (1, 90_000)]) {
+            (operation.round, operation.intended) = (round, intended);
+        }
+        let found = measured(&operations, Conditions { burst: true, ..PLAIN });
+        assert_eq!(found.release_skew_us, Skew { p50: 0, max: 3 });
+        assert_eq!(measured(&operations, PLAIN).release_skew_us, Skew::default());
+    }
+}

@@ -1,0 +1,150 @@
+//! Thresholds: bounds on latency, errors and throughput, held against what was measured.
+//!
+//! A threshold without enough samples is never kept: a p99 of a hundred samples is one sample. Invariants are not
+//! thresholds.
+
+use super::LatencyStats;
+use crate::report::{ThresholdResult, Unit};
+use crate::scenario::{Comparison, Metric, Threshold};
+
+/// Holds each threshold against the measurements, in the scenario's order.
+///
+/// Arrivals that could not be sent make every latency look better than it was: with any of them no latency threshold is
+/// kept.
+pub fn evaluate(thresholds: &[Threshold], stats: &LatencyStats, dropped_arrivals: u64) -> Vec<ThresholdResult> {
+    let figures = stats.operations();
+    let sum = |count: fn(&crate::report::OperationStats) -> u64| figures.values().map(count).sum::<u64>();
+    thresholds
+        .iter()
+        .map(|threshold| match &threshold.metric {
+            Metric::Latency { operation, quantile } => {
+                let samples = stats.all_outcomes(operation);
+                let needed = samples_needed(*quantile);
+                let observed = samples.quantile(*quantile).map(|ns| ns as f64 / 1e3);
+                let reason = match samples.count() {
+                    0 => Some(format!("no `{operation}` was answered")),
+                    count if count < needed => Some(format!("too few samples: {count}, needs {needed}")),
+                    _ if dropped_arrivals > 0 => Some(format!("{dropped_arrivals} arrivals could not be sent")),
+                    _ => None,
+                };
+                result(threshold, observed, samples.count(), reason)
+            }
+            Metric::ErrorRate => {
+                let attempted = sum(|figures| figures.attempted);
+                let errors = sum(|figures| figures.failed + figures.unknown);
+                result(threshold, Some(errors as f64 / attempted as f64), attempted, nothing(attempted))
+            }
+            Metric::Throughput => {
+                let answered = sum(|figures| figures.ok + figures.failed);
+                result(threshold, Some(stats.throughput_per_s()), answered, nothing(answered))
+            }
+        })
+        .collect()
+}
+
+fn nothing(count: u64) -> Option<String> {
+    (count == 0).then(|| "no samples".to_owned())
+}
+
+/// Samples below which a quantile is only a few extreme values: ten beyond it, and one for the maximum.
+fn samples_needed(quantile: f64) -> u64 {
+    if quantile >= 1.0 {
+        return 1;
+    }
+    // A hair less than exact: 1 - 0.99 is not a hundredth in binary.
+    ((10.0 / (1.0 - quantile)) - 1e-6).ceil() as u64
+}
+
+fn result(threshold: &Threshold, observed: Option<f64>, samples: u64, reason: Option<String>) -> ThresholdResult {
+    let enough = reason.is_none();
+    let observed = observed.filter(|value| enough && value.is_finite());
+    let kept = observed.is_some_and(|value| match threshold.comparison {
+        Comparison::Less => value < threshold.bound,
+        Comparison::AtMost => value <= threshold.bound,
+        Comparison::Greater => value > threshold.bound,
+        Comparison::AtLeast => value >= threshold.bound,
+    });
+    let unit = match threshold.metric {
+        Metric::Latency { .. } => Unit::Us,
+        Metric::ErrorRate => Unit::Share,
+        Metric::Throughput => Unit::PerS,
+    };
+    ThresholdResult { threshold: threshold.text.clone(), observed, unit, samples, ok: kept, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Clock;
+    use crate::stats::timeline::tests::{answered, unknown};
+
+    fn threshold(metric: Metric, comparison: Comparison, bound: f64) -> Threshold {
+        Threshold { text: "as written".into(), metric, comparison, bound }
+    }
+
+    fn latency(quantile: f64) -> Metric {
+        Metric::Latency { operation: "create-or-get".into(), quantile }
+    }
+
+    /// So many operations of 1 ms, evenly within one second, and as many unknown.
+    fn stats(answers: u64, unknowns: u64) -> LatencyStats {
+        let answers =
+            (0..answers).map(|i| answered(i * 999_000_000 / answers.saturating_sub(1).max(1), 1_000_000, false));
+        let unknowns = (0..unknowns).map(|i| unknown(i, 10));
+        LatencyStats::of(Clock::Service, &answers.chain(unknowns).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn a_quantile_needs_ten_samples_beyond_it() {
+        for (quantile, needed) in [(0.5, 20), (0.9, 100), (0.95, 200), (0.99, 1_000), (0.999, 10_000), (1.0, 1)] {
+            assert_eq!(samples_needed(quantile), needed, "{quantile}");
+            let bound = threshold(latency(quantile), Comparison::Less, 1e9);
+            let result = evaluate(std::slice::from_ref(&bound), &stats(needed, 0), 0).remove(0);
+            assert!(result.ok && result.samples == needed, "{result:?}");
+            let result = evaluate(&[bound], &stats(needed - 1, 0), 0).remove(0);
+            assert!(!result.ok && result.observed.is_none() && result.reason.is_some(), "{result:?}");
+        }
+    }
+
+    #[test]
+    fn thresholds_compare_as_they_are_written() {
+        use Comparison::{AtLeast, AtMost, Greater, Less};
+        let cases = [
+            (latency(1.0), Less, 1_000.0, false),
+            (latency(1.0), AtMost, 1_000.0, true),
+            (latency(1.0), Greater, 1_000.0, false),
+            (latency(1.0), AtLeast, 1_000.0, true),
+            (latency(0.5), Less, 1_100.0, true),
+            (Metric::ErrorRate, Less, 0.2, false),
+            (Metric::ErrorRate, AtMost, 0.2, true),
+            (Metric::Throughput, AtLeast, 79.0, true),
+            (Metric::Throughput, AtLeast, 81.0, false),
+            (latency(0.5), Less, f64::NAN, false),
+        ];
+        for (metric, comparison, bound, ok) in cases {
+            let threshold = threshold(metric, comparison, bound);
+            let found = evaluate(std::slice::from_ref(&threshold), &stats(80, 20), 0).remove(0);
+            assert_eq!(found.ok, ok, "{threshold:?} {found:?}");
+        }
+    }
+
+    #[test]
+    fn no_data_never_passes() {
+        let other = Metric::Latency { operation: "get".into(), quantile: 1.0 };
+        for (metric, stats) in [
+            (latency(1.0), stats(0, 5)),
+            (other, stats(50, 0)),
+            (Metric::ErrorRate, stats(0, 0)),
+            (Metric::Throughput, stats(0, 3)),
+        ] {
+            let found = evaluate(&[threshold(metric, Comparison::AtLeast, 0.0)], &stats, 0).remove(0);
+            assert!(!found.ok && found.reason.is_some(), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn dropped_arrivals_fail_latency_thresholds() {
+        let bound = threshold(latency(0.5), Comparison::Less, 1e9);
+        assert!(!evaluate(&[bound], &stats(100, 0), 1)[0].ok);
+    }
+}
