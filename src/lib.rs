@@ -2,15 +2,15 @@
 //! one document came of it.
 
 pub mod checker;
-pub mod driver;
 pub mod cli;
+pub mod driver;
 pub mod history;
 pub mod mongod;
 pub mod process;
 pub mod report;
 pub mod scenario;
-pub mod strategy;
 pub mod stats;
+pub mod strategy;
 pub mod target;
 pub mod verdict;
 pub mod workload;

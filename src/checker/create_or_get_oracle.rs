@@ -192,7 +192,7 @@ fn random_history(seed: u64, keys: u64) -> History {
         let next = key_history(&mut rng, key, operations.len() as u64);
         operations.extend(next);
     }
-    History { operations, partial: false }
+    History { operations, ..History::default() }
 }
 
 #[test]

@@ -130,7 +130,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// The phase's operations, key after key.
-    pub fn operations(&self) -> impl ExactSizeIterator<Item = &'a Operation> {
+    pub fn operations(&self) -> impl ExactSizeIterator<Item = &'a Operation> + Clone + use<'_, 'a> {
         let run = self.run;
         self.order.iter().map(move |&position| &run[position as usize])
     }

@@ -1,14 +1,16 @@
 //! No leaked errors: no operation ends in an error that the service should have handled.
 //!
-//! - Property: no operation of the phase failed, unless its code is declared legitimate. A duplicate-key error (E11000) that
-//!   reaches the caller is the usual case: the loser of a race should have been given the winner's document.
-//! - Assumptions: the load asks only for what must succeed. An operation that failed had no effect; one whose outcome is
-//!   unknown is no leak.
-//! - Soundness: the error was received by the caller.
+//! - Property: no operation of the phase ended in a duplicate-key error (E11000) or a write conflict (112), unless its code
+//!   is declared legitimate: these are what the database tells the loser of a race, and the service should have given the
+//!   caller the winner's document instead.
+//! - Assumptions: the load asks only for what must succeed. The target reports a code of the database only when the
+//!   answer carried it, whatever its HTTP status made of the outcome.
+//! - Soundness: the error was received by the caller. Failures of the surroundings (a server that is gone, a time-out) are
+//!   not the service's, and are no leaks: they are counted as failed or unknown.
 //! - Completeness: exact for answers in time. An error that came after the client had given up is not counted.
 //! - Cost: one pass; the winner is looked up only for the witnesses kept.
 //!
-//! Checked: operations that ended ok or failed. Violations: operations that failed.
+//! Checked: operations that ended ok or in such an error. Violations: operations that ended in such an error.
 
 use std::collections::BTreeSet;
 
@@ -26,6 +28,13 @@ pub struct NoLeakedErrors {
 }
 
 impl NoLeakedErrors {
+    /// What the database tells the loser of a race: DuplicateKey, WriteConflict.
+    const LOST_RACE: [i32; 2] = [Cause::DUPLICATE_KEY, 112];
+
+    fn is_leak(&self, cause: &Cause) -> bool {
+        cause.code.is_some_and(|code| Self::LOST_RACE.contains(&code) && !self.legitimate.contains(&code))
+    }
+
     /// A judge that lets errors of these codes pass.
     pub fn allowing(codes: impl IntoIterator<Item = i32>) -> Self {
         NoLeakedErrors { legitimate: codes.into_iter().collect() }
@@ -47,10 +56,9 @@ impl Checker for NoLeakedErrors {
             for operation in key.operations() {
                 match &operation.outcome {
                     Outcome::Ok(_) => findings.checked += 1,
-                    Outcome::Unknown(_) => {}
-                    Outcome::Failed(cause) => {
-                        findings.checked += 1;
-                        if !cause.code.is_some_and(|code| self.legitimate.contains(&code)) {
+                    Outcome::Unknown(cause) | Outcome::Failed(cause) => {
+                        if self.is_leak(cause) {
+                            findings.checked += 1;
                             let winner = *winner.get_or_insert_with(|| winner_of(&key));
                             let mut operations = vec![operation];
                             operations.extend(winner);

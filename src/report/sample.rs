@@ -110,6 +110,7 @@ pub(super) fn passing() -> Report {
         }],
         generator: Generator { cpu_s: 1.1, max_rss_bytes: 48 << 20, dropped_arrivals: 0 },
         preflight: Preflight {
+            too_few_connections: None,
             server_version: Some("6.0.5".into()),
             topology: Some("standalone".into()),
             driver_version: Some("3.9.1".into()),

@@ -27,7 +27,7 @@ pub struct Conditions {
 pub fn concurrency(evidence: &Evidence<'_>, conditions: Conditions) -> Concurrency {
     let limit = conditions.connections.unwrap_or(u32::MAX);
     let mut sweep = Sweep::default();
-    let peak_in_flight = sweep.peak(evidence.operations().iter());
+    let peak_in_flight = sweep.peak(evidence.operations());
     let (mut keys, mut peak_in_flight_same_key, mut effective_trials) = (0, 0, 0);
     for key in evidence.keys().filter(|key| key.operations().len() > 0) {
         let peak = sweep.peak(key.operations()).min(limit);
@@ -81,7 +81,7 @@ impl Sweep {
 }
 
 /// Per round, the time from the first release to the last, each relative to what was intended.
-fn release_skew(operations: &[Operation]) -> Skew {
+fn release_skew<'a>(operations: impl Iterator<Item = &'a Operation>) -> Skew {
     let mut rounds = FxHashMap::<u32, (i128, i128)>::default();
     for operation in operations {
         let late = i128::from(operation.invoked) - i128::from(operation.intended);
@@ -99,6 +99,7 @@ fn release_skew(operations: &[Operation]) -> Skew {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::{History, Phase};
     use crate::stats::timeline::tests::answered;
 
     /// Operations given as key, start, connection held, end.
@@ -115,7 +116,8 @@ mod tests {
     const PLAIN: Conditions = Conditions { clients: 4, burst: false, connections: None, violated: false };
 
     fn measured(operations: &[Operation], conditions: Conditions) -> Concurrency {
-        concurrency(&Evidence::new(operations, None, false), conditions)
+        let history = History { operations: operations.to_vec(), ..History::default() };
+        concurrency(&Evidence::of_phase(&history, None, Phase::Main), conditions)
     }
 
     #[test]
