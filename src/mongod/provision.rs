@@ -140,3 +140,20 @@ async fn install(
     }
     Err(ProvisionError::Pip { package, status, output })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_supported_platform_has_a_wheel_of_its_own() {
+        let platforms = [("linux", "x86_64"), ("linux", "aarch64"), ("macos", "aarch64"), ("macos", "x86_64")];
+        let hashes: std::collections::BTreeSet<&str> =
+            platforms.iter().map(|(os, arch)| wheel(os, arch).unwrap().sha256).collect();
+        assert_eq!(hashes.len(), platforms.len());
+        assert!(hashes.iter().all(|hash| hash.len() == 64), "{hashes:?}");
+        for (os, arch) in [("windows", "x86_64"), ("linux", "riscv64")] {
+            assert_eq!(wheel(os, arch), None);
+        }
+    }
+}
