@@ -133,7 +133,9 @@ mod tests {
         Plan { run_id: Arc::from("r"), seed: 1, load, limits }
     }
 
-    fn shape(plan: &Plan) -> Vec<(u32, Vec<(u32, u32, u32, u64)>)> {
+    type Shape = Vec<(u32, Vec<(u32, u32, u32, u64)>)>;
+
+    fn shape(plan: &Plan) -> Shape {
         let round = |round: &Round| (round.number, round.key, round.acting, round.first_op);
         plan.segments().iter().map(|segment| (segment.clients, segment.rounds.iter().map(round).collect())).collect()
     }

@@ -71,8 +71,9 @@ fn a_torn_last_line_or_a_missing_end_is_a_crash_and_not_damage() {
 
 #[test]
 fn damage_is_named_with_its_line() {
-    let message = |edit: fn(Vec<String>) -> String| edited(edit).unwrap_err().to_string();
-    let cases: [(fn(Vec<String>) -> String, &str); 8] = [
+    type Edit = fn(Vec<String>) -> String;
+    let message = |edit: Edit| edited(edit).unwrap_err().to_string();
+    let cases: [(Edit, &str); 8] = [
         (|lines| lines.join("\n").replacen("\"client\":3", "\"client\":", 1) + "\n", "damaged at line 2"),
         (|lines| [&lines[..1], &lines[2..]].concat().join("\n") + "\n", "counts 2 operations, there are 1"),
         (
