@@ -1,6 +1,7 @@
 //! `onlyone` fires truly concurrent operations at a MongoDB-backed service, directly or over HTTP, and proves that only
 //! one document came of it.
 
+pub mod assess;
 pub mod checker;
 pub mod cli;
 pub mod driver;

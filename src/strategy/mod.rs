@@ -20,3 +20,10 @@ pub struct Description {
     /// What a run of it in one process does not show.
     pub blind_spot: Option<&'static str>,
 }
+
+/// Names of the strategies of a workload.
+pub fn names(workload: crate::scenario::WorkloadKind) -> &'static [&'static str] {
+    match workload {
+        crate::scenario::WorkloadKind::CreateOrGet => &create_or_get::NAMES,
+    }
+}

@@ -2,6 +2,7 @@
 //! unknown.
 
 pub mod mongo;
+mod safety;
 mod uri;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use futures::future::BoxFuture;
 
 use crate::history::{Action, Observation, OpId, Outcome, Phase};
 
+pub use safety::{Guard, Refused};
 pub use uri::MongoUri;
 
 /// One operation, ready to be carried out.
@@ -106,6 +108,9 @@ pub struct IndexFact {
 /// Why a target cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
+    /// It must not be used.
+    #[error("refused by the safety guard")]
+    Refused(#[from] Refused),
     /// It does not answer.
     #[error("cannot reach {target}")]
     Unreachable {

@@ -2,12 +2,14 @@
 //!
 //! Scenarios state expectations in them, checkers answer in them, reports print them. There is no judging here.
 
+mod exit;
 mod invariant;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use exit::ExitStatus;
 pub use invariant::{Invariant, UnknownInvariant};
 
 /// What is known of an invariant. Ordered so that the worse wins when verdicts combine by maximum.

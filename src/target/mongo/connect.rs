@@ -10,7 +10,7 @@ use mongodb::event::EventHandler;
 use mongodb::event::cmap::CmapEvent;
 use mongodb::options::ClientOptions;
 
-use crate::target::{MongoUri, TargetError};
+use crate::target::{Guard, MongoUri, TargetError};
 
 tokio::task_local! {
     /// When the operation that runs in this task first held a connection. The driver calls its event handler in the
@@ -43,13 +43,16 @@ const SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Connected {
-    /// Makes a client and sees that the server answers.
-    pub async fn open(uri: &MongoUri, pool: PoolOptions) -> Result<Self, TargetError> {
+    /// Makes a client and sees that the server answers, after the guard has seen every host involved.
+    pub async fn open(uri: &MongoUri, guard: &Guard, pool: PoolOptions) -> Result<Self, TargetError> {
+        uri.hosts().iter().try_for_each(|host| guard.check_host(host))?;
         let unreachable = |error: mongodb::error::Error| TargetError::Unreachable {
             target: uri.to_string(),
             source: uri.redact(error),
         };
         let mut options = ClientOptions::parse(uri.expose()).await.map_err(unreachable)?;
+        // An SRV record names other hosts than the string does.
+        options.hosts.iter().try_for_each(|host| guard.check_host(&host.to_string()))?;
         let ready = Arc::new(AtomicU32::new(0));
         options.app_name.get_or_insert_with(|| "onlyone".to_owned());
         options.min_pool_size = Some(pool.connections);
@@ -63,7 +66,10 @@ impl Connected {
         options.connect_timeout = Some(SELECTION_TIMEOUT);
         options.cmap_event_handler = Some(count_connections(Arc::clone(&ready)));
         let client = Client::with_options(options).map_err(unreachable)?;
-        client.database("admin").run_command(doc! { "ping": 1 }).await.map_err(unreachable)?;
+        let hello = client.database("admin").run_command(doc! { "hello": 1 }).await.map_err(unreachable)?;
+        // And a replica set names the members that the driver goes on to.
+        let members = hello.get_array("hosts").map(Vec::as_slice).unwrap_or_default();
+        members.iter().filter_map(|member| member.as_str()).try_for_each(|member| guard.check_host(member))?;
         Ok(Connected { client, ready })
     }
 

@@ -37,17 +37,19 @@ impl MongoTarget {
     /// Connects. What the run creates will carry its identifier.
     pub async fn connect(
         uri: MongoUri,
+        guard: &super::Guard,
         spec: MongoSpec,
         strategy: Strategy,
         clients: u32,
         run_id: &str,
     ) -> Result<Self, TargetError> {
+        guard.check_database(&spec.database)?;
         let pool = PoolOptions {
             connections: spec.pool.unwrap_or(clients).max(1),
             retry_writes: spec.retry_writes,
             retry_reads: spec.retry_reads,
         };
-        let connected = Connected::open(&uri, pool).await?;
+        let connected = Connected::open(&uri, guard, pool).await?;
         let database = connected.client.database(&spec.database);
         let chats = Chats {
             chats: database.collection(&format!("onlyone_{run_id}_chats")),

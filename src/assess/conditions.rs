@@ -1,0 +1,51 @@
+//! Conditions under which a run that found no violation still proves nothing.
+
+use super::Recording;
+use crate::history::Phase;
+use crate::report::Concurrency;
+use crate::scenario::Scenario;
+
+/// Why a verdict that holds cannot be given; empty when it can.
+pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Concurrency) -> Vec<String> {
+    let operations = run.history.phase(Phase::Main);
+    let mut reasons = Vec::new();
+    if run.history.partial {
+        reasons.push("the history ends in the middle: the run died, and operations may be missing".to_owned());
+    }
+    if run.history.interrupted {
+        reasons.push("the run was interrupted before its end".to_owned());
+    }
+    reasons.extend(run.record.aborted.clone());
+    if let Some(error) = &run.record.observe_error {
+        reasons.push(format!("the final state could not be read: {error}"));
+    }
+    if operations.is_empty() {
+        reasons.push("no operation was carried out".to_owned());
+        return reasons;
+    }
+    if !operations.iter().any(crate::history::Operation::is_ok) {
+        reasons.push("no operation succeeded".to_owned());
+    }
+    reasons.extend(run.record.preflight.too_few_connections.clone());
+    let floor = scenario.limits.min_effective_trials;
+    if concurrency.effective_trials < floor {
+        let found = match concurrency.effective_trials {
+            0 => "no two operations on one key ever overlapped".to_owned(),
+            trials => format!("operations overlapped on only {trials} keys, at least {floor} are asked for"),
+        };
+        reasons.push(format!("{found}: without real concurrency there is no race to survive"));
+    }
+    reasons.extend(too_many_unknown(operations, scenario.limits.max_unknown));
+    reasons
+}
+
+fn too_many_unknown(operations: &[crate::history::Operation], limit: f64) -> Option<String> {
+    let unknown = operations.iter().filter(|operation| operation.is_unknown()).count();
+    #[expect(clippy::cast_precision_loss, reason = "a share does not need more than 52 bits")]
+    let share = unknown as f64 / operations.len() as f64;
+    (share > limit).then(|| {
+        let (share, limit) = (share * 100.0, limit * 100.0);
+        let all = operations.len();
+        format!("{unknown} of {all} operations ({share:.1} %) have an unknown outcome, at most {limit} % are allowed")
+    })
+}

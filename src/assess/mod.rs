@@ -1,0 +1,123 @@
+//! From a recorded run to its report: the one way, for a run that has just ended and for a stored one.
+//!
+//! It joins what the checkers, the statistics and the conditions of the run say. It touches neither network nor clock, so
+//! a stored run gives the same report.
+
+mod conditions;
+mod expectation;
+mod record;
+
+use std::path::Path;
+
+pub use record::{RUN_FORMAT_VERSION, RunRecord};
+
+use crate::checker::{Evidence, judge};
+use crate::history::{History, Observation, Phase};
+use crate::report::{FORMAT_VERSION, Report, SerialControl};
+use crate::scenario::{Load, Scenario, ScenarioError};
+use crate::stats::{self, Clock, Conditions, LatencyStats};
+use crate::verdict::{ExitStatus, InvariantResult, Verdict};
+use crate::workload;
+
+/// Why a run cannot be assessed.
+#[derive(Debug, thiserror::Error)]
+pub enum AssessError {
+    /// The scenario that was stored with the run is not one of this version.
+    #[error("the stored scenario cannot be read:\n{}", .0.render(false))]
+    Scenario(ScenarioError),
+    /// A histogram cannot be made.
+    #[error("cannot make the latency histograms")]
+    Histogram(#[from] hdrhistogram::CreationError),
+}
+
+/// What was recorded of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Recording<'a> {
+    /// What was run, and under which conditions.
+    pub record: &'a RunRecord,
+    /// Every operation.
+    pub history: &'a History,
+    /// The final state, if it was read.
+    pub observation: Option<&'a Observation>,
+}
+
+/// Judges a recorded run. The statistics come with the report for the latency files.
+pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError> {
+    let scenario = scenario_of(run.record)?;
+    let invariants = workload::of_kind(scenario.workload, &run.record.run_id).invariants();
+    let mut results = judge(run.history, run.observation, Phase::Main, &invariants);
+    if let Some(error) = &run.record.observe_error {
+        let unread = |result: InvariantResult| result.weaken(format!("the final state could not be read: {error}"));
+        results = results.into_iter().map(unread).collect();
+    }
+    let judged = Verdict::combine(results.iter().map(|result| result.verdict));
+    let stats = LatencyStats::of(Clock::of(&scenario.load), run.history.phase(Phase::Main))?;
+    let concurrency = stats::concurrency(
+        &Evidence::of_phase(run.history, run.observation, Phase::Main),
+        Conditions {
+            clients: scenario.load.clients(),
+            burst: matches!(scenario.load, Load::Burst { .. } | Load::Waves { .. }),
+            connections: run.record.preflight.connections_ready,
+            violated: judged == Verdict::Violated,
+        },
+    );
+    let reasons = conditions::reasons(&run, &scenario, &concurrency);
+    // What weakens the run weakens a verdict that holds; a violation stays one.
+    let verdict = if reasons.is_empty() { judged } else { judged.max(Verdict::Inconclusive) };
+    let thresholds = stats::evaluate(&scenario.expect.thresholds, &stats, run.record.generator.dropped_arrivals);
+    let expectation = expectation::evaluate(&scenario.expect, verdict, &results, reasons.is_empty());
+    let status = expectation::exit_status(verdict, expectation.as_ref(), &thresholds, run.history.interrupted);
+    let report = Report {
+        format_version: FORMAT_VERSION,
+        tool: "onlyone".to_owned(),
+        version: run.record.version.clone(),
+        run_id: run.record.run_id.clone(),
+        scenario: scenario.name.clone(),
+        seed: run.record.seed,
+        verdict,
+        reasons,
+        exit_code: status.code(),
+        expectation,
+        partial: run.history.partial || run.history.interrupted,
+        reproduce: run.record.reproduce.clone(),
+        invariants: results,
+        serial_control: serial_control(run, &invariants),
+        operations: stats.operations(),
+        concurrency,
+        throughput_per_s: stats.throughput_per_s(),
+        duration_s: stats.duration_s(),
+        over_time: stats.timeline().figures(),
+        thresholds,
+        generator: run.record.generator,
+        preflight: run.record.preflight.clone(),
+    };
+    Ok((report, stats))
+}
+
+/// The scenario as it was resolved for the run.
+pub fn scenario_of(record: &RunRecord) -> Result<Scenario, AssessError> {
+    let path = Path::new(&record.scenario_file);
+    // Everything was expanded when the run was resolved.
+    let environment = |_: &str| None;
+    let known = crate::strategy::names;
+    crate::scenario::load_text(path, record.scenario.clone(), &[], &environment, &known).map_err(AssessError::Scenario)
+}
+
+fn serial_control(run: Recording<'_>, invariants: &[crate::verdict::Invariant]) -> Option<SerialControl> {
+    let operations = run.history.phase(Phase::Control).len() as u64;
+    if operations == 0 {
+        return None;
+    }
+    let results = judge(run.history, run.observation, Phase::Control, invariants);
+    let violated = results.iter().filter(|result| result.verdict == Verdict::Violated);
+    Some(SerialControl {
+        verdict: Verdict::combine(results.iter().map(|result| result.verdict)),
+        operations,
+        violated: violated.map(|result| result.name.clone()).collect(),
+    })
+}
+
+/// The status that a report's process ends with.
+pub fn status_of(report: &Report) -> ExitStatus {
+    ExitStatus::from_code(report.exit_code).unwrap_or(ExitStatus::Inconclusive)
+}

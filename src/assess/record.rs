@@ -1,0 +1,44 @@
+//! `run.json`: what was run and under which conditions; with the history and the observation, all that a report needs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::Generator;
+use crate::target::Preflight;
+
+/// Version of `run.json`.
+pub const RUN_FORMAT_VERSION: u32 = 1;
+
+/// What was run. It holds no secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// [`RUN_FORMAT_VERSION`].
+    pub format_version: u32,
+    /// `onlyone`.
+    pub tool: String,
+    /// Version of the tool.
+    pub version: String,
+    /// Identifier of the run.
+    pub run_id: String,
+    /// Root of all randomness.
+    pub seed: u64,
+    /// When it began, as RFC 3339.
+    pub started_at: String,
+    /// The target without its secrets.
+    pub target: String,
+    /// The command that runs it again.
+    pub reproduce: String,
+    /// The scenario file, as it was named.
+    pub scenario_file: String,
+    /// The scenario with every default and override filled in, as TOML.
+    pub scenario: String,
+    /// What was found before the run.
+    pub preflight: Preflight,
+    /// What the run cost this process.
+    pub generator: Generator,
+    /// Why the final state could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observe_error: Option<String>,
+    /// Why the run ended early, other than by an interruption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aborted: Option<String>,
+}
