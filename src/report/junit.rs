@@ -112,15 +112,17 @@ fn whole_run(report: &Report) -> TestCase {
 /// A witness in plain lines.
 pub(super) fn told(witness: &Witness) -> String {
     let mut text = format!("{}\nkey {}\n", witness.explanation, witness.key);
+    let first = witness.operations.iter().map(|operation| operation.invoked).min().unwrap_or(0);
+    let after = |at: u64| micros(at.saturating_sub(first) as f64 / 1e3);
     for operation in &witness.operations {
         text.push_str(&format!(
-            "{} client {}: {} → {} (from {} to {})\n",
+            "{} client {}: {} → {} (+{} to +{})\n",
             operation.id,
             operation.client,
             asked(operation),
             answer(operation),
-            micros(operation.invoked as f64 / 1e3),
-            micros(operation.completed as f64 / 1e3)
+            after(operation.invoked),
+            after(operation.completed)
         ));
     }
     for document in &witness.documents {
