@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::{JsonError, Report, hgrm, hlog, junit, summary, to_json};
+use super::{JsonError, Report, hgrm, hlog, html, junit, summary, to_json};
 use crate::stats::LatencyStats;
 
 /// Why a report was not written.
@@ -44,7 +44,7 @@ fn hint(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// Writes `report.json`, `junit.xml`, `summary.md` and, where there are statistics, `latency.hlog` and `latency.hgrm`.
+/// Writes `report.json`, `junit.xml`, `report.html`, `summary.md` and, where there are statistics, `latency.hlog` and `latency.hgrm`.
 /// Returns the names written. `started` is the time of day at the start of the run.
 ///
 /// `report.json` comes first: should the disk be full, the machine-readable result is the one that is kept.
@@ -61,6 +61,7 @@ pub fn write_all(
     };
     write("report.json", &to_json(report).map_err(|source: JsonError| render("report.json", source))?)?;
     write("junit.xml", junit(report).map_err(|source| render("junit.xml", source))?.as_bytes())?;
+    write("report.html", html(report).map_err(|source| render("report.html", source))?.as_bytes())?;
     write("summary.md", summary(report).as_bytes())?;
     if let Some((latency, started)) = latency {
         let end = Duration::from_secs_f64(latency.end_s());

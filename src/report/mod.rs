@@ -4,6 +4,7 @@ mod answer;
 mod files;
 mod format;
 mod hlog;
+mod html;
 mod json;
 mod junit;
 mod model;
@@ -14,6 +15,7 @@ mod terminal;
 
 pub use files::{WriteError, write_all, write_atomic};
 pub use hlog::{HlogError, hgrm, hlog};
+pub use html::{HtmlError, html};
 pub use json::{JsonError, from_json, to_json};
 
 pub use junit::junit;
