@@ -1,17 +1,27 @@
 //! Reports: the judged run, rendered. No network, no clock, no judging.
 
 mod answer;
+mod files;
 mod format;
+mod hlog;
+mod html;
 mod json;
+mod junit;
 mod model;
 #[cfg(test)]
 mod sample;
+mod summary;
 mod terminal;
 
+pub use files::{WriteError, write_all, write_atomic};
+pub use hlog::{HlogError, hgrm, hlog};
+pub use html::{HtmlError, html};
 pub use json::{JsonError, from_json, to_json};
 
+pub use junit::junit;
 pub use model::{
     Bucket, Concurrency, ExpectationResult, FORMAT_VERSION, Generator, IntervalStats, Latency, OperationStats, Report,
     SerialControl, Skew, ThresholdResult, Unit,
 };
+pub use summary::summary;
 pub use terminal::{Terminal, terminal};

@@ -173,6 +173,10 @@ fn witness() -> Witness {
     }
 }
 
+pub(super) fn witness_operations() -> Vec<Operation> {
+    witness().operations
+}
+
 pub(super) fn violated() -> Report {
     let mut report = passing();
     report.verdict = Verdict::Violated;

@@ -224,6 +224,11 @@ impl LatencyStats {
         self.span.map_or(0.0, |(first, last)| last.saturating_sub(first) as f64 / 1e9)
     }
 
+    /// Seconds from the start of the run to the last completion.
+    pub fn end_s(&self) -> f64 {
+        self.span.map_or(0.0, |(_, last)| last as f64 / 1e9)
+    }
+
     /// Answered operations per second; 0 when no time passed.
     pub fn throughput_per_s(&self) -> f64 {
         let answered: u64 = self.operations.values().map(|entry| entry.ok + entry.failed).sum();

@@ -101,7 +101,7 @@ fn invariants(page: &mut Page, report: &Report) {
         let (style, mark) = mark(result.verdict);
         let violations = if result.violations > 0 { style } else { DIM };
         rows.push(vec![
-            (PLAIN, format!("{mark} {}", result.name)),
+            (if result.verdict == Verdict::Holds { PLAIN } else { style }, format!("{mark} {}", result.name)),
             (style, result.verdict.to_string()),
             (PLAIN, count(result.checked)),
             (violations, count(result.violations)),

@@ -13,7 +13,7 @@ pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
 pub(super) const CYAN: Style = AnsiColor::Cyan.on_default();
 
 /// Width of the labels on the left.
-pub(super) const LABEL: usize = 13;
+pub(super) const LABEL: usize = 14;
 
 /// A piece of text in one style.
 pub(super) type Span = (Style, String);

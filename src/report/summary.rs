@@ -1,0 +1,212 @@
+//! `summary.md`: for the summary page of a CI job, which refuses more than one mebibyte.
+//!
+//! The verdict comes first. When the text would be too long, detail goes first: witnesses, then latency.
+
+use super::format::{count, measured, micros, plural, seconds, visible};
+use super::junit::told;
+use super::terminal::overlap_sentence;
+use super::{Report, ThresholdResult};
+use crate::verdict::Verdict;
+
+/// Below the limit of 1 MiB, with room for what else the job writes.
+const BUDGET: usize = 900 * 1024;
+
+/// Renders the report as Markdown.
+pub fn summary(report: &Report) -> String {
+    let mut text = String::new();
+    let ending = format!("\n{}", fenced(&report.reproduce));
+    let sections = [heading(report), invariants(report), thresholds(report), latency(report)];
+    let details = report.invariants.iter().flat_map(|result| {
+        result.witnesses.iter().map(move |witness| {
+            let title = html(&format!("{}: key {}", result.name, witness.key));
+            format!("<details><summary>{title}</summary>\n\n{}\n</details>\n", fenced(&told(witness)))
+        })
+    });
+    let mut left_out = 0_u64;
+    for section in sections.into_iter().chain(details).filter(|section| !section.is_empty()) {
+        if text.len() + section.len() + ending.len() + 100 > BUDGET {
+            left_out += 1;
+        } else {
+            text.push_str(&section);
+            text.push('\n');
+        }
+    }
+    if left_out > 0 {
+        text.push_str(&format!("{} left out: see report.json.\n", plural(left_out, "section")));
+    }
+    text.push_str(&ending);
+    text
+}
+
+fn symbol(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Holds => "✅",
+        Verdict::Violated => "❌",
+        Verdict::Inconclusive => "⚠️",
+    }
+}
+
+fn heading(report: &Report) -> String {
+    let breached = report.thresholds.iter().filter(|threshold| !threshold.ok).count() as u64;
+    let mut text = format!("### {} {}", symbol(report.verdict), report.verdict);
+    if breached > 0 {
+        text.push_str(&format!(", {} breached", plural(breached, "threshold")));
+    }
+    if report.partial {
+        text.push_str(", cut short");
+    }
+    let operations = report.operations.values().map(|stats| stats.attempted).sum();
+    text.push_str(&format!(
+        ": {}\n\n{} on {} in {}, {} at most in flight on one key. {}\n",
+        cell(&report.scenario),
+        plural(operations, "operation"),
+        plural(report.concurrency.keys, "key"),
+        seconds(report.duration_s),
+        count(report.concurrency.peak_in_flight_same_key.into()),
+        overlap_sentence(report)
+    ));
+    let expectation = report.expectation.iter().flat_map(|expectation| &expectation.details);
+    for reason in report.reasons.iter().chain(expectation) {
+        text.push_str(&format!("- {}\n", cell(reason)));
+    }
+    text
+}
+
+fn invariants(report: &Report) -> String {
+    if report.invariants.is_empty() {
+        return String::new();
+    }
+    let mut text = "| Invariant | Verdict | Checked | Violations |\n|---|---|--:|--:|\n".to_owned();
+    for result in &report.invariants {
+        let reason = result.reason.as_deref().map(|reason| format!(": {}", cell(reason))).unwrap_or_default();
+        text.push_str(&format!(
+            "| {} | {} {}{reason} | {} | {} |\n",
+            cell(&result.name.to_string()),
+            symbol(result.verdict),
+            result.verdict,
+            count(result.checked),
+            count(result.violations)
+        ));
+    }
+    text
+}
+
+fn thresholds(report: &Report) -> String {
+    if report.thresholds.is_empty() {
+        return String::new();
+    }
+    let mut text = "| Threshold | Kept | Measured | Samples |\n|---|---|--:|--:|\n".to_owned();
+    for result in &report.thresholds {
+        text.push_str(&format!(
+            "| {} | {} | {} | {} |\n",
+            cell(&result.threshold),
+            if result.ok { "✅" } else { "❌" },
+            cell(&found(result)),
+            count(result.samples)
+        ));
+    }
+    text
+}
+
+fn found(result: &ThresholdResult) -> String {
+    let measured = result.observed.map(|value| measured(value, result.unit));
+    result.reason.clone().or(measured).unwrap_or_else(|| "not measured".to_owned())
+}
+
+fn latency(report: &Report) -> String {
+    let mut text = String::new();
+    for (name, stats) in &report.operations {
+        text.push_str(&format!(
+            "\n| {}, {} | n | p50 | p95 | p99 | p99.9 | max |\n|---|--:|--:|--:|--:|--:|--:|\n",
+            cell(name),
+            cell(&stats.latency_is)
+        ));
+        let rows = std::iter::once(("all", &stats.latency_us))
+            .chain(stats.latency_by_outcome_us.iter().map(|(name, latency)| (name.as_str(), latency)));
+        for (outcome, latency) in rows {
+            let values = [latency.p50, latency.p95, latency.p99, latency.p99_9, latency.max];
+            let values = values.map(|us| micros(us as f64)).join(" | ");
+            text.push_str(&format!("| {} | {} | {values} |\n", cell(outcome), count(latency.count)));
+        }
+    }
+    text
+}
+
+/// Foreign text inside a table or a heading: on one line, and neither markup nor HTML.
+fn cell(text: &str) -> String {
+    let mut safe = String::new();
+    for c in html(&visible(text)).chars() {
+        if matches!(c, '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '#') {
+            safe.push('\\');
+        }
+        safe.push(c);
+    }
+    safe
+}
+
+fn html(text: &str) -> String {
+    visible(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// A block of code; its fence is longer than any run of backticks within.
+fn fenced(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    let block: String = text.trim_end_matches('\n').split('\n').map(|line| format!("{}\n", visible(line))).collect();
+    format!("{fence}\n{block}{fence}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+    use crate::verdict::{InvariantResult, Witness};
+
+    #[test]
+    fn the_verdict_comes_first() {
+        for (report, start) in [
+            (sample::passing(), "### ✅ holds: create"),
+            (sample::violated(), "### ❌ violated: find"),
+            (sample::inconclusive(), "### ⚠️ inconclusive: create"),
+            (sample::breached(), "### ✅ holds, 2 thresholds breached: create"),
+            (sample::partial(), "### ❌ violated, cut short: find"),
+        ] {
+            let text = summary(&report);
+            assert!(text.starts_with(start), "{text}");
+            assert!(text.ends_with(&format!("```\n{}\n```\n", report.reproduce)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_huge_report_stays_within_the_limit_and_keeps_what_matters() {
+        let mut report = sample::violated();
+        let big = serde_json::Value::String("x".repeat(1 << 10));
+        let witness = Witness { documents: vec![big], ..report.invariants[0].witnesses[0].clone() };
+        report.invariants = (0..2_000)
+            .map(|i| {
+                let name = crate::verdict::Invariant::Custom(format!("number {i}").into());
+                InvariantResult::new(name, 1, 1, vec![witness.clone(); 5])
+            })
+            .collect();
+        let text = summary(&report);
+        assert!(text.len() < 1 << 20, "{}", text.len());
+        assert!(text.starts_with("### ❌ violated"));
+        assert!(
+            text.contains("| custom:number 1999 |") && text.contains("left out") && text.contains(&report.reproduce)
+        );
+    }
+
+    #[test]
+    fn foreign_text_is_not_markup() {
+        let text = summary(&sample::hostile());
+        assert!(
+            !text
+                .lines()
+                .filter(|line| line.starts_with('|') || line.starts_with('#'))
+                .any(|line| line.contains("<script"))
+        );
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'));
+        let opened = text.lines().filter(|line| *line == "````").count();
+        assert!(opened >= 2 && opened % 2 == 0, "a fence inside the text does not close the block:\n{text}");
+    }
+}
