@@ -1,2 +1,8 @@
 //! The `onlyone` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    ExitCode::from(onlyone::cli::main().await.code())
+}

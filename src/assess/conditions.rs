@@ -12,10 +12,11 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
     if run.history.partial {
         reasons.push("the history ends in the middle: the run died, and operations may be missing".to_owned());
     }
-    if run.history.interrupted {
-        reasons.push("the run was interrupted before its end".to_owned());
+    match &run.record.aborted {
+        Some(reason) => reasons.push(reason.clone()),
+        None if run.history.interrupted => reasons.push("the run was interrupted before its end".to_owned()),
+        None => {}
     }
-    reasons.extend(run.record.aborted.clone());
     if let Some(error) = &run.record.observe_error {
         reasons.push(format!("the final state could not be read: {error}"));
     }

@@ -97,7 +97,8 @@ mod tests {
         let violated = Expectation { verdict: Some(Violated), ..Expectation::default() };
         let leak = Expectation { invariants: [(Invariant::NoLeakedErrors, Violated)].into(), ..Expectation::default() };
         let pair = |single, leaks| [(Invariant::SingleDocument, single), (Invariant::NoLeakedErrors, leaks)];
-        let cases: [(&Expectation, [(Invariant, Verdict); 2], bool, ExitStatus); 14] = [
+        type Case<'a> = (&'a Expectation, [(Invariant, Verdict); 2], bool, ExitStatus);
+        let cases: [Case<'_>; 14] = [
             (&nothing, pair(Holds, Holds), false, ExitStatus::Holds),
             (&nothing, pair(Violated, Holds), false, ExitStatus::Violated),
             (&nothing, pair(Inconclusive, Holds), false, ExitStatus::Inconclusive),

@@ -66,7 +66,9 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     let verdict = if reasons.is_empty() { judged } else { judged.max(Verdict::Inconclusive) };
     let thresholds = stats::evaluate(&scenario.expect.thresholds, &stats, run.record.generator.dropped_arrivals);
     let expectation = expectation::evaluate(&scenario.expect, verdict, &results, reasons.is_empty());
-    let status = expectation::exit_status(verdict, expectation.as_ref(), &thresholds, run.history.interrupted);
+    // A run that ended early for a reason of its own was not interrupted by anyone.
+    let interrupted = run.history.interrupted && run.record.aborted.is_none();
+    let status = expectation::exit_status(verdict, expectation.as_ref(), &thresholds, interrupted);
     let report = Report {
         format_version: FORMAT_VERSION,
         tool: "onlyone".to_owned(),

@@ -1,3 +1,61 @@
-//! The command line.
+//! The command line: arguments in, results and errors out. The only room that prints.
 
+mod args;
+mod check;
+mod error;
+mod interrupt;
+mod io;
 pub mod mongod;
+mod progress;
+mod run;
+mod server;
+mod store;
+
+use clap::Parser;
+
+pub use args::Cli;
+pub use error::CliError;
+pub use io::Io;
+
+use crate::verdict::ExitStatus;
+use args::Command;
+
+/// Parses the arguments of this process and carries them out.
+pub async fn main() -> ExitStatus {
+    let mut io = Io::of_process();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&mut io, &error),
+    };
+    match run(cli, &mut io).await {
+        Ok(status) => status,
+        Err(error) => {
+            let text = error.render(io.err_colour);
+            io.note(&text);
+            error.status
+        }
+    }
+}
+
+/// Carries out a command.
+pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
+    match cli.command {
+        Command::Run(args) => run::run(args, io).await,
+        Command::Check(args) => check::check(&args, io),
+        Command::Mongod(args) => server::foreground(&args, io).await,
+    }
+}
+
+/// Help and version are results; everything else that clap says is an error of usage.
+fn usage(io: &mut Io, error: &clap::Error) -> ExitStatus {
+    let colour = if error.use_stderr() { io.err_colour } else { io.out_colour };
+    let text = if colour { error.render().ansi().to_string() } else { error.render().to_string() };
+    if error.use_stderr() {
+        io.note(&text);
+        return ExitStatus::Usage;
+    }
+    match io.result(&text) {
+        Ok(()) => ExitStatus::Holds,
+        Err(_) => ExitStatus::Setup,
+    }
+}

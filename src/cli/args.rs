@@ -1,0 +1,122 @@
+//! What can be typed. Nothing below `cli` knows of it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Exit codes, for `--help`.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    every invariant holds (or the scenario's expectation is met)
+  1    an invariant is violated (or another verdict was expected)
+  2    wrong usage or scenario
+  3    inconclusive: nothing or too little was checked
+  4    set-up failed: target unreachable, no mongod, refused by the safety guard
+  5    a threshold is breached while the invariants hold
+  130  interrupted";
+
+/// Fires truly concurrent operations at a MongoDB-backed service and proves that only one document came of it.
+#[derive(Debug, Parser)]
+#[command(name = "onlyone", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run scenarios, check what came of them, and report
+    Run(RunArgs),
+    /// Judge a stored run again: same history, same verdict
+    Check(CheckArgs),
+    /// Run the embedded mongod in the foreground and print its URI
+    Mongod(MongodArgs),
+}
+
+/// `onlyone run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Scenario files
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub scenarios: Vec<PathBuf>,
+    /// Flags that every run-like command shares
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags that every run-like command shares.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// MongoDB to run against; `embedded` starts a private one
+    #[arg(long, value_name = "URI", env = "ONLYONE_MONGO_URI", default_value = "embedded", hide_env_values = true)]
+    pub mongo: String,
+    /// Override a key of the scenario, as in `load.burst.clients=8`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Root of all randomness; drawn and printed when not given
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Folder of the reports
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub out: PathBuf,
+    /// Name of the run and of its folder; made from the time when not given
+    #[arg(long, value_name = "ID")]
+    pub run_id: Option<String>,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// No progress on stderr
+    #[arg(long)]
+    pub quiet: bool,
+    /// Print the resolved plan and run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Allow load on this host, which is not this machine
+    #[arg(long, value_name = "HOST")]
+    pub allow_target: Vec<String>,
+    /// Allow a database whose name does not begin with `onlyone_`
+    #[arg(long, value_name = "NAME")]
+    pub allow_database: Vec<String>,
+}
+
+/// Form of the result on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A summary to read.
+    Human,
+    /// The object of `report.json`, and nothing else.
+    Json,
+}
+
+/// `onlyone check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Folder of a run
+    #[arg(value_name = "RUN_DIR")]
+    pub run_dir: PathBuf,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+/// `onlyone mongod`.
+#[derive(Debug, Args)]
+pub struct MongodArgs {
+    /// Members of its replica set: 0 is a standalone server
+    #[arg(long, value_name = "MEMBERS", default_value_t = 0, value_parser = parse_members)]
+    pub replica_set: u8,
+    /// Start it with `enableTestCommands=1`, which fail points need
+    #[arg(long)]
+    pub test_commands: bool,
+}
+
+fn parse_members(text: &str) -> Result<u8, String> {
+    match text {
+        "0" => Ok(0),
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("a replica set has 1 or 3 members; 0 is a standalone server".to_owned()),
+    }
+}

@@ -1,0 +1,103 @@
+//! The one error that users see: a message, its causes, and what to do.
+
+use std::fmt::Write;
+
+use crate::mongod::MongodError;
+use crate::scenario::ScenarioError;
+use crate::target::{Refused, TargetError};
+use crate::verdict::ExitStatus;
+
+/// An error at the edge.
+#[derive(Debug)]
+pub struct CliError {
+    /// How the process ends.
+    pub status: ExitStatus,
+    message: Message,
+    hints: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Message {
+    /// A message and its causes.
+    Chain(anyhow::Error),
+    /// Text that is rendered already, with its own places and hints.
+    Rendered(Box<ScenarioError>),
+}
+
+impl CliError {
+    /// Wrong usage.
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+        CliError { status: ExitStatus::Usage, message: Message::Chain(error.into()), hints: Vec::new() }
+    }
+
+    /// The run could not be set up.
+    pub fn setup(error: impl Into<anyhow::Error>) -> Self {
+        CliError { status: ExitStatus::Setup, message: Message::Chain(error.into()), hints: Vec::new() }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The text for stderr.
+    pub fn render(&self, colour: bool) -> String {
+        let mut text = match &self.message {
+            Message::Rendered(error) => return error.render(colour),
+            Message::Chain(error) => {
+                let (red, reset) = if colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
+                let mut text = format!("{red}error:{reset} {error}\n");
+                let mut last = error.to_string();
+                for cause in error.chain().skip(1).map(ToString::to_string) {
+                    // Many errors repeat their cause in their own text.
+                    if !last.contains(&cause) {
+                        text.push_str(&format!("  caused by: {}\n", cause.replace('\n', "\n    ")));
+                    }
+                    last = cause;
+                }
+                text
+            }
+        };
+        for hint in &self.hints {
+            // Writing to a string does not fail.
+            writeln!(text, "  hint: {hint}").ok();
+        }
+        text
+    }
+}
+
+impl From<ScenarioError> for CliError {
+    fn from(error: ScenarioError) -> Self {
+        CliError { status: ExitStatus::Usage, message: Message::Rendered(Box::new(error)), hints: Vec::new() }
+    }
+}
+
+impl From<MongodError> for CliError {
+    fn from(error: MongodError) -> Self {
+        CliError::setup(error)
+    }
+}
+
+impl From<TargetError> for CliError {
+    fn from(error: TargetError) -> Self {
+        let hint = match &error {
+            TargetError::Refused(Refused::Host(host)) => {
+                Some(format!("if load on it is really wanted, say so on this run: --allow-target {host}"))
+            }
+            TargetError::Refused(Refused::Database(database)) => Some(format!(
+                "use a database whose name begins with `onlyone_`, or name this one: --allow-database {database}"
+            )),
+            TargetError::Unreachable { .. } => {
+                Some("start the server, correct --mongo, or leave it out to use the embedded one".to_owned())
+            }
+            TargetError::Step { .. } => None,
+        };
+        let cli = CliError::setup(error);
+        match hint {
+            Some(hint) => cli.hint(hint),
+            None => cli,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Ctrl-C: the first stops the run in good order, the second at once.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::CliError;
+
+/// What an interruption asks for.
+#[derive(Debug, Clone)]
+pub(super) struct Interrupt {
+    /// Stop issuing, drain, check, report.
+    pub(super) stop: CancellationToken,
+    /// Stop at once.
+    pub(super) kill: CancellationToken,
+}
+
+impl Interrupt {
+    /// Listens for SIGINT and SIGTERM. `note` is told what the next one will do.
+    pub(super) fn listen(note: impl Fn(&str) + Send + 'static) -> Result<Self, CliError> {
+        let failed = |error| CliError::setup(anyhow::Error::new(error).context("cannot listen for Ctrl-C"));
+        let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut terminations = signal(SignalKind::terminate()).map_err(failed)?;
+        let interrupt = Interrupt { stop: CancellationToken::new(), kill: CancellationToken::new() };
+        let tokens = interrupt.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    received = interrupts.recv() => if received.is_none() { return },
+                    received = terminations.recv() => if received.is_none() { return },
+                }
+                if tokens.stop.is_cancelled() {
+                    tokens.kill.cancel();
+                    return;
+                }
+                note("interrupted: no new operations; once more ends at once, without a verdict\n");
+                tokens.stop.cancel();
+            }
+        });
+        Ok(interrupt)
+    }
+}

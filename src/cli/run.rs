@@ -1,0 +1,273 @@
+//! `onlyone run`: scenario after scenario, each to its report.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use rand::RngExt;
+
+use super::args::{Common, RunArgs};
+use super::check::show;
+use super::interrupt::Interrupt;
+use super::progress::ProgressLine;
+use super::server::Server;
+use super::store::{Store, check_run_id, fresh_run_id};
+use super::{CliError, Io};
+use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
+use crate::driver::{self, Plan, Progress, Recorded, Run};
+use crate::history::Observation;
+use crate::history::file::{Header, HistoryWriter};
+use crate::scenario::{self, Scenario, TargetSpec};
+use crate::strategy;
+use crate::target::mongo::MongoTarget;
+use crate::target::{Guard, MongoUri, Preflight, Target};
+use crate::verdict::ExitStatus;
+use crate::workload;
+
+/// Runs every scenario; all are read before the first is run.
+pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    let common = &args.common;
+    if let Some(id) = &common.run_id {
+        check_run_id(id)?;
+    }
+    let mut scenarios = Vec::new();
+    for path in &args.scenarios {
+        scenarios.push(load(path, common)?);
+    }
+    let seed = common.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
+    if common.dry_run {
+        for scenario in &scenarios {
+            dry_run(scenario, seed, io)?;
+        }
+        return Ok(ExitStatus::Holds);
+    }
+    let err_quiet = common.quiet;
+    let interrupt = Interrupt::listen(move |text| {
+        if !err_quiet {
+            use std::io::Write;
+            // There is nowhere left to report that stderr is closed.
+            std::io::stderr().write_all(text.as_bytes()).ok();
+        }
+    })?;
+    let mut statuses = Vec::new();
+    for (index, scenario) in scenarios.iter().enumerate() {
+        let run_id = match &common.run_id {
+            Some(id) if scenarios.len() == 1 => id.clone(),
+            Some(id) => format!("{id}-{}", index + 1),
+            None => fresh_run_id(),
+        };
+        let one = One { scenario, common, seed, run_id, interrupt: &interrupt };
+        let status = tokio::select! {
+            biased;
+            () = interrupt.kill.cancelled() => return Ok(ExitStatus::combine(statuses.into_iter().chain([ExitStatus::Interrupted]))),
+            status = one.run(io) => status,
+        };
+        match status {
+            Ok(status) => statuses.push(status),
+            // A violation that was found already is not masked by what follows it.
+            Err(error) if !statuses.is_empty() => {
+                let text = error.render(io.err_colour);
+                io.note(&text);
+                statuses.push(error.status);
+            }
+            Err(error) if scenarios.len() == 1 => return Err(error),
+            Err(error) => {
+                let text = error.render(io.err_colour);
+                io.note(&text);
+                statuses.push(error.status);
+            }
+        }
+        if interrupt.stop.is_cancelled() {
+            break;
+        }
+    }
+    Ok(ExitStatus::combine(statuses))
+}
+
+fn load(path: &Path, common: &Common) -> Result<Scenario, CliError> {
+    let environment = |name: &str| std::env::var(name).ok();
+    Ok(scenario::load(path, &common.overrides, &environment, &strategy::names)?)
+}
+
+fn dry_run(scenario: &Scenario, seed: u64, io: &mut Io) -> Result<(), CliError> {
+    let plan = Plan::new(scenario, "dry-run", seed);
+    let operations = plan.operations().map_or("as many as the time allows".to_owned(), |count| count.to_string());
+    let invariants = workload::of_kind(scenario.workload, "dry-run").invariants();
+    let invariants = invariants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let resolved = scenario::resolved_toml(scenario).map_err(CliError::setup)?;
+    let text = format!(
+        "# {}\n# seed: {seed}\n# operations: {operations}, after {} of the serial control\n# judged: {invariants}\n\n{resolved}",
+        scenario.file.display(),
+        scenario.limits.serial_control,
+    );
+    io.result(&text).context("cannot write to stdout").map_err(CliError::setup)
+}
+
+/// One scenario's run.
+struct One<'a> {
+    scenario: &'a Scenario,
+    common: &'a Common,
+    seed: u64,
+    run_id: String,
+    interrupt: &'a Interrupt,
+}
+
+/// What a run left behind, before it is judged.
+struct Finished {
+    recorded: Recorded,
+    dropped: u64,
+    aborted: Option<String>,
+    observation: Result<Option<Observation>, String>,
+    preflight: Preflight,
+}
+
+impl One<'_> {
+    async fn run(&self, io: &mut Io) -> Result<ExitStatus, CliError> {
+        let guard = Guard { hosts: self.common.allow_target.clone(), databases: self.common.allow_database.clone() };
+        // Refused before a folder is made or a server is started.
+        let TargetSpec::Mongo(spec) = &self.scenario.target;
+        guard.check_database(&spec.database).map_err(crate::target::TargetError::from)?;
+        let store = Store::create(&self.common.out, &self.run_id)?;
+        let started = SystemTime::now();
+        let setup = self.set_up(&guard);
+        let (server, target, preflight) = tokio::select! {
+            biased;
+            () = self.interrupt.stop.cancelled() => return Ok(ExitStatus::Interrupted),
+            ready = setup => ready?,
+        };
+        let finished = self.carry_out(&server, Arc::clone(&target), preflight, &store, io).await;
+        if finished.as_ref().is_ok_and(|finished| finished.aborted.is_none())
+            && let Err(error) = target.tear_down().await
+        {
+            io.note(&CliError::from(error).render(io.err_colour));
+        }
+        let uri = server.uri();
+        server.stop().await?;
+        self.conclude(finished?, &uri, &store, started, io)
+    }
+
+    async fn set_up(&self, guard: &Guard) -> Result<(Server, Arc<dyn Target>, Preflight), CliError> {
+        let TargetSpec::Mongo(spec) = &self.scenario.target;
+        let server = Server::start(&self.common.mongo, self.scenario.mongod, self.common.quiet).await?;
+        let strategy =
+            spec.strategy.parse().map_err(|error: strategy::create_or_get::UnknownStrategy| CliError::usage(error))?;
+        let clients = self.scenario.load.clients();
+        let target = MongoTarget::connect(server.uri(), guard, spec.clone(), strategy, clients, &self.run_id).await?;
+        let preflight = target.prepare(clients).await?;
+        Ok((server, Arc::new(target), preflight))
+    }
+
+    async fn carry_out(
+        &self,
+        server: &Server,
+        target: Arc<dyn Target>,
+        preflight: Preflight,
+        store: &Store,
+        io: &Io,
+    ) -> Result<Finished, CliError> {
+        let plan = Plan::new(self.scenario, &self.run_id, self.seed);
+        let progress = Arc::new(Progress::default());
+        let line = ProgressLine::start(Arc::clone(&progress), plan.operations(), io.err_terminal, self.common.quiet);
+        let stop = self.interrupt.stop.child_token();
+        let run = Run {
+            plan,
+            workload: workload::of_kind(self.scenario.workload, &self.run_id),
+            target: Arc::clone(&target),
+            writer: Some(HistoryWriter::create(&store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?),
+            stop: stop.clone(),
+            progress,
+        };
+        let mut running = std::pin::pin!(driver::run(run));
+        let mut aborted = None;
+        let (recorded, dropped) = tokio::select! {
+            result = &mut running => result,
+            reason = server.lost() => {
+                // Nothing more can come of it: stop, and let the drain collect what was in flight.
+                aborted = Some(reason);
+                stop.cancel();
+                running.await
+            }
+        }
+        .map_err(CliError::setup)?;
+        drop(line);
+        let observation = match &aborted {
+            Some(reason) => Err(reason.clone()),
+            None => target.observe().await.map_err(|error| format!("{:#}", anyhow::Error::new(error))),
+        };
+        Ok(Finished { recorded, dropped, aborted, observation, preflight })
+    }
+
+    /// Judges and reports. Whatever cannot be written any more is told at the end, and masks no violation.
+    fn conclude(
+        &self,
+        finished: Finished,
+        uri: &MongoUri,
+        store: &Store,
+        started: SystemTime,
+        io: &mut Io,
+    ) -> Result<ExitStatus, CliError> {
+        let (observation, observe_error) = match finished.observation {
+            Ok(observation) => (observation, None),
+            Err(error) => (None, Some(error)),
+        };
+        let unwritten = finished.recorded.write_error.map(CliError::setup);
+        let aborted =
+            finished.aborted.or_else(|| unwritten.as_ref().map(|_| "the history could not be written".to_owned()));
+        let mut generator = crate::stats::usage().map_err(CliError::setup)?;
+        generator.dropped_arrivals = finished.dropped;
+        let record = RunRecord {
+            format_version: RUN_FORMAT_VERSION,
+            tool: "onlyone".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            run_id: self.run_id.clone(),
+            seed: self.seed,
+            started_at: Timestamp::try_from(started).map_err(CliError::setup)?.to_string(),
+            target: uri.to_string(),
+            reproduce: self.reproduce(),
+            scenario_file: self.scenario.file.display().to_string(),
+            scenario: scenario::resolved_toml(self.scenario).map_err(CliError::setup)?,
+            preflight: finished.preflight,
+            generator,
+            observe_error: observe_error.filter(|_| aborted.is_none()),
+            aborted,
+        };
+        let evidence_written = store.write_evidence(&record, observation.as_ref());
+        let recording =
+            Recording { record: &record, history: &finished.recorded.history, observation: observation.as_ref() };
+        let (report, stats) = assess(recording).map_err(CliError::setup)?;
+        let reports_written = store.write_reports(&report, &stats, started);
+        show(&report, Some(&store.directory.display().to_string()), self.common.format, io)?;
+        let mut status = status_of(&report);
+        for error in [unwritten, evidence_written.err(), reports_written.err()].into_iter().flatten() {
+            let text = error.render(io.err_colour);
+            io.note(&text);
+            status = ExitStatus::combine([status, error.status]);
+        }
+        Ok(status)
+    }
+
+    /// The command that runs it again. A connection string stays in the environment: it may hold a password.
+    fn reproduce(&self) -> String {
+        let mut words = vec!["onlyone run".to_owned(), quoted(&self.scenario.file.display().to_string())];
+        words.extend(self.common.overrides.iter().map(|set| format!("--set {}", quoted(set))));
+        words.push(format!("--seed {}", self.seed));
+        if self.common.mongo != "embedded" {
+            words.push("--mongo \"$ONLYONE_MONGO_URI\"".to_owned());
+        }
+        words.extend(self.common.allow_target.iter().map(|host| format!("--allow-target {}", quoted(host))));
+        words.extend(self.common.allow_database.iter().map(|name| format!("--allow-database {}", quoted(name))));
+        words.join(" ")
+    }
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

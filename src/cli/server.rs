@@ -1,0 +1,105 @@
+//! The server that a run goes to: the one named, or an embedded one of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mongodb::bson::doc;
+
+use super::args::MongodArgs;
+use super::interrupt::Interrupt;
+use super::{CliError, Io, mongod};
+use crate::mongod::{Mongod, MongodError, Options};
+use crate::scenario::MongodSpec;
+use crate::target::MongoUri;
+use crate::verdict::ExitStatus;
+
+/// The server of a run.
+pub(super) enum Server {
+    /// One that the user named.
+    Named(MongoUri),
+    /// One of the run's own; it dies with the harness.
+    Embedded(Box<Mongod>),
+}
+
+impl Server {
+    /// Starts the embedded server, or takes the one that is named.
+    pub(super) async fn start(mongo: &str, spec: MongodSpec, quiet: bool) -> Result<Self, CliError> {
+        if mongo != "embedded" {
+            return Ok(Server::Named(MongoUri::new(mongo)));
+        }
+        Ok(Server::Embedded(Box::new(Mongod::start(&options(spec, quiet)).await?)))
+    }
+
+    /// Where drivers connect to.
+    pub(super) fn uri(&self) -> MongoUri {
+        match self {
+            Server::Named(uri) => uri.clone(),
+            Server::Embedded(mongod) => MongoUri::new(mongod.uri()),
+        }
+    }
+
+    /// Ends when the server is lost, with the reason.
+    pub(super) async fn lost(&self) -> String {
+        match self {
+            Server::Embedded(mongod) => {
+                let reason = mongod.ended().await.to_string();
+                let first = reason.lines().next().unwrap_or_default();
+                format!("the embedded mongod ended in mid-run: {first}")
+            }
+            Server::Named(uri) => watch(uri).await,
+        }
+    }
+
+    /// Stops the embedded server and waits until it is gone.
+    pub(super) async fn stop(self) -> Result<(), CliError> {
+        match self {
+            Server::Named(_) => Ok(()),
+            Server::Embedded(mongod) => Ok(mongod.stop().await?),
+        }
+    }
+}
+
+/// Asks the named server once a second; lost is a server that does not answer five times in a row.
+async fn watch(uri: &MongoUri) -> String {
+    const PATIENCE: u32 = 5;
+    let Ok(mut options) = mongodb::options::ClientOptions::parse(uri.expose()).await else {
+        return std::future::pending().await;
+    };
+    options.server_selection_timeout = Some(Duration::from_secs(2));
+    options.max_pool_size = Some(1);
+    let Ok(client) = mongodb::Client::with_options(options) else { return std::future::pending().await };
+    let mut failed = 0;
+    while failed < PATIENCE {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let admin = client.database("admin");
+        let asked = admin.run_command(doc! { "ping": 1 });
+        let answered = tokio::time::timeout(Duration::from_secs(3), asked).await.is_ok_and(|answer| answer.is_ok());
+        failed = if answered { 0 } else { failed + 1 };
+    }
+    format!("the server {uri} was lost in mid-run: it did not answer {PATIENCE} times in a row")
+}
+
+fn options(spec: MongodSpec, quiet: bool) -> Options {
+    let mut options = Options::new(spec);
+    if !quiet {
+        options.notice = Arc::new(|text| {
+            // There is nowhere left to report that stderr is closed.
+            use std::io::Write;
+            std::io::stderr().write_all(format!("{text}\n").as_bytes()).ok();
+        });
+    }
+    options
+}
+
+/// `onlyone mongod`.
+pub(super) async fn foreground(args: &MongodArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    let interrupt = Interrupt::listen(|_| {})?;
+    let spec = MongodSpec { replica_set: args.replica_set, test_commands: args.test_commands };
+    mongod::run(&options(spec, false), io.out(), interrupt.stop.cancelled()).await.map_err(|error| match error
+        .downcast::<MongodError>(
+    ) {
+        Ok(error) => CliError::from(error),
+        Err(other) => CliError::setup(other),
+    })?;
+    Ok(ExitStatus::Holds)
+}

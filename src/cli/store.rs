@@ -1,0 +1,138 @@
+//! The folder of a run: made before anything is started, filled at the end.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::CliError;
+use crate::assess::{RUN_FORMAT_VERSION, RunRecord};
+use crate::history::Observation;
+use crate::report::{Report, write_all, write_atomic};
+use crate::stats::LatencyStats;
+
+/// Version of `observation.json`.
+const OBSERVATION_FORMAT_VERSION: u32 = 1;
+
+/// The folder of one run.
+#[derive(Debug)]
+pub(super) struct Store {
+    /// Its path.
+    pub(super) directory: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredObservation {
+    format_version: u32,
+    observation: Option<Observation>,
+}
+
+/// An identifier made from the time, with a few random digits: two runs may start in one second.
+pub(super) fn fresh_run_id() -> String {
+    let now = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+    format!("{now}-{:04x}", rand::rng().random::<u16>())
+}
+
+/// Refuses an identifier that is no plain file name, or no part of a collection's name.
+pub(super) fn check_run_id(id: &str) -> Result<(), CliError> {
+    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    if plain && !id.is_empty() && id.len() <= 64 && !id.starts_with('.') {
+        return Ok(());
+    }
+    Err(CliError::usage(anyhow::anyhow!("the run id `{id}` cannot be used"))
+        .hint("use up to 64 letters, digits, `-`, `_` and `.`, not beginning with `.`"))
+}
+
+impl Store {
+    /// Makes the folder. One that exists is never written into.
+    pub(super) fn create(out: &Path, run_id: &str) -> Result<Self, CliError> {
+        let directory = out.join(run_id);
+        let failed = |error: io::Error| {
+            let taken = error.kind() == io::ErrorKind::AlreadyExists;
+            let chain = anyhow::Error::new(error).context(format!("cannot create {}", directory.display()));
+            if taken && directory.exists() {
+                CliError::usage(chain).hint("that run exists: give another --run-id")
+            } else {
+                CliError::setup(chain).hint("choose a folder that can be written, with --out")
+            }
+        };
+        fs::create_dir_all(out).map_err(failed)?;
+        fs::create_dir(&directory).map_err(failed)?;
+        Ok(Store { directory })
+    }
+
+    /// Path of the history.
+    pub(super) fn history(&self) -> PathBuf {
+        self.directory.join("history.jsonl")
+    }
+
+    /// Writes what was run and what was read back; from then on the run can be judged again.
+    pub(super) fn write_evidence(&self, record: &RunRecord, observation: Option<&Observation>) -> Result<(), CliError> {
+        let observation =
+            StoredObservation { format_version: OBSERVATION_FORMAT_VERSION, observation: observation.cloned() };
+        write_json(&self.directory.join("run.json"), record)?;
+        write_json(&self.directory.join("observation.json"), &observation)
+    }
+
+    /// Writes every report.
+    pub(super) fn write_reports(
+        &self,
+        report: &Report,
+        stats: &LatencyStats,
+        started: SystemTime,
+    ) -> Result<(), CliError> {
+        write_all(&self.directory, report, Some((stats, started))).map(|_| ()).map_err(CliError::setup)
+    }
+}
+
+/// Reads `run.json`.
+pub(super) fn read_record(directory: &Path) -> Result<RunRecord, CliError> {
+    let path = directory.join("run.json");
+    let record: RunRecord = read_json(&path)?;
+    if record.tool != "onlyone" || record.format_version != RUN_FORMAT_VERSION {
+        let version = record.format_version;
+        return Err(CliError::usage(anyhow::anyhow!(
+            "{} has format version {version} of {}; this onlyone reads version {RUN_FORMAT_VERSION}",
+            path.display(),
+            record.tool
+        )));
+    }
+    Ok(record)
+}
+
+/// Reads `observation.json`; a run that died before its final read has none.
+pub(super) fn read_observation(directory: &Path) -> Result<Option<Observation>, CliError> {
+    let path = directory.join("observation.json");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let stored: StoredObservation = read_json(&path)?;
+    if stored.format_version != OBSERVATION_FORMAT_VERSION {
+        return Err(CliError::usage(anyhow::anyhow!(
+            "{} has format version {}; this onlyone reads version {OBSERVATION_FORMAT_VERSION}",
+            path.display(),
+            stored.format_version
+        )));
+    }
+    Ok(stored.observation)
+}
+
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, CliError> {
+    let read = || -> anyhow::Result<T> {
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+    };
+    read()
+        .map_err(|error| CliError::usage(error).hint("name the folder of a run, such as reports/20260131-120000-1a2b"))
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), CliError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(CliError::setup)?;
+    bytes.push(b'\n');
+    write_atomic(path, &bytes).map_err(CliError::setup)
+}
