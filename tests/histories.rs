@@ -2,6 +2,8 @@
 //!
 //! A file holds one JSON object a line: first what it shows (`name`, and what is expected of the result), then the
 //! operations, then at most one `observation`. A header line, with its `format_version`, is skipped.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "shown for a history that fails")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

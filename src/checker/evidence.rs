@@ -220,3 +220,65 @@ fn counting_sort(groups: &[u32], count: usize) -> (Vec<u32>, Vec<usize>) {
     }
     (order, bounds)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Action, Outcome, Value};
+
+    fn get(op: u64, key: &str, phase: Phase) -> Operation {
+        Operation {
+            id: OpId(op),
+            client: 0,
+            round: 0,
+            phase,
+            key: key.into(),
+            action: Action::Get,
+            intended: 0,
+            invoked: 0,
+            connected: None,
+            completed: 1,
+            attempts: 1,
+            outcome: Outcome::Ok(Value::Found(None)),
+            late: None,
+        }
+    }
+
+    fn document(number: u8, key: &str) -> Observed {
+        Observed {
+            id: [number; 12].into(),
+            key: key.into(),
+            stored_key: None,
+            created_by: None,
+            missing: Vec::new(),
+            fields: serde_json::Value::Null,
+        }
+    }
+
+    /// Each key with the numbers of its operations and the count of its documents.
+    fn summary(evidence: &Evidence<'_>) -> Vec<(String, Vec<u64>, usize)> {
+        let of = |key: KeyEvidence<'_>| {
+            let numbers = key.operations().map(|operation| operation.id.0).collect();
+            (key.key.to_owned(), numbers, key.documents().len())
+        };
+        evidence.keys().map(of).collect()
+    }
+
+    #[test]
+    fn each_phase_has_its_own_keys_and_documents() {
+        let (control, main) = (Phase::Control, Phase::Main);
+        let operations =
+            vec![get(1, "c", control), get(2, "b", main), get(3, "a", main), get(4, "b", main), get(5, "a", main)];
+        let history = History { operations, ..History::default() };
+        let documents = vec![document(1, "a"), document(2, "b"), document(3, "b"), document(4, "c"), document(5, "d")];
+        let observation = Observation { source: Source::Memory, quiescent: true, documents };
+        let evidence = Evidence::of_phase(&history, Some(&observation), main);
+        let expected = [("b".to_owned(), vec![2, 4], 2), ("a".to_owned(), vec![3, 5], 1), ("d".to_owned(), vec![], 1)];
+        assert_eq!(summary(&evidence), expected);
+        assert_eq!(evidence.documents().len(), 4);
+        assert_eq!(evidence.operation(OpId(1)).map(|operation| &*operation.key), Some("c"));
+        assert!(evidence.operation(OpId(6)).is_none());
+        let evidence = Evidence::of_phase(&history, Some(&observation), control);
+        assert_eq!(summary(&evidence), [("c".to_owned(), vec![1], 1)]);
+    }
+}
