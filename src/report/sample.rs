@@ -126,7 +126,6 @@ pub(super) fn passing() -> Report {
                 },
             ],
             lookup_plan: Some("IXSCAN participantsKey_1".into()),
-            too_few_connections: None,
             notes: Vec::new(),
         },
     }
