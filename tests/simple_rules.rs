@@ -93,7 +93,11 @@ impl Case {
     }
 
     fn no_leaked_errors(&self) -> usize {
-        self.operations.iter().filter(|operation| matches!(operation.outcome, Outcome::Failed(_))).count()
+        let leaked = |operation: &&Operation| match &operation.outcome {
+            Outcome::Failed(cause) | Outcome::Unknown(cause) => matches!(cause.code, Some(11000 | 112)),
+            Outcome::Ok(_) => false,
+        };
+        self.operations.iter().filter(leaked).count()
     }
 
     fn insert_fields_intact(&self) -> bool {
@@ -141,7 +145,8 @@ fn outcome(rng: &mut ChaCha8Rng, key: u64, first: u64, number: u64, is_first: bo
     let create = Action::CreateOrGet { reversed: false };
     match rng.random_range(0..24) {
         0 => (create, Outcome::Failed(Cause::with_code(11000, "E11000"))),
-        1 | 2 => (create, Outcome::Failed(Cause::with_code(422, "refused"))),
+        1 => (create, Outcome::Failed(Cause::with_code(422, "refused"))),
+        2 => (create, Outcome::Failed(Cause::with_code(112, "WriteConflict"))),
         3 | 4 => (create, Outcome::Unknown(Cause::new("timed out"))),
         5 => (Action::Get, Outcome::Ok(Value::Found(None))),
         6 => (Action::Get, Outcome::Ok(Value::Found(Some(id(rng, key))))),

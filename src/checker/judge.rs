@@ -99,7 +99,7 @@ mod tests {
     }
 
     fn failed(op: u64, key: &str) -> Operation {
-        Operation { outcome: Outcome::Failed(Cause::with_code(13, "not allowed")), ..created(op, key, 0, 1) }
+        Operation { outcome: Outcome::Failed(Cause::with_code(11000, "E11000")), ..created(op, key, 0, 1) }
     }
 
     /// Fails like a checker with a bug.
@@ -158,9 +158,9 @@ mod tests {
 
     #[test]
     fn errors_that_are_declared_legitimate_pass() {
-        let operations = [failed(1, "a")];
+        let operations = [failed(1, "a"), created(2, "a", 0, 1)];
         let evidence = Evidence::new(&operations, None, false);
-        for (allowed, verdict) in [(13, Verdict::Holds), (14, Verdict::Violated)] {
+        for (allowed, verdict) in [(11000, Verdict::Holds), (112, Verdict::Violated)] {
             let result = guarded(&NoLeakedErrors::allowing([allowed]), &evidence, Budget::default());
             assert_eq!(result.verdict, verdict, "{allowed}");
         }
