@@ -54,6 +54,10 @@ fn check_with(
         }
         let sight = Sight::of(&key);
         findings.checked += u64::from(sight.any);
+        if let Some(operation) = sight.backwards {
+            doubt.get_or_insert_with(|| format!("harness error: {} returned before it was invoked", operation.id));
+            continue;
+        }
         let Some(defect) = sight.defect(evidence.partial()) else { continue };
         match second_opinion(&sight.certificate(&key, &defect), budget) {
             Search::Impossible => findings.add(key.key, &defect.operations(), &[], || defect.explain()),
@@ -86,6 +90,8 @@ struct Sight<'a> {
     absent: Option<&'a Operation>,
     /// Of those that saw the document, the one that returned first.
     observer: Option<&'a Operation>,
+    /// An operation whose times cannot be true.
+    backwards: Option<&'a Operation>,
 }
 
 impl<'a> Sight<'a> {
@@ -99,6 +105,9 @@ impl<'a> Sight<'a> {
 
     fn add(&mut self, operation: &'a Operation) {
         let fact = Fact::of(operation);
+        if operation.returned() < operation.invoked {
+            self.backwards = Some(operation);
+        }
         self.any |= !matches!(fact, Fact::Nothing | Fact::MayHaveCreated);
         if let Some(Some(id)) = fact.answered() {
             match self.first_id {

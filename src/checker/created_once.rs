@@ -1,8 +1,8 @@
 //! Created once: one operation per key creates the document, and it is the one that the document names.
 //!
 //! - Property: at most one operation per key says that it created the document; the stamps of the creating operation, in
-//!   answers and in final documents, are all of one operation, which is that one, and which does not itself say that it
-//!   found the document.
+//!   answers and in final documents, are all of one operation, which is that one, and which can have created:
+//!   not one that found the document, that failed, or that only reads.
 //! - Assumptions: the stamp is written in the same command that creates the document, and on insert only.
 //! - Soundness: each claim rests on two statements of the system under test that contradict each other.
 //! - Completeness: where the interface tells no created flag, stamps alone are judged; where there is neither, the key is
@@ -11,7 +11,7 @@
 //!
 //! Checked: keys with a created flag or a stamp.
 
-use crate::history::{Observed, OpId, Operation};
+use crate::history::{Action, Observed, OpId, Operation};
 use crate::verdict::{Invariant, InvariantResult};
 
 use super::facts::{Fact, answered_at, returned};
@@ -39,10 +39,11 @@ impl Checker for CreatedOnce {
                 judge(evidence, &key, &claims, &mut findings);
             }
         }
-        if findings.checked == 0 {
+        let result = findings.into_result();
+        if result.checked == 0 && result.violations == 0 {
             return InvariantResult::inconclusive(self.invariant(), "no created flag and no creator's stamp was told");
         }
-        final_state::weaken(evidence, findings.into_result())
+        final_state::weaken(evidence, result)
     }
 }
 
@@ -144,14 +145,21 @@ fn judge(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, claims: &Claims<'_>, fi
                 stamp.describe()
             )
         });
-    } else if let Some(denier) = stamped.filter(|operation| matches!(Fact::of(operation), Fact::Existed(_))) {
-        findings.add(key.key, &[denier], &documents, || {
-            format!(
-                "{}, which was told at {} that the document had existed before",
-                stamp.describe(),
-                ms(answered_at(denier))
-            )
+    } else if let Some((operation, why)) = stamped.and_then(|operation| Some((operation, innocent(operation)?))) {
+        findings.add(key.key, &[operation], &documents, || {
+            format!("{}, but {} {why} (at {})", stamp.describe(), operation.id, ms(answered_at(operation)))
         });
+    }
+}
+
+/// Why the operation cannot have created the document, if so. A duplicate-key error is no proof: an operation that was
+/// sent twice may meet its own document.
+fn innocent(operation: &Operation) -> Option<&'static str> {
+    match Fact::of(operation) {
+        Fact::Created(_) | Fact::CreatedOrExisted(_) | Fact::DuplicateKey | Fact::MayHaveCreated => None,
+        _ if operation.action == Action::Get => Some("is a get, which creates nothing"),
+        Fact::Existed(_) => Some("was told that the document had existed before"),
+        Fact::Absent | Fact::Nothing => Some("ended as failed, which has no effect"),
     }
 }
 

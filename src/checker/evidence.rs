@@ -11,8 +11,10 @@ use crate::history::{History, Observation, Observed, OpId, Operation, Phase, Sou
 pub struct Evidence<'a> {
     /// All operations of the run, of both phases, ordered by number.
     run: &'a [Operation],
+    /// Those of the phase.
+    operations: &'a [Operation],
     observation: Option<&'a Observation>,
-    /// Positions in `run`, key after key.
+    /// Positions in `operations`, key after key.
     order: Vec<u32>,
     /// Positions in the observation's documents, key after key.
     document_order: Vec<u32>,
@@ -39,8 +41,23 @@ pub struct KeyEvidence<'a> {
     document_order: &'a [u32],
 }
 
-/// What is not part of the evidence: the operations of the other phase, and the documents of their keys.
+/// Mark of the documents that are no evidence of this phase.
 const LEFT_OUT: u32 = u32::MAX;
+
+/// Keys that are not of this phase, among those that its operations do not have.
+enum Elsewhere<'a> {
+    All,
+    Keys(FxHashSet<&'a str>),
+}
+
+impl Elsewhere<'_> {
+    fn has(&self, key: &str) -> bool {
+        match self {
+            Elsewhere::All => true,
+            Elsewhere::Keys(keys) => keys.contains(key),
+        }
+    }
+}
 
 /// Numbers keys in the order in which they are first met.
 #[derive(Default)]
@@ -74,27 +91,38 @@ impl<'a> Evidence<'a> {
     /// Documents whose key belongs to the other phase are left out. Documents whose key no operation has at all come
     /// last, as evidence of the main phase. A history has fewer than `u32::MAX` operations.
     pub fn of_phase(history: &'a History, observation: Option<&'a Observation>, phase: Phase) -> Self {
+        let elsewhere = match phase {
+            Phase::Main => {
+                Elsewhere::Keys(history.phase(Phase::Control).iter().map(|operation| &*operation.key).collect())
+            }
+            Phase::Control => Elsewhere::All,
+        };
+        let operations = history.phase(phase);
+        Self::group(&history.operations, operations, observation, &elsewhere, history.partial)
+    }
+
+    /// Groups the evidence of a history that has no phases.
+    pub fn new(operations: &'a [Operation], observation: Option<&'a Observation>, partial: bool) -> Self {
+        Self::group(operations, operations, observation, &Elsewhere::Keys(FxHashSet::default()), partial)
+    }
+
+    fn group(
+        run: &'a [Operation],
+        operations: &'a [Operation],
+        observation: Option<&'a Observation>,
+        elsewhere: &Elsewhere<'_>,
+        partial: bool,
+    ) -> Self {
         let observation = observation.filter(|observation| observation.source != Source::None);
         let documents = observation.map_or(&[][..], |observation| &observation.documents);
         let mut keys = Keys::default();
-        let mut elsewhere = FxHashSet::<&str>::default();
-        let mut of_operation = Vec::with_capacity(history.operations.len());
-        for operation in &history.operations {
-            if operation.phase == phase {
-                of_operation.push(keys.number(&operation.key));
-            } else {
-                if phase == Phase::Main {
-                    elsewhere.insert(&operation.key);
-                }
-                of_operation.push(LEFT_OUT);
-            }
-        }
+        let of_operation: Vec<u32> = operations.iter().map(|operation| keys.number(&operation.key)).collect();
         let of_document: Vec<u32> = documents
             .iter()
             .map(|document| match keys.numbers.get(&*document.key) {
                 Some(&number) => number,
-                None if phase == Phase::Main && !elsewhere.contains(&*document.key) => keys.number(&document.key),
-                None => LEFT_OUT,
+                None if elsewhere.has(&document.key) => LEFT_OUT,
+                None => keys.number(&document.key),
             })
             .collect();
         let (order, bounds) = counting_sort(&of_operation, keys.names.len());
@@ -109,8 +137,7 @@ impl<'a> Evidence<'a> {
                 documents: document_bounds[index]..document_bounds[index + 1],
             })
             .collect();
-        let partial = history.partial;
-        Evidence { run: &history.operations, observation, order, document_order, groups, partial }
+        Evidence { run, operations, observation, order, document_order, groups, partial }
     }
 
     /// The final state, if it was read at all.
@@ -129,10 +156,9 @@ impl<'a> Evidence<'a> {
         self.run.get(position)
     }
 
-    /// The phase's operations, key after key.
-    pub fn operations(&self) -> impl ExactSizeIterator<Item = &'a Operation> + Clone + use<'_, 'a> {
-        let run = self.run;
-        self.order.iter().map(move |&position| &run[position as usize])
+    /// The phase's operations, ordered by number.
+    pub fn operations(&self) -> impl ExactSizeIterator<Item = &'a Operation> + Clone + use<'a> {
+        self.operations.iter()
     }
 
     /// The phase's final documents, key after key.
@@ -151,7 +177,7 @@ impl<'a> Evidence<'a> {
         let group = &self.groups[index];
         KeyEvidence {
             key: group.key,
-            operations: self.run,
+            operations: self.operations,
             order: &self.order[group.operations.clone()],
             documents: self.observation.map_or(&[][..], |observation| &observation.documents),
             document_order: &self.document_order[group.documents.clone()],
@@ -193,4 +219,66 @@ fn counting_sort(groups: &[u32], count: usize) -> (Vec<u32>, Vec<usize>) {
         }
     }
     (order, bounds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Action, Outcome, Value};
+
+    fn get(op: u64, key: &str, phase: Phase) -> Operation {
+        Operation {
+            id: OpId(op),
+            client: 0,
+            round: 0,
+            phase,
+            key: key.into(),
+            action: Action::Get,
+            intended: 0,
+            invoked: 0,
+            connected: None,
+            completed: 1,
+            attempts: 1,
+            outcome: Outcome::Ok(Value::Found(None)),
+            late: None,
+        }
+    }
+
+    fn document(number: u8, key: &str) -> Observed {
+        Observed {
+            id: [number; 12].into(),
+            key: key.into(),
+            stored_key: None,
+            created_by: None,
+            missing: Vec::new(),
+            fields: serde_json::Value::Null,
+        }
+    }
+
+    /// Each key with the numbers of its operations and the count of its documents.
+    fn summary(evidence: &Evidence<'_>) -> Vec<(String, Vec<u64>, usize)> {
+        let of = |key: KeyEvidence<'_>| {
+            let numbers = key.operations().map(|operation| operation.id.0).collect();
+            (key.key.to_owned(), numbers, key.documents().len())
+        };
+        evidence.keys().map(of).collect()
+    }
+
+    #[test]
+    fn each_phase_has_its_own_keys_and_documents() {
+        let (control, main) = (Phase::Control, Phase::Main);
+        let operations =
+            vec![get(1, "c", control), get(2, "b", main), get(3, "a", main), get(4, "b", main), get(5, "a", main)];
+        let history = History { operations, ..History::default() };
+        let documents = vec![document(1, "a"), document(2, "b"), document(3, "b"), document(4, "c"), document(5, "d")];
+        let observation = Observation { source: Source::Memory, quiescent: true, documents };
+        let evidence = Evidence::of_phase(&history, Some(&observation), main);
+        let expected = [("b".to_owned(), vec![2, 4], 2), ("a".to_owned(), vec![3, 5], 1), ("d".to_owned(), vec![], 1)];
+        assert_eq!(summary(&evidence), expected);
+        assert_eq!(evidence.documents().len(), 4);
+        assert_eq!(evidence.operation(OpId(1)).map(|operation| &*operation.key), Some("c"));
+        assert!(evidence.operation(OpId(6)).is_none());
+        let evidence = Evidence::of_phase(&history, Some(&observation), control);
+        assert_eq!(summary(&evidence), [("c".to_owned(), vec![1], 1)]);
+    }
 }

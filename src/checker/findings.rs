@@ -56,6 +56,9 @@ impl Findings {
     }
 }
 
+/// Documents shown in one witness; the explanation tells how many there are.
+const MAX_DOCUMENTS: usize = 10;
+
 /// A witness: the operations once each, in the order of their invocation.
 fn witness(key: &str, operations: &[&Operation], documents: &[&Observed], explanation: String) -> Witness {
     let mut operations: Vec<&Operation> = operations.to_vec();
@@ -64,7 +67,7 @@ fn witness(key: &str, operations: &[&Operation], documents: &[&Observed], explan
     Witness {
         key: key.to_owned(),
         operations: operations.into_iter().cloned().collect(),
-        documents: documents.iter().map(|document| document.fields.clone()).collect(),
+        documents: documents.iter().take(MAX_DOCUMENTS).map(|document| document.fields.clone()).collect(),
         explanation,
     }
 }
@@ -107,5 +110,32 @@ pub(super) fn list<T: Borrow<str>>(words: &[T]) -> String {
             let init: Vec<&str> = init.iter().map(Borrow::borrow).collect();
             format!("{} and {}", init.join(", "), last.borrow())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_and_identifiers_read_well() {
+        assert_eq!(ms(1_204_999), "1.204 ms");
+        assert_eq!(ms(0), "0.000 ms");
+        let id = |text: &str| Id::parse(text);
+        let (long, other) = (id("65a1b2c3d4e5f60718293a4b"), id("75a1b2c3d4e5f60718293a4b"));
+        assert_eq!(short(&long), "…293a4b");
+        assert_eq!(short(&id("chat-äöü")), "chat-äöü");
+        assert_eq!(short(&id("chat-äöü-7")), "…-äöü-7");
+        assert_eq!(short_pair(&long, &other), (long.to_string(), other.to_string()));
+        assert_eq!(short_pair(&long, &long).0, "…293a4b");
+    }
+
+    #[test]
+    fn lists_read_well() {
+        for (words, text) in [(&[][..], ""), (&["a"], "a"), (&["a", "b"], "a and b"), (&["a", "b", "c"], "a, b and c")]
+        {
+            assert_eq!(list(words), text);
+        }
+        assert_eq!((count(1, "field"), count(2, "field")), ("1 field".to_owned(), "2 fields".to_owned()));
     }
 }

@@ -30,20 +30,21 @@ impl Checker for InsertFieldsIntact {
 
     fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
         let mut findings = Findings::new(self.invariant());
-        let mut stamps = Stamps::default();
+        let mut records = Records::default();
         for key in evidence.keys().filter(|key| key.operations().len() > 0) {
             if !budget.take(key.operations().len() as u64) {
                 return Budget::exhausted(findings.into_result());
             }
-            let sight = Sight::of(&key, &mut stamps);
+            let sight = Sight::of(&key, &mut records);
             findings.checked += u64::from(sight.any);
             judge(evidence, &key, &sight, &mut findings);
         }
-        if findings.checked == 0 {
+        let result = findings.into_result();
+        if result.checked == 0 && result.violations == 0 {
             let reason = "no answer showed the fields written on insert, and no final document was read";
             return InvariantResult::inconclusive(self.invariant(), reason);
         }
-        final_state::weaken(evidence, findings.into_result())
+        final_state::weaken(evidence, result)
     }
 }
 
@@ -61,10 +62,31 @@ struct Stamp<'a> {
     view: View<'a>,
 }
 
-/// The first stamp seen of each document of one key.
+/// What was said of one document.
+struct Record<'a> {
+    /// The first operation that says it created the document, and how many say so.
+    creator: Option<&'a Operation>,
+    creators: u32,
+    /// The first stamp seen.
+    stamp: Option<Stamp<'a>>,
+}
+
+/// The documents of one key, in the order in which they were first mentioned. Used again for each key.
 #[derive(Default)]
-struct Stamps<'a> {
-    by_id: FxHashMap<&'a Id, Stamp<'a>>,
+struct Records<'a> {
+    positions: FxHashMap<&'a Id, usize>,
+    records: Vec<Record<'a>>,
+}
+
+impl<'a> Records<'a> {
+    fn of(&mut self, id: &'a Id) -> &mut Record<'a> {
+        let next = self.records.len();
+        let position = *self.positions.entry(id).or_insert(next);
+        if position == next {
+            self.records.push(Record { creator: None, creators: 0, stamp: None });
+        }
+        &mut self.records[position]
+    }
 }
 
 /// What was seen of one key's documents: the first defect of each kind.
@@ -76,41 +98,53 @@ struct Sight<'a> {
 }
 
 impl<'a> Sight<'a> {
-    fn of(key: &KeyEvidence<'a>, stamps: &mut Stamps<'a>) -> Self {
+    fn of(key: &KeyEvidence<'a>, records: &mut Records<'a>) -> Self {
         let mut sight = Sight::default();
-        stamps.by_id.clear();
+        records.positions.clear();
+        records.records.clear();
         for operation in key.operations() {
             let Some(answer) = returned(operation) else { continue };
-            // The creating operation says so: its own number is the stamp that the document must carry.
-            let creator = (answer.created == Some(true)).then_some(operation.id);
-            if let (Some(id), Some(by)) = (&answer.id, creator) {
-                sight.stamp(stamps, id, Stamp { by, view: View::Answer(operation) });
+            sight.view(View::Answer(operation), !answer.missing.is_empty(), answer.created_by.is_some());
+            let Some(id) = &answer.id else { continue };
+            let record = records.of(id);
+            if answer.created == Some(true) {
+                record.creator.get_or_insert(operation);
+                record.creators += 1;
             }
-            if !answer.missing.is_empty() {
-                sight.any = true;
-                sight.incomplete.get_or_insert(View::Answer(operation));
-            }
-            if let (Some(id), Some(by)) = (&answer.id, answer.created_by) {
-                sight.any = true;
-                sight.stamp(stamps, id, Stamp { by, view: View::Answer(operation) });
-            }
+            sight.stamp(record, answer.created_by.map(|by| Stamp { by, view: View::Answer(operation) }));
         }
         for document in key.documents() {
-            sight.any = true;
-            if !document.missing.is_empty() {
-                sight.incomplete.get_or_insert(View::Final(document));
-            }
-            if let Some(by) = document.created_by {
-                sight.stamp(stamps, &document.id, Stamp { by, view: View::Final(document) });
-            }
+            sight.view(View::Final(document), !document.missing.is_empty(), true);
+            let stamp = document.created_by.map(|by| Stamp { by, view: View::Final(document) });
+            sight.stamp(records.of(&document.id), stamp);
+        }
+        for record in &records.records {
+            sight.compare_creator(record);
         }
         sight
     }
 
-    fn stamp(&mut self, stamps: &mut Stamps<'a>, id: &'a Id, stamp: Stamp<'a>) {
-        let first = *stamps.by_id.entry(id).or_insert(stamp);
-        if first.by != stamp.by && self.changed.is_none() {
-            self.changed = Some((first, stamp));
+    fn view(&mut self, view: View<'a>, incomplete: bool, shown: bool) {
+        self.any |= incomplete || shown;
+        if incomplete {
+            self.incomplete.get_or_insert(view);
+        }
+    }
+
+    fn stamp(&mut self, record: &mut Record<'a>, stamp: Option<Stamp<'a>>) {
+        let Some(stamp) = stamp else { return };
+        let first = *record.stamp.get_or_insert(stamp);
+        if first.by != stamp.by {
+            self.changed.get_or_insert((first, stamp));
+        }
+    }
+
+    /// The creator is known if one operation alone says that it is.
+    fn compare_creator(&mut self, record: &Record<'a>) {
+        if let (Some(creator), 1, Some(stamp)) = (record.creator, record.creators, record.stamp)
+            && creator.id != stamp.by
+        {
+            self.changed.get_or_insert((Stamp { by: creator.id, view: View::Answer(creator) }, stamp));
         }
     }
 }

@@ -72,3 +72,105 @@ pub fn guarded(checker: &dyn Checker, evidence: &Evidence<'_>, mut budget: Budge
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Action, Cause, OpId, Operation, Outcome, Returned, Value};
+    use crate::verdict::Verdict;
+
+    fn created(op: u64, key: &str, invoked: u64, completed: u64) -> Operation {
+        let answer = Returned { id: Some([7; 12].into()), created: Some(true), ..Returned::default() };
+        Operation {
+            id: OpId(op),
+            client: 0,
+            round: 0,
+            phase: Phase::Main,
+            key: key.into(),
+            action: Action::CreateOrGet { reversed: false },
+            intended: invoked,
+            invoked,
+            connected: None,
+            completed,
+            attempts: 1,
+            outcome: Outcome::Ok(Value::Document(answer)),
+            late: None,
+        }
+    }
+
+    fn failed(op: u64, key: &str) -> Operation {
+        Operation { outcome: Outcome::Failed(Cause::with_code(11000, "E11000")), ..created(op, key, 0, 1) }
+    }
+
+    /// Fails like a checker with a bug.
+    struct Panics;
+
+    impl Checker for Panics {
+        fn invariant(&self) -> Invariant {
+            Invariant::SameId
+        }
+
+        fn check(&self, _: &Evidence<'_>, _: &mut Budget) -> InvariantResult {
+            panic!("index out of bounds")
+        }
+    }
+
+    #[test]
+    fn a_checker_that_panics_is_inconclusive() {
+        let result = guarded(&Panics, &Evidence::new(&[], None, false), Budget::default());
+        assert_eq!(result.verdict, Verdict::Inconclusive);
+        assert_eq!(result.reason.as_deref(), Some("harness error: the checker panicked: index out of bounds"));
+    }
+
+    #[test]
+    fn an_exhausted_budget_never_holds_and_hides_no_violation() {
+        let operations = [created(1, "a", 0, 1), created(2, "a", 0, 1), created(3, "b", 0, 1)];
+        let evidence = Evidence::new(&operations, None, false);
+        for invariant in [Invariant::SameId, Invariant::CreatedOnce, Invariant::NoLeakedErrors] {
+            let checker = checker_of(&invariant).unwrap();
+            let result = guarded(checker.as_ref(), &evidence, Budget::new(0));
+            assert_eq!(result.verdict, Verdict::Inconclusive, "{invariant}");
+            assert!(result.reason.unwrap().contains("budget"));
+        }
+        // Enough for the first key, which is violated, and not for the second.
+        let result = guarded(&CreatedOnce, &evidence, Budget::new(2));
+        assert_eq!(result.verdict, Verdict::Violated);
+        assert!(result.reason.unwrap().contains("budget"));
+    }
+
+    #[test]
+    fn every_invariant_gets_a_result_in_its_place() {
+        let history = History { operations: vec![created(1, "a", 0, 1)], ..History::default() };
+        let results = judge(&history, None, Phase::Main, &Invariant::NAMED);
+        let names: Vec<Invariant> = results.iter().map(|result| result.name.clone()).collect();
+        assert_eq!(names, Invariant::NAMED);
+        let custom = Invariant::Custom("mine".into());
+        assert_eq!(judge(&history, None, Phase::Main, &[custom])[0].verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_phase_is_judged_on_its_own() {
+        let control = Operation { phase: Phase::Control, ..failed(1, "a") };
+        let history = History { operations: vec![control, created(2, "b", 0, 1)], ..History::default() };
+        let verdict = |phase| judge(&history, None, phase, &[Invariant::NoLeakedErrors])[0].verdict;
+        assert_eq!((verdict(Phase::Control), verdict(Phase::Main)), (Verdict::Violated, Verdict::Holds));
+    }
+
+    #[test]
+    fn errors_that_are_declared_legitimate_pass() {
+        let operations = [failed(1, "a"), created(2, "a", 0, 1)];
+        let evidence = Evidence::new(&operations, None, false);
+        for (allowed, verdict) in [(11000, Verdict::Holds), (112, Verdict::Violated)] {
+            let result = guarded(&NoLeakedErrors::allowing([allowed]), &evidence, Budget::default());
+            assert_eq!(result.verdict, verdict, "{allowed}");
+        }
+    }
+
+    #[test]
+    fn times_that_run_backwards_accuse_the_harness() {
+        let operations = [created(1, "a", 5, 4)];
+        let result = guarded(&CreateOrGetLinearizable, &Evidence::new(&operations, None, false), Budget::default());
+        assert_eq!(result.verdict, Verdict::Inconclusive);
+        assert_eq!(result.reason.as_deref(), Some("harness error: op1 returned before it was invoked"));
+    }
+}

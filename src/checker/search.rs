@@ -105,3 +105,57 @@ impl<M: Model> Walk<'_, M> {
         Search::Impossible
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A counter that is only ever set to the next number.
+    struct Counter;
+
+    impl Model for Counter {
+        type State = u32;
+        type Operation = u32;
+
+        fn initial(&self) -> u32 {
+            0
+        }
+
+        fn step(&self, state: &u32, operation: &u32) -> Option<u32> {
+            (*operation == state + 1).then_some(*operation)
+        }
+    }
+
+    fn entry(number: u32, invoked: Nanos, returned: Nanos, required: bool) -> Entry<u32> {
+        Entry { invoked, returned, required, operation: number }
+    }
+
+    fn search(entries: &[Entry<u32>], steps: u64) -> Search {
+        linearize(&Counter, entries, &mut Budget::new(steps))
+    }
+
+    #[test]
+    fn real_time_decides_and_closed_intervals_may_touch() {
+        let second_first = |gap: Nanos| [entry(2, 0, 5, true), entry(1, 5 + gap, 9, true)];
+        assert_eq!(search(&second_first(0), 100), Search::Linearizable);
+        assert_eq!(search(&second_first(1), 100), Search::Impossible);
+        assert_eq!(search(&[], 0), Search::Linearizable);
+    }
+
+    #[test]
+    fn what_need_not_have_happened_helps_or_is_left_out() {
+        let unknown = |number| [entry(number, 0, Nanos::MAX, false), entry(2, 5, 6, true)];
+        assert_eq!(search(&unknown(1), 100), Search::Linearizable);
+        assert_eq!(search(&unknown(3), 100), Search::Impossible);
+        assert_eq!(search(&[entry(7, 0, Nanos::MAX, false)], 100), Search::Linearizable);
+    }
+
+    #[test]
+    fn too_much_is_exhausted_and_never_decided() {
+        let all: Vec<Entry<u32>> = (2..20).map(|number| entry(number, 0, 9, true)).collect();
+        assert_eq!(search(&all, 0), Search::Exhausted);
+        let many: Vec<Entry<u32>> = (1..=65).map(|number| entry(number, 0, 9, true)).collect();
+        assert_eq!(search(&many, 1_000_000), Search::Exhausted);
+        assert_eq!(search(&many[..64], 1_000_000), Search::Linearizable);
+    }
+}
