@@ -58,7 +58,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
             clients: scenario.load.clients(),
             burst: matches!(scenario.load, Load::Burst { .. } | Load::Waves { .. }),
             connections: run.record.preflight.connections_ready,
-            violated: judged == Verdict::Violated,
+            violated: judged != Verdict::Holds,
         },
     );
     let reasons = conditions::reasons(&run, &scenario, &concurrency);

@@ -134,8 +134,11 @@ impl One<'_> {
         let setup = self.set_up(&guard);
         let (server, target, preflight) = tokio::select! {
             biased;
-            () = self.interrupt.stop.cancelled() => return Ok(ExitStatus::Interrupted),
-            ready = setup => ready?,
+            () = self.interrupt.stop.cancelled() => {
+                store.discard();
+                return Ok(ExitStatus::Interrupted);
+            }
+            ready = setup => ready.inspect_err(|_| store.discard())?,
         };
         let finished = self.carry_out(&server, Arc::clone(&target), preflight, &store, io).await;
         if finished.as_ref().is_ok_and(|finished| finished.aborted.is_none())

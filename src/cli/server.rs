@@ -25,6 +25,11 @@ impl Server {
     /// Starts the embedded server, or takes the one that is named.
     pub(super) async fn start(mongo: &str, spec: MongodSpec, quiet: bool) -> Result<Self, CliError> {
         if mongo != "embedded" {
+            if !["mongodb://", "mongodb+srv://"].iter().any(|scheme| mongo.starts_with(scheme)) {
+                // It is not quoted: it may hold a password.
+                return Err(CliError::usage(anyhow::anyhow!("--mongo is not a MongoDB connection string"))
+                    .hint("it begins with mongodb:// or mongodb+srv://; leave it out to use the embedded server"));
+            }
             return Ok(Server::Named(MongoUri::new(mongo)));
         }
         Ok(Server::Embedded(Box::new(Mongod::start(&options(spec, quiet)).await?)))
@@ -43,8 +48,10 @@ impl Server {
         match self {
             Server::Embedded(mongod) => {
                 let reason = mongod.ended().await.to_string();
+                // The end of the server's log follows; a report wants one line.
                 let first = reason.lines().next().unwrap_or_default();
-                format!("the embedded mongod ended in mid-run: {first}")
+                let first = first.split("; the end of its log").next().unwrap_or(first);
+                format!("the server was lost in mid-run: {first}")
             }
             Server::Named(uri) => watch(uri).await,
         }

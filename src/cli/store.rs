@@ -66,6 +66,12 @@ impl Store {
         Ok(Store { directory })
     }
 
+    /// Removes the folder of a run that never began, if nothing is in it.
+    pub(super) fn discard(&self) {
+        // If something is in it after all, it is better kept.
+        fs::remove_dir(&self.directory).ok();
+    }
+
     /// Path of the history.
     pub(super) fn history(&self) -> PathBuf {
         self.directory.join("history.jsonl")

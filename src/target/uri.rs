@@ -17,9 +17,15 @@ impl MongoUri {
         &self.0
     }
 
-    /// An error about this connection, as text without the string's secrets. Drivers quote what they could not parse.
-    pub fn redact(&self, error: impl fmt::Display) -> Box<dyn std::error::Error + Send + Sync> {
-        self.redact_text(&error.to_string()).into()
+    /// An error about this connection, as text without the string's secrets: drivers quote what they could not parse.
+    /// Also without the parts of the driver's text that say nothing.
+    pub fn redact(&self, error: mongodb::error::Error) -> Box<dyn std::error::Error + Send + Sync> {
+        let mut text = error.kind.to_string().replace(", source: None", "").replace(", server response: None", "");
+        while let Some(start) = text.find(", labels: {") {
+            let length = text[start..].find('}').map_or(text.len() - start, |end| end + 1);
+            text.replace_range(start..start + length, "");
+        }
+        self.redact_text(&text).into()
     }
 
     /// Text in which the string and its secret parts are blanked.

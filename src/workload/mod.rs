@@ -39,9 +39,23 @@ pub trait Workload: Send + Sync + 'static {
     fn action(&self, slot: Slot, random: &mut ChaCha8Rng) -> Action;
 }
 
-/// The workload of a scenario. `tag` makes the keys of a run its own.
-pub fn of_kind(kind: WorkloadKind, tag: &str) -> Arc<dyn Workload> {
+/// The workload of a scenario. The keys of a run are its own.
+pub fn of_kind(kind: WorkloadKind, run_id: &str) -> Arc<dyn Workload> {
+    let tag = tag(run_id);
     match kind {
-        WorkloadKind::CreateOrGet => Arc::new(CreateOrGet::new(tag)),
+        WorkloadKind::CreateOrGet => Arc::new(CreateOrGet::new(&tag)),
     }
+}
+
+/// Seven characters that stand for a run: keys are read by people, and a whole run id on both sides of a pair is not.
+fn tag(run_id: &str) -> String {
+    // FNV-1a: stable across versions and machines, which a standard hasher does not promise.
+    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let mut hash = run_id.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
+    let mut tag = String::from("r");
+    for _ in 0..6 {
+        tag.push(char::from_digit(u32::try_from(hash % 36).unwrap_or(0), 36).unwrap_or('0'));
+        hash /= 36;
+    }
+    tag
 }

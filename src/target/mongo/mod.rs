@@ -96,7 +96,7 @@ impl Target for MongoTarget {
             preflight.connections_ready = Some(ready);
             if ready < clients {
                 preflight.too_few_connections = Some(format!(
-                    "{ready} connections for {clients} clients: no more than {ready} operations can be in the server at once"
+                    "the pool has {ready} of the {clients} connections that the clients need: no more operations than that can be in the server at once"
                 ));
             }
             Ok(preflight)
