@@ -1,15 +1,19 @@
 //! The worker: carries out one client's operations, one at a time, and records them.
 
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Sleep;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::recorder::{Buffer, Message};
 use crate::history::{Cause, Late, Nanos, OpId, Operation, Outcome, Phase};
@@ -62,8 +66,43 @@ pub(super) struct Turn {
     pub(super) intended: Instant,
 }
 
+/// Waits for deadlines with one timer for all of a client's operations: setting one for each would cost more than
+/// recording it.
+struct Patience {
+    timer: Pin<Box<Sleep>>,
+    abandoned: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// Why an answer is no longer waited for.
+enum Exhausted {
+    Deadline,
+    Abandoned,
+}
+
+impl Patience {
+    fn new(shared: &Shared) -> Self {
+        Patience {
+            timer: Box::pin(tokio::time::sleep(shared.deadline)),
+            abandoned: Box::pin(shared.abandon.clone().cancelled_owned()),
+        }
+    }
+
+    /// Ready when the deadline has passed. A timer that was set for an earlier operation fires too early, and is then
+    /// set anew.
+    fn poll_exhausted(&mut self, context: &mut Context<'_>, deadline: Instant) -> Poll<Exhausted> {
+        while self.timer.as_mut().poll(context).is_ready() {
+            if self.timer.deadline() >= deadline.into() {
+                return Poll::Ready(Exhausted::Deadline);
+            }
+            self.timer.as_mut().reset(deadline.into());
+        }
+        self.abandoned.as_mut().poll(context).map(|()| Exhausted::Abandoned)
+    }
+}
+
 /// One client.
 pub(super) struct Worker {
+    patience: Patience,
     shared: Arc<Shared>,
     buffer: Buffer,
     to_recorder: Sender<Message>,
@@ -77,7 +116,14 @@ impl Worker {
     /// The client at this position.
     pub(super) fn new(shared: Arc<Shared>, client: u32, to_recorder: Sender<Message>) -> Self {
         let random = shared.random(u64::from(client));
-        Worker { buffer: Buffer::new(to_recorder.clone()), to_recorder, client, random, shared }
+        Worker {
+            patience: Patience::new(&shared),
+            buffer: Buffer::new(to_recorder.clone()),
+            to_recorder,
+            client,
+            random,
+            shared,
+        }
     }
 
     /// Carries out one operation and records it.
@@ -94,7 +140,7 @@ impl Worker {
         };
         let operation = self.shared.target.apply(invocation);
         let invoked = Instant::now();
-        let answer = self.answer(operation, id).await;
+        let answer = self.answer(operation, id, invoked).await;
         let completed = Instant::now();
         let record = Operation {
             id,
@@ -120,19 +166,29 @@ impl Worker {
 
     /// The operation's answer, or an unknown one when it misses its deadline. It then goes on in the background: a
     /// dropped future would still happen on the server.
-    async fn answer(&self, mut operation: futures::future::BoxFuture<'static, Completion>, id: OpId) -> Completion {
-        let why = {
-            let deadline = pin!(tokio::time::sleep(self.shared.deadline));
-            let abandoned = pin!(self.shared.abandon.cancelled());
-            tokio::select! {
-                biased;
-                completion = &mut operation => return completion,
-                () = deadline => format!("no answer within {:?}", self.shared.deadline),
-                () = abandoned => "no answer before the interrupted run ended".to_owned(),
+    async fn answer(
+        &mut self,
+        mut operation: futures::future::BoxFuture<'static, Completion>,
+        id: OpId,
+        invoked: Instant,
+    ) -> Completion {
+        let deadline = invoked + self.shared.deadline;
+        let patience = &mut self.patience;
+        let ended = poll_fn(|context| match operation.poll_unpin(context) {
+            Poll::Ready(completion) => Poll::Ready(Ok(completion)),
+            Poll::Pending => patience.poll_exhausted(context, deadline).map(Err),
+        });
+        match ended.await {
+            Ok(completion) => completion,
+            Err(exhausted) => {
+                let why = match exhausted {
+                    Exhausted::Deadline => format!("no answer within {:?}", self.shared.deadline),
+                    Exhausted::Abandoned => "no answer before the run ended early".to_owned(),
+                };
+                self.outlive(operation, id);
+                Completion { outcome: Outcome::Unknown(Cause::new(why)), connected: None, attempts: 1 }
             }
-        };
-        self.outlive(operation, id);
-        Completion { outcome: Outcome::Unknown(Cause::new(why)), connected: None, attempts: 1 }
+        }
     }
 
     fn outlive(&self, operation: futures::future::BoxFuture<'static, Completion>, id: OpId) {

@@ -1,6 +1,7 @@
 //! Targets: where operations go. The only rooms that speak a protocol; each classifies every error as ok, failed or
 //! unknown.
 
+pub mod memory;
 pub mod mongo;
 mod safety;
 mod uri;

@@ -1,0 +1,175 @@
+//! The driver and the checkers together, on stores in memory: exact, without a server.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use onlyone::checker::judge;
+use onlyone::driver::{self, Plan, Progress, Run};
+use onlyone::history::{Cause, History, Observation, Outcome, Phase};
+use onlyone::scenario::{self, Load, Scenario};
+use onlyone::target::Target;
+use onlyone::target::memory::{Lie, MemoryTarget};
+use onlyone::verdict::{Invariant, Verdict};
+use onlyone::{strategy, workload};
+use tokio_util::sync::CancellationToken;
+
+fn scenario(load: &str) -> Scenario {
+    let text =
+        format!("name = \"t\"\nworkload = \"create-or-get\"\n[target.mongo]\nstrategy = \"upsert-retry\"\n{load}\n");
+    scenario::load_text(Path::new("t.toml"), text, &[], &|_| None, &strategy::names)
+        .unwrap_or_else(|e| panic!("{}", e.render(false)))
+}
+
+async fn carry_out(load: &str, target: &MemoryTarget, stop: CancellationToken) -> (History, Option<Observation>, u64) {
+    let (run, _) = prepared(load, target, stop);
+    let (recorded, dropped) = driver::run(run).await.unwrap();
+    (recorded.history, target.observe().await.unwrap(), dropped)
+}
+
+fn prepared(load: &str, target: &MemoryTarget, stop: CancellationToken) -> (Run, Arc<Progress>) {
+    let scenario = scenario(load);
+    let progress = Arc::new(Progress::default());
+    let run = Run {
+        plan: Plan::new(&scenario, "r", 7),
+        workload: workload::of_kind(scenario.workload, "r"),
+        target: Arc::new(target.clone()),
+        writer: None,
+        stop,
+        progress: Arc::clone(&progress),
+    };
+    (run, progress)
+}
+
+const BURST: &str = "[load.burst]\nclients = 8\nrounds = 20";
+
+async fn violated(lie: Lie) -> Vec<Invariant> {
+    let (history, observation, _) = carry_out(BURST, &MemoryTarget::new(lie), CancellationToken::new()).await;
+    let invariants = workload::of_kind(scenario(BURST).workload, "r").invariants();
+    let results = judge(&history, observation.as_ref(), Phase::Main, &invariants);
+    results.into_iter().filter(|result| result.verdict == Verdict::Violated).map(|result| result.name).collect()
+}
+
+#[tokio::test]
+async fn an_honest_store_is_never_accused_and_every_lie_is_caught() {
+    use Invariant::{CreatedOnce, InsertFieldsIntact, NoLeakedErrors, SameId, SingleDocument};
+    assert_eq!(violated(Lie::Honest).await, []);
+    let cases = [
+        (Lie::CheckThenAct, SingleDocument),
+        (Lie::WrongId, SameId),
+        (Lie::AlwaysCreated, CreatedOnce),
+        (Lie::LeakedError, NoLeakedErrors),
+        (Lie::LostWrite, SingleDocument),
+        (Lie::Overwritten, InsertFieldsIntact),
+    ];
+    for (lie, invariant) in cases {
+        let found = violated(lie).await;
+        assert!(found.contains(&invariant), "{lie:?}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_load_sends_what_it_promises() {
+    let cases = [
+        ("[load.burst]\nclients = [2, 5]\nrounds = 4", 2 * 2 + 2 * 5),
+        ("[load.waves]\nsizes = [1, 1, 5]\nrounds = 3", 21),
+        ("[load.closed]\nclients = 3\nduration = \"1h\"\noperations = 500\nkeys = { uniform = { count = 7 } }", 500),
+    ];
+    for (load, expected) in cases {
+        let (history, _, _) = carry_out(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
+        assert_eq!(history.phase(Phase::Main).len(), expected, "{load}");
+        assert_eq!(history.phase(Phase::Control).len(), 20, "{load}");
+        assert!(!history.partial && !history.interrupted, "{load}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_load_starts_at_computed_times_and_counts_what_it_could_not_send() {
+    let load = "[load.open]\nrate = 1000\nduration = \"200ms\"\nmax_clients = 50\narrivals = \"constant\"";
+    let (history, _, dropped) = carry_out(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
+    let main = history.phase(Phase::Main);
+    assert_eq!(main.len() as u64 + dropped, 200);
+    let first = main[0].intended - 1_000_000 * (main[0].id.0 - 20);
+    assert!(main.iter().all(|op| op.intended == first + 1_000_000 * (op.id.0 - 20)), "a start was not computed");
+    // Nobody answers: all but the clients' first operations are dropped.
+    let load = "[load.open]\nrate = 1000\nduration = \"100ms\"\nmax_clients = 5\n[limits]\noperation_deadline = \"1s\"\ndrain = \"10ms\"";
+    let silent = MemoryTarget::new(Lie::NeverAnswers);
+    let (history, _, dropped) = carry_out(load, &silent, CancellationToken::new()).await;
+    assert_eq!(history.phase(Phase::Main).len(), 5);
+    assert!(dropped > 20, "{dropped}");
+}
+
+#[tokio::test]
+async fn an_operation_without_an_answer_is_unknown_and_its_client_goes_on_as_another() {
+    let load = "[load.burst]\nclients = 2\nrounds = 2\n[limits]\noperation_deadline = \"50ms\"\ndrain = \"10ms\"";
+    let (history, _, _) = carry_out(load, &MemoryTarget::new(Lie::NeverAnswers), CancellationToken::new()).await;
+    let main = history.phase(Phase::Main);
+    assert_eq!(main.len(), 4);
+    assert!(main.iter().all(|op| op.is_unknown() && op.late.is_none()), "{main:?}");
+    assert!(main.iter().all(|op| op.completed - op.invoked >= 50_000_000));
+    let clients: std::collections::BTreeSet<u32> = main.iter().map(|op| op.client).collect();
+    assert_eq!(clients.len(), 4, "each client must be new after an unknown outcome");
+}
+
+#[tokio::test]
+async fn a_late_answer_is_attached_and_shortens_nothing() {
+    let load = "[load.burst]\nclients = 2\nrounds = 1\n[limits]\noperation_deadline = \"50ms\"\ndrain = \"1m\"";
+    let target = MemoryTarget::new(Lie::NeverAnswers);
+    let (mut run, progress) = prepared(load, &target, CancellationToken::new());
+    // One operation keeps the run going until the other is recorded as unknown; the drain waits for both.
+    run.plan.limits.serial_control = 0;
+    let letter = tokio::spawn(async move {
+        while progress.unknown.load(Ordering::Relaxed) < 2 {
+            tokio::task::yield_now().await;
+        }
+        target.let_go();
+    });
+    let (recorded, _) = driver::run(run).await.unwrap();
+    letter.await.unwrap();
+    let main = recorded.history.phase(Phase::Main);
+    assert_eq!(main.len(), 2);
+    for op in main {
+        assert!(op.is_unknown() && op.returned() == u64::MAX);
+        let late = op.late.as_ref().expect("the answer came after the deadline");
+        assert!(matches!(late.outcome, Outcome::Ok(_)) && late.completed > op.completed);
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_run_drains_and_marks_what_is_open_unknown() {
+    let load = "[load.burst]\nclients = 3\nrounds = 50\n[limits]\ndrain = \"20ms\"";
+    let target = MemoryTarget::new(Lie::NeverAnswers);
+    let stop = CancellationToken::new();
+    let (run, progress) = prepared(load, &target, stop.clone());
+    let stopper = tokio::spawn(async move {
+        // The control is through; the first round is in flight, and stays there.
+        while progress.operations.load(Ordering::Relaxed) < 20 {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    });
+    let (recorded, _) = driver::run(run).await.unwrap();
+    stopper.await.unwrap();
+    let history = recorded.history;
+    assert!(history.interrupted && !history.partial);
+    let main = history.phase(Phase::Main);
+    assert!(main.len() <= 3, "{}", main.len());
+    for op in main {
+        assert_eq!(op.outcome, Outcome::Unknown(Cause::new("no answer before the run ended early")));
+    }
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_operations() {
+    let load = "[load.closed]\nclients = 3\nduration = \"1h\"\noperations = 300";
+    let asked = |history: &History| {
+        let of = |op: &onlyone::history::Operation| (op.id, op.key.clone(), op.action.clone());
+        history.operations.iter().map(of).take(200).collect::<Vec<_>>()
+    };
+    let (first, _, _) = carry_out(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
+    let (again, _, _) = carry_out(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
+    assert_eq!(asked(&first), asked(&again));
+    assert!(matches!(scenario(load).load, Load::Closed { .. }));
+}
