@@ -1,0 +1,8 @@
+//! The real binary, end to end: exit codes, files, secrets, interruptions, lost servers, full disks.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+mod exit_codes;
+mod files;
+mod harness;
+mod trouble;

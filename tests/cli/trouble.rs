@@ -1,0 +1,84 @@
+//! Servers that are lost, disks that are full, harnesses that are killed.
+
+use std::process::Command;
+
+use super::harness::{ENDLESS, Harness, Ran, SHORT, Server, scenario, wait_for_lines};
+
+#[test]
+fn a_server_lost_in_mid_run_never_holds() {
+    let mut server = Server::start();
+    let harness = Harness::new(&scenario("upsert-retry", true, ENDLESS));
+    let args = ["run", "s.toml", "--run-id", "r", "--mongo", &server.uri.clone()];
+    let child = harness.command(&args).spawn().unwrap();
+    wait_for_lines(|| Some(harness.path().join("reports/r/history.jsonl")), 1000);
+    server.kill();
+    let ran = Ran::of(child.wait_with_output().unwrap(), args.join(" "));
+    ran.expect(3, &["INCONCLUSIVE", "was lost in mid-run"]);
+}
+
+#[test]
+fn a_full_disk_is_told_and_masks_no_violation() {
+    let server = Server::start();
+    // Files of at most 32 blocks of 512 bytes: the history does not fit. The server, which must write, is another process.
+    for (strategy, index, code) in [("upsert-retry", true, 4), ("upsert-set", true, 1)] {
+        let harness = Harness::new(&scenario(strategy, index, "[load.burst]\nclients = 8\nrounds = 200"));
+        let command = harness.command(&["run", "s.toml", "--mongo", &server.uri]);
+        let script = r#"trap "" XFSZ; ulimit -f 32; exec "$0" "$@""#;
+        let mut limited = Command::new("/bin/sh");
+        limited.arg("-c").arg(script).arg(command.get_program()).args(command.get_args()).current_dir(harness.path());
+        limited.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        let ran = Ran::of(limited.output().unwrap(), format!("limited run of {strategy}"));
+        ran.expect(code, &["cannot write", "history.jsonl"]);
+    }
+}
+
+#[test]
+fn nothing_survives_a_killed_harness() {
+    let harness = Harness::new(&scenario("upsert-retry", true, ENDLESS));
+    let mut child = harness.command(&["run", "s.toml", "--run-id", "r"]).spawn().unwrap();
+    wait_for_lines(|| Some(harness.path().join("reports/r/history.jsonl")), 100);
+    let servers = descendants(child.id());
+    assert!(servers.iter().any(|(_, name)| name == "mongod"), "{servers:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while servers.iter().any(|(pid, _)| std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+        assert!(std::time::Instant::now() < deadline, "{servers:?} survived");
+        std::thread::yield_now();
+    }
+    // And what was recorded is there: a torn history is partial, not lost.
+    std::fs::write(harness.path().join("reports/r/run.json"), "{").unwrap();
+    harness.run(&["check", "reports/r"]).expect(2, &["run.json is damaged"]);
+}
+
+/// Process numbers and names of all descendants.
+fn descendants(root: u32) -> Vec<(u32, String)> {
+    let mut found = Vec::new();
+    let mut parents = vec![root];
+    while let Some(parent) = parents.pop() {
+        for entry in std::fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+            let Some((head, tail)) = stat.rsplit_once(") ") else { continue };
+            if tail.split_whitespace().nth(1) == Some(&parent.to_string()) {
+                let name = head.split_once('(').map(|(_, name)| name.to_owned()).unwrap_or_default();
+                found.push((pid, name));
+                parents.push(pid);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn two_runs_at_once_do_not_disturb_each_other() {
+    let run = |strategy, index| {
+        let harness = Harness::new(&scenario(strategy, index, SHORT));
+        let child = harness.command(&["run", "s.toml"]).spawn().unwrap();
+        (harness, child)
+    };
+    let (_first_dir, first) = run("upsert-retry", true);
+    let (_second_dir, second) = run("find-then-insert", false);
+    Ran::of(first.wait_with_output().unwrap(), "first".to_owned()).expect(0, &["HOLDS"]);
+    Ran::of(second.wait_with_output().unwrap(), "second".to_owned()).expect(1, &["VIOLATED"]);
+}
