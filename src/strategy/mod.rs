@@ -7,6 +7,11 @@ pub mod create_or_get;
 mod lock;
 mod session;
 
+use mongodb::bson::{Bson, Document};
+
+use crate::history::{Id, OpId};
+use crate::scenario::WorkloadKind;
+
 pub use lock::MemoryLocks;
 pub use session::{Failure, Reason, Session, server_answer};
 
@@ -21,9 +26,52 @@ pub struct Description {
     pub blind_spot: Option<&'static str>,
 }
 
+const fn bug(name: &'static str, bug: &'static str) -> Description {
+    Description { name, bug: Some(bug), blind_spot: None }
+}
+
+const fn correct(name: &'static str) -> Description {
+    Description { name, bug: None, blind_spot: None }
+}
+
+/// A name that no strategy of the workload has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {workload} strategy `{name}`")]
+pub struct UnknownStrategy {
+    workload: &'static str,
+    name: String,
+}
+
+impl UnknownStrategy {
+    fn new(workload: &'static str, name: &str) -> Self {
+        UnknownStrategy { workload, name: name.to_owned() }
+    }
+}
+
 /// Names of the strategies of a workload.
-pub fn names(workload: crate::scenario::WorkloadKind) -> &'static [&'static str] {
-    match workload {
-        crate::scenario::WorkloadKind::CreateOrGet => &create_or_get::NAMES,
+pub fn names(kind: WorkloadKind) -> &'static [&'static str] {
+    match kind {
+        WorkloadKind::CreateOrGet => &create_or_get::NAMES,
+    }
+}
+
+/// What users are told of a workload's strategies, in the order of [`names`].
+pub fn descriptions(kind: WorkloadKind) -> Vec<Description> {
+    match kind {
+        WorkloadKind::CreateOrGet => create_or_get::STRATEGIES.iter().map(|(_, description)| *description).collect(),
+    }
+}
+
+/// The number of an operation as documents carry it.
+fn stamp(op: OpId) -> i64 {
+    i64::try_from(op.0).unwrap_or(i64::MAX)
+}
+
+/// The identifier of a document.
+pub fn document_id(document: &Document) -> Option<Id> {
+    match document.get("_id")? {
+        Bson::ObjectId(id) => Some(Id::from(id.bytes())),
+        Bson::String(text) => Some(Id::parse(text)),
+        other => Some(Id::parse(&other.to_string())),
     }
 }
