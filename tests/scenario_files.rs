@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use std::time::Duration;
 
-use onlyone::scenario::{self, Arrivals, Keys, Load, Scenario, ScenarioError, TargetSpec, WorkloadKind, resolved_toml};
+use onlyone::scenario::{self, Arrivals, Keys, Load, Scenario, ScenarioError, TargetSpec, resolved_toml};
 use onlyone::strategy::names as known;
 use onlyone::verdict::{Invariant, Verdict};
 
