@@ -3,7 +3,6 @@
 //! A chat is `{participantsKey, participants, createdBy, createdByOp, createdAt, status}`, its key the sorted participants
 //! joined by `_`. `createdByOp` stamps the operation that inserted it.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use mongodb::Collection;
@@ -12,7 +11,7 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use super::lock::{CollectionLock, MemoryLocks};
 use super::session::{Failure, Session, by};
-use super::{Description, UnknownStrategy, bug, correct, document_id, stamp};
+use super::{Description, Named, bug, correct, document_id, stamp};
 use crate::history::{Id, OpId, Returned};
 
 /// Field of the canonical key.
@@ -48,7 +47,7 @@ pub enum Strategy {
 }
 
 /// Every strategy with what users are told of it.
-pub const STRATEGIES: [(Strategy, Description); 10] = [
+pub const STRATEGIES: [Named<Strategy>; 10] = [
     (Strategy::FindThenInsert, bug("find-then-insert", "check-then-act: two callers find nothing and both insert")),
     (Strategy::CreateThenFill, bug("create-then-fill", "two writes: others read a half-built document between them")),
     (
@@ -79,33 +78,7 @@ pub const STRATEGIES: [(Strategy, Description); 10] = [
     (Strategy::LockCollection, correct("lock-collection")),
 ];
 
-/// Names of all strategies.
-pub const NAMES: [&str; STRATEGIES.len()] = {
-    let mut names = [""; STRATEGIES.len()];
-    let mut index = 0;
-    while index < names.len() {
-        names[index] = STRATEGIES[index].1.name;
-        index += 1;
-    }
-    names
-};
-
-impl FromStr for Strategy {
-    type Err = UnknownStrategy;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = STRATEGIES.iter().find(|(_, description)| description.name == name);
-        found.map(|(strategy, _)| *strategy).ok_or_else(|| UnknownStrategy::new("create-or-get", name))
-    }
-}
-
-impl Strategy {
-    /// What users are told of it.
-    pub fn description(self) -> Description {
-        let found = STRATEGIES.iter().find(|(strategy, _)| *strategy == self);
-        found.map_or(correct("unlisted"), |(_, description)| *description)
-    }
-}
+super::named_strategies!("create-or-get");
 
 /// One call.
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,7 @@
 //! Each racy one plants a bug that real services have had; each has a correct twin. The direct target and the reference
 //! service are built from the same strategies.
 
+pub mod append;
 pub mod create_or_get;
 mod lock;
 mod session;
@@ -34,6 +35,43 @@ const fn correct(name: &'static str) -> Description {
     Description { name, bug: None, blind_spot: None }
 }
 
+/// A strategy with what users are told of it.
+pub type Named<S> = (S, Description);
+
+/// Gives a workload's `Strategy` and its table `STRATEGIES` names that users write, and the way back.
+macro_rules! named_strategies {
+    ($workload:literal) => {
+        /// Names of all strategies.
+        pub const NAMES: [&str; STRATEGIES.len()] = {
+            let mut names = [""; STRATEGIES.len()];
+            let mut index = 0;
+            while index < names.len() {
+                names[index] = STRATEGIES[index].1.name;
+                index += 1;
+            }
+            names
+        };
+
+        impl std::str::FromStr for Strategy {
+            type Err = super::UnknownStrategy;
+
+            fn from_str(name: &str) -> Result<Self, Self::Err> {
+                let found = STRATEGIES.iter().find(|(_, description)| description.name == name);
+                found.map(|(strategy, _)| *strategy).ok_or_else(|| super::UnknownStrategy::new($workload, name))
+            }
+        }
+
+        impl Strategy {
+            /// What users are told of it.
+            pub fn description(self) -> Description {
+                let found = STRATEGIES.iter().find(|(strategy, _)| *strategy == self);
+                found.map_or(super::correct("unlisted"), |(_, description)| *description)
+            }
+        }
+    };
+}
+use named_strategies;
+
 /// A name that no strategy of the workload has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no {workload} strategy `{name}`")]
@@ -52,13 +90,18 @@ impl UnknownStrategy {
 pub fn names(kind: WorkloadKind) -> &'static [&'static str] {
     match kind {
         WorkloadKind::CreateOrGet => &create_or_get::NAMES,
+        WorkloadKind::Append => &append::NAMES,
     }
 }
 
 /// What users are told of a workload's strategies, in the order of [`names`].
 pub fn descriptions(kind: WorkloadKind) -> Vec<Description> {
+    fn told<S>(strategies: &[Named<S>]) -> Vec<Description> {
+        strategies.iter().map(|(_, description)| *description).collect()
+    }
     match kind {
-        WorkloadKind::CreateOrGet => create_or_get::STRATEGIES.iter().map(|(_, description)| *description).collect(),
+        WorkloadKind::CreateOrGet => told(&create_or_get::STRATEGIES),
+        WorkloadKind::Append => told(&append::STRATEGIES),
     }
 }
 

@@ -11,7 +11,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, Database, IndexModel};
 
 use super::super::Invocation;
-use super::create_or_get;
+use super::{append, create_or_get};
 use crate::history::{Observed, Value};
 use crate::scenario::WorkloadKind;
 use crate::strategy::{Description, Failure, UnknownStrategy};
@@ -83,7 +83,7 @@ pub enum ReadError {
 /// All documents of a collection as checkers see them.
 pub async fn read_all(
     collection: &Collection<Document>,
-    observed: impl Fn(&Document) -> Result<Observed, String>,
+    mut observed: impl FnMut(&Document) -> Result<Observed, String>,
 ) -> Result<Vec<Observed>, ReadError> {
     let mut cursor = collection.find(doc! {}).sort(doc! { "_id": 1 }).batch_size(1000).await?;
     let mut documents = Vec::new();
@@ -97,5 +97,6 @@ pub async fn read_all(
 pub fn carrier(kind: WorkloadKind, strategy: &str, place: &Place) -> Result<Arc<dyn Carrier>, UnknownStrategy> {
     match kind {
         WorkloadKind::CreateOrGet => Ok(Arc::new(create_or_get::Direct::new(strategy.parse()?, place))),
+        WorkloadKind::Append => Ok(Arc::new(append::Direct::new(strategy.parse()?, place))),
     }
 }

@@ -71,6 +71,7 @@ impl Carrier for Direct {
                     self.chats.create_or_get(self.strategy, call).await.map(Value::Document)
                 }
                 Action::Get => self.chats.get([a, b]).await.map(Value::Found),
+                other => Err(Failure::foreign(other.name(), "create-or-get")),
             }
         }
         .boxed()
@@ -113,6 +114,8 @@ fn observed(document: &Document) -> Result<Observed, String> {
         stored_key: stored,
         created_by: document_stamp(document),
         missing: missing_fields(document),
+        messages: Vec::new(),
+        last_message: None,
         fields: serde_json::to_value(document).map_err(|error| format!("a document cannot be shown: {error}"))?,
     })
 }

@@ -1,5 +1,6 @@
 //! The direct target: strategies carried out in this process, on MongoDB.
 
+mod append;
 mod carrier;
 mod classify;
 mod connect;
