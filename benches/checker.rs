@@ -97,6 +97,8 @@ fn synthetic(operations: u64, correct: bool) -> (History, Observation) {
                 stored_key: Some(key.clone()),
                 created_by: Some(creator),
                 missing: Vec::new(),
+                messages: Vec::new(),
+                last_message: None,
                 fields: serde_json::Value::Null,
             });
         }

@@ -12,15 +12,9 @@ use std::path::{Path, PathBuf};
 
 use std::time::Duration;
 
-use onlyone::scenario::{self, Arrivals, Keys, Load, Scenario, ScenarioError, TargetSpec, WorkloadKind, resolved_toml};
-use onlyone::strategy::create_or_get;
+use onlyone::scenario::{self, Arrivals, Keys, Load, Scenario, ScenarioError, TargetSpec, resolved_toml};
+use onlyone::strategy::names as known;
 use onlyone::verdict::{Invariant, Verdict};
-
-fn known(workload: WorkloadKind) -> &'static [&'static str] {
-    match workload {
-        WorkloadKind::CreateOrGet => &create_or_get::NAMES,
-    }
-}
 
 fn toml_files(directory: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(directory)

@@ -2,7 +2,7 @@
 //!
 //! The main type is [`Fact`]. It reads single operations; it compares nothing and judges nothing.
 
-use crate::history::{Action, Id, Nanos, Operation, Outcome, Returned, Value};
+use crate::history::{Action, Appended, Id, Nanos, Operation, Outcome, Returned, Value};
 
 /// What one operation proves about the document of its key, at some moment between its invocation and its return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,18 +27,25 @@ impl<'a> Fact<'a> {
     /// What this operation proves.
     pub(super) fn of(operation: &'a Operation) -> Self {
         match told(operation) {
-            Outcome::Ok(Value::Document(Returned { id, created, .. })) => match created {
+            Outcome::Ok(
+                Value::Document(Returned { id, created, .. })
+                | Value::Appended(Appended { session: Returned { id, created, .. }, .. }),
+            ) => match created {
                 Some(true) => Fact::Created(id.as_ref()),
                 Some(false) => Fact::Existed(id.as_ref()),
                 None => Fact::CreatedOrExisted(id.as_ref()),
             },
             Outcome::Ok(Value::Found(Some(id))) => Fact::Existed(Some(id)),
             Outcome::Ok(Value::Found(None)) => Fact::Absent,
+            Outcome::Ok(Value::Messages(seen)) => match &seen.id {
+                Some(id) => Fact::Existed(Some(id)),
+                None => Fact::Absent,
+            },
             Outcome::Failed(cause) if cause.is_duplicate_key() => Fact::DuplicateKey,
             Outcome::Failed(_) => Fact::Nothing,
             Outcome::Unknown(_) => match operation.action {
-                Action::CreateOrGet { .. } => Fact::MayHaveCreated,
-                Action::Get => Fact::Nothing,
+                Action::CreateOrGet { .. } | Action::Append(_) => Fact::MayHaveCreated,
+                Action::Get | Action::Read => Fact::Nothing,
             },
         }
     }
@@ -71,7 +78,7 @@ pub(super) fn told(operation: &Operation) -> &Outcome {
 /// The document that the operation returned, also when the answer came late.
 pub(super) fn returned(operation: &Operation) -> Option<&Returned> {
     match told(operation) {
-        Outcome::Ok(Value::Document(returned)) => Some(returned),
+        Outcome::Ok(Value::Document(returned) | Value::Appended(Appended { session: returned, .. })) => Some(returned),
         _ => None,
     }
 }

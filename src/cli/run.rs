@@ -154,10 +154,9 @@ impl One<'_> {
     async fn set_up(&self, guard: &Guard) -> Result<(Server, Arc<dyn Target>, Preflight), CliError> {
         let TargetSpec::Mongo(spec) = &self.scenario.target;
         let server = Server::start(&self.common.mongo, self.scenario.mongod, self.common.quiet).await?;
-        let strategy =
-            spec.strategy.parse().map_err(|error: strategy::create_or_get::UnknownStrategy| CliError::usage(error))?;
         let clients = self.scenario.load.clients();
-        let target = MongoTarget::connect(server.uri(), guard, spec.clone(), strategy, clients, &self.run_id).await?;
+        let workload = self.scenario.workload;
+        let target = MongoTarget::connect(server.uri(), guard, spec.clone(), workload, clients, &self.run_id).await?;
         let preflight = target.prepare(clients).await?;
         Ok((server, Arc::new(target), preflight))
     }

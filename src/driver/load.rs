@@ -38,7 +38,7 @@ pub(super) async fn rounds(shared: Arc<Shared>, segments: Arc<Vec<Gated>>, clien
             if intended > released {
                 tokio::time::sleep_until(intended.into()).await;
             }
-            let slot = Slot { phase: Phase::Main, client, round: round.number, fresh: true };
+            let slot = Slot { phase: Phase::Main, client, round: round.number, key: round.key, fresh: true };
             let op = shared.first_main + round.first_op + u64::from(client);
             worker.carry_out(Turn { op, slot, key: round.key, intended }).await;
         }
@@ -70,7 +70,7 @@ pub(super) async fn closed(shared: Arc<Shared>, load: Arc<Closed>, client: u32, 
             return;
         }
         let key = load.keys.pick(&mut worker.random);
-        let slot = Slot { phase: Phase::Main, client, round, fresh: false };
+        let slot = Slot { phase: Phase::Main, client, round, key, fresh: false };
         let op = shared.first_main + u64::from(round) * u64::from(load.clients) + u64::from(client);
         worker.carry_out(Turn { op, slot, key, intended }).await;
         round += 1;

@@ -53,7 +53,7 @@ pub(super) async fn open(shared: Arc<Shared>, load: Arc<Open>, workers: Vec<Work
             worker.random = shared.random(FIRST_STREAM + arrival.number);
             let key = load.keys.pick(&mut worker.random);
             let round = u32::try_from(arrival.number).unwrap_or(u32::MAX);
-            let slot = Slot { phase: Phase::Main, client: 0, round, fresh: false };
+            let slot = Slot { phase: Phase::Main, client: 0, round, key, fresh: false };
             let op = shared.first_main + arrival.number;
             worker.carry_out(Turn { op, slot, key, intended: arrival.intended }).await;
             free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(worker);

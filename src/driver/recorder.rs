@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::history::file::{HistoryError, HistoryWriter};
-use crate::history::{History, Late, OpId, Operation, Outcome};
+use crate::history::{Compactor, History, Late, OpId, Operation, Outcome};
 
 /// Counts of what is recorded so far, for the progress line.
 #[derive(Debug, Default)]
@@ -95,7 +95,15 @@ impl Recorder {
         // Reserved memory costs nothing until it is used; growing step by step would copy.
         let reserved = expected.and_then(|expected| usize::try_from(expected.min(5_000_000)).ok()).unwrap_or(0);
         let history = History { operations: Vec::with_capacity(reserved), ..History::default() };
-        let state = State { writer, history, lates: Vec::new(), write_error: None, progress, stop };
+        let state = State {
+            writer,
+            history,
+            compactor: Compactor::default(),
+            lates: Vec::new(),
+            write_error: None,
+            progress,
+            stop,
+        };
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || state.run(&messages))?;
         Ok(Recorder { thread, to_recorder })
     }
@@ -114,6 +122,7 @@ impl Recorder {
 struct State {
     writer: Option<HistoryWriter>,
     history: History,
+    compactor: Compactor,
     lates: Vec<(OpId, Box<Late>)>,
     write_error: Option<HistoryError>,
     progress: Arc<Progress>,
@@ -135,11 +144,11 @@ impl State {
     fn accept(&mut self, message: Message) {
         match message {
             Message::Operations(operations) => {
-                for operation in &operations {
-                    self.count(operation);
-                    self.write(|writer| writer.append(operation));
+                for operation in operations {
+                    self.count(&operation);
+                    self.write(|writer| writer.append(&operation));
+                    self.compactor.push(&mut self.history.operations, operation);
                 }
-                self.history.operations.extend(operations);
             }
             Message::Late(op, late) => {
                 self.write(|writer| writer.append_late(op, &late));

@@ -205,6 +205,7 @@ impl Worker {
 
 /// The control's operation with this number: a few clients in turn, several operations on each key.
 pub(super) fn control_turn(number: u32, clients: u32) -> Turn {
-    let slot = Slot { phase: Phase::Control, client: number % clients, round: number, fresh: false };
-    Turn { op: u64::from(number), slot, key: number / clients, intended: Instant::now() }
+    let key = number / clients;
+    let slot = Slot { phase: Phase::Control, client: number % clients, round: number, key, fresh: false };
+    Turn { op: u64::from(number), slot, key, intended: Instant::now() }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{History, Late, OpId, Operation};
+use super::{Compactor, History, Late, OpId, Operation};
 
 /// Version of the history format.
 pub const FORMAT_VERSION: u32 = 1;
@@ -143,13 +143,21 @@ fn io_error(action: &'static str, path: &Path, source: io::Error) -> HistoryErro
 /// Reads a history back, operations ordered by number.
 pub fn read(path: &Path) -> Result<(Header, History), HistoryError> {
     let file = File::open(path).map_err(|source| io_error("read", path, source))?;
-    Reader { path, history: History { partial: true, ..History::default() }, lates: Vec::new(), end: None, line: 0 }
-        .read(BufReader::with_capacity(1 << 16, file))
+    Reader {
+        path,
+        history: History { partial: true, ..History::default() },
+        compactor: Compactor::default(),
+        lates: Vec::new(),
+        end: None,
+        line: 0,
+    }
+    .read(BufReader::with_capacity(1 << 16, file))
 }
 
 struct Reader<'a> {
     path: &'a Path,
     history: History,
+    compactor: Compactor,
     lates: Vec<(OpId, Late, usize)>,
     /// What the end line counted.
     end: Option<u64>,
@@ -201,7 +209,7 @@ impl Reader<'_> {
         }
         if line.starts_with(b"{\"op\":") {
             let operation = serde_json::from_slice(line).map_err(|error| self.damaged(self.line, error))?;
-            self.history.operations.push(operation);
+            self.compactor.push(&mut self.history.operations, operation);
             return Ok(());
         }
         match serde_json::from_slice(line).map_err(|error| self.damaged(self.line, error))? {

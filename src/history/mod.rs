@@ -5,10 +5,12 @@
 
 pub mod file;
 mod id;
+mod messages;
 mod observation;
 mod operation;
 
 pub use id::{Id, OpId};
+pub use messages::{Appended, Compactor, Element, Message, MessagePath, Role, Said, Seen, answer_to, chain};
 pub use observation::{Observation, Observed, Source};
 pub use operation::{Action, Cause, Late, Nanos, Operation, Outcome, Phase, Returned, Value};
 

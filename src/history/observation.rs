@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Id, OpId};
+use super::{Id, Message, OpId};
 
 /// The final state of the documents that the run's keys stand for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -49,6 +49,12 @@ pub struct Observed {
     /// Fields written on insert that it lacks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Arc<str>>,
-    /// The document as it was read, for the witness.
+    /// Its messages in their order, where it holds any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<Message>,
+    /// The operation whose message the document names as its last, where it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_message: Option<OpId>,
+    /// The document as it was read, for the witness; without its messages.
     pub fields: serde_json::Value,
 }

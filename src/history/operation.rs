@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Id, OpId};
+use super::{Appended, Id, OpId, Said, Seen};
 
 /// Nanoseconds since the start of the run, on the monotonic clock.
 pub type Nanos = u64;
@@ -38,6 +38,10 @@ pub enum Action {
     },
     /// Reads the document of the key, without creating it.
     Get,
+    /// Appends a user's message and its answer to the key's session, creating the session if there is none.
+    Append(Said),
+    /// Reads all messages of the key.
+    Read,
 }
 
 impl Action {
@@ -46,6 +50,8 @@ impl Action {
         match self {
             Action::CreateOrGet { .. } => "create-or-get",
             Action::Get => "get",
+            Action::Append(_) => "append",
+            Action::Read => "read",
         }
     }
 }
@@ -58,6 +64,10 @@ pub enum Value {
     Document(Returned),
     /// What a get found.
     Found(Option<Id>),
+    /// What an append was answered with.
+    Appended(Appended),
+    /// The messages that a read saw.
+    Messages(Seen),
 }
 
 /// The document that a create-or-get returned, as far as the answer told.
@@ -227,6 +237,8 @@ impl Operation {
             Outcome::Ok(Value::Document(_)) => "ok",
             Outcome::Ok(Value::Found(Some(_))) => "found",
             Outcome::Ok(Value::Found(None)) => "absent",
+            Outcome::Ok(Value::Appended(_)) => "appended",
+            Outcome::Ok(Value::Messages(_)) => "read",
             Outcome::Failed(cause) if cause.is_duplicate_key() => "duplicate-key-leaked",
             Outcome::Failed(_) => "failed",
             Outcome::Unknown(_) => "unknown",

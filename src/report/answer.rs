@@ -4,9 +4,10 @@ use crate::history::{Action, Cause, Id, Operation, Outcome, Value};
 
 /// `create-or-get`, and whether the pair was named in reverse.
 pub(super) fn asked(operation: &Operation) -> String {
-    match operation.action {
+    match &operation.action {
         Action::CreateOrGet { reversed: true } => "create-or-get (reversed)".to_owned(),
-        Action::CreateOrGet { reversed: false } | Action::Get => operation.action.name().to_owned(),
+        Action::Append(said) => format!("append \"{}\" ({})", said.text, said.path.as_str()),
+        Action::CreateOrGet { reversed: false } | Action::Get | Action::Read => operation.action.name().to_owned(),
     }
 }
 
@@ -20,6 +21,17 @@ pub(super) fn answer(operation: &Operation) -> String {
         Outcome::Ok(Value::Found(found)) => {
             found.as_ref().map_or_else(|| "absent".to_owned(), |id| format!("found {}", tail(id)))
         }
+        Outcome::Ok(Value::Appended(appended)) => match appended.position {
+            Some(position) => format!("appended at {position}"),
+            None => "appended".to_owned(),
+        },
+        Outcome::Ok(Value::Messages(seen)) => match (&seen.body, seen.length) {
+            (Some(body), 1..=8) => {
+                let words: Vec<String> = body.iter().map(ToString::to_string).collect();
+                format!("read {}", words.join(" "))
+            }
+            (_, length) => format!("read {length} messages"),
+        },
         Outcome::Failed(cause) => format!("error {}", why(cause)),
         Outcome::Unknown(cause) => format!("unknown: {}", why(cause)),
     }

@@ -36,16 +36,19 @@ pub struct Scenario {
 pub enum WorkloadKind {
     /// Creates the document of a participant pair, or gets it.
     CreateOrGet,
+    /// Appends messages and their answers to sessions.
+    Append,
 }
 
 impl WorkloadKind {
     /// All that exist.
-    pub const ALL: [WorkloadKind; 1] = [WorkloadKind::CreateOrGet];
+    pub const ALL: [WorkloadKind; 2] = [WorkloadKind::CreateOrGet, WorkloadKind::Append];
 
     /// The word in files and on the terminal.
     pub fn as_str(self) -> &'static str {
         match self {
             WorkloadKind::CreateOrGet => "create-or-get",
+            WorkloadKind::Append => "append",
         }
     }
 
@@ -53,6 +56,7 @@ impl WorkloadKind {
     pub fn operations(self) -> &'static [&'static str] {
         match self {
             WorkloadKind::CreateOrGet => &["create-or-get"],
+            WorkloadKind::Append => &["append", "read"],
         }
     }
 }

@@ -3,16 +3,15 @@
 //! A chat is `{participantsKey, participants, createdBy, createdByOp, createdAt, status}`, its key the sorted participants
 //! joined by `_`. `createdByOp` stamps the operation that inserted it.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
-use super::Description;
 use super::lock::{CollectionLock, MemoryLocks};
 use super::session::{Failure, Session, by};
+use super::{Description, Named, bug, correct, document_id, stamp};
 use crate::history::{Id, OpId, Returned};
 
 /// Field of the canonical key.
@@ -48,7 +47,7 @@ pub enum Strategy {
 }
 
 /// Every strategy with what users are told of it.
-pub const STRATEGIES: [(Strategy, Description); 10] = [
+pub const STRATEGIES: [Named<Strategy>; 10] = [
     (Strategy::FindThenInsert, bug("find-then-insert", "check-then-act: two callers find nothing and both insert")),
     (Strategy::CreateThenFill, bug("create-then-fill", "two writes: others read a half-built document between them")),
     (
@@ -79,46 +78,7 @@ pub const STRATEGIES: [(Strategy, Description); 10] = [
     (Strategy::LockCollection, correct("lock-collection")),
 ];
 
-const fn bug(name: &'static str, bug: &'static str) -> Description {
-    Description { name, bug: Some(bug), blind_spot: None }
-}
-
-const fn correct(name: &'static str) -> Description {
-    Description { name, bug: None, blind_spot: None }
-}
-
-/// Names of all strategies.
-pub const NAMES: [&str; STRATEGIES.len()] = {
-    let mut names = [""; STRATEGIES.len()];
-    let mut index = 0;
-    while index < names.len() {
-        names[index] = STRATEGIES[index].1.name;
-        index += 1;
-    }
-    names
-};
-
-/// A name that no strategy has.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no create-or-get strategy `{0}`")]
-pub struct UnknownStrategy(String);
-
-impl FromStr for Strategy {
-    type Err = UnknownStrategy;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = STRATEGIES.iter().find(|(_, description)| description.name == name);
-        found.map(|(strategy, _)| *strategy).ok_or_else(|| UnknownStrategy(name.to_owned()))
-    }
-}
-
-impl Strategy {
-    /// What users are told of it.
-    pub fn description(self) -> Description {
-        let found = STRATEGIES.iter().find(|(strategy, _)| *strategy == self);
-        found.map_or(correct("unlisted"), |(_, description)| *description)
-    }
-}
+super::named_strategies!("create-or-get");
 
 /// One call.
 #[derive(Debug, Clone, Copy)]
@@ -294,10 +254,6 @@ fn chat(key: &str, call: Call<'_>) -> Document {
     }
 }
 
-fn stamp(op: OpId) -> i64 {
-    i64::try_from(op.0).unwrap_or(i64::MAX)
-}
-
 /// What the caller learns from a chat.
 fn returned(document: &Document, op: OpId) -> Returned {
     let created_by = document_stamp(document);
@@ -322,13 +278,4 @@ pub fn missing_fields(document: &Document) -> Vec<std::sync::Arc<str>> {
         .filter(|field| !document.contains_key(**field))
         .map(|field| std::sync::Arc::from(*field))
         .collect()
-}
-
-/// The identifier of a document.
-pub fn document_id(document: &Document) -> Option<Id> {
-    match document.get("_id")? {
-        Bson::ObjectId(id) => Some(Id::from(id.bytes())),
-        Bson::String(text) => Some(Id::parse(text)),
-        other => Some(Id::parse(&other.to_string())),
-    }
 }

@@ -3,9 +3,15 @@
 //! Each racy one plants a bug that real services have had; each has a correct twin. The direct target and the reference
 //! service are built from the same strategies.
 
+pub mod append;
 pub mod create_or_get;
 mod lock;
 mod session;
+
+use mongodb::bson::{Bson, Document};
+
+use crate::history::{Id, OpId};
+use crate::scenario::WorkloadKind;
 
 pub use lock::MemoryLocks;
 pub use session::{Failure, Reason, Session, server_answer};
@@ -21,9 +27,94 @@ pub struct Description {
     pub blind_spot: Option<&'static str>,
 }
 
+const fn bug(name: &'static str, bug: &'static str) -> Description {
+    Description { name, bug: Some(bug), blind_spot: None }
+}
+
+const fn correct(name: &'static str) -> Description {
+    Description { name, bug: None, blind_spot: None }
+}
+
+/// A strategy with what users are told of it.
+pub type Named<S> = (S, Description);
+
+/// Gives a workload's `Strategy` and its table `STRATEGIES` names that users write, and the way back.
+macro_rules! named_strategies {
+    ($workload:literal) => {
+        /// Names of all strategies.
+        pub const NAMES: [&str; STRATEGIES.len()] = {
+            let mut names = [""; STRATEGIES.len()];
+            let mut index = 0;
+            while index < names.len() {
+                names[index] = STRATEGIES[index].1.name;
+                index += 1;
+            }
+            names
+        };
+
+        impl std::str::FromStr for Strategy {
+            type Err = super::UnknownStrategy;
+
+            fn from_str(name: &str) -> Result<Self, Self::Err> {
+                let found = STRATEGIES.iter().find(|(_, description)| description.name == name);
+                found.map(|(strategy, _)| *strategy).ok_or_else(|| super::UnknownStrategy::new($workload, name))
+            }
+        }
+
+        impl Strategy {
+            /// What users are told of it.
+            pub fn description(self) -> Description {
+                let found = STRATEGIES.iter().find(|(strategy, _)| *strategy == self);
+                found.map_or(super::correct("unlisted"), |(_, description)| *description)
+            }
+        }
+    };
+}
+use named_strategies;
+
+/// A name that no strategy of the workload has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {workload} strategy `{name}`")]
+pub struct UnknownStrategy {
+    workload: &'static str,
+    name: String,
+}
+
+impl UnknownStrategy {
+    fn new(workload: &'static str, name: &str) -> Self {
+        UnknownStrategy { workload, name: name.to_owned() }
+    }
+}
+
 /// Names of the strategies of a workload.
-pub fn names(workload: crate::scenario::WorkloadKind) -> &'static [&'static str] {
-    match workload {
-        crate::scenario::WorkloadKind::CreateOrGet => &create_or_get::NAMES,
+pub fn names(kind: WorkloadKind) -> &'static [&'static str] {
+    match kind {
+        WorkloadKind::CreateOrGet => &create_or_get::NAMES,
+        WorkloadKind::Append => &append::NAMES,
+    }
+}
+
+/// What users are told of a workload's strategies, in the order of [`names`].
+pub fn descriptions(kind: WorkloadKind) -> Vec<Description> {
+    fn told<S>(strategies: &[Named<S>]) -> Vec<Description> {
+        strategies.iter().map(|(_, description)| *description).collect()
+    }
+    match kind {
+        WorkloadKind::CreateOrGet => told(&create_or_get::STRATEGIES),
+        WorkloadKind::Append => told(&append::STRATEGIES),
+    }
+}
+
+/// The number of an operation as documents carry it.
+fn stamp(op: OpId) -> i64 {
+    i64::try_from(op.0).unwrap_or(i64::MAX)
+}
+
+/// The identifier of a document.
+pub fn document_id(document: &Document) -> Option<Id> {
+    match document.get("_id")? {
+        Bson::ObjectId(id) => Some(Id::from(id.bytes())),
+        Bson::String(text) => Some(Id::parse(text)),
+        other => Some(Id::parse(&other.to_string())),
     }
 }

@@ -3,7 +3,7 @@
 use mongodb::Collection;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
-use mongodb::options::ReturnDocument;
+use mongodb::options::{ReturnDocument, UpdateModifications};
 
 /// Why an operation ended without a value, and what it may have left behind.
 #[derive(Debug)]
@@ -45,6 +45,12 @@ impl<'a> Session<'a> {
         self.collection.find_one(filter).comment(self.comment.clone()).await.map_err(|error| self.failure(error, false))
     }
 
+    /// Finds one document, and of it only what the projection names.
+    pub async fn find_part(&mut self, filter: Document, projection: Document) -> Result<Option<Document>, Failure> {
+        let found = self.collection.find_one(filter).projection(projection).comment(self.comment.clone()).await;
+        found.map_err(|error| self.failure(error, false))
+    }
+
     /// Inserts one document.
     pub async fn insert_one(&mut self, document: &Document) -> Result<(), Failure> {
         let result = self.collection.insert_one(document).comment(self.comment.clone()).await;
@@ -54,7 +60,10 @@ impl<'a> Session<'a> {
     /// Updates one document; the number matched.
     pub async fn update_one(&mut self, filter: Document, update: Document) -> Result<u64, Failure> {
         let result = self.collection.update_one(filter, update).comment(self.comment.clone()).await;
-        self.after_write(result).map(|update| update.matched_count)
+        let matched = result.map_err(|error| self.failure(error, true))?.matched_count;
+        // What matched nothing had no effect.
+        self.wrote |= matched > 0;
+        Ok(matched)
     }
 
     /// `findOneAndUpdate` with `upsert`, returning the document after the update.
@@ -64,6 +73,25 @@ impl<'a> Session<'a> {
             .find_one_and_update(filter, update)
             .upsert(true)
             .return_document(ReturnDocument::After)
+            .comment(self.comment.clone())
+            .await;
+        let found = self.after_write(result)?;
+        found.ok_or_else(|| self.give_up("the upsert returned no document"))
+    }
+
+    /// The same, with an update in stages if need be, and of the document only what the projection names.
+    pub async fn upsert_part(
+        &mut self,
+        filter: Document,
+        update: impl Into<UpdateModifications>,
+        projection: Document,
+    ) -> Result<Document, Failure> {
+        let result = self
+            .collection
+            .find_one_and_update(filter, update)
+            .upsert(true)
+            .return_document(ReturnDocument::After)
+            .projection(projection)
             .comment(self.comment.clone())
             .await;
         let found = self.after_write(result)?;
@@ -91,6 +119,12 @@ impl<'a> Session<'a> {
 }
 
 impl Failure {
+    /// An operation that the workload does not have was refused.
+    pub fn foreign(operation: &str, workload: &str) -> Self {
+        let reason = format!("the workload {workload} has no operation `{operation}`");
+        Failure { reason: Reason::GaveUp(reason), in_write: false, after_write: false }
+    }
+
     /// Whether it is a duplicate-key error on an index of this field. On any other index it means something else.
     pub fn is_duplicate_key_on(&self, field: &str) -> bool {
         match &self.reason {

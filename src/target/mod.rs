@@ -130,4 +130,7 @@ pub enum TargetError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The workload has no such strategy.
+    #[error(transparent)]
+    Strategy(#[from] crate::strategy::UnknownStrategy),
 }

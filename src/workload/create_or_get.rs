@@ -74,7 +74,7 @@ mod tests {
     fn actions(seed: u64) -> Vec<Action> {
         let workload = CreateOrGet::new("r7");
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let slot = |round| Slot { phase: Phase::Main, client: 0, round, fresh: false };
+        let slot = |round| Slot { phase: Phase::Main, client: 0, round, key: 0, fresh: false };
         (0..200).map(|round| workload.action(slot(round), &mut random)).collect()
     }
 

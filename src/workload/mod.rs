@@ -1,5 +1,6 @@
 //! Workloads: which operations are carried out, from a seed. What becomes of them is none of their business.
 
+mod append;
 mod create_or_get;
 mod keys;
 
@@ -11,6 +12,7 @@ use crate::history::{Action, Phase};
 use crate::scenario::WorkloadKind;
 use crate::verdict::Invariant;
 
+pub use append::Append;
 pub use create_or_get::{CreateOrGet, participants};
 pub use keys::KeyTable;
 
@@ -23,6 +25,8 @@ pub struct Slot {
     pub client: u32,
     /// Round, or the client's own count.
     pub round: u32,
+    /// Number of the key.
+    pub key: u32,
     /// Whether all clients of this round come together on one fresh key: then each one must try to create.
     pub fresh: bool,
 }
@@ -44,6 +48,7 @@ pub fn of_kind(kind: WorkloadKind, run_id: &str) -> Arc<dyn Workload> {
     let tag = tag(run_id);
     match kind {
         WorkloadKind::CreateOrGet => Arc::new(CreateOrGet::new(&tag)),
+        WorkloadKind::Append => Arc::new(Append::new(&tag)),
     }
 }
 

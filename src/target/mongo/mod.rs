@@ -1,7 +1,10 @@
 //! The direct target: strategies carried out in this process, on MongoDB.
 
+mod append;
+mod carrier;
 mod classify;
 mod connect;
+mod create_or_get;
 mod observe;
 mod preflight;
 
@@ -9,28 +12,23 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use mongodb::bson::{Bson, doc};
-use mongodb::options::IndexOptions;
-use mongodb::{Database, IndexModel};
+use mongodb::Database;
 
 use super::{Completion, Invocation, MongoUri, Preflight, Target, TargetError};
-use crate::history::{Action, Observation, Outcome, Value};
-use crate::scenario::MongoSpec;
-use crate::strategy::create_or_get::{Call, Chats, KEY, Strategy};
-use crate::strategy::{Failure, MemoryLocks};
-use crate::workload::participants;
+use crate::history::{Observation, Outcome};
+use crate::scenario::{MongoSpec, WorkloadKind};
 
+pub use carrier::{Carrier, Index, Place, ReadError, carrier, read_all};
 pub use classify::outcome as outcome_of_failure;
 pub use connect::{Connected, PoolOptions, noting_connection};
 
-/// Create-or-get on the run's own collections.
+/// A workload on the run's own collections.
 pub struct MongoTarget {
     connected: Connected,
     uri: MongoUri,
-    database: Database,
+    place: Place,
     spec: MongoSpec,
-    strategy: Strategy,
-    chats: Arc<Chats>,
+    carrier: Arc<dyn Carrier>,
 }
 
 impl MongoTarget {
@@ -39,7 +37,7 @@ impl MongoTarget {
         uri: MongoUri,
         guard: &super::Guard,
         spec: MongoSpec,
-        strategy: Strategy,
+        workload: WorkloadKind,
         clients: u32,
         run_id: &str,
     ) -> Result<Self, TargetError> {
@@ -50,14 +48,9 @@ impl MongoTarget {
             retry_reads: spec.retry_reads,
         };
         let connected = Connected::open(&uri, guard, pool).await?;
-        let database = connected.client.database(&spec.database);
-        let chats = Chats {
-            chats: database.collection(&format!("onlyone_{run_id}_chats")),
-            locks: database.collection(&format!("onlyone_{run_id}_locks")),
-            memory: MemoryLocks::default(),
-            comment: Bson::String(format!("onlyone {run_id}")),
-        };
-        Ok(MongoTarget { connected, uri, database, spec, strategy, chats: Arc::new(chats) })
+        let place = Place { database: connected.client.database(&spec.database), run_id: Arc::from(run_id) };
+        let carrier = carrier(workload, &spec.strategy, &place)?;
+        Ok(MongoTarget { connected, uri, place, spec, carrier })
     }
 
     /// The client, for what else the run needs of the same server.
@@ -65,23 +58,22 @@ impl MongoTarget {
         &self.connected
     }
 
-    fn step(&self, step: &str) -> impl FnOnce(mongodb::error::Error) -> TargetError {
-        let step = step.to_owned();
+    fn database(&self) -> &Database {
+        &self.place.database
+    }
+
+    fn step(&self, step: impl Into<String>) -> impl FnOnce(mongodb::error::Error) -> TargetError {
+        let step = step.into();
         move |error| TargetError::Step { step, source: self.uri.redact(error) }
     }
 
     async fn create_collections(&self) -> Result<(), TargetError> {
-        // Created now, so that no operation pays for it or fails on it; and the index before the first document.
-        self.database.create_collection(self.chats.chats.name()).await.map_err(self.step("creating the collection"))?;
-        if self.spec.unique_index {
-            let options = IndexOptions::builder().unique(true).sparse(true).build();
-            let index = IndexModel::builder().keys(doc! { KEY: 1 }).options(options).build();
-            self.chats.chats.create_index(index).await.map_err(self.step("creating the unique index"))?;
+        // Created now, so that no operation pays for it or fails on it; and the indexes before the first document.
+        for collection in self.carrier.collections() {
+            self.database().create_collection(collection.name()).await.map_err(self.step("creating the collection"))?;
         }
-        if self.strategy == Strategy::LockCollection {
-            let options = IndexOptions::builder().expire_after(std::time::Duration::ZERO).build();
-            let index = IndexModel::builder().keys(doc! { "expiresAt": 1 }).options(options).build();
-            self.chats.locks.create_index(index).await.map_err(self.step("creating the TTL index of the locks"))?;
+        for Index { collection, model, name } in self.carrier.indexes(self.spec.unique_index) {
+            collection.create_index(model).await.map_err(self.step(format!("creating {name}")))?;
         }
         Ok(())
     }
@@ -105,10 +97,9 @@ impl Target for MongoTarget {
     }
 
     fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion> {
-        let chats = Arc::clone(&self.chats);
-        let strategy = self.strategy;
+        let carrier = Arc::clone(&self.carrier);
         async move {
-            let (result, connected) = noting_connection(carry_out(&chats, strategy, &operation)).await;
+            let (result, connected) = noting_connection(carrier.carry_out(operation)).await;
             let outcome = match result {
                 Ok(value) => Outcome::Ok(value),
                 Err(failure) => classify::outcome(&failure),
@@ -124,24 +115,11 @@ impl Target for MongoTarget {
 
     fn tear_down(&self) -> BoxFuture<'_, Result<(), TargetError>> {
         async move {
-            for collection in [&self.chats.chats, &self.chats.locks] {
+            for collection in self.carrier.collections() {
                 collection.drop().await.map_err(self.step("dropping the run's collections"))?;
             }
             Ok(())
         }
         .boxed()
-    }
-}
-
-async fn carry_out(chats: &Chats, strategy: Strategy, operation: &Invocation) -> Result<Value, Failure> {
-    let [a, b] = participants(&operation.key);
-    match operation.action {
-        Action::CreateOrGet { reversed } => {
-            let participants = if reversed { [b, a] } else { [a, b] };
-            let caller = format!("client-{}", operation.client);
-            let call = Call { participants, op: operation.id, caller: &caller };
-            chats.create_or_get(strategy, call).await.map(Value::Document)
-        }
-        Action::Get => chats.get([a, b]).await.map(Value::Found),
     }
 }

@@ -1,14 +1,11 @@
 //! The final state: read when nothing of the run is in flight any more, and read twice.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::TryStreamExt;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, doc};
 
-use super::MongoTarget;
+use super::{MongoTarget, ReadError};
 use crate::history::{Observation, Observed, Source};
-use crate::strategy::create_or_get::{KEY, canonical_key, document_id, document_stamp, missing_fields};
 use crate::target::TargetError;
 
 /// How long operations in flight may take to end once they were told to.
@@ -36,7 +33,7 @@ pub(super) async fn final_state(target: &MongoTarget) -> Result<Observation, Tar
 async fn end_in_flight(target: &MongoTarget) -> Result<bool, TargetError> {
     let deadline = Instant::now() + QUIESCE_TIMEOUT;
     loop {
-        let question = doc! { "currentOp": 1, "command.comment": target.chats.comment.clone() };
+        let question = doc! { "currentOp": 1, "command.comment": target.place.comment() };
         let Ok(answer) = target.connected.admin(question).await else { return Ok(true) };
         let running = answer.get_array("inprog").map(|operations| operations.as_slice()).unwrap_or_default();
         let ids: Vec<Bson> = running
@@ -60,38 +57,11 @@ async fn end_in_flight(target: &MongoTarget) -> Result<bool, TargetError> {
 }
 
 async fn documents(target: &MongoTarget) -> Result<Vec<Observed>, TargetError> {
-    let failed = || target.step("reading the final state");
-    let mut cursor =
-        target.chats.chats.find(doc! {}).sort(doc! { "_id": 1 }).batch_size(1000).await.map_err(failed())?;
-    let mut documents = Vec::new();
-    while let Some(document) = cursor.try_next().await.map_err(failed())? {
-        documents.push(observed(&document).map_err(|reason| TargetError::Step {
-            step: "reading the final state".to_owned(),
-            source: reason.into(),
-        })?);
-    }
+    const STEP: &str = "reading the final state";
+    let mut documents = target.carrier.observe().await.map_err(|error| match error {
+        ReadError::Driver(error) => target.step(STEP)(error),
+        ReadError::Document(reason) => TargetError::Step { step: STEP.to_owned(), source: reason.into() },
+    })?;
     documents.sort_by(|a, b| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
     Ok(documents)
-}
-
-/// A chat as checkers see it. Its canonical key comes from its participants where it has them.
-fn observed(document: &Document) -> Result<Observed, String> {
-    let stored: Option<Arc<str>> = document.get_str(KEY).ok().map(Arc::from);
-    let participants: Vec<&str> = document
-        .get_array("participants")
-        .map(|names| names.iter().filter_map(Bson::as_str).collect())
-        .unwrap_or_default();
-    let key = match (participants.as_slice(), &stored) {
-        ([a, b], _) => canonical_key([a, b]),
-        (_, Some(stored)) => stored.split_once('_').map_or(stored.to_string(), |(a, b)| canonical_key([a, b])),
-        (_, None) => String::new(),
-    };
-    Ok(Observed {
-        id: document_id(document).ok_or("a document has no _id")?,
-        key: Arc::from(key),
-        stored_key: stored,
-        created_by: document_stamp(document),
-        missing: missing_fields(document),
-        fields: serde_json::to_value(document).map_err(|error| format!("a document cannot be shown: {error}"))?,
-    })
 }

@@ -4,7 +4,6 @@ use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::MongoTarget;
-use crate::strategy::create_or_get::KEY;
 use crate::target::{IndexFact, Preflight, TargetError};
 
 /// Version of the driver, as locked.
@@ -15,7 +14,7 @@ pub(super) async fn facts(target: &MongoTarget) -> Result<Preflight, TargetError
     let admin = |command: Document| target.connected.admin(command);
     let build = admin(doc! { "buildInfo": 1 }).await.map_err(target.step("asking for the server's version"))?;
     let hello = admin(doc! { "hello": 1 }).await.map_err(target.step("asking for the topology"))?;
-    let mut notes: Vec<String> = target.strategy.description().blind_spot.map(str::to_owned).into_iter().collect();
+    let mut notes: Vec<String> = target.carrier.description().blind_spot.map(str::to_owned).into_iter().collect();
     if let Some(note) = connection_limit(target).await {
         notes.push(note);
     }
@@ -60,8 +59,11 @@ async fn connection_limit(target: &MongoTarget) -> Option<String> {
 
 async fn indexes(target: &MongoTarget) -> Result<Vec<IndexFact>, TargetError> {
     let failed = || target.step("listing the indexes");
-    let models = target.chats.chats.list_indexes().await.map_err(failed())?;
-    let models: Vec<_> = models.try_collect().await.map_err(failed())?;
+    let mut models = Vec::new();
+    if let Some(collection) = target.carrier.collections().first() {
+        let found = collection.list_indexes().await.map_err(failed())?;
+        models.extend(found.try_collect::<Vec<_>>().await.map_err(failed())?);
+    }
     Ok(models
         .into_iter()
         .map(|model| {
@@ -78,11 +80,13 @@ async fn indexes(target: &MongoTarget) -> Result<Vec<IndexFact>, TargetError> {
 
 /// The plan that the server chooses for the lookup by key.
 async fn lookup_plan(target: &MongoTarget) -> Result<String, TargetError> {
+    let collections = target.carrier.collections();
+    let Some(collection) = collections.first() else { return Ok("unknown".to_owned()) };
     let explain = doc! {
-        "explain": { "find": target.chats.chats.name(), "filter": { KEY: "a_b" } },
+        "explain": { "find": collection.name(), "filter": target.carrier.lookup() },
         "verbosity": "queryPlanner",
     };
-    let answer = target.database.run_command(explain).await.map_err(target.step("explaining the lookup"))?;
+    let answer = target.database().run_command(explain).await.map_err(target.step("explaining the lookup"))?;
     let mut stage = answer.get_document("queryPlanner").and_then(|planner| planner.get_document("winningPlan")).ok();
     // Servers from 5.0 may wrap the plan once more.
     if let Some(inner) = stage.and_then(|plan| plan.get_document("queryPlan").ok()) {

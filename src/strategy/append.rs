@@ -1,0 +1,485 @@
+//! Ways to append a user's message and its answer to a session (Express and Mongoose services, S2).
+//!
+//! A session is `{sessionId, language, createdAt, createdByOp, messages, lastOp}`; a message is `{opId, role, text, sender,
+//! n, path, at}`. `createdByOp` stamps the operation that created the session, `opId` the one that sent the message,
+//! `lastOp` is derived: the operation of the last message.
+
+use mongodb::Collection;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, DateTime, Document, doc};
+
+use super::session::{Failure, Session, by};
+use super::{Description, Named, bug, correct, document_id, stamp};
+use crate::history::{Appended, Element, OpId, Returned, Role, Said, Seen, answer_to};
+
+/// Field of the key.
+pub const KEY: &str = "sessionId";
+/// Field of the list.
+pub const MESSAGES: &str = "messages";
+/// Fields that every complete session has.
+pub const INSERT_FIELDS: [&str; 4] = [KEY, "language", "createdAt", "createdByOp"];
+
+/// A way to append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// Find; insert the session with the messages if there is none, else push them.
+    FindThenSave,
+    /// The same, and a duplicate-key error is answered by pushing.
+    SaveRetry,
+    /// Read the list, add to it, write the whole list.
+    WholeArray,
+    /// The same under a version that is compared, and tried again when it has changed.
+    WholeArrayVersioned,
+    /// The version is compared, but a conflict is answered as a success.
+    VersionIgnored,
+    /// One upsert that pushes both messages.
+    UpsertPush,
+    /// The same with `$set` instead of `$setOnInsert`.
+    UpsertSet,
+    /// Two pushes.
+    PushSeparately,
+    /// The sequence number is the length that a read found, plus one.
+    LengthAsSequence,
+    /// The sequence number is worked out inside the update.
+    SequenceInUpdate,
+    /// Pushed again when the reply is lost.
+    PushRetry,
+    /// The same, unless the operation's messages are there already.
+    PushRetryGuarded,
+    /// A push whose `matchedCount` nobody looks at, and no upsert.
+    UnmatchedPush,
+    /// Only the last messages are kept.
+    CappedPush,
+    /// A text that is there already is taken for a repetition.
+    SkipRepeats,
+    /// Sorted by the sender's clock.
+    SortByClock,
+    /// The path is part of the upsert's filter.
+    PathInFilter,
+    /// The derived `lastOp` is written by a second update.
+    LastMessageLater,
+}
+
+/// Every strategy with what users are told of it.
+pub const STRATEGIES: [Named<Strategy>; 18] = [
+    (
+        Strategy::FindThenSave,
+        bug(
+            "find-then-save",
+            "check-then-act: two callers find no session; the loser's insert fails, its messages are lost",
+        ),
+    ),
+    (Strategy::SaveRetry, correct("save-retry")),
+    (Strategy::WholeArray, bug("whole-array", "read, modify, write: the second write drops what the first had added")),
+    (Strategy::WholeArrayVersioned, correct("whole-array-versioned")),
+    (
+        Strategy::VersionIgnored,
+        bug("version-ignored", "a version conflict is answered as a success: the loser's messages are lost"),
+    ),
+    (Strategy::UpsertPush, correct("upsert-push")),
+    (
+        Strategy::UpsertSet,
+        bug("upsert-set", "$set instead of $setOnInsert: later messages overwrite what the creator wrote"),
+    ),
+    (
+        Strategy::PushSeparately,
+        bug("push-separately", "two pushes: other messages come between a message and its answer"),
+    ),
+    (
+        Strategy::LengthAsSequence,
+        bug("length-as-sequence", "sequence number from a read: two callers take the same number"),
+    ),
+    (Strategy::SequenceInUpdate, correct("sequence-in-update")),
+    (
+        Strategy::PushRetry,
+        bug("push-retry", "pushed again without an operation id when the reply is lost (here: every eighth reply)"),
+    ),
+    (Strategy::PushRetryGuarded, correct("push-retry-guarded")),
+    (
+        Strategy::UnmatchedPush,
+        bug("unmatched-push", "a push that matched no session is answered as a success: the messages are lost"),
+    ),
+    (Strategy::CappedPush, bug("capped-push", "$slice drops the oldest of the messages that were acknowledged")),
+    (
+        Strategy::SkipRepeats,
+        bug("skip-repeats", "the same text twice is taken for a repetition: the second is acknowledged and lost"),
+    ),
+    (
+        Strategy::SortByClock,
+        bug("sort-by-clock", "sorted by the senders' clocks: messages change places between two reads"),
+    ),
+    (
+        Strategy::PathInFilter,
+        bug(
+            "path-in-filter",
+            "an extra predicate in the upsert's filter: the other path finds no session and creates one",
+        ),
+    ),
+    (
+        Strategy::LastMessageLater,
+        bug("last-message-later", "the last message is noted by a second update: an older one may come last"),
+    ),
+];
+
+super::named_strategies!("append");
+
+/// One call.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The session.
+    pub session: &'a str,
+    /// The stamp.
+    pub op: OpId,
+    /// The user's message.
+    pub said: &'a Said,
+}
+
+/// The sessions of one run.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    /// Where they are.
+    pub sessions: Collection<Document>,
+    /// Comment on every command.
+    pub comment: Bson,
+}
+
+/// Most messages that `capped-push` keeps.
+const CAP: i32 = 20;
+/// How often a version conflict is met before a call gives up.
+const VERSION_TRIES: u32 = 1000;
+
+impl Sessions {
+    /// Appends the call's message and its answer, by this strategy.
+    pub async fn append(&self, strategy: Strategy, call: Call<'_>) -> Result<Appended, Failure> {
+        let mut io = Session::new(&self.sessions, &self.comment);
+        let io = &mut io;
+        match strategy {
+            Strategy::FindThenSave => find_then_save(io, call).await,
+            Strategy::SaveRetry => match find_then_save(io, call).await {
+                Err(failure) if failure.is_duplicate_key_on(KEY) => found_after_all(find_then_save(io, call).await),
+                result => result,
+            },
+            Strategy::WholeArray => whole_array(io, call).await,
+            Strategy::WholeArrayVersioned => versioned(io, call, VERSION_TRIES).await,
+            Strategy::VersionIgnored => versioned(io, call, 1).await,
+            Strategy::UpsertPush => upsert_push(io, call, pair(call).to_vec(), doc! {}).await,
+            Strategy::UpsertSet => upsert_set(io, call).await,
+            Strategy::PushSeparately => push_separately(io, call).await,
+            Strategy::LengthAsSequence => length_as_sequence(io, call).await,
+            Strategy::SequenceInUpdate => sequence_in_update(io, call).await,
+            Strategy::PushRetry => {
+                let first = upsert_push(io, call, pair(call).to_vec(), doc! {}).await;
+                if reply_is_lost(call.op) { upsert_push(io, call, pair(call).to_vec(), doc! {}).await } else { first }
+            }
+            Strategy::PushRetryGuarded => push_guarded(io, call).await,
+            Strategy::UnmatchedPush => {
+                io.update_one(by(KEY, call.session), push(pair(call).to_vec())).await?;
+                Ok(Appended::default())
+            }
+            Strategy::CappedPush => upsert_push(io, call, pair(call).to_vec(), doc! { "$slice": -CAP }).await,
+            Strategy::SkipRepeats => {
+                let session = create(io, call).await?;
+                let text = &*call.said.text;
+                let fresh = doc! { KEY: call.session, "messages.text": { "$ne": text } };
+                io.update_one(fresh, push(pair(call).to_vec())).await?;
+                Ok(Appended { session, position: None })
+            }
+            Strategy::SortByClock => upsert_push(io, call, pair(call).to_vec(), doc! { "$sort": { "at": 1 } }).await,
+            Strategy::PathInFilter => path_in_filter(io, call).await,
+            Strategy::LastMessageLater => last_message_later(io, call).await,
+        }
+    }
+
+    /// All messages of a session.
+    pub async fn read(&self, session: &str) -> Result<Seen, Failure> {
+        let mut io = Session::new(&self.sessions, &self.comment);
+        let projection = doc! { "messages.opId": 1, "messages.role": 1 };
+        let found = io.find_part(by(KEY, session), projection).await?;
+        Ok(match found {
+            Some(document) => Seen::new(document_id(&document), elements(&document)),
+            None => Seen::new(None, Vec::new()),
+        })
+    }
+}
+
+/// The messages of a document in their order.
+pub fn elements(document: &Document) -> Vec<Element> {
+    let messages = document.get_array(MESSAGES).map(|messages| messages.as_slice()).unwrap_or_default();
+    messages.iter().map(|message| message.as_document().map_or(Element::UNKNOWN, element)).collect()
+}
+
+fn element(message: &Document) -> Element {
+    Element::new(message_stamp(message), message_role(message))
+}
+
+/// The stamp that a message carries.
+pub fn message_stamp(message: &Document) -> Option<OpId> {
+    message.get_i64("opId").ok().and_then(|stamp| u64::try_from(stamp).ok()).map(OpId)
+}
+
+/// The part of its operation that a message is.
+pub fn message_role(message: &Document) -> Role {
+    if message.get_str("role").is_ok_and(|role| role == "bot") { Role::Bot } else { Role::User }
+}
+
+/// Whether the caller loses the reply to this operation's first push: the same ones in every run.
+fn reply_is_lost(op: OpId) -> bool {
+    op.0 % 8 == 3
+}
+
+async fn find_then_save(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
+    match io.find_part(by(KEY, call.session), head()).await? {
+        Some(found) => {
+            let id = found.get("_id").cloned();
+            io.update_one(doc! { "_id": id }, push(pair(call).to_vec())).await?;
+            Ok(appended(&found, call.op, false))
+        }
+        None => {
+            let mut session = new_session(call);
+            session.insert("_id", ObjectId::new());
+            session.insert(MESSAGES, pair(call).to_vec());
+            io.insert_one(&session).await?;
+            Ok(appended(&session, call.op, false))
+        }
+    }
+}
+
+fn found_after_all(result: Result<Appended, Failure>) -> Result<Appended, Failure> {
+    result.map(|appended| Appended { session: Returned { duplicate_key: true, ..appended.session }, ..appended })
+}
+
+/// Creates the session without a message, if there is none.
+async fn create(io: &mut Session<'_>, call: Call<'_>) -> Result<Returned, Failure> {
+    let mut fields = new_session(call);
+    fields.remove(KEY);
+    fields.insert(MESSAGES, Bson::Array(Vec::new()));
+    let update = doc! { "$setOnInsert": fields };
+    let found = match io.upsert_part(by(KEY, call.session), update.clone(), head()).await {
+        Err(failure) if failure.is_duplicate_key_on(KEY) => {
+            io.upsert_part(by(KEY, call.session), update, head()).await?
+        }
+        result => result?,
+    };
+    Ok(returned(&found, call.op))
+}
+
+async fn whole_array(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
+    let session = create(io, call).await?;
+    let Some(found) = io.find_one(by(KEY, call.session)).await? else {
+        return Err(io.give_up("the session is gone"));
+    };
+    let mut messages = found.get_array(MESSAGES).cloned().unwrap_or_default();
+    let position = u32::try_from(messages.len()).ok();
+    messages.extend(pair(call).map(Bson::Document));
+    io.update_one(by(KEY, call.session), doc! { "$set": { MESSAGES: messages, "lastOp": stamp(call.op) } }).await?;
+    Ok(Appended { session, position })
+}
+
+async fn versioned(io: &mut Session<'_>, call: Call<'_>, tries: u32) -> Result<Appended, Failure> {
+    let session = create(io, call).await?;
+    let mut position = None;
+    for _ in 0..tries {
+        let Some(found) = io.find_one(by(KEY, call.session)).await? else {
+            return Err(io.give_up("the session is gone"));
+        };
+        let version = found.get("version").cloned().unwrap_or(Bson::Null);
+        let mut messages = found.get_array(MESSAGES).cloned().unwrap_or_default();
+        position = u32::try_from(messages.len()).ok();
+        messages.extend(pair(call).map(Bson::Document));
+        let unchanged = doc! { KEY: call.session, "version": version };
+        let next = doc! {
+            "$set": { MESSAGES: messages, "lastOp": stamp(call.op) },
+            "$inc": { "version": 1 },
+        };
+        if io.update_one(unchanged, next).await? == 1 {
+            return Ok(Appended { session, position });
+        }
+    }
+    match tries {
+        // The bug: the conflict goes unmentioned.
+        1 => Ok(Appended { session, position }),
+        _ => Err(io.give_up("the version changed under every try")),
+    }
+}
+
+/// One upsert that pushes the messages. `modifiers` are those of `$push`. The server tries a lost race again by itself;
+/// where it does not, the second upsert finds the session.
+async fn upsert_push(
+    io: &mut Session<'_>,
+    call: Call<'_>,
+    messages: Vec<Document>,
+    modifiers: Document,
+) -> Result<Appended, Failure> {
+    let plain = modifiers.is_empty();
+    let mut fields = new_session(call);
+    fields.remove(KEY);
+    let mut each = doc! { "$each": messages };
+    each.extend(modifiers);
+    let update = doc! { "$setOnInsert": fields, "$push": { MESSAGES: each }, "$set": { "lastOp": stamp(call.op) } };
+    match io.upsert_part(by(KEY, call.session), update.clone(), head()).await {
+        Err(failure) if failure.is_duplicate_key_on(KEY) => {
+            let again = io.upsert_part(by(KEY, call.session), update, head()).await;
+            found_after_all(again.map(|found| appended(&found, call.op, plain)))
+        }
+        result => result.map(|found| appended(&found, call.op, plain)),
+    }
+}
+
+async fn upsert_set(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
+    let mut fields = new_session(call);
+    fields.remove(KEY);
+    fields.insert("lastOp", stamp(call.op));
+    let update = doc! { "$set": fields, "$push": { MESSAGES: { "$each": pair(call).to_vec() } } };
+    let found = match io.upsert_part(by(KEY, call.session), update.clone(), head()).await {
+        Err(failure) if failure.is_duplicate_key_on(KEY) => {
+            io.upsert_part(by(KEY, call.session), update, head()).await?
+        }
+        result => result?,
+    };
+    Ok(appended(&found, call.op, true))
+}
+
+async fn push_separately(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
+    let [user, bot] = pair(call);
+    let first = upsert_push(io, call, vec![user], doc! {}).await?;
+    match io.update_one(by(KEY, call.session), push(vec![bot])).await? {
+        0 => Err(io.give_up("the session is gone")),
+        _ => Ok(Appended { position: None, ..first }),
+    }
+}
+
+async fn length_as_sequence(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
+    let found = io.find_part(by(KEY, call.session), head()).await?;
+    let next = found.as_ref().and_then(length).unwrap_or(0) + 1;
+    let [mut user, mut bot] = pair(call);
+    user.insert("seq", next);
+    bot.insert("seq", next + 1);
+    upsert_push(io, call, vec![user, bot], doc! {}).await
+}
+
+async fn sequence_in_update(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
+    let before = doc! { "$ifNull": ["$messages", Bson::Array(Vec::new())] };
+    let numbered = pair(call).into_iter().zip(1..).map(|(message, offset)| {
+        let next = doc! { "$add": [{ "$size": before.clone() }, offset] };
+        doc! { "$mergeObjects": [{ "$literal": message }, { "seq": next }] }
+    });
+    let mut stage = doc! {
+        MESSAGES: { "$concatArrays": [before.clone(), numbered.collect::<Vec<_>>()] },
+        "lastOp": stamp(call.op),
+    };
+    for (field, value) in new_session(call).into_iter().filter(|(field, _)| field != KEY) {
+        let kept = format!("${field}");
+        stage.insert(field, doc! { "$ifNull": [kept, { "$literal": value }] });
+    }
+    let update = vec![doc! { "$set": stage }];
+    let found = match io.upsert_part(by(KEY, call.session), update.clone(), head()).await {
+        Err(failure) if failure.is_duplicate_key_on(KEY) => {
+            io.upsert_part(by(KEY, call.session), update, head()).await?
+        }
+        result => result?,
+    };
+    Ok(appended(&found, call.op, true))
+}
+
+async fn push_guarded(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
+    let session = create(io, call).await?;
+    let absent = doc! { KEY: call.session, "messages.opId": { "$ne": stamp(call.op) } };
+    io.update_one(absent.clone(), push(pair(call).to_vec())).await?;
+    if reply_is_lost(call.op) {
+        // Nothing matches: the first one was applied.
+        io.update_one(absent, push(pair(call).to_vec())).await?;
+    }
+    Ok(Appended { session, position: None })
+}
+
+async fn path_in_filter(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
+    let filter = doc! { KEY: call.session, "path": call.said.path.as_str() };
+    let mut fields = new_session(call);
+    fields.remove(KEY);
+    let update = doc! {
+        "$setOnInsert": fields,
+        "$push": { MESSAGES: { "$each": pair(call).to_vec() } },
+        "$set": { "lastOp": stamp(call.op) },
+    };
+    io.upsert_part(filter, update, head()).await.map(|found| appended(&found, call.op, true))
+}
+
+async fn last_message_later(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
+    let mut fields = new_session(call);
+    fields.remove(KEY);
+    let update = doc! { "$setOnInsert": fields, "$push": { MESSAGES: { "$each": pair(call).to_vec() } } };
+    let found = match io.upsert_part(by(KEY, call.session), update.clone(), head()).await {
+        Err(failure) if failure.is_duplicate_key_on(KEY) => {
+            io.upsert_part(by(KEY, call.session), update, head()).await?
+        }
+        result => result?,
+    };
+    io.update_one(by(KEY, call.session), doc! { "$set": { "lastOp": stamp(call.op) } }).await?;
+    Ok(appended(&found, call.op, true))
+}
+
+/// A push of messages to a session that exists.
+fn push(messages: Vec<Document>) -> Document {
+    let op = messages.first().and_then(|message| message.get("opId").cloned());
+    doc! { "$push": { MESSAGES: { "$each": messages } }, "$set": { "lastOp": op } }
+}
+
+/// The user's message and its answer.
+fn pair(call: Call<'_>) -> [Document; 2] {
+    let message = |role: &str, text: &str| {
+        doc! {
+            "opId": stamp(call.op),
+            "role": role,
+            "text": text,
+            "sender": i64::from(call.said.sender),
+            "n": i64::from(call.said.n),
+            "path": call.said.path.as_str(),
+            "at": DateTime::now(),
+        }
+    };
+    [message("user", &call.said.text), message("bot", &answer_to(&call.said.text))]
+}
+
+/// The fields that are written on insert.
+fn new_session(call: Call<'_>) -> Document {
+    doc! { KEY: call.session, "language": "en", "createdAt": DateTime::now(), "createdByOp": stamp(call.op) }
+}
+
+/// All of a session but its messages, and how many these are.
+fn head() -> Document {
+    let mut projection: Document = INSERT_FIELDS.iter().map(|field| ((*field).to_owned(), Bson::Int32(1))).collect();
+    projection.insert("count", doc! { "$size": { "$ifNull": ["$messages", Bson::Array(Vec::new())] } });
+    projection
+}
+
+fn length(head: &Document) -> Option<i32> {
+    head.get_i32("count").ok()
+}
+
+/// What the caller learns; the position is known if the messages went to the end in the same step.
+fn appended(head: &Document, op: OpId, at_end: bool) -> Appended {
+    let position = length(head).filter(|_| at_end).and_then(|length| u32::try_from(length - 2).ok());
+    Appended { session: returned(head, op), position }
+}
+
+fn returned(head: &Document, op: OpId) -> Returned {
+    let created_by = document_stamp(head);
+    Returned {
+        id: document_id(head),
+        created: Some(created_by == Some(op)),
+        duplicate_key: false,
+        created_by,
+        missing: missing_fields(head),
+    }
+}
+
+/// The stamp of the operation that created the session.
+pub fn document_stamp(document: &Document) -> Option<OpId> {
+    super::create_or_get::document_stamp(document)
+}
+
+/// Fields of a complete session that this one lacks.
+pub fn missing_fields(document: &Document) -> Vec<std::sync::Arc<str>> {
+    let lacking = INSERT_FIELDS.iter().filter(|field| !document.contains_key(**field));
+    lacking.map(|field| std::sync::Arc::from(*field)).collect()
+}

@@ -1,0 +1,116 @@
+//! Append: senders say something in a session, in quick succession, and are answered; sessions are shared by several.
+
+use std::sync::Arc;
+
+use rand::RngExt;
+use rand::rngs::ChaCha8Rng;
+
+use super::{Slot, Workload};
+use crate::history::{Action, MessagePath, Phase, Said};
+use crate::verdict::Invariant;
+
+/// What one sender types quickly, one after the other.
+const QUICK: [&str; 3] = ["hello", "world", "test"];
+
+/// The append workload.
+#[derive(Debug, Clone)]
+pub struct Append {
+    tag: Arc<str>,
+    texts: [Arc<str>; QUICK.len()],
+}
+
+impl Append {
+    /// Share of reads. Without reads a stale or reordered state stays unseen.
+    const READS: f64 = 0.15;
+    /// Share of messages that are spoken.
+    const VOICE: f64 = 0.3;
+
+    /// A workload whose sessions carry this tag.
+    pub fn new(tag: &str) -> Self {
+        Append { tag: Arc::from(tag), texts: QUICK.map(Arc::from) }
+    }
+}
+
+impl Workload for Append {
+    fn invariants(&self) -> Vec<Invariant> {
+        vec![
+            Invariant::SingleDocument,
+            Invariant::ZeroDuplicates,
+            Invariant::NoLostMessages,
+            Invariant::NoDuplicateMessages,
+            Invariant::NoPhantomMessages,
+            Invariant::AppendOrder,
+            Invariant::PairAdjacent,
+            Invariant::PayloadIntact,
+            Invariant::InsertFieldsIntact,
+            Invariant::NoLeakedErrors,
+        ]
+    }
+
+    fn key(&self, phase: Phase, number: u32) -> Arc<str> {
+        let part = match phase {
+            Phase::Control => "c",
+            Phase::Main => "s",
+        };
+        Arc::from(format!("session-{}-{part}{number}", self.tag))
+    }
+
+    fn action(&self, slot: Slot, random: &mut ChaCha8Rng) -> Action {
+        let (read, voice) = match slot.phase {
+            // The control ends on a read, and has both paths, on each key.
+            Phase::Control => (slot.client == 3, slot.client == 1),
+            // Where all meet on a fresh session, the first ones race to create it.
+            Phase::Main => {
+                (random.random_bool(Self::READS) && !(slot.fresh && slot.client < 3), random.random_bool(Self::VOICE))
+            }
+        };
+        if read {
+            return Action::Read;
+        }
+        // On a fresh session three clients are one sender, who types three messages quickly.
+        let (sender, n) = if slot.fresh { (slot.client / 3, slot.client % 3) } else { (slot.client, slot.round) };
+        let text = Arc::clone(&self.texts[n as usize % QUICK.len()]);
+        Action::Append(Said { path: if voice { MessagePath::Voice } else { MessagePath::Text }, sender, n, text })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn actions(seed: u64) -> Vec<Action> {
+        let workload = Append::new("r7");
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let slot = |round| Slot { phase: Phase::Main, client: 2, round, key: 0, fresh: false };
+        (0..1000).map(|round| workload.action(slot(round), &mut random)).collect()
+    }
+
+    #[test]
+    fn reads_and_both_paths_are_mixed_in_and_the_seed_decides() {
+        assert_eq!(actions(7), actions(7));
+        assert_ne!(actions(7), actions(8));
+        let all = actions(7);
+        let reads = all.iter().filter(|action| **action == Action::Read).count();
+        assert!((100..200).contains(&reads), "{reads} of 1000 are reads");
+        let voice = |action: &&Action| matches!(action, Action::Append(said) if said.path == MessagePath::Voice);
+        assert!(all.iter().filter(voice).count() > 200);
+    }
+
+    #[test]
+    fn one_sender_types_three_messages_quickly_on_a_fresh_session() {
+        let workload = Append::new("r7");
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let texts: Vec<String> = (0..200)
+            .filter_map(|client| {
+                let slot = Slot { phase: Phase::Main, client, round: 0, key: 0, fresh: true };
+                match workload.action(slot, &mut random) {
+                    Action::Append(said) if said.sender == 0 => Some(said.text.to_string()),
+                    _ => None,
+                }
+            })
+            .collect();
+        assert_eq!(texts, QUICK);
+    }
+}
