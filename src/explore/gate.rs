@@ -28,6 +28,8 @@ pub enum Event {
     },
     /// A request ended.
     Finished {
+        /// Number of the execution that it belongs to.
+        execution: u32,
         /// Its position.
         request: usize,
         /// What came of it.

@@ -1,7 +1,16 @@
 //! Interleavings: a proxy for MongoDB's wire protocol that parks each command of a service and releases them in an
 //! order it chooses.
 
+pub mod conflict;
 mod connection;
+pub mod execution;
+#[cfg(test)]
+mod fake;
 pub mod gate;
+pub mod policy;
 pub mod proxy;
+mod run;
+pub mod schedule;
+pub mod scheduler;
+pub mod subject;
 pub mod wire;

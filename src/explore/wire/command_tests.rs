@@ -27,7 +27,11 @@ fn commands_are_told_apart() {
         (rawdoc! { "getMore": 7_i64, "collection": "chats", "$db": "app" }, Read, "chats"),
         (rawdoc! { "insert": "chats", "documents": [{ "k": 1 }], "$db": "app" }, Write, "chats"),
         (rawdoc! { "findAndModify": "chats", "query": {}, "remove": true, "$db": "app" }, Write, "chats"),
-        (rawdoc! { "findandmodify": "chats", "query": {}, "update": { "$set": { "a": 1 } }, "$db": "app" }, Write, "chats"),
+        (
+            rawdoc! { "findandmodify": "chats", "query": {}, "update": { "$set": { "a": 1 } }, "$db": "app" },
+            Write,
+            "chats",
+        ),
         (rawdoc! { "find": "system.users", "filter": {}, "$db": "app" }, Control, "system.users"),
         (rawdoc! { "find": "x", "filter": {}, "$db": "admin" }, Control, "x"),
         (rawdoc! { "commitTransaction": 1, "$db": "admin" }, Write, ""),
@@ -48,7 +52,8 @@ fn commands_are_told_apart() {
 fn statements_come_from_the_document_and_from_sequences() {
     let update = rawdoc! { "q": { "k": "a" }, "u": { "$setOnInsert": { "by": 1 }, "$push": { "m": { "$each": [1] } } }, "upsert": true };
     let inline = command(rawdoc! { "update": "chats", "updates": [update.clone()], "$db": "app" });
-    let sequenced = parse(&msg(0, &rawdoc! { "update": "chats", "$db": "app" }, &[("updates", std::slice::from_ref(&update))]));
+    let sequenced =
+        parse(&msg(0, &rawdoc! { "update": "chats", "$db": "app" }, &[("updates", std::slice::from_ref(&update))]));
     assert_eq!(inline.statements, sequenced.statements);
     let statement = &inline.statements[0];
     assert!(statement.upsert && !statement.multi && statement.filter.is_equality());

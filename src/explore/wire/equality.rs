@@ -33,7 +33,11 @@ impl Pinned {
         // Dates, binaries and decimals are shown in a shortened form; two of them never count as different.
         let scalar = matches!(
             kind,
-            ElementType::String | ElementType::ObjectId | ElementType::Int32 | ElementType::Int64 | ElementType::Boolean
+            ElementType::String
+                | ElementType::ObjectId
+                | ElementType::Int32
+                | ElementType::Int64
+                | ElementType::Boolean
         );
         Pinned { kind: kind as u8, scalar, text: text::value(value) }
     }

@@ -82,8 +82,7 @@ mod tests {
     fn addresses_become_the_proxys_and_compression_goes() {
         let given = rawdoc! { "hosts": ["db1:27017", "DB2:27017", "db3:27017"], "me": "db1:27017", "primary": "db3:27017",
         "setName": "rs", "compression": ["zlib"], "ok": 1.0 };
-        let expected =
-            rawdoc! { "hosts": ["127.0.0.1:1001", "127.0.0.1:1002"], "me": "127.0.0.1:1001", "setName": "rs", "ok": 1.0 };
+        let expected = rawdoc! { "hosts": ["127.0.0.1:1001", "127.0.0.1:1002"], "me": "127.0.0.1:1001", "setName": "rs", "ok": 1.0 };
         for flags in [0, 1] {
             let rewritten = rewrite(msg(flags, &given, &[]), &addresses()).unwrap();
             let Message::Msg(read) = Message::parse(&rewritten).unwrap() else { panic!("not a message") };

@@ -195,7 +195,11 @@ pub(in crate::explore) mod tests {
     use super::*;
 
     /// An `OP_MSG` of flags, a document and sequences.
-    pub(in crate::explore) fn msg(flags: u32, document: &RawDocumentBuf, sequences: &[(&str, &[RawDocumentBuf])]) -> Frame {
+    pub(in crate::explore) fn msg(
+        flags: u32,
+        document: &RawDocumentBuf,
+        sequences: &[(&str, &[RawDocumentBuf])],
+    ) -> Frame {
         let mut body = flags.to_le_bytes().to_vec();
         body.push(0);
         body.extend_from_slice(document.as_bytes());

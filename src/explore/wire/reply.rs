@@ -153,7 +153,11 @@ fn signature(document: &RawDocument) -> u64 {
         match element.value() {
             Ok(RawBsonRef::Document(cursor)) if key == "cursor" => {
                 for batch in ["firstBatch", "nextBatch"] {
-                    cursor.get_array(batch).map(|batch| batch.as_bytes().to_vec()).unwrap_or_default().hash(&mut hasher);
+                    cursor
+                        .get_array(batch)
+                        .map(|batch| batch.as_bytes().to_vec())
+                        .unwrap_or_default()
+                        .hash(&mut hasher);
                 }
             }
             Ok(RawBsonRef::Document(inner)) => inner.as_bytes().hash(&mut hasher),

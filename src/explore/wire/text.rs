@@ -131,9 +131,15 @@ mod tests {
     fn documents_read_like_the_shell() {
         let cases = [
             (rawdoc! {}, "{}"),
-            (rawdoc! { "key": "ann_bob", "n": 1, "m": { "$ne": null } }, "{ key: \"ann_bob\", n: 1, m: { $ne: null } }"),
+            (
+                rawdoc! { "key": "ann_bob", "n": 1, "m": { "$ne": null } },
+                "{ key: \"ann_bob\", n: 1, m: { $ne: null } }",
+            ),
             (rawdoc! { "$in": [1_i64, true, 2.5] }, "{ $in: [1, true, 2.5] }"),
-            (rawdoc! { "user": "ann", "passwordHash": "x", "accessToken": "y" }, "{ user: \"ann\", passwordHash: ***, accessToken: *** }"),
+            (
+                rawdoc! { "user": "ann", "passwordHash": "x", "accessToken": "y" },
+                "{ user: \"ann\", passwordHash: ***, accessToken: *** }",
+            ),
             (rawdoc! { "text": "a\u{1b}[2Jb" }, "{ text: \"a [2Jb\" }"),
         ];
         for (given, expected) in cases {
