@@ -17,7 +17,7 @@ const MAX_STATES: usize = 200_000;
 #[derive(Debug, Default)]
 pub struct Classes {
     /// Canonical form of a class, and how many interleavings it has.
-    seen: BTreeMap<Vec<u32>, u128>,
+    seen: BTreeMap<Vec<u32>, u64>,
     /// Some execution could not be counted.
     uncounted: bool,
 }
@@ -39,13 +39,13 @@ impl Classes {
             self.uncounted = true;
             return true;
         };
-        self.seen.insert(form.clone(), extensions.saturating_mul(forms.len() as u128));
+        self.seen.insert(form.clone(), extensions.saturating_mul(forms.len() as u64));
         true
     }
 
     /// All interleavings of the classes seen; `None` when one of them could not be counted.
-    pub fn interleavings(&self) -> Option<u128> {
-        (!self.uncounted).then(|| self.seen.values().fold(0, |sum: u128, count| sum.saturating_add(*count)))
+    pub fn interleavings(&self) -> Option<u64> {
+        (!self.uncounted).then(|| self.seen.values().fold(0, |sum: u64, count| sum.saturating_add(*count)))
     }
 }
 
@@ -87,12 +87,12 @@ impl Order {
     }
 
     /// In how many orders the steps can be carried out.
-    fn interleavings(&self) -> Option<u128> {
+    fn interleavings(&self) -> Option<u64> {
         // How many steps of each request are done, and in how many ways one gets there.
-        let mut states = BTreeMap::from([(vec![0_usize; self.lanes.len()], 1_u128)]);
+        let mut states = BTreeMap::from([(vec![0_usize; self.lanes.len()], 1_u64)]);
         let total: usize = self.lanes.iter().map(Vec::len).sum();
         for _ in 0..total {
-            let mut next: BTreeMap<Vec<usize>, u128> = BTreeMap::new();
+            let mut next: BTreeMap<Vec<usize>, u64> = BTreeMap::new();
             for (done, ways) in &states {
                 for (lane, steps) in self.lanes.iter().enumerate() {
                     let Some(&step) = steps.get(done[lane]) else { continue };
@@ -109,7 +109,7 @@ impl Order {
             }
             states = next;
         }
-        Some(states.values().fold(0, |sum: u128, ways| sum.saturating_add(*ways)))
+        Some(states.values().fold(0, |sum: u64, ways| sum.saturating_add(*ways)))
     }
 
     /// The first of the orders that are equivalent to this one, after a renaming of the requests.

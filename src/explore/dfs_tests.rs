@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 struct Explored {
     executions: usize,
     redundant: usize,
-    total: Option<u128>,
+    total: Option<u64>,
     outcomes: BTreeSet<usize>,
     violated: usize,
 }
@@ -78,7 +78,7 @@ fn three_commands(store: Store, key: String, by: usize) -> BoxFuture<'static, us
 async fn reduction_counts_the_same_where_many_commands_commute() {
     let all = explore(2, three_commands, false).await;
     let reduced = explore(2, three_commands, true).await;
-    assert_eq!(reduced.total, Some(all.executions as u128));
+    assert_eq!(reduced.total, Some(all.executions as u64));
     assert_eq!(reduced.outcomes, all.outcomes);
     assert!(reduced.executions * 2 < all.executions, "{} of {}", reduced.executions, all.executions);
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::conflict::commute;
 use super::execution::{Execution, Request, Step};
 use super::gate::{Deliver, Event, Parked, Release, Replied, StepId};
 use super::policy::{Enabled, LaneView, Policy, View};
@@ -329,11 +330,17 @@ impl<'a> Run<'a> {
             self.lanes[request].wrote = true;
             return;
         };
-        let step = self.execution.steps.iter().rev().find(|step| step.request == request);
-        if let Some(step) = step {
+        let position = self.execution.steps.iter().rposition(|step| step.request == request);
+        if let Some(position) = position {
+            let step = &self.execution.steps[position];
+            // Two requests that were told the same by reads with a write between them are where the data is concerned in
+            // one place, but not in one class of interleavings: so the writes count.
+            let writes =
+                self.execution.steps[..position].iter().filter(|other| !commute(&other.command, &step.command));
             let lane = &mut self.lanes[request];
             let mut hasher = DefaultHasher::new();
-            (lane.past, &step.command.name, &step.command.collection, replied.reply.signature).hash(&mut hasher);
+            let told = (replied.reply.signature, writes.count());
+            (lane.past, &step.command.name, &step.command.collection, told).hash(&mut hasher);
             lane.past = hasher.finish();
             lane.wrote |=
                 step.command.in_transaction || (step.command.kind == Kind::Write && !replied.reply.changed_nothing());

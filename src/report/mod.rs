@@ -1,6 +1,7 @@
 //! Reports: the judged run, rendered. No network, no clock, no judging.
 
 mod answer;
+mod explore;
 mod files;
 mod format;
 mod hlog;
@@ -16,6 +17,7 @@ mod terminal;
 pub use files::{WriteError, write_all, write_atomic};
 pub use hlog::{HlogError, hgrm, hlog};
 pub use html::{HtmlError, html};
+pub use explore::{Diagram, DiagramStep, ExploreReport, Lane, LintFinding, ScheduleResult, Smallest, TogetherResult};
 pub use json::{JsonError, from_json, to_json};
 
 pub use junit::junit;
