@@ -68,8 +68,8 @@ impl<'a> Documents<'a> {
         let Some(first) = operations.first() else { return (Verdict::Inconclusive, Vec::new()) };
         let documents = self.by_key.get(&first.key).cloned().unwrap_or_default();
         let observation =
-            self.observation.map(|whole| Observation { documents, ..Observation { documents: Vec::new(), ..*whole } });
-        let history = History { operations: operations.to_vec(), partial: false };
+            self.observation.map(|whole| Observation { source: whole.source, quiescent: whole.quiescent, documents });
+        let history = History { operations: operations.to_vec(), partial: false, interrupted: false };
         let results = judge(&history, observation.as_ref(), Phase::Main, invariants);
         let violated =
             results.iter().filter(|result| result.verdict == Verdict::Violated).map(|result| result.name.clone());

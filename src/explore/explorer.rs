@@ -76,6 +76,8 @@ pub(super) struct Found {
     pub(super) reasons: Vec<String>,
     /// Time of the search alone.
     pub(super) searching: Duration,
+    /// Executions in it.
+    pub(super) search_executions: usize,
     seen: BTreeMap<Schedule, String>,
     dead: u32,
 }
@@ -104,6 +106,7 @@ impl<'a> Explorer<'a> {
             return;
         }
         let begin = Instant::now();
+        let traced = self.found.executions.len();
         match &self.plan.search {
             Search::Exhaustive => {
                 self.predicted().await;
@@ -121,6 +124,7 @@ impl<'a> Explorer<'a> {
             }
         }
         self.found.searching = begin.elapsed();
+        self.found.search_executions = self.found.executions.len() - traced;
     }
 
     /// Whether the search has to end.
@@ -364,12 +368,20 @@ fn describe(outcome: Option<&crate::history::Outcome>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mongodb::bson::rawdoc;
+
+    use super::super::wire::message::tests::msg;
+    use super::super::wire::{Command, Message};
     use super::*;
 
     #[test]
     fn interleavings_are_estimated() {
-        let command = || Vec::new();
-        let _: Vec<Trace> = vec![command()];
-        assert_eq!(estimate(&[]), 1);
+        let message = msg(0, &rawdoc! { "find": "chats", "$db": "app" }, &[]);
+        let command = Arc::new(Command::parse(&Message::parse(&message).unwrap()).unwrap());
+        for (lengths, expected) in [(vec![2, 2], 6), (vec![2, 2, 2], 90), (vec![1, 1], 2), (vec![3], 1), (vec![], 1)] {
+            let traces: Vec<Trace> = lengths.iter().map(|length| vec![Arc::clone(&command); *length]).collect();
+            assert_eq!(estimate(&traces), expected, "{lengths:?}");
+        }
+        assert_eq!(estimate(&vec![vec![command; 40]; 4]), u64::MAX);
     }
 }

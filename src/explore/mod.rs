@@ -13,6 +13,7 @@ pub mod explorer;
 #[cfg(test)]
 mod fake;
 pub mod gate;
+pub mod indexes;
 pub mod lint;
 pub mod outcome;
 pub mod policy;

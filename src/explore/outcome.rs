@@ -201,7 +201,7 @@ impl Explorer<'_> {
             (0..found.executions.len()).flat_map(|position| self.operations(position)).collect();
         all.sort_by_key(|operation| operation.id);
         let partial = self.stop.is_cancelled();
-        let history = History { operations: all, partial };
+        let history = History { operations: all, partial, interrupted: partial };
         let mut results = judge(&history, observation.as_ref(), Phase::Main, &self.plan.invariants);
         let control = judge(&history, observation.as_ref(), Phase::Control, &self.plan.invariants);
         let together = self.together_result(observation.as_ref());
@@ -298,8 +298,6 @@ impl Explorer<'_> {
 
     fn rate(&self) -> f64 {
         let seconds = self.found.searching.as_secs_f64();
-        let executions = self.found.executions.iter().filter(|(_, _, phase)| phase.is_main()).count();
-        let searched = executions.saturating_sub(self.found.together.len());
-        if seconds > 0.0 { searched as f64 / seconds } else { 0.0 }
+        if seconds > 0.0 { self.found.search_executions as f64 / seconds } else { 0.0 }
     }
 }
