@@ -15,6 +15,7 @@ mod fake;
 pub mod gate;
 pub mod indexes;
 pub mod lint;
+pub mod members;
 pub mod outcome;
 pub mod policy;
 pub mod predict;

@@ -9,31 +9,24 @@ use super::lint::{self, Indexes};
 use super::policy::{Replay, Together};
 use super::search::Search;
 use super::subject::Subject;
-use crate::checker::judge;
 use crate::history::{History, Observation, Operation, Phase};
-use crate::report::{Diagram, ExploreReport, LintFinding, ScheduleResult, SerialControl, Smallest, TogetherResult};
+use crate::report::{Diagram, ExploreReport, LintFinding, ScheduleResult, Smallest, TogetherResult};
 use crate::target::TargetError;
-use crate::verdict::{Invariant, InvariantResult, Verdict};
+use crate::verdict::Verdict;
 
 /// Executions that the search for a smaller violation may take.
 const SHRINKING: usize = 300;
 /// Seconds that releasing together may take.
 const TOGETHER_SECONDS: f64 = 5.0;
 
-/// What an exploration came to.
+/// What an exploration came to. It is judged as every run is.
 pub struct Exploration {
     /// Every operation of every execution.
     pub history: History,
     /// The final documents.
     pub observation: Option<Observation>,
-    /// One result per invariant.
-    pub results: Vec<InvariantResult>,
-    /// The requests alone, one kind after the other.
-    pub serial_control: SerialControl,
     /// The `explore` object of the report.
     pub report: ExploreReport,
-    /// Why nothing, or not all, can be concluded.
-    pub reasons: Vec<String>,
 }
 
 impl Explorer<'_> {
@@ -202,13 +195,8 @@ impl Explorer<'_> {
         all.sort_by_key(|operation| operation.id);
         let partial = self.stop.is_cancelled();
         let history = History { operations: all, partial, interrupted: partial };
-        let mut results = judge(&history, observation.as_ref(), Phase::Main, &self.plan.invariants);
-        let control = judge(&history, observation.as_ref(), Phase::Control, &self.plan.invariants);
         let together = self.together_result(observation.as_ref());
-        let reasons = self.doubts(&lint, together.as_ref());
-        for reason in &reasons {
-            results = results.into_iter().map(|result| result.weaken(reason.clone())).collect();
-        }
+        let doubts = self.doubts(&lint, together.as_ref());
         let is_violated = |result: &ScheduleResult| result.verdict == Verdict::Violated;
         let violated = schedules.iter().filter(|result| is_violated(result)).count();
         let first_violation_at = schedules.iter().position(is_violated).map(|position| position as u64 + 1);
@@ -232,24 +220,11 @@ impl Explorer<'_> {
             together,
             bound: self.bound(),
             lint,
+            doubts,
             notes: found.notes.iter().cloned().collect(),
             schedules_per_s: self.rate(),
         };
-        let serial_control = self.serial_control(&history, &control);
-        Exploration { history, observation, results, serial_control, report, reasons }
-    }
-
-    fn serial_control(&self, history: &History, control: &[InvariantResult]) -> SerialControl {
-        let violated: Vec<Invariant> = control
-            .iter()
-            .filter(|result| result.verdict == Verdict::Violated)
-            .map(|result| result.name.clone())
-            .collect();
-        SerialControl {
-            verdict: Verdict::combine(control.iter().map(|result| result.verdict)),
-            operations: history.operations.iter().filter(|operation| operation.phase == Phase::Control).count() as u64,
-            violated,
-        }
+        Exploration { history, observation, report }
     }
 
     fn together_result(&self, observation: Option<&Observation>) -> Option<TogetherResult> {

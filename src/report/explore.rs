@@ -38,6 +38,9 @@ pub struct ExploreReport {
     pub bound: Option<String>,
     /// What the commands themselves say, whether or not the race struck.
     pub lint: Vec<LintFinding>,
+    /// Why a verdict that holds cannot be given.
+    #[serde(default)]
+    pub doubts: Vec<String>,
     /// What the exploration cannot show, or should be read with care.
     #[serde(default)]
     pub notes: Vec<String>,

@@ -14,10 +14,10 @@ mod sample;
 mod summary;
 mod terminal;
 
+pub use explore::{Diagram, DiagramStep, ExploreReport, Lane, LintFinding, ScheduleResult, Smallest, TogetherResult};
 pub use files::{WriteError, write_all, write_atomic};
 pub use hlog::{HlogError, hgrm, hlog};
 pub use html::{HtmlError, html};
-pub use explore::{Diagram, DiagramStep, ExploreReport, Lane, LintFinding, ScheduleResult, Smallest, TogetherResult};
 pub use json::{JsonError, from_json, to_json};
 
 pub use junit::junit;
