@@ -116,9 +116,9 @@ pub struct ExploreArgs {
     /// How often the schedule is carried out
     #[arg(long, default_value_t = 1, requires = "schedule")]
     pub times: u32,
-    /// Executions after which the search ends
-    #[arg(long, default_value_t = 10_000)]
-    pub max_schedules: u32,
+    /// Executions after which the search ends; by default 10000, or of a search by chance what it needs
+    #[arg(long)]
+    pub max_schedules: Option<u32>,
     /// Time after which the search ends
     #[arg(long, default_value = "60s", value_parser = parse_duration)]
     pub max_time: Duration,

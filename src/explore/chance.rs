@@ -55,6 +55,14 @@ impl Pct {
         let exponent = i32::try_from(depth.saturating_sub(1)).unwrap_or(i32::MAX);
         1.0 / (requests.max(1) as f64 * (steps.max(1) as f64).powi(exponent))
     }
+
+    /// Executions after which a bug of this depth is missed with a probability of less than one in a hundred thousand.
+    pub fn executions(requests: usize, steps: usize, depth: usize) -> usize {
+        let bound = Self::bound(requests, steps, depth).min(0.5);
+        let needed = (1e-5_f64.ln() / (1.0 - bound).ln()).ceil();
+        // Bounded by what anyone waits for.
+        needed.clamp(1.0, 1_000_000.0) as usize
+    }
 }
 
 impl Policy for Pct {

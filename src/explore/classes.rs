@@ -23,24 +23,22 @@ pub struct Classes {
 }
 
 impl Classes {
-    /// Counts the class of an execution; whether it is a new one.
-    pub fn add(&mut self, execution: &Execution, classes: &[usize]) -> bool {
+    /// Counts the class of an execution: how many interleavings it has; none if the class was counted before, or cannot be.
+    pub fn add(&mut self, execution: &Execution, classes: &[usize]) -> u64 {
         let Some(order) = Order::new(execution) else {
             self.uncounted = true;
-            return true;
+            return 0;
         };
         let forms: BTreeSet<Vec<u32>> =
             renamings(classes).iter().map(|renaming| order.canonical(execution, renaming)).collect();
-        let Some(form) = forms.first() else { return true };
-        if self.seen.contains_key(form) {
-            return false;
-        }
+        let Some(form) = forms.first().filter(|form| !self.seen.contains_key(*form)) else { return 0 };
         let Some(extensions) = order.interleavings() else {
             self.uncounted = true;
-            return true;
+            return 0;
         };
-        self.seen.insert(form.clone(), extensions.saturating_mul(forms.len() as u64));
-        true
+        let interleavings = extensions.saturating_mul(forms.len() as u64);
+        self.seen.insert(form.clone(), interleavings);
+        interleavings
     }
 
     /// All interleavings of the classes seen; `None` when one of them could not be counted.

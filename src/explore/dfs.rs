@@ -11,6 +11,9 @@ use super::conflict::commute;
 use super::policy::{Enabled, Policy, Undecided, View, first};
 use super::schedule::Choice;
 
+/// How the reason begins when the same releases lead to other commands.
+pub(super) const NOT_DETERMINISTIC: &str = "the requests are not deterministic";
+
 /// The search: a stack of decisions, the last of which is changed next.
 #[derive(Debug)]
 pub struct Dfs {
@@ -93,7 +96,7 @@ impl Policy for Dfs {
                 && decision.enabled.iter().zip(view.enabled).all(|(before, now)| is_same(before, now));
             if !same {
                 return Err(Undecided(format!(
-                    "the requests are not deterministic: after the same {} releases other commands are parked",
+                    "{NOT_DETERMINISTIC}: after the same {} releases other commands are parked",
                     self.depth
                 )));
             }

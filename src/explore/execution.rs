@@ -22,8 +22,10 @@ pub struct Execution {
     pub stuck: Option<String>,
     /// Commands that no request could have sent, by name and namespace. They passed.
     pub strays: Vec<String>,
-    /// A request waited in the service for another one, or in the server.
+    /// A request waited for another one: in the server, or in the service.
     pub waited: bool,
+    /// It waited in the service, where the order in which requests come to wait is not chosen.
+    pub waited_in_service: bool,
     /// It cannot be told for certain which request a command belongs to.
     pub ambiguous: bool,
     /// A request had several commands parked at once.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::chance::{Pct, Random};
 use super::classes::Classes;
-use super::dfs::Dfs;
+use super::dfs::{Dfs, NOT_DETERMINISTIC};
 use super::execution::Execution;
 use super::policy::{Alternate, Policy, Replay, Serial};
 use super::predict::{self, Trace};
@@ -25,6 +25,8 @@ use crate::verdict::Invariant;
 const LISTEN: Duration = Duration::from_millis(60);
 /// Executions in a row that bring nothing, after which the exploration ends.
 const MAX_DEAD: u32 = 3;
+/// Executions that are not like the first, after which the exploration ends.
+const MAX_DIVERGED: u32 = 10;
 /// Interleavings up to which all are carried out, although some are equivalent.
 const SMALL: u64 = 100;
 
@@ -64,6 +66,8 @@ pub(super) struct Found {
     pub(super) executions: Vec<(Execution, Vec<usize>, Phase)>,
     /// Schedules of the search, in the order in which they were first carried out: positions in `executions`.
     pub(super) searched: Vec<usize>,
+    /// How many interleavings each of them is the first of its class for.
+    pub(super) weights: Vec<u64>,
     /// Executions of commands that were released together.
     pub(super) together: Vec<usize>,
     pub(super) classes: Classes,
@@ -79,7 +83,10 @@ pub(super) struct Found {
     /// Executions in it.
     pub(super) search_executions: usize,
     seen: BTreeMap<Schedule, String>,
+    /// Executions of requests alone, before the search.
+    traced: usize,
     dead: u32,
+    diverged: u32,
 }
 
 impl<'a> Explorer<'a> {
@@ -107,6 +114,7 @@ impl<'a> Explorer<'a> {
         }
         let begin = Instant::now();
         let traced = self.found.executions.len();
+        self.found.traced = traced;
         match &self.plan.search {
             Search::Exhaustive => {
                 self.predicted().await;
@@ -130,7 +138,8 @@ impl<'a> Explorer<'a> {
     /// Whether the search has to end.
     fn spent(&mut self, begin: Instant) -> bool {
         let executions = self.found.executions.len();
-        let Budget { executions: most, time, .. } = self.plan.budget;
+        let Budget { time, .. } = self.plan.budget;
+        let most = self.most();
         if self.found.dead >= MAX_DEAD {
             return true;
         }
@@ -138,7 +147,11 @@ impl<'a> Explorer<'a> {
             self.found.reasons.push("interrupted".to_owned());
             return true;
         }
-        if executions >= most as usize || begin.elapsed() >= time {
+        if self.found.diverged >= MAX_DIVERGED {
+            self.found.notes.insert(format!("ended after {MAX_DIVERGED} executions that were not like the first"));
+            return true;
+        }
+        if executions >= most || begin.elapsed() >= time {
             let seconds = time.as_secs_f64();
             self.found.notes.insert(format!(
                 "the budget is exhausted ({executions} executions of {most}, {:.1} s of {seconds} s)",
@@ -147,6 +160,18 @@ impl<'a> Explorer<'a> {
             return true;
         }
         false
+    }
+
+    /// Executions that the search may take: by default many, or of a search by chance so many that it hardly misses.
+    fn most(&self) -> usize {
+        let steps = self.found.traces.iter().map(Vec::len).sum();
+        let by_default = match &self.plan.search {
+            Search::Exhaustive => 10_000,
+            Search::Pct { depth } => Pct::executions(self.subject.requests(), steps, *depth),
+            Search::Random => 1_000,
+            Search::Replay { times, .. } => *times as usize,
+        };
+        self.plan.budget.executions.map_or(by_default + self.found.traced, |most| most as usize)
     }
 
     /// Runs each kind of request alone, to learn what it does.
@@ -240,8 +265,9 @@ impl<'a> Explorer<'a> {
             }
         }
         self.found.reduced = reduce;
-        let exact = |position: &usize| self.found.executions[*position].0.is_exact();
-        self.found.complete &= self.found.searched.iter().all(exact);
+        let whole =
+            |(execution, ..): &(Execution, Vec<usize>, Phase)| execution.is_exact() && !execution.waited_in_service;
+        self.found.complete &= self.found.executions.iter().all(whole);
     }
 
     async fn by_chance(&mut self, depth: Option<usize>) {
@@ -292,6 +318,17 @@ impl<'a> Explorer<'a> {
                 .insert("a request sends several commands at once, though it did not when it ran alone".to_owned());
             self.scheduler.parallel = true;
         }
+        if execution.waited_in_service {
+            found.notes.insert("requests wait for each other in the service".to_owned());
+        }
+        let diverged = execution.stuck.as_deref().is_some_and(|reason| reason.starts_with(NOT_DETERMINISTIC));
+        if diverged {
+            found.diverged += 1;
+            if found.diverged == 1 {
+                found.reasons.extend(execution.stuck.clone());
+            }
+            return;
+        }
         let started = execution.requests.iter().any(|request| request.completion.is_some());
         let dead = execution.stuck.is_some() || (started && execution.steps.is_empty());
         if !dead {
@@ -319,13 +356,17 @@ impl<'a> Explorer<'a> {
             None => {
                 let classes: Vec<usize> =
                     (0..self.subject.requests()).map(|request| self.subject.class(request)).collect();
-                self.found.classes.add(execution, &classes);
+                let interleavings = self.found.classes.add(execution, &classes);
+                self.found.weights.push(interleavings);
                 self.found.seen.insert(execution.schedule.clone(), named);
                 self.found.searched.push(position);
             }
             Some(before) if *before != named => {
-                let note = format!("not deterministic: {} was `{before}`, then `{named}`", execution.schedule);
-                self.found.reasons.push(note);
+                let note = format!("{NOT_DETERMINISTIC}: {} was `{before}`, then `{named}`", execution.schedule);
+                self.found.diverged += 1;
+                if self.found.diverged == 1 {
+                    self.found.reasons.push(note);
+                }
                 self.found.complete = false;
             }
             Some(_) => {}

@@ -10,7 +10,7 @@ use super::policy::{Replay, Together};
 use super::search::Search;
 use super::subject::Subject;
 use crate::history::{History, Observation, Operation, Phase};
-use crate::report::{Diagram, ExploreReport, LintFinding, ScheduleResult, Smallest, TogetherResult};
+use crate::report::{Diagram, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult};
 use crate::target::TargetError;
 use crate::verdict::Verdict;
 
@@ -201,6 +201,8 @@ impl Explorer<'_> {
         let violated = schedules.iter().filter(|result| is_violated(result)).count();
         let first_violation_at = schedules.iter().position(is_violated).map(|position| position as u64 + 1);
         let explored = schedules.len() as u64;
+        let weighed = schedules.iter().zip(&found.weights).filter(|(result, _)| is_violated(result));
+        let violated_interleavings = weighed.map(|(_, weight)| weight).sum();
         if schedules.len() > ExploreReport::MAX_SCHEDULES {
             schedules.sort_by_key(|result| !is_violated(result));
             schedules.truncate(ExploreReport::MAX_SCHEDULES);
@@ -210,6 +212,7 @@ impl Explorer<'_> {
             search: self.plan.search.to_string(),
             requests: u32::try_from(self.subject.requests()).unwrap_or(u32::MAX),
             explored,
+            violated_interleavings: total.filter(|_| found.complete && found.reduced).map(|_| violated_interleavings),
             total: total.filter(|_| found.complete),
             complete: found.complete,
             violated: violated as u64,
@@ -219,6 +222,7 @@ impl Explorer<'_> {
             smallest,
             together,
             bound: self.bound(),
+            repeated: self.repeated(observation.as_ref()),
             lint,
             doubts,
             notes: found.notes.iter().cloned().collect(),
@@ -243,6 +247,12 @@ impl Explorer<'_> {
         if self.plan.search == Search::Exhaustive && !self.found.complete && reasons.is_empty() {
             reasons.push(format!("not complete: {} schedules explored, see the notes", self.found.searched.len()));
         }
+        if self.found.executions.iter().any(|(execution, ..)| execution.waited_in_service) {
+            reasons.push(
+                "requests wait for each other in the service: in which order they come to wait is not explored"
+                    .to_owned(),
+            );
+        }
         if self.found.searched.iter().any(|position| !self.found.executions[*position].0.is_exact()) {
             reasons.push("some commands could not be attributed to a request, see the notes".to_owned());
         }
@@ -255,6 +265,20 @@ impl Explorer<'_> {
             );
         }
         reasons
+    }
+
+    /// Of a schedule that is replayed: how often, and how often it gave the same commands and the same verdict.
+    fn repeated(&self, observation: Option<&Observation>) -> Option<Repeated> {
+        let Search::Replay { schedule, .. } = &self.plan.search else { return None };
+        let all = self.subject.requests();
+        let executions = self.found.executions.iter().enumerate().filter(|(_, (execution, requests, phase))| {
+            phase.is_main() && requests.len() == all && execution.schedule.0.starts_with(&schedule.0)
+        });
+        let positions: Vec<usize> =
+            executions.map(|(position, _)| position).take(self.found.search_executions).collect();
+        let results = self.verdicts(&positions, observation);
+        let same = results.iter().filter(|result| Some(*result) == results.first()).count() as u64;
+        Some(Repeated { times: self.found.search_executions as u64, same })
     }
 
     fn bound(&self) -> Option<String> {

@@ -173,6 +173,7 @@ impl<'a> Run<'a> {
                 }
                 self.lanes[request].waiting = true;
                 self.execution.waited = true;
+                self.execution.waited_in_service = true;
                 return Ok(());
             }
         }

@@ -89,7 +89,7 @@ fn choice(text: &str) -> Result<Choice, ScheduleError> {
 
 fn pick(text: &str) -> Option<Pick> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
-    let slot = match text[digits.len()..].as_bytes() {
+    let slot = match &text.as_bytes()[digits.len()..] {
         [] => 0,
         [letter] => usize::from(letter - b'a'),
         _ => return None,

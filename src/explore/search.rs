@@ -30,8 +30,8 @@ pub enum Search {
 /// When to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Executions.
-    pub executions: u32,
+    /// Executions; by default as many as the search needs.
+    pub executions: Option<u32>,
     /// Time.
     pub time: Duration,
     /// Attempts to bring commands into the server together.
@@ -40,7 +40,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget { executions: 10_000, time: Duration::from_secs(60), together: 200 }
+        Budget { executions: None, time: Duration::from_secs(60), together: 200 }
     }
 }
 

@@ -19,6 +19,9 @@ pub struct ExploreReport {
     pub complete: bool,
     /// Schedules that violate an invariant.
     pub violated: u64,
+    /// Interleavings that they stand for, where equivalent ones were explored once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub violated_interleavings: Option<u64>,
     /// Interleavings that commute or differ only in the names of the requests were explored once.
     #[serde(default)]
     pub reduced: bool,
@@ -33,6 +36,9 @@ pub struct ExploreReport {
     /// Commands released together, inside the server at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub together: Option<TogetherResult>,
+    /// Of a schedule that was replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<Repeated>,
     /// With what probability a search by chance finds a bug that is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<String>,
@@ -132,6 +138,15 @@ pub struct TogetherResult {
     /// The first of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_at: Option<u64>,
+}
+
+/// A schedule that was replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeated {
+    /// How often.
+    pub times: u64,
+    /// How often it gave the commands and the verdict of the first time.
+    pub same: u64,
 }
 
 /// What the commands themselves say.
