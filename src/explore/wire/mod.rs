@@ -15,3 +15,17 @@ pub use command::{Command, Kind};
 pub use frame::{Frame, FrameError, Opcode};
 pub use message::Message;
 pub use reply::Reply;
+
+/// Reads one frame as the proxy would, in both directions; whatever the bytes are, it ends with a result.
+pub fn inspect(bytes: &[u8]) -> Result<(), FrameError> {
+    let frame = Frame::new(bytes.to_vec())?;
+    let message = Message::parse(&frame)?;
+    if let Some(command) = Command::parse(&message) {
+        crate::explore::conflict::commute(&command, &command);
+    }
+    Reply::parse(&message).summary();
+    hello::rewrite(frame, &hello::Addresses::new()).map(|_| ())
+}
+
+#[cfg(test)]
+mod fuzz_tests;
