@@ -7,6 +7,7 @@ mod explore;
 mod page;
 mod witness;
 
+pub(super) use self::explore::sentence as explore_sentence;
 use self::page::{BOLD, CYAN, DIM, GREEN, PLAIN, Page, RED, Side, Span, YELLOW};
 use super::format::{count, measured, mebibytes, micros, percent, plural, seconds};
 use super::{Bucket, Latency, Report};
