@@ -5,6 +5,7 @@ pub mod assess;
 pub mod checker;
 pub mod cli;
 pub mod driver;
+pub mod explore;
 pub mod history;
 pub mod mongod;
 pub mod process;

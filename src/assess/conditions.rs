@@ -20,6 +20,7 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
     if let Some(error) = &run.record.observe_error {
         reasons.push(format!("the final state could not be read: {error}"));
     }
+    reasons.extend(run.record.explore.iter().flat_map(|explore| explore.doubts.clone()));
     if operations.is_empty() {
         reasons.push("no operation was carried out".to_owned());
         return reasons;

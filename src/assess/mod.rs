@@ -92,6 +92,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         thresholds,
         generator: run.record.generator,
         preflight: run.record.preflight.clone(),
+        explore: run.record.explore.clone(),
     };
     Ok((report, stats))
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::Generator;
+use crate::report::{ExploreReport, Generator};
 use crate::target::Preflight;
 
 /// Version of `run.json`.
@@ -41,4 +41,7 @@ pub struct RunRecord {
     /// Why the run ended early, other than by an interruption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aborted: Option<String>,
+    /// The interleavings, when they were explored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explore: Option<ExploreReport>,
 }

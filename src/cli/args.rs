@@ -1,8 +1,11 @@
 //! What can be typed. Nothing below `cli` knows of it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::explore::schedule::Schedule;
 
 /// Exit codes, for `--help`.
 const EXIT_CODES: &str = "\
@@ -29,6 +32,8 @@ pub struct Cli {
 pub enum Command {
     /// Run scenarios, check what came of them, and report
     Run(RunArgs),
+    /// Release the commands of concurrent requests in chosen orders: every interleaving, a sample, or one again
+    Explore(ExploreArgs),
     /// Judge a stored run again: same history, same verdict
     Check(CheckArgs),
     /// Run the embedded mongod in the foreground and print its URI
@@ -88,6 +93,57 @@ pub enum Format {
     Human,
     /// The object of `report.json`, and nothing else.
     Json,
+}
+
+/// `onlyone explore`.
+#[derive(Debug, Args)]
+pub struct ExploreArgs {
+    /// Scenario file
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: PathBuf,
+    /// Requests that come together; by default the clients of the scenario's burst, if they are few, else 2
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub requests: Option<u8>,
+    /// How schedules are chosen
+    #[arg(long, value_enum, default_value_t = SearchKind::Exhaustive)]
+    pub search: SearchKind,
+    /// Orderings that must come together for the bug that `pct` looks for
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub depth: u8,
+    /// Carry out this schedule and no other, as in "1 2 1 2"
+    #[arg(long)]
+    pub schedule: Option<Schedule>,
+    /// How often the schedule is carried out
+    #[arg(long, default_value_t = 1, requires = "schedule")]
+    pub times: u32,
+    /// Executions after which the search ends; by default 10000, or of a search by chance what it needs
+    #[arg(long)]
+    pub max_schedules: Option<u32>,
+    /// Time after which the search ends
+    #[arg(long, default_value = "60s", value_parser = parse_duration)]
+    pub max_time: Duration,
+    /// Explore equivalent interleavings, too
+    #[arg(long)]
+    pub no_reduction: bool,
+    /// Flags that every run-like command shares
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// How schedules are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SearchKind {
+    /// Every interleaving, or one of each kind.
+    Exhaustive,
+    /// Random priorities: finds a bug with a known probability.
+    Pct,
+    /// A random walk.
+    Random,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    Duration::try_from(parsed).map_err(|_| "a time cannot be negative".to_owned())
 }
 
 /// `onlyone check`.

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod error;
+mod explore;
 mod interrupt;
 mod io;
 pub mod mongod;
@@ -41,6 +42,7 @@ pub async fn main() -> ExitStatus {
 pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
     match cli.command {
         Command::Run(args) => run::run(args, io).await,
+        Command::Explore(args) => explore::explore(args, io).await,
         Command::Check(args) => check::check(&args, io),
         Command::Mongod(args) => server::foreground(&args, io).await,
     }

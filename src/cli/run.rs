@@ -86,7 +86,7 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
     Ok(ExitStatus::combine(statuses))
 }
 
-fn load(path: &Path, common: &Common) -> Result<Scenario, CliError> {
+pub(super) fn load(path: &Path, common: &Common) -> Result<Scenario, CliError> {
     let environment = |name: &str| std::env::var(name).ok();
     Ok(scenario::load(path, &common.overrides, &environment, &strategy::names)?)
 }
@@ -234,6 +234,7 @@ impl One<'_> {
             generator,
             observe_error: observe_error.filter(|_| aborted.is_none()),
             aborted,
+            explore: None,
         };
         let evidence_written = store.write_evidence(&record, observation.as_ref());
         let recording =
@@ -265,7 +266,7 @@ impl One<'_> {
 }
 
 /// A word for a shell.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
         word.to_owned()

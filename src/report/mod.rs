@@ -1,6 +1,8 @@
 //! Reports: the judged run, rendered. No network, no clock, no judging.
 
 mod answer;
+mod diagram;
+mod explore;
 mod files;
 mod format;
 mod hlog;
@@ -13,6 +15,10 @@ mod sample;
 mod summary;
 mod terminal;
 
+pub use diagram::render as render_diagram;
+pub use explore::{
+    Diagram, DiagramStep, ExploreReport, Lane, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult,
+};
 pub use files::{WriteError, write_all, write_atomic};
 pub use hlog::{HlogError, hgrm, hlog};
 pub use html::{HtmlError, html};

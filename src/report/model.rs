@@ -61,6 +61,9 @@ pub struct Report {
     pub generator: Generator,
     /// What was found before the run.
     pub preflight: Preflight,
+    /// The interleavings, when they were explored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explore: Option<super::ExploreReport>,
 }
 
 /// Whether a scenario's expectation was met.

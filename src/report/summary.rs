@@ -4,8 +4,8 @@
 
 use super::format::{count, measured, micros, plural, seconds, visible};
 use super::junit::told;
-use super::terminal::overlap_sentence;
-use super::{Report, ThresholdResult};
+use super::terminal::{explore_sentence, overlap_sentence};
+use super::{Report, ThresholdResult, render_diagram};
 use crate::verdict::Verdict;
 
 /// Below the limit of 1 MiB, with room for what else the job writes.
@@ -15,7 +15,7 @@ const BUDGET: usize = 900 * 1024;
 pub fn summary(report: &Report) -> String {
     let mut text = String::new();
     let ending = format!("\n{}", fenced(&report.reproduce));
-    let sections = [heading(report), invariants(report), thresholds(report), latency(report)];
+    let sections = [heading(report), invariants(report), interleavings(report), thresholds(report), latency(report)];
     let details = report.invariants.iter().flat_map(|result| {
         result.witnesses.iter().map(move |witness| {
             let title = html(&format!("{}: key {}", result.name, witness.key));
@@ -88,6 +88,25 @@ fn invariants(report: &Report) -> String {
             count(result.violations)
         ));
     }
+    text
+}
+
+fn interleavings(report: &Report) -> String {
+    let Some(explore) = &report.explore else { return String::new() };
+    let mut text = format!("{}\n", cell(&explore_sentence(explore)));
+    if let Some(smallest) = &explore.smallest {
+        let diagram = render_diagram(&smallest.diagram, 110);
+        text.push_str(&format!("\n{}", fenced(&format!("{diagram}\n{}", smallest.replay))));
+    }
+    for finding in &explore.lint {
+        text.push_str(&format!(
+            "\n- **{}** ({}): {}",
+            finding.rule,
+            cell(&finding.operation),
+            cell(&finding.explanation)
+        ));
+    }
+    text.push('\n');
     text
 }
 

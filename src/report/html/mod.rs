@@ -3,6 +3,7 @@
 //! [`html`] is a pure function of the report. The report itself is enclosed as a data block, unless it is huge.
 
 mod chart;
+mod explore;
 mod witness;
 
 use minijinja::{AutoEscape, Environment, context};
@@ -40,6 +41,7 @@ pub fn html(report: &Report) -> Result<String, HtmlError> {
         invariants => report.invariants.iter().map(invariant).collect::<Vec<_>>(),
         operations => report.operations.iter().map(|(name, stats)| operation(name, stats)).collect::<Vec<_>>(),
         over_time => chart::over_time(&report.over_time),
+        explore => report.explore.as_ref().map(explore::context),
         thresholds => thresholds(report),
         facts => facts(report),
         data => data(report)?,

@@ -3,9 +3,11 @@
 //! [`terminal`] is a pure function of the report; whether there is colour, and how wide the terminal is, is told. A passing
 //! run fits one screen.
 
+mod explore;
 mod page;
 mod witness;
 
+pub(super) use self::explore::sentence as explore_sentence;
 use self::page::{BOLD, CYAN, DIM, GREEN, PLAIN, Page, RED, Side, Span, YELLOW};
 use super::format::{count, measured, mebibytes, micros, percent, plural, seconds};
 use super::{Bucket, Latency, Report};
@@ -31,7 +33,12 @@ pub fn terminal(report: &Report, options: Terminal<'_>) -> String {
     for result in report.invariants.iter().filter(|result| result.verdict == Verdict::Violated) {
         witness::first(&mut page, result, &mut shown);
     }
-    latency(&mut page, report);
+    if let Some(explored) = &report.explore {
+        page.blank();
+        explore::section(&mut page, explored);
+    } else {
+        latency(&mut page, report);
+    }
     page.blank();
     overlap(&mut page, report);
     serial_control(&mut page, report);

@@ -1,0 +1,186 @@
+//! One connection through the proxy: two directions, the commands parked on it and the answers held.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::gate::{Deliver, Event, Parked, Release, Replied, StepId};
+use super::proxy::Hub;
+use super::wire::{Command, Frame, FrameError, Message, Reply, hello};
+
+/// Requests that may wait for an answer on one connection. Drivers send one at a time, older ones a few.
+const MAX_PENDING: usize = 64;
+
+/// A connection's shared part.
+struct Connection {
+    hub: Arc<Hub>,
+    client: AsyncMutex<OwnedWriteHalf>,
+    server: AsyncMutex<OwnedWriteHalf>,
+    /// Requests whose answer is more than bytes to forward, by their number.
+    pending: Mutex<HashMap<i32, Pending>>,
+    closed: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What to do with the answer to a request.
+enum Pending {
+    /// Rewrite it.
+    Hello,
+    /// Hold it.
+    Step(StepId, mpsc::UnboundedSender<Event>),
+}
+
+/// Serves a connection until either side closes it.
+pub(super) async fn run(client: TcpStream, server: TcpStream, hub: Arc<Hub>, tasks: TaskTracker) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let connection = Arc::new(Connection {
+        closed: hub.cancel.child_token(),
+        hub,
+        client: AsyncMutex::new(to_client),
+        server: AsyncMutex::new(to_server),
+        pending: Mutex::default(),
+        tasks,
+    });
+    let (reason, side) = tokio::select! {
+        ended = connection.requests(from_client) => (ended, "the client"),
+        ended = connection.answers(from_server) => (ended, "the server"),
+        () = connection.closed.cancelled() => (Ok(()), "the proxy"),
+    };
+    let reason = match reason {
+        Ok(()) => format!("{side} closed the connection"),
+        Err(FrameError::Io(error)) => format!("{side}: {error}"),
+        Err(error) => {
+            let reason = format!("closed a connection, {side} sent: {error}");
+            connection.hub.complain(reason.clone());
+            reason
+        }
+    };
+    connection.closed.cancel();
+    let pending = std::mem::take(&mut *connection.pending());
+    for (_, pending) in pending {
+        if let Pending::Step(step, events) = pending {
+            tell(&events, Event::Lost { step, reason: reason.clone() });
+        }
+    }
+}
+
+impl Connection {
+    fn pending(&self) -> MutexGuard<'_, HashMap<i32, Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn requests(self: &Arc<Self>, reader: OwnedReadHalf) -> Result<(), FrameError> {
+        let mut reader = BufReader::with_capacity(16 * 1024, reader);
+        while let Some(frame) = Frame::read(&mut reader).await? {
+            let Some(command) = Command::parse(&Message::parse(&frame)?) else {
+                return Err(FrameError::Malformed { what: "request: it is an answer" });
+            };
+            if self.pending().len() >= MAX_PENDING {
+                return Err(FrameError::Pipelined(MAX_PENDING));
+            }
+            if let Some((step, events)) = self.hub.parks(&command) {
+                self.park(frame, command, step, events);
+                continue;
+            }
+            if command.is_hello() {
+                self.pending().insert(frame.request_id(), Pending::Hello);
+            }
+            self.server.lock().await.write_all(frame.bytes()).await?;
+        }
+        Ok(())
+    }
+
+    /// Holds a command in a task of its own, so that the connection can be read on.
+    fn park(self: &Arc<Self>, frame: Frame, command: Command, step: StepId, events: mpsc::UnboundedSender<Event>) {
+        let (gate, opened) = oneshot::channel();
+        let answered = command.answered;
+        // Entered before the event: it may be lost from now on.
+        self.pending().insert(frame.request_id(), Pending::Step(step, events.clone()));
+        if !tell(&events, Event::Parked(Parked { step, command: Arc::new(command), gate })) {
+            self.pending().remove(&frame.request_id());
+        }
+        let connection = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let release = tokio::select! {
+                // Nobody schedules any more: let it pass.
+                release = opened => release.unwrap_or(Release::Forward),
+                () = connection.closed.cancelled() => return,
+            };
+            if release == Release::Reset {
+                return connection.closed.cancel();
+            }
+            if !answered {
+                connection.pending().remove(&frame.request_id());
+            }
+            if connection.server.lock().await.write_all(frame.bytes()).await.is_err() {
+                return connection.closed.cancel();
+            }
+            if !answered {
+                let (gate, _) = oneshot::channel();
+                tell(&events, Event::Replied(Replied { step, reply: Reply { ok: true, ..Reply::default() }, gate }));
+            }
+        });
+    }
+
+    async fn answers(self: &Arc<Self>, reader: OwnedReadHalf) -> Result<(), FrameError> {
+        let mut reader = BufReader::with_capacity(16 * 1024, reader);
+        while let Some(mut frame) = Frame::read(&mut reader).await? {
+            let pending = self.pending().remove(&frame.response_to());
+            match pending {
+                Some(Pending::Step(step, events)) => {
+                    let reply = Reply::parse(&Message::parse(&frame)?);
+                    self.hub.opened(reply.cursor.unwrap_or_default());
+                    self.hold(frame, reply, step, events);
+                    continue;
+                }
+                Some(Pending::Hello) => {
+                    frame = hello::rewrite(frame, &self.hub.addresses)?;
+                    if more_to_come(&frame) {
+                        // A streaming hello: the next answer answers this one.
+                        self.pending().insert(frame.request_id(), Pending::Hello);
+                    }
+                }
+                None => {}
+            }
+            self.client.lock().await.write_all(frame.bytes()).await?;
+        }
+        Ok(())
+    }
+
+    /// Holds an answer in a task of its own.
+    fn hold(self: &Arc<Self>, frame: Frame, reply: Reply, step: StepId, events: mpsc::UnboundedSender<Event>) {
+        let (gate, opened) = oneshot::channel();
+        tell(&events, Event::Replied(Replied { step, reply, gate }));
+        let connection = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let deliver = tokio::select! {
+                deliver = opened => deliver.unwrap_or(Deliver::Forward),
+                () = connection.closed.cancelled() => return,
+            };
+            let forwarded = match deliver {
+                Deliver::Forward => connection.client.lock().await.write_all(frame.bytes()).await.is_ok(),
+                Deliver::Drop => false,
+            };
+            if !forwarded {
+                connection.closed.cancel();
+            }
+        });
+    }
+}
+
+/// Whether another answer follows without a request.
+fn more_to_come(frame: &Frame) -> bool {
+    matches!(Message::parse(frame), Ok(Message::Msg(msg)) if msg.more_to_come)
+}
+
+/// Tells the scheduler; false if it has gone, which is no error: then everything passes.
+fn tell(events: &mpsc::UnboundedSender<Event>, event: Event) -> bool {
+    events.send(event).is_ok()
+}

@@ -1,0 +1,145 @@
+//! Every interleaving, depth first; with reduction, one of each kind.
+//!
+//! *Reduction.* Of requests that are interchangeable and where they have only read, and were told the same, one is tried
+//! (symmetry). After a command was tried, the branches beside it leave it out until something that does not commute with it
+//! was released (sleep sets). Both leave out an interleaving only for an equivalent one that comes earlier in the order of
+//! the search, so that of each class one is left.
+//! *Assumption.* The same releases lead to the same commands. Each execution repeats the beginning of an earlier one, and
+//! is compared with it.
+
+use super::conflict::commute;
+use super::policy::{Enabled, Policy, Undecided, View, first};
+use super::schedule::Choice;
+
+/// How the reason begins when the same releases lead to other commands.
+pub(super) const NOT_DETERMINISTIC: &str = "the requests are not deterministic";
+
+/// The search: a stack of decisions, the last of which is changed next.
+#[derive(Debug)]
+pub struct Dfs {
+    stack: Vec<Decision>,
+    depth: usize,
+    reduce: bool,
+    /// The execution under way is equivalent to one that was explored.
+    redundant: bool,
+}
+
+/// A decision and what is left of it.
+#[derive(Debug)]
+struct Decision {
+    enabled: Vec<Enabled>,
+    /// Positions in `enabled`, in the order in which they are tried.
+    candidates: Vec<usize>,
+    chosen: usize,
+    /// Commands that were tried in an equivalent place: request and ordinal.
+    sleeping: Vec<(usize, usize)>,
+}
+
+impl Dfs {
+    /// A search of all interleavings, or of one of each kind.
+    pub fn new(reduce: bool) -> Self {
+        Dfs { stack: Vec::new(), depth: 0, reduce, redundant: false }
+    }
+
+    /// Goes on to the next interleaving; false when all were explored.
+    pub fn advance(&mut self) -> bool {
+        self.depth = 0;
+        self.redundant = false;
+        while let Some(decision) = self.stack.last_mut() {
+            if decision.chosen + 1 < decision.candidates.len() {
+                decision.chosen += 1;
+                return true;
+            }
+            self.stack.pop();
+        }
+        false
+    }
+
+    /// Whether the last execution is equivalent to an earlier one, and need not be judged.
+    pub fn is_redundant(&self) -> bool {
+        self.redundant
+    }
+
+    fn decide(&mut self, view: &View<'_>) -> Option<Choice> {
+        let sleeping = self.sleeping();
+        let candidates: Vec<usize> = (0..view.enabled.len())
+            .filter(|position| !self.reduce || !is_asleep(&sleeping, &view.enabled[*position]))
+            .filter(|position| !self.reduce || !has_twin(view, *position))
+            .collect();
+        let pick = view.enabled[*candidates.first()?].pick;
+        self.stack.push(Decision { enabled: view.enabled.to_vec(), candidates, chosen: 0, sleeping });
+        Some(Choice(vec![pick]))
+    }
+
+    /// What sleeps after the last decision: what slept before it or was tried beside it, unless it conflicts with it.
+    fn sleeping(&self) -> Vec<(usize, usize)> {
+        let Some(last) = self.stack.last() else { return Vec::new() };
+        let released = &last.enabled[last.candidates[last.chosen]];
+        let tried = last.candidates[..last.chosen].iter().map(|position| &last.enabled[*position]);
+        // What sleeps is still parked: its command is looked up there, because each execution has a key of its own.
+        let asleep = last.enabled.iter().filter(|command| is_asleep(&last.sleeping, command));
+        asleep
+            .chain(tried)
+            .filter(|other| other.pick.request != released.pick.request && commute(&other.command, &released.command))
+            .map(|other| (other.pick.request, other.ordinal))
+            .collect()
+    }
+}
+
+impl Policy for Dfs {
+    fn choose(&mut self, view: &View<'_>) -> Result<Choice, Undecided> {
+        if self.redundant {
+            return first(view);
+        }
+        if let Some(decision) = self.stack.get_mut(self.depth) {
+            let same = decision.enabled.len() == view.enabled.len()
+                && decision.enabled.iter().zip(view.enabled).all(|(before, now)| is_same(before, now));
+            if !same {
+                return Err(Undecided(format!(
+                    "{NOT_DETERMINISTIC}: after the same {} releases other commands are parked",
+                    self.depth
+                )));
+            }
+            self.depth += 1;
+            // The same commands, with the key of this execution.
+            decision.enabled = view.enabled.to_vec();
+            return Ok(Choice(vec![decision.enabled[decision.candidates[decision.chosen]].pick]));
+        }
+        match self.decide(view) {
+            Some(choice) => {
+                self.depth += 1;
+                Ok(choice)
+            }
+            None => {
+                self.redundant = true;
+                first(view)
+            }
+        }
+    }
+}
+
+fn is_asleep(sleeping: &[(usize, usize)], command: &Enabled) -> bool {
+    sleeping.contains(&(command.pick.request, command.ordinal))
+}
+
+/// Whether an earlier request could stand in for this one: it has only read, and was told the same.
+fn has_twin(view: &View<'_>, position: usize) -> bool {
+    let command = &view.enabled[position];
+    let lane = view.lanes[command.pick.request];
+    !lane.wrote
+        && view.enabled[..position].iter().any(|other| {
+            other.pick.request < command.pick.request
+                && view.lanes[other.pick.request] == lane
+                && (other.pick.slot, other.ordinal) == (command.pick.slot, command.ordinal)
+        })
+}
+
+/// Whether two executions have the same command at this place; what it carries may differ.
+fn is_same(before: &Enabled, now: &Enabled) -> bool {
+    (before.pick, before.ordinal, &before.command.name, &before.command.collection)
+        == (now.pick, now.ordinal, &now.command.name, &now.command.collection)
+}
+
+#[cfg(test)]
+#[path = "dfs_tests.rs"]
+mod tests;

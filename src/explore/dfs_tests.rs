@@ -1,0 +1,84 @@
+//! Tests of the exhaustive search on requests in memory: what it counts, and that reduction loses nothing.
+
+use std::collections::BTreeSet;
+
+use super::super::classes::Classes;
+use super::super::fake::{Fake, Program, Store, find_then_insert};
+use super::super::subject::Subject;
+use super::*;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+struct Explored {
+    executions: usize,
+    redundant: usize,
+    total: Option<u64>,
+    outcomes: BTreeSet<usize>,
+    violated: usize,
+}
+
+async fn explore(requests: usize, program: Program, reduce: bool) -> Explored {
+    let (fake, mut scheduler) = Fake::new(requests, program);
+    let class: Vec<usize> = (0..requests).map(|request| fake.class(request)).collect();
+    let (mut dfs, mut classes) = (Dfs::new(reduce), Classes::default());
+    let mut explored = Explored { executions: 0, redundant: 0, total: None, outcomes: BTreeSet::new(), violated: 0 };
+    for number in 0.. {
+        let execution = scheduler.execute(&fake, number, &mut dfs).await;
+        assert!(execution.is_exact(), "{execution:?}");
+        if dfs.is_redundant() {
+            explored.redundant += 1;
+        } else {
+            explored.executions += 1;
+            classes.add(&execution, &class);
+            explored.outcomes.insert(fake.documents(number));
+            explored.violated += usize::from(fake.documents(number) > 1);
+        }
+        if !dfs.advance() {
+            break;
+        }
+    }
+    explored.total = classes.interleavings();
+    explored
+}
+
+#[tokio::test]
+async fn all_interleavings_are_explored() {
+    let two = explore(2, find_then_insert, false).await;
+    assert_eq!((two.executions, two.violated, two.redundant), (6, 4, 0));
+    let three = explore(3, find_then_insert, false).await;
+    assert_eq!((three.executions, three.violated), (66, 60));
+}
+
+#[tokio::test]
+async fn reduction_explores_fewer_and_counts_the_same() {
+    for (requests, interleavings) in [(2, 6), (3, 66), (4, 1176)] {
+        let reduced = explore(requests, find_then_insert, true).await;
+        assert_eq!(reduced.total, Some(interleavings), "{requests} requests, {} executions", reduced.executions);
+        assert_eq!(reduced.outcomes, (1..=requests).collect(), "{requests} requests");
+        assert!(reduced.executions < 80, "{requests} requests: {} executions", reduced.executions);
+    }
+}
+
+fn three_commands(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+    async move {
+        store.find("session").await;
+        let found = store.find(&key).await;
+        match found {
+            Some(by) => by,
+            None => {
+                store.insert("log", by).await;
+                store.insert(&key, by).await
+            }
+        }
+    }
+    .boxed()
+}
+
+#[tokio::test]
+async fn reduction_counts_the_same_where_many_commands_commute() {
+    let all = explore(2, three_commands, false).await;
+    let reduced = explore(2, three_commands, true).await;
+    assert_eq!(reduced.total, Some(all.executions as u64));
+    assert_eq!(reduced.outcomes, all.outcomes);
+    assert!(reduced.executions * 2 < all.executions, "{} of {}", reduced.executions, all.executions);
+}

@@ -1,0 +1,78 @@
+//! From executions to verdicts: the operations of an execution, judged by the same checkers as a run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::execution::Execution;
+use super::subject::Operations;
+use crate::checker::judge;
+use crate::history::{Cause, History, Nanos, Observation, Observed, Operation, Outcome, Phase};
+use crate::verdict::{Invariant, Verdict};
+
+/// Operations of an execution, as a history has them. Requests that were left out have none.
+pub(super) fn operations(
+    execution: &Execution,
+    requests: &[usize],
+    subject: &Operations,
+    phase: Phase,
+    start: Instant,
+) -> Vec<Operation> {
+    let since = |moment: Instant| -> Nanos {
+        u64::try_from(moment.saturating_duration_since(start).as_nanos()).unwrap_or(u64::MAX)
+    };
+    let operation = |request: &usize| {
+        let record = &execution.requests[*request];
+        let invocation = subject.invocation(execution.number, *request);
+        let invoked = since(record.invoked);
+        let (outcome, connected, attempts) = match &record.completion {
+            Some(completion) => (completion.outcome.clone(), completion.connected, completion.attempts),
+            None => (Outcome::Unknown(Cause::new("no answer before the execution was given up")), None, 1),
+        };
+        Operation {
+            id: invocation.id,
+            client: invocation.client,
+            round: execution.number,
+            phase,
+            key: invocation.key,
+            action: invocation.action,
+            intended: invoked,
+            invoked,
+            connected: connected.map(since),
+            completed: since(record.completed.unwrap_or_else(Instant::now)),
+            attempts,
+            outcome,
+            late: None,
+        }
+    };
+    requests.iter().map(operation).collect()
+}
+
+/// Final documents, by key.
+pub(super) struct Documents<'a> {
+    observation: Option<&'a Observation>,
+    by_key: BTreeMap<Arc<str>, Vec<Observed>>,
+}
+
+impl<'a> Documents<'a> {
+    pub(super) fn new(observation: Option<&'a Observation>) -> Self {
+        let mut by_key: BTreeMap<Arc<str>, Vec<Observed>> = BTreeMap::new();
+        for document in observation.iter().flat_map(|observation| &observation.documents) {
+            by_key.entry(Arc::clone(&document.key)).or_default().push(document.clone());
+        }
+        Documents { observation, by_key }
+    }
+
+    /// Judges one execution by itself: the worst verdict, and what is violated.
+    pub(super) fn verdict(&self, operations: &[Operation], invariants: &[Invariant]) -> (Verdict, Vec<Invariant>) {
+        let Some(first) = operations.first() else { return (Verdict::Inconclusive, Vec::new()) };
+        let documents = self.by_key.get(&first.key).cloned().unwrap_or_default();
+        let observation =
+            self.observation.map(|whole| Observation { source: whole.source, quiescent: whole.quiescent, documents });
+        let history = History { operations: operations.to_vec(), partial: false, interrupted: false };
+        let results = judge(&history, observation.as_ref(), Phase::Main, invariants);
+        let violated =
+            results.iter().filter(|result| result.verdict == Verdict::Violated).map(|result| result.name.clone());
+        (Verdict::combine(results.iter().map(|result| result.verdict)), violated.collect())
+    }
+}

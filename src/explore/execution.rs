@@ -1,0 +1,85 @@
+//! What one execution was: its steps, its decisions, its answers. [`Execution`] is a record; it decides nothing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::schedule::{Choice, Schedule};
+use super::wire::{Command, Reply};
+use crate::target::Completion;
+
+/// One execution of all requests under one schedule.
+#[derive(Debug, Clone, Default)]
+pub struct Execution {
+    /// Its number; it names the key.
+    pub number: u32,
+    /// What was released, in order.
+    pub schedule: Schedule,
+    /// Every command that was released.
+    pub steps: Vec<Step>,
+    /// The requests, by position.
+    pub requests: Vec<Request>,
+    /// Why the execution could not be brought to its end.
+    pub stuck: Option<String>,
+    /// Commands that no request could have sent, by name and namespace. They passed.
+    pub strays: Vec<String>,
+    /// A request waited for another one: in the server, or in the service.
+    pub waited: bool,
+    /// It waited in the service, where the order in which requests come to wait is not chosen.
+    pub waited_in_service: bool,
+    /// It cannot be told for certain which request a command belongs to.
+    pub ambiguous: bool,
+    /// A request had several commands parked at once.
+    pub parallel: bool,
+}
+
+/// One released command.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The request that sent it.
+    pub request: usize,
+    /// Its position among the request's commands.
+    pub ordinal: usize,
+    /// Position of the release that let it go; commands released together share it.
+    pub release: usize,
+    /// What it asked for.
+    pub command: Arc<Command>,
+    /// What the server said, if it answered.
+    pub reply: Option<Reply>,
+}
+
+/// One request of an execution.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Immediately before it was sent.
+    pub invoked: Instant,
+    /// Immediately after its answer; absent when there was none in time.
+    pub completed: Option<Instant>,
+    /// Its answer.
+    pub completion: Option<Completion>,
+}
+
+impl Execution {
+    /// The schedule with names: `R1.find R2.find R1.insert R2.insert`.
+    pub fn named(&self) -> String {
+        let mut text = String::new();
+        for (index, step) in self.steps.iter().enumerate() {
+            let together = index > 0 && self.steps[index - 1].release == step.release;
+            if index > 0 {
+                text.push(if together { '+' } else { ' ' });
+            }
+            text.push_str(&format!("R{}.{}", step.request + 1, step.command.name));
+        }
+        text
+    }
+
+    /// Whether everything in it is known to be what the schedule says.
+    pub fn is_exact(&self) -> bool {
+        self.stuck.is_none() && self.strays.is_empty() && !self.ambiguous
+    }
+
+    /// Records a release.
+    pub(super) fn released(&mut self, choice: Choice) -> usize {
+        self.schedule.0.push(choice);
+        self.schedule.0.len() - 1
+    }
+}

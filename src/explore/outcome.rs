@@ -1,0 +1,302 @@
+//! The second half of an exploration: release together, the smallest violation, verdicts, and the report.
+
+use super::chance::Pct;
+use super::dfs::Dfs;
+use super::diagram::diagram;
+use super::evidence::{Documents, operations};
+use super::explorer::Explorer;
+use super::lint::{self, Indexes};
+use super::policy::{Replay, Together};
+use super::search::Search;
+use super::subject::Subject;
+use crate::history::{History, Observation, Operation, Phase};
+use crate::report::{Diagram, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult};
+use crate::target::TargetError;
+use crate::verdict::Verdict;
+
+/// Executions that the search for a smaller violation may take.
+const SHRINKING: usize = 300;
+/// Seconds that releasing together may take.
+const TOGETHER_SECONDS: f64 = 5.0;
+
+/// What an exploration came to. It is judged as every run is.
+pub struct Exploration {
+    /// Every operation of every execution.
+    pub history: History,
+    /// The final documents.
+    pub observation: Option<Observation>,
+    /// The `explore` object of the report.
+    pub report: ExploreReport,
+}
+
+impl Explorer<'_> {
+    /// Explores and judges. `indexes` tells the unique indexes of the collections that are touched; `replay` is the command
+    /// that carries a schedule out again, without the schedule.
+    pub async fn explore<F>(
+        mut self,
+        indexes: impl FnOnce(Vec<(String, String)>) -> F,
+        replay: &str,
+    ) -> Result<Exploration, TargetError>
+    where
+        F: Future<Output = Indexes>,
+    {
+        self.search().await;
+        let touched = lint::namespaces(self.found.executions.iter().map(|(execution, ..)| execution));
+        self.proxy.pass();
+        let indexes = indexes(touched.into_iter().collect()).await;
+        let findings = self.lint(&indexes);
+        if self.found.traces.iter().flatten().any(|command| command.statements.iter().any(|statement| statement.upsert))
+        {
+            self.hold();
+            self.together(findings.iter().any(|finding| finding.rule == "upsert-without-unique-index")).await;
+            self.proxy.pass();
+        }
+        let mut observation = self.target.observe().await?;
+        let schedules = self.verdicts(&self.found.searched, observation.as_ref());
+        let smallest = self.smallest(&schedules, observation.as_ref(), replay).await?;
+        self.proxy.pass();
+        if smallest.is_some() {
+            observation = self.target.observe().await?;
+        }
+        Ok(self.conclude(observation, schedules, smallest, findings))
+    }
+
+    fn names(&self) -> Vec<String> {
+        (0..self.subject.requests())
+            .map(|request| self.subject.invocation(0, request).action.name().to_owned())
+            .collect()
+    }
+
+    fn lint(&self, indexes: &Indexes) -> Vec<LintFinding> {
+        let names = self.names();
+        let all = self.found.executions.iter().flat_map(|(execution, ..)| lint::lint(execution, &names, indexes));
+        all.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Releases the writes of all requests at once, again and again: what happens then is the server's choice.
+    async fn together(&mut self, insecure: bool) {
+        let all: Vec<usize> = (0..self.subject.requests()).collect();
+        let begin = std::time::Instant::now();
+        let attempts = if insecure { self.plan.budget.together } else { self.plan.budget.together / 4 };
+        for _ in 0..attempts {
+            if self.stop.is_cancelled() || begin.elapsed().as_secs_f64() > TOGETHER_SECONDS {
+                break;
+            }
+            let position = self.execute_some(&all, Phase::Main, &mut Together).await;
+            if self.found.executions[position].0.stuck.is_some() {
+                break;
+            }
+            self.found.together.push(position);
+        }
+    }
+
+    fn operations(&self, position: usize) -> Vec<Operation> {
+        let (execution, requests, phase) = &self.found.executions[position];
+        operations(execution, requests, self.subject, *phase, self.start)
+    }
+
+    /// Judges executions one by one.
+    fn verdicts(&self, positions: &[usize], observation: Option<&Observation>) -> Vec<ScheduleResult> {
+        let documents = Documents::new(observation);
+        let judged = |position: &usize| {
+            let execution = &self.found.executions[*position].0;
+            let (verdict, invariants) = documents.verdict(&self.operations(*position), &self.plan.invariants);
+            let (schedule, choices) = (execution.named(), execution.schedule.to_string());
+            ScheduleResult { schedule, choices, verdict, invariants }
+        };
+        positions.iter().map(judged).collect()
+    }
+
+    /// The violation with the fewest requests and switches, carried out once more.
+    async fn smallest(
+        &mut self,
+        schedules: &[ScheduleResult],
+        observation: Option<&Observation>,
+        replay: &str,
+    ) -> Result<Option<Smallest>, TargetError> {
+        let requests = self.subject.requests();
+        let mut best = self.fewest_switches(&self.found.searched.clone(), observation);
+        let replaying = matches!(self.plan.search, Search::Replay { .. });
+        if best.is_none() || !schedules.iter().any(|result| result.verdict == Verdict::Violated) {
+            return Ok(None);
+        }
+        for fewer in 2..requests {
+            if replaying || self.found.reasons.iter().any(|reason| reason == "interrupted") {
+                break;
+            }
+            let positions = self.explore_fewer(fewer).await;
+            self.proxy.pass();
+            let observation = self.target.observe().await?;
+            if let Some(found) = self.fewest_switches(&positions, observation.as_ref()) {
+                best = Some(found);
+                break;
+            }
+        }
+        let Some((position, result)) = best else { return Ok(None) };
+        let (execution, taking_part, _) = &self.found.executions[position];
+        let (schedule, taking_part) = (execution.schedule.clone(), taking_part.clone());
+        let names = self.names();
+        let mut diagram: Diagram = diagram(execution, &names);
+        diagram.lanes.truncate(taking_part.len());
+        self.hold();
+        let again = self.execute_some(&taking_part, Phase::Main, &mut Replay::new(schedule.clone())).await;
+        self.proxy.pass();
+        let observation = self.target.observe().await?;
+        let repeated = self.verdicts(&[again], observation.as_ref());
+        let reproduced = repeated.first().is_some_and(|repeated| *repeated == result);
+        let replay = format!("{replay} --requests {} --schedule \"{schedule}\"", taking_part.len());
+        let switches = u32::try_from(schedule.switches()).unwrap_or(u32::MAX);
+        let requests = u32::try_from(taking_part.len()).unwrap_or(u32::MAX);
+        Ok(Some(Smallest { requests, result, switches, reproduced, replay, diagram }))
+    }
+
+    /// All interleavings of the first requests, as far as they are few.
+    async fn explore_fewer(&mut self, requests: usize) -> Vec<usize> {
+        let taking_part: Vec<usize> = (0..requests).collect();
+        let mut dfs = Dfs::new(true);
+        let mut positions = Vec::new();
+        self.hold();
+        while positions.len() < SHRINKING && !self.stop.is_cancelled() {
+            let position = self.execute_some(&taking_part, Phase::Main, &mut dfs).await;
+            if self.found.executions[position].0.stuck.is_some() {
+                break;
+            }
+            positions.push(position);
+            if !dfs.advance() {
+                break;
+            }
+        }
+        positions
+    }
+
+    fn fewest_switches(
+        &self,
+        positions: &[usize],
+        observation: Option<&Observation>,
+    ) -> Option<(usize, ScheduleResult)> {
+        let results = self.verdicts(positions, observation);
+        let violated = positions.iter().copied().zip(results).filter(|(_, result)| result.verdict == Verdict::Violated);
+        violated.min_by_key(|(position, _)| {
+            let schedule = &self.found.executions[*position].0.schedule;
+            (schedule.switches(), schedule.0.len(), schedule.clone())
+        })
+    }
+
+    fn conclude(
+        self,
+        observation: Option<Observation>,
+        mut schedules: Vec<ScheduleResult>,
+        smallest: Option<Smallest>,
+        lint: Vec<LintFinding>,
+    ) -> Exploration {
+        let found = &self.found;
+        let mut all: Vec<Operation> =
+            (0..found.executions.len()).flat_map(|position| self.operations(position)).collect();
+        all.sort_by_key(|operation| operation.id);
+        let partial = self.stop.is_cancelled();
+        let history = History { operations: all, partial, interrupted: partial };
+        let together = self.together_result(observation.as_ref());
+        let doubts = self.doubts(&lint, together.as_ref());
+        let is_violated = |result: &ScheduleResult| result.verdict == Verdict::Violated;
+        let violated = schedules.iter().filter(|result| is_violated(result)).count();
+        let first_violation_at = schedules.iter().position(is_violated).map(|position| position as u64 + 1);
+        let explored = schedules.len() as u64;
+        let weighed = schedules.iter().zip(&found.weights).filter(|(result, _)| is_violated(result));
+        let violated_interleavings = weighed.map(|(_, weight)| weight).sum();
+        if schedules.len() > ExploreReport::MAX_SCHEDULES {
+            schedules.sort_by_key(|result| !is_violated(result));
+            schedules.truncate(ExploreReport::MAX_SCHEDULES);
+        }
+        let total = if found.reduced { found.classes.interleavings() } else { Some(explored) };
+        let report = ExploreReport {
+            search: self.plan.search.to_string(),
+            requests: u32::try_from(self.subject.requests()).unwrap_or(u32::MAX),
+            explored,
+            violated_interleavings: total.filter(|_| found.complete && found.reduced).map(|_| violated_interleavings),
+            total: total.filter(|_| found.complete),
+            complete: found.complete,
+            violated: violated as u64,
+            reduced: found.reduced,
+            first_violation_at,
+            schedules,
+            smallest,
+            together,
+            bound: self.bound(),
+            repeated: self.repeated(observation.as_ref()),
+            lint,
+            doubts,
+            notes: found.notes.iter().cloned().collect(),
+            schedules_per_s: self.rate(),
+        };
+        Exploration { history, observation, report }
+    }
+
+    fn together_result(&self, observation: Option<&Observation>) -> Option<TogetherResult> {
+        let results = self.verdicts(&self.found.together, observation);
+        let is_violated = |result: &ScheduleResult| result.verdict == Verdict::Violated;
+        (!results.is_empty()).then(|| TogetherResult {
+            attempts: results.len() as u64,
+            violated: results.iter().filter(|result| is_violated(result)).count() as u64,
+            first_at: results.iter().position(is_violated).map(|position| position as u64 + 1),
+        })
+    }
+
+    /// Why a verdict that holds does not.
+    fn doubts(&self, lint: &[LintFinding], together: Option<&TogetherResult>) -> Vec<String> {
+        let mut reasons = self.found.reasons.clone();
+        if self.plan.search == Search::Exhaustive && !self.found.complete && reasons.is_empty() {
+            reasons.push(format!("not complete: {} schedules explored, see the notes", self.found.searched.len()));
+        }
+        if self.found.executions.iter().any(|(execution, ..)| execution.waited_in_service) {
+            reasons.push(
+                "requests wait for each other in the service: in which order they come to wait is not explored"
+                    .to_owned(),
+            );
+        }
+        if self.found.searched.iter().any(|position| !self.found.executions[*position].0.is_exact()) {
+            reasons.push("some commands could not be attributed to a request, see the notes".to_owned());
+        }
+        let struck = together.is_some_and(|together| together.violated > 0);
+        if lint.iter().any(|finding| finding.rule == "upsert-without-unique-index") && !struck {
+            reasons.push(
+                "an upsert that no unique index covers: two inside the server at once insert twice, though the race did not \
+                 strike here"
+                    .to_owned(),
+            );
+        }
+        reasons
+    }
+
+    /// Of a schedule that is replayed: how often, and how often it gave the same commands and the same verdict.
+    fn repeated(&self, observation: Option<&Observation>) -> Option<Repeated> {
+        let Search::Replay { schedule, .. } = &self.plan.search else { return None };
+        let all = self.subject.requests();
+        let executions = self.found.executions.iter().enumerate().filter(|(_, (execution, requests, phase))| {
+            phase.is_main() && requests.len() == all && execution.schedule.0.starts_with(&schedule.0)
+        });
+        let positions: Vec<usize> =
+            executions.map(|(position, _)| position).take(self.found.search_executions).collect();
+        let results = self.verdicts(&positions, observation);
+        let same = results.iter().filter(|result| Some(*result) == results.first()).count() as u64;
+        Some(Repeated { times: self.found.search_executions as u64, same })
+    }
+
+    fn bound(&self) -> Option<String> {
+        let Search::Pct { depth } = self.plan.search else { return None };
+        let (requests, steps) = (self.subject.requests(), self.found.traces.iter().map(Vec::len).sum());
+        let one = Pct::bound(requests, steps, depth);
+        let runs = self.found.executions.iter().filter(|(_, _, phase)| phase.is_main()).count();
+        let all = 1.0 - (1.0 - one).powf(runs as f64);
+        Some(format!(
+            "each execution finds a bug of depth {depth} with probability at least 1/(n k^(d-1)) = 1/{:.0} (n = {requests}, \
+             k = {steps}); {runs} executions with at least {:.4} %",
+            1.0 / one,
+            all * 100.0
+        ))
+    }
+
+    fn rate(&self) -> f64 {
+        let seconds = self.found.searching.as_secs_f64();
+        if seconds > 0.0 { self.found.search_executions as f64 / seconds } else { 0.0 }
+    }
+}

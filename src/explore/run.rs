@@ -1,0 +1,384 @@
+//! One execution under way: what is parked, what is in the server, which answers are held.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::conflict::commute;
+use super::execution::{Execution, Request, Step};
+use super::gate::{Deliver, Event, Parked, Release, Replied, StepId};
+use super::policy::{Enabled, LaneView, Policy, View};
+use super::proxy::signature;
+use super::schedule::{Choice, Pick};
+use super::scheduler::Scheduler;
+use super::subject::Subject;
+use super::wire::{Command, Kind};
+
+/// How long what is left of an execution that is given up may take to end.
+const CLEAN_UP: Duration = Duration::from_secs(2);
+
+/// An execution under way.
+pub(super) struct Run<'a> {
+    scheduler: &'a mut Scheduler,
+    subject: &'a dyn Subject,
+    execution: Execution,
+    lanes: Vec<Lane>,
+    /// Released commands: their request, and their position in the execution's steps.
+    in_server: HashMap<StepId, (usize, usize)>,
+    /// Answers that are held.
+    answers: VecDeque<(usize, Option<Replied>)>,
+    /// The request that moved last.
+    mover: Option<usize>,
+}
+
+/// One request of it.
+struct Lane {
+    parked: Vec<Held>,
+    next_ordinal: usize,
+    started: bool,
+    finished: bool,
+    /// It neither sends nor ends: it waits for another request.
+    waiting: bool,
+    past: u64,
+    wrote: bool,
+}
+
+/// A parked command.
+struct Held {
+    ordinal: usize,
+    step: StepId,
+    command: Arc<Command>,
+    gate: oneshot::Sender<Release>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(scheduler: &'a mut Scheduler, subject: &'a dyn Subject, number: u32) -> Self {
+        let lane = |_| Lane {
+            parked: Vec::new(),
+            next_ordinal: 0,
+            started: false,
+            finished: false,
+            waiting: false,
+            past: 0,
+            wrote: false,
+        };
+        let now = Instant::now();
+        let request = Request { invoked: now, completed: None, completion: None };
+        let requests = vec![request; subject.requests()];
+        Run {
+            lanes: (0..subject.requests()).map(lane).collect(),
+            scheduler,
+            subject,
+            execution: Execution { number, requests, ..Execution::default() },
+            in_server: HashMap::new(),
+            answers: VecDeque::new(),
+            mover: None,
+        }
+    }
+
+    pub(super) async fn carry_out(mut self, requests: &[usize], policy: &mut dyn Policy) -> Execution {
+        for lane in (0..self.lanes.len()).filter(|lane| !requests.contains(lane)) {
+            self.lanes[lane].finished = true;
+        }
+        // What is left of an earlier execution has nothing to do with this one.
+        self.drain();
+        let ended = self.run(requests, policy).await;
+        self.drain();
+        if let Err(reason) = ended {
+            self.execution.stuck = Some(reason);
+            self.clean_up().await;
+        }
+        self.execution
+    }
+
+    async fn run(&mut self, requests: &[usize], policy: &mut dyn Policy) -> Result<(), String> {
+        for &request in requests {
+            self.start(request);
+            self.settle(request).await?;
+        }
+        loop {
+            self.drain();
+            while let Some((request, answer)) = self.answers.pop_front() {
+                self.deliver(request, answer);
+                self.settle(request).await?;
+            }
+            let at_rest = self.in_server.is_empty() && self.lanes.iter().all(|lane| lane.finished);
+            let enabled = self.enabled();
+            if enabled.is_empty() {
+                if at_rest {
+                    return Ok(());
+                }
+                self.wait(self.scheduler.timing.deadline, None).await.map_err(|Silence| self.whom_it_waits_for())?;
+                continue;
+            }
+            if self.execution.steps.len() >= self.scheduler.timing.steps {
+                return Err(format!(
+                    "more than {} commands: the requests do not come to an end",
+                    self.scheduler.timing.steps
+                ));
+            }
+            let lanes = self.lane_views();
+            let choice =
+                policy.choose(&View { enabled: &enabled, lanes: &lanes }).map_err(|error| error.to_string())?;
+            self.release(&choice)?;
+            self.await_answers().await?;
+        }
+    }
+
+    fn start(&mut self, request: usize) {
+        let future = self.subject.start(self.execution.number, request);
+        let (sender, execution) = (self.scheduler.sender.clone(), self.execution.number);
+        self.execution.requests[request].invoked = Instant::now();
+        self.lanes[request].started = true;
+        tokio::spawn(async move {
+            let completion = future.await;
+            // Nobody listens when the exploration has ended; then nobody needs to know.
+            sender.send(Event::Finished { execution, request, completion }).ok();
+        });
+    }
+
+    /// Waits until a request that can move is at rest again: it has a further command parked, or it has ended.
+    async fn settle(&mut self, request: usize) -> Result<(), String> {
+        let before = self.lanes[request].next_ordinal;
+        let timing = self.scheduler.timing;
+        self.mover = Some(request);
+        loop {
+            let lane = &self.lanes[request];
+            let moved = lane.next_ordinal > before;
+            let siblings = !lane.parked.is_empty() || self.in_server.values().any(|(owner, _)| *owner == request);
+            let others_wait = self.lanes.iter().any(|lane| lane.waiting);
+            if lane.finished && !others_wait {
+                return Ok(());
+            }
+            if moved && !self.scheduler.parallel && !others_wait {
+                return Ok(());
+            }
+            let rested = lane.finished || moved || siblings;
+            let others_can =
+                self.lanes.iter().enumerate().any(|(other, lane)| other != request && !lane.parked.is_empty());
+            let patience = match (rested, others_can || !self.in_server.is_empty()) {
+                (true, _) => timing.quiet,
+                (false, true) => timing.stall,
+                (false, false) => timing.deadline,
+            };
+            if let Err(Silence) = self.wait(patience, Some(request)).await {
+                if rested {
+                    return Ok(());
+                }
+                if patience == timing.deadline {
+                    return Err(self.whom_it_waits_for());
+                }
+                self.lanes[request].waiting = true;
+                self.execution.waited = true;
+                self.execution.waited_in_service = true;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes in the next event.
+    async fn wait(&mut self, patience: Duration, mover: Option<usize>) -> Result<(), Silence> {
+        match tokio::time::timeout(patience, self.scheduler.events.recv()).await {
+            Ok(Some(event)) => {
+                self.absorb(event, mover);
+                Ok(())
+            }
+            Ok(None) | Err(_) => Err(Silence),
+        }
+    }
+
+    /// Takes in what has arrived since everything came to rest: it came late, or from nowhere.
+    fn drain(&mut self) {
+        while let Ok(event) = self.scheduler.events.try_recv() {
+            self.absorb(event, None);
+        }
+    }
+
+    fn absorb(&mut self, event: Event, mover: Option<usize>) {
+        match event {
+            Event::Parked(parked) => match self.owner(mover) {
+                Some(request) => self.park(request, parked),
+                None => self.execution.strays.push(signature(&parked.command)),
+            },
+            Event::Replied(replied) => {
+                if let Some((request, index)) = self.in_server.remove(&replied.step) {
+                    self.execution.steps[index].reply = Some(replied.reply.clone());
+                    self.answers.push_back((request, Some(replied)));
+                }
+            }
+            Event::Lost { step, .. } => {
+                if let Some((request, _)) = self.in_server.remove(&step) {
+                    self.answers.push_back((request, None));
+                }
+                for lane in &mut self.lanes {
+                    lane.parked.retain(|held| held.step != step);
+                }
+            }
+            Event::Finished { execution, request, completion } if execution == self.execution.number => {
+                let record = &mut self.execution.requests[request];
+                record.completed = Some(Instant::now());
+                record.completion = Some(completion);
+                self.lanes[request].finished = true;
+                self.lanes[request].waiting = false;
+            }
+            // The late end of a request of an execution that was given up.
+            Event::Finished { .. } => {}
+        }
+    }
+
+    /// The request that a command belongs to: who could move, then who waited, then, if requests are known to send several
+    /// commands at once, who moved last.
+    fn owner(&mut self, mover: Option<usize>) -> Option<usize> {
+        let waiting: Vec<usize> = (0..self.lanes.len()).filter(|lane| self.lanes[*lane].waiting).collect();
+        let can_move = mover.filter(|mover| !self.lanes[*mover].finished);
+        match (can_move, waiting.first()) {
+            (Some(mover), None) => Some(mover),
+            (Some(mover), Some(_)) => {
+                // A request that waited may have been woken before the one that moves came to rest.
+                self.execution.ambiguous |= self.lanes[mover].parked.iter().any(|_| true);
+                Some(mover)
+            }
+            (None, Some(&waiter)) => {
+                self.execution.ambiguous |=
+                    waiting.iter().any(|other| self.subject.class(*other) != self.subject.class(waiter));
+                Some(waiter)
+            }
+            (None, None) if self.scheduler.parallel => self.mover.filter(|mover| !self.lanes[*mover].finished),
+            (None, None) => None,
+        }
+    }
+
+    fn park(&mut self, request: usize, parked: Parked) {
+        let lane = &mut self.lanes[request];
+        lane.waiting = false;
+        self.execution.parallel |= !lane.parked.is_empty();
+        let Parked { step, command, gate } = parked;
+        lane.parked.push(Held { ordinal: lane.next_ordinal, step, command, gate });
+        lane.next_ordinal += 1;
+    }
+
+    fn enabled(&self) -> Vec<Enabled> {
+        let mut enabled = Vec::new();
+        for (request, lane) in self.lanes.iter().enumerate() {
+            for (slot, held) in lane.parked.iter().enumerate() {
+                let command = Arc::clone(&held.command);
+                enabled.push(Enabled { pick: Pick { request, slot }, ordinal: held.ordinal, command });
+            }
+        }
+        enabled
+    }
+
+    fn lane_views(&self) -> Vec<LaneView> {
+        let view = |(request, lane): (usize, &Lane)| LaneView {
+            class: self.subject.class(request),
+            past: lane.past,
+            wrote: lane.wrote,
+        };
+        self.lanes.iter().enumerate().map(view).collect()
+    }
+
+    fn release(&mut self, choice: &Choice) -> Result<(), String> {
+        let release = self.execution.released(choice.clone());
+        // From the last slot on, so that the positions before it stay what they are.
+        let mut picks = choice.0.clone();
+        picks.sort_by_key(|pick| std::cmp::Reverse((pick.request, pick.slot)));
+        let mut gates = Vec::new();
+        for pick in picks {
+            let lane = self.lanes.get_mut(pick.request).filter(|lane| pick.slot < lane.parked.len());
+            let Some(lane) = lane else { return Err(format!("request {pick} has no such command parked")) };
+            let held = lane.parked.remove(pick.slot);
+            self.in_server.insert(held.step, (pick.request, self.execution.steps.len()));
+            self.execution.steps.push(Step {
+                request: pick.request,
+                ordinal: held.ordinal,
+                release,
+                command: held.command,
+                reply: None,
+            });
+            gates.push(held.gate);
+        }
+        for gate in gates {
+            // A gate without a command behind it: its connection is gone, and that is an event of its own.
+            gate.send(Release::Forward).ok();
+        }
+        Ok(())
+    }
+
+    /// Waits for the answers to what is in the server. One that does not come while others could go on is left there: the
+    /// server makes the command wait, for a transaction of another request.
+    async fn await_answers(&mut self) -> Result<(), String> {
+        while !self.in_server.is_empty() {
+            let others_can = self.lanes.iter().any(|lane| !lane.parked.is_empty()) || !self.answers.is_empty();
+            let patience = if others_can { self.scheduler.timing.stall } else { self.scheduler.timing.deadline };
+            if let Err(Silence) = self.wait(patience, None).await {
+                if !others_can {
+                    return Err(self.whom_it_waits_for());
+                }
+                self.execution.waited = true;
+                return Ok(());
+            }
+        }
+        // Answers are delivered in the order of the requests, whatever order they came in.
+        self.answers.make_contiguous().sort_by_key(|(request, _)| *request);
+        Ok(())
+    }
+
+    fn deliver(&mut self, request: usize, answer: Option<Replied>) {
+        let Some(replied) = answer else {
+            self.lanes[request].wrote = true;
+            return;
+        };
+        let position = self.execution.steps.iter().rposition(|step| step.request == request);
+        if let Some(position) = position {
+            let step = &self.execution.steps[position];
+            // Two requests that were told the same by reads with a write between them are where the data is concerned in
+            // one place, but not in one class of interleavings: so the writes count.
+            let writes =
+                self.execution.steps[..position].iter().filter(|other| !commute(&other.command, &step.command));
+            let lane = &mut self.lanes[request];
+            let mut hasher = DefaultHasher::new();
+            let told = (replied.reply.signature, writes.count());
+            (lane.past, &step.command.name, &step.command.collection, told).hash(&mut hasher);
+            lane.past = hasher.finish();
+            lane.wrote |=
+                step.command.in_transaction || (step.command.kind == Kind::Write && !replied.reply.changed_nothing());
+        }
+        replied.gate.send(Deliver::Forward).ok();
+    }
+
+    fn whom_it_waits_for(&self) -> String {
+        let open = |request: &usize| self.lanes[*request].started && !self.lanes[*request].finished;
+        let requests: Vec<String> =
+            (0..self.lanes.len()).filter(open).map(|request| format!("R{}", request + 1)).collect();
+        let seconds = self.scheduler.timing.deadline.as_secs_f64();
+        let where_to = if self.in_server.is_empty() {
+            "neither sends a command nor ends"
+        } else {
+            "has a command in the server that is not answered"
+        };
+        format!("{} {where_to} for {seconds} s", requests.join(", "))
+    }
+
+    /// Lets everything pass that is left, and gives it a little time to end.
+    async fn clean_up(&mut self) {
+        let until = Instant::now() + CLEAN_UP;
+        self.answers.clear();
+        for lane in &mut self.lanes {
+            lane.parked.clear();
+        }
+        while self.lanes.iter().any(|lane| lane.started && !lane.finished) && Instant::now() < until {
+            match tokio::time::timeout_at(until.into(), self.scheduler.events.recv()).await {
+                // Dropped, which lets it pass.
+                Ok(Some(Event::Parked(_) | Event::Replied(_) | Event::Lost { .. })) => {}
+                Ok(Some(finished @ Event::Finished { .. })) => self.absorb(finished, None),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Nothing happened in the time that was given.
+struct Silence;

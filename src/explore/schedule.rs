@@ -1,0 +1,121 @@
+//! Schedules: the order in which commands are released, as it is printed, stored and replayed.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One command of those that are parked: the request, and its position among the request's parked commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pick {
+    /// The request, from 0. Printed from 1.
+    pub request: usize,
+    /// 0 unless the request has several commands parked at once. Printed as `a` (left out), `b`, `c`.
+    pub slot: usize,
+}
+
+/// What is released in one step: one command, or several together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Choice(pub Vec<Pick>);
+
+/// The choices of an execution: `1 2 1 2`; commands released together are joined: `1 2 1+2`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Schedule(pub Vec<Choice>);
+
+impl Choice {
+    /// One command of a request that has no other parked.
+    pub fn one(request: usize) -> Self {
+        Choice(vec![Pick { request, slot: 0 }])
+    }
+}
+
+impl Schedule {
+    /// How often the request that moves changes.
+    pub fn switches(&self) -> usize {
+        self.0.windows(2).filter(|pair| pair[0].0[0].request != pair[1].0[0].request).count()
+    }
+}
+
+impl fmt::Display for Pick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.request + 1)?;
+        match u8::try_from(self.slot) {
+            Ok(0) => Ok(()),
+            Ok(slot @ 1..=25) => write!(f, "{}", char::from(b'a' + slot)),
+            _ => write!(f, "z"),
+        }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, pick) in self.0.iter().enumerate() {
+            write!(f, "{}{pick}", if index > 0 { "+" } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, choice) in self.0.iter().enumerate() {
+            write!(f, "{}{choice}", if index > 0 { " " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// A text that is no schedule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{part}` is not a step of a schedule; a schedule is a list of requests such as `1 2 1 2`, `1 1b` or `1 1+2`")]
+pub struct ScheduleError {
+    /// What was read.
+    pub part: String,
+}
+
+impl FromStr for Schedule {
+    type Err = ScheduleError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let choices: Vec<Choice> = text.split_whitespace().map(choice).collect::<Result<_, _>>()?;
+        if choices.is_empty() { Err(ScheduleError { part: text.to_owned() }) } else { Ok(Schedule(choices)) }
+    }
+}
+
+fn choice(text: &str) -> Result<Choice, ScheduleError> {
+    text.split('+')
+        .map(|part| pick(part).ok_or_else(|| ScheduleError { part: part.to_owned() }))
+        .collect::<Result<_, _>>()
+        .map(Choice)
+}
+
+fn pick(text: &str) -> Option<Pick> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
+    let slot = match &text.as_bytes()[digits.len()..] {
+        [] => 0,
+        [letter] => usize::from(letter - b'a'),
+        _ => return None,
+    };
+    let request = digits.parse::<usize>().ok()?.checked_sub(1)?;
+    Some(Pick { request, slot })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_prints_as_it_is_written() {
+        for text in ["1 2 1 2", "1", "1 1b 2c", "1 2 1+2", "12 3b+4"] {
+            assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
+        }
+        for text in ["", "0", "a", "1,2", "1 R2", "1+", "1bb", "-1", "1 2é"] {
+            assert!(text.parse::<Schedule>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn switches_are_counted() {
+        for (text, switches) in [("1 1 2 2", 1), ("1 2 1 2", 3), ("1", 0)] {
+            assert_eq!(text.parse::<Schedule>().unwrap().switches(), switches);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The scheduler: carries out one execution, so that at any time only one request can move.
+//!
+//! A command's request follows from cause. Requests are started one at a time, each until its first command is parked or it
+//! ends. Then a command is released, its answer is held, and delivered when everything else is at rest: whatever is parked
+//! next was sent by the request that got the answer. What arrives while nobody could have sent it is background work; it
+//! passes and is reported. Every wait is for an event and has a deadline.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+use super::execution::Execution;
+use super::gate::Event;
+use super::policy::Policy;
+use super::run::Run;
+use super::subject::Subject;
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Longest wait for a request or an answer when nothing else can go on: then the execution is given up.
+    pub deadline: Duration,
+    /// Longest wait for them when something else can: then the request waits for another one.
+    pub stall: Duration,
+    /// Silence after which a request that has a command parked has no further one to send.
+    pub quiet: Duration,
+    /// Steps after which an execution is given up.
+    pub steps: usize,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Timing {
+            deadline: Duration::from_secs(10),
+            stall: Duration::from_millis(500),
+            quiet: Duration::from_millis(20),
+            steps: 400,
+        }
+    }
+}
+
+/// Carries out executions, one at a time.
+#[derive(Debug)]
+pub struct Scheduler {
+    pub(super) sender: UnboundedSender<Event>,
+    pub(super) events: UnboundedReceiver<Event>,
+    /// How long things may take.
+    pub timing: Timing,
+    /// Requests send several commands at once, so that each needs a silence to be at rest.
+    pub parallel: bool,
+}
+
+impl Scheduler {
+    /// A scheduler of what arrives through this channel.
+    pub fn new((sender, events): (UnboundedSender<Event>, UnboundedReceiver<Event>), timing: Timing) -> Self {
+        Scheduler { sender, events, timing, parallel: false }
+    }
+
+    /// Carries out an execution of all requests of the subject.
+    pub async fn execute(&mut self, subject: &dyn Subject, number: u32, policy: &mut dyn Policy) -> Execution {
+        let requests: Vec<usize> = (0..subject.requests()).collect();
+        self.execute_some(subject, number, &requests, policy).await
+    }
+
+    /// Carries out an execution of these requests; the others are left out, and count as ended.
+    pub async fn execute_some(
+        &mut self,
+        subject: &dyn Subject,
+        number: u32,
+        requests: &[usize],
+        policy: &mut dyn Policy,
+    ) -> Execution {
+        Run::new(self, subject, number).carry_out(requests, policy).await
+    }
+
+    /// Listens while no request runs: what arrives is the service's own work. It passes, and its names are returned.
+    pub async fn listen(&mut self, time: Duration) -> Vec<String> {
+        let until = Instant::now() + time;
+        let mut names = Vec::new();
+        while let Ok(Some(event)) = tokio::time::timeout_at(until.into(), self.events.recv()).await {
+            if let Event::Parked(parked) = event {
+                names.push(super::proxy::signature(&parked.command));
+            }
+        }
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+#[cfg(test)]
+#[path = "scheduler_tests.rs"]
+mod tests;

@@ -1,0 +1,147 @@
+//! Tests of the scheduler on requests in memory.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::super::fake::{Fake, Store, find_then_insert};
+use super::super::policy::{Alternate, Replay, Serial, Together};
+use super::super::schedule::Schedule;
+use super::*;
+
+fn replay(text: &str) -> Replay {
+    Replay::new(text.parse::<Schedule>().unwrap())
+}
+
+#[tokio::test]
+async fn a_schedule_decides_what_happens() {
+    let (fake, mut scheduler) = Fake::new(2, find_then_insert);
+    let cases = [
+        ("1 1 2", "R1.find R1.insert R2.find", 1),
+        ("2 2 1", "R2.find R2.insert R1.find", 1),
+        ("1 2 1 2", "R1.find R2.find R1.insert R2.insert", 2),
+        ("1 2 2 1", "R1.find R2.find R2.insert R1.insert", 2),
+        ("2 1 1 2", "R2.find R1.find R1.insert R2.insert", 2),
+    ];
+    for (number, (schedule, named, documents)) in (0..).zip(cases) {
+        let execution = scheduler.execute(&fake, number, &mut replay(schedule)).await;
+        assert!(execution.is_exact(), "{execution:?}");
+        assert_eq!((execution.named().as_str(), execution.schedule.to_string().as_str()), (named, schedule));
+        assert_eq!(fake.documents(number), documents, "{schedule}");
+        assert!(execution.requests.iter().all(|request| request.completion.is_some()));
+    }
+}
+
+#[tokio::test]
+async fn simple_policies_release_as_they_say() {
+    let (fake, mut scheduler) = Fake::new(2, find_then_insert);
+    let mut policies: [(&mut dyn Policy, &str); 3] = [
+        (&mut Serial, "R1.find R1.insert R2.find"),
+        (&mut Alternate::default(), "R1.find R2.find R1.insert R2.insert"),
+        (&mut Together, "R1.find R2.find R2.insert+R1.insert"),
+    ];
+    for (number, (policy, named)) in (0..).zip(&mut policies) {
+        assert_eq!(scheduler.execute(&fake, number, *policy).await.named(), *named);
+    }
+}
+
+#[tokio::test]
+async fn a_schedule_that_does_not_fit_is_no_execution() {
+    let (fake, mut scheduler) = Fake::new(2, find_then_insert);
+    for (number, schedule) in (0..).zip(["1 1 1", "3", "1 1b"]) {
+        let execution = scheduler.execute(&fake, number, &mut replay(schedule)).await;
+        assert!(execution.stuck.as_deref().is_some_and(|reason| reason.contains("does not fit")), "{execution:?}");
+    }
+    // And the next one is whole again.
+    assert!(scheduler.execute(&fake, 9, &mut Serial).await.is_exact());
+}
+
+fn in_parallel(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+    async move {
+        let (first, second) = tokio::join!(store.find(&key), store.find(&key));
+        match first.or(second) {
+            Some(by) => by,
+            None => store.insert(&key, by).await,
+        }
+    }
+    .boxed()
+}
+
+#[tokio::test]
+async fn parallel_commands_of_one_request_are_choices_of_their_own() {
+    let (fake, mut scheduler) = Fake::new(2, in_parallel);
+    scheduler.parallel = true;
+    let execution = scheduler.execute(&fake, 0, &mut replay("1b 2 1 2 1 2")).await;
+    assert!(execution.is_exact() && execution.parallel, "{execution:?}");
+    assert_eq!(execution.named(), "R1.find R2.find R1.find R2.find R1.insert R2.insert");
+    assert_eq!(fake.documents(0), 2);
+}
+
+#[tokio::test]
+async fn unexpected_parallel_commands_are_noticed() {
+    let (fake, mut scheduler) = Fake::new(2, in_parallel);
+    let execution = scheduler.execute(&fake, 0, &mut Alternate::default()).await;
+    assert!(execution.parallel || !execution.is_exact(), "{execution:?}");
+}
+
+fn under_a_lock(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+    async move {
+        let _held = store.lock.clone().lock_owned().await;
+        find_then_insert(store, key, by).await
+    }
+    .boxed()
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_another_is_woken_by_it() {
+    let (fake, mut scheduler) = Fake::new(2, under_a_lock);
+    let execution = scheduler.execute(&fake, 0, &mut Alternate::default()).await;
+    assert!(execution.is_exact() && execution.waited, "{execution:?}");
+    assert_eq!(execution.named(), "R1.find R1.insert R2.find");
+    assert_eq!(fake.documents(0), 1);
+}
+
+fn with_work_afterwards(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+    async move {
+        let found = store.find(&key).await;
+        let later = store.clone();
+        tokio::spawn(async move { later.insert("log", by).await });
+        found.unwrap_or(by)
+    }
+    .boxed()
+}
+
+#[tokio::test]
+async fn work_after_the_answer_is_reported_and_passes() {
+    let (fake, mut scheduler) = Fake::new(2, with_work_afterwards);
+    for number in 0..2 {
+        let execution = scheduler.execute(&fake, number, &mut Serial).await;
+        assert!(execution.stuck.is_none(), "{execution:?}");
+    }
+    scheduler.listen(Duration::from_millis(20)).await;
+    assert_eq!(fake.store.count("log"), 4);
+}
+
+fn never_ends(_store: Store, _key: String, _by: usize) -> BoxFuture<'static, usize> {
+    futures::future::pending().boxed()
+}
+
+fn never_stops(store: Store, key: String, _by: usize) -> BoxFuture<'static, usize> {
+    async move {
+        loop {
+            store.find(&key).await;
+        }
+    }
+    .boxed()
+}
+
+#[tokio::test]
+async fn what_hangs_or_runs_for_ever_is_given_up() {
+    let (fake, mut scheduler) = Fake::new(1, never_ends);
+    scheduler.timing.deadline = Duration::from_millis(50);
+    let execution = scheduler.execute(&fake, 0, &mut Serial).await;
+    assert!(execution.stuck.as_deref().is_some_and(|reason| reason.contains("neither sends")), "{execution:?}");
+
+    let (fake, mut scheduler) = Fake::new(1, never_stops);
+    let execution = scheduler.execute(&fake, 0, &mut Serial).await;
+    assert!(execution.stuck.as_deref().is_some_and(|reason| reason.contains("do not come to an end")), "{execution:?}");
+}

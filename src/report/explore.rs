@@ -1,0 +1,161 @@
+//! What `explore` adds to `report.json`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::{Invariant, Verdict};
+
+/// The exploration.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ExploreReport {
+    /// `exhaustive`, `pct`, `random` or `replay`.
+    pub search: String,
+    /// Requests that come together in each execution.
+    pub requests: u32,
+    /// Different schedules that were carried out.
+    pub explored: u64,
+    /// Interleavings that they stand for: without reduction as many as explored. Absent where it cannot be counted.
+    pub total: Option<u64>,
+    /// Every interleaving of single commands was explored, or an equivalent one.
+    pub complete: bool,
+    /// Schedules that violate an invariant.
+    pub violated: u64,
+    /// Interleavings that they stand for, where equivalent ones were explored once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub violated_interleavings: Option<u64>,
+    /// Interleavings that commute or differ only in the names of the requests were explored once.
+    #[serde(default)]
+    pub reduced: bool,
+    /// How many schedules were carried out until the first that violates an invariant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_violation_at: Option<u64>,
+    /// The schedules: all of them, or beyond [`ExploreReport::MAX_SCHEDULES`] those that violate an invariant first.
+    pub schedules: Vec<ScheduleResult>,
+    /// The violation with the fewest requests and the fewest switches between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smallest: Option<Smallest>,
+    /// Commands released together, inside the server at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<TogetherResult>,
+    /// Of a schedule that was replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<Repeated>,
+    /// With what probability a search by chance finds a bug that is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<String>,
+    /// What the commands themselves say, whether or not the race struck.
+    pub lint: Vec<LintFinding>,
+    /// Why a verdict that holds cannot be given.
+    #[serde(default)]
+    pub doubts: Vec<String>,
+    /// What the exploration cannot show, or should be read with care.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Executions per second.
+    pub schedules_per_s: f64,
+}
+
+impl ExploreReport {
+    /// Schedules that are listed.
+    pub const MAX_SCHEDULES: usize = 200;
+}
+
+/// One schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleResult {
+    /// `R1.find R2.find R1.insert R2.insert`.
+    pub schedule: String,
+    /// `1 2 1 2`: what `--schedule` takes.
+    pub choices: String,
+    /// The worst of the invariants.
+    pub verdict: Verdict,
+    /// The invariants that it violates.
+    pub invariants: Vec<Invariant>,
+}
+
+/// The violation that is easiest to read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Smallest {
+    /// Requests that it takes.
+    pub requests: u32,
+    /// The schedule.
+    #[serde(flatten)]
+    pub result: ScheduleResult,
+    /// How often the request that moves changes.
+    pub switches: u32,
+    /// Carried out again, the schedule gave the same commands and the same verdict.
+    pub reproduced: bool,
+    /// The command that carries it out again.
+    pub replay: String,
+    /// The space-time diagram.
+    pub diagram: Diagram,
+}
+
+/// Lanes are requests, boxes are commands.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Diagram {
+    /// `R1 create-or-get`, and what came of it.
+    pub lanes: Vec<Lane>,
+    /// The commands, from first to last.
+    pub steps: Vec<DiagramStep>,
+}
+
+/// One request of a diagram.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lane {
+    /// `R1 create-or-get`.
+    pub name: String,
+    /// `ok`, `failed: E11000`, with the identifier that was returned.
+    pub outcome: String,
+}
+
+/// One command of a diagram.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DiagramStep {
+    /// Position of the lane, from 0.
+    pub request: u32,
+    /// Commands with the same number were released together.
+    pub release: u32,
+    /// `find chats`.
+    pub command: String,
+    /// Which documents.
+    pub filter: String,
+    /// What is written; empty for a read.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub change: String,
+    /// What the server answered: `none`, `1 document`, `E11000`.
+    pub answer: String,
+    /// It changes data.
+    pub writes: bool,
+}
+
+/// Commands released together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TogetherResult {
+    /// Attempts.
+    pub attempts: u64,
+    /// Those that violate an invariant.
+    pub violated: u64,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_at: Option<u64>,
+}
+
+/// A schedule that was replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeated {
+    /// How often.
+    pub times: u64,
+    /// How often it gave the commands and the verdict of the first time.
+    pub same: u64,
+}
+
+/// What the commands themselves say.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LintFinding {
+    /// `check-then-act`, `upsert-without-unique-index`, `upsert-not-retried`, `read-modify-write`.
+    pub rule: String,
+    /// The operation whose commands say it.
+    pub operation: String,
+    /// What is wrong and what to do.
+    pub explanation: String,
+}
