@@ -2,6 +2,7 @@
 
 mod answer;
 mod files;
+mod finding;
 mod format;
 mod hlog;
 mod html;
@@ -14,10 +15,10 @@ mod summary;
 mod terminal;
 
 pub use files::{WriteError, write_all, write_atomic};
+pub use finding::{ActionKind, Finding, FindingKind, RepairAction};
 pub use hlog::{HlogError, hgrm, hlog};
 pub use html::{HtmlError, html};
 pub use json::{JsonError, from_json, to_json};
-
 pub use junit::junit;
 pub use model::{
     Bucket, Concurrency, ExpectationResult, FORMAT_VERSION, Generator, IntervalStats, Latency, OperationStats, Report,
