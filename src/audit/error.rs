@@ -46,7 +46,9 @@ pub enum AuditError {
         hint: String,
     },
     /// A seed would mix with what is there.
-    #[error("`{collection}` in `{database}` holds documents already: seed an empty collection, or name another database")]
+    #[error(
+        "`{collection}` in `{database}` holds documents already: seed an empty collection, or name another database"
+    )]
     NotEmpty {
         /// The database.
         database: String,
@@ -88,7 +90,9 @@ impl<T> Step<T> for mongodb::error::Result<T> {
 fn named(source: mongodb::error::Error, database: &str, step: &str, role: &'static str) -> AuditError {
     let source = Box::new(source);
     match code(&source) {
-        Some(UNAUTHORIZED) => AuditError::Rights { action: step.to_owned(), role, database: database.to_owned(), source },
+        Some(UNAUTHORIZED) => {
+            AuditError::Rights { action: step.to_owned(), role, database: database.to_owned(), source }
+        }
         _ => AuditError::Server { step: step.to_owned(), source },
     }
 }

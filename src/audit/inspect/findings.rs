@@ -131,9 +131,8 @@ fn witnesses(finding: &Finding) -> Vec<Witness> {
 fn duplicates(read: &Read<'_>) -> Finding {
     let count = read.groups.duplicates.iter().map(|group| group.ids.len() as u64 - 1).sum();
     let examples = read.groups.duplicates.iter().take(read.examples);
-    let examples = examples.map(|group| {
-        json!({ "key": group.key.text, "documents": group.ids.iter().map(shown).collect::<Vec<_>>() })
-    });
+    let examples = examples
+        .map(|group| json!({ "key": group.key.text, "documents": group.ids.iter().map(shown).collect::<Vec<_>>() }));
     Finding { kind: FindingKind::DuplicateKey, count, examples: examples.collect() }
 }
 
@@ -176,7 +175,11 @@ fn indexes(check: &IndexCheck) -> Vec<Finding> {
     }
     if check.weak.is_empty() {
         let listed: Vec<&str> = check.facts.iter().map(|index| index.name.as_str()).collect();
-        return vec![Finding { kind: FindingKind::MissingIndex, count: 1, examples: vec![json!({ "indexes": listed })] }];
+        return vec![Finding {
+            kind: FindingKind::MissingIndex,
+            count: 1,
+            examples: vec![json!({ "indexes": listed })],
+        }];
     }
     let examples = check.weak.iter().map(|(index, problems)| json!({ "index": index, "problems": problems })).collect();
     vec![Finding { kind: FindingKind::WeakIndex, count: check.weak.len() as u64, examples }]
@@ -186,11 +189,7 @@ fn elements(read: &Read<'_>) -> Finding {
     let examples = read.facts.repeating.kept.iter().take(read.examples).map(|repeating| {
         json!({ "document": shown(&repeating.id), "elements": repeating.elements, "repeated": repeating.repeated })
     });
-    Finding {
-        kind: FindingKind::DuplicateElement,
-        count: read.facts.repeated_elements,
-        examples: examples.collect(),
-    }
+    Finding { kind: FindingKind::DuplicateElement, count: read.facts.repeated_elements, examples: examples.collect() }
 }
 
 fn orphans(read: &Read<'_>) -> Finding {

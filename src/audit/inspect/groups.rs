@@ -40,7 +40,14 @@ pub(super) async fn split(
     let mut pending = candidates;
     while !pending.is_empty() {
         let mut documents = 0;
-        let take = pending.iter().take_while(|group| { documents += group.len(); documents <= AT_ONCE }).count().max(1);
+        let take = pending
+            .iter()
+            .take_while(|group| {
+                documents += group.len();
+                documents <= AT_ONCE
+            })
+            .count()
+            .max(1);
         let (now, rest) = pending.split_at(take);
         let members = read(collection, profile, key, now).await?;
         for candidate in now {
@@ -84,7 +91,8 @@ async fn read(
             continue;
         };
         let Some(id) = at(document, "_id") else { continue };
-        let date = profile.merge.oldest.as_ref().and_then(|field| at(document, field)).and_then(|date| date.as_datetime());
+        let date =
+            profile.merge.oldest.as_ref().and_then(|field| at(document, field)).and_then(|date| date.as_datetime());
         let millis = match (date, id.as_object_id()) {
             (Some(date), _) => Some(date.timestamp_millis()),
             (None, Some(id)) => Some(ObjectId::timestamp(&id).timestamp_millis()),

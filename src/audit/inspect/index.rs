@@ -36,7 +36,7 @@ pub(in crate::audit) async fn list(collection: &Collection<Document>) -> Result<
 /// On a sharded cluster, the shards that lack an index which others have; `None` where there are no shards.
 pub(super) async fn shards(database: &Database, collection: &Collection<Document>) -> Result<Option<Vec<Document>>> {
     let hello = database.run_command(doc! { "hello": 1 }).await.reading(database.name(), "greet the server")?;
-    if hello.get_str("msg") != Ok("isdbgrid") {
+    if !hello.get_str("msg").is_ok_and(|message| message == "isdbgrid") {
         return Ok(None);
     }
     let step = "read the indexes of each shard";
@@ -65,10 +65,14 @@ pub(in crate::audit) fn judge(key: &KeySpec, listed: &[Document], per_shard: Opt
         let partial = index.get_document("partialFilterExpression").ok();
         let covers_all_keys = partial.is_none_or(|filter| only_leaves_out_the_missing(&key.field, filter));
         let leaves_out_missing = flag("sparse") || partial.is_some();
-        let simple = index.get_document("collation").map_or(true, |collation| collation.get_str("locale") == Ok("simple"));
+        let simple = |collation: &Document| collation.get_str("locale").is_ok_and(|locale| locale == "simple");
+        let simple = index.get_document("collation").map_or(true, simple);
         let problems: Vec<&'static str> = [
             (fields.len() > 1, "compound: only the combination is unique"),
-            (!matches!(fields.get(&key.field), Some(Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_))), "hashed or text"),
+            (
+                !matches!(fields.get(&key.field), Some(Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_))),
+                "hashed or text",
+            ),
             (!flag("unique"), "not unique"),
             (key.sparse && !leaves_out_missing, "not sparse: documents without the key collide"),
             (!covers_all_keys, "partial: documents outside the filter are not unique"),
@@ -145,7 +149,8 @@ mod tests {
             assert!(check.weak.iter().all(|(_, why)| why.iter().any(|why| why.starts_with(expected))), "{check:?}");
             assert_eq!(check.facts.len(), 2);
         }
-        let other = judge(&key, &[doc! { "name": "o", "key": { "type": 1, "participantsKey": 1 }, "unique": true }], None);
+        let other =
+            judge(&key, &[doc! { "name": "o", "key": { "type": 1, "participantsKey": 1 }, "unique": true }], None);
         assert!(other.protecting.is_none() && other.weak.is_empty());
     }
 

@@ -1,6 +1,6 @@
 //! One audit: the passes over the collections, then the server's own facts, then the findings.
 
-use mongodb::bson::{Document, doc};
+use mongodb::bson::Document;
 use mongodb::options::{CollectionOptions, ReadPreference, SelectionCriteria};
 use mongodb::{Collection, Database};
 
@@ -12,8 +12,8 @@ use super::scan::{Facts, Scan};
 use super::seen::Partition;
 use super::server::{self, Counters};
 use super::{AuditOptions, source};
-use crate::audit::error::{AuditError, Result, Step};
 use crate::audit::Profile;
+use crate::audit::error::{AuditError, Result, Step};
 use crate::target::Preflight;
 
 /// All that was read of a database.
@@ -28,7 +28,7 @@ pub(in crate::audit) struct Inspection {
 
 /// Looks for violations in a database, without writing to it.
 pub async fn audit(database: &Database, profile: &Profile, options: &AuditOptions) -> Result<Audited, AuditError> {
-    let mut preflight = Preflight { driver_version: None, ..Preflight::default() };
+    let mut preflight = Preflight { ..Preflight::default() };
     match source::kind(database, &profile.collection).await {
         Ok(_) => {}
         Err(error @ AuditError::NoCollection { .. }) => return Ok(Audited::nothing(error.to_string(), preflight)),

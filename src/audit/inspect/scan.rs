@@ -15,10 +15,16 @@ use crate::audit::key::{Derived, Difference, KeyState, state};
 use crate::audit::raw::{at, decoded};
 
 /// Documents found, of which the first are kept; a repair keeps all.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::audit) struct Tally<T> {
     pub(in crate::audit) count: u64,
     pub(in crate::audit) kept: Vec<T>,
+}
+
+impl<T> Default for Tally<T> {
+    fn default() -> Self {
+        Tally { count: 0, kept: Vec::new() }
+    }
 }
 
 impl<T> Tally<T> {
@@ -116,7 +122,8 @@ impl<'a> Scan<'a> {
             }
         }
         let state = self.profile.key.as_ref().map(|key| state(key, document));
-        if let Some(KeyState::Right(derived) | KeyState::Missing(Some(derived)) | KeyState::Wrong(derived, _)) = &state {
+        if let Some(KeyState::Right(derived) | KeyState::Missing(Some(derived)) | KeyState::Wrong(derived, _)) = &state
+        {
             let hash = hash(derived.text.as_bytes());
             if self.partition.holds(hash) {
                 self.seen.note(hash, id);

@@ -87,7 +87,10 @@ mod tests {
         let scan = doc! { "stage": "IXSCAN", "indexName": "k_1" };
         for (plan, expected) in [
             (scan.clone(), Some("IXSCAN k_1")),
-            (doc! { "stage": "LIMIT", "inputStage": { "stage": "FETCH", "inputStage": scan.clone() } }, Some("IXSCAN k_1")),
+            (
+                doc! { "stage": "LIMIT", "inputStage": { "stage": "FETCH", "inputStage": scan.clone() } },
+                Some("IXSCAN k_1"),
+            ),
             (doc! { "queryPlan": { "stage": "COLLSCAN" }, "slotBasedPlan": {} }, Some("COLLSCAN")),
             (doc! { "stage": "SINGLE_SHARD", "shards": [{ "winningPlan": scan }] }, Some("IXSCAN k_1")),
             (doc! { "stage": "NEW" }, None),

@@ -90,9 +90,13 @@ impl Profile {
     /// Every field that the profile names, with its place in the file.
     fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let key = self.key.iter().flat_map(|key| {
-            [("key.field", Some(&key.field)), ("key.participants", key.participants.as_ref()), ("key.member", key.member.as_ref())]
-                .into_iter()
-                .chain(key.prefix.iter().map(|field| ("key.prefix", Some(field))))
+            [
+                ("key.field", Some(&key.field)),
+                ("key.participants", key.participants.as_ref()),
+                ("key.member", key.member.as_ref()),
+            ]
+            .into_iter()
+            .chain(key.prefix.iter().map(|field| ("key.prefix", Some(field))))
         });
         let array = self.array.iter().flat_map(|array| {
             [("array.field", Some(&array.field)), ("array.order", array.order.as_ref())]

@@ -121,7 +121,11 @@ impl<'a> Maker<'a> {
             .map(|message| {
                 let mut document = self.message(number, message);
                 document.insert(&reference.field, owner);
-                for (field, person) in reference.unique_with.iter().zip(self.people(number).into_iter().cycle().skip(usize::from(message == 1))) {
+                for (field, person) in reference
+                    .unique_with
+                    .iter()
+                    .zip(self.people(number).into_iter().cycle().skip(usize::from(message == 1)))
+                {
                     document.insert(field, person);
                 }
                 document
@@ -148,7 +152,8 @@ impl<'a> Maker<'a> {
     /// An id whose order is the order of creation.
     fn id(&mut self, number: u64) -> ObjectId {
         let mut bytes: [u8; 12] = self.random.random();
-        let seconds = u32::try_from(START_MS / 1000).unwrap_or(0).wrapping_add(u32::try_from(number / 100).unwrap_or(0));
+        let seconds =
+            u32::try_from(START_MS / 1000).unwrap_or(0).wrapping_add(u32::try_from(number / 100).unwrap_or(0));
         bytes[..4].copy_from_slice(&seconds.to_be_bytes());
         bytes[4..8].copy_from_slice(&u32::try_from(number % u64::from(u32::MAX)).unwrap_or(0).to_be_bytes());
         ObjectId::from_bytes(bytes)
@@ -178,10 +183,13 @@ impl<'a> Maker<'a> {
                 let [first, second] = self.people(number);
                 // Every other document names them the other way round: the order says nothing.
                 let named = if number % 2 == 0 { [&first, &second] } else { [&second, &first] };
-                let elements: Vec<Bson> = named.into_iter().map(|person| match &key.member {
-                    Some(member) => Bson::Document(nested(member, person.as_str().into())),
-                    None => person.as_str().into(),
-                }).collect();
+                let elements: Vec<Bson> = named
+                    .into_iter()
+                    .map(|person| match &key.member {
+                        Some(member) => Bson::Document(nested(member, person.as_str().into())),
+                        None => person.as_str().into(),
+                    })
+                    .collect();
                 document.insert(participants, elements);
                 parts.extend(if wrong { [second, first] } else { [first, second] });
             }
