@@ -1,0 +1,4 @@
+//! `audit`, `repair` and `seed` against a real server.
+
+mod inspection;
+mod support;
