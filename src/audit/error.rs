@@ -64,7 +64,7 @@ pub enum AuditError {
 }
 
 /// Result of a step.
-pub type Result<T, E = AuditError> = std::result::Result<T, E>;
+pub(super) type Result<T, E = AuditError> = std::result::Result<T, E>;
 
 /// Names the step that failed, and the missing right where that is the reason.
 pub(super) trait Step<T> {

@@ -9,11 +9,13 @@ mod inspect;
 mod key;
 mod profile;
 mod raw;
+mod repair;
 mod seed;
 
 pub use error::AuditError;
-pub use inspect::{AuditOptions, Audited, audit};
+pub use inspect::{AuditOptions, Audited, Counters, audit};
 pub use profile::{ArraySpec, KeySpec, MergeSpec, Profile, ProfileError, Reference, SHIPPED};
+pub use repair::{Applied, Plan, RepairOptions, Restored, apply, backups, plan, restore};
 pub use seed::{SeedSpec, Seeded, seed};
 
 use crate::report::FindingKind;

@@ -1,4 +1,5 @@
 //! `audit`, `repair` and `seed` against a real server.
 
 mod inspection;
+mod repair;
 mod support;

@@ -8,7 +8,7 @@ use mongodb::bson::{Bson, Document, RawDocumentBuf, doc, oid::ObjectId};
 
 use crate::audit::error::{Result, Step};
 use crate::audit::key::{Derived, KeyState, state};
-use crate::audit::raw::{at, decoded, push_bytes};
+use crate::audit::raw::{at, push_bytes};
 use crate::audit::{KeySpec, Profile};
 
 /// Documents that stand for one thing, the oldest first.
@@ -141,9 +141,4 @@ pub(in crate::audit) fn shown(value: &Bson) -> serde_json::Value {
         Bson::ObjectId(id) => id.to_hex().into(),
         other => serde_json::to_value(other).unwrap_or_default(),
     }
-}
-
-/// The value at a decoded document's field.
-pub(in crate::audit) fn shown_raw(value: mongodb::bson::RawBsonRef<'_>) -> serde_json::Value {
-    shown(&decoded(value))
 }

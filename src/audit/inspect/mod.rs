@@ -16,8 +16,6 @@ pub use options::AuditOptions;
 pub use run::audit;
 pub use server::Counters;
 
-pub(super) use groups::{Group, Groups, shown};
-pub(super) use index::{IndexCheck, judge as judge_indexes, list as list_indexes};
-pub(super) use run::{Inspection, inspect};
-pub(super) use scan::{Deviant, Facts, Repeating, Tally};
+pub(super) use groups::shown;
+pub(super) use run::{Inspection, conclude, inspect};
 pub(super) use source::{CollectionKind, kind};

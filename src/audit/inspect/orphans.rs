@@ -5,8 +5,9 @@ use mongodb::Database;
 use mongodb::bson::{Bson, Document, RawBsonRef, RawDocumentBuf, doc};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::scan::Tally;
 use super::seen::{Partition, hash_value};
-use super::{AuditOptions, Tally, source};
+use super::{AuditOptions, source};
 use crate::audit::error::{Result, Step};
 use crate::audit::raw::{at, decoded, push_bytes};
 use crate::audit::{Profile, Reference};

@@ -28,13 +28,25 @@ pub(in crate::audit) struct Inspection {
 
 /// Looks for violations in a database, without writing to it.
 pub async fn audit(database: &Database, profile: &Profile, options: &AuditOptions) -> Result<Audited, AuditError> {
-    let mut preflight = Preflight { ..Preflight::default() };
     match source::kind(database, &profile.collection).await {
         Ok(_) => {}
-        Err(error @ AuditError::NoCollection { .. }) => return Ok(Audited::nothing(error.to_string(), preflight)),
+        Err(error @ AuditError::NoCollection { .. }) => {
+            return Ok(Audited::nothing(error.to_string(), Preflight::default()));
+        }
         Err(error) => return Err(error),
     }
     let inspection = inspect(database, profile, options, options.examples).await?;
+    Ok(conclude(database, profile, options, &inspection).await)
+}
+
+/// Adds what the server tells, and judges.
+pub(in crate::audit) async fn conclude(
+    database: &Database,
+    profile: &Profile,
+    options: &AuditOptions,
+    inspection: &Inspection,
+) -> Audited {
+    let mut preflight = Preflight::default();
     let collection = database.collection::<Document>(&profile.collection);
     let counters = match server::counters(database).await {
         Ok((counters, version)) => {
@@ -53,17 +65,17 @@ pub async fn audit(database: &Database, profile: &Profile, options: &AuditOption
             Err(note) => preflight.notes.push(note),
         }
     }
-    preflight.notes.extend(notes(&inspection));
+    preflight.notes.extend(notes(inspection));
     preflight.indexes = inspection.index.as_ref().map(|index| index.facts.clone()).unwrap_or_default();
     if inspection.facts.documents == 0 {
         let reason = format!("`{}` in `{}` is empty: nothing was checked", profile.collection, database.name());
-        return Ok(Audited::nothing(reason, preflight));
+        return Audited::nothing(reason, preflight);
     }
-    let Inspection { facts, groups, index, orphans, .. } = &inspection;
+    let Inspection { facts, groups, index, orphans, .. } = inspection;
     let read = Read { profile, examples: options.examples, facts, groups, index: index.as_ref(), orphans };
     let (findings, invariants) = judge(&read);
     let documents = inspection.facts.documents;
-    Ok(Audited { documents, findings, invariants, preflight, counters, reasons: Vec::new() })
+    Audited { documents, findings, invariants, preflight, counters, reasons: Vec::new() }
 }
 
 /// Reads all that the profile names. `keep` bounds what is kept of each kind; a repair keeps all.

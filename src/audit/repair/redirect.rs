@@ -1,0 +1,100 @@
+//! Documents that refer to a removed duplicate are pointed at the one that was kept.
+
+use futures::TryStreamExt;
+use mongodb::bson::{Bson, Document, doc};
+
+use super::apply::Repair;
+use super::journal::After;
+use crate::audit::Reference;
+use crate::audit::error::{Result, Step, code};
+use crate::report::ActionKind;
+
+/// Documents of one step.
+const AT_ONCE: i64 = 500;
+
+const DUPLICATE_KEY: i32 = 11000;
+
+impl Repair<'_> {
+    /// Redirects everything that refers to the duplicate, through all references of the profile.
+    pub(super) async fn redirect(&mut self, duplicate: &Bson, keeper: &Bson) -> Result<()> {
+        let profile = self.profile;
+        for reference in &profile.references {
+            let collection = self.database.collection::<Document>(&reference.collection);
+            let step = format!("read `{}`", reference.collection);
+            let mut after = Bson::MinKey;
+            // By id, so that one that cannot be redirected does not come again and again.
+            loop {
+                let filter = doc! { &reference.field: duplicate, "_id": { "$gt": &after } };
+                let found = collection.find(filter).sort(doc! { "_id": 1 }).limit(AT_ONCE).await;
+                let found = found.reading(self.database.name(), &step)?;
+                let found: Vec<Document> = found.try_collect().await.reading(self.database.name(), &step)?;
+                let Some(last) = found.last().and_then(|document| document.get("_id")) else { break };
+                after = last.clone();
+                for document in &found {
+                    self.redirect_one(reference, document, duplicate, keeper).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn redirect_one(
+        &mut self,
+        reference: &Reference,
+        document: &Document,
+        duplicate: &Bson,
+        keeper: &Bson,
+    ) -> Result<()> {
+        self.pace.turn().await;
+        let collection = self.database.collection::<Document>(&reference.collection);
+        let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+        let step = format!("redirect a document of `{}`", reference.collection);
+        let still = doc! { "_id": &id, &reference.field: duplicate };
+        if !reference.unique_with.is_empty() {
+            let mut twin = doc! { &reference.field: keeper };
+            for field in &reference.unique_with {
+                twin.insert(field, document.get(field).cloned().unwrap_or(Bson::Null));
+            }
+            if collection.find_one(twin).await.reading(self.database.name(), &step)?.is_some() {
+                self.journal.touch(&reference.collection, document, After::Removed, None).await?;
+                let removed = collection.delete_one(still).await.writing(self.database.name(), &step)?;
+                self.count(ActionKind::Remove, removed.deleted_count);
+                return Ok(());
+            }
+        }
+        let root = reference.field.split('.').next().unwrap_or(&reference.field);
+        let mut changed = document.clone();
+        set_path(&mut changed, &reference.field, keeper.clone());
+        let changed = doc! { root: changed.get(root).cloned().unwrap_or(Bson::Null) };
+        let known = self.journal.touch(&reference.collection, document, After::Changed(changed), None).await?;
+        match collection.update_one(still, doc! { "$set": { &reference.field: keeper } }).await {
+            Ok(updated) => {
+                self.count(ActionKind::Redirect, updated.modified_count);
+                Ok(())
+            }
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
+                self.journal.untouch(&reference.collection, &id, known).await?;
+                self.left(format!(
+                    "document {id} of `{}` cannot be redirected: a unique index has its twin; name the fields in `unique_with`",
+                    reference.collection
+                ));
+                Ok(())
+            }
+            Err(error) => Err(error).writing(self.database.name(), &step),
+        }
+    }
+}
+
+/// Sets a dotted path whose outer documents exist.
+pub(super) fn set_path(document: &mut Document, path: &str, value: Bson) {
+    match path.split_once('.') {
+        None => {
+            document.insert(path, value);
+        }
+        Some((first, rest)) => {
+            let mut inner = document.get_document(first).cloned().unwrap_or_default();
+            set_path(&mut inner, rest, value);
+            document.insert(first, inner);
+        }
+    }
+}
