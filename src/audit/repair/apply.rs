@@ -31,7 +31,7 @@ pub struct RepairOptions {
 
 impl Default for RepairOptions {
     fn default() -> Self {
-        RepairOptions { audit: AuditOptions::default(), rate: None, attempts: 100 }
+        RepairOptions { audit: AuditOptions::default(), rate: None, attempts: 20 }
     }
 }
 
@@ -99,11 +99,8 @@ pub async fn apply(
         repair.recover().await?;
     }
     let last = repair.rounds().await?;
-    if repair.opened {
-        repair.sweep().await?;
-        if !repair.unfinished {
-            repair.journal.set_state("applied").await?;
-        }
+    if repair.opened && !repair.unfinished {
+        repair.journal.set_state("applied").await?;
     }
     let actions = repair.done.iter().map(|(&kind, &count)| RepairAction { kind, count, details: Vec::new() }).collect();
     let backup = repair.opened.then(|| repair.journal.name().to_owned());
@@ -112,9 +109,10 @@ pub async fn apply(
     Ok(Applied { backup, resumed, actions, left, audited: last.audited })
 }
 
-/// The database with writes that survive the server.
+/// The database with writes that survive a fail-over. Within one server no more is needed: its log has the backup before
+/// the change, and after a crash it has a beginning of that order.
 pub(super) fn durable(database: &Database) -> Database {
-    let concern = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
+    let concern = WriteConcern::builder().w(Acknowledgment::Majority).build();
     database.client().database_with_options(database.name(), DatabaseOptions::builder().write_concern(concern).build())
 }
 
@@ -123,14 +121,12 @@ impl Repair<'_> {
     async fn rounds(&mut self) -> Result<Plan> {
         let mut rounds = 0;
         loop {
+            self.sweep().await?;
             let plan = plan(&self.database, self.profile, self.options).await?;
             if plan.is_empty() || rounds == ROUNDS {
                 return Ok(plan);
             }
-            if !self.opened {
-                self.journal.open(&self.profile.collection, &self.profile.name).await?;
-                self.opened = true;
-            }
+            self.open().await?;
             let before = self.done.clone();
             self.left.clear();
             for task in &plan.steps {
@@ -155,12 +151,15 @@ impl Repair<'_> {
         for entry in self.journal.merges().await? {
             let duplicate = entry.duplicate.get("_id").cloned().unwrap_or(Bson::Null);
             match entry.state {
-                MergeState::Done => continue,
+                MergeState::Done => {}
                 MergeState::Removing if self.read(&duplicate).await?.is_some() => {
                     // It was not removed: the plan will find it again.
                     self.journal.drop_merge(&duplicate).await?;
                 }
-                MergeState::Removing | MergeState::Removed => {
+                state @ (MergeState::Removing | MergeState::Removed) => {
+                    if state == MergeState::Removing {
+                        self.removed(&entry.duplicate, &entry.keeper).await?;
+                    }
                     self.take_in(&entry.duplicate, &entry.keeper, true).await?;
                     self.redirect(&duplicate, &entry.keeper).await?;
                 }
@@ -169,13 +168,37 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Redirects what came to refer to a removed document while the repair went on.
+    /// Redirects what refers to a document that this repair or an earlier one removed: services that had it open go on
+    /// referring to it for a while.
     async fn sweep(&mut self) -> Result<()> {
-        for entry in self.journal.merges().await? {
-            let duplicate = entry.duplicate.get("_id").cloned().unwrap_or(Bson::Null);
-            if entry.state == MergeState::Done {
-                self.redirect(&duplicate, &entry.keeper).await?;
+        let mut merges = Vec::new();
+        for journal in Journal::all(&self.database, Some(&self.profile.collection), &["applying", "applied"]).await? {
+            merges.extend(journal.merges().await?.into_iter().filter(|entry| entry.state == MergeState::Done));
+        }
+        let kept_for = |id: &Bson| merges.iter().find(|entry| entry.duplicate.get("_id") == Some(id));
+        let mut redirections = Vec::new();
+        for entry in &merges {
+            let mut keeper = &entry.keeper;
+            // What was kept once may have been merged later.
+            for _ in 0..merges.len() {
+                let Some(next) = kept_for(keeper) else { break };
+                keeper = &next.keeper;
             }
+            redirections.push((entry.duplicate.get("_id").cloned().unwrap_or(Bson::Null), keeper.clone()));
+        }
+        for (duplicate, keeper) in redirections {
+            if self.is_referred_to(&duplicate).await? {
+                self.open().await?;
+                self.redirect(&duplicate, &keeper).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self) -> Result<()> {
+        if !self.opened {
+            self.journal.open(&self.profile.collection, &self.profile.name).await?;
+            self.opened = true;
         }
         Ok(())
     }

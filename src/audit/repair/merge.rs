@@ -7,7 +7,7 @@ use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 
 use super::apply::Repair;
 use super::change::{Since, array, larger, merged_order, picked, since, united};
-use super::guard::{rearranged, same_beginning, same_document, same_field};
+use super::guard::{rearranged, same_beginning, same_document};
 use super::journal::{After, MergeState};
 use crate::audit::error::{Result, Step};
 use crate::audit::key::{KeyState, state};
@@ -49,22 +49,25 @@ impl Repair<'_> {
                 self.left(format!("documents {keeper} and {duplicate} together are too large for one"));
                 return Ok(false);
             }
-            let name = &self.profile.collection;
-            let array = self.array_field();
-            let known = self.journal.touch(name, &read, After::Removed, array).await?;
+            // The entry is the backup of the duplicate until it is removed: one write between reading and removing.
             self.journal.put_merge(&read, keeper, MergeState::Removing).await?;
             let removed = self.collection().delete_one(same_document(&read)).await;
             let removed = removed.writing(self.database.name(), "remove a duplicate")?;
             if removed.deleted_count == 1 {
                 self.count(ActionKind::Remove, 1);
-                self.journal.put_merge(&read, keeper, MergeState::Removed).await?;
+                self.removed(&read, keeper).await?;
                 return self.take_in(&read, keeper, false).await;
             }
-            self.journal.drop_merge(duplicate).await?;
-            self.journal.untouch(&self.profile.collection, duplicate, known).await?;
         }
+        self.journal.drop_merge(duplicate).await?;
         self.left(format!("document {duplicate} kept changing while it was to be merged into {keeper}"));
         Ok(false)
+    }
+
+    /// Notes that a duplicate is removed. Its backup is what it was before the repair first touched it.
+    pub(super) async fn removed(&mut self, duplicate: &Document, keeper: &Bson) -> Result<()> {
+        self.journal.touch(&self.profile.collection, duplicate, After::Removed, self.array_field()).await?;
+        self.journal.put_merge(duplicate, keeper, MergeState::Removed).await
     }
 
     /// Takes a removed duplicate's content into the kept document; `resumed` if that may have happened before.
@@ -82,10 +85,10 @@ impl Repair<'_> {
                 self.journal.put_merge(duplicate, keeper, MergeState::Done).await?;
                 return Ok(true);
             }
-            let (set, conditions, changed) = self.change(&kept, duplicate);
+            let (set, condition, changed) = self.change(&kept, duplicate);
             if !changed.is_empty() {
                 let known = self.journal.touch(&name, &kept, After::Changed(changed), self.array_field()).await?;
-                let filter = doc! { "_id": keeper, "$expr": { "$and": conditions } };
+                let filter = doc! { "_id": keeper, "$expr": condition };
                 let updated = self.collection().update_one(filter, vec![doc! { "$set": set }]).await;
                 if updated.writing(self.database.name(), "take a duplicate's content in")?.matched_count == 0 {
                     self.journal.untouch(&name, keeper, known).await?;
@@ -102,37 +105,41 @@ impl Repair<'_> {
     }
 
     /// What to set, on what condition, and what the fields will be.
-    fn change(&self, kept: &Document, duplicate: &Document) -> (Document, Vec<Bson>, Document) {
-        let (mut set, mut conditions, mut changed) = (Document::new(), Vec::new(), Document::new());
+    fn change(&self, kept: &Document, duplicate: &Document) -> (Document, Bson, Document) {
+        let (mut set, mut condition, mut changed) = (Document::new(), Bson::Boolean(true), Document::new());
         if let Some(spec) = &self.profile.array
             && let (Some(own), Some(others)) = (array(kept, &spec.field), array(duplicate, &spec.field))
             && !others.is_empty()
         {
             let order = merged_order(own, others, spec.order.as_deref());
             set.insert(&spec.field, rearranged(&spec.field, own.len(), &order, others));
-            conditions.push(same_beginning(&spec.field, own));
+            condition = same_beginning(&spec.field, own);
             changed.insert(&spec.field, picked(own, others, &order));
         }
-        let mut plain = |field: &str, value: Bson| {
-            if kept.get(field) != Some(&value) {
-                conditions.push(same_field(field, kept.get(field)));
-                set.insert(field, doc! { "$literal": &value });
-                changed.insert(field, value);
-            }
-        };
+        // The server works these out itself, so that a service that writes them all the time is not in the way.
         for field in &self.profile.merge.newest {
             if let Some(theirs) = duplicate.get(field) {
-                plain(field, kept.get(field).map_or(theirs, |ours| larger(ours, theirs)).clone());
+                let value = kept.get(field).map_or(theirs, |ours| larger(ours, theirs));
+                if kept.get(field) != Some(value) {
+                    set.insert(field, doc! { "$max": [format!("${field}"), { "$literal": theirs }] });
+                    changed.insert(field, value);
+                }
             }
         }
         for field in &self.profile.merge.union {
-            if let (Some(ours), Some(theirs)) = (array(kept, field), array(duplicate, field))
-                && !theirs.is_empty()
-            {
-                plain(field, united(ours, theirs).into());
+            if let (Some(ours), Some(theirs)) = (array(kept, field), array(duplicate, field)) {
+                let value = united(ours, theirs);
+                if value != ours {
+                    let own = doc! { "$ifNull": [format!("${field}"), []] };
+                    let new = doc! { "$filter": {
+                        "input": { "$literal": theirs.to_vec() }, "cond": { "$not": { "$in": ["$$this", own.clone()] } },
+                    } };
+                    set.insert(field, doc! { "$concatArrays": [own, new] });
+                    changed.insert(field, value);
+                }
             }
         }
-        (set, conditions, changed)
+        (set, condition, changed)
     }
 
     /// Whether the kept document has the duplicate's content already, after a kill in between.

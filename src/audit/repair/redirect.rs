@@ -38,6 +38,18 @@ impl Repair<'_> {
         Ok(())
     }
 
+    /// Whether anything refers to the document.
+    pub(super) async fn is_referred_to(&self, id: &Bson) -> Result<bool> {
+        for reference in &self.profile.references {
+            let collection = self.database.collection::<Document>(&reference.collection);
+            let found = collection.find_one(doc! { &reference.field: id }).projection(doc! { "_id": 1 }).await;
+            if found.reading(self.database.name(), &format!("read `{}`", reference.collection))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn redirect_one(
         &mut self,
         reference: &Reference,
