@@ -92,6 +92,8 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         thresholds,
         generator: run.record.generator,
         preflight: run.record.preflight.clone(),
+        findings: None,
+        actions: None,
     };
     Ok((report, stats))
 }
