@@ -1,13 +1,17 @@
 //! The command line: arguments in, results and errors out. The only room that prints.
 
 mod args;
+mod audit;
 mod check;
+mod database;
 mod error;
 mod interrupt;
 mod io;
 pub mod mongod;
 mod progress;
+mod repair;
 mod run;
+mod seed;
 mod server;
 mod store;
 
@@ -42,6 +46,9 @@ pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
     match cli.command {
         Command::Run(args) => run::run(args, io).await,
         Command::Check(args) => check::check(&args, io),
+        Command::Audit(args) => audit::run(&args, io).await,
+        Command::Repair(args) => repair::run(&args, io).await,
+        Command::Seed(args) => seed::run(&args, io).await,
         Command::Mongod(args) => server::foreground(&args, io).await,
     }
 }

@@ -10,35 +10,35 @@ use onlyone::mongod::{Mongod, Options};
 use onlyone::report::FindingKind;
 use onlyone::scenario::MongodSpec;
 
-pub async fn server() -> (Mongod, Client) {
+pub(crate) async fn server() -> (Mongod, Client) {
     let mongod = Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: false })).await.unwrap();
     let client = Client::with_uri_str(mongod.uri()).await.unwrap();
     (mongod, client)
 }
 
-pub fn profile(name: &str) -> Profile {
+pub(crate) fn profile(name: &str) -> Profile {
     Profile::load(name).unwrap()
 }
 
-pub async fn seeded(database: &Database, profile: &Profile, spec: SeedSpec) -> Seeded {
+pub(crate) async fn seeded(database: &Database, profile: &Profile, spec: SeedSpec) -> Seeded {
     seed(database, profile, &spec).await.unwrap()
 }
 
-pub async fn audited(database: &Database, profile: &Profile) -> Audited {
+pub(crate) async fn audited(database: &Database, profile: &Profile) -> Audited {
     audit(database, profile, &AuditOptions::default()).await.unwrap()
 }
 
-pub fn counts(audited: &Audited) -> BTreeMap<FindingKind, u64> {
+pub(crate) fn counts(audited: &Audited) -> BTreeMap<FindingKind, u64> {
     audited.findings.iter().map(|finding| (finding.kind, finding.count)).collect()
 }
 
-pub async fn all(database: &Database, collection: &str) -> Vec<Document> {
+pub(crate) async fn all(database: &Database, collection: &str) -> Vec<Document> {
     let cursor = database.collection::<Document>(collection).find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
     cursor.try_collect().await.unwrap()
 }
 
 /// Every collection but the backups, with its documents.
-pub async fn contents(database: &Database) -> BTreeMap<String, Vec<Document>> {
+pub(crate) async fn contents(database: &Database) -> BTreeMap<String, Vec<Document>> {
     let mut contents = BTreeMap::new();
     for name in database.list_collection_names().await.unwrap() {
         if !name.starts_with("onlyone_backup_") {
@@ -49,7 +49,7 @@ pub async fn contents(database: &Database) -> BTreeMap<String, Vec<Document>> {
 }
 
 /// The server's counters of writes, and of the inserts, updates and removals of documents.
-pub async fn writes(client: &Client) -> Vec<Bson> {
+pub(crate) async fn writes(client: &Client) -> Vec<Bson> {
     let status = client.database("admin").run_command(doc! { "serverStatus": 1 }).await.unwrap();
     let operations = status.get_document("opcounters").unwrap();
     let documents = status.get_document("metrics").unwrap().get_document("document").unwrap();
