@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::json;
 
 use super::args::Format;
@@ -15,19 +15,10 @@ use crate::verdict::ExitStatus;
 
 /// `onlyone repair`.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct RepairArgs {
-    /// Undo instead
-    #[command(subcommand)]
-    pub command: Option<RepairCommand>,
-    /// What to repair
-    #[command(flatten)]
-    pub plan: Option<PlanArgs>,
-}
-
-/// `onlyone repair`, without `restore`.
-#[derive(Debug, Args)]
-pub struct PlanArgs {
+    /// `restore ID` undoes the repair of this run id or backup collection; what changed since stays
+    #[arg(value_names = ["restore", "ID"], num_args = 0..=2)]
+    pub restore: Vec<String>,
     /// The database and the profile
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -48,41 +39,20 @@ pub struct PlanArgs {
     pub allow: AllowArgs,
 }
 
-/// What else can be done.
-#[derive(Debug, Subcommand)]
-pub enum RepairCommand {
-    /// Undo a repair, document by document; what changed since stays
-    Restore(RestoreArgs),
-}
-
-/// `onlyone repair restore`.
-#[derive(Debug, Args)]
-pub struct RestoreArgs {
-    /// The run id of the repair, or the name of its backup collection
-    #[arg(value_name = "ID")]
-    pub id: String,
-    /// The database and the profile
-    #[command(flatten)]
-    pub database: DatabaseArgs,
-    /// What may be written to
-    #[command(flatten)]
-    pub allow: AllowArgs,
-}
-
 /// Actions printed one by one; the report has all of them.
 const SHOWN: usize = 20;
 
 /// Plans, applies or restores.
 pub(super) async fn run(args: &RepairArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
-    match (&args.command, &args.plan) {
-        (Some(RepairCommand::Restore(args)), _) => undo(args, io).await,
-        (None, Some(args)) => repair(args, io).await,
-        (None, None) => Err(CliError::usage(anyhow::anyhow!("what is to be repaired is not said"))
-            .hint("name --mongo, --database and --profile, or `restore`")),
+    match args.restore.as_slice() {
+        [] => repair(args, io).await,
+        [word, id] if word == "restore" => undo(args, id, io).await,
+        words => Err(CliError::usage(anyhow::anyhow!("`repair {}` is not a command", words.join(" ")))
+            .hint("`onlyone repair` plans, `onlyone repair --apply` applies, `onlyone repair restore ID` undoes")),
     }
 }
 
-async fn repair(args: &PlanArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+async fn repair(args: &RepairArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
     if args.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
         return Err(CliError::usage(anyhow::anyhow!("--rate must be a number above 0")));
     }
@@ -150,9 +120,9 @@ fn listed(actions: &[RepairAction], applied: bool, backup: Option<&str>) -> Stri
     text
 }
 
-async fn undo(args: &RestoreArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+async fn undo(args: &RepairArgs, id: &str, io: &mut Io) -> Result<ExitStatus, CliError> {
     let opened = args.database.open(Some(&args.allow)).await?;
-    let restored = restore(&opened.database, &args.id).await.map_err(|error| opened.error(error))?;
+    let restored = restore(&opened.database, id).await.map_err(|error| opened.error(error))?;
     let text = match args.database.format {
         Format::Json => json!({
             "restored": restored.restored, "untouched": restored.untouched,

@@ -156,6 +156,33 @@ impl Journal {
         Ok(known)
     }
 
+    /// The same for many documents without arrays to look after; those that are known already go one by one.
+    pub(super) async fn touch_together(&self, collection: &str, changes: &[(&Document, Document)]) -> Result<()> {
+        let id = |document: &Document| document.get("_id").cloned().unwrap_or(Bson::Null);
+        let keys: Vec<Document> =
+            changes.iter().map(|(document, _)| key("before", collection, &id(document))).collect();
+        let step = "read the backup";
+        let found = self.collection.find(doc! { "_id": { "$in": keys } }).projection(doc! { "_id": 1 }).await;
+        let found: Vec<Document> =
+            found.reading(&self.database, step)?.try_collect().await.reading(&self.database, step)?;
+        let known: Vec<&Bson> = found.iter().filter_map(|entry| entry.get_document("_id").ok()?.get("id")).collect();
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for (document, changed) in changes {
+            let id = id(document);
+            if known.contains(&&id) {
+                self.touch(collection, document, After::Changed(changed.clone()), None).await?;
+            } else {
+                before.push(doc! { "_id": key("before", collection, &id), "document": *document });
+                after.push(doc! { "_id": key("after", collection, &id), "changed": changed });
+            }
+        }
+        for entries in [before, after].iter().filter(|entries| !entries.is_empty()) {
+            let written = self.collection.insert_many(entries).await;
+            written.writing(&self.database, "write the backup")?;
+        }
+        Ok(())
+    }
+
     /// Takes back the last `touch`: the change did not take effect.
     pub(super) async fn untouch(&self, collection: &str, id: &Bson, known: Option<Touched>) -> Result<()> {
         let step = "write the journal";

@@ -10,7 +10,7 @@ use crate::audit::error::{Result, Step, code};
 use crate::report::ActionKind;
 
 /// Documents of one step.
-const AT_ONCE: i64 = 500;
+const AT_ONCE: usize = 500;
 
 const DUPLICATE_KEY: i32 = 11000;
 
@@ -25,13 +25,24 @@ impl Repair<'_> {
             // By id, so that one that cannot be redirected does not come again and again.
             loop {
                 let filter = doc! { &reference.field: duplicate, "_id": { "$gt": &after } };
-                let found = collection.find(filter).sort(doc! { "_id": 1 }).limit(AT_ONCE).await;
+                let found = collection
+                    .find(filter)
+                    .sort(doc! { "_id": 1 })
+                    .limit(i64::try_from(AT_ONCE).unwrap_or(i64::MAX))
+                    .await;
                 let found = found.reading(self.database.name(), &step)?;
                 let found: Vec<Document> = found.try_collect().await.reading(self.database.name(), &step)?;
                 let Some(last) = found.last().and_then(|document| document.get("_id")) else { break };
                 after = last.clone();
-                for document in &found {
-                    self.redirect_one(reference, document, duplicate, keeper).await?;
+                let together = reference.unique_with.is_empty() && self.options.rate.is_none();
+                if !together || !self.redirect_together(reference, &found, duplicate, keeper).await? {
+                    for document in &found {
+                        self.redirect_one(reference, document, duplicate, keeper).await?;
+                    }
+                }
+                // A service that goes on referring to it is not chased: the next sweep finds what came meanwhile.
+                if found.len() < AT_ONCE {
+                    break;
                 }
             }
         }
@@ -48,6 +59,31 @@ impl Repair<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Redirects many by one command. False where a unique index is in the way.
+    async fn redirect_together(
+        &mut self,
+        reference: &Reference,
+        documents: &[Document],
+        duplicate: &Bson,
+        keeper: &Bson,
+    ) -> Result<bool> {
+        let step = format!("redirect documents of `{}`", reference.collection);
+        let collection = self.database.collection::<Document>(&reference.collection);
+        let changes: Vec<(&Document, Document)> =
+            documents.iter().map(|document| (document, redirected(document, &reference.field, keeper))).collect();
+        self.journal.touch_together(&reference.collection, &changes).await?;
+        let ids: Vec<&Bson> = documents.iter().filter_map(|document| document.get("_id")).collect();
+        let still = doc! { "_id": { "$in": ids }, &reference.field: duplicate };
+        match collection.update_many(still, doc! { "$set": { &reference.field: keeper } }).await {
+            Ok(updated) => {
+                self.count(ActionKind::Redirect, updated.modified_count);
+                Ok(true)
+            }
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) => Ok(false),
+            Err(error) => Err(error).writing(self.database.name(), &step),
+        }
     }
 
     async fn redirect_one(
@@ -74,10 +110,7 @@ impl Repair<'_> {
                 return Ok(());
             }
         }
-        let root = reference.field.split('.').next().unwrap_or(&reference.field);
-        let mut changed = document.clone();
-        set_path(&mut changed, &reference.field, keeper.clone());
-        let changed = doc! { root: changed.get(root).cloned().unwrap_or(Bson::Null) };
+        let changed = redirected(document, &reference.field, keeper);
         let known = self.journal.touch(&reference.collection, document, After::Changed(changed), None).await?;
         match collection.update_one(still, doc! { "$set": { &reference.field: keeper } }).await {
             Ok(updated) => {
@@ -95,6 +128,14 @@ impl Repair<'_> {
             Err(error) => Err(error).writing(self.database.name(), &step),
         }
     }
+}
+
+/// The field that a redirection changes, with its new value.
+fn redirected(document: &Document, field: &str, keeper: &Bson) -> Document {
+    let root = field.split('.').next().unwrap_or(field);
+    let mut changed = document.clone();
+    set_path(&mut changed, field, keeper.clone());
+    doc! { root: changed.get(root).cloned().unwrap_or(Bson::Null) }
 }
 
 /// Sets a dotted path whose outer documents exist.
