@@ -2,6 +2,7 @@
 //! one document came of it.
 
 pub mod assess;
+pub mod audit;
 pub mod checker;
 pub mod cli;
 pub mod driver;

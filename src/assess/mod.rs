@@ -93,6 +93,8 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         generator: run.record.generator,
         preflight: run.record.preflight.clone(),
         explore: run.record.explore.clone(),
+        findings: None,
+        actions: None,
     };
     Ok((report, stats))
 }

@@ -36,6 +36,12 @@ pub enum Command {
     Explore(ExploreArgs),
     /// Judge a stored run again: same history, same verdict
     Check(CheckArgs),
+    /// Look for violations in a database that exists, without writing to it
+    Audit(super::audit::AuditArgs),
+    /// Plan the repair of what an audit finds, or apply it with a backup, or restore that
+    Repair(super::repair::RepairArgs),
+    /// Make a practice database with known defects
+    Seed(super::seed::SeedArgs),
     /// Run the embedded mongod in the foreground and print its URI
     Mongod(MongodArgs),
 }

@@ -1,14 +1,18 @@
 //! The command line: arguments in, results and errors out. The only room that prints.
 
 mod args;
+mod audit;
 mod check;
+mod database;
 mod error;
 mod explore;
 mod interrupt;
 mod io;
 pub mod mongod;
 mod progress;
+mod repair;
 mod run;
+mod seed;
 mod server;
 mod store;
 
@@ -44,6 +48,9 @@ pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
         Command::Run(args) => run::run(args, io).await,
         Command::Explore(args) => explore::explore(args, io).await,
         Command::Check(args) => check::check(&args, io),
+        Command::Audit(args) => audit::run(&args, io).await,
+        Command::Repair(args) => repair::run(&args, io).await,
+        Command::Seed(args) => seed::run(&args, io).await,
         Command::Mongod(args) => server::foreground(&args, io).await,
     }
 }

@@ -4,6 +4,7 @@ mod answer;
 mod diagram;
 mod explore;
 mod files;
+mod finding;
 mod format;
 mod hlog;
 mod html;
@@ -20,10 +21,10 @@ pub use explore::{
     Diagram, DiagramStep, ExploreReport, Lane, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult,
 };
 pub use files::{WriteError, write_all, write_atomic};
+pub use finding::{ActionKind, Finding, FindingKind, RepairAction};
 pub use hlog::{HlogError, hgrm, hlog};
 pub use html::{HtmlError, html};
 pub use json::{JsonError, from_json, to_json};
-
 pub use junit::junit;
 pub use model::{
     Bucket, Concurrency, ExpectationResult, FORMAT_VERSION, Generator, IntervalStats, Latency, OperationStats, Report,

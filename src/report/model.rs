@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::finding::{Finding, RepairAction};
 use crate::target::Preflight;
 use crate::verdict::{InvariantResult, Verdict};
 
@@ -64,6 +65,12 @@ pub struct Report {
     /// The interleavings, when they were explored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explore: Option<super::ExploreReport>,
+    /// Defects of a database that exists; only `audit` and `repair` have them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Vec<Finding>>,
+    /// What a repair would do, or did; only `repair` has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Vec<RepairAction>>,
 }
 
 /// Whether a scenario's expectation was met.

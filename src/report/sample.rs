@@ -110,6 +110,8 @@ pub(super) fn passing() -> Report {
         }],
         generator: Generator { cpu_s: 1.1, max_rss_bytes: 48 << 20, dropped_arrivals: 0 },
         explore: None,
+        findings: None,
+        actions: None,
         preflight: Preflight {
             too_few_connections: None,
             server_version: Some("6.0.5".into()),

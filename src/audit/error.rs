@@ -1,0 +1,116 @@
+//! Why an audit, a repair or a seed could not be carried out.
+
+/// Why the command stopped. What it found is in the report, not here.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The server refused a step, or did not answer.
+    #[error("{step} failed")]
+    Server {
+        /// What was tried.
+        step: String,
+        /// Why.
+        #[source]
+        source: Box<mongodb::error::Error>,
+    },
+    /// The user lacks a right.
+    #[error("the user may not {action}: it needs the role `{role}` on the database `{database}`")]
+    Rights {
+        /// What was tried.
+        action: String,
+        /// The smallest built-in role that allows it.
+        role: &'static str,
+        /// The database.
+        database: String,
+        /// The server's words.
+        #[source]
+        source: Box<mongodb::error::Error>,
+    },
+    /// The collection is not there.
+    #[error("the database `{database}` has no collection `{collection}`{}", hint(.others))]
+    NoCollection {
+        /// The database.
+        database: String,
+        /// The collection.
+        collection: String,
+        /// What it has instead.
+        others: Vec<String>,
+    },
+    /// The collection is of a kind that cannot be audited or repaired.
+    #[error("`{collection}` is {kind}: {hint}")]
+    Unsuitable {
+        /// The collection.
+        collection: String,
+        /// `a view on ...`, `a time-series collection`, `a capped collection`.
+        kind: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A seed would mix with what is there.
+    #[error(
+        "`{collection}` in `{database}` holds documents already: seed an empty collection, or name another database"
+    )]
+    NotEmpty {
+        /// The database.
+        database: String,
+        /// The collection.
+        collection: String,
+    },
+    /// The numbers asked for contradict each other.
+    #[error("{0}")]
+    Usage(String),
+    /// A backup that is not there, or not of this tool.
+    #[error("{0}")]
+    Backup(String),
+}
+
+/// Result of a step.
+pub(super) type Result<T, E = AuditError> = std::result::Result<T, E>;
+
+/// Names the step that failed, and the missing right where that is the reason.
+pub(super) trait Step<T> {
+    /// A read of the database.
+    fn reading(self, database: &str, step: &str) -> Result<T>;
+    /// A write to the database.
+    fn writing(self, database: &str, step: &str) -> Result<T>;
+}
+
+/// The server's code for a missing right.
+const UNAUTHORIZED: i32 = 13;
+
+impl<T> Step<T> for mongodb::error::Result<T> {
+    fn reading(self, database: &str, step: &str) -> Result<T> {
+        self.map_err(|source| named(source, database, step, "read"))
+    }
+
+    fn writing(self, database: &str, step: &str) -> Result<T> {
+        self.map_err(|source| named(source, database, step, "readWrite"))
+    }
+}
+
+fn named(source: mongodb::error::Error, database: &str, step: &str, role: &'static str) -> AuditError {
+    let source = Box::new(source);
+    match code(&source) {
+        Some(UNAUTHORIZED) => {
+            AuditError::Rights { action: step.to_owned(), role, database: database.to_owned(), source }
+        }
+        _ => AuditError::Server { step: step.to_owned(), source },
+    }
+}
+
+/// The server's code of an error, whichever way it came.
+pub(super) fn code(error: &mongodb::error::Error) -> Option<i32> {
+    use mongodb::error::{ErrorKind, WriteFailure};
+    match &*error.kind {
+        ErrorKind::Command(error) => Some(error.code),
+        ErrorKind::Write(WriteFailure::WriteError(error)) => Some(error.code),
+        ErrorKind::InsertMany(error) => error.write_errors.as_ref()?.first().map(|error| error.code),
+        _ => None,
+    }
+}
+
+fn hint(others: &[String]) -> String {
+    match others {
+        [] => " (it is empty or does not exist: is the name right?)".to_owned(),
+        others => format!(" (it has {})", others.join(", ")),
+    }
+}

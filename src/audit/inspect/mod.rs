@@ -1,0 +1,21 @@
+//! Read-only inspection. Every command it sends is a read; its test counts them on the server.
+
+mod findings;
+mod groups;
+mod index;
+mod options;
+mod orphans;
+mod run;
+mod scan;
+mod seen;
+mod server;
+mod source;
+
+pub use findings::Audited;
+pub use options::AuditOptions;
+pub use run::audit;
+pub use server::Counters;
+
+pub(super) use groups::shown;
+pub(super) use run::{Inspection, conclude, inspect};
+pub(super) use source::{CollectionKind, kind};

@@ -1,0 +1,113 @@
+//! Documents that refer to one that is gone.
+
+use futures::TryStreamExt;
+use mongodb::Database;
+use mongodb::bson::{Bson, Document, RawBsonRef, RawDocumentBuf, doc};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::scan::Tally;
+use super::seen::{Partition, hash_value};
+use super::{AuditOptions, source};
+use crate::audit::error::{Result, Step};
+use crate::audit::raw::{at, decoded, push_bytes};
+use crate::audit::{Profile, Reference};
+
+/// Referring documents of one owner that is gone.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::audit) struct Orphans {
+    pub(in crate::audit) collection: String,
+    pub(in crate::audit) field: String,
+    /// The owner; null for documents that name none.
+    pub(in crate::audit) owner: Bson,
+    pub(in crate::audit) documents: u64,
+}
+
+/// What the references of all parts came to.
+#[derive(Debug, Default)]
+pub(in crate::audit) struct OrphanFacts {
+    /// Referring documents looked at.
+    pub(in crate::audit) checked: u64,
+    /// Orphaned documents; the kept ones are per owner.
+    pub(in crate::audit) orphans: Tally<Orphans>,
+}
+
+/// Owners that may be gone, until they are looked up.
+type Suspects = FxHashMap<Vec<u8>, (Bson, u64)>;
+
+/// Owners looked up by one query.
+const AT_ONCE: usize = 10_000;
+
+/// Reads one referring collection. `owners` holds the hashes of this part of the owners' ids.
+pub(super) async fn look(
+    database: &Database,
+    profile: &Profile,
+    reference: &Reference,
+    (owners, partition): (&FxHashSet<u64>, Partition),
+    options: &AuditOptions,
+    facts: &mut OrphanFacts,
+) -> Result<()> {
+    let collection = database.collection::<Document>(&reference.collection);
+    let projection = doc! { "_id": 0, &reference.field: 1 };
+    let mut batches = source::batches(&collection, projection, options).await?;
+    let step = format!("read `{}`", reference.collection);
+    let mut suspects = Suspects::default();
+    let mut scratch = Vec::new();
+    while let Some(batch) = batches.recv().await {
+        let batch = batch.reading(database.name(), &step)?;
+        for document in batch.doc_slices().reading(database.name(), &step)? {
+            let Ok(Some(document)) = document.map(|document| document.as_document()) else { continue };
+            let owner = at(document, &reference.field).unwrap_or(RawBsonRef::Null);
+            let hash = hash_value(owner, &mut scratch);
+            if !partition.holds(hash) {
+                continue;
+            }
+            facts.checked += 1;
+            if !owners.contains(&hash) {
+                suspects.entry(scratch.clone()).or_insert_with(|| (decoded(owner), 0)).1 += 1;
+            }
+        }
+        if suspects.len() >= AT_ONCE {
+            settle(database, profile, reference, std::mem::take(&mut suspects), options, facts).await?;
+        }
+    }
+    settle(database, profile, reference, suspects, options, facts).await
+}
+
+/// Looks the suspects up: an owner may have come after the pass over the owners.
+async fn settle(
+    database: &Database,
+    profile: &Profile,
+    reference: &Reference,
+    suspects: Suspects,
+    options: &AuditOptions,
+    facts: &mut OrphanFacts,
+) -> Result<()> {
+    if suspects.is_empty() {
+        return Ok(());
+    }
+    let step = format!("look for the owners of `{}`", reference.collection);
+    let owners = database.collection::<RawDocumentBuf>(&profile.collection);
+    let ids: Vec<Bson> = suspects.values().map(|(owner, _)| owner.clone()).collect();
+    let mut cursor = owners
+        .find(doc! { "_id": { "$in": ids } })
+        .projection(doc! { "_id": 1 })
+        .max_time(options.max_time)
+        .await
+        .reading(database.name(), &step)?;
+    let mut there = FxHashSet::default();
+    while let Some(owner) = cursor.try_next().await.reading(database.name(), &step)? {
+        if let Some(id) = at(&owner, "_id") {
+            let mut bytes = Vec::new();
+            push_bytes(id, &mut bytes);
+            there.insert(bytes);
+        }
+    }
+    let mut gone: Vec<_> = suspects.into_iter().filter(|(bytes, _)| !there.contains(bytes)).collect();
+    gone.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+    for (_, (owner, documents)) in gone {
+        let (collection, field) = (reference.collection.clone(), reference.field.clone());
+        facts.orphans.add(options.examples, || Orphans { collection, field, owner, documents });
+        facts.orphans.count += documents - 1;
+    }
+    Ok(())
+}

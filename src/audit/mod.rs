@@ -1,0 +1,23 @@
+//! Audit, repair and seed: the invariants on a database that already exists.
+//!
+//! A [`Profile`] says where the database keeps what the invariants are about. `inspect` reads and never writes; `repair`
+//! plans by default and backs up whatever it touches; `seed` makes a practice database whose defects are known.
+
+mod dedupe;
+mod error;
+mod inspect;
+mod key;
+mod profile;
+mod raw;
+mod repair;
+mod report;
+mod seed;
+
+pub use error::AuditError;
+pub use inspect::{AuditOptions, Audited, Counters, audit};
+pub use profile::{ArraySpec, KeySpec, MergeSpec, Profile, ProfileError, Reference, SHIPPED};
+pub use repair::{Applied, Plan, RepairOptions, Restored, apply, backups, plan, restore};
+pub use report::{Circumstances, report, status};
+pub use seed::{SeedSpec, Seeded, seed};
+
+use crate::report::FindingKind;

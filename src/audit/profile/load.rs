@@ -1,0 +1,196 @@
+//! Reading profiles: the shipped ones by name, any other from a TOML file, each checked before it is used.
+
+use std::path::{Path, PathBuf};
+
+use super::{KeySpec, Profile};
+
+/// The shipped profiles by name, as TOML.
+pub const SHIPPED: [(&str, &str); 4] = [
+    ("chats", include_str!("shipped/chats.toml")),
+    ("conversations", include_str!("shipped/conversations.toml")),
+    ("messages", include_str!("shipped/messages.toml")),
+    ("threads", include_str!("shipped/threads.toml")),
+];
+
+/// Why a profile cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// Neither a shipped name nor a file.
+    #[error("there is no profile `{0}`: name one of {names}, or a TOML file", names = shipped_names())]
+    Unknown(String),
+    /// The file cannot be read.
+    #[error("cannot read the profile {path}", path = .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not the TOML of a profile.
+    #[error("{origin} is not a profile:\n{source}")]
+    Syntax {
+        /// The file or shipped name.
+        origin: String,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// It contradicts itself.
+    #[error("{origin}: {problem}")]
+    Invalid {
+        /// The file or shipped name.
+        origin: String,
+        /// What, and what to do.
+        problem: String,
+    },
+}
+
+impl Profile {
+    /// The shipped profile of this name, or the one in the file of this name.
+    pub fn load(name_or_file: &str) -> Result<Profile, ProfileError> {
+        if let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == name_or_file) {
+            return Profile::parse(text, &format!("the shipped profile `{name}`"));
+        }
+        let path = Path::new(name_or_file);
+        if path.extension().is_none() && !path.exists() {
+            return Err(ProfileError::Unknown(name_or_file.to_owned()));
+        }
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ProfileError::Unreadable { path: path.to_owned(), source })?;
+        Profile::parse(&text, name_or_file)
+    }
+
+    /// The profile that the TOML describes; `origin` names it in errors.
+    pub fn parse(text: &str, origin: &str) -> Result<Profile, ProfileError> {
+        let profile: Profile = toml::from_str(text)
+            .map_err(|source| ProfileError::Syntax { origin: origin.to_owned(), source: Box::new(source) })?;
+        match profile.problem() {
+            Some(problem) => Err(ProfileError::Invalid { origin: origin.to_owned(), problem }),
+            None => Ok(profile),
+        }
+    }
+
+    /// What makes the profile unusable, if anything does.
+    fn problem(&self) -> Option<String> {
+        if let Some(problem) = self.fields().find_map(|(place, field)| bad_field(place, field)) {
+            return Some(problem);
+        }
+        if self.key.is_none() && self.array.as_ref().is_none_or(|array| array.identity.is_empty()) {
+            return Some("nothing to look at: give it a [key], or an [array] with `identity`".to_owned());
+        }
+        if self.array.as_ref().is_some_and(|array| array.identity.iter().any(Vec::is_empty)) {
+            return Some("array.identity has an empty rule, which would make all elements one".to_owned());
+        }
+        if self.references.iter().any(|reference| reference.collection == self.collection) {
+            return Some(format!("`{}` refers to itself in [[references]]", self.collection));
+        }
+        self.key.as_ref().and_then(KeySpec::problem)
+    }
+
+    /// Every field that the profile names, with its place in the file.
+    fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let key = self.key.iter().flat_map(|key| {
+            [
+                ("key.field", Some(&key.field)),
+                ("key.participants", key.participants.as_ref()),
+                ("key.member", key.member.as_ref()),
+            ]
+            .into_iter()
+            .chain(key.prefix.iter().map(|field| ("key.prefix", Some(field))))
+        });
+        let array = self.array.iter().flat_map(|array| {
+            [("array.field", Some(&array.field)), ("array.order", array.order.as_ref())]
+                .into_iter()
+                .chain(array.identity.iter().flatten().map(|field| ("array.identity", Some(field))))
+        });
+        let references = self.references.iter().flat_map(|reference| {
+            [("references.collection", Some(&reference.collection)), ("references.field", Some(&reference.field))]
+                .into_iter()
+                .chain(reference.unique_with.iter().map(|field| ("references.unique_with", Some(field))))
+        });
+        let merge = self.merge.oldest.iter().map(|field| ("merge.oldest", Some(field)));
+        let merge = merge.chain(self.merge.newest.iter().map(|field| ("merge.newest", Some(field))));
+        let merge = merge.chain(self.merge.union.iter().map(|field| ("merge.union", Some(field))));
+        [("name", Some(&self.name)), ("collection", Some(&self.collection))]
+            .into_iter()
+            .chain(key)
+            .chain(array)
+            .chain(references)
+            .chain(merge)
+            .filter_map(|(place, field)| field.map(|field| (place, field.as_str())))
+    }
+}
+
+impl KeySpec {
+    fn problem(&self) -> Option<String> {
+        let without = |what: &str| Some(format!("key.{what} needs key.participants, from which the key is made"));
+        match &self.participants {
+            None if self.member.is_some() => without("member"),
+            None if !self.prefix.is_empty() => without("prefix"),
+            None if self.distinct => without("distinct"),
+            Some(participants) if *participants == self.field => {
+                Some("key.participants and key.field are the same field".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Names of fields become parts of queries: none may be empty or an operator. Arrays and merged fields are top-level.
+fn bad_field(place: &'static str, field: &str) -> Option<String> {
+    let top_level = matches!(place, "array.field" | "merge.newest" | "merge.union" | "key.participants");
+    if field.is_empty() {
+        Some(format!("{place} is empty"))
+    } else if field.starts_with('$') || field.contains('\0') {
+        Some(format!("{place} = {field:?} is not a name"))
+    } else if top_level && field.contains('.') {
+        Some(format!("{place} = {field:?} must be a field of the document itself, not a path"))
+    } else {
+        None
+    }
+}
+
+fn shipped_names() -> String {
+    SHIPPED.map(|(name, _)| name).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_profiles_are_valid_and_carry_their_names() {
+        for (name, _) in SHIPPED {
+            assert_eq!(Profile::load(name).unwrap().name, name);
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let key = "name = 'x'\ncollection = 'c'\n[key]\nfield = 'k'\n";
+        for (text, expected) in [
+            ("name = 'x'\ncollection = 'c'\n", "nothing to look at"),
+            ("name = 'x'\n", "missing field `collection`"),
+            (&format!("{key}participant = 'p'\n"), "unknown field `participant`"),
+            (&format!("{key}member = 'id'\n"), "key.member needs key.participants"),
+            (&format!("{key}participants = 'k'\n"), "the same field"),
+            (&format!("{key}participants = ''\n"), "key.participants is empty"),
+            (&format!("{key}participants = '$where'\n"), "is not a name"),
+            (&format!("{key}participants = 'a.b'\n"), "not a path"),
+            (&format!("{key}[array]\nfield = 'm'\nidentity = [[]]\n"), "empty rule"),
+            (&format!("{key}[[references]]\ncollection = 'c'\nfield = 'f'\n"), "refers to itself"),
+            (&format!("{key}sparse = 'yes'\n"), "invalid type: string \"yes\", expected a boolean"),
+        ] {
+            let error = Profile::parse(text, "p.toml").unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("p.toml"), "{text}\n{error}");
+        }
+        Profile::parse(key, "p.toml").unwrap();
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let error = Profile::load("chat").unwrap_err().to_string();
+        assert!(error.contains("chats, conversations, messages, threads"), "{error}");
+        assert!(matches!(Profile::load("no-such-file.toml"), Err(ProfileError::Unreadable { .. })));
+    }
+}

@@ -1,0 +1,191 @@
+//! What a repair makes of values: merged arrays, united lists, and how far an array still is what was written.
+//!
+//! Pure functions; nothing here talks to a server.
+
+use mongodb::bson::{Bson, Document};
+
+use super::guard::From;
+
+/// The order of two arrays as one: by the order field, each array keeping its own order. An element without the field
+/// stays behind the one before it; without an order field the second array follows the first.
+pub(super) fn merged_order(own: &[Bson], others: &[Bson], order: Option<&str>) -> Vec<From> {
+    let own_times = times(own, order);
+    let other_times = times(others, order);
+    let (mut left, mut right) = (0, 0);
+    let mut merged = Vec::with_capacity(own.len() + others.len());
+    while left < own.len() || right < others.len() {
+        let take_own = match (own_times.get(left), other_times.get(right)) {
+            (Some(own), Some(other)) => order.is_none() || own <= other,
+            (own, _) => own.is_some(),
+        };
+        if take_own {
+            merged.push(From::Own(left));
+            left += 1;
+        } else {
+            merged.push(From::Other(right));
+            right += 1;
+        }
+    }
+    merged
+}
+
+/// The elements in their order.
+pub(super) fn picked(own: &[Bson], others: &[Bson], order: &[From]) -> Vec<Bson> {
+    let pick = |from: &From| match from {
+        From::Own(position) => own.get(*position),
+        From::Other(position) => others.get(*position),
+    };
+    order.iter().filter_map(pick).cloned().collect()
+}
+
+/// A time that sorts: kind, number and text. It never falls within one array.
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+struct Time(u8, f64, String);
+
+fn times(elements: &[Bson], order: Option<&str>) -> Vec<Time> {
+    let mut latest = Time(0, 0.0, String::new());
+    elements
+        .iter()
+        .map(|element| {
+            let value = order.and_then(|order| element.as_document()?.get(order));
+            if let Some(time) = value.and_then(time)
+                && time > latest
+            {
+                latest = time;
+            }
+            latest.clone()
+        })
+        .collect()
+}
+
+#[allow(clippy::cast_precision_loss)] // Milliseconds and sequence numbers are far below 2^53.
+fn time(value: &Bson) -> Option<Time> {
+    match value {
+        Bson::Int32(number) => Some(Time(1, f64::from(*number), String::new())),
+        Bson::Int64(number) => Some(Time(1, *number as f64, String::new())),
+        Bson::Double(number) => Some(Time(1, *number, String::new())),
+        Bson::String(text) => Some(Time(2, 0.0, text.clone())),
+        Bson::ObjectId(id) => Some(Time(3, 0.0, id.to_hex())),
+        Bson::DateTime(date) => Some(Time(4, date.timestamp_millis() as f64, String::new())),
+        _ => None,
+    }
+}
+
+/// The larger of two values, if they can be compared.
+pub(super) fn larger<'a>(left: &'a Bson, right: &'a Bson) -> &'a Bson {
+    match (time(left), time(right)) {
+        (Some(ours), Some(theirs)) if theirs > ours => right,
+        (None, Some(_)) => right,
+        _ => left,
+    }
+}
+
+/// The first list and what only the second has.
+pub(super) fn united(left: &[Bson], right: &[Bson]) -> Vec<Bson> {
+    let mut united = left.to_vec();
+    for value in right {
+        if !united.contains(value) {
+            united.push(value.clone());
+        }
+    }
+    united
+}
+
+/// What an array still is, compared with what it was before a change and after it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Since<'a> {
+    /// The change is there; with what was appended since.
+    Changed(&'a [Bson]),
+    /// The change never happened, or is undone.
+    Unchanged,
+    /// Neither: its beginning was edited.
+    Edited,
+}
+
+/// Compares. Where both fit, the longer one is meant.
+pub(super) fn since<'a>(before: &[Bson], after: &[Bson], now: &'a [Bson]) -> Since<'a> {
+    match (now.starts_with(before), now.starts_with(after)) {
+        (true, true) if before.len() >= after.len() => Since::Unchanged,
+        (_, true) => Since::Changed(&now[after.len()..]),
+        (true, false) => Since::Unchanged,
+        (false, false) => Since::Edited,
+    }
+}
+
+/// The array at a field; empty where there is none, `None` where there is something else.
+pub(super) fn array<'a>(document: &'a Document, field: &str) -> Option<&'a [Bson]> {
+    match document.get(field) {
+        None => Some(&[]),
+        Some(Bson::Array(elements)) => Some(elements),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::doc;
+
+    use super::*;
+
+    fn elements(spec: &str) -> Vec<Bson> {
+        let element = |word: &str| match word.split_once('@') {
+            Some((name, time)) => doc! { "n": name, "t": time.parse::<i32>().unwrap() }.into(),
+            None => doc! { "n": word }.into(),
+        };
+        spec.split_whitespace().map(element).collect()
+    }
+
+    fn names(elements: &[Bson]) -> String {
+        elements
+            .iter()
+            .map(|element| element.as_document().unwrap().get_str("n").unwrap())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn arrays_merge_by_time_and_each_keeps_its_own_order() {
+        for (own, others, order, expected) in [
+            ("a@1 c@3", "b@2 d@4", Some("t"), "a b c d"),
+            ("a@1 c@3", "b@2 d@4", None, "a c b d"),
+            ("a@1 b@1", "c@1", Some("t"), "a b c"),
+            ("a@5 b@1", "c@2 d@6", Some("t"), "c a b d"),
+            ("a@1 b c@3", "x@2", Some("t"), "a b x c"),
+            ("a b", "c", Some("t"), "a b c"),
+            ("", "a@1", Some("t"), "a"),
+            ("a@1", "", Some("t"), "a"),
+        ] {
+            let (own, others) = (elements(own), elements(others));
+            assert_eq!(names(&picked(&own, &others, &merged_order(&own, &others, order))), expected);
+        }
+    }
+
+    #[test]
+    fn an_array_tells_whether_a_change_is_there() {
+        for (before, after, now, expected) in [
+            ("a", "a b", "a b", Some("")),
+            ("a", "a b", "a b x", Some("x")),
+            ("a", "a b", "a x", None),
+            ("a b b", "a b", "a b", Some("")),
+            ("a b b", "a b", "a b x", Some("x")),
+            ("a b b", "a b", "a b b x", None),
+            ("", "a", "", None),
+        ] {
+            let (before, after, now) = (elements(before), elements(after), elements(now));
+            match (since(&before, &after, &now), expected) {
+                (Since::Changed(tail), Some(expected)) => assert_eq!(names(tail), expected),
+                (Since::Unchanged, None) => {}
+                (found, _) => panic!("{now:?}: {found:?}"),
+            }
+        }
+        assert_eq!(since(&elements("a"), &elements("a b"), &elements("z")), Since::Edited);
+    }
+
+    #[test]
+    fn the_larger_value_wins_and_lists_unite() {
+        assert_eq!(larger(&1.into(), &2.5.into()), &Bson::from(2.5));
+        assert_eq!(larger(&"b".into(), &"a".into()), &Bson::from("b"));
+        assert_eq!(larger(&Bson::Null, &1.into()), &Bson::from(1));
+        assert_eq!(united(&[1.into(), 2.into()], &[2.into(), 3.into()]), [1.into(), 2.into(), Bson::from(3)]);
+    }
+}

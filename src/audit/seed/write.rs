@@ -1,0 +1,103 @@
+//! Writing a practice database. Only empty collections are written to.
+
+use std::collections::BTreeMap;
+
+use mongodb::Database;
+use mongodb::bson::{Document, doc};
+
+use super::SeedSpec;
+use super::documents::Maker;
+use crate::audit::error::Step;
+use crate::audit::{AuditError, FindingKind, Profile};
+
+/// Documents per insert command.
+const BATCH: usize = 2_000;
+
+/// What was written, and what an audit of it must find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seeded {
+    /// Documents per collection.
+    pub written: BTreeMap<String, u64>,
+    /// The known answer: how many findings of each kind.
+    pub expected: BTreeMap<FindingKind, u64>,
+}
+
+/// Fills the profile's collections.
+pub async fn seed(database: &Database, profile: &Profile, spec: &SeedSpec) -> Result<Seeded, AuditError> {
+    let mut maker = Maker::new(profile, spec)?;
+    let collections = std::iter::once(&profile.collection).chain(profile.references.iter().map(|to| &to.collection));
+    for collection in collections {
+        let found = database.collection::<Document>(collection).find_one(doc! {}).await;
+        if found.reading(database.name(), "look for documents that are there")?.is_some() {
+            return Err(AuditError::NotEmpty { database: database.name().to_owned(), collection: collection.clone() });
+        }
+    }
+    let mut writers: Vec<Writer> = std::iter::once(&profile.collection)
+        .chain(profile.references.iter().map(|reference| &reference.collection))
+        .map(|name| Writer { database: database.clone(), collection: name.clone(), pending: Vec::new(), written: 0 })
+        .collect();
+    let spec = maker.spec().clone();
+    for number in 0..spec.documents {
+        let document = maker.document(number);
+        let owner = document.get_object_id("_id").unwrap_or_default();
+        writers[0].put(document).await?;
+        for (reference, writer) in profile.references.iter().zip(&mut writers[1..]) {
+            for document in maker.referring(reference, number, owner) {
+                writer.put(document).await?;
+            }
+        }
+    }
+    if let (Some(reference), Some(writer)) = (profile.references.first(), writers.get_mut(1)) {
+        for number in 0..spec.orphans {
+            writer.put(maker.orphan(reference, number)).await?;
+        }
+    }
+    let mut written = BTreeMap::new();
+    for mut writer in writers {
+        writer.flush().await?;
+        written.insert(writer.collection, writer.written);
+    }
+    Ok(Seeded { written, expected: expected(profile, &spec) })
+}
+
+fn expected(profile: &Profile, spec: &SeedSpec) -> BTreeMap<FindingKind, u64> {
+    let index = u64::from(profile.key.is_some());
+    [
+        (FindingKind::DuplicateKey, spec.duplicates),
+        (FindingKind::MissingKey, spec.missing_keys),
+        (FindingKind::WrongKey, spec.wrong_keys),
+        (FindingKind::MissingIndex, index),
+        (FindingKind::DuplicateElement, spec.repeats),
+        (FindingKind::Orphan, spec.orphans),
+    ]
+    .into_iter()
+    .filter(|(_, count)| *count > 0)
+    .collect()
+}
+
+/// Collects documents into large inserts.
+struct Writer {
+    database: Database,
+    collection: String,
+    pending: Vec<Document>,
+    written: u64,
+}
+
+impl Writer {
+    async fn put(&mut self, document: Document) -> Result<(), AuditError> {
+        self.pending.push(document);
+        if self.pending.len() < BATCH { Ok(()) } else { self.flush().await }
+    }
+
+    async fn flush(&mut self) -> Result<(), AuditError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let collection = self.database.collection::<Document>(&self.collection);
+        let step = "write the practice documents";
+        collection.insert_many(&self.pending).ordered(false).await.writing(self.database.name(), step)?;
+        self.written += self.pending.len() as u64;
+        self.pending.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! `onlyone audit`: what is wrong with a database that exists.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::args::Format;
+use super::database::{DatabaseArgs, Opened, OutArgs, ReadArgs, Session, parse_duration};
+use super::interrupt::Interrupt;
+use super::{CliError, Io};
+use crate::audit::{AuditOptions, Audited, audit};
+use crate::report::FindingKind;
+use crate::verdict::ExitStatus;
+
+/// `onlyone audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// The database and the profile
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// How to read
+    #[command(flatten)]
+    pub read: ReadArgs,
+    /// Where reports go
+    #[command(flatten)]
+    pub out: OutArgs,
+    /// Read from a secondary where there is one
+    #[arg(long)]
+    pub secondary: bool,
+    /// Repeat it after this time until interrupted, and tell what changed
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1m", value_parser = parse_duration)]
+    pub watch: Option<Duration>,
+}
+
+/// Audits once, or again and again.
+pub(super) async fn run(args: &AuditArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    let session = Session::begin(&args.out)?;
+    let opened = args.database.open(None).await?;
+    let options = AuditOptions { secondary: args.secondary, ..args.read.options() };
+    let interrupt = Interrupt::listen(|_| {})?;
+    let audited = tokio::select! {
+        () = interrupt.stop.cancelled() => return Ok(ExitStatus::Interrupted),
+        audited = audit(&opened.database, &opened.profile, &options) => audited.map_err(|error| opened.error(error))?,
+    };
+    let name = format!("audit of {} in {}", opened.profile.collection, args.database.database);
+    let reproduce = format!(
+        "onlyone audit --mongo \"$ONLYONE_MONGO_URI\" --database {} --profile {}",
+        args.database.database, args.database.profile
+    );
+    let status =
+        session.conclude(&audited, (name, reproduce), (None, Vec::new()), (&args.out, args.database.format), io)?;
+    match args.watch {
+        Some(every) => watch(&opened, &options, every, (audited, status), args.database.format, &interrupt, io).await,
+        None => Ok(status),
+    }
+}
+
+/// Repeats the audit until interrupted. The worst that was seen decides.
+async fn watch(
+    opened: &Opened,
+    options: &AuditOptions,
+    every: Duration,
+    (mut last, mut status): (Audited, ExitStatus),
+    format: Format,
+    interrupt: &Interrupt,
+    io: &mut Io,
+) -> Result<ExitStatus, CliError> {
+    loop {
+        let next = async {
+            tokio::time::sleep(every).await;
+            audit(&opened.database, &opened.profile, options).await
+        };
+        let audited = tokio::select! {
+            () = interrupt.stop.cancelled() => return Ok(ExitStatus::combine([status, ExitStatus::Interrupted])),
+            audited = next => audited.map_err(|error| opened.error(error))?,
+        };
+        let lines = changes(&last, &audited);
+        if !lines.is_empty() {
+            let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+            let text: String = lines.iter().map(|line| format!("{at} {line}\n")).collect();
+            // Of the JSON result there is one object only; what follows it are messages.
+            match format {
+                Format::Human => io.result(&text).map_err(CliError::setup)?,
+                Format::Json => io.note(&text),
+            }
+        }
+        status = ExitStatus::combine([status, crate::audit::status(audited.verdict())]);
+        last = audited;
+    }
+}
+
+/// One line for each kind whose count changed, and for the verdict.
+fn changes(before: &Audited, after: &Audited) -> Vec<String> {
+    let counts = |audited: &Audited| -> BTreeMap<FindingKind, u64> {
+        FindingKind::ALL.into_iter().map(|kind| (kind, audited.count(kind))).collect()
+    };
+    let old = counts(before);
+    let mut lines: Vec<String> = counts(after)
+        .into_iter()
+        .filter(|(kind, count)| old.get(kind) != Some(count))
+        .map(|(kind, count)| format!("{kind}: {} -> {count}", old.get(&kind).copied().unwrap_or(0)))
+        .collect();
+    if before.verdict() != after.verdict() {
+        lines.push(format!("verdict: {} -> {}", before.verdict(), after.verdict()));
+    }
+    lines
+}

@@ -1,0 +1,197 @@
+//! What `audit`, `repair` and `seed` share: the database, the profile, and reports of what was found.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use mongodb::Database;
+use mongodb::options::ClientOptions;
+
+use super::args::Format;
+use super::check::show;
+use super::store::{Store, check_run_id, fresh_run_id};
+use super::{CliError, Io};
+use crate::audit::{AuditError, AuditOptions, Audited, Circumstances, Profile, report, status};
+use crate::report::{RepairAction, write_all};
+use crate::target::{Guard, MongoUri, TargetError};
+use crate::verdict::ExitStatus;
+
+/// The database and the profile.
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseArgs {
+    /// The server
+    #[arg(long, value_name = "URI", env = "ONLYONE_MONGO_URI", hide_env_values = true, required = true)]
+    pub mongo: String,
+    /// The database
+    #[arg(long, value_name = "NAME")]
+    pub database: String,
+    /// chats, conversations, messages, threads, or a TOML file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub profile: String,
+    /// Another collection than the profile names
+    #[arg(long, value_name = "NAME")]
+    pub collection: Option<String>,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+/// How to read.
+#[derive(Debug, Clone, Args)]
+pub struct ReadArgs {
+    /// Examples of each kind of finding
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    pub examples: usize,
+    /// Documents in a batch
+    #[arg(long, value_name = "COUNT", default_value_t = 20_000)]
+    pub batch_size: u32,
+    /// The server gives up on a command after this time
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
+    pub max_time: Duration,
+    /// Rest between two batches, to stay out of the service's way
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
+    pub pause: Duration,
+}
+
+/// Where reports go.
+#[derive(Debug, Clone, Args)]
+pub struct OutArgs {
+    /// Folder of the reports
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub out: PathBuf,
+    /// Name of the run, its folder and a repair's backup; made from the time when not given
+    #[arg(long, value_name = "ID")]
+    pub run_id: Option<String>,
+}
+
+/// What must be named before something is written.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AllowArgs {
+    /// Allow writing to this host, which is not this machine
+    #[arg(long, value_name = "HOST")]
+    pub allow_target: Vec<String>,
+    /// Allow writing to a database whose name does not begin with `onlyone_`
+    #[arg(long, value_name = "NAME")]
+    pub allow_database: Vec<String>,
+}
+
+impl ReadArgs {
+    /// The options of an audit.
+    pub(super) fn options(&self) -> AuditOptions {
+        AuditOptions {
+            examples: self.examples,
+            batch_size: self.batch_size.max(1),
+            max_time: self.max_time,
+            pause: self.pause,
+            ..AuditOptions::default()
+        }
+    }
+}
+
+/// A connected database and the profile for it.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) profile: Profile,
+    uri: MongoUri,
+}
+
+impl DatabaseArgs {
+    /// Reads the profile and connects. With `allow`, refuses what was not allowed, before and after resolving the hosts.
+    pub(super) async fn open(&self, allow: Option<&AllowArgs>) -> Result<Opened, CliError> {
+        let mut profile = Profile::load(&self.profile).map_err(CliError::usage)?;
+        if let Some(collection) = &self.collection {
+            profile.collection.clone_from(collection);
+        }
+        let uri = MongoUri::new(self.mongo.as_str());
+        if !["mongodb://", "mongodb+srv://"].iter().any(|scheme| self.mongo.starts_with(scheme)) {
+            // It is not quoted: it may hold a password.
+            return Err(CliError::usage(anyhow::anyhow!("--mongo is not a MongoDB connection string"))
+                .hint("it begins with mongodb:// or mongodb+srv://"));
+        }
+        let unreachable = |error| TargetError::Unreachable { target: uri.to_string(), source: uri.redact(error) };
+        let guard =
+            allow.map(|allow| Guard { hosts: allow.allow_target.clone(), databases: allow.allow_database.clone() });
+        if let Some(guard) = &guard {
+            guard.check_database(&self.database).map_err(TargetError::from)?;
+        }
+        let mut options = ClientOptions::parse(uri.expose()).await.map_err(unreachable)?;
+        for host in guard.iter().flat_map(|_| &options.hosts) {
+            guard.as_ref().map_or(Ok(()), |guard| guard.check_host(&host.to_string())).map_err(TargetError::from)?;
+        }
+        options.app_name = Some("onlyone".to_owned());
+        options.server_selection_timeout.get_or_insert(Duration::from_secs(10));
+        let client = mongodb::Client::with_options(options).map_err(unreachable)?;
+        let database = client.database(&self.database);
+        database.run_command(mongodb::bson::doc! { "ping": 1 }).await.map_err(unreachable)?;
+        Ok(Opened { database, profile, uri })
+    }
+}
+
+impl Opened {
+    /// The error for the user: its causes without what the connection string hides.
+    pub(super) fn error(&self, error: AuditError) -> CliError {
+        let usage = matches!(error, AuditError::Usage(_) | AuditError::Backup(_));
+        let error = anyhow::Error::new(error);
+        let mut chain: Vec<String> = error.chain().map(|cause| self.uri.redact_text(&cause.to_string())).collect();
+        let last = chain.pop().unwrap_or_default();
+        let error = chain.into_iter().rev().fold(anyhow::anyhow!(last), anyhow::Error::context);
+        if usage { CliError::usage(error) } else { CliError::setup(error) }
+    }
+}
+
+/// A run in progress: its name and its start.
+pub(super) struct Session {
+    pub(super) run_id: String,
+    started: Instant,
+}
+
+impl Session {
+    /// Begins.
+    pub(super) fn begin(out: &OutArgs) -> Result<Self, CliError> {
+        if let Some(id) = &out.run_id {
+            check_run_id(id)?;
+        }
+        Ok(Session { run_id: out.run_id.clone().unwrap_or_else(fresh_run_id), started: Instant::now() })
+    }
+
+    /// Writes the reports and shows the result.
+    pub(super) fn conclude(
+        &self,
+        audited: &Audited,
+        (name, reproduce): (String, String),
+        (actions, left): (Option<Vec<RepairAction>>, Vec<String>),
+        (out, format): (&OutArgs, Format),
+        io: &mut Io,
+    ) -> Result<ExitStatus, CliError> {
+        let circumstances = Circumstances {
+            run_id: self.run_id.clone(),
+            name,
+            reproduce,
+            duration_s: self.started.elapsed().as_secs_f64(),
+            generator: crate::stats::usage().map_err(CliError::setup)?,
+            actions,
+            left,
+        };
+        let report = report(audited, circumstances);
+        let store = Store::create(&out.out, &self.run_id)?;
+        let written = write_all(&store.directory, &report, None).map_err(CliError::setup);
+        show(&report, Some(&store.directory.display().to_string()), format, io)?;
+        let status = status(report.verdict);
+        match written {
+            Ok(_) => Ok(status),
+            // A violation is not masked by a full disk.
+            Err(error) if status == ExitStatus::Violated => {
+                let text = error.render(io.err_colour);
+                io.note(&text);
+                Ok(status)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// `30s`, `5m`, `1h 30m`.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| "a time such as `30s` or `5m`".to_owned())?;
+    Duration::try_from(duration).map_err(|_| "a time that is not negative".to_owned())
+}

@@ -1,0 +1,144 @@
+//! `onlyone repair`: plans by default, applies with `--apply`, and `restore` undoes.
+
+use std::fmt::Write;
+
+use clap::Args;
+use serde_json::json;
+
+use super::args::Format;
+use super::database::{AllowArgs, DatabaseArgs, OutArgs, ReadArgs, Session};
+use super::interrupt::Interrupt;
+use super::{CliError, Io};
+use crate::audit::{RepairOptions, apply, plan, restore};
+use crate::report::RepairAction;
+use crate::verdict::ExitStatus;
+
+/// `onlyone repair`.
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// `restore ID` undoes the repair of this run id or backup collection; what changed since stays
+    #[arg(value_names = ["restore", "ID"], num_args = 0..=2)]
+    pub restore: Vec<String>,
+    /// The database and the profile
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// How to read
+    #[command(flatten)]
+    pub read: ReadArgs,
+    /// Where reports go
+    #[command(flatten)]
+    pub out: OutArgs,
+    /// Do it; without this flag nothing is written
+    #[arg(long)]
+    pub apply: bool,
+    /// Documents a second at most
+    #[arg(long, value_name = "DOCUMENTS")]
+    pub rate: Option<f64>,
+    /// What may be written to
+    #[command(flatten)]
+    pub allow: AllowArgs,
+}
+
+/// Actions printed one by one; the report has all of them.
+const SHOWN: usize = 20;
+
+/// Plans, applies or restores.
+pub(super) async fn run(args: &RepairArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    match args.restore.as_slice() {
+        [] => repair(args, io).await,
+        [word, id] if word == "restore" => undo(args, id, io).await,
+        words => Err(CliError::usage(anyhow::anyhow!("`repair {}` is not a command", words.join(" ")))
+            .hint("`onlyone repair` plans, `onlyone repair --apply` applies, `onlyone repair restore ID` undoes")),
+    }
+}
+
+async fn repair(args: &RepairArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    if args.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+        return Err(CliError::usage(anyhow::anyhow!("--rate must be a number above 0")));
+    }
+    let session = Session::begin(&args.out)?;
+    let opened = args.database.open(args.apply.then_some(&args.allow)).await?;
+    let options = RepairOptions { audit: args.read.options(), rate: args.rate, ..RepairOptions::default() };
+    let collection = &opened.profile.collection;
+    let mut reproduce = format!(
+        "onlyone repair --mongo \"$ONLYONE_MONGO_URI\" --database {} --profile {}",
+        args.database.database, args.database.profile
+    );
+    let interrupt = Interrupt::listen(|_| {})?;
+    let work = async {
+        if args.apply {
+            let done = apply(&opened.database, &opened.profile, &options, &session.run_id).await?;
+            let backup = done.backup.map(|backup| match done.resumed {
+                true => format!("went on with a repair that was cut short; backup: `{backup}`"),
+                false => format!("backup: `{backup}`"),
+            });
+            Ok((done.audited, done.actions, done.left, backup))
+        } else {
+            let plan = plan(&opened.database, &opened.profile, &options).await?;
+            Ok((plan.audited.clone(), plan.actions(), plan.left, None))
+        }
+    };
+    let (audited, actions, left, backup) = tokio::select! {
+        () = interrupt.stop.cancelled() => {
+            io.note("interrupted: run the same command again to go on, or `onlyone repair restore` to undo\n");
+            return Ok(ExitStatus::Interrupted);
+        }
+        result = work => result.map_err(|error| opened.error(error))?,
+    };
+    let name = format!("repair of {collection} in {}", args.database.database);
+    if args.apply {
+        reproduce.push_str(" --apply");
+    }
+    if args.database.format == Format::Human {
+        let text = listed(&actions, args.apply, backup.as_deref());
+        io.result(&text).map_err(CliError::setup)?;
+    }
+    session.conclude(&audited, (name, reproduce), (Some(actions), left), (&args.out, args.database.format), io)
+}
+
+/// The actions to read.
+fn listed(actions: &[RepairAction], applied: bool, backup: Option<&str>) -> String {
+    let mut text = match (applied, actions.is_empty()) {
+        (_, true) => "nothing to do\n".to_owned(),
+        (true, false) => "done:\n".to_owned(),
+        (false, false) => "plan (nothing was written; --apply does it):\n".to_owned(),
+    };
+    for action in actions {
+        let kind = serde_json::to_value(action.kind).unwrap_or_default();
+        // Writing to a string does not fail.
+        writeln!(text, "  {} {}", kind.as_str().unwrap_or_default(), action.count).ok();
+        for detail in action.details.iter().take(SHOWN) {
+            writeln!(text, "    {detail}").ok();
+        }
+        if action.details.len() > SHOWN {
+            writeln!(text, "    ... and {} more, in report.json", action.details.len() - SHOWN).ok();
+        }
+    }
+    if let Some(backup) = backup {
+        writeln!(text, "  {backup}").ok();
+    }
+    text
+}
+
+async fn undo(args: &RepairArgs, id: &str, io: &mut Io) -> Result<ExitStatus, CliError> {
+    let opened = args.database.open(Some(&args.allow)).await?;
+    let restored = restore(&opened.database, id).await.map_err(|error| opened.error(error))?;
+    let text = match args.database.format {
+        Format::Json => json!({
+            "restored": restored.restored, "untouched": restored.untouched,
+            "index_dropped": restored.index_dropped, "left": restored.left,
+        })
+        .to_string(),
+        Format::Human => {
+            let index = if restored.index_dropped { "; the unique index was dropped" } else { "" };
+            let mut text =
+                format!("{} documents restored, {} were as before{index}", restored.restored, restored.untouched);
+            for left in &restored.left {
+                write!(text, "\nleft: {left}").ok();
+            }
+            text
+        }
+    };
+    io.result(&format!("{text}\n")).map_err(CliError::setup)?;
+    Ok(if restored.left.is_empty() { ExitStatus::Holds } else { ExitStatus::Violated })
+}

@@ -1,0 +1,191 @@
+//! What a repair mends, what it leaves, and that it can be undone.
+
+use std::collections::BTreeMap;
+
+use mongodb::Database;
+use mongodb::bson::{Bson, Document, doc};
+use onlyone::audit::{Applied, AuditError, Profile, RepairOptions, SHIPPED, SeedSpec, apply, backups, plan, restore};
+use onlyone::report::{ActionKind, FindingKind};
+use onlyone::verdict::Verdict;
+
+use crate::support::{all, audited, contents, counts, profile, seeded, server, writes};
+
+async fn applied(database: &Database, profile: &Profile, id: &str) -> Applied {
+    apply(database, profile, &RepairOptions::default(), id).await.unwrap()
+}
+
+fn actions(actions: &[onlyone::report::RepairAction]) -> BTreeMap<ActionKind, u64> {
+    actions.iter().map(|action| (action.kind, action.count)).collect()
+}
+
+fn texts(document: &Document, array: &str) -> Vec<String> {
+    let elements = document.get_array(array).unwrap().iter();
+    elements.map(|element| element.as_document().unwrap().get_str("text").unwrap().to_owned()).collect()
+}
+
+/// Ten chats without keys, two of them duplicates, messages embedded and apart, on both sides.
+#[tokio::test]
+async fn ten_chats_without_keys_and_two_duplicate_pairs_are_mended() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_s1");
+    let chats = profile("chats");
+    let spec = SeedSpec { documents: 10, duplicates: 2, missing_keys: 10, messages: 3, ..SeedSpec::default() };
+    seeded(&database, &chats, spec).await;
+    let original = contents(&database).await;
+
+    let before = writes(&client).await;
+    let planned = plan(&database, &chats, &RepairOptions::default()).await.unwrap();
+    let expected =
+        [(FindingKind::DuplicateKey, 2), (FindingKind::MissingKey, 10), (FindingKind::MissingIndex, 1)].into();
+    assert_eq!(counts(&planned.audited), expected);
+    let expected =
+        [(ActionKind::Merge, 2), (ActionKind::Remove, 2), (ActionKind::SetKey, 8), (ActionKind::CreateIndex, 1)];
+    assert_eq!(actions(&planned.actions()), expected.into());
+    assert_eq!(writes(&client).await, before, "a plan writes nothing");
+
+    let done = applied(&database, &chats, "first").await;
+    assert_eq!((done.audited.verdict(), done.left.as_slice()), (Verdict::Holds, &[] as &[String]));
+    assert_eq!(actions(&done.actions)[&ActionKind::Redirect], 6);
+    let after = contents(&database).await;
+    assert_eq!(after["chats"].len(), 8);
+    assert_eq!(after["messages"].len(), 30, "every message is there");
+    for chat in &after["chats"][..2] {
+        let number = texts(chat, "messages");
+        assert_eq!(number.len(), 6, "both sides");
+        let times: Vec<_> = chat
+            .get_array("messages")
+            .unwrap()
+            .iter()
+            .map(|message| *message.as_document().unwrap().get_datetime("createdAt").unwrap())
+            .collect();
+        assert!(times.is_sorted(), "in order");
+        let id = chat.get("_id").unwrap().clone();
+        assert_eq!(after["messages"].iter().filter(|message| message.get("chat") == Some(&id)).count(), 6);
+    }
+    let embedded = |contents: &BTreeMap<String, Vec<Document>>| {
+        let mut all: Vec<String> = contents["chats"].iter().flat_map(|chat| texts(chat, "messages")).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(embedded(&after), embedded(&original), "every message exactly once");
+
+    let again = applied(&database, &chats, "second").await;
+    assert_eq!((again.backup, again.actions), (None, vec![]), "a second repair does nothing");
+    assert_eq!(contents(&database).await, after);
+
+    let restored = restore(&database, "first").await.unwrap();
+    assert!(restored.left.is_empty() && restored.index_dropped, "{restored:?}");
+    assert_eq!(contents(&database).await, original, "document by document");
+    assert_eq!(restore(&database, "first").await.unwrap().restored, 0);
+    assert_eq!(backups(&database).await.unwrap(), [] as [String; 0]);
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_1648_elements_with_1573_repeats_the_first_75_remain() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_s4");
+    let messages = profile("messages");
+    let merged = |n: i32| doc! { "mergeId": format!("m{}", n % 75), "batchId": "b", "batchIndex": n % 75, "type": "mergeFace", "n": n };
+    let elements: Vec<Document> = (0..1648).map(merged).collect();
+    let keyless: Vec<Bson> =
+        vec![doc! { "text": "hi" }.into(), "plain".into(), doc! { "text": "hi" }.into(), Bson::Null, Bson::Null];
+    let chats = database.collection::<Document>("userChat");
+    chats.insert_one(doc! { "_id": 1, "messages": &elements, "other": 1 }).await.unwrap();
+    chats.insert_one(doc! { "_id": 2, "messages": &keyless }).await.unwrap();
+    let found = audited(&database, &messages).await;
+    assert_eq!(counts(&found), [(FindingKind::DuplicateElement, 1573)].into());
+    let done = applied(&database, &messages, "r").await;
+    assert_eq!(actions(&done.actions), [(ActionKind::Deduplicate, 1573)].into());
+    let after = all(&database, "userChat").await;
+    assert_eq!(after[0], doc! { "_id": 1, "messages": &elements[..75], "other": 1 });
+    assert_eq!(after[1], doc! { "_id": 2, "messages": keyless }, "elements without identity stay");
+    assert_eq!(done.audited.verdict(), Verdict::Holds);
+    restore(&database, "r").await.unwrap();
+    assert_eq!(all(&database, "userChat").await[0], doc! { "_id": 1, "messages": &elements, "other": 1 });
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_profile_is_mended_and_restored() {
+    let (mongod, client) = server().await;
+    for (name, _) in SHIPPED {
+        let profile = profile(name);
+        let database = client.database(&format!("onlyone_{name}"));
+        let derived = profile.key.as_ref().is_some_and(|key| key.participants.is_some());
+        let spec = SeedSpec {
+            documents: 60,
+            duplicates: if profile.key.is_some() { 35 } else { 7 },
+            missing_keys: if derived { 6 } else { 0 },
+            wrong_keys: if derived { 5 } else { 0 },
+            repeats: if profile.array.is_some() { 9 } else { 0 },
+            ..SeedSpec::default()
+        };
+        seeded(&database, &profile, spec).await;
+        let original = contents(&database).await;
+        let done = applied(&database, &profile, "x").await;
+        assert_eq!(done.left, [] as [String; 0], "{name}");
+        assert_eq!(done.audited.verdict(), Verdict::Holds, "{name}: {:?}", done.audited.findings);
+        let restored = restore(&database, "x").await.unwrap();
+        assert_eq!(restored.left, [] as [String; 0], "{name}");
+        assert_eq!(contents(&database).await, original, "{name}");
+    }
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_repaired_is_refused_or_left_and_nothing_changes() {
+    let (mongod, client) = server().await;
+    let chats = profile("chats");
+    let database = client.database("onlyone_wrong");
+    let error = apply(&database, &chats, &RepairOptions::default(), "x").await.unwrap_err();
+    assert!(matches!(error, AuditError::NoCollection { .. }));
+    database.create_collection("other").await.unwrap();
+    for create in [
+        doc! { "create": "chats", "viewOn": "other", "pipeline": [] },
+        doc! { "create": "chats", "timeseries": { "timeField": "t" } },
+        doc! { "create": "chats", "capped": true, "size": 100_000 },
+    ] {
+        database.run_command(create.clone()).await.unwrap();
+        let before = writes(&client).await;
+        let error = apply(&database, &chats, &RepairOptions::default(), "x").await.unwrap_err();
+        assert!(matches!(error, AuditError::Unsuitable { .. }), "{create}: {error}");
+        assert_eq!(writes(&client).await, before);
+        database.run_command(doc! { "drop": "chats" }).await.unwrap();
+    }
+    let collection = database.collection::<Document>("chats");
+    let documents = [
+        doc! { "_id": 1, "participantsKey": "a_b_c", "participants": ["a_b", "c"] },
+        doc! { "_id": 2, "participantsKey": "a_b_c", "participants": ["a", "b_c"] },
+        doc! { "_id": 3, "title": "no participants" },
+    ];
+    collection.insert_many(&documents).await.unwrap();
+    let done = applied(&database, &chats, "y").await;
+    assert_eq!((done.backup, done.actions), (None, vec![]));
+    assert!(done.left.iter().any(|left| left.contains("different sets of participants")), "{:?}", done.left);
+    assert!(done.left.iter().any(|left| left.contains("document 3 has no key")), "{:?}", done.left);
+    assert_eq!(done.audited.verdict(), Verdict::Violated);
+    assert_eq!(all(&database, "chats").await, documents);
+    let error = restore(&database, "nothing").await.unwrap_err().to_string();
+    assert!(error.contains("has no backup `onlyone_backup_nothing` (it has none)"), "{error}");
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_index_build_is_an_error_and_a_repair_goes_on_where_it_failed() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_index_fails");
+    let chats = profile("chats");
+    database.collection("chats").insert_one(doc! { "_id": 1, "participants": ["a", "b"] }).await.unwrap();
+    // 63 more indexes: the server allows no more than 64.
+    let indexes: Vec<Document> =
+        (0..63).map(|n| doc! { "key": { format!("f{n}"): 1 }, "name": format!("f{n}") }).collect();
+    database.run_command(doc! { "createIndexes": "chats", "indexes": indexes }).await.unwrap();
+    let error = apply(&database, &chats, &RepairOptions::default(), "x").await.unwrap_err();
+    assert!(error.to_string().contains("create the index `participantsKey_1` failed"), "{error}");
+    database.run_command(doc! { "dropIndexes": "chats", "index": "f0" }).await.unwrap();
+    let done = applied(&database, &chats, "y").await;
+    assert!(done.resumed && done.audited.verdict() == Verdict::Holds);
+    assert_eq!(done.backup.as_deref(), Some("onlyone_backup_x"));
+    mongod.stop().await.unwrap();
+}

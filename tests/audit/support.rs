@@ -1,0 +1,59 @@
+//! A server, practice databases, and comparing what is in them.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt;
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::{Client, Database};
+use onlyone::audit::{AuditOptions, Audited, Profile, SeedSpec, Seeded, audit, seed};
+use onlyone::mongod::{Mongod, Options};
+use onlyone::report::FindingKind;
+use onlyone::scenario::MongodSpec;
+
+pub(crate) async fn server() -> (Mongod, Client) {
+    let mongod = Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: false })).await.unwrap();
+    let client = Client::with_uri_str(mongod.uri()).await.unwrap();
+    (mongod, client)
+}
+
+pub(crate) fn profile(name: &str) -> Profile {
+    Profile::load(name).unwrap()
+}
+
+pub(crate) async fn seeded(database: &Database, profile: &Profile, spec: SeedSpec) -> Seeded {
+    seed(database, profile, &spec).await.unwrap()
+}
+
+pub(crate) async fn audited(database: &Database, profile: &Profile) -> Audited {
+    audit(database, profile, &AuditOptions::default()).await.unwrap()
+}
+
+pub(crate) fn counts(audited: &Audited) -> BTreeMap<FindingKind, u64> {
+    audited.findings.iter().map(|finding| (finding.kind, finding.count)).collect()
+}
+
+pub(crate) async fn all(database: &Database, collection: &str) -> Vec<Document> {
+    let cursor = database.collection::<Document>(collection).find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
+    cursor.try_collect().await.unwrap()
+}
+
+/// Every collection but the backups, with its documents.
+pub(crate) async fn contents(database: &Database) -> BTreeMap<String, Vec<Document>> {
+    let mut contents = BTreeMap::new();
+    for name in database.list_collection_names().await.unwrap() {
+        if !name.starts_with("onlyone_backup_") {
+            contents.insert(name.clone(), all(database, &name).await);
+        }
+    }
+    contents
+}
+
+/// The server's counters of writes, and of the inserts, updates and removals of documents.
+pub(crate) async fn writes(client: &Client) -> Vec<Bson> {
+    let status = client.database("admin").run_command(doc! { "serverStatus": 1 }).await.unwrap();
+    let operations = status.get_document("opcounters").unwrap();
+    let documents = status.get_document("metrics").unwrap().get_document("document").unwrap();
+    let count =
+        |from: &Document, names: &[&str]| names.iter().map(|name| from.get(name).unwrap().clone()).collect::<Vec<_>>();
+    [count(operations, &["insert", "update", "delete"]), count(documents, &["inserted", "updated", "deleted"])].concat()
+}
