@@ -8,6 +8,7 @@ mod io;
 pub mod mongod;
 mod progress;
 mod run;
+mod serve;
 mod server;
 mod store;
 
@@ -42,6 +43,7 @@ pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
     match cli.command {
         Command::Run(args) => run::run(args, io).await,
         Command::Check(args) => check::check(&args, io),
+        Command::Serve(args) => serve::serve(args, io).await,
         Command::Mongod(args) => server::foreground(&args, io).await,
     }
 }

@@ -5,9 +5,11 @@
 
 pub mod create_or_get;
 mod lock;
+mod pace;
 mod session;
 
 pub use lock::MemoryLocks;
+pub use pace::{Pace, paced};
 pub use session::{Failure, Reason, Session, server_answer};
 
 /// A strategy as users see it.

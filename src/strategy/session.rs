@@ -42,18 +42,22 @@ impl<'a> Session<'a> {
 
     /// Finds one document.
     pub async fn find_one(&mut self, filter: Document) -> Result<Option<Document>, Failure> {
-        self.collection.find_one(filter).comment(self.comment.clone()).await.map_err(|error| self.failure(error, false))
+        let result = self.collection.find_one(filter).comment(self.comment.clone()).await;
+        super::pace::after_read().await;
+        result.map_err(|error| self.failure(error, false))
     }
 
     /// Inserts one document.
     pub async fn insert_one(&mut self, document: &Document) -> Result<(), Failure> {
         let result = self.collection.insert_one(document).comment(self.comment.clone()).await;
+        super::pace::after_write().await;
         self.after_write(result).map(|_| ())
     }
 
     /// Updates one document; the number matched.
     pub async fn update_one(&mut self, filter: Document, update: Document) -> Result<u64, Failure> {
         let result = self.collection.update_one(filter, update).comment(self.comment.clone()).await;
+        super::pace::after_write().await;
         self.after_write(result).map(|update| update.matched_count)
     }
 
@@ -66,6 +70,7 @@ impl<'a> Session<'a> {
             .return_document(ReturnDocument::After)
             .comment(self.comment.clone())
             .await;
+        super::pace::after_write().await;
         let found = self.after_write(result)?;
         found.ok_or_else(|| self.give_up("the upsert returned no document"))
     }
