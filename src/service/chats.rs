@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use futures::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};
@@ -14,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::auth::Caller;
 use super::body::{Body, Stamp, name};
 use super::json::Shown;
+use super::page::{Page, Paged};
 use super::refusal::Refusal;
 use super::state::Service;
 use crate::strategy::create_or_get::{Call, KEY, canonical_key};
@@ -91,52 +90,27 @@ async fn one(service: &Service, filter: Document) -> Result<Json<One>, Refusal> 
     Ok(Json(One { chat }))
 }
 
-/// `GET /api/chats`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct List {
-    participants_key: Option<String>,
-    after: Option<String>,
-    limit: Option<i64>,
-}
-
-/// Answer to it.
+/// Answer of `GET /api/chats`.
 #[derive(Serialize)]
 pub(super) struct Listed {
     chats: Vec<Shown>,
-    /// What to ask for next: there may be more after this id.
     next: Option<String>,
 }
 
-/// Most chats in one answer.
-const PAGE: i64 = 1000;
-
-/// All chats of a key, or all there are, page by page. A key is met in both orders of its names, so that a key that was
-/// stored unsorted is found as well.
+/// `GET /api/chats`: all of a key, or all there are, page by page. A key is met in both orders of its names, so that one
+/// that was stored unsorted is found as well.
 pub(super) async fn list(
     State(service): State<Arc<Service>>,
     _caller: Caller,
-    list: Result<Query<List>, QueryRejection>,
+    page: Page,
 ) -> Result<Json<Listed>, Refusal> {
-    let Query(list) = list.map_err(|rejection| Refusal::bad_request(rejection.body_text()))?;
     let mut filter = Document::new();
-    if let Some(key) = &list.participants_key {
+    if let Some(key) = page.parameter(KEY) {
         let (a, b) = key
             .split_once('_')
             .ok_or_else(|| Refusal::bad_request("`participantsKey` must be two names joined by `_`"))?;
         filter.insert(KEY, doc! { "$in": [format!("{a}_{b}"), format!("{b}_{a}")] });
     }
-    if let Some(after) = &list.after {
-        let after = ObjectId::parse_str(after).map_err(|_| Refusal::bad_request("`after` must be the id of a chat"))?;
-        filter.insert("_id", doc! { "$gt": after });
-    }
-    let limit = list.limit.unwrap_or(PAGE);
-    if !(1..=PAGE).contains(&limit) {
-        return Err(Refusal::bad_request(format!("`limit` must be from 1 to {PAGE}")));
-    }
-    let found = service.chats.chats.find(filter).sort(doc! { "_id": 1 }).limit(limit).await?;
-    let chats: Vec<Document> = found.try_collect().await?;
-    let full = i64::try_from(chats.len()).is_ok_and(|count| count == limit);
-    let next = chats.last().filter(|_| full).and_then(|chat| chat.get_object_id("_id").ok()).map(|id| id.to_hex());
-    Ok(Json(Listed { chats: chats.into_iter().map(Shown).collect(), next }))
+    let Paged { documents, next } = page.read(&service.chats.chats, filter).await?;
+    Ok(Json(Listed { chats: documents, next }))
 }

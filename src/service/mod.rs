@@ -12,6 +12,7 @@ mod fleet;
 mod json;
 mod listen;
 mod openapi;
+mod page;
 mod refusal;
 mod settings;
 mod state;
