@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::explore::schedule::Schedule;
+use super::serve::{MONGO_ENV, PASSWORD_ENV, TOKENS_ENV, parse_pace};
+use crate::strategy::Pace;
 
 /// Exit codes, for `--help`.
 const EXIT_CODES: &str = "\
@@ -42,6 +44,8 @@ pub enum Command {
     Repair(super::repair::RepairArgs),
     /// Make a practice database with known defects
     Seed(super::seed::SeedArgs),
+    /// Run the reference chat service, a target to practise on, and print its URL
+    Serve(ServeArgs),
     /// Run the embedded mongod in the foreground and print its URI
     Mongod(MongodArgs),
 }
@@ -161,6 +165,56 @@ pub struct CheckArgs {
     /// Form of the result on stdout
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+}
+
+/// `onlyone serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// MongoDB that it keeps its data in; `embedded` starts a private one
+    #[arg(long, value_name = "URI", env = MONGO_ENV, default_value = "embedded", hide_env_values = true)]
+    pub mongo: String,
+    /// Members of the embedded server's replica set: 0 is a standalone server
+    #[arg(long, value_name = "MEMBERS", default_value_t = 0, value_parser = parse_members)]
+    pub replica_set: u8,
+    /// Database that it keeps its data in
+    #[arg(long, value_name = "NAME", default_value = "onlyone_service")]
+    pub database: String,
+    /// Port on 127.0.0.1; further instances take the ports after it. 0 is any free one
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// How an endpoint is carried out, as in `create-or-get=find-then-insert`; correct if not given
+    #[arg(long, value_name = "WORKLOAD=STRATEGY")]
+    pub strategy: Vec<String>,
+    /// Whether unique indexes stand behind the strategies
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub unique_index: bool,
+    /// The same as `--unique-index false`
+    #[arg(long)]
+    pub no_unique_index: bool,
+    /// Processes of the service on the one database, each with a port of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub instances: u16,
+    /// Pauses after the commands of a request, which widen the windows of races: `read=2ms,write=500us`
+    #[arg(long, value_name = "DELAYS", value_parser = parse_pace)]
+    pub delay: Option<Pace>,
+    /// Connections of each instance to MongoDB, made before the first request
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub pool: u32,
+    /// Password that log-in asks for; without it, any will do
+    #[arg(long, env = PASSWORD_ENV, hide_env_values = true)]
+    pub password: Option<String>,
+    /// What tokens are made with, so that instances take each other's
+    #[arg(long, env = TOKENS_ENV, hide = true, hide_env_values = true)]
+    pub tokens: Option<String>,
+    /// Nothing on stderr but errors
+    #[arg(long)]
+    pub quiet: bool,
+    /// Allow a MongoDB on this host, which is not this machine
+    #[arg(long, value_name = "HOST")]
+    pub allow_target: Vec<String>,
+    /// Allow a database whose name does not begin with `onlyone_`
+    #[arg(long, value_name = "NAME")]
+    pub allow_database: Vec<String>,
 }
 
 /// `onlyone mongod`.

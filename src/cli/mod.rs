@@ -13,6 +13,7 @@ mod progress;
 mod repair;
 mod run;
 mod seed;
+mod serve;
 mod server;
 mod store;
 
@@ -51,6 +52,7 @@ pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
         Command::Audit(args) => audit::run(&args, io).await,
         Command::Repair(args) => repair::run(&args, io).await,
         Command::Seed(args) => seed::run(&args, io).await,
+        Command::Serve(args) => serve::serve(args, io).await,
         Command::Mongod(args) => server::foreground(&args, io).await,
     }
 }

@@ -91,6 +91,15 @@ pub struct Call<'a> {
     pub caller: &'a str,
 }
 
+/// What a call is answered with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// What a caller learns from the chat.
+    pub returned: Returned,
+    /// The chat.
+    pub document: Document,
+}
+
 /// The chats of one run.
 #[derive(Debug, Clone)]
 pub struct Chats {
@@ -116,6 +125,11 @@ impl Chats {
 
     /// Creates the chat of the call's participants or gets it, by this strategy.
     pub async fn create_or_get(&self, strategy: Strategy, call: Call<'_>) -> Result<Returned, Failure> {
+        self.answer(strategy, call).await.map(|answer| answer.returned)
+    }
+
+    /// The same, with the chat itself.
+    pub async fn answer(&self, strategy: Strategy, call: Call<'_>) -> Result<Answer, Failure> {
         let mut session = Session::new(&self.chats, &self.comment);
         let key = canonical_key(call.participants);
         match strategy {
@@ -152,7 +166,7 @@ impl Chats {
         Ok(found.as_ref().and_then(document_id))
     }
 
-    async fn under_lock(&self, session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+    async fn under_lock(&self, session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
         let lock = CollectionLock { locks: &self.locks, comment: &self.comment, ttl: Self::LOCK_TTL };
         let holder = stamp(call.op);
         lock.acquire(key, holder).await?;
@@ -162,17 +176,17 @@ impl Chats {
     }
 }
 
-async fn find_then_insert(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+async fn find_then_insert(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
     match session.find_one(by(KEY, key)).await? {
-        Some(found) => Ok(returned(&found, call.op)),
+        Some(found) => Ok(answer(found, call.op)),
         None => insert(session, key, call).await,
     }
 }
 
-async fn create_then_fill(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+async fn create_then_fill(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
     let half = doc! { "_id": ObjectId::new(), KEY: key, STAMP: stamp(call.op) };
     let inserted = match session.find_one(by(KEY, key)).await? {
-        Some(found) => return Ok(returned(&found, call.op)),
+        Some(found) => return Ok(answer(found, call.op)),
         None => session.insert_one(&half).await.map(|()| half.clone()),
     };
     if let Err(failure) = inserted {
@@ -183,38 +197,41 @@ async fn create_then_fill(session: &mut Session<'_>, key: &str, call: Call<'_>) 
     whole.remove(STAMP);
     session.update_one(doc! { "_id": half.get_object_id("_id").ok() }, doc! { "$set": whole.clone() }).await?;
     whole.extend(half);
-    Ok(returned(&whole, call.op))
+    Ok(answer(whole, call.op))
 }
 
-async fn insert(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+async fn insert(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
     let mut document = chat(key, call);
     document.insert("_id", ObjectId::new());
     session.insert_one(&document).await?;
-    Ok(returned(&document, call.op))
+    Ok(answer(document, call.op))
 }
 
-async fn upsert(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+async fn upsert(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
     let document = session.upsert(by(KEY, key), set_on_insert(key, call)).await?;
-    Ok(returned(&document, call.op))
+    Ok(answer(document, call.op))
 }
 
-async fn upsert_set(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+async fn upsert_set(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
     let mut fields = chat(key, call);
     fields.remove(KEY);
     let result = session.upsert(by(KEY, key), doc! { "$set": fields }).await;
-    let result = result.map(|document| returned(&document, call.op));
+    let result = result.map(|document| answer(document, call.op));
     or_existing(session, key, call, result).await
 }
 
-async fn local_id(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Returned, Failure> {
+async fn local_id(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
     let own = ObjectId::new();
     let mut fields = chat(key, call);
     fields.remove(KEY);
     fields.insert("_id", own);
     let result = session.upsert(by(KEY, key), doc! { "$setOnInsert": fields }).await;
-    let result = result.map(|document| returned(&document, call.op));
-    let found = or_existing(session, key, call, result).await?;
-    Ok(Returned { id: Some(Id::from(own.bytes())), created: None, ..found })
+    let result = result.map(|document| answer(document, call.op));
+    let mut found = or_existing(session, key, call, result).await?;
+    found.document.insert("_id", own);
+    found.returned.id = Some(Id::from(own.bytes()));
+    found.returned.created = None;
+    Ok(found)
 }
 
 /// Answers a duplicate-key error on the chat's key with the chat that exists; any other error is passed on.
@@ -222,11 +239,15 @@ async fn or_existing(
     session: &mut Session<'_>,
     key: &str,
     call: Call<'_>,
-    result: Result<Returned, Failure>,
-) -> Result<Returned, Failure> {
+    result: Result<Answer, Failure>,
+) -> Result<Answer, Failure> {
     match result {
         Err(failure) if failure.is_duplicate_key_on(KEY) => match session.find_one(by(KEY, key)).await? {
-            Some(found) => Ok(Returned { duplicate_key: true, ..returned(&found, call.op) }),
+            Some(found) => {
+                let mut existing = answer(found, call.op);
+                existing.returned.duplicate_key = true;
+                Ok(existing)
+            }
             None => Err(session.give_up("the key was taken, and then no chat had it")),
         },
         other => other,
@@ -252,6 +273,10 @@ fn chat(key: &str, call: Call<'_>) -> Document {
         "createdAt": DateTime::now(),
         "status": "active",
     }
+}
+
+fn answer(document: Document, op: OpId) -> Answer {
+    Answer { returned: returned(&document, op), document }
 }
 
 /// What the caller learns from a chat.

@@ -6,6 +6,7 @@
 pub mod append;
 pub mod create_or_get;
 mod lock;
+mod pace;
 mod session;
 
 use mongodb::bson::{Bson, Document};
@@ -14,6 +15,7 @@ use crate::history::{Id, OpId};
 use crate::scenario::WorkloadKind;
 
 pub use lock::MemoryLocks;
+pub use pace::{Pace, paced};
 pub use session::{Failure, Reason, Session, server_answer};
 
 /// A strategy as users see it.

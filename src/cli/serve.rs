@@ -1,0 +1,238 @@
+//! `onlyone serve`: runs the reference service in the foreground, in this process or as several instances.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::args::ServeArgs;
+use super::interrupt::Interrupt;
+use super::server::Server;
+use super::{CliError, Io};
+use crate::scenario::MongodSpec;
+use crate::service::{Fleet, FleetSpec, Listening, Secret, Service, ServiceError, Settings, Strategies};
+use crate::strategy::Pace;
+use crate::target::Guard;
+use crate::verdict::ExitStatus;
+
+/// Variables by which an instance is told its secrets.
+pub(super) const MONGO_ENV: &str = "ONLYONE_MONGO_URI";
+pub(super) const PASSWORD_ENV: &str = "ONLYONE_SERVE_PASSWORD";
+pub(super) const TOKENS_ENV: &str = "ONLYONE_SERVE_TOKENS";
+
+/// Runs until it is interrupted, or its server or an instance is lost.
+pub(super) async fn serve(args: ServeArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    let settings = settings(&args)?;
+    let interrupt = Interrupt::listen(|_| {})?;
+    let server = tokio::select! {
+        server = Server::start(&args.mongo, MongodSpec { replica_set: args.replica_set, test_commands: false }, args.quiet) => server?,
+        () = interrupt.stop.cancelled() => return Ok(ExitStatus::Holds),
+    };
+    let result = if args.instances == 1 {
+        alone(&args, settings, &server, &interrupt, io).await
+    } else {
+        several(&args, &settings, &server, &interrupt, io).await
+    };
+    server.stop().await?;
+    result.map(|()| ExitStatus::Holds)
+}
+
+fn settings(args: &ServeArgs) -> Result<Settings, CliError> {
+    let mut strategies = Strategies::default();
+    for choice in &args.strategy {
+        strategies
+            .choose(choice)
+            .map_err(|error| CliError::usage(anyhow::Error::new(error).context("`--strategy` cannot be followed")))?;
+    }
+    Ok(Settings {
+        database: args.database.clone(),
+        strategies,
+        unique_index: args.unique_index && !args.no_unique_index,
+        pool: args.pool,
+        pace: args.delay.unwrap_or_default(),
+        password: args.password.clone().map(Secret::new),
+        token_secret: args.tokens.clone().map_or_else(Secret::random, Secret::new),
+    })
+}
+
+async fn alone(
+    args: &ServeArgs,
+    settings: Settings,
+    server: &Server,
+    interrupt: &Interrupt,
+    io: &mut Io,
+) -> Result<(), CliError> {
+    let banner = banner(&settings, server);
+    let service = Service::connect(&server.uri(), &guard(args), settings).await?;
+    let listening = Listening::bind(service, args.port).await?;
+    announce(args, &banner, [listening.url().as_str()], io)?;
+    let stop = interrupt.stop.clone();
+    let running = listening.run(async move { stop.cancelled().await });
+    tokio::select! {
+        ended = running => Ok(ended?),
+        lost = lost(server) => Err(lost),
+        () = interrupt.kill.cancelled() => Ok(()),
+    }
+}
+
+async fn several(
+    args: &ServeArgs,
+    settings: &Settings,
+    server: &Server,
+    interrupt: &Interrupt,
+    io: &mut Io,
+) -> Result<(), CliError> {
+    // Once before the instances, so that a mistake is reported by this process and once.
+    drop(Service::connect(&server.uri(), &guard(args), Settings { pool: 1, ..settings.clone() }).await?);
+    let program = std::env::current_exe().context("cannot find this program").map_err(CliError::setup)?;
+    let mut env =
+        vec![(MONGO_ENV, server.uri().expose().to_owned()), (TOKENS_ENV, settings.token_secret.expose().to_owned())];
+    env.extend(settings.password.as_ref().map(|password| (PASSWORD_ENV, password.expose().to_owned())));
+    let spec = FleetSpec {
+        program: program.into_os_string(),
+        args: instance_arguments(args),
+        env: env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        port: args.port,
+        instances: args.instances,
+    };
+    let fleet = tokio::select! {
+        fleet = Fleet::start(&spec) => fleet?,
+        () = interrupt.stop.cancelled() => return Ok(()),
+    };
+    announce(args, &banner(settings, server), fleet.urls(), io)?;
+    let result = tokio::select! {
+        () = interrupt.stop.cancelled() => Ok(()),
+        ended = fleet.ended() => Err(CliError::from(ended)),
+        lost = lost(server) => Err(lost),
+    };
+    fleet.stop().await?;
+    result
+}
+
+/// Only the embedded server is watched: a service outlives the absence of a server of others, and answers 500.
+async fn lost(server: &Server) -> CliError {
+    match server {
+        Server::Embedded(_) => CliError::setup(anyhow::anyhow!(server.lost().await)),
+        Server::Named(_) => std::future::pending().await,
+    }
+}
+
+/// What an instance is told; secrets are told through its environment.
+fn instance_arguments(args: &ServeArgs) -> Vec<OsString> {
+    let mut words: Vec<String> = vec!["serve".into(), "--quiet".into(), "--database".into(), args.database.clone()];
+    let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    flag("--pool", args.pool.to_string());
+    flag("--unique-index", (args.unique_index && !args.no_unique_index).to_string());
+    for choice in &args.strategy {
+        flag("--strategy", choice.clone());
+    }
+    if let Some(Pace { read, write }) = args.delay {
+        flag("--delay", format!("read={}us,write={}us", read.as_micros(), write.as_micros()));
+    }
+    for host in &args.allow_target {
+        flag("--allow-target", host.clone());
+    }
+    for name in &args.allow_database {
+        flag("--allow-database", name.clone());
+    }
+    words.into_iter().map(OsString::from).collect()
+}
+
+fn guard(args: &ServeArgs) -> Guard {
+    Guard { hosts: args.allow_target.clone(), databases: args.allow_database.clone() }
+}
+
+fn banner(settings: &Settings, server: &Server) -> String {
+    let chosen: Vec<String> =
+        settings.strategies.chosen().into_iter().map(|(workload, name)| format!("{workload}={name}")).collect();
+    let index = if settings.unique_index { "with" } else { "without" };
+    let data = match server {
+        Server::Embedded(_) => "is gone when it ends",
+        Server::Named(_) => "stays",
+    };
+    format!(
+        "onlyone serve: a practice target, not a service to deploy; on loopback only, API in /openapi.json\n\
+         strategies: {}, {index} unique indexes\n\
+         data: database {} on {}; it {data}\n",
+        chosen.join(", "),
+        settings.database,
+        server.uri(),
+    )
+}
+
+fn announce<'a>(
+    args: &ServeArgs,
+    banner: &str,
+    urls: impl IntoIterator<Item = &'a str>,
+    io: &mut Io,
+) -> Result<(), CliError> {
+    if !args.quiet {
+        io.note(banner);
+    }
+    let lines: String = urls.into_iter().map(|url| format!("{url}\n")).collect();
+    io.result(&lines).context("cannot write to stdout").map_err(CliError::setup)
+}
+
+impl From<ServiceError> for CliError {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Target(error) => CliError::from(error),
+            ServiceError::UniqueIndex { .. } => CliError::setup(error).hint(
+                "nothing that exists is dropped: name another database with --database, or drop the index yourself",
+            ),
+            ServiceError::Listen { .. } => {
+                CliError::setup(error).hint("name another port with --port, or leave it out for any free one")
+            }
+            other => CliError::setup(other),
+        }
+    }
+}
+
+/// Reads `read=2ms,write=500us`.
+pub(super) fn parse_pace(text: &str) -> Result<Pace, String> {
+    let mut pace = Pace::default();
+    for part in text.split(',') {
+        let form = || format!("`{part}` is not of the form read=2ms or write=500us");
+        let (command, length) = part.split_once('=').ok_or_else(form)?;
+        let length = parse_duration(length).ok_or_else(form)?;
+        match command.trim() {
+            "read" => pace.read = length,
+            "write" => pace.write = length,
+            other => return Err(format!("there is no delay after `{other}`: there are `read` and `write`")),
+        }
+    }
+    Ok(pace)
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let span: jiff::SignedDuration = text.trim().parse().ok()?;
+    Duration::try_from(span).ok().filter(|length| *length <= Duration::from_secs(60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_are_read_and_mistakes_named() {
+        let ms = Duration::from_millis;
+        let good = [
+            ("read=2ms", Pace { read: ms(2), write: ms(0) }),
+            ("read=2ms,write=1500us", Pace { read: ms(2), write: Duration::from_micros(1500) }),
+            ("write=1s, read=0ms", Pace { read: ms(0), write: ms(1000) }),
+        ];
+        for (text, pace) in good {
+            assert_eq!(parse_pace(text), Ok(pace), "{text}");
+        }
+        for (text, part) in [
+            ("2ms", "not of the form"),
+            ("reed=2ms", "`reed`"),
+            ("read=2", "form"),
+            ("read=-2ms", "form"),
+            ("read=1h", "form"),
+            ("", "form"),
+        ] {
+            assert!(parse_pace(text).unwrap_err().contains(part), "{text}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! [`Listening`]: routes, and a port on loopback.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
+use axum::{Json, Router};
+use mongodb::bson::doc;
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use super::refusal::Refusal;
+use super::{Service, ServiceError, auth, chats, openapi};
+
+/// How long requests in flight may take to end once the service stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A service that can be reached.
+#[derive(Debug)]
+pub struct Listening {
+    service: Arc<Service>,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listening {
+    /// Listens on a port of the loopback interface; 0 is any free one.
+    pub async fn bind(service: Arc<Service>, port: u16) -> Result<Self, ServiceError> {
+        let failed = |source| ServiceError::Listen { port, source };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Listening { service, listener, address })
+    }
+
+    /// Where it is: `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Answers requests until `shutdown`, then ends those in flight.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServiceError> {
+        let (stopping, stopped) = tokio::sync::oneshot::channel();
+        // An answer of several packets must not wait for the acknowledgement of the first.
+        let listener = self.listener.tap_io(|stream| {
+            // Without it the service is slower and just as good.
+            stream.set_nodelay(true).ok();
+        });
+        let serving = axum::serve(listener, router(self.service)).with_graceful_shutdown(async move {
+            shutdown.await;
+            // Nobody waits for the word any more when the server has ended by itself.
+            stopping.send(()).ok();
+        });
+        let late = async {
+            match stopped.await {
+                Ok(()) => tokio::time::sleep(GRACE).await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ended = async { serving.await } => ended.map_err(ServiceError::Serve),
+            () = late => Ok(()),
+        }
+    }
+}
+
+fn router(service: Arc<Service>) -> Router {
+    Router::new()
+        .route("/health", get(health))
+        .route("/openapi.json", get(openapi::document))
+        .route("/login", post(auth::login))
+        .route("/api/chats", get(chats::list))
+        .route("/api/chats/create-or-get", post(chats::create_or_get))
+        .route("/api/chats/with/{participant}", get(chats::with))
+        .route("/api/chats/{id}", get(chats::by_id))
+        .fallback(async || Refusal::not_found("there is no such route; see GET /openapi.json"))
+        .method_not_allowed_fallback(async || Refusal::method("the route knows other methods; see GET /openapi.json"))
+        .with_state(service)
+}
+
+/// Answer of `GET /health`.
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    practice: bool,
+}
+
+async fn health(State(service): State<Arc<Service>>) -> Result<Json<Health>, Refusal> {
+    match service.connected.admin(doc! { "ping": 1 }).await {
+        Ok(_) => Ok(Json(Health { status: "ok", practice: true })),
+        Err(_) => Err(Refusal::unavailable("MongoDB does not answer")),
+    }
+}
