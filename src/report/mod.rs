@@ -4,6 +4,7 @@ mod answer;
 mod files;
 mod format;
 mod hlog;
+mod hlog_read;
 mod html;
 mod json;
 mod junit;
@@ -14,7 +15,8 @@ mod summary;
 mod terminal;
 
 pub use files::{WriteError, write_all, write_atomic};
-pub use hlog::{HlogError, hgrm, hlog};
+pub use hlog::{HlogError, hgrm, hgrm_of_log, hlog};
+pub use hlog_read::{HlogReadError, LoggedInterval, read_hlog};
 pub use html::{HtmlError, html};
 pub use json::{JsonError, from_json, to_json};
 
