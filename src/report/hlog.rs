@@ -3,11 +3,15 @@
 //! The log is in format 1.3 with V2 deflate payloads in nanoseconds, one line per interval, operation and outcome, tagged
 //! `operation.outcome.clock`. The `.hgrm` is the percentile text of all samples of each operation, in milliseconds.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::{Duration, SystemTime};
 
+use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
+use super::LoggedInterval;
 use crate::stats::LatencyStats;
 
 /// Readers expect the maximum in milliseconds beside a payload in nanoseconds.
@@ -61,7 +65,25 @@ pub fn hgrm(stats: &LatencyStats) -> String {
     text
 }
 
-fn block(text: &mut String, name: &str, histogram: &hdrhistogram::Histogram<u64>) {
+/// The same from a log that was read back.
+pub fn hgrm_of_log(log: &[LoggedInterval]) -> Result<String, HlogError> {
+    let mut operations = BTreeMap::<&str, Histogram<u64>>::new();
+    for line in log {
+        match operations.entry(&line.operation) {
+            Entry::Vacant(entry) => {
+                entry.insert(line.histogram.clone()).auto(true);
+            }
+            Entry::Occupied(mut entry) => {
+                entry.get_mut().add(&line.histogram).map_err(|error| HlogError(error.to_string()))?;
+            }
+        }
+    }
+    let mut text = String::new();
+    operations.iter().for_each(|(name, histogram)| block(&mut text, name, histogram));
+    Ok(text)
+}
+
+fn block(text: &mut String, name: &str, histogram: &Histogram<u64>) {
     let millis = |ns: f64| ns / NANOS_PER_MILLI;
     text.push_str(&format!("#[Operation: {name}, in milliseconds]\n"));
     text.push_str(&format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)"));
@@ -84,11 +106,8 @@ fn block(text: &mut String, name: &str, histogram: &hdrhistogram::Histogram<u64>
 
 #[cfg(test)]
 mod tests {
-    use hdrhistogram::serialization::Deserializer;
-    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
-
     use super::*;
-    use crate::report::sample;
+    use crate::report::{read_hlog, sample};
     use crate::stats::Clock;
 
     #[test]
@@ -104,40 +123,28 @@ mod tests {
         let text = String::from_utf8(bytes.clone()).unwrap();
         assert!(text.contains("#[Histogram log format version 1.3]"), "{text}");
         assert!(text.contains("#[StartTime: 1700000000.000") && text.contains("#[BaseTime: 1700000000.000"));
-        let (mut samples, mut last_start) = (0, Duration::ZERO);
-        for entry in IntervalLogIterator::new(&bytes) {
-            let LogEntry::Interval(interval) = entry.unwrap() else { continue };
-            assert_eq!(interval.tag().unwrap().as_str(), "create-or-get.created.response");
-            assert!(interval.encoded_histogram().starts_with("HISTFAAA"));
-            assert!(interval.start_timestamp() >= last_start);
-            last_start = interval.start_timestamp();
-            let payload = base64(interval.encoded_histogram());
-            let histogram: hdrhistogram::Histogram<u64> =
-                Deserializer::new().deserialize(&mut payload.as_slice()).unwrap();
-            assert!(histogram.min() >= 699_000 && histogram.max() <= 704_000, "nanoseconds");
-            samples += histogram.len();
+        let (mut samples, mut last_start) = (0, 0.0);
+        for line in text.lines().filter(|line| line.starts_with("Tag=")) {
+            assert!(line.starts_with("Tag=create-or-get.created.response,") && line.contains(",HISTFAAA"), "{line}");
+        }
+        for line in read_hlog(&bytes).unwrap() {
+            assert!(line.start_s >= last_start);
+            last_start = line.start_s;
+            assert!(line.histogram.min() >= 699_000 && line.histogram.max() <= 704_000, "nanoseconds");
+            samples += line.histogram.len();
         }
         assert_eq!(samples, 2_000);
     }
 
-    /// Decodes standard base64.
-    fn base64(text: &str) -> Vec<u8> {
-        let value = |c: u8| match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            _ => 63,
-        };
-        let digits: Vec<u8> = text.bytes().filter(|&c| c != b'=').map(value).collect();
-        digits
-            .chunks(4)
-            .flat_map(|four| {
-                let word =
-                    four.iter().fold(0_u32, |word, &digit| word << 6 | u32::from(digit)) << (6 * (4 - four.len()));
-                word.to_be_bytes()[1..four.len()].to_vec()
-            })
-            .collect()
+    #[test]
+    fn the_log_read_back_gives_the_same_percentiles() {
+        let operations: Vec<_> = (0..5_000_u64)
+            .map(|i| sample::operation(i, [i * 1_000_000, 0, i * 1_000_000 + (i * i) % 90_000_000], sample::created("x")))
+            .collect();
+        let stats = LatencyStats::of(Clock::Service, &operations).unwrap();
+        let log = read_hlog(&hlog(&stats, SystemTime::UNIX_EPOCH, Duration::from_secs(6)).unwrap()).unwrap();
+        assert_eq!(hgrm_of_log(&log).unwrap(), hgrm(&stats));
+        assert_eq!(hgrm_of_log(&[]).unwrap(), "");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod files;
 mod finding;
 mod format;
 mod hlog;
+mod hlog_read;
 mod html;
 mod json;
 mod junit;
@@ -23,6 +24,8 @@ pub use explore::{
 pub use files::{WriteError, write_all, write_atomic};
 pub use finding::{ActionKind, Finding, FindingKind, RepairAction};
 pub use hlog::{HlogError, hgrm, hlog};
+pub use hlog::{HlogError, hgrm, hgrm_of_log, hlog};
+pub use hlog_read::{HlogReadError, LoggedInterval, read_hlog};
 pub use html::{HtmlError, html};
 pub use json::{JsonError, from_json, to_json};
 pub use junit::junit;

@@ -12,7 +12,8 @@ use crate::history::{Nanos, Operation, Outcome};
 use crate::report::IntervalStats;
 
 const MAX_INTERVALS: u64 = 64;
-const FIRST_LENGTH: Nanos = 100_000_000;
+/// Short enough that a run of a third of a second has a course, and blocks to estimate its noise from.
+const FIRST_LENGTH: Nanos = 10_000_000;
 
 /// One stretch of the run, by the time of completion.
 #[derive(Debug, Clone, Default)]
