@@ -54,8 +54,8 @@ async fn explore(mongod: &Mongod, requests: u32, search: Search, run: &str) -> E
         retry_reads: false,
     };
     let through = MongoUri::new(proxy.uri(uri.expose()).unwrap());
-    let strategy = spec.strategy.parse().unwrap();
-    let target = MongoTarget::connect(through, &Guard::default(), spec, strategy, requests, run).await.unwrap();
+    let target =
+        MongoTarget::connect(through, &Guard::default(), spec, WorkloadKind::CreateOrGet, requests, run).await.unwrap();
     target.prepare(requests).await.unwrap();
     let target: Arc<dyn Target> = Arc::new(target);
     let workload = workload::of_kind(WorkloadKind::CreateOrGet, run);

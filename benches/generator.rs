@@ -60,9 +60,9 @@ fn cost(operations: u64, cpu_before: f64, started: Instant) -> Cost {
 async fn ours(mongod: &Mongod, scenario: &Scenario, operations: u64, turn: usize) -> Cost {
     let run_id = format!("bench-{turn}");
     let TargetSpec::Mongo(spec) = &scenario.target;
-    let strategy = spec.strategy.parse().unwrap();
     let uri = MongoUri::new(mongod.uri());
-    let target = MongoTarget::connect(uri, &Guard::default(), spec.clone(), strategy, CLIENTS, &run_id).await.unwrap();
+    let target =
+        MongoTarget::connect(uri, &Guard::default(), spec.clone(), scenario.workload, CLIENTS, &run_id).await.unwrap();
     target.prepare(CLIENTS).await.unwrap();
     let target: Arc<dyn Target> = Arc::new(target);
     let directory = tempfile::tempdir().unwrap();

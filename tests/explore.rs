@@ -54,9 +54,10 @@ impl Case {
             retry_reads: false,
         };
         let through = MongoUri::new(proxy.uri(uri.expose()).unwrap());
-        let strategy = self.strategy.parse().unwrap();
         let target =
-            MongoTarget::connect(through, &Guard::default(), spec, strategy, self.requests, run).await.unwrap();
+            MongoTarget::connect(through, &Guard::default(), spec, WorkloadKind::CreateOrGet, self.requests, run)
+                .await
+                .unwrap();
         target.prepare(self.requests).await.unwrap();
         let target: Arc<dyn Target> = Arc::new(target);
         let workload = workload::of_kind(WorkloadKind::CreateOrGet, run);
@@ -216,8 +217,9 @@ async fn a_server_that_dies_in_mid_exploration_gives_no_verdict_and_no_hang() {
             retry_reads: false,
         };
         let through = MongoUri::new(proxy.uri(uri.expose()).unwrap());
-        let strategy = case.strategy.parse().unwrap();
-        let target = MongoTarget::connect(through, &Guard::default(), spec, strategy, 2, "killed").await.unwrap();
+        let target = MongoTarget::connect(through, &Guard::default(), spec, WorkloadKind::CreateOrGet, 2, "killed")
+            .await
+            .unwrap();
         target.prepare(2).await.unwrap();
         let target: Arc<dyn Target> = Arc::new(target);
         let workload = workload::of_kind(WorkloadKind::CreateOrGet, "killed");

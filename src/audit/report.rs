@@ -29,6 +29,7 @@ pub fn report(audited: &Audited, circumstances: Circumstances) -> Report {
     let mut reasons = audited.reasons.clone();
     reasons.extend(circumstances.left);
     Report {
+        explore: None,
         format_version: FORMAT_VERSION,
         tool: "onlyone".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::explore::schedule::Schedule;
 use super::serve::{MONGO_ENV, PASSWORD_ENV, TOKENS_ENV, parse_pace};
+use crate::explore::schedule::Schedule;
 use crate::strategy::Pace;
 
 /// Exit codes, for `--help`.

@@ -92,7 +92,7 @@ impl From<TargetError> for CliError {
             TargetError::Unreachable { .. } => {
                 Some("start the server, correct --mongo, or leave it out to use the embedded one".to_owned())
             }
-            TargetError::Step { .. } => None,
+            TargetError::Step { .. } | TargetError::Strategy(_) => None,
         };
         let cli = CliError::setup(error);
         match hint {

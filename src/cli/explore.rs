@@ -25,7 +25,6 @@ use crate::explore::{indexes, members};
 use crate::history::file::{Header, HistoryWriter};
 use crate::history::{Action, Phase};
 use crate::scenario::{self, Load, Scenario, TargetSpec};
-use crate::strategy;
 use crate::target::mongo::{Connected, MongoTarget, PoolOptions};
 use crate::target::{Guard, MongoUri, Preflight, Target};
 use crate::verdict::ExitStatus;
@@ -145,9 +144,8 @@ impl One<'_> {
         let direct = Connected::open(&uri, guard, pool).await?;
         let proxy = Proxy::start(&members::of(&direct.client, &uri).await).await.map_err(CliError::setup)?;
         let through = MongoUri::new(proxy.uri(uri.expose()).map_err(CliError::usage)?);
-        let strategy =
-            spec.strategy.parse().map_err(|error: strategy::create_or_get::UnknownStrategy| CliError::usage(error))?;
-        let target = MongoTarget::connect(through, guard, spec.clone(), strategy, self.requests, &self.run_id).await?;
+        let workload = self.scenario.workload;
+        let target = MongoTarget::connect(through, guard, spec.clone(), workload, self.requests, &self.run_id).await?;
         let preflight = target.prepare(self.requests).await?;
         Ok((server, Ready { proxy, direct, target: Arc::new(target), preflight }))
     }

@@ -23,7 +23,6 @@ pub use explore::{
 };
 pub use files::{WriteError, write_all, write_atomic};
 pub use finding::{ActionKind, Finding, FindingKind, RepairAction};
-pub use hlog::{HlogError, hgrm, hlog};
 pub use hlog::{HlogError, hgrm, hgrm_of_log, hlog};
 pub use hlog_read::{HlogReadError, LoggedInterval, read_hlog};
 pub use html::{HtmlError, html};

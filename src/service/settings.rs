@@ -56,12 +56,17 @@ impl fmt::Debug for Secret {
 pub struct Strategies {
     /// `POST /api/chats/create-or-get`.
     pub create_or_get: create_or_get::Strategy,
+    /// The text and voice input of a conversation.
+    pub append: strategy::append::Strategy,
 }
 
 impl Default for Strategies {
     /// The correct ones.
     fn default() -> Self {
-        Strategies { create_or_get: create_or_get::Strategy::UpsertRetry }
+        Strategies {
+            create_or_get: create_or_get::Strategy::UpsertRetry,
+            append: strategy::append::Strategy::UpsertPush,
+        }
     }
 }
 
@@ -106,13 +111,17 @@ impl Strategies {
         };
         match kind {
             WorkloadKind::CreateOrGet => self.create_or_get = name.parse().map_err(|_| unknown())?,
+            WorkloadKind::Append => self.append = name.parse().map_err(|_| unknown())?,
         }
         Ok(())
     }
 
     /// Each workload with the name of its strategy.
     pub fn chosen(&self) -> Vec<(&'static str, &'static str)> {
-        vec![(WorkloadKind::CreateOrGet.as_str(), self.create_or_get.description().name)]
+        vec![
+            (WorkloadKind::CreateOrGet.as_str(), self.create_or_get.description().name),
+            (WorkloadKind::Append.as_str(), self.append.description().name),
+        ]
     }
 }
 

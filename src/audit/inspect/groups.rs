@@ -108,7 +108,8 @@ async fn read(
 
 /// Splits a candidate by the parts of the keys. What has gone or changed meanwhile drops out.
 fn sort_out(candidate: &[Bson], members: &BTreeMap<Vec<u8>, Member>, groups: &mut Groups) {
-    let mut by_text: BTreeMap<&str, BTreeMap<&[String], Vec<(&Age, &Member, &Bson)>>> = BTreeMap::new();
+    type ByParticipants<'a> = BTreeMap<&'a [String], Vec<(&'a Age, &'a Member, &'a Bson)>>;
+    let mut by_text: BTreeMap<&str, ByParticipants<'_>> = BTreeMap::new();
     for id in candidate {
         let mut bytes = Vec::new();
         if let Ok(raw) = mongodb::bson::RawBson::try_from(id.clone()) {

@@ -182,7 +182,7 @@ impl<'a> Maker<'a> {
             Some(participants) => {
                 let [first, second] = self.people(number);
                 // Every other document names them the other way round: the order says nothing.
-                let named = if number % 2 == 0 { [&first, &second] } else { [&second, &first] };
+                let named = if number.is_multiple_of(2) { [&first, &second] } else { [&second, &first] };
                 let elements: Vec<Bson> = named
                     .into_iter()
                     .map(|person| match &key.member {
