@@ -33,6 +33,7 @@ impl Case {
                 Value::Found(None) => None,
                 Value::Found(found) => Some(found.as_ref()),
                 Value::Document(answer) => Some(answer.id.as_ref()),
+                other => panic!("of another workload: {other:?}"),
             }
         }
         self.operations.iter().filter_map(id).collect()
@@ -195,6 +196,8 @@ fn random_case(rng: &mut ChaCha8Rng, number: u64, first: u64) -> Case {
             stored_key: Some(key.clone()),
             created_by: stamp(rng, first, count),
             missing: missing(rng),
+            messages: Vec::new(),
+            last_message: None,
             fields: serde_json::Value::Null,
         })
         .collect();

@@ -93,6 +93,7 @@ impl From<TargetError> for CliError {
                 Some("start the server, correct --mongo, or leave it out to use the embedded one".to_owned())
             }
             TargetError::Step { .. } => None,
+            TargetError::Strategy(_) => return CliError::usage(error),
         };
         let cli = CliError::setup(error);
         match hint {
