@@ -20,8 +20,8 @@ pub struct Merge {
 impl Merge {
     /// Share of reads.
     const READS: f64 = 0.12;
-    /// Every fifth chat is missing when the run begins.
-    const MISSING: u32 = 5;
+    /// Every third chat is missing when the run begins.
+    const MISSING: u32 = 3;
     /// Contents of one chat in a load whose chats are met again and again.
     const CONTENTS: u32 = 200;
 
@@ -146,6 +146,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!((kinds.len(), opened), (12, 2));
+        assert_eq!((kinds.len(), opened), (12, 3));
     }
 }
