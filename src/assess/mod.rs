@@ -44,7 +44,7 @@ pub struct Recording<'a> {
 /// Judges a recorded run. The statistics come with the report for the latency files.
 pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError> {
     let scenario = scenario_of(run.record)?;
-    let invariants = workload::of_kind(scenario.workload, &run.record.run_id).invariants();
+    let invariants = workload::of_scenario(&scenario, &run.record.run_id).invariants();
     let mut results = judge(run.history, run.observation, Phase::Main, &invariants);
     if let Some(error) = &run.record.observe_error {
         let unread = |result: InvariantResult| result.weaken(format!("the final state could not be read: {error}"));

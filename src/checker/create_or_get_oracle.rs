@@ -37,7 +37,7 @@ fn apply<'a>(state: State<'a>, operation: &'a Operation) -> Option<State<'a>> {
         }
         Outcome::Ok(Value::Found(None)) => (state == State::Absent).then_some(state),
         Outcome::Ok(Value::Found(Some(id))) => see(Some(id)),
-        Outcome::Ok(Value::Appended(_) | Value::Messages(_)) => panic!("of another workload"),
+        Outcome::Ok(Value::Appended(_) | Value::Messages(_) | Value::Delivered(_)) => panic!("of another workload"),
         Outcome::Ok(Value::Document(answer)) => match answer.created {
             Some(false) => see(answer.id.as_ref()),
             Some(true) if state != State::Absent => None,

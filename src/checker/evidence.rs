@@ -253,6 +253,8 @@ mod tests {
             stored_key: None,
             created_by: None,
             missing: Vec::new(),
+            messages: Vec::new(),
+            last_message: None,
             fields: serde_json::Value::Null,
         }
     }

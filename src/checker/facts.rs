@@ -2,7 +2,7 @@
 //!
 //! The main type is [`Fact`]. It reads single operations; it compares nothing and judges nothing.
 
-use crate::history::{Action, Appended, Id, Nanos, Operation, Outcome, Returned, Value};
+use crate::history::{Action, Appended, Delivered, Id, Nanos, Operation, Outcome, Returned, Value};
 
 /// What one operation proves about the document of its key, at some moment between its invocation and its return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +41,15 @@ impl<'a> Fact<'a> {
                 Some(id) => Fact::Existed(Some(id)),
                 None => Fact::Absent,
             },
+            // A chat may have been there before the run; one that is taken to have the message need not be there at all.
+            Outcome::Ok(Value::Delivered(Delivered { applied: true, .. })) => Fact::CreatedOrExisted(None),
+            Outcome::Ok(Value::Delivered(Delivered { applied: false, .. })) => Fact::Nothing,
             Outcome::Failed(cause) if cause.is_duplicate_key() => Fact::DuplicateKey,
             Outcome::Failed(_) => Fact::Nothing,
             Outcome::Unknown(_) => match operation.action {
-                Action::CreateOrGet { .. } | Action::Append(_) => Fact::MayHaveCreated,
+                Action::CreateOrGet { .. } | Action::Append(_) | Action::Open | Action::Deliver(_) => {
+                    Fact::MayHaveCreated
+                }
                 Action::Get | Action::Read => Fact::Nothing,
             },
         }

@@ -3,6 +3,7 @@
 //! The main type is [`Findings`]. It also holds the wording that explanations share.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 
 use crate::history::{Id, Nanos, Observed, Operation};
 use crate::verdict::{Invariant, InvariantResult, Witness};
@@ -16,6 +17,8 @@ pub(super) struct Findings {
     /// How many things were checked.
     pub(super) checked: u64,
     violations: u64,
+    /// Figures of the invariant.
+    counts: BTreeMap<String, u64>,
     /// The best witnesses, the smallest and earliest first, equal ones in the order found.
     kept: Vec<(Rank, Witness)>,
 }
@@ -26,7 +29,7 @@ type Rank = (usize, Nanos);
 impl Findings {
     /// Nothing checked and nothing found yet.
     pub(super) fn new(invariant: Invariant) -> Self {
-        Findings { invariant, checked: 0, violations: 0, kept: Vec::new() }
+        Findings { invariant, checked: 0, violations: 0, counts: BTreeMap::new(), kept: Vec::new() }
     }
 
     /// Counts a violation, and keeps its witness if it is among the best. `explain` is called only then.
@@ -52,7 +55,13 @@ impl Findings {
     /// The result.
     pub(super) fn into_result(self) -> InvariantResult {
         let witnesses = self.kept.into_iter().map(|(_, witness)| witness).collect();
-        InvariantResult::new(self.invariant, self.checked, self.violations, witnesses)
+        let result = InvariantResult::new(self.invariant, self.checked, self.violations, witnesses);
+        InvariantResult { counts: self.counts, ..result }
+    }
+
+    /// Adds to a figure of the invariant.
+    pub(super) fn figure(&mut self, name: &str, more: u64) {
+        *self.counts.entry(name.to_owned()).or_default() += more;
     }
 }
 

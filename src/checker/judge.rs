@@ -10,8 +10,9 @@ use crate::history::{History, Observation, Phase};
 use crate::verdict::{Invariant, InvariantResult};
 
 use super::{
-    Budget, Checker, CreateOrGetLinearizable, CreatedOnce, Evidence, InsertFieldsIntact, NoLeakedErrors, SameId,
-    SingleDocument, ZeroDuplicates,
+    AppendOrder, Budget, Checker, CreateOrGetLinearizable, CreatedOnce, Evidence, InsertFieldsIntact, MergeOnce,
+    NoDuplicateMessages, NoFalseDedupe, NoLeakedErrors, NoLostMessages, NoPhantomMessages, PairAdjacent, PayloadIntact,
+    SameId, SingleDocument, ZeroDuplicates,
 };
 
 /// Judges the invariants on one phase of a history; one result for each, in their order.
@@ -45,6 +46,14 @@ pub fn checker_of(invariant: &Invariant) -> Option<Box<dyn Checker>> {
         Invariant::CreateOrGetLinearizable => Some(Box::new(CreateOrGetLinearizable)),
         Invariant::NoLeakedErrors => Some(Box::new(NoLeakedErrors::default())),
         Invariant::InsertFieldsIntact => Some(Box::new(InsertFieldsIntact)),
+        Invariant::NoLostMessages => Some(Box::new(NoLostMessages)),
+        Invariant::NoDuplicateMessages => Some(Box::new(NoDuplicateMessages)),
+        Invariant::NoPhantomMessages => Some(Box::new(NoPhantomMessages)),
+        Invariant::AppendOrder => Some(Box::new(AppendOrder)),
+        Invariant::PairAdjacent => Some(Box::new(PairAdjacent)),
+        Invariant::PayloadIntact => Some(Box::new(PayloadIntact)),
+        Invariant::MergeOnce => Some(Box::new(MergeOnce)),
+        Invariant::NoFalseDedupe => Some(Box::new(NoFalseDedupe)),
         _ => None,
     }
 }

@@ -3,6 +3,9 @@
 //! There is no clock, no network and no printing here: the same evidence gives the same result, byte for byte. One file
 //! per invariant, whose header states property, assumptions, soundness, completeness and cost.
 
+mod append_defect;
+mod append_derived;
+mod append_order;
 mod create_or_get_linearizable;
 mod create_or_get_model;
 mod created_once;
@@ -12,18 +15,35 @@ mod final_state;
 mod findings;
 mod insert_fields_intact;
 mod judge;
+mod list_model;
+mod lists;
+mod merge_once;
+mod no_duplicate_messages;
+mod no_false_dedupe;
 mod no_leaked_errors;
+mod no_lost_messages;
+mod no_phantom_messages;
+mod pair_adjacent;
+mod payload_intact;
 mod same_id;
 pub mod search;
 mod single_document;
 mod zero_duplicates;
 
+pub use append_order::AppendOrder;
 pub use create_or_get_linearizable::CreateOrGetLinearizable;
 pub use created_once::CreatedOnce;
 pub use evidence::{Evidence, KeyEvidence};
 pub use insert_fields_intact::InsertFieldsIntact;
 pub use judge::{checker_of, guarded, judge};
+pub use merge_once::MergeOnce;
+pub use no_duplicate_messages::NoDuplicateMessages;
+pub use no_false_dedupe::NoFalseDedupe;
 pub use no_leaked_errors::NoLeakedErrors;
+pub use no_lost_messages::NoLostMessages;
+pub use no_phantom_messages::NoPhantomMessages;
+pub use pair_adjacent::PairAdjacent;
+pub use payload_intact::PayloadIntact;
 pub use same_id::SameId;
 pub use single_document::SingleDocument;
 pub use zero_duplicates::ZeroDuplicates;

@@ -92,7 +92,8 @@ impl From<TargetError> for CliError {
             TargetError::Unreachable { .. } => {
                 Some("start the server, correct --mongo, or leave it out to use the embedded one".to_owned())
             }
-            TargetError::Step { .. } | TargetError::Strategy(_) => None,
+            TargetError::Step { .. } => None,
+            TargetError::Strategy(_) => return CliError::usage(error),
         };
         let cli = CliError::setup(error);
         match hint {

@@ -94,7 +94,7 @@ pub(super) fn load(path: &Path, common: &Common) -> Result<Scenario, CliError> {
 fn dry_run(scenario: &Scenario, seed: u64, io: &mut Io) -> Result<(), CliError> {
     let plan = Plan::new(scenario, "dry-run", seed);
     let operations = plan.operations().map_or("as many as the time allows".to_owned(), |count| count.to_string());
-    let invariants = workload::of_kind(scenario.workload, "dry-run").invariants();
+    let invariants = workload::of_scenario(&scenario, "dry-run").invariants();
     let invariants = invariants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let resolved = scenario::resolved_toml(scenario).map_err(CliError::setup)?;
     let text = format!(
@@ -175,7 +175,7 @@ impl One<'_> {
         let stop = self.interrupt.stop.child_token();
         let run = Run {
             plan,
-            workload: workload::of_kind(self.scenario.workload, &self.run_id),
+            workload: workload::of_scenario(&self.scenario, &self.run_id),
             target: Arc::clone(&target),
             writer: Some(HistoryWriter::create(&store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?),
             stop: stop.clone(),

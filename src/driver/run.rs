@@ -43,6 +43,9 @@ pub enum DriverError {
     /// A task of the harness itself panicked.
     #[error("a task of the harness panicked: this is a bug of onlyone, and nothing can be concluded from the run")]
     Panicked,
+    /// The documents that must be there before the run could not be created.
+    #[error("cannot prepare the keys of the run")]
+    Seed(#[source] crate::target::TargetError),
     /// A thread could not be started.
     #[error("cannot start the recorder")]
     Recorder(#[source] std::io::Error),
@@ -52,10 +55,12 @@ pub enum DriverError {
 /// arrivals of an open load that found every client busy.
 pub async fn run(run: Run) -> Result<(Recorded, u64), DriverError> {
     let (controls, control_keys) = run.plan.control();
+    let keys = KeyTable::new(&*run.workload, control_keys, run.plan.keys());
+    run.target.seed(&keys.existing(&*run.workload)).await.map_err(DriverError::Seed)?;
     let recorder = Recorder::start(run.writer, run.plan.operations(), run.progress, run.stop.clone())
         .map_err(DriverError::Recorder)?;
     let shared = Arc::new(Shared {
-        keys: KeyTable::new(&*run.workload, control_keys, run.plan.keys()),
+        keys,
         target: run.target,
         workload: run.workload,
         epoch: Instant::now(),

@@ -3,12 +3,14 @@
 //! [`Operation`] is the record; the observation that is read back afterwards is [`Observation`]. Files are read and
 //! written in `file` and nowhere else.
 
+mod delivery;
 pub mod file;
 mod id;
 mod messages;
 mod observation;
 mod operation;
 
+pub use delivery::{CodePath, ContentKind, Delivered, Delivery, Via};
 pub use id::{Id, OpId};
 pub use messages::{Appended, Compactor, Element, Message, MessagePath, Role, Said, Seen, answer_to, chain};
 pub use observation::{Observation, Observed, Source};

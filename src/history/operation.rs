@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Appended, Id, OpId, Said, Seen};
+use super::{Appended, Delivered, Delivery, Id, OpId, Said, Seen};
 
 /// Nanoseconds since the start of the run, on the monotonic clock.
 pub type Nanos = u64;
@@ -42,6 +42,10 @@ pub enum Action {
     Append(Said),
     /// Reads all messages of the key.
     Read,
+    /// Creates the chat of the key, which may be missing until then.
+    Open,
+    /// Delivers an image or a video to the key's chat.
+    Deliver(Delivery),
 }
 
 impl Action {
@@ -52,6 +56,8 @@ impl Action {
             Action::Get => "get",
             Action::Append(_) => "append",
             Action::Read => "read",
+            Action::Open => "open",
+            Action::Deliver(_) => "deliver",
         }
     }
 }
@@ -68,6 +74,8 @@ pub enum Value {
     Appended(Appended),
     /// The messages that a read saw.
     Messages(Seen),
+    /// What a delivery was answered with.
+    Delivered(Delivered),
 }
 
 /// The document that a create-or-get returned, as far as the answer told.
@@ -239,6 +247,8 @@ impl Operation {
             Outcome::Ok(Value::Found(None)) => "absent",
             Outcome::Ok(Value::Appended(_)) => "appended",
             Outcome::Ok(Value::Messages(_)) => "read",
+            Outcome::Ok(Value::Delivered(Delivered { applied: true, .. })) => "delivered",
+            Outcome::Ok(Value::Delivered(Delivered { applied: false, .. })) => "already-there",
             Outcome::Failed(cause) if cause.is_duplicate_key() => "duplicate-key-leaked",
             Outcome::Failed(_) => "failed",
             Outcome::Unknown(_) => "unknown",

@@ -7,7 +7,10 @@ pub(super) fn asked(operation: &Operation) -> String {
     match &operation.action {
         Action::CreateOrGet { reversed: true } => "create-or-get (reversed)".to_owned(),
         Action::Append(said) => format!("append \"{}\" ({})", said.text, said.path.as_str()),
-        Action::CreateOrGet { reversed: false } | Action::Get | Action::Read => operation.action.name().to_owned(),
+        Action::Deliver(delivery) => format!("deliver {}, delivery {}", delivery.identity(), delivery.nth + 1),
+        Action::CreateOrGet { reversed: false } | Action::Get | Action::Read | Action::Open => {
+            operation.action.name().to_owned()
+        }
     }
 }
 
@@ -25,6 +28,7 @@ pub(super) fn answer(operation: &Operation) -> String {
             Some(position) => format!("appended at {position}"),
             None => "appended".to_owned(),
         },
+        Outcome::Ok(Value::Delivered(_)) => operation.outcome_label().to_owned(),
         Outcome::Ok(Value::Messages(seen)) => match (&seen.body, seen.length) {
             (Some(body), 1..=8) => {
                 let words: Vec<String> = body.iter().map(ToString::to_string).collect();

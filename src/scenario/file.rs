@@ -20,6 +20,7 @@ pub(super) struct File {
     pub(super) target: Option<Spanned<Target>>,
     #[serde(default)]
     pub(super) mongod: Mongod,
+    pub(super) deliveries: Option<Spanned<Deliveries>>,
     pub(super) load: Option<Spanned<Loads>>,
     #[serde(default)]
     pub(super) limits: Limits,
@@ -60,6 +61,13 @@ pub(super) struct Mongod {
     pub(super) replica_set: Option<Spanned<Count>>,
     #[serde(default)]
     pub(super) test_commands: bool,
+}
+
+/// `[deliveries]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Deliveries {
+    pub(super) max: Option<Spanned<Count>>,
 }
 
 /// `[load]`: one of these.

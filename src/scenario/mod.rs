@@ -18,8 +18,8 @@ pub use diagnostic::Diagnostics;
 pub use environment::Environment;
 pub use error::ScenarioError;
 pub use model::{
-    Arrivals, Comparison, Expectation, Keys, Limits, Load, Metric, MongoSpec, MongodSpec, Scenario, TargetSpec,
-    Threshold, WorkloadKind,
+    Arrivals, Comparison, Deliveries, Expectation, Keys, Limits, Load, Metric, MongoSpec, MongodSpec, Scenario,
+    TargetSpec, Threshold, WorkloadKind,
 };
 pub use read::{load, load_text};
 pub use resolved::resolved_toml;

@@ -22,6 +22,8 @@ pub struct Scenario {
     pub target: TargetSpec,
     /// The embedded server, when no other is named.
     pub mongod: MongodSpec,
+    /// How often contents are delivered, in the merge workload.
+    pub deliveries: Deliveries,
     /// How they are let go.
     pub load: Load,
     /// Deadlines, floors and the serial control.
@@ -38,17 +40,33 @@ pub enum WorkloadKind {
     CreateOrGet,
     /// Appends messages and their answers to sessions.
     Append,
+    /// Delivers images and videos to chats, each several times.
+    Merge,
+}
+
+/// At-least-once delivery (`[deliveries]`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Deliveries {
+    /// Most deliveries of one content; each is delivered once to so many times.
+    pub max: u32,
+}
+
+impl Default for Deliveries {
+    fn default() -> Self {
+        Deliveries { max: 3 }
+    }
 }
 
 impl WorkloadKind {
     /// All that exist.
-    pub const ALL: [WorkloadKind; 2] = [WorkloadKind::CreateOrGet, WorkloadKind::Append];
+    pub const ALL: [WorkloadKind; 3] = [WorkloadKind::CreateOrGet, WorkloadKind::Append, WorkloadKind::Merge];
 
     /// The word in files and on the terminal.
     pub fn as_str(self) -> &'static str {
         match self {
             WorkloadKind::CreateOrGet => "create-or-get",
             WorkloadKind::Append => "append",
+            WorkloadKind::Merge => "merge",
         }
     }
 
@@ -57,6 +75,7 @@ impl WorkloadKind {
         match self {
             WorkloadKind::CreateOrGet => &["create-or-get"],
             WorkloadKind::Append => &["append", "read"],
+            WorkloadKind::Merge => &["deliver", "open", "read"],
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::model::{Expectation, Limits, Load, MongodSpec, Scenario, TargetSpec, WorkloadKind};
+use super::model::{Deliveries, Expectation, Limits, Load, MongodSpec, Scenario, TargetSpec, WorkloadKind};
 
 /// Everything but the path, in the order of the file format.
 #[derive(Serialize)]
@@ -11,6 +11,8 @@ struct Resolved<'a> {
     workload: WorkloadKind,
     target: &'a TargetSpec,
     mongod: MongodSpec,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries: Option<Deliveries>,
     load: &'a Load,
     limits: &'a Limits,
     expect: &'a Expectation,
@@ -18,8 +20,17 @@ struct Resolved<'a> {
 
 /// The scenario as TOML.
 pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
-    let Scenario { name, file: _, workload, target, mongod, load, limits, expect } = scenario;
-    let resolved = Resolved { name, workload: *workload, target, mongod: *mongod, load, limits, expect };
+    let Scenario { name, file: _, workload, target, mongod, deliveries, load, limits, expect } = scenario;
+    let resolved = Resolved {
+        name,
+        workload: *workload,
+        target,
+        mongod: *mongod,
+        deliveries: (*workload == WorkloadKind::Merge).then_some(*deliveries),
+        load,
+        limits,
+        expect,
+    };
     // What is literal here must stay so when it is read again: the environment has already been expanded.
     toml::to_string(&resolved).map(|text| text.replace("${", "$${"))
 }

@@ -6,6 +6,7 @@
 pub mod append;
 pub mod create_or_get;
 mod lock;
+pub mod merge;
 mod pace;
 mod session;
 
@@ -93,6 +94,7 @@ pub fn names(kind: WorkloadKind) -> &'static [&'static str] {
     match kind {
         WorkloadKind::CreateOrGet => &create_or_get::NAMES,
         WorkloadKind::Append => &append::NAMES,
+        WorkloadKind::Merge => &merge::NAMES,
     }
 }
 
@@ -104,6 +106,7 @@ pub fn descriptions(kind: WorkloadKind) -> Vec<Description> {
     match kind {
         WorkloadKind::CreateOrGet => told(&create_or_get::STRATEGIES),
         WorkloadKind::Append => told(&append::STRATEGIES),
+        WorkloadKind::Merge => told(&merge::STRATEGIES),
     }
 }
 

@@ -50,6 +50,15 @@ pub trait Target: Send + Sync + 'static {
     /// Makes the target ready for `clients` concurrent operations and proves it.
     fn prepare(&self, clients: u32) -> BoxFuture<'_, Result<Preflight, TargetError>>;
 
+    /// Creates the documents of these keys, empty, before the first operation.
+    fn seed<'a>(&'a self, keys: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), TargetError>> {
+        if keys.is_empty() {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        let source = "this target cannot create documents before the run".into();
+        Box::pin(std::future::ready(Err(TargetError::Step { step: "seeding".to_owned(), source })))
+    }
+
     /// Carries an operation out. The future owns what it needs: one that missed its deadline goes on in the background,
     /// because a dropped operation may still happen on the server.
     fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion>;

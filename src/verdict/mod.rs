@@ -5,6 +5,7 @@
 mod exit;
 mod invariant;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,9 @@ pub struct InvariantResult {
     /// Why the verdict is inconclusive, or what a holding verdict does not cover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Figures of this invariant by name, such as how many messages there are and how many of them are duplicates.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts: BTreeMap<String, u64>,
     /// Proofs, the smallest and earliest first; at most [`InvariantResult::MAX_WITNESSES`].
     pub witnesses: Vec<Witness>,
 }
@@ -78,7 +82,7 @@ impl InvariantResult {
             (0, 1..) => Verdict::Holds,
         };
         let reason = (verdict == Verdict::Inconclusive).then(|| "nothing was checked".to_owned());
-        InvariantResult { name, verdict, checked, violations, reason, witnesses }
+        InvariantResult { name, verdict, checked, violations, reason, counts: BTreeMap::new(), witnesses }
     }
 
     /// The result of a checker that cannot tell.
@@ -89,6 +93,7 @@ impl InvariantResult {
             checked: 0,
             violations: 0,
             reason: Some(reason.into()),
+            counts: BTreeMap::new(),
             witnesses: Vec::new(),
         }
     }

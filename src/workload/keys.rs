@@ -19,6 +19,18 @@ impl KeyTable {
         KeyTable { control: named(Phase::Control, control), main: named(Phase::Main, main) }
     }
 
+    /// The keys whose documents are there before the run.
+    pub fn existing(&self, workload: &dyn Workload) -> Vec<Arc<str>> {
+        let of = |keys: &[Arc<str>]| -> Vec<Arc<str>> {
+            (0..)
+                .zip(keys)
+                .filter(|(number, _)| workload.exists_before(*number))
+                .map(|(_, key)| Arc::clone(key))
+                .collect()
+        };
+        [of(&self.control), of(&self.main)].concat()
+    }
+
     /// The key with this number; numbers beyond the last begin again.
     pub fn get(&self, phase: Phase, number: u32) -> Arc<str> {
         let keys = match phase {

@@ -3,18 +3,20 @@
 mod append;
 mod create_or_get;
 mod keys;
+mod merge;
 
 use std::sync::Arc;
 
 use rand::rngs::ChaCha8Rng;
 
 use crate::history::{Action, Phase};
-use crate::scenario::WorkloadKind;
+use crate::scenario::{Scenario, WorkloadKind};
 use crate::verdict::Invariant;
 
 pub use append::Append;
 pub use create_or_get::{CreateOrGet, participants};
 pub use keys::KeyTable;
+pub use merge::Merge;
 
 /// The place of an operation in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,16 +41,22 @@ pub trait Workload: Send + Sync + 'static {
     /// Canonical name of the key with this number.
     fn key(&self, phase: Phase, number: u32) -> Arc<str>;
 
+    /// Whether the document of the key with this number is there before the run.
+    fn exists_before(&self, _number: u32) -> bool {
+        false
+    }
+
     /// What the client asks for in this slot. `random` is the client's own stream.
     fn action(&self, slot: Slot, random: &mut ChaCha8Rng) -> Action;
 }
 
 /// The workload of a scenario. The keys of a run are its own.
-pub fn of_kind(kind: WorkloadKind, run_id: &str) -> Arc<dyn Workload> {
+pub fn of_scenario(scenario: &Scenario, run_id: &str) -> Arc<dyn Workload> {
     let tag = tag(run_id);
-    match kind {
+    match scenario.workload {
         WorkloadKind::CreateOrGet => Arc::new(CreateOrGet::new(&tag)),
         WorkloadKind::Append => Arc::new(Append::new(&tag)),
+        WorkloadKind::Merge => Arc::new(Merge::new(&tag, scenario.deliveries.max)),
     }
 }
 

@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use super::diagnostic::Problem;
 use super::file::{self, File};
-use super::model::{Limits, Scenario, WorkloadKind};
+use super::model::{Deliveries, Limits, Scenario, WorkloadKind};
 use super::source::Sources;
 use super::suggest::nearest;
 use super::values::{Count, DurationText, Share};
@@ -39,15 +39,23 @@ pub(super) fn validate(
     let workload = check.workload(file.workload);
     let target = check.target(file.target, workload, known);
     let mongod = check.mongod(file.mongod);
+    let deliveries = check.deliveries(file.deliveries, workload);
     let load = check.load(file.load);
     let limits = check.limits(file.limits);
     let expect = check.expect(file.expect, workload);
     let problems = check.problems;
-    match (name, workload, target, mongod, load, limits, expect) {
-        (Some(name), Some(workload), Some(target), Some(mongod), Some(load), Some(limits), Some(expect))
-            if problems.is_empty() =>
-        {
-            Ok(Scenario { name, file: path.to_owned(), workload, target, mongod, load, limits, expect })
+    match (name, workload, target, mongod, deliveries, load, limits, expect) {
+        (
+            Some(name),
+            Some(workload),
+            Some(target),
+            Some(mongod),
+            Some(deliveries),
+            Some(load),
+            Some(limits),
+            Some(expect),
+        ) if problems.is_empty() => {
+            Ok(Scenario { name, file: path.to_owned(), workload, target, mongod, deliveries, load, limits, expect })
         }
         _ => Err(problems),
     }
@@ -138,6 +146,24 @@ impl Check<'_> {
                 Problem::at(text.span(), format!("`{written}` is no duration"))
                     .help("write a number and a unit: \"500us\", \"5ms\", \"10s\", \"1m 30s\", \"2h\""),
             ),
+        }
+    }
+
+    /// At-least-once delivery, which only the merge workload has.
+    fn deliveries(
+        &mut self,
+        deliveries: Option<Spanned<file::Deliveries>>,
+        workload: Option<WorkloadKind>,
+    ) -> Option<Deliveries> {
+        let Some(deliveries) = deliveries else { return Some(Deliveries::default()) };
+        if workload.is_some_and(|workload| workload != WorkloadKind::Merge) {
+            return self.note(
+                Problem::at(deliveries.span(), "`[deliveries]` belongs to the workload `merge`").help("leave it out"),
+            );
+        }
+        match &deliveries.get_ref().max {
+            Some(max) => self.count32(max, "max", 1..=100).map(|max| Deliveries { max }),
+            None => Some(Deliveries::default()),
         }
     }
 

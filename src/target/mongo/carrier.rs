@@ -11,7 +11,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, Database, IndexModel};
 
 use super::super::Invocation;
-use super::{append, create_or_get};
+use super::{append, create_or_get, merge};
 use crate::history::{Observed, Value};
 use crate::scenario::WorkloadKind;
 use crate::strategy::{Description, Failure, UnknownStrategy};
@@ -29,6 +29,11 @@ pub trait Carrier: Send + Sync + 'static {
 
     /// Filter of the lookup by key in the first collection, for `explain`.
     fn lookup(&self) -> Document;
+
+    /// Creates the documents of these keys, empty, before the first operation.
+    fn seed<'a>(&'a self, _keys: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), mongodb::error::Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Carries an operation out.
     fn carry_out(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>>;
@@ -97,6 +102,7 @@ pub async fn read_all(
 pub fn carrier(kind: WorkloadKind, strategy: &str, place: &Place) -> Result<Arc<dyn Carrier>, UnknownStrategy> {
     match kind {
         WorkloadKind::CreateOrGet => Ok(Arc::new(create_or_get::Direct::new(strategy.parse()?, place))),
+        WorkloadKind::Merge => Ok(Arc::new(merge::Direct::new(strategy.parse()?, place))),
         WorkloadKind::Append => Ok(Arc::new(append::Direct::new(strategy.parse()?, place))),
     }
 }

@@ -5,6 +5,7 @@ mod carrier;
 mod classify;
 mod connect;
 mod create_or_get;
+mod merge;
 mod observe;
 mod preflight;
 
@@ -94,6 +95,10 @@ impl Target for MongoTarget {
             Ok(preflight)
         }
         .boxed()
+    }
+
+    fn seed<'a>(&'a self, keys: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), TargetError>> {
+        async move { self.carrier.seed(keys).await.map_err(self.step("creating documents before the run")) }.boxed()
     }
 
     fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion> {

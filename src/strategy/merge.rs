@@ -1,0 +1,426 @@
+//! Ways to push a delivered image or video to a chat once, however often it is delivered (Fastify services, S4).
+//!
+//! A chat is `{chatId, createdAt, createdByOp, messages, updatedAt}`; a message is `{opId, type, mergeId, batchId,
+//! batchIndex, imageId, videoId, isMerged, url, path, via}`, each identifier only where the content has one. A content is
+//! known by `mergeId` if it is merged, else by `batchId` and `batchIndex`, else by `imageId`; a video by `videoId`.
+
+use std::time::Duration;
+
+use mongodb::Collection;
+use mongodb::bson::{Bson, DateTime, Document, doc};
+
+use super::lock::{CollectionLock, MemoryLocks};
+use super::session::{Failure, Session, by};
+use super::{Description, Named, append, bug, correct, document_id, stamp};
+use crate::history::{CodePath, ContentKind, Delivered, Delivery, OpId, Returned, Seen, Via};
+
+/// Field of the key.
+pub const KEY: &str = "chatId";
+/// Field of the list.
+pub const MESSAGES: &str = "messages";
+
+/// A way to push a delivered content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// Find the content; if it is not there, push.
+    FindThenPush,
+    /// The condition names a path that no document has.
+    WrongPath,
+    /// Merged images are known by their batch.
+    WrongKey,
+    /// The condition asks whether any other message is there.
+    ElemMatchNe,
+    /// The condition compares identifiers of two types.
+    TypeDrift,
+    /// The condition is always on `mergeId`, which not every content has.
+    NullId,
+    /// One update that pushes if the content is not there; a read tells a missing chat apart.
+    ConditionalPush,
+    /// The same with `upsert`.
+    ConditionalPushUpsert,
+    /// The same, and the duplicate-key error is taken for a repetition.
+    UpsertSwallowed,
+    /// An update that matched nothing is taken for a repetition.
+    MissingIsMerged,
+    /// An update that matched nothing is taken for an error, and tried again under a new identifier.
+    RetryNewId,
+    /// A repetition is answered as if it had been pushed.
+    LoserClaims,
+    /// Only the last messages are looked at.
+    DedupeWindow,
+    /// The code path that adds to the gallery pushes twice.
+    DoublePush,
+    /// Find, then push, under a lock in this process.
+    LockInMemory,
+    /// Find, then push, under a lock document.
+    LockCollection,
+}
+
+/// Every strategy with what users are told of it.
+pub const STRATEGIES: [Named<Strategy>; 16] = [
+    (
+        Strategy::FindThenPush,
+        bug("find-then-push", "check-then-act: two deliveries find no message of the content and both push it"),
+    ),
+    (Strategy::WrongPath, bug("wrong-path", "`mergeId` instead of `messages.mergeId`: the condition is always true")),
+    (
+        Strategy::WrongKey,
+        bug("wrong-key", "merged images known by their batch, which several of them share: all but one are dropped"),
+    ),
+    (
+        Strategy::ElemMatchNe,
+        bug("elem-match-ne", "$elemMatch with $ne: true if any other message is there, false on an empty list"),
+    ),
+    (Strategy::TypeDrift, bug("type-drift", "one way delivers the identifier as a number, the other as a string")),
+    (Strategy::NullId, bug("null-id", "the condition is on a field that not every message has: absent equals absent")),
+    (Strategy::ConditionalPush, correct("conditional-push")),
+    (
+        Strategy::ConditionalPushUpsert,
+        bug("conditional-push-upsert", "an upsert that finds the content there inserts: E11000, or a second chat"),
+    ),
+    (
+        Strategy::UpsertSwallowed,
+        bug("upsert-swallowed", "two contents create a missing chat; the loser's E11000 is taken for a repetition"),
+    ),
+    (
+        Strategy::MissingIsMerged,
+        bug("missing-is-merged", "\"matched nothing\" is taken for a repetition, although the chat is missing"),
+    ),
+    (
+        Strategy::RetryNewId,
+        bug("retry-new-id", "\"matched nothing\" is taken for an error and tried again under a new identifier"),
+    ),
+    (Strategy::LoserClaims, bug("loser-claims", "a repetition is answered as if its own payload had been stored")),
+    (
+        Strategy::DedupeWindow,
+        bug("dedupe-window", "only the last four messages are looked at: a late repetition is pushed again"),
+    ),
+    (Strategy::DoublePush, bug("double-push", "the code path that adds to the gallery pushes twice")),
+    (
+        Strategy::LockInMemory,
+        Description {
+            name: "lock-in-memory",
+            bug: Some("the lock is unknown to other processes"),
+            blind_spot: Some(
+                "a lock in memory excludes only callers of one process, and this run had one: it proves nothing for two instances",
+            ),
+        },
+    ),
+    (Strategy::LockCollection, correct("lock-collection")),
+];
+
+super::named_strategies!("merge");
+
+/// One call.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The chat.
+    pub chat: &'a str,
+    /// The stamp.
+    pub op: OpId,
+    /// What is delivered.
+    pub delivery: Delivery,
+}
+
+/// The chats of one run.
+#[derive(Debug, Clone)]
+pub struct UserChats {
+    /// Where they are.
+    pub chats: Collection<Document>,
+    /// Where lock documents are: `messageLocks`.
+    pub locks: Collection<Document>,
+    /// Locks of this process.
+    pub memory: MemoryLocks,
+    /// Comment on every command.
+    pub comment: Bson,
+}
+
+/// Messages that `dedupe-window` looks at.
+const WINDOW: i32 = 4;
+/// How often a push is tried while the chat appears or the content comes and goes between two commands.
+const TRIES: u32 = 10;
+
+impl UserChats {
+    /// How long a lock document is good for.
+    const LOCK_TTL: Duration = Duration::from_secs(60);
+
+    /// Pushes the call's content once, by this strategy.
+    pub async fn deliver(&self, strategy: Strategy, call: Call<'_>) -> Result<Delivered, Failure> {
+        let mut io = Session::new(&self.chats, &self.comment);
+        let io = &mut io;
+        let delivery = call.delivery;
+        match strategy {
+            Strategy::FindThenPush => find_then_push(io, call, there(delivery)).await,
+            Strategy::WrongPath => {
+                let condition = doc! { identifier(delivery).0: { "$ne": identifier(delivery).1 } };
+                conditional(io, call, condition, message(call)).await
+            }
+            Strategy::WrongKey => {
+                let by_batch =
+                    delivery.batch().map_or_else(|| there(delivery), |(batch, index)| in_batch(&batch, index));
+                conditional(io, call, not(by_batch), message(call)).await
+            }
+            Strategy::ElemMatchNe => {
+                let (field, value) = identifier(delivery);
+                let condition = doc! { MESSAGES: { "$elemMatch": { field: { "$ne": value } } } };
+                conditional(io, call, condition, message(call)).await
+            }
+            Strategy::TypeDrift => type_drift(io, call).await,
+            Strategy::NullId => {
+                let id = delivery.merge_id().map_or(Bson::Null, Bson::String);
+                conditional(io, call, doc! { "messages.mergeId": { "$ne": id } }, message(call)).await
+            }
+            Strategy::ConditionalPush => conditional_push(io, call).await,
+            Strategy::ConditionalPushUpsert => upsert(io, call).await,
+            Strategy::UpsertSwallowed => match upsert(io, call).await {
+                Err(failure) if failure.is_duplicate_key_on(KEY) => Ok(Delivered { applied: false, chat_seen: None }),
+                result => result,
+            },
+            Strategy::MissingIsMerged => conditional(io, call, not(there(delivery)), message(call)).await,
+            Strategy::RetryNewId => {
+                let first = conditional(io, call, not(there(delivery)), message(call)).await?;
+                if first.applied { Ok(first) } else { push(io, call, renamed(call)).await }
+            }
+            Strategy::LoserClaims => {
+                let answer = conditional_push(io, call).await?;
+                Ok(Delivered { applied: true, ..answer })
+            }
+            Strategy::DedupeWindow => {
+                let _held = self.memory.lock(&lock_key(call)).await;
+                in_window(io, call).await
+            }
+            Strategy::DoublePush => {
+                let first = conditional_push(io, call).await?;
+                match delivery.path {
+                    CodePath::GalleryAdded if first.applied => push(io, call, message(call)).await,
+                    _ => Ok(first),
+                }
+            }
+            Strategy::LockInMemory => {
+                let _held = self.memory.lock(&lock_key(call)).await;
+                find_then_push(io, call, there(delivery)).await
+            }
+            Strategy::LockCollection => self.under_lock(io, call).await,
+        }
+    }
+
+    /// Creates the chat if it is missing.
+    pub async fn open(&self, chat: &str, op: OpId) -> Result<Returned, Failure> {
+        let mut io = Session::new(&self.chats, &self.comment);
+        let update = doc! { "$setOnInsert": new_chat(Some(op)) };
+        let projection = doc! { "createdByOp": 1 };
+        let (found, duplicate_key) = match io.upsert_part(by(KEY, chat), update.clone(), projection.clone()).await {
+            Err(failure) if failure.is_duplicate_key_on(KEY) => {
+                (io.upsert_part(by(KEY, chat), update, projection).await?, true)
+            }
+            result => (result?, false),
+        };
+        let created_by = append::document_stamp(&found);
+        let created = Some(created_by == Some(op));
+        Ok(Returned { id: document_id(&found), created, duplicate_key, created_by, missing: Vec::new() })
+    }
+
+    /// All messages of a chat.
+    pub async fn read(&self, chat: &str) -> Result<Seen, Failure> {
+        let mut io = Session::new(&self.chats, &self.comment);
+        Ok(match io.find_part(by(KEY, chat), doc! { "messages.opId": 1 }).await? {
+            Some(document) => Seen::new(document_id(&document), append::elements(&document)),
+            None => Seen::new(None, Vec::new()),
+        })
+    }
+
+    async fn under_lock(&self, io: &mut Session<'_>, call: Call<'_>) -> Result<Delivered, Failure> {
+        let lock = CollectionLock { locks: &self.locks, comment: &self.comment, ttl: Self::LOCK_TTL };
+        let (key, holder) = (lock_key(call), stamp(call.op));
+        lock.acquire(&key, holder).await?;
+        let result = find_then_push(io, call, there(call.delivery)).await;
+        lock.release(&key, holder).await?;
+        result
+    }
+}
+
+/// Key of a content's lock, as in `msg:<chat>:merge:<mergeId>`.
+fn lock_key(call: Call<'_>) -> String {
+    format!("msg:{}:{}", call.chat, call.delivery.identity())
+}
+
+async fn find_then_push(io: &mut Session<'_>, call: Call<'_>, there: Document) -> Result<Delivered, Failure> {
+    match io.find_part(in_chat(call, there), doc! { "_id": 1 }).await? {
+        Some(_) => Ok(Delivered { applied: false, chat_seen: Some(true) }),
+        None => push(io, call, message(call)).await,
+    }
+}
+
+/// Pushes whatever is there.
+async fn push(io: &mut Session<'_>, call: Call<'_>, message: Document) -> Result<Delivered, Failure> {
+    match io.update_one(by(KEY, call.chat), pushing(message)).await? {
+        0 => Err(io.give_up("the chat is missing")),
+        _ => Ok(Delivered { applied: true, chat_seen: None }),
+    }
+}
+
+/// Pushes under a condition, and takes an update that matched nothing for a repetition.
+async fn conditional(
+    io: &mut Session<'_>,
+    call: Call<'_>,
+    condition: Document,
+    message: Document,
+) -> Result<Delivered, Failure> {
+    let matched = io.update_one(in_chat(call, condition), pushing(message)).await?;
+    Ok(Delivered { applied: matched > 0, chat_seen: None })
+}
+
+/// Pushes under the right condition. An update that matched nothing is ambiguous: a read settles it.
+async fn conditional_push(io: &mut Session<'_>, call: Call<'_>) -> Result<Delivered, Failure> {
+    for _ in 0..TRIES {
+        if conditional(io, call, not(there(call.delivery)), message(call)).await?.applied {
+            return Ok(Delivered { applied: true, chat_seen: None });
+        }
+        if io.find_part(in_chat(call, there(call.delivery)), doc! { "_id": 1 }).await?.is_some() {
+            return Ok(Delivered { applied: false, chat_seen: Some(true) });
+        }
+        if io.find_part(by(KEY, call.chat), doc! { "_id": 1 }).await?.is_none() {
+            return Err(io.give_up("the chat is missing"));
+        }
+        // The chat appeared in between: now the update will match.
+    }
+    Err(io.give_up("the chat came and went"))
+}
+
+async fn upsert(io: &mut Session<'_>, call: Call<'_>) -> Result<Delivered, Failure> {
+    let mut fields = new_chat(Some(call.op));
+    fields.remove(MESSAGES);
+    fields.remove("updatedAt");
+    let mut update = pushing(message(call));
+    update.insert("$setOnInsert", fields);
+    io.upsert_part(in_chat(call, not(there(call.delivery))), update, doc! { "_id": 1 }).await?;
+    Ok(Delivered { applied: true, chat_seen: None })
+}
+
+async fn type_drift(io: &mut Session<'_>, call: Call<'_>) -> Result<Delivered, Failure> {
+    let (field, value) = identifier(call.delivery);
+    let drifted = match call.delivery.via {
+        Via::Webhook => Bson::String(value),
+        Via::Polling => Bson::Int64(i64::from(call.delivery.content)),
+    };
+    let mut stored = message(call);
+    stored.insert(field, drifted.clone());
+    let condition = doc! { format!("{MESSAGES}.{field}"): { "$ne": drifted } };
+    conditional(io, call, condition, stored).await
+}
+
+async fn in_window(io: &mut Session<'_>, call: Call<'_>) -> Result<Delivered, Failure> {
+    let last = doc! { MESSAGES: { "$slice": -WINDOW } };
+    let Some(found) = io.find_part(by(KEY, call.chat), last).await? else {
+        return Err(io.give_up("the chat is missing"));
+    };
+    let (field, value) = identifier(call.delivery);
+    let messages = found.get_array(MESSAGES).map(|messages| messages.as_slice()).unwrap_or_default();
+    let known = |message: &Bson| {
+        let stored = message.as_document().and_then(|message| message.get_str(field).ok());
+        stored == Some(value.as_str())
+    };
+    match messages.iter().any(known) {
+        true => Ok(Delivered { applied: false, chat_seen: Some(true) }),
+        false => push(io, call, message(call)).await,
+    }
+}
+
+fn in_chat(call: Call<'_>, condition: Document) -> Document {
+    let mut filter = by(KEY, call.chat);
+    filter.extend(condition);
+    filter
+}
+
+fn pushing(message: Document) -> Document {
+    doc! { "$push": { MESSAGES: message }, "$set": { "updatedAt": DateTime::now() } }
+}
+
+/// The field and value of one identifier that is the content's own.
+fn identifier(delivery: Delivery) -> (&'static str, String) {
+    let or = |id: Option<String>| id.unwrap_or_default();
+    match delivery.kind() {
+        ContentKind::Merged => ("mergeId", or(delivery.merge_id())),
+        ContentKind::Batch | ContentKind::Plain => ("imageId", or(delivery.image_id())),
+        ContentKind::Video => ("videoId", or(delivery.video_id())),
+    }
+}
+
+/// The condition that a message of the content is there, by the precedence of its keys.
+fn there(delivery: Delivery) -> Document {
+    match (delivery.kind(), delivery.batch()) {
+        (ContentKind::Batch, Some((batch, index))) => in_batch(&batch, index),
+        _ => {
+            let (field, value) = identifier(delivery);
+            doc! { format!("{MESSAGES}.{field}"): value }
+        }
+    }
+}
+
+fn in_batch(batch: &str, index: u32) -> Document {
+    doc! { MESSAGES: { "$elemMatch": { "batchId": batch, "batchIndex": i64::from(index) } } }
+}
+
+/// The opposite of a condition on one field.
+fn not(condition: Document) -> Document {
+    condition
+        .into_iter()
+        .map(|(field, value)| match value {
+            Bson::Document(operator) => (field, Bson::Document(doc! { "$not": operator })),
+            value => (field, Bson::Document(doc! { "$ne": value })),
+        })
+        .collect()
+}
+
+/// The fields of a new chat.
+pub fn new_chat(op: Option<OpId>) -> Document {
+    let mut chat =
+        doc! { "createdAt": DateTime::now(), "updatedAt": DateTime::now(), MESSAGES: Bson::Array(Vec::new()) };
+    if let Some(op) = op {
+        chat.insert("createdByOp", stamp(op));
+    }
+    chat
+}
+
+/// The message of a delivery.
+fn message(call: Call<'_>) -> Document {
+    let delivery = call.delivery;
+    let merged = delivery.kind() == ContentKind::Merged;
+    let mut message = doc! {
+        "opId": stamp(call.op),
+        "type": if merged { "mergeFace" } else if delivery.kind() == ContentKind::Video { "video" } else { "image" },
+        "isMerged": merged,
+        "url": delivery.payload(),
+        "path": format!("{:?}", delivery.path),
+        "via": format!("{:?}", delivery.via),
+    };
+    let ids = [("mergeId", delivery.merge_id()), ("imageId", delivery.image_id()), ("videoId", delivery.video_id())];
+    message.extend(ids.into_iter().filter_map(|(field, id)| Some((field.to_owned(), Bson::String(id?)))));
+    if let Some((batch, index)) = delivery.batch() {
+        message.insert("batchId", batch);
+        message.insert("batchIndex", i64::from(index));
+    }
+    message
+}
+
+/// The message under a new identifier.
+fn renamed(call: Call<'_>) -> Document {
+    let mut renamed = message(call);
+    let (field, value) = identifier(call.delivery);
+    renamed.insert(field, format!("{value}-{}", call.op.0));
+    renamed
+}
+
+/// What a stored message is one delivery of, in canonical form, by the precedence of its keys.
+pub fn identity(message: &Document) -> Option<String> {
+    if let Ok(id) = message.get_str("videoId") {
+        return Some(format!("video:{id}"));
+    }
+    if let Ok(id) = message.get_str("mergeId") {
+        return Some(format!("merge:{id}"));
+    }
+    if let (Ok(batch), Ok(index)) = (message.get_str("batchId"), message.get_i64("batchIndex")) {
+        return Some(format!("batch:{batch}:{index}"));
+    }
+    message.get_str("imageId").ok().map(|id| format!("image:{id}"))
+}
