@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::refusal::Refusal;
-use super::{Service, ServiceError, auth, chats, openapi};
+use super::{Service, ServiceError, auth, chats, conversations, openapi};
 
 /// How long requests in flight may take to end once the service stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -75,6 +75,10 @@ fn router(service: Arc<Service>) -> Router {
         .route("/api/chats/create-or-get", post(chats::create_or_get))
         .route("/api/chats/with/{participant}", get(chats::with))
         .route("/api/chats/{id}", get(chats::by_id))
+        .route("/api/conversations", get(conversations::list))
+        .route("/api/conversations/{session}", get(conversations::one))
+        .route("/api/conversations/{session}/text", post(conversations::text))
+        .route("/api/conversations/{session}/voice", post(conversations::voice))
         .fallback(async || Refusal::not_found("there is no such route; see GET /openapi.json"))
         .method_not_allowed_fallback(async || Refusal::method("the route knows other methods; see GET /openapi.json"))
         .with_state(service)

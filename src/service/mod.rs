@@ -7,6 +7,7 @@
 mod auth;
 mod body;
 mod chats;
+mod conversations;
 mod error;
 mod fleet;
 mod json;

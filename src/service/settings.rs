@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::scenario::WorkloadKind;
-use crate::strategy::{self, Pace, create_or_get};
+use crate::strategy::{self, Pace, append, create_or_get};
 
 /// How the service behaves.
 #[derive(Debug, Clone)]
@@ -56,17 +56,14 @@ impl fmt::Debug for Secret {
 pub struct Strategies {
     /// `POST /api/chats/create-or-get`.
     pub create_or_get: create_or_get::Strategy,
-    /// The text and voice input of a conversation.
-    pub append: strategy::append::Strategy,
+    /// `POST /api/conversations/{sessionId}/text` and `…/voice`.
+    pub append: append::Strategy,
 }
 
 impl Default for Strategies {
     /// The correct ones.
     fn default() -> Self {
-        Strategies {
-            create_or_get: create_or_get::Strategy::UpsertRetry,
-            append: strategy::append::Strategy::UpsertPush,
-        }
+        Strategies { create_or_get: create_or_get::Strategy::UpsertRetry, append: append::Strategy::UpsertPush }
     }
 }
 

@@ -10,6 +10,7 @@ use mongodb::{Collection, Database, IndexModel};
 
 use super::{ServiceError, Settings};
 use crate::strategy::MemoryLocks;
+use crate::strategy::append::{self, Sessions};
 use crate::strategy::create_or_get::{self, Chats};
 use crate::target::mongo::{Connected, PoolOptions};
 use crate::target::{Guard, MongoUri, TargetError};
@@ -20,6 +21,7 @@ pub struct Service {
     pub(super) settings: Settings,
     pub(super) connected: Connected,
     pub(super) chats: Chats,
+    pub(super) sessions: Sessions,
 }
 
 impl Service {
@@ -38,9 +40,10 @@ impl Service {
             chats: database.collection("chats"),
             locks: database.collection("chatLocks"),
             memory: MemoryLocks::default(),
-            comment,
+            comment: comment.clone(),
         };
-        let service = Service { settings, connected, chats };
+        let sessions = Sessions { sessions: database.collection("conversations"), comment };
+        let service = Service { settings, connected, chats, sessions };
         service.prepare(uri, &database).await?;
         service.connected.warm_up(service.settings.pool.max(1)).await;
         Ok(Arc::new(service))
@@ -48,7 +51,9 @@ impl Service {
 
     async fn prepare(&self, uri: &MongoUri, database: &Database) -> Result<(), ServiceError> {
         let prepare = Prepare { uri, database };
-        prepare.key(&self.chats.chats, create_or_get::KEY, self.settings.unique_index).await?;
+        let unique = self.settings.unique_index;
+        prepare.key(&self.chats.chats, create_or_get::KEY, unique).await?;
+        prepare.key(&self.sessions.sessions, append::KEY, unique).await?;
         prepare.expiry(&self.chats.locks).await
     }
 }

@@ -100,6 +100,7 @@ impl<'a> Session<'a> {
             .projection(projection)
             .comment(self.comment.clone())
             .await;
+        super::pace::after_write().await;
         let found = self.after_write(result)?;
         found.ok_or_else(|| self.give_up("the upsert returned no document"))
     }

@@ -131,7 +131,7 @@ fn created(answers: &[Answer]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn correct_strategies_leave_one_chat_and_racy_ones_do_what_they_are_there_for() {
     let mongod = mongod().await;
-    let pace = Pace { read: Duration::from_millis(30), write: Duration::ZERO };
+    let pace = Pace { read: Duration::from_millis(100), write: Duration::ZERO };
     for (index, name) in ["upsert-retry", "insert-first", "lock-collection", "lock-in-memory"].into_iter().enumerate() {
         let choice = format!("create-or-get={name}");
         let api = start(&mongod, settings(&format!("correct{index}"), &[&choice])).await;

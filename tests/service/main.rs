@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod chats;
+mod conversations;
 mod general;
 mod processes;
 mod support;

@@ -55,7 +55,7 @@ fn processes_with(word: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_in_memory_holds_in_one_process_and_not_in_two() {
     let mongod = mongod().await;
-    let racy = ["--strategy", "create-or-get=lock-in-memory", "--unique-index", "false", "--delay", "read=30ms"];
+    let racy = ["--strategy", "create-or-get=lock-in-memory", "--unique-index", "false", "--delay", "read=100ms"];
     let (one, urls) = started(on(&mongod, &[&racy[..], &["--database", "onlyone_one"]].concat()), 1);
     let apis: Vec<Api> = urls.iter().map(|url| Api::new(url)).collect();
     assert_eq!(burst(&apis, "p").await.1.len(), 1);
