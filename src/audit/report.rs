@@ -52,6 +52,7 @@ pub fn report(audited: &Audited, circumstances: Circumstances) -> Report {
         thresholds: Vec::new(),
         generator: circumstances.generator,
         preflight: audited.preflight.clone(),
+        explore: None,
         findings: Some(audited.findings.clone()),
         actions: circumstances.actions,
     }
