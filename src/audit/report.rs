@@ -52,7 +52,6 @@ pub fn report(audited: &Audited, circumstances: Circumstances) -> Report {
         thresholds: Vec::new(),
         generator: circumstances.generator,
         preflight: audited.preflight.clone(),
-        explore: None,
         findings: Some(audited.findings.clone()),
         actions: circumstances.actions,
     }
