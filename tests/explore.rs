@@ -121,6 +121,39 @@ async fn every_interleaving_is_explored_and_judged() {
     mongod.stop().await.unwrap();
 }
 
+/// Runs the command on a shipped scenario and returns its exit code and `report.json`.
+fn command(arguments: &[&str]) -> (Option<i32>, serde_json::Value) {
+    let out = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_onlyone"))
+        .args(["explore", "--format", "json", "--quiet", "--out"])
+        .arg(out.path())
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("ONLYONE_MONGO_URI")
+        .output()
+        .unwrap();
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
+}
+
+#[test]
+fn the_command_reports_what_the_shipped_scenarios_say() {
+    let racy = "scenarios/explore-find-then-insert.toml";
+    let cases: [(&[&str], i32, &str, u64); 5] = [
+        (&[racy], 0, "violated", 4),
+        (&[racy, "--set", "expect.verdict=\"holds\""], 1, "violated", 4),
+        (&["scenarios/explore-find-then-insert-indexed.toml"], 0, "violated", 4),
+        (&["scenarios/explore-upsert-retry.toml"], 0, "holds", 0),
+        (&[racy, "--schedule", "1 2 1 2", "--times", "5"], 0, "violated", 1),
+    ];
+    for (arguments, code, verdict, violated) in cases {
+        let (status, report) = command(arguments);
+        assert_eq!(status, Some(code), "{arguments:?} {report}");
+        assert_eq!(report["verdict"], verdict, "{arguments:?}");
+        assert_eq!(report["explore"]["violated"], violated, "{arguments:?}");
+    }
+    assert_eq!(command(&["scenarios/explore-upsert-retry.toml", "--schedule", "R1"]).0, Some(2));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn upserts_released_together_race_in_the_server() {
     let mongod = server(0).await;

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use rand::RngExt;
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
 
 use super::args::{ExploreArgs, SearchKind};
 use super::check::show;
@@ -24,11 +25,11 @@ use crate::explore::subject::Operations;
 use crate::explore::{indexes, members};
 use crate::history::file::{Header, HistoryWriter};
 use crate::history::{Action, Phase};
-use crate::scenario::{self, Load, Scenario, TargetSpec};
+use crate::scenario::{self, Load, Scenario, TargetSpec, WorkloadKind};
 use crate::target::mongo::{Connected, MongoTarget, PoolOptions};
 use crate::target::{Guard, MongoUri, Preflight, Target};
 use crate::verdict::ExitStatus;
-use crate::workload;
+use crate::workload::{self, Slot, Workload};
 
 /// Requests beyond this many are not the default, although the scenario's burst has them.
 const MOST_BY_DEFAULT: u32 = 4;
@@ -74,6 +75,18 @@ fn requests(args: &ExploreArgs, scenario: &Scenario) -> u32 {
         _ => None,
     };
     args.requests.map(u32::from).or(of_load).unwrap_or(2)
+}
+
+/// What a request asks for: each one acts on the fresh key.
+fn action(workload: &dyn Workload, kind: WorkloadKind, request: u32, requests: u32, seed: u64) -> Action {
+    match kind {
+        // The last request names the pair in the other order, which must make no difference.
+        WorkloadKind::CreateOrGet => Action::CreateOrGet { reversed: request > 0 && request + 1 == requests },
+        _ => {
+            let slot = Slot { phase: Phase::Main, client: request, round: 0, key: 0, fresh: true };
+            workload.action(slot, &mut ChaCha8Rng::seed_from_u64(seed))
+        }
+    }
 }
 
 fn search(args: &ExploreArgs) -> Search {
@@ -144,8 +157,8 @@ impl One<'_> {
         let direct = Connected::open(&uri, guard, pool).await?;
         let proxy = Proxy::start(&members::of(&direct.client, &uri).await).await.map_err(CliError::setup)?;
         let through = MongoUri::new(proxy.uri(uri.expose()).map_err(CliError::usage)?);
-        let workload = self.scenario.workload;
-        let target = MongoTarget::connect(through, guard, spec.clone(), workload, self.requests, &self.run_id).await?;
+        let kind = self.scenario.workload;
+        let target = MongoTarget::connect(through, guard, spec.clone(), kind, self.requests, &self.run_id).await?;
         let preflight = target.prepare(self.requests).await?;
         Ok((server, Ready { proxy, direct, target: Arc::new(target), preflight }))
     }
@@ -157,13 +170,12 @@ impl One<'_> {
     ) -> Result<Exploration, crate::target::TargetError> {
         let workload = workload::of_kind(self.scenario.workload, &self.run_id);
         let invariants = workload.invariants();
-        // The last request names the pair in the other order, which must make no difference.
-        let action = |request| Action::CreateOrGet { reversed: request > 0 && request + 1 == self.requests };
         let target: Arc<dyn Target> = Arc::clone(&ready.target) as Arc<dyn Target>;
+        let (keys, actions, requests) = (Arc::clone(&workload), self.scenario.workload, self.requests);
         let subject = Operations::new(
             Arc::clone(&target),
-            move |execution| workload.key(Phase::Main, execution),
-            (0..self.requests).map(action).collect(),
+            move |execution| keys.key(Phase::Main, execution),
+            (0..requests).map(|request| action(&*workload, actions, request, requests, self.seed)).collect(),
         );
         let plan = Plan {
             search: search(self.args),

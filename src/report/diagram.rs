@@ -1,6 +1,7 @@
 //! Space-time diagrams in text: lanes are requests, boxes are commands.
 
 use super::Diagram;
+use super::format::visible;
 
 /// The diagram in columns, at most `width` characters wide.
 pub fn render(diagram: &Diagram, width: usize) -> String {
@@ -38,6 +39,7 @@ pub fn render(diagram: &Diagram, width: usize) -> String {
 
 /// A text in exactly so many characters, the last of them a space.
 fn fit(text: &str, width: usize) -> String {
+    let text = visible(text);
     let room = width.saturating_sub(1);
     let mut cell: String = text.chars().take(room).collect();
     if text.chars().count() > room {

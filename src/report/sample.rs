@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::explore::*;
 use super::*;
 use crate::history::{Action, Cause, Id, Nanos, OpId, Operation, Outcome, Phase, Returned, Value};
 use crate::target::{IndexFact, Preflight};
@@ -16,6 +17,7 @@ pub(super) fn all() -> Vec<(&'static str, Report)> {
         ("partial", partial()),
         ("hostile", hostile()),
         ("empty", empty()),
+        ("explored", explored()),
     ]
 }
 
@@ -294,4 +296,60 @@ pub(super) fn empty() -> Report {
     report.over_time.clear();
     (report.duration_s, report.throughput_per_s) = (0.0, 0.0);
     report
+}
+
+/// An exploration that found the race; its texts are hostile.
+pub(super) fn explored() -> Report {
+    let invariants = vec![Invariant::SingleDocument];
+    let schedule = |schedule: &str, choices: &str, verdict: Verdict| ScheduleResult {
+        schedule: schedule.to_owned(),
+        choices: choices.to_owned(),
+        verdict,
+        invariants: if verdict == Verdict::Violated { invariants.clone() } else { Vec::new() },
+    };
+    let step = |request: u32, release: u32, command: &str, answer: &str, writes: bool| DiagramStep {
+        request,
+        release,
+        command: command.to_owned(),
+        filter: "{ key: \"</script><b>\u{1b}[2J\" }".to_owned(),
+        change: if writes { "{ $set: { a: 1 } }".to_owned() } else { String::new() },
+        answer: answer.to_owned(),
+        writes,
+    };
+    let lane = |name: &str| Lane { name: name.to_owned(), outcome: "ok: created 65a1b2c3d4e5f60718293a4b".to_owned() };
+    let diagram = Diagram {
+        lanes: vec![lane("R1 create-or-get"), lane("R2 create-or-get")],
+        steps: vec![
+            step(0, 0, "find chats", "none", false),
+            step(1, 1, "find chats", "none", false),
+            step(0, 2, "insert chats", "n = 1", true),
+            step(1, 3, "insert chats", "n = 1", true),
+        ],
+    };
+    let racy = schedule("R1.find R2.find R1.insert R2.insert", "1 2 1 2", Verdict::Violated);
+    let lint = LintFinding {
+        rule: "check-then-act".to_owned(),
+        operation: "create-or-get".to_owned(),
+        explanation: "`find` finds nothing, then `insert` writes the same key.".to_owned(),
+    };
+    let replay = "onlyone explore x.toml --requests 2 --schedule \"1 2 1 2\"".to_owned();
+    let explore = ExploreReport {
+        search: "exhaustive".to_owned(),
+        requests: 3,
+        explored: 5,
+        total: Some(66),
+        complete: true,
+        violated: 4,
+        violated_interleavings: Some(60),
+        reduced: true,
+        first_violation_at: Some(1),
+        schedules: vec![racy.clone(), schedule("R1.find R1.insert R2.find", "1 1 2", Verdict::Holds)],
+        smallest: Some(Smallest { requests: 2, result: racy, switches: 3, reproduced: true, replay, diagram }),
+        together: Some(TogetherResult { attempts: 200, violated: 112, first_at: Some(2) }),
+        lint: vec![lint],
+        notes: vec!["background work, which passes: find app.jobs".to_owned()],
+        schedules_per_s: 887.0,
+        ..ExploreReport::default()
+    };
+    Report { explore: Some(explore), ..violated() }
 }
