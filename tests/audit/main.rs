@@ -1,5 +1,6 @@
 //! `audit`, `repair` and `seed` against a real server.
 
+mod command;
 mod inspection;
 mod killed;
 mod repair;
