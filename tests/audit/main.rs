@@ -1,5 +1,8 @@
 //! `audit`, `repair` and `seed` against a real server.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // Helpers of tests are tests.
+
+mod command;
 mod inspection;
 mod killed;
 mod repair;

@@ -181,6 +181,9 @@ fn histogram<'a>(page: &mut Page, buckets: impl Iterator<Item = &'a Bucket>) {
 }
 
 fn overlap(page: &mut Page, report: &Report) {
+    if report.findings.is_some() {
+        return; // An audit runs nothing.
+    }
     let measured = &report.concurrency;
     let mut text = format!(
         "{} · peak in flight {}, on one key {}",
@@ -200,6 +203,9 @@ fn overlap(page: &mut Page, report: &Report) {
 /// What the overlap means, in words.
 pub(super) fn overlap_sentence(report: &Report) -> String {
     let measured = &report.concurrency;
+    if report.findings.is_some() {
+        return "Read from a database that exists; nothing was run.".to_owned();
+    }
     let keys = format!("{} of {}", count(measured.effective_trials), plural(measured.keys, "key"));
     match measured.violation_rate_upper_bound_95 {
         Some(bound) => format!(
