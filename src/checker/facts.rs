@@ -45,7 +45,7 @@ impl<'a> Fact<'a> {
             Outcome::Failed(_) => Fact::Nothing,
             Outcome::Unknown(_) => match operation.action {
                 Action::CreateOrGet { .. } | Action::Append(_) => Fact::MayHaveCreated,
-                Action::Get | Action::Read => Fact::Nothing,
+                Action::Get | Action::Read | Action::Custom(_) => Fact::Nothing,
             },
         }
     }

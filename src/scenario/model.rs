@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
 use serde::{Serialize, Serializer};
 
+use super::http::{HttpSpec, InvariantSpec, ObserveSpec, ServiceSpec};
 use crate::verdict::{Invariant, Verdict};
 
 /// What to run, against what, and what to expect.
@@ -20,6 +21,10 @@ pub struct Scenario {
     pub workload: WorkloadKind,
     /// Where they go.
     pub target: TargetSpec,
+    /// The service under test, if the harness starts it.
+    pub service: Option<ServiceSpec>,
+    /// Where the final state of a service is read.
+    pub observe: ObserveSpec,
     /// The embedded server, when no other is named.
     pub mongod: MongodSpec,
     /// How they are let go.
@@ -28,6 +33,8 @@ pub struct Scenario {
     pub limits: Limits,
     /// What it takes to exit 0.
     pub expect: Expectation,
+    /// The user's own invariants.
+    pub invariants: Vec<InvariantSpec>,
 }
 
 /// Kind of operations.
@@ -38,25 +45,46 @@ pub enum WorkloadKind {
     CreateOrGet,
     /// Appends messages and their answers to sessions.
     Append,
+    /// Operations of the user's own.
+    Custom,
 }
 
 impl WorkloadKind {
     /// All that exist.
-    pub const ALL: [WorkloadKind; 2] = [WorkloadKind::CreateOrGet, WorkloadKind::Append];
+    pub const ALL: [WorkloadKind; 3] = [WorkloadKind::CreateOrGet, WorkloadKind::Append, WorkloadKind::Custom];
 
     /// The word in files and on the terminal.
     pub fn as_str(self) -> &'static str {
         match self {
             WorkloadKind::CreateOrGet => "create-or-get",
             WorkloadKind::Append => "append",
+            WorkloadKind::Custom => "custom",
         }
     }
 
-    /// Names of the operations that it sends; thresholds speak of them.
+    /// Names of the operations that it sends; thresholds speak of them. Those of a custom workload are the scenario's.
     pub fn operations(self) -> &'static [&'static str] {
         match self {
             WorkloadKind::CreateOrGet => &["create-or-get"],
             WorkloadKind::Append => &["append", "read"],
+            WorkloadKind::Custom => &[],
+        }
+    }
+
+    /// Operations that a service may leave out: they are then not sent.
+    pub fn optional_operations(self) -> &'static [&'static str] {
+        match self {
+            WorkloadKind::CreateOrGet => &["get"],
+            WorkloadKind::Append => &[],
+            WorkloadKind::Custom => &[],
+        }
+    }
+
+    /// What can be read from the answer to an operation.
+    pub fn outcomes(self) -> &'static [&'static str] {
+        match self {
+            WorkloadKind::Append => &["error"],
+            WorkloadKind::CreateOrGet | WorkloadKind::Custom => &["id", "created", "existing", "created_by", "error"],
         }
     }
 }
@@ -67,6 +95,18 @@ impl WorkloadKind {
 pub enum TargetSpec {
     /// Directly to MongoDB, by a strategy.
     Mongo(MongoSpec),
+    /// To a service over HTTP.
+    Http(Box<HttpSpec>),
+}
+
+impl TargetSpec {
+    /// The service over HTTP, if it is one.
+    pub fn http(&self) -> Option<&HttpSpec> {
+        match self {
+            TargetSpec::Mongo(_) => None,
+            TargetSpec::Http(http) => Some(http),
+        }
+    }
 }
 
 /// The direct target.

@@ -93,6 +93,7 @@ pub fn names(kind: WorkloadKind) -> &'static [&'static str] {
     match kind {
         WorkloadKind::CreateOrGet => &create_or_get::NAMES,
         WorkloadKind::Append => &append::NAMES,
+        WorkloadKind::Custom => &[],
     }
 }
 
@@ -104,6 +105,7 @@ pub fn descriptions(kind: WorkloadKind) -> Vec<Description> {
     match kind {
         WorkloadKind::CreateOrGet => told(&create_or_get::STRATEGIES),
         WorkloadKind::Append => told(&append::STRATEGIES),
+        WorkloadKind::Custom => Vec::new(),
     }
 }
 
