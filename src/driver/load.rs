@@ -26,7 +26,7 @@ pub(super) async fn rounds(shared: Arc<Shared>, segments: Arc<Vec<Gated>>, clien
     for Gated { segment, gate } in segments.iter().filter(|gated| client < gated.segment.clients) {
         let mut ticket = gate.ticket();
         for round in &segment.rounds {
-            let slot = Slot { phase: Phase::Main, client, round: round.number, fresh: true };
+            let slot = Slot { phase: Phase::Main, client, round: round.number, key: round.key, fresh: true };
             let op = shared.first_main + round.first_op + u64::from(client);
             let mut turn = Turn { op, slot, key: round.key, intended: Instant::now() };
             let mut staged = None;

@@ -36,6 +36,10 @@ impl Scope {
             Scope::Request(WorkloadKind::CreateOrGet) => {
                 &["run.id", "op.id", "op.name", "client.id", "client.user", "key", "pair.a", "pair.b", "pair.key"]
             }
+            Scope::Request(WorkloadKind::Append) => &[
+                "run.id", "op.id", "op.name", "client.id", "client.user", "key", "session.id", "message.text",
+                "message.path", "message.sender", "message.n",
+            ],
             Scope::Request(WorkloadKind::Custom) => {
                 &["run.id", "op.id", "op.name", "client.id", "client.user", "key"]
             }

@@ -191,6 +191,8 @@ impl<'a> Database<'a> {
             stored_key: stored.map(Arc::from),
             created_by: self.spec.stamp.as_ref().and_then(|stamp| fields.get(stamp)).and_then(answer::stamp_of),
             missing: missing.map(|field| Arc::from(field.as_str())).collect(),
+            messages: Vec::new(),
+            last_message: None,
             fields,
         })
     }
@@ -279,6 +281,8 @@ async fn of_key(target: &HttpTarget, spec: &ObserveHttp, key: Arc<str>) -> Resul
             stored_key: Some(Arc::clone(&key)),
             created_by: None,
             missing: Vec::new(),
+            messages: Vec::new(),
+            last_message: None,
             fields,
         })
     };

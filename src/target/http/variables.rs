@@ -51,9 +51,19 @@ impl<'a> Subject<'a> {
                     pair => context! { a => a, b => b, key => self.key },
                 }
             }
-            Action::Custom(_) => {
+            Action::Append(said) => {
+                let user = format!("user-{}", said.sender);
+                let message =
+                    context! { text => &*said.text, path => said.path.as_str(), sender => said.sender, n => said.n };
+                let (client, session) =
+                    (context! { id => self.client, user }, context! { id => self.key });
+                context! { run, op, key => self.key, client, session, message }
+            }
+            Action::Custom(_) | Action::Read => {
                 let user = format!("user-{}", self.client);
-                context! { run, op, key => self.key, client => context! { id => self.client, user } }
+                let (client, session) =
+                    (context! { id => self.client, user }, context! { id => self.key });
+                context! { run, op, key => self.key, client, session }
             }
         }
     }

@@ -7,6 +7,7 @@ mod connect;
 mod create_or_get;
 mod observe;
 mod preflight;
+mod queries;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::scenario::{MongoSpec, WorkloadKind};
 pub use carrier::{Carrier, Index, Place, ReadError, carrier, read_all};
 pub use classify::outcome as outcome_of_failure;
 pub use connect::{Connected, PoolOptions, noting_connection};
+pub use queries::{QueryResult, drop_database, run_queries};
 
 /// A workload on the run's own collections.
 pub struct MongoTarget {
