@@ -112,7 +112,9 @@ fn over_http(results: Vec<InvariantResult>, scenario: &Scenario, record: &RunRec
     let told = |mut result: InvariantResult| {
         for witness in &mut result.witnesses {
             let requests: Vec<String> = (witness.operations.iter())
-                .filter_map(|operation| Some(format!("{} {}", operation.id, describe(scenario, &record.run_id, operation)?)))
+                .filter_map(|operation| {
+                    Some(format!("{} {}", operation.id, describe(scenario, &record.run_id, operation)?))
+                })
                 .collect();
             if !requests.is_empty() {
                 witness.explanation.push_str(&format!(". Requests: {}", requests.join("; ")));

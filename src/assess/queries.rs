@@ -28,12 +28,8 @@ fn judge_one(spec: &InvariantSpec, result: Option<&QueryResult>) -> InvariantRes
             Ok(number) => (1, format!("the aggregation gave {number}, and must give {}", spec.expect)),
         },
     };
-    let witness = Witness {
-        key: spec.name.clone(),
-        operations: Vec::new(),
-        documents: result.examples.clone(),
-        explanation,
-    };
+    let witness =
+        Witness { key: spec.name.clone(), operations: Vec::new(), documents: result.examples.clone(), explanation };
     let witnesses = if violations > 0 { vec![witness] } else { Vec::new() };
     InvariantResult::new(name, 1, violations, witnesses)
 }
@@ -77,15 +73,9 @@ mod tests {
         ];
         for (expect, examples, verdict) in cases {
             let text = |text: &str| Template::compile(SecretText::plain(text), Scope::Run).unwrap();
-            let spec = InvariantSpec {
-                name: "x".into(),
-                database: None,
-                collection: text("c"),
-                pipeline: text("[]"),
-                expect,
-            };
-            let result =
-                QueryResult { name: "x".into(), documents: examples.len() as u64, examples, error: None };
+            let spec =
+                InvariantSpec { name: "x".into(), database: None, collection: text("c"), pipeline: text("[]"), expect };
+            let result = QueryResult { name: "x".into(), documents: examples.len() as u64, examples, error: None };
             let judged = judge(std::slice::from_ref(&spec), std::slice::from_ref(&result));
             assert_eq!(judged[0].verdict, verdict, "{expect:?} {result:?}");
             assert_eq!(judge(std::slice::from_ref(&spec), &[])[0].verdict, Inconclusive);

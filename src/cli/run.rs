@@ -157,12 +157,7 @@ impl One<'_> {
         self.conclude(finished?, shown, &store, started, io)
     }
 
-    async fn carry_out(
-        &self,
-        place: &mut Place,
-        setting: &Setting<'_>,
-        io: &Io,
-    ) -> Result<Finished, CliError> {
+    async fn carry_out(&self, place: &mut Place, setting: &Setting<'_>, io: &Io) -> Result<Finished, CliError> {
         let plan = Plan::new(self.scenario, &self.run_id, self.seed);
         let progress = Arc::new(Progress::default());
         let line = ProgressLine::start(Arc::clone(&progress), plan.operations(), io.err_terminal, self.common.quiet);
@@ -171,7 +166,9 @@ impl One<'_> {
             plan,
             workload: workload::of_scenario(self.scenario, &self.run_id),
             target: Arc::clone(&place.target),
-            writer: Some(HistoryWriter::create(&setting.store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?),
+            writer: Some(
+                HistoryWriter::create(&setting.store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?,
+            ),
             stop: stop.clone(),
             progress,
         };
@@ -194,7 +191,9 @@ impl One<'_> {
         };
         let mut preflight = place.preflight.clone();
         preflight.notes.extend(place.target.notes());
-        preflight.notes.extend(queries.as_ref().err().map(|error| format!("no invariant of your own was judged: {error}")));
+        preflight
+            .notes
+            .extend(queries.as_ref().err().map(|error| format!("no invariant of your own was judged: {error}")));
         let (aborted, queries) = (lost.map(|lost| lost.reason), queries.unwrap_or_default());
         Ok(Finished { recorded, dropped, aborted, observation, queries, preflight })
     }

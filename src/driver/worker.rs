@@ -140,7 +140,8 @@ impl Worker {
         let staged = match tokio::time::timeout(self.shared.deadline, staging).await {
             Ok(staged) => staged,
             Err(_) => {
-                let cause = Cause::new(format!("it could not be made ready for its release within {:?}", self.shared.deadline));
+                let cause =
+                    Cause::new(format!("it could not be made ready for its release within {:?}", self.shared.deadline));
                 let completion = Completion { outcome: Outcome::Unknown(cause), connected: None, attempts: 1 };
                 Staged { sent: None, finish: Box::pin(std::future::ready(completion)) }
             }

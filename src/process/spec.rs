@@ -28,7 +28,14 @@ pub struct ProcessSpec {
 impl ProcessSpec {
     /// A program without arguments that logs to this file.
     pub fn new(program: impl Into<OsString>, log: impl Into<PathBuf>) -> Self {
-        ProcessSpec { program: program.into(), args: Vec::new(), inherit: None, env: BTreeMap::new(), dir: None, log: log.into() }
+        ProcessSpec {
+            program: program.into(),
+            args: Vec::new(),
+            inherit: None,
+            env: BTreeMap::new(),
+            dir: None,
+            log: log.into(),
+        }
     }
 
     /// Adds arguments.

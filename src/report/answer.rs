@@ -7,7 +7,9 @@ pub(super) fn asked(operation: &Operation) -> String {
     match &operation.action {
         Action::CreateOrGet { reversed: true } => "create-or-get (reversed)".to_owned(),
         Action::Append(said) => format!("append \"{}\" ({})", said.text, said.path.as_str()),
-        Action::CreateOrGet { reversed: false } | Action::Get | Action::Read | Action::Custom(_) => operation.action.name().to_owned(),
+        Action::CreateOrGet { reversed: false } | Action::Get | Action::Read | Action::Custom(_) => {
+            operation.action.name().to_owned()
+        }
     }
 }
 

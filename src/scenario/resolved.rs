@@ -24,7 +24,8 @@ struct Resolved<'a> {
 
 /// The scenario as TOML.
 pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
-    let Scenario { name, file: _, workload, target, service, observe, mongod, load, limits, expect, invariants } = scenario;
+    let Scenario { name, file: _, workload, target, service, observe, mongod, load, limits, expect, invariants } =
+        scenario;
     let resolved = Resolved {
         name,
         workload: *workload,

@@ -29,20 +29,25 @@ impl Scope {
     /// Every variable that may be named.
     pub fn variables(self) -> &'static [&'static str] {
         match self {
-            Scope::Service => {
-                &["mongo.uri", "mongo.database", "service.port", "service.instance", "run.id", "onlyone"]
-            }
+            Scope::Service => &["mongo.uri", "mongo.database", "service.port", "service.instance", "run.id", "onlyone"],
             Scope::Run => &["run.id", "mongo.database"],
             Scope::Request(WorkloadKind::CreateOrGet) => {
                 &["run.id", "op.id", "op.name", "client.id", "client.user", "key", "pair.a", "pair.b", "pair.key"]
             }
             Scope::Request(WorkloadKind::Append) => &[
-                "run.id", "op.id", "op.name", "client.id", "client.user", "key", "session.id", "message.text",
-                "message.path", "message.sender", "message.n",
+                "run.id",
+                "op.id",
+                "op.name",
+                "client.id",
+                "client.user",
+                "key",
+                "session.id",
+                "message.text",
+                "message.path",
+                "message.sender",
+                "message.n",
             ],
-            Scope::Request(WorkloadKind::Custom) => {
-                &["run.id", "op.id", "op.name", "client.id", "client.user", "key"]
-            }
+            Scope::Request(WorkloadKind::Custom) => &["run.id", "op.id", "op.name", "client.id", "client.user", "key"],
         }
     }
 }
@@ -100,7 +105,11 @@ impl Template {
             let beyond = |known: &&str| name.starts_with(&format!("{known}."));
             if !known.contains(&name.as_str()) || known.iter().any(|known| beyond(known)) {
                 let part = source.find(&name).map_or(whole, |start| start..start + name.len());
-                return Err(TemplateMistake { part, message: format!("unknown variable `{name}`"), variable: Some(name) });
+                return Err(TemplateMistake {
+                    part,
+                    message: format!("unknown variable `{name}`"),
+                    variable: Some(name),
+                });
             }
         }
         let inner = source.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).map(str::trim);

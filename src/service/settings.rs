@@ -112,6 +112,7 @@ impl Strategies {
         match kind {
             WorkloadKind::CreateOrGet => self.create_or_get = name.parse().map_err(|_| unknown())?,
             WorkloadKind::Append => self.append = name.parse().map_err(|_| unknown())?,
+            WorkloadKind::Custom => return Err(unknown()),
         }
         Ok(())
     }

@@ -83,7 +83,7 @@ pub struct UnknownStrategy {
 }
 
 impl UnknownStrategy {
-    fn new(workload: &'static str, name: &str) -> Self {
+    pub(crate) fn new(workload: &'static str, name: &str) -> Self {
         UnknownStrategy { workload, name: name.to_owned() }
     }
 }

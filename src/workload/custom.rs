@@ -85,7 +85,7 @@ mod tests {
         let operations = vec![own("rare", 1, KeySharing::Private), own("usual", 9, KeySharing::Shared)];
         let workload = Custom { tag: Arc::from("r"), operations, total: 10 };
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let slot = Slot { phase: Phase::Main, client: 4, round: 0, fresh: true };
+        let slot = Slot { phase: Phase::Main, client: 4, round: 0, key: 0, fresh: true };
         let actions: Vec<Action> = (0..1000).map(|_| workload.action(slot, &mut random)).collect();
         let rare = actions.iter().filter(|action| action.name() == "rare").count();
         assert!((50..150).contains(&rare), "{rare}");

@@ -59,5 +59,4 @@ pub fn blind_spots(scenario: &Scenario) -> Vec<String> {
 }
 
 /// Said of every verdict without a final state.
-pub const ONLY_RESPONSES: &str =
-    "only responses were judged: without [observe.mongo] or [observe.http] a duplicate that no response shows stays unseen";
+pub const ONLY_RESPONSES: &str = "only responses were judged: without [observe.mongo] or [observe.http] a duplicate that no response shows stays unseen";

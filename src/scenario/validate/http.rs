@@ -203,8 +203,7 @@ impl Check<'_> {
         let request = self.request(request, (&table, &place), Scope::Request(workload), usual);
         let outcome = self.outcome(&outcome, workload);
         let status = self.status(&status);
-        for (key, span) in
-            [("weight", weight.as_ref().map(Spanned::span)), ("keys", keys.as_ref().map(Spanned::span))]
+        for (key, span) in [("weight", weight.as_ref().map(Spanned::span)), ("keys", keys.as_ref().map(Spanned::span))]
         {
             if let Some(span) = span.filter(|_| workload != WorkloadKind::Custom) {
                 self.problems.push(
@@ -256,7 +255,8 @@ impl Check<'_> {
                 let code = self.status_code(count)?;
                 if let Some(first) = seen.insert(code, count.span()) {
                     return self.note(
-                        Problem::at(count.span(), format!("the status {code} has two meanings")).related(first, "the other one"),
+                        Problem::at(count.span(), format!("the status {code} has two meanings"))
+                            .related(first, "the other one"),
                     );
                 }
                 codes.push(code);

@@ -55,7 +55,8 @@ pub(super) fn validate(
     let expect = check.expect(file.expect, workload, &operations);
     let invariants = check.invariants(file.invariant);
     let problems = check.problems;
-    let parts = (name.zip(workload), target.zip(service), observe.zip(mongod), load.zip(limits), expect.zip(invariants));
+    let parts =
+        (name.zip(workload), target.zip(service), observe.zip(mongod), load.zip(limits), expect.zip(invariants));
     match parts {
         (
             Some((name, workload)),
@@ -65,19 +66,7 @@ pub(super) fn validate(
             Some((expect, invariants)),
         ) if problems.is_empty() => {
             let file = path.to_owned();
-            Ok(Scenario {
-                name,
-                file,
-                workload,
-                target,
-                service,
-                observe,
-                mongod,
-                load,
-                limits,
-                expect,
-                invariants,
-            })
+            Ok(Scenario { name, file, workload, target, service, observe, mongod, load, limits, expect, invariants })
         }
         _ => Err(problems),
     }

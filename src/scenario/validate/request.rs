@@ -64,7 +64,9 @@ impl Check<'_> {
             Err(mistake) => {
                 let place = self.sources.inside(&text.span(), text.get_ref(), &mistake.part);
                 match &mistake.variable {
-                    Some(name) => self.note(Problem::unknown(place, "variable", name, scope.variables().iter().copied())),
+                    Some(name) => {
+                        self.note(Problem::unknown(place, "variable", name, scope.variables().iter().copied()))
+                    }
                     None => self.note(
                         Problem::at(place, format!("not a template: {}", mistake.message))
                             .help("a variable is written `{{ name }}`, as in Jinja"),
@@ -89,7 +91,12 @@ impl Check<'_> {
     }
 
     /// Templates by name.
-    pub(super) fn templates(&mut self, texts: &Texts, scope: Scope, kind: Option<Kind>) -> Option<BTreeMap<String, Template>> {
+    pub(super) fn templates(
+        &mut self,
+        texts: &Texts,
+        scope: Scope,
+        kind: Option<Kind>,
+    ) -> Option<BTreeMap<String, Template>> {
         let mut templates = BTreeMap::new();
         let mut whole = true;
         for (name, text) in texts {
@@ -104,7 +111,12 @@ impl Check<'_> {
     }
 
     /// Headers: their names must be names.
-    pub(super) fn headers(&mut self, texts: &Texts, scope: Scope, kind: Option<Kind>) -> Option<BTreeMap<String, Template>> {
+    pub(super) fn headers(
+        &mut self,
+        texts: &Texts,
+        scope: Scope,
+        kind: Option<Kind>,
+    ) -> Option<BTreeMap<String, Template>> {
         for name in texts.keys() {
             let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
             if name.get_ref().is_empty() || !name.get_ref().bytes().all(token) {

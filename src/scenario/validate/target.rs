@@ -34,9 +34,7 @@ impl Check<'_> {
                     .help("its operations are those of `[target.http.operations]`"),
             ),
             (Some(mongo), None) => self.mongo(mongo, workload, known).map(TargetSpec::Mongo),
-            (None, Some(http)) => {
-                self.http(http, workload, own_service).map(|http| TargetSpec::Http(Box::new(http)))
-            }
+            (None, Some(http)) => self.http(http, workload, own_service).map(|http| TargetSpec::Http(Box::new(http))),
             (Some(mongo), Some(http)) => self.note(
                 Problem::at(http.span(), "two targets are named")
                     .related(mongo.span(), "the other one")

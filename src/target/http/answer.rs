@@ -54,7 +54,11 @@ pub(super) fn outcome(
             Err(why) => Outcome::Unknown(cause(answer, &why, redactor)),
         };
     }
-    if says(&spec.status.failed) { Outcome::Failed(cause(answer, "", redactor)) } else { Outcome::Unknown(cause(answer, "", redactor)) }
+    if says(&spec.status.failed) {
+        Outcome::Failed(cause(answer, "", redactor))
+    } else {
+        Outcome::Unknown(cause(answer, "", redactor))
+    }
 }
 
 /// What an answer that says yes tells, or why it does not tell.

@@ -127,7 +127,8 @@ impl Core {
         match &self.transport {
             Transport::Client(client) => {
                 let ask = |share: usize| async move {
-                    let request = Prepared { method: "GET", path: path.to_owned(), headers: Vec::new(), body: Vec::new() };
+                    let request =
+                        Prepared { method: "GET", path: path.to_owned(), headers: Vec::new(), body: Vec::new() };
                     match client::send(client, &self.bases[share].url, request).await {
                         Err(NoAnswer::NotSent(why)) => Err(unreachable(&self.bases[share], why)),
                         Ok(_) | Err(NoAnswer::Lost(_)) => Ok(()),
@@ -364,7 +365,13 @@ impl Core {
     }
 
     /// Further attempts after one that told nothing: it may have happened, whatever the later ones say.
-    async fn again(self: Arc<Self>, ready: Ready, mut doubt: Cause, made: u16, connected: Option<Instant>) -> Completion {
+    async fn again(
+        self: Arc<Self>,
+        ready: Ready,
+        mut doubt: Cause,
+        made: u16,
+        connected: Option<Instant>,
+    ) -> Completion {
         let most = u16::try_from(self.spec.retries).unwrap_or(u16::MAX - 1) + 1;
         let mut attempts = made;
         while attempts < most {

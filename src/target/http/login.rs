@@ -28,7 +28,9 @@ impl Logins {
     /// The session of a client that does not log in; it has cookies only.
     pub(super) fn of_client(&self, client: u32) -> Arc<Session> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let cell = sessions.entry(client.to_be_bytes().to_vec()).or_insert_with(|| Arc::new(OnceCell::new_with(Some(Arc::default()))));
+        let cell = sessions
+            .entry(client.to_be_bytes().to_vec())
+            .or_insert_with(|| Arc::new(OnceCell::new_with(Some(Arc::default()))));
         cell.get().map(Arc::clone).unwrap_or_default()
     }
 
@@ -52,7 +54,9 @@ impl Logins {
         };
         let log_in = || async move {
             let answer = send(request).await.map_err(|no_answer| match no_answer {
-                NoAnswer::NotSent(why) | NoAnswer::Lost(why) => format!("the log-in got no answer: {}", redactor.clear(&why)),
+                NoAnswer::NotSent(why) | NoAnswer::Lost(why) => {
+                    format!("the log-in got no answer: {}", redactor.clear(&why))
+                }
             })?;
             session(spec, &answer, redactor).map(Arc::new)
         };

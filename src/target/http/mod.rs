@@ -143,7 +143,9 @@ impl Target for HttpTarget {
     fn notes(&self) -> Vec<String> {
         let early = self.core.releases.early.load(Ordering::Relaxed);
         let early = (early > 0).then(|| {
-            format!("{early} answers came before their request was complete: the service did not wait for the last byte")
+            format!(
+                "{early} answers came before their request was complete: the service did not wait for the last byte"
+            )
         });
         early.into_iter().collect()
     }

@@ -115,7 +115,9 @@ impl<'a> Database<'a> {
         let uri = match (&spec.uri, run) {
             (Some(uri), _) => MongoUri::new(uri.expose()),
             (None, Some((uri, _))) => uri.clone(),
-            (None, None) => return Err(step("reading the final state", "no server is known: give `observe.mongo.uri`")),
+            (None, None) => {
+                return Err(step("reading the final state", "no server is known: give `observe.mongo.uri`"));
+            }
         };
         let name = spec.database.clone().or_else(|| run.map(|(_, name)| name.clone()));
         let name = name.ok_or_else(|| step("reading the final state", "no database is known"))?;
@@ -159,7 +161,10 @@ impl<'a> Database<'a> {
             // No document at all is far more often a wrong name than a service that keeps nothing.
             return Err(step(
                 "reading the final state",
-                format!("no document of the run is in {}.{collection}: see `observe.mongo` (collection, key `{key}`, stored)", self.name),
+                format!(
+                    "no document of the run is in {}.{collection}: see `observe.mongo` (collection, key `{key}`, stored)",
+                    self.name
+                ),
             ));
         }
         Ok(documents)

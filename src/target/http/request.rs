@@ -170,8 +170,7 @@ mod tests {
 
     #[test]
     fn the_wire_form_ends_with_the_body_or_the_heads_own_end() {
-        let mut request =
-            Prepared { method: "POST", path: "/a?b=1".into(), headers: Vec::new(), body: b"{}".to_vec() };
+        let mut request = Prepared { method: "POST", path: "/a?b=1".into(), headers: Vec::new(), body: b"{}".to_vec() };
         request.header("X-One", "1".into()).unwrap();
         let text = String::from_utf8(request.wire("h:1", "/v1")).unwrap();
         assert_eq!(text, "POST /v1/a?b=1 HTTP/1.1\r\nhost: h:1\r\nx-one: 1\r\ncontent-length: 2\r\n\r\n{}");

@@ -55,14 +55,12 @@ impl<'a> Subject<'a> {
                 let user = format!("user-{}", said.sender);
                 let message =
                     context! { text => &*said.text, path => said.path.as_str(), sender => said.sender, n => said.n };
-                let (client, session) =
-                    (context! { id => self.client, user }, context! { id => self.key });
+                let (client, session) = (context! { id => self.client, user }, context! { id => self.key });
                 context! { run, op, key => self.key, client, session, message }
             }
             Action::Custom(_) | Action::Read => {
                 let user = format!("user-{}", self.client);
-                let (client, session) =
-                    (context! { id => self.client, user }, context! { id => self.key });
+                let (client, session) = (context! { id => self.client, user }, context! { id => self.key });
                 context! { run, op, key => self.key, client, session }
             }
         }

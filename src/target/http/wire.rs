@@ -41,8 +41,7 @@ impl Connection {
     /// Whether it can take a request: young, open, and with nothing unread on it.
     pub(super) fn is_fresh(&self) -> bool {
         let mut byte = [0_u8; 1];
-        let silent =
-            matches!(self.stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        let silent = matches!(self.stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         silent && self.buffer.is_empty() && self.used.elapsed() < OLDEST_IDLE
     }
 
@@ -101,7 +100,9 @@ impl Connection {
     }
 
     async fn read_body(&mut self, length: Length, status: u16) -> Result<Vec<u8>, NoAnswer> {
-        let broke = |got: usize| NoAnswer::Lost(format!("HTTP {status}, and the answer broke off after {got} bytes of its body"));
+        let broke = |got: usize| {
+            NoAnswer::Lost(format!("HTTP {status}, and the answer broke off after {got} bytes of its body"))
+        };
         let large = || NoAnswer::Lost(format!("HTTP {status}, and the body is larger than {LARGEST_BODY} bytes"));
         match length {
             Length::Known(length) if length > LARGEST_BODY => Err(large()),
@@ -273,7 +274,12 @@ mod tests {
         type Case = (&'static [u8], u16, &'static str, bool);
         let cases: [Case; 6] = [
             (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, "hello", true),
-            (b"HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n5;x=1\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", 201, "hello world", true),
+            (
+                b"HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n5;x=1\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+                201,
+                "hello world",
+                true,
+            ),
             (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end", 200, "until the end", false),
             (b"HTTP/1.0 500 No\r\nContent-Length: 2\r\n\r\nno", 500, "no", false),
             (b"HTTP/1.1 204 None\r\n\r\n", 204, "", true),
@@ -281,7 +287,10 @@ mod tests {
         ];
         for (bytes, status, body, reusable) in cases {
             let (answer, again) = read(bytes).await.unwrap();
-            assert_eq!((answer.status, String::from_utf8(answer.body).unwrap().as_str(), again), (status, body, reusable));
+            assert_eq!(
+                (answer.status, String::from_utf8(answer.body).unwrap().as_str(), again),
+                (status, body, reusable)
+            );
         }
     }
 

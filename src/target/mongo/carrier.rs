@@ -98,5 +98,6 @@ pub fn carrier(kind: WorkloadKind, strategy: &str, place: &Place) -> Result<Arc<
     match kind {
         WorkloadKind::CreateOrGet => Ok(Arc::new(create_or_get::Direct::new(strategy.parse()?, place))),
         WorkloadKind::Append => Ok(Arc::new(append::Direct::new(strategy.parse()?, place))),
+        WorkloadKind::Custom => Err(UnknownStrategy::new("custom", strategy)),
     }
 }

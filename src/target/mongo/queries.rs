@@ -58,7 +58,10 @@ pub async fn drop_database(uri: &MongoUri, guard: &Guard, database: &str) -> Res
     let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: false };
     let connected = Connected::open(uri, guard, pool).await?;
     let dropped = connected.client.database(database).drop().await;
-    dropped.map_err(|error| TargetError::Step { step: "dropping the run's database".to_owned(), source: uri.redact(error) })
+    dropped.map_err(|error| TargetError::Step {
+        step: "dropping the run's database".to_owned(),
+        source: uri.redact(error),
+    })
 }
 
 async fn run(spec: &InvariantSpec, connected: &Connected, database: &str, run_id: &str) -> Result<QueryResult, String> {
@@ -104,7 +107,11 @@ fn bson_of(value: serde_json::Value) -> Result<Bson, String> {
         Json::Object(object) => {
             if let (1, Some((name, Json::String(text)))) = (object.len(), object.iter().next()) {
                 match name.as_str() {
-                    "$oid" => return ObjectId::parse_str(text).map(Bson::ObjectId).map_err(|_| format!("`{text}` is no ObjectId")),
+                    "$oid" => {
+                        return ObjectId::parse_str(text)
+                            .map(Bson::ObjectId)
+                            .map_err(|_| format!("`{text}` is no ObjectId"));
+                    }
                     "$date" => {
                         return DateTime::parse_rfc3339_str(text)
                             .map(Bson::DateTime)
@@ -128,7 +135,8 @@ mod tests {
     #[test]
     fn json_becomes_what_mongodb_takes() {
         let id = "0123456789abcdef01234567";
-        let found = bson_of(json!({ "a": [1, 1.5, null, true], "b": { "$oid": id }, "$match": { "n": 5_000_000_000_i64 } }));
+        let found =
+            bson_of(json!({ "a": [1, 1.5, null, true], "b": { "$oid": id }, "$match": { "n": 5_000_000_000_i64 } }));
         let expected = mongodb::bson::doc! {
             "a": [1, 1.5, Bson::Null, true],
             "b": ObjectId::parse_str(id).unwrap(),

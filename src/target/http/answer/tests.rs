@@ -29,6 +29,7 @@ fn told(spec: &OperationSpec, action: &Action, answer: &Result<Answer, NoAnswer>
             format!("ok {id} {}", created.map_or("-".to_owned(), |created| created.to_string()))
         }
         Outcome::Ok(Value::Found(id)) => format!("found {}", id.map_or("-".to_owned(), |id| id.to_string())),
+        Outcome::Ok(other) => format!("{other:?}"),
         Outcome::Failed(cause) => format!("failed {}", code(&cause)),
         Outcome::Unknown(cause) => format!("unknown {}", code(&cause)),
     }
