@@ -59,7 +59,7 @@ fn cost(operations: u64, cpu_before: f64, started: Instant) -> Cost {
 /// The harness as a run uses it: driver, history on disk, histograms, overlap, checks.
 async fn ours(mongod: &Mongod, scenario: &Scenario, operations: u64, turn: usize) -> Cost {
     let run_id = format!("bench-{turn}");
-    let TargetSpec::Mongo(spec) = &scenario.target;
+    let TargetSpec::Mongo(spec) = &scenario.target else { panic!("the benchmark's scenario goes to MongoDB") };
     let uri = MongoUri::new(mongod.uri());
     let target =
         MongoTarget::connect(uri, &Guard::default(), spec.clone(), scenario.workload, CLIENTS, &run_id).await.unwrap();

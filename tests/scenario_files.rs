@@ -74,6 +74,13 @@ fn every_invalid_scenario_is_refused_with_the_message_beside_it() {
 }
 
 const HEAD: &str = "name = 'a'\nworkload = 'create-or-get'\n[target.mongo]\nstrategy = 'upsert'\n";
+fn mongo(scenario: &Scenario) -> &onlyone::scenario::MongoSpec {
+    match &scenario.target {
+        TargetSpec::Mongo(mongo) => mongo,
+        other => panic!("{other:?}"),
+    }
+}
+
 const BURST: &str = "[load.burst]\nclients = 3\nrounds = 4\n";
 
 fn load_text(text: &str, overrides: &[&str]) -> Scenario {
@@ -86,7 +93,7 @@ fn load_text(text: &str, overrides: &[&str]) -> Scenario {
 #[test]
 fn what_is_left_out_has_its_default() {
     let scenario = load_text(&format!("{HEAD}{BURST}"), &[]);
-    let TargetSpec::Mongo(mongo) = &scenario.target;
+    let mongo = mongo(&scenario);
     assert_eq!((mongo.database.as_str(), mongo.unique_index, mongo.pool), ("onlyone_run", true, None));
     assert!(!mongo.retry_writes && !mongo.retry_reads);
     assert_eq!((scenario.mongod.replica_set, scenario.mongod.test_commands), (0, false));
@@ -128,7 +135,7 @@ fn every_key_is_read_and_survives_the_resolved_form() {
         let scenario = load_text(&format!("{HEAD}{more}{text}{rest}"), &["name='$${BRANCH} $$${A} $$ROOT'"]);
         assert_eq!(scenario.name, "${BRANCH} $${A} $$ROOT");
         assert_eq!(scenario.load, load);
-        let TargetSpec::Mongo(mongo) = &scenario.target;
+        let mongo = mongo(&scenario);
         assert_eq!((mongo.database.as_str(), mongo.unique_index, mongo.pool), ("onlyone_main", false, Some(1)));
         assert!(mongo.retry_writes && mongo.retry_reads);
         assert_eq!((scenario.mongod.replica_set, scenario.mongod.test_commands), (3, true));
@@ -159,7 +166,7 @@ fn overrides_take_toml_or_a_word_and_the_last_wins() {
             "name=a = b",
         ],
     );
-    let TargetSpec::Mongo(mongo) = &scenario.target;
+    let mongo = mongo(&scenario);
     assert_eq!((mongo.strategy.as_str(), mongo.unique_index), ("find-then-insert", false));
     assert_eq!(mongo.database, "onlyone_main");
     assert_eq!(scenario.load, Load::Burst { clients: vec![2, 8], rounds: 10, jitter: Duration::ZERO });

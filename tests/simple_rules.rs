@@ -191,8 +191,6 @@ fn random_case(rng: &mut ChaCha8Rng, number: u64, first: u64) -> Case {
         .collect();
     let documents = (0..[0, 1, 1, 1, 1, 1, 1, 2][rng.random_range(0..8)])
         .map(|_| Observed {
-            messages: Vec::new(),
-            last_message: None,
             id: id(rng, number),
             key: key.clone(),
             stored_key: Some(key.clone()),

@@ -5,6 +5,7 @@
 
 mod conditions;
 mod expectation;
+mod queries;
 mod record;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use crate::history::{History, Observation, Phase};
 use crate::report::{FORMAT_VERSION, Report, SerialControl};
 use crate::scenario::{Load, Scenario, ScenarioError};
 use crate::stats::{self, Clock, Conditions, LatencyStats};
+use crate::target::http::describe;
 use crate::verdict::{ExitStatus, InvariantResult, Verdict};
 use crate::workload;
 
@@ -44,12 +46,14 @@ pub struct Recording<'a> {
 /// Judges a recorded run. The statistics come with the report for the latency files.
 pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError> {
     let scenario = scenario_of(run.record)?;
-    let invariants = workload::of_scenario(&scenario, &run.record.run_id).invariants();
+    let invariants = workload::invariants_of(&scenario, &run.record.run_id);
     let mut results = judge(run.history, run.observation, Phase::Main, &invariants);
     if let Some(error) = &run.record.observe_error {
         let unread = |result: InvariantResult| result.weaken(format!("the final state could not be read: {error}"));
         results = results.into_iter().map(unread).collect();
     }
+    results.extend(queries::judge(&scenario.invariants, &run.record.queries));
+    let results = over_http(results, &scenario, run.record);
     let judged = Verdict::combine(results.iter().map(|result| result.verdict));
     let stats = LatencyStats::of(Clock::of(&scenario.load), run.history.phase(Phase::Main))?;
     let concurrency = stats::concurrency(
@@ -97,6 +101,28 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         actions: None,
     };
     Ok((report, stats))
+}
+
+/// Results of a run over HTTP: witnesses name the requests, and what was not read is said.
+fn over_http(results: Vec<InvariantResult>, scenario: &Scenario, record: &RunRecord) -> Vec<InvariantResult> {
+    if scenario.target.http().is_none() {
+        return results;
+    }
+    let unread = !workload::blind_spots(scenario).is_empty();
+    let told = |mut result: InvariantResult| {
+        for witness in &mut result.witnesses {
+            let requests: Vec<String> = (witness.operations.iter())
+                .filter_map(|operation| {
+                    Some(format!("{} {}", operation.id, describe(scenario, &record.run_id, operation)?))
+                })
+                .collect();
+            if !requests.is_empty() {
+                witness.explanation.push_str(&format!(". Requests: {}", requests.join("; ")));
+            }
+        }
+        if unread && result.reason.is_none() { result.note(workload::ONLY_RESPONSES) } else { result }
+    };
+    results.into_iter().map(told).collect()
 }
 
 /// The scenario as it was resolved for the run.

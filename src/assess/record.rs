@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::{ExploreReport, Generator};
 use crate::target::Preflight;
+use crate::target::mongo::QueryResult;
 
 /// Version of `run.json`.
 pub const RUN_FORMAT_VERSION: u32 = 1;
@@ -44,4 +45,7 @@ pub struct RunRecord {
     /// The interleavings, when they were explored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explore: Option<ExploreReport>,
+    /// What the user's own invariants found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queries: Vec<QueryResult>,
 }

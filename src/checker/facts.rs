@@ -50,7 +50,7 @@ impl<'a> Fact<'a> {
                 Action::CreateOrGet { .. } | Action::Append(_) | Action::Open | Action::Deliver(_) => {
                     Fact::MayHaveCreated
                 }
-                Action::Get | Action::Read => Fact::Nothing,
+                Action::Get | Action::Read | Action::Custom(_) => Fact::Nothing,
             },
         }
     }

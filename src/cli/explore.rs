@@ -25,7 +25,7 @@ use crate::explore::subject::Operations;
 use crate::explore::{indexes, members};
 use crate::history::file::{Header, HistoryWriter};
 use crate::history::{Action, Phase};
-use crate::scenario::{self, Load, Scenario, TargetSpec, WorkloadKind};
+use crate::scenario::{self, Load, MongoSpec, Scenario, TargetSpec, WorkloadKind};
 use crate::target::mongo::{Connected, MongoTarget, PoolOptions};
 use crate::target::{Guard, MongoUri, Preflight, Target};
 use crate::verdict::ExitStatus;
@@ -121,7 +121,7 @@ impl One<'_> {
     async fn run(&self, io: &mut Io) -> Result<ExitStatus, CliError> {
         let common = &self.args.common;
         let guard = Guard { hosts: common.allow_target.clone(), databases: common.allow_database.clone() };
-        let TargetSpec::Mongo(spec) = &self.scenario.target;
+        let spec = self.direct()?;
         guard.check_database(&spec.database).map_err(crate::target::TargetError::from)?;
         let store = Store::create(&common.out, &self.run_id)?;
         let started = SystemTime::now();
@@ -147,8 +147,17 @@ impl One<'_> {
         self.conclude(explored?, preflight, &uri, &store, started, io)
     }
 
+    /// The direct target: the only one that can be explored so far.
+    fn direct(&self) -> Result<&MongoSpec, CliError> {
+        match &self.scenario.target {
+            TargetSpec::Mongo(spec) => Ok(spec),
+            TargetSpec::Http(_) => Err(CliError::usage(anyhow::anyhow!("a service over HTTP cannot be explored"))
+                .hint("name a scenario with `[target.mongo]`, or use `onlyone run`")),
+        }
+    }
+
     async fn set_up(&self, guard: &Guard) -> Result<(Server, Ready), CliError> {
-        let TargetSpec::Mongo(spec) = &self.scenario.target;
+        let spec = self.direct()?;
         let common = &self.args.common;
         let server = Server::start(&common.mongo, self.scenario.mongod, common.quiet).await?;
         let uri = server.uri();
@@ -168,7 +177,7 @@ impl One<'_> {
         ready: &Ready,
         stop: tokio_util::sync::CancellationToken,
     ) -> Result<Exploration, crate::target::TargetError> {
-        let workload = workload::of_kind(self.scenario.workload, &self.run_id);
+        let workload = workload::of_scenario(self.scenario, &self.run_id);
         let invariants = workload.invariants();
         let target: Arc<dyn Target> = Arc::clone(&ready.target) as Arc<dyn Target>;
         let (keys, actions, requests) = (Arc::clone(&workload), self.scenario.workload, self.requests);
@@ -223,6 +232,7 @@ impl One<'_> {
             observe_error: None,
             aborted: None,
             explore: Some(report),
+            queries: Vec::new(),
         };
         store.write_evidence(&record, observation.as_ref())?;
         let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };

@@ -9,6 +9,7 @@ mod explore;
 mod interrupt;
 mod io;
 pub mod mongod;
+mod place;
 mod progress;
 mod repair;
 mod run;

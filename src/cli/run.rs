@@ -11,18 +11,18 @@ use rand::RngExt;
 use super::args::{Common, RunArgs};
 use super::check::show;
 use super::interrupt::Interrupt;
+use super::place::{self, Lost, Place, Setting};
 use super::progress::ProgressLine;
-use super::server::Server;
 use super::store::{Store, check_run_id, fresh_run_id};
 use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
 use crate::driver::{self, Plan, Progress, Recorded, Run};
 use crate::history::Observation;
 use crate::history::file::{Header, HistoryWriter};
-use crate::scenario::{self, Scenario, TargetSpec};
+use crate::scenario::{self, Scenario};
 use crate::strategy;
-use crate::target::mongo::MongoTarget;
-use crate::target::{Guard, MongoUri, Preflight, Target};
+use crate::target::mongo::QueryResult;
+use crate::target::{Guard, Preflight};
 use crate::verdict::ExitStatus;
 use crate::workload;
 
@@ -94,7 +94,7 @@ pub(super) fn load(path: &Path, common: &Common) -> Result<Scenario, CliError> {
 fn dry_run(scenario: &Scenario, seed: u64, io: &mut Io) -> Result<(), CliError> {
     let plan = Plan::new(scenario, "dry-run", seed);
     let operations = plan.operations().map_or("as many as the time allows".to_owned(), |count| count.to_string());
-    let invariants = workload::of_scenario(&scenario, "dry-run").invariants();
+    let invariants = workload::invariants_of(scenario, "dry-run");
     let invariants = invariants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let resolved = scenario::resolved_toml(scenario).map_err(CliError::setup)?;
     let text = format!(
@@ -120,6 +120,7 @@ struct Finished {
     dropped: u64,
     aborted: Option<String>,
     observation: Result<Option<Observation>, String>,
+    queries: Vec<QueryResult>,
     preflight: Preflight,
 }
 
@@ -127,85 +128,81 @@ impl One<'_> {
     async fn run(&self, io: &mut Io) -> Result<ExitStatus, CliError> {
         let guard = Guard { hosts: self.common.allow_target.clone(), databases: self.common.allow_database.clone() };
         // Refused before a folder is made or a server is started.
-        let TargetSpec::Mongo(spec) = &self.scenario.target;
-        guard.check_database(&spec.database).map_err(crate::target::TargetError::from)?;
+        place::check(self.scenario, &guard)?;
         let store = Store::create(&self.common.out, &self.run_id)?;
         let started = SystemTime::now();
-        let setup = self.set_up(&guard);
-        let (server, target, preflight) = tokio::select! {
+        let setting = Setting {
+            scenario: self.scenario,
+            common: self.common,
+            guard: &guard,
+            run_id: &self.run_id,
+            store: &store,
+        };
+        let mut place = tokio::select! {
             biased;
             () = self.interrupt.stop.cancelled() => {
                 store.discard();
                 return Ok(ExitStatus::Interrupted);
             }
-            ready = setup => ready.inspect_err(|_| store.discard())?,
+            ready = setting.set_up() => ready.inspect_err(|_| store.discard())?,
         };
-        let finished = self.carry_out(&server, Arc::clone(&target), preflight, &store, io).await;
+        let finished = self.carry_out(&mut place, &setting, io).await;
         if finished.as_ref().is_ok_and(|finished| finished.aborted.is_none())
-            && let Err(error) = target.tear_down().await
+            && let Err(error) = place.tear_down(&guard).await
         {
             io.note(&CliError::from(error).render(io.err_colour));
         }
-        let uri = server.uri();
-        server.stop().await?;
-        self.conclude(finished?, &uri, &store, started, io)
+        let shown = place.shown.clone();
+        place.stop().await?;
+        self.conclude(finished?, shown, &store, started, io)
     }
 
-    async fn set_up(&self, guard: &Guard) -> Result<(Server, Arc<dyn Target>, Preflight), CliError> {
-        let TargetSpec::Mongo(spec) = &self.scenario.target;
-        let server = Server::start(&self.common.mongo, self.scenario.mongod, self.common.quiet).await?;
-        let clients = self.scenario.load.clients();
-        let workload = self.scenario.workload;
-        let target = MongoTarget::connect(server.uri(), guard, spec.clone(), workload, clients, &self.run_id).await?;
-        let preflight = target.prepare(clients).await?;
-        Ok((server, Arc::new(target), preflight))
-    }
-
-    async fn carry_out(
-        &self,
-        server: &Server,
-        target: Arc<dyn Target>,
-        preflight: Preflight,
-        store: &Store,
-        io: &Io,
-    ) -> Result<Finished, CliError> {
+    async fn carry_out(&self, place: &mut Place, setting: &Setting<'_>, io: &Io) -> Result<Finished, CliError> {
         let plan = Plan::new(self.scenario, &self.run_id, self.seed);
         let progress = Arc::new(Progress::default());
         let line = ProgressLine::start(Arc::clone(&progress), plan.operations(), io.err_terminal, self.common.quiet);
         let stop = self.interrupt.stop.child_token();
         let run = Run {
             plan,
-            workload: workload::of_scenario(&self.scenario, &self.run_id),
-            target: Arc::clone(&target),
-            writer: Some(HistoryWriter::create(&store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?),
+            workload: workload::of_scenario(self.scenario, &self.run_id),
+            target: Arc::clone(&place.target),
+            writer: Some(
+                HistoryWriter::create(&setting.store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?,
+            ),
             stop: stop.clone(),
             progress,
         };
         let mut running = std::pin::pin!(driver::run(run));
-        let mut aborted = None;
+        let mut lost = None;
         let (recorded, dropped) = tokio::select! {
             result = &mut running => result,
-            reason = server.lost() => {
+            found = place.lost() => {
                 // Nothing more can come of it: stop, and let the drain collect what was in flight.
-                aborted = Some(reason);
+                lost = Some(found);
                 stop.cancel();
                 running.await
             }
         }
         .map_err(CliError::setup)?;
         drop(line);
-        let observation = match &aborted {
-            Some(reason) => Err(reason.clone()),
-            None => target.observe().await.map_err(|error| format!("{:#}", anyhow::Error::new(error))),
+        let (observation, queries) = match &lost {
+            Some(Lost { reason, readable: false }) => (Err(reason.clone()), Ok(Vec::new())),
+            Some(Lost { readable: true, .. }) | None => read_back(place, setting).await,
         };
-        Ok(Finished { recorded, dropped, aborted, observation, preflight })
+        let mut preflight = place.preflight.clone();
+        preflight.notes.extend(place.target.notes());
+        preflight
+            .notes
+            .extend(queries.as_ref().err().map(|error| format!("no invariant of your own was judged: {error}")));
+        let (aborted, queries) = (lost.map(|lost| lost.reason), queries.unwrap_or_default());
+        Ok(Finished { recorded, dropped, aborted, observation, queries, preflight })
     }
 
     /// Judges and reports. Whatever cannot be written any more is told at the end, and masks no violation.
     fn conclude(
         &self,
         finished: Finished,
-        uri: &MongoUri,
+        target: String,
         store: &Store,
         started: SystemTime,
         io: &mut Io,
@@ -226,7 +223,7 @@ impl One<'_> {
             run_id: self.run_id.clone(),
             seed: self.seed,
             started_at: Timestamp::try_from(started).map_err(CliError::setup)?.to_string(),
-            target: uri.to_string(),
+            target,
             reproduce: self.reproduce(),
             scenario_file: self.scenario.file.display().to_string(),
             scenario: scenario::resolved_toml(self.scenario).map_err(CliError::setup)?,
@@ -235,6 +232,7 @@ impl One<'_> {
             observe_error: observe_error.filter(|_| aborted.is_none()),
             aborted,
             explore: None,
+            queries: finished.queries,
         };
         let evidence_written = store.write_evidence(&record, observation.as_ref());
         let recording =
@@ -263,6 +261,19 @@ impl One<'_> {
         words.extend(self.common.allow_database.iter().map(|name| format!("--allow-database {}", quoted(name))));
         words.join(" ")
     }
+}
+
+/// Reads the final state and what the user's own invariants ask for.
+async fn read_back(
+    place: &mut Place,
+    setting: &Setting<'_>,
+) -> (Result<Option<Observation>, String>, Result<Vec<QueryResult>, String>) {
+    let text = |error| format!("{:#}", anyhow::Error::new(error));
+    if let Err(error) = place.quiesce(setting.scenario).await {
+        let reason: String = text(error);
+        return (Err(reason.clone()), Err(reason));
+    }
+    (place.target.observe().await.map_err(text), place.queries(setting).await.map_err(text))
 }
 
 /// A word for a shell.

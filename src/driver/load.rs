@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, Zipf};
 
-use super::gate::Gate;
+use super::gate::{Gate, Ticket};
 use super::plan::Segment;
 use super::worker::{Shared, Turn, Worker};
 use crate::history::Phase;
@@ -26,22 +26,41 @@ pub(super) async fn rounds(shared: Arc<Shared>, segments: Arc<Vec<Gated>>, clien
     for Gated { segment, gate } in segments.iter().filter(|gated| client < gated.segment.clients) {
         let mut ticket = gate.ticket();
         for round in &segment.rounds {
-            let released = tokio::select! {
-                biased;
-                () = shared.stop.cancelled() => return,
-                released = gate.pass(&mut ticket) => released,
-            };
+            let slot = Slot { phase: Phase::Main, client, round: round.number, key: round.key, fresh: true };
+            let op = shared.first_main + round.first_op + u64::from(client);
+            let mut turn = Turn { op, slot, key: round.key, intended: Instant::now() };
+            let mut staged = None;
+            if shared.target.stages() {
+                // Nothing of this round is sent before everything of the last one has ended.
+                if pass(&shared, gate, &mut ticket).await.is_none() {
+                    return;
+                }
+                if client < round.acting {
+                    staged = Some(worker.stage(turn).await);
+                }
+            }
+            let Some(released) = pass(&shared, gate, &mut ticket).await else { return };
             if client >= round.acting {
                 continue;
             }
-            let intended = released + jitter(segment.jitter, &mut worker.random);
-            if intended > released {
-                tokio::time::sleep_until(intended.into()).await;
+            turn.intended = released + jitter(segment.jitter, &mut worker.random);
+            if turn.intended > released {
+                tokio::time::sleep_until(turn.intended.into()).await;
             }
-            let slot = Slot { phase: Phase::Main, client, round: round.number, key: round.key, fresh: true };
-            let op = shared.first_main + round.first_op + u64::from(client);
-            worker.carry_out(Turn { op, slot, key: round.key, intended }).await;
+            match staged {
+                Some((invocation, staged)) => worker.finish(turn, invocation, staged).await,
+                None => worker.carry_out(turn).await,
+            }
         }
+    }
+}
+
+/// Waits at the gate; `None` when the run is to stop.
+async fn pass(shared: &Shared, gate: &Gate, ticket: &mut Ticket) -> Option<Instant> {
+    tokio::select! {
+        biased;
+        () = shared.stop.cancelled() => None,
+        released = gate.pass(ticket) => Some(released),
     }
 }
 

@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::recorder::{Buffer, Message};
 use crate::history::{Cause, Late, Nanos, OpId, Operation, Outcome, Phase};
-use crate::target::{Completion, Invocation, Target};
+use crate::target::{Completion, Invocation, Staged, Target};
 use crate::workload::{KeyTable, Slot, Workload};
 
 /// What all workers of a run share; none of it is written on the hot path.
@@ -128,25 +128,46 @@ impl Worker {
 
     /// Carries out one operation and records it.
     pub(super) async fn carry_out(&mut self, turn: Turn) {
-        let action = self.shared.workload.action(turn.slot, &mut self.random);
-        let key = self.shared.keys.get(turn.slot.phase, turn.key);
-        let id = OpId(turn.op);
-        let invocation = Invocation {
-            id,
-            client: self.client,
-            phase: turn.slot.phase,
-            key: Arc::clone(&key),
-            action: action.clone(),
+        let invocation = self.invocation(turn);
+        let finish = self.shared.target.apply(invocation.clone());
+        self.finish(turn, invocation, Staged { sent: None, finish }).await;
+    }
+
+    /// Does what can be done of an operation ahead of its release; the rest is for [`Worker::finish`].
+    pub(super) async fn stage(&mut self, turn: Turn) -> (Invocation, Staged) {
+        let invocation = self.invocation(turn);
+        let staging = self.shared.target.stage(invocation.clone());
+        let staged = match tokio::time::timeout(self.shared.deadline, staging).await {
+            Ok(staged) => staged,
+            Err(_) => {
+                let cause =
+                    Cause::new(format!("it could not be made ready for its release within {:?}", self.shared.deadline));
+                let completion = Completion { outcome: Outcome::Unknown(cause), connected: None, attempts: 1 };
+                Staged { sent: None, finish: Box::pin(std::future::ready(completion)) }
+            }
         };
-        let operation = self.shared.target.apply(invocation);
-        let invoked = Instant::now();
-        let answer = self.answer(operation, id, invoked).await;
+        (invocation, staged)
+    }
+
+    /// The operation of a turn.
+    fn invocation(&mut self, turn: Turn) -> Invocation {
+        let workload = &self.shared.workload;
+        let action = workload.action(turn.slot, &mut self.random);
+        let key = workload.own_key(&action, turn.slot, self.shared.keys.get(turn.slot.phase, turn.key));
+        Invocation { id: OpId(turn.op), client: self.client, phase: turn.slot.phase, key, action }
+    }
+
+    /// Carries out the rest of an operation and records it.
+    pub(super) async fn finish(&mut self, turn: Turn, invocation: Invocation, staged: Staged) {
+        let Invocation { id, client, phase, key, action } = invocation;
+        let invoked = staged.sent.unwrap_or_else(Instant::now);
+        let answer = self.answer(staged.finish, id, invoked).await;
         let completed = Instant::now();
         let record = Operation {
             id,
-            client: self.client,
+            client,
             round: turn.slot.round,
-            phase: turn.slot.phase,
+            phase,
             key,
             action,
             intended: self.shared.at(turn.intended),

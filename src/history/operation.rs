@@ -1,5 +1,6 @@
 //! One operation of a history: what was asked, when, and what came of it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -46,11 +47,28 @@ pub enum Action {
     Open,
     /// Delivers an image or a video to the key's chat.
     Deliver(Delivery),
+    /// An operation of the user's own, by its name.
+    Custom(Arc<str>),
 }
 
 impl Action {
     /// The operation's name in reports.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
+        match self {
+            Action::Custom(name) => name,
+            fixed => fixed.fixed_name(),
+        }
+    }
+
+    /// The same, for a table of figures: nothing is allocated for a fixed name.
+    pub fn label(&self) -> Cow<'static, str> {
+        match self {
+            Action::Custom(name) => Cow::Owned(name.to_string()),
+            fixed => Cow::Borrowed(fixed.fixed_name()),
+        }
+    }
+
+    fn fixed_name(&self) -> &'static str {
         match self {
             Action::CreateOrGet { .. } => "create-or-get",
             Action::Get => "get",
@@ -58,6 +76,7 @@ impl Action {
             Action::Read => "read",
             Action::Open => "open",
             Action::Deliver(_) => "deliver",
+            Action::Custom(_) => "custom",
         }
     }
 }
@@ -208,6 +227,12 @@ impl Operation {
     /// Start of the work as far as it is known: a connection held counts, waiting for one does not.
     pub fn started(&self) -> Nanos {
         self.connected.unwrap_or(self.invoked)
+    }
+
+    /// When it was let go: its invocation, unless all but its last byte was sent ahead of a release; then the release.
+    /// Its effect may have come at any time after the invocation; its latency counts from here.
+    pub fn released(&self) -> Nanos {
+        if self.invoked < self.intended { self.started().max(self.intended) } else { self.invoked }
     }
 
     /// Whether the operation is known to have happened.

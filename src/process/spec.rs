@@ -15,7 +15,9 @@ pub struct ProcessSpec {
     pub program: OsString,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// Variables set on top of the harness's own environment.
+    /// Variables of the harness's own environment that it gets; `None` is all of them.
+    pub inherit: Option<Vec<OsString>>,
+    /// Variables set on top of those.
     pub env: BTreeMap<OsString, OsString>,
     /// Its working directory; the harness's own by default.
     pub dir: Option<PathBuf>,
@@ -26,7 +28,14 @@ pub struct ProcessSpec {
 impl ProcessSpec {
     /// A program without arguments that logs to this file.
     pub fn new(program: impl Into<OsString>, log: impl Into<PathBuf>) -> Self {
-        ProcessSpec { program: program.into(), args: Vec::new(), env: BTreeMap::new(), dir: None, log: log.into() }
+        ProcessSpec {
+            program: program.into(),
+            args: Vec::new(),
+            inherit: None,
+            env: BTreeMap::new(),
+            dir: None,
+            log: log.into(),
+        }
     }
 
     /// Adds arguments.

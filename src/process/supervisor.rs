@@ -143,7 +143,12 @@ impl Supervisor {
         let (stdout, stderr) = spec.open_log()?;
         let (reader, mut gate) = open_pipe()?;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", GATE, "onlyone-gate"]).arg(&spec.program).args(&spec.args).envs(&spec.env);
+        command.args(["-c", GATE, "onlyone-gate"]).arg(&spec.program).args(&spec.args);
+        if let Some(inherit) = &spec.inherit {
+            command.env_clear();
+            command.envs(inherit.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        }
+        command.envs(&spec.env);
         if let Some(dir) = &spec.dir {
             command.current_dir(dir);
         }

@@ -8,7 +8,7 @@ pub(super) fn asked(operation: &Operation) -> String {
         Action::CreateOrGet { reversed: true } => "create-or-get (reversed)".to_owned(),
         Action::Append(said) => format!("append \"{}\" ({})", said.text, said.path.as_str()),
         Action::Deliver(delivery) => format!("deliver {}, delivery {}", delivery.identity(), delivery.nth + 1),
-        Action::CreateOrGet { reversed: false } | Action::Get | Action::Read | Action::Open => {
+        Action::CreateOrGet { reversed: false } | Action::Get | Action::Read | Action::Open | Action::Custom(_) => {
             operation.action.name().to_owned()
         }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::file_http::{Http, Invariant, Observe, Service};
 use super::values::{Count, Counts, DurationText, Number, Share};
 
 /// The whole file.
@@ -18,6 +19,9 @@ pub(super) struct File {
     pub(super) name: Option<Spanned<String>>,
     pub(super) workload: Option<Spanned<String>>,
     pub(super) target: Option<Spanned<Target>>,
+    pub(super) service: Option<Spanned<Service>>,
+    #[serde(default)]
+    pub(super) observe: Observe,
     #[serde(default)]
     pub(super) mongod: Mongod,
     pub(super) deliveries: Option<Spanned<Deliveries>>,
@@ -26,13 +30,16 @@ pub(super) struct File {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) expect: Expect,
+    #[serde(default)]
+    pub(super) invariant: Vec<Spanned<Invariant>>,
 }
 
 /// `[target]`: one of these.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table with one target, `[target.mongo]`")]
+#[serde(deny_unknown_fields, expecting = "a table with one target, `[target.mongo]` or `[target.http]`")]
 pub(super) struct Target {
     pub(super) mongo: Option<Spanned<Mongo>>,
+    pub(super) http: Option<Spanned<Http>>,
 }
 
 /// `[target.mongo]`

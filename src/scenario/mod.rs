@@ -4,12 +4,16 @@ mod diagnostic;
 mod environment;
 mod error;
 mod file;
+mod file_http;
+mod http;
 mod model;
 mod overrides;
 mod read;
 mod resolved;
+mod secret;
 mod source;
 mod suggest;
+mod template;
 mod threshold;
 mod validate;
 mod values;
@@ -17,10 +21,16 @@ mod values;
 pub use diagnostic::Diagnostics;
 pub use environment::Environment;
 pub use error::ScenarioError;
+pub use http::{
+    AuthSpec, BodySpec, Expected, HttpSpec, InvariantSpec, JsonPath, KeySharing, LoginSpec, ObserveHttp, ObserveMongo,
+    ObserveSpec, OperationSpec, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec,
+};
 pub use model::{
     Arrivals, Comparison, Deliveries, Expectation, Keys, Limits, Load, Metric, MongoSpec, MongodSpec, Scenario,
     TargetSpec, Threshold, WorkloadKind,
 };
 pub use read::{load, load_text};
 pub use resolved::resolved_toml;
+pub use secret::SecretText;
+pub use template::{JsonTemplate, RenderError, Scope, Template, TemplateMistake};
 pub use validate::KnownStrategies;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
 use serde::{Serialize, Serializer};
 
+use super::http::{HttpSpec, InvariantSpec, ObserveSpec, ServiceSpec};
 use crate::verdict::{Invariant, Verdict};
 
 /// What to run, against what, and what to expect.
@@ -20,6 +21,10 @@ pub struct Scenario {
     pub workload: WorkloadKind,
     /// Where they go.
     pub target: TargetSpec,
+    /// The service under test, if the harness starts it.
+    pub service: Option<ServiceSpec>,
+    /// Where the final state of a service is read.
+    pub observe: ObserveSpec,
     /// The embedded server, when no other is named.
     pub mongod: MongodSpec,
     /// How often contents are delivered, in the merge workload.
@@ -30,6 +35,8 @@ pub struct Scenario {
     pub limits: Limits,
     /// What it takes to exit 0.
     pub expect: Expectation,
+    /// The user's own invariants.
+    pub invariants: Vec<InvariantSpec>,
 }
 
 /// Kind of operations.
@@ -42,6 +49,8 @@ pub enum WorkloadKind {
     Append,
     /// Delivers images and videos to chats, each several times.
     Merge,
+    /// Operations of the user's own.
+    Custom,
 }
 
 /// At-least-once delivery (`[deliveries]`).
@@ -59,7 +68,8 @@ impl Default for Deliveries {
 
 impl WorkloadKind {
     /// All that exist.
-    pub const ALL: [WorkloadKind; 3] = [WorkloadKind::CreateOrGet, WorkloadKind::Append, WorkloadKind::Merge];
+    pub const ALL: [WorkloadKind; 4] =
+        [WorkloadKind::CreateOrGet, WorkloadKind::Append, WorkloadKind::Merge, WorkloadKind::Custom];
 
     /// The word in files and on the terminal.
     pub fn as_str(self) -> &'static str {
@@ -67,15 +77,33 @@ impl WorkloadKind {
             WorkloadKind::CreateOrGet => "create-or-get",
             WorkloadKind::Append => "append",
             WorkloadKind::Merge => "merge",
+            WorkloadKind::Custom => "custom",
         }
     }
 
-    /// Names of the operations that it sends; thresholds speak of them.
+    /// Names of the operations that it sends; thresholds speak of them. Those of a custom workload are the scenario's.
     pub fn operations(self) -> &'static [&'static str] {
         match self {
             WorkloadKind::CreateOrGet => &["create-or-get"],
             WorkloadKind::Append => &["append", "read"],
             WorkloadKind::Merge => &["deliver", "open", "read"],
+            WorkloadKind::Custom => &[],
+        }
+    }
+
+    /// Operations that a service may leave out: they are then not sent.
+    pub fn optional_operations(self) -> &'static [&'static str] {
+        match self {
+            WorkloadKind::CreateOrGet => &["get"],
+            WorkloadKind::Append | WorkloadKind::Merge | WorkloadKind::Custom => &[],
+        }
+    }
+
+    /// What can be read from the answer to an operation.
+    pub fn outcomes(self) -> &'static [&'static str] {
+        match self {
+            WorkloadKind::Append | WorkloadKind::Merge => &["error"],
+            WorkloadKind::CreateOrGet | WorkloadKind::Custom => &["id", "created", "existing", "created_by", "error"],
         }
     }
 }
@@ -86,6 +114,18 @@ impl WorkloadKind {
 pub enum TargetSpec {
     /// Directly to MongoDB, by a strategy.
     Mongo(MongoSpec),
+    /// To a service over HTTP.
+    Http(Box<HttpSpec>),
+}
+
+impl TargetSpec {
+    /// The service over HTTP, if it is one.
+    pub fn http(&self) -> Option<&HttpSpec> {
+        match self {
+            TargetSpec::Mongo(_) => None,
+            TargetSpec::Http(http) => Some(http),
+        }
+    }
 }
 
 /// The direct target.

@@ -54,7 +54,7 @@ pub fn load_text(
     let sources = Sources::new(path.display().to_string(), text, overrides);
     let mut expansions = Vec::new();
     parse(&sources, environment, &mut expansions)
-        .and_then(|file| validate(file, path, &sources, known))
+        .and_then(|file| validate(file, path, &sources, &expansions, known))
         .map_err(|problems| invalid(sources, problems, &expansions))
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::http::{InvariantSpec, ObserveSpec, ServiceSpec};
 use super::model::{Deliveries, Expectation, Limits, Load, MongodSpec, Scenario, TargetSpec, WorkloadKind};
 
 /// Everything but the path, in the order of the file format.
@@ -10,26 +11,47 @@ struct Resolved<'a> {
     name: &'a str,
     workload: WorkloadKind,
     target: &'a TargetSpec,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a ServiceSpec>,
+    observe: &'a ObserveSpec,
     mongod: MongodSpec,
     #[serde(skip_serializing_if = "Option::is_none")]
     deliveries: Option<Deliveries>,
     load: &'a Load,
     limits: &'a Limits,
     expect: &'a Expectation,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    invariant: &'a [InvariantSpec],
 }
 
 /// The scenario as TOML.
 pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
-    let Scenario { name, file: _, workload, target, mongod, deliveries, load, limits, expect } = scenario;
+    let Scenario {
+        name,
+        file: _,
+        workload,
+        target,
+        service,
+        observe,
+        mongod,
+        deliveries,
+        load,
+        limits,
+        expect,
+        invariants,
+    } = scenario;
     let resolved = Resolved {
         name,
         workload: *workload,
         target,
+        service: service.as_ref(),
+        observe,
         mongod: *mongod,
         deliveries: (*workload == WorkloadKind::Merge).then_some(*deliveries),
         load,
         limits,
         expect,
+        invariant: invariants,
     };
     // What is literal here must stay so when it is read again: the environment has already been expanded.
     toml::to_string(&resolved).map(|text| text.replace("${", "$${"))

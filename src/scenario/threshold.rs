@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::model::{Comparison, Metric, Threshold, WorkloadKind};
+use super::model::{Comparison, Metric, Threshold};
 
 /// Quantiles by name.
 const QUANTILES: [(&str, f64); 6] =
@@ -32,8 +32,8 @@ impl Mistake {
     }
 }
 
-/// Reads a threshold on the operations of this workload.
-pub(super) fn parse(text: &str, workload: WorkloadKind) -> Result<Threshold, Box<Mistake>> {
+/// Reads a threshold on these operations.
+pub(super) fn parse(text: &str, operations: &[&str]) -> Result<Threshold, Box<Mistake>> {
     const FORM: &str = "write `METRIC OP NUMBER`, as in `create-or-get.p99 < 250ms` or `error_rate < 0.01%`";
     let Some(op) = text.find(['<', '>', '=', '!']) else {
         return Err(Mistake::new(0..text.len(), "a threshold needs a comparison", FORM));
@@ -49,19 +49,18 @@ pub(super) fn parse(text: &str, workload: WorkloadKind) -> Result<Threshold, Box
             return Err(Mistake::new(op..op_end, message, "known: `<`, `<=`, `>`, `>=`"));
         }
     };
-    let metric = parse_metric(text, trimmed(text, 0..op), workload)?;
+    let metric = parse_metric(text, trimmed(text, 0..op), operations)?;
     let bound = parse_bound(text, trimmed(text, op_end..text.len()), &metric)?;
     Ok(Threshold { text: text.to_owned(), metric, comparison, bound })
 }
 
-fn parse_metric(text: &str, part: Range<usize>, workload: WorkloadKind) -> Result<Metric, Box<Mistake>> {
+fn parse_metric(text: &str, part: Range<usize>, operations: &[&str]) -> Result<Metric, Box<Mistake>> {
     let word = &text[part.clone()];
     match word {
         "error_rate" => return Ok(Metric::ErrorRate),
         "throughput" => return Ok(Metric::Throughput),
         _ => {}
     }
-    let operations = workload.operations();
     if let (Some((quantile, _)), Some(operation)) =
         (QUANTILES.iter().find(|(name, _)| *name == word), operations.first())
     {
@@ -154,7 +153,7 @@ mod tests {
             ("throughput > 1e3", Metric::Throughput, Comparison::Greater, 1000.0),
         ];
         for (text, metric, comparison, bound) in cases {
-            let parsed = parse(text, WorkloadKind::CreateOrGet).unwrap_or_else(|mistake| panic!("{text}: {mistake:?}"));
+            let parsed = parse(text, &["create-or-get"]).unwrap_or_else(|mistake| panic!("{text}: {mistake:?}"));
             assert_eq!((&parsed.metric, parsed.comparison), (&metric, comparison), "{text}");
             assert!((parsed.bound - bound).abs() <= bound * 1e-12, "{text}: {}", parsed.bound);
         }
@@ -186,7 +185,7 @@ mod tests {
             ("throughput > 5/min", "/min"),
         ];
         for (text, part) in cases {
-            match parse(text, WorkloadKind::CreateOrGet) {
+            match parse(text, &["create-or-get"]) {
                 Err(mistake) => assert_eq!(&text[mistake.part.clone()], part, "{text}: {mistake:?}"),
                 Ok(threshold) => panic!("{text} was read as {threshold:?}"),
             }

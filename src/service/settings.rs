@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::scenario::WorkloadKind;
-use crate::strategy::{self, Pace, append, create_or_get};
+use crate::strategy::{self, Pace, append, create_or_get, merge};
 
 /// How the service behaves.
 #[derive(Debug, Clone)]
@@ -58,12 +58,18 @@ pub struct Strategies {
     pub create_or_get: create_or_get::Strategy,
     /// `POST /api/conversations/{sessionId}/text` and `…/voice`.
     pub append: append::Strategy,
+    /// The paths of merged messages.
+    pub merge: merge::Strategy,
 }
 
 impl Default for Strategies {
     /// The correct ones.
     fn default() -> Self {
-        Strategies { create_or_get: create_or_get::Strategy::UpsertRetry, append: append::Strategy::UpsertPush }
+        Strategies {
+            create_or_get: create_or_get::Strategy::UpsertRetry,
+            append: append::Strategy::UpsertPush,
+            merge: merge::Strategy::ConditionalPush,
+        }
     }
 }
 
@@ -109,6 +115,8 @@ impl Strategies {
         match kind {
             WorkloadKind::CreateOrGet => self.create_or_get = name.parse().map_err(|_| unknown())?,
             WorkloadKind::Append => self.append = name.parse().map_err(|_| unknown())?,
+            WorkloadKind::Merge => self.merge = name.parse().map_err(|_| unknown())?,
+            WorkloadKind::Custom => return Err(unknown()),
         }
         Ok(())
     }
@@ -118,6 +126,7 @@ impl Strategies {
         vec![
             (WorkloadKind::CreateOrGet.as_str(), self.create_or_get.description().name),
             (WorkloadKind::Append.as_str(), self.append.description().name),
+            (WorkloadKind::Merge.as_str(), self.merge.description().name),
         ]
     }
 }

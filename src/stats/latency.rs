@@ -3,6 +3,7 @@
 //! [`LatencyStats`] holds histograms, never samples: its memory does not grow with the length of the run. Samples are
 //! nanoseconds. Unknown outcomes are counted and give no sample: when they ended is not known. Nothing is synthesised.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hdrhistogram::{Counter, CreationError, Histogram};
@@ -53,7 +54,7 @@ impl Clock {
     /// The latency of an answered operation; `None` if its outcome is unknown.
     pub fn latency(self, operation: &Operation) -> Option<Nanos> {
         let start = match self {
-            Clock::Service => operation.invoked,
+            Clock::Service => operation.released(),
             Clock::Response => operation.intended,
         };
         match operation.outcome {
@@ -170,7 +171,7 @@ struct PerOperation {
 pub struct LatencyStats {
     clock: Clock,
     empty: Histogram<u64>,
-    operations: BTreeMap<&'static str, PerOperation>,
+    operations: BTreeMap<Cow<'static, str>, PerOperation>,
     timeline: Timeline,
     span: Option<(Nanos, Nanos)>,
 }
@@ -199,7 +200,7 @@ impl LatencyStats {
         let label = operation.outcome_label();
         let (first, last) = self.span.unwrap_or((operation.invoked, operation.completed));
         self.span = Some((first.min(operation.invoked), last.max(operation.completed)));
-        let entry = self.operations.entry(operation.action.name()).or_default();
+        let entry = self.operations.entry(operation.action.label()).or_default();
         entry.attempted += 1;
         match operation.outcome {
             Outcome::Ok(_) => entry.ok += 1,
@@ -242,9 +243,9 @@ impl LatencyStats {
     }
 
     /// The samples of each operation and outcome, in the order of their names.
-    pub fn samples(&self) -> impl Iterator<Item = (&'static str, &'static str, &Samples)> {
-        self.operations.iter().flat_map(|(&operation, entry)| {
-            entry.samples.iter().map(move |(&outcome, samples)| (operation, outcome, samples))
+    pub fn samples(&self) -> impl Iterator<Item = (&str, &'static str, &Samples)> {
+        self.operations.iter().flat_map(|(operation, entry)| {
+            entry.samples.iter().map(move |(&outcome, samples)| (&**operation, outcome, samples))
         })
     }
 
@@ -262,7 +263,7 @@ impl LatencyStats {
 
     /// The figures of the report.
     pub fn operations(&self) -> BTreeMap<String, OperationStats> {
-        self.operations.iter().map(|(&name, entry)| (name.to_owned(), self.operation(name, entry))).collect()
+        self.operations.iter().map(|(name, entry)| (name.to_string(), self.operation(name, entry))).collect()
     }
 
     fn operation(&self, name: &str, entry: &PerOperation) -> OperationStats {

@@ -84,7 +84,7 @@ impl Sweep {
 fn release_skew<'a>(operations: impl Iterator<Item = &'a Operation>) -> Skew {
     let mut rounds = FxHashMap::<u32, (i128, i128)>::default();
     for operation in operations {
-        let late = i128::from(operation.invoked) - i128::from(operation.intended);
+        let late = i128::from(operation.released()) - i128::from(operation.intended);
         let (least, most) = rounds.entry(operation.round).or_insert((late, late));
         *least = late.min(*least);
         *most = late.max(*most);

@@ -3,6 +3,7 @@
 //! [`Timeline`] starts with short intervals. When there would be too many, it joins them in pairs and goes on with twice
 //! the length, so that a long run costs no more memory than a short one.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
@@ -23,7 +24,7 @@ pub struct Interval {
     /// Failed and unknown operations.
     pub errors: u64,
     /// Latency in nanoseconds, per operation and outcome.
-    pub histograms: BTreeMap<(&'static str, &'static str), Histogram<u32>>,
+    pub histograms: BTreeMap<(Cow<'static, str>, &'static str), Histogram<u32>>,
 }
 
 /// The intervals of a run.
@@ -51,7 +52,7 @@ impl Timeline {
         }
         if let Some(latency) = latency {
             interval.answered += 1;
-            let key = (operation.action.name(), label);
+            let key = (operation.action.label(), label);
             record(interval.histograms.entry(key).or_insert_with(|| self.empty.clone()), latency, 1);
         }
     }

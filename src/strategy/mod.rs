@@ -84,7 +84,7 @@ pub struct UnknownStrategy {
 }
 
 impl UnknownStrategy {
-    fn new(workload: &'static str, name: &str) -> Self {
+    pub(crate) fn new(workload: &'static str, name: &str) -> Self {
         UnknownStrategy { workload, name: name.to_owned() }
     }
 }
@@ -95,6 +95,7 @@ pub fn names(kind: WorkloadKind) -> &'static [&'static str] {
         WorkloadKind::CreateOrGet => &create_or_get::NAMES,
         WorkloadKind::Append => &append::NAMES,
         WorkloadKind::Merge => &merge::NAMES,
+        WorkloadKind::Custom => &[],
     }
 }
 
@@ -107,6 +108,7 @@ pub fn descriptions(kind: WorkloadKind) -> Vec<Description> {
         WorkloadKind::CreateOrGet => told(&create_or_get::STRATEGIES),
         WorkloadKind::Append => told(&append::STRATEGIES),
         WorkloadKind::Merge => told(&merge::STRATEGIES),
+        WorkloadKind::Custom => Vec::new(),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Targets: where operations go. The only rooms that speak a protocol; each classifies every error as ok, failed or
 //! unknown.
 
+pub mod http;
 pub mod memory;
 pub mod mongo;
 mod safety;
+mod service;
 mod uri;
 
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use futures::future::BoxFuture;
 use crate::history::{Action, Observation, OpId, Outcome, Phase};
 
 pub use safety::{Guard, Refused};
+pub use service::{INHERITED, Service, ServiceContext};
 pub use uri::MongoUri;
 
 /// One operation, ready to be carried out.
@@ -42,10 +45,18 @@ pub struct Completion {
     pub attempts: u16,
 }
 
+/// An operation made ready ahead of a release.
+pub struct Staged {
+    /// When the first byte of it was sent, if any was: from then on it may have its effect.
+    pub sent: Option<Instant>,
+    /// The rest of it, from the release on.
+    pub finish: BoxFuture<'static, Completion>,
+}
+
 /// A place where operations go.
 ///
-/// The driver calls `prepare` once, then `apply` from many tasks at a time, then `observe`, then `tear_down`, which runs
-/// also when the run was cut short.
+/// The driver calls `prepare` once, then `apply` (or `stage`, before a release) from many tasks at a time, then `observe`,
+/// then `tear_down`, which runs also when the run was cut short.
 pub trait Target: Send + Sync + 'static {
     /// Makes the target ready for `clients` concurrent operations and proves it.
     fn prepare(&self, clients: u32) -> BoxFuture<'_, Result<Preflight, TargetError>>;
@@ -62,6 +73,22 @@ pub trait Target: Send + Sync + 'static {
     /// Carries an operation out. The future owns what it needs: one that missed its deadline goes on in the background,
     /// because a dropped operation may still happen on the server.
     fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion>;
+
+    /// Whether something can be done ahead of a release; then a burst calls `stage`.
+    fn stages(&self) -> bool {
+        false
+    }
+
+    /// Does what can be done ahead of the release. As with `apply`, the futures own what they need.
+    fn stage(&self, operation: Invocation) -> BoxFuture<'static, Staged> {
+        let finish = self.apply(operation);
+        Box::pin(std::future::ready(Staged { sent: None, finish }))
+    }
+
+    /// What was noticed in the course of the run, for its report.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Waits until nothing of the run is in flight and reads the final state; `None` if it is out of reach by design.
     fn observe(&self) -> BoxFuture<'_, Result<Option<Observation>, TargetError>>;

@@ -63,6 +63,27 @@ impl MongoUri {
         secrets
     }
 
+    /// The same server with this database as the default one, secrets included: for a service under test. Credentials
+    /// stay those of the database that held them.
+    pub fn with_database(&self, database: &str) -> String {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or(("mongodb", &self.0));
+        let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // A password may hold a slash where the driver lets it pass: the hosts begin after the last `@`.
+        let hosts_at = before.rfind('@').map_or(0, |at| at + 1);
+        let slash = before[hosts_at..].find('/').map(|at| hosts_at + at);
+        let (authority, own) = match slash {
+            Some(at) => (&before[..at], &before[at + 1..]),
+            None => (before, ""),
+        };
+        let mut options: Vec<String> = query.split('&').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        let source_given = options.iter().any(|option| option.to_ascii_lowercase().starts_with("authsource="));
+        if hosts_at > 0 && !source_given {
+            options.push(format!("authSource={}", if own.is_empty() { "admin" } else { own }));
+        }
+        let options = if options.is_empty() { String::new() } else { format!("?{}", options.join("&")) };
+        format!("{scheme}://{authority}/{database}{options}")
+    }
+
     /// Hosts with ports, as written.
     pub fn hosts(&self) -> Vec<String> {
         let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
@@ -130,6 +151,20 @@ mod tests {
         for (uri, shown) in cases {
             assert_eq!(MongoUri::new(uri).to_string(), shown);
             assert!(!format!("{:?}", MongoUri::new(uri)).contains("secret"));
+        }
+    }
+
+    #[test]
+    fn a_service_is_given_the_runs_database() {
+        let cases = [
+            ("mongodb://127.0.0.1:1", "mongodb://127.0.0.1:1/db"),
+            ("mongodb://127.0.0.1:1/?replicaSet=r", "mongodb://127.0.0.1:1/db?replicaSet=r"),
+            ("mongodb://u:p@h:1,i:2/", "mongodb://u:p@h:1,i:2/db?authSource=admin"),
+            ("mongodb://u:p@h/own?w=1", "mongodb://u:p@h/db?w=1&authSource=own"),
+            ("mongodb+srv://u:p@h/?authSource=x", "mongodb+srv://u:p@h/db?authSource=x"),
+        ];
+        for (uri, expected) in cases {
+            assert_eq!(MongoUri::new(uri).with_database("db"), expected);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::verdict::Invariant;
 #[derive(Debug, Clone)]
 pub struct CreateOrGet {
     tag: Arc<str>,
+    gets: bool,
 }
 
 impl CreateOrGet {
@@ -21,7 +22,13 @@ impl CreateOrGet {
 
     /// A workload whose participants carry this tag; it must not contain `_`, which joins the key.
     pub fn new(tag: &str) -> Self {
-        CreateOrGet { tag: Arc::from(tag.replace('_', "-")) }
+        CreateOrGet { tag: Arc::from(tag.replace('_', "-")), gets: true }
+    }
+
+    /// The same without reads, for a service that has none.
+    #[must_use]
+    pub fn without_gets(self) -> Self {
+        CreateOrGet { gets: false, ..self }
     }
 }
 
@@ -48,7 +55,7 @@ impl Workload for CreateOrGet {
     }
 
     fn action(&self, slot: Slot, random: &mut ChaCha8Rng) -> Action {
-        if !slot.fresh && slot.phase == Phase::Main && random.random_bool(Self::GETS) {
+        if self.gets && !slot.fresh && slot.phase == Phase::Main && random.random_bool(Self::GETS) {
             return Action::Get;
         }
         // The control alternates, so that both orders are sure to occur on each key.

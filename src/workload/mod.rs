@@ -2,21 +2,25 @@
 
 mod append;
 mod create_or_get;
+mod custom;
 mod keys;
 mod merge;
+mod scenario;
 
 use std::sync::Arc;
 
 use rand::rngs::ChaCha8Rng;
 
 use crate::history::{Action, Phase};
-use crate::scenario::{Scenario, WorkloadKind};
+use crate::scenario::WorkloadKind;
 use crate::verdict::Invariant;
 
 pub use append::Append;
 pub use create_or_get::{CreateOrGet, participants};
+pub use custom::Custom;
 pub use keys::KeyTable;
 pub use merge::Merge;
+pub use scenario::{ONLY_RESPONSES, blind_spots, invariants_of, of_scenario};
 
 /// The place of an operation in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,15 +52,21 @@ pub trait Workload: Send + Sync + 'static {
 
     /// What the client asks for in this slot. `random` is the client's own stream.
     fn action(&self, slot: Slot, random: &mut ChaCha8Rng) -> Action;
+
+    /// The key that the action is on, where it is not the one that all clients of the slot meet on.
+    fn own_key(&self, _action: &Action, _slot: Slot, key: Arc<str>) -> Arc<str> {
+        key
+    }
 }
 
-/// The workload of a scenario. The keys of a run are its own.
-pub fn of_scenario(scenario: &Scenario, run_id: &str) -> Arc<dyn Workload> {
+/// The workload of this kind; [`of_scenario`] knows what a scenario says of it besides. The keys of a run are its own.
+pub fn of_kind(kind: WorkloadKind, run_id: &str) -> Arc<dyn Workload> {
     let tag = tag(run_id);
-    match scenario.workload {
+    match kind {
         WorkloadKind::CreateOrGet => Arc::new(CreateOrGet::new(&tag)),
         WorkloadKind::Append => Arc::new(Append::new(&tag)),
-        WorkloadKind::Merge => Arc::new(Merge::new(&tag, scenario.deliveries.max)),
+        WorkloadKind::Merge => Arc::new(Merge::new(&tag, crate::scenario::Deliveries::default().max)),
+        WorkloadKind::Custom => Arc::new(Custom::new(&tag, [])),
     }
 }
 

@@ -17,7 +17,12 @@ const VERDICTS: [(&str, Verdict); 3] =
 
 impl Check<'_> {
     /// What it takes to exit 0.
-    pub(super) fn expect(&mut self, expect: file::Expect, workload: Option<WorkloadKind>) -> Option<Expectation> {
+    pub(super) fn expect(
+        &mut self,
+        expect: file::Expect,
+        workload: Option<WorkloadKind>,
+        own: &[String],
+    ) -> Option<Expectation> {
         let verdict = match &expect.verdict {
             Some(word) => self.word(word, "verdict", &VERDICTS).map(Some),
             None => Some(None),
@@ -30,8 +35,10 @@ impl Check<'_> {
         }
         // Of an unknown workload nothing more can be said: its own mistake is reported.
         let workload = workload?;
+        let mut operations: Vec<&str> = workload.operations().to_vec();
+        operations.extend(own.iter().map(String::as_str).filter(|name| !workload.operations().contains(name)));
         let thresholds: Vec<Threshold> =
-            expect.thresholds.iter().filter_map(|text| self.threshold(text, workload)).collect();
+            expect.thresholds.iter().filter_map(|text| self.threshold(text, &operations)).collect();
         Some(Expectation { verdict: verdict?, invariants, thresholds })
     }
 
@@ -49,8 +56,8 @@ impl Check<'_> {
         }
     }
 
-    fn threshold(&mut self, text: &Spanned<String>, workload: WorkloadKind) -> Option<Threshold> {
-        match threshold::parse(text.get_ref(), workload) {
+    fn threshold(&mut self, text: &Spanned<String>, operations: &[&str]) -> Option<Threshold> {
+        match threshold::parse(text.get_ref(), operations) {
             Ok(threshold) => Some(threshold),
             Err(mistake) => {
                 let place = self.sources.inside(&text.span(), text.get_ref(), &mistake.part);

@@ -2,7 +2,12 @@
 //! only if there is none. Main type: [`Check`]. Each section of the file has its own function.
 
 mod expect;
+mod http;
+mod invariant;
 mod load;
+mod observe;
+mod request;
+mod service;
 mod target;
 
 use std::ops::{Range, RangeInclusive};
@@ -13,8 +18,9 @@ use jiff::fmt::friendly::SpanParser;
 use toml::Spanned;
 
 use super::diagnostic::Problem;
+use super::environment::Expansion;
 use super::file::{self, File};
-use super::model::{Deliveries, Limits, Scenario, WorkloadKind};
+use super::model::{Deliveries, Limits, Scenario, TargetSpec, WorkloadKind};
 use super::source::Sources;
 use super::suggest::nearest;
 use super::values::{Count, DurationText, Share};
@@ -32,39 +38,69 @@ pub(super) fn validate(
     file: File,
     path: &Path,
     sources: &Sources,
+    expansions: &[Expansion],
     known: KnownStrategies<'_>,
 ) -> Result<Scenario, Vec<Problem>> {
-    let mut check = Check { problems: Vec::new(), sources };
+    let mut check = Check { problems: Vec::new(), sources, expansions };
     let name = check.name(file.name);
     let workload = check.workload(file.workload);
-    let target = check.target(file.target, workload, known);
+    let own_service = file.service.is_some();
+    let target = check.target(file.target, workload, own_service, known);
+    let service = check.service(file.service, target.as_ref());
+    let observe = check.observe(file.observe, workload, target.as_ref(), own_service);
     let mongod = check.mongod(file.mongod);
     let deliveries = check.deliveries(file.deliveries, workload);
     let load = check.load(file.load);
     let limits = check.limits(file.limits);
-    let expect = check.expect(file.expect, workload);
+    let operations = target.as_ref().map(operations).unwrap_or_default();
+    let expect = check.expect(file.expect, workload, &operations);
+    let invariants = check.invariants(file.invariant);
     let problems = check.problems;
-    match (name, workload, target, mongod, deliveries, load, limits, expect) {
+    let parts = (
+        name.zip(workload),
+        target.zip(service),
+        observe.zip(mongod.zip(deliveries)),
+        load.zip(limits),
+        expect.zip(invariants),
+    );
+    match parts {
         (
-            Some(name),
-            Some(workload),
-            Some(target),
-            Some(mongod),
-            Some(deliveries),
-            Some(load),
-            Some(limits),
-            Some(expect),
+            Some((name, workload)),
+            Some((target, service)),
+            Some((observe, (mongod, deliveries))),
+            Some((load, limits)),
+            Some((expect, invariants)),
         ) if problems.is_empty() => {
-            Ok(Scenario { name, file: path.to_owned(), workload, target, mongod, deliveries, load, limits, expect })
+            let file = path.to_owned();
+            Ok(Scenario {
+                name,
+                file,
+                workload,
+                target,
+                service,
+                observe,
+                mongod,
+                deliveries,
+                load,
+                limits,
+                expect,
+                invariants,
+            })
         }
         _ => Err(problems),
     }
+}
+
+/// Names of the operations that a service is asked for.
+fn operations(target: &TargetSpec) -> Vec<String> {
+    target.http().map(|http| http.operations.keys().cloned().collect()).unwrap_or_default()
 }
 
 /// Collects mistakes. Its methods give `None` for a value that has one, after noting it.
 struct Check<'a> {
     problems: Vec<Problem>,
     sources: &'a Sources,
+    expansions: &'a [Expansion],
 }
 
 impl Check<'_> {

@@ -20,15 +20,29 @@ impl Check<'_> {
         &mut self,
         target: Option<Spanned<file::Target>>,
         workload: Option<WorkloadKind>,
+        own_service: bool,
         known: KnownStrategies<'_>,
     ) -> Option<TargetSpec> {
         let Some(target) = target else {
             return self.note(Problem::whole("`[target]` is missing").help("add `[target.mongo]` with its `strategy`"));
         };
         let span = target.span();
-        match target.into_inner().mongo {
-            Some(mongo) => self.mongo(mongo, workload, known).map(TargetSpec::Mongo),
-            None => self.note(Problem::at(span, "no target is named").help("add `[target.mongo]` with its `strategy`")),
+        let target = target.into_inner();
+        match (target.mongo, target.http) {
+            (Some(mongo), None) if workload == Some(WorkloadKind::Custom) => self.note(
+                Problem::at(mongo.span(), "a custom workload has no strategies")
+                    .help("its operations are those of `[target.http.operations]`"),
+            ),
+            (Some(mongo), None) => self.mongo(mongo, workload, known).map(TargetSpec::Mongo),
+            (None, Some(http)) => self.http(http, workload, own_service).map(|http| TargetSpec::Http(Box::new(http))),
+            (Some(mongo), Some(http)) => self.note(
+                Problem::at(http.span(), "two targets are named")
+                    .related(mongo.span(), "the other one")
+                    .help("keep `[target.mongo]` or `[target.http]`"),
+            ),
+            (None, None) => {
+                self.note(Problem::at(span, "no target is named").help("add `[target.mongo]` with its `strategy`"))
+            }
         }
     }
 
@@ -80,7 +94,8 @@ impl Check<'_> {
         }
     }
 
-    fn database(&mut self, database: Spanned<String>) -> Option<String> {
+    /// A name that a database can have.
+    pub(super) fn database(&mut self, database: Spanned<String>) -> Option<String> {
         let name = database.get_ref();
         let span = database.span();
         if name.is_empty() {

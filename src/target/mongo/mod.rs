@@ -8,6 +8,7 @@ mod create_or_get;
 mod merge;
 mod observe;
 mod preflight;
+mod queries;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::scenario::{MongoSpec, WorkloadKind};
 pub use carrier::{Carrier, Index, Place, ReadError, carrier, read_all};
 pub use classify::outcome as outcome_of_failure;
 pub use connect::{Connected, PoolOptions, noting_connection};
+pub use queries::{QueryResult, drop_database, run_queries};
 
 /// A workload on the run's own collections.
 pub struct MongoTarget {

@@ -1,0 +1,241 @@
+//! What a run goes to: the server, the service under test, the target. Main type: [`Place`].
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::CliError;
+use super::args::Common;
+use super::server::Server;
+use super::store::Store;
+use crate::scenario::{HttpSpec, Load, Scenario, ServiceSpec, TargetSpec};
+use crate::target::http::{HttpRun, HttpTarget, check_hosts};
+use crate::target::mongo::{MongoTarget, QueryResult, run_queries};
+use crate::target::{Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
+use crate::workload;
+
+/// MongoDB's own limit on the name of a database, in bytes.
+const LONGEST_DATABASE: usize = 63;
+
+/// Refuses what the guard does not allow, before a folder is made or anything is started.
+pub(super) fn check(scenario: &Scenario, guard: &Guard) -> Result<(), TargetError> {
+    match &scenario.target {
+        TargetSpec::Mongo(spec) => Ok(guard.check_database(&spec.database)?),
+        TargetSpec::Http(http) => {
+            check_hosts(&http.base_urls, guard)?;
+            let uri = scenario.observe.mongo.as_ref().and_then(|mongo| mongo.uri.as_ref());
+            let hosts = uri.map(|uri| MongoUri::new(uri.expose()).hosts()).unwrap_or_default();
+            Ok(hosts.iter().try_for_each(|host| guard.check_host(host))?)
+        }
+    }
+}
+
+/// Everything that a run goes to, started and ready.
+pub(super) struct Place {
+    pub(super) target: Arc<dyn Target>,
+    pub(super) preflight: Preflight,
+    /// The target in `run.json`, without secrets.
+    pub(super) shown: String,
+    server: Option<Server>,
+    service: Option<Service>,
+    /// Where the run's own data is, or what is observed.
+    data: Option<(MongoUri, String)>,
+    /// A database that the run made for its service, on a server that was there before.
+    made: bool,
+}
+
+/// What was lost in mid-run.
+pub(super) struct Lost {
+    /// In words.
+    pub(super) reason: String,
+    /// The database is still there to be read.
+    pub(super) readable: bool,
+}
+
+/// What it takes to make one.
+pub(super) struct Setting<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) common: &'a Common,
+    pub(super) guard: &'a Guard,
+    pub(super) run_id: &'a str,
+    pub(super) store: &'a Store,
+}
+
+impl Setting<'_> {
+    /// Starts what the scenario needs and proves that it is ready.
+    pub(super) async fn set_up(&self) -> Result<Place, CliError> {
+        match &self.scenario.target {
+            TargetSpec::Mongo(spec) => {
+                let server = self.server().await?;
+                let clients = self.scenario.load.clients();
+                let workload = self.scenario.workload;
+                let uri = server.uri();
+                let target =
+                    MongoTarget::connect(uri.clone(), self.guard, spec.clone(), workload, clients, self.run_id).await?;
+                let preflight = target.prepare(clients).await?;
+                Ok(Place {
+                    target: Arc::new(target),
+                    preflight,
+                    shown: uri.to_string(),
+                    server: Some(server),
+                    service: None,
+                    data: Some((uri, spec.database.clone())),
+                    made: false,
+                })
+            }
+            TargetSpec::Http(spec) => self.http(spec).await,
+        }
+    }
+
+    async fn server(&self) -> Result<Server, CliError> {
+        Server::start(&self.common.mongo, self.scenario.mongod, self.common.quiet).await
+    }
+
+    async fn http(&self, spec: &HttpSpec) -> Result<Place, CliError> {
+        let server = if self.needs_server() { Some(self.server().await?) } else { None };
+        let own = server.as_ref().map(|server| (server.uri(), own_database(self.run_id)));
+        if let (Some((uri, _)), Some(_)) = (&own, &self.scenario.service) {
+            // A service is handed this server: what may not be loaded directly may not be loaded through it.
+            uri.hosts().iter().try_for_each(|host| self.guard.check_host(host)).map_err(TargetError::from)?;
+        }
+        let service = match &self.scenario.service {
+            Some(service) => Some(Service::start(service, &self.context(own.clone())).await?),
+            None => None,
+        };
+        let base_urls = match &service {
+            Some(service) if spec.base_urls.is_empty() => service.base_urls(),
+            _ => spec.base_urls.clone(),
+        };
+        let observed = self.scenario.observe.mongo.as_ref();
+        let data = match observed.and_then(|mongo| Some((mongo.uri.as_ref()?, mongo.database.clone()?))) {
+            Some((uri, database)) => Some((MongoUri::new(uri.expose()), database)),
+            None => own.clone(),
+        };
+        let run = HttpRun {
+            run_id: Arc::from(self.run_id),
+            folder: self.folder(),
+            warm_up: self.scenario.service.as_ref().map_or_else(|| "/".to_owned(), |service| service.ready.clone()),
+            together: matches!(&self.scenario.load, Load::Burst { jitter, .. } if jitter.is_zero())
+                || matches!(self.scenario.load, Load::Waves { .. }),
+            observe: self.scenario.observe.clone(),
+            mongo: own.clone(),
+            own_service: service.is_some(),
+            notes: workload::blind_spots(self.scenario),
+            base_urls: base_urls.clone(),
+        };
+        let target = HttpTarget::new(spec.clone(), run, self.guard)?;
+        let preflight = target.prepare(self.scenario.load.clients()).await?;
+        let made = service.is_some() && matches!(server, Some(Server::Named(_)));
+        let shown = base_urls.join(", ");
+        Ok(Place { target: Arc::new(target), preflight, shown, server, service, data, made })
+    }
+
+    fn context(&self, mongo: Option<(MongoUri, String)>) -> ServiceContext {
+        ServiceContext {
+            run_id: self.run_id.to_owned(),
+            mongo,
+            folder: self.folder(),
+            logs: self.store.directory.clone(),
+        }
+    }
+
+    /// Folder of the scenario file, by its full path: the service's working directory may be another one.
+    fn folder(&self) -> std::path::PathBuf {
+        let folder = self.scenario.file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+    }
+
+    /// Whether something of the scenario uses the run's own server.
+    fn needs_server(&self) -> bool {
+        let Scenario { service, observe, invariants, .. } = self.scenario;
+        let by_service = |service: &ServiceSpec| {
+            service.command.iter().chain(service.env.values()).any(|template| template.names("mongo"))
+        };
+        let elsewhere = observe.mongo.as_ref().is_some_and(|mongo| mongo.uri.is_some());
+        service.as_ref().is_some_and(by_service) || (!elsewhere && (observe.mongo.is_some() || !invariants.is_empty()))
+    }
+}
+
+/// The database of a run's own service.
+fn own_database(run_id: &str) -> String {
+    let plain: String = run_id.chars().map(|letter| if letter == '.' { '-' } else { letter }).collect();
+    let mut name = format!("onlyone_{plain}");
+    // A run id has ASCII letters only, so this cuts between two of them.
+    name.truncate(LONGEST_DATABASE);
+    name
+}
+
+impl Place {
+    /// Ends when the server or the service is lost.
+    pub(super) async fn lost(&self) -> Lost {
+        let server = async {
+            match &self.server {
+                Some(server) => server.lost().await,
+                None => std::future::pending().await,
+            }
+        };
+        let service = async {
+            match &self.service {
+                Some(service) => service.lost().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            reason = server => Lost { reason, readable: false },
+            reason = service => Lost { reason, readable: true },
+        }
+    }
+
+    /// Stops the service, if what is left to do does not need it: then nothing of it is at work when the final state is
+    /// read.
+    pub(super) async fn quiesce(&mut self, scenario: &Scenario) -> Result<(), TargetError> {
+        match self.service.take_if(|_| scenario.observe.http.is_none()) {
+            Some(service) => service.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Carries out the user's own invariants.
+    pub(super) async fn queries(&self, setting: &Setting<'_>) -> Result<Vec<QueryResult>, TargetError> {
+        let specs = &setting.scenario.invariants;
+        match &self.data {
+            Some((uri, database)) if !specs.is_empty() => {
+                run_queries(specs, uri, setting.guard, database, setting.run_id).await
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Removes what the run made.
+    pub(super) async fn tear_down(&self, guard: &Guard) -> Result<(), TargetError> {
+        self.target.tear_down().await?;
+        match &self.data {
+            Some((uri, database)) if self.made && database.starts_with("onlyone_") => {
+                crate::target::mongo::drop_database(uri, guard, database).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops what was started.
+    pub(super) async fn stop(self) -> Result<(), CliError> {
+        if let Some(service) = self.service {
+            service.stop().await?;
+        }
+        match self.server {
+            Some(server) => server.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_database_of_a_run_can_be_one() {
+        assert_eq!(own_database("20260101-1.2"), "onlyone_20260101-1-2");
+        assert_eq!(own_database(&"x".repeat(64)).len(), LONGEST_DATABASE);
+    }
+}

@@ -1,0 +1,359 @@
+//! What a validated scenario says of a service over HTTP: `[target.http]`, `[service]`, `[observe.*]`, `[[invariant]]`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
+use serde::{Serialize, Serializer};
+
+use super::secret::SecretText;
+use super::template::{JsonTemplate, Template};
+
+/// A service over HTTP (`[target.http]`).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HttpSpec {
+    /// Instances of the service, used in turn. Empty: those that the harness starts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub base_urls: Vec<String>,
+    /// A request without an answer after this is unknown. Default 5 s.
+    #[serde(with = "friendly")]
+    pub timeout: Duration,
+    /// How a burst is let go. Default `task`.
+    pub release: Release,
+    /// Whether HTTP/2 is spoken from the first byte. Default false.
+    pub http2: bool,
+    /// How often a request without an answer is sent again. Default 0.
+    pub retries: u32,
+    /// Whether cookies that the service sets are sent again, per user. Default false.
+    pub cookies: bool,
+    /// What the warm-up of the connections asks for. Default `service.ready`, or `/`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_up: Option<String>,
+    /// Who the callers are.
+    pub auth: AuthSpec,
+    /// Certificates of the service.
+    pub tls: TlsSpec,
+    /// How each operation is asked for.
+    pub operations: BTreeMap<String, OperationSpec>,
+}
+
+/// How a burst is let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Release {
+    /// Each client sends its request when the gate opens.
+    Task,
+    /// All but the last byte of each request is sent before the gate opens.
+    LastByte,
+}
+
+/// Who the callers are (`auth.*`).
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct AuthSpec {
+    /// A log-in per user, before its first operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginSpec>,
+    /// A bearer token for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bearer: Option<Template>,
+    /// Headers on every request.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Template>,
+}
+
+/// A log-in.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LoginSpec {
+    /// What is sent.
+    pub request: RequestSpec,
+    /// Where the answer has the bearer token; without it only cookies are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<JsonPath>,
+}
+
+/// TLS (`tls`).
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct TlsSpec {
+    /// Further authorities to trust, in PEM; relative to the scenario file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+}
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RequestSpec {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Path and query.
+    pub path: Template,
+    /// Headers of this request alone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Template>,
+    /// What it carries.
+    #[serde(flatten)]
+    pub body: BodySpec,
+}
+
+/// What a request carries.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+pub struct BodySpec {
+    /// JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json: Option<JsonTemplate>,
+    /// Text as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<Template>,
+    /// A form, URL-encoded.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub form: BTreeMap<String, Template>,
+}
+
+/// How one operation is asked for and its answer understood.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OperationSpec {
+    /// The request.
+    #[serde(flatten)]
+    pub request: RequestSpec,
+    /// Where the answer has what.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub outcome: BTreeMap<String, JsonPath>,
+    /// What a status means.
+    pub status: StatusSpec,
+    /// Its share among the operations of a custom workload. Default 1.
+    pub weight: u32,
+    /// Whose keys it acts on, in a custom workload.
+    pub keys: KeySharing,
+}
+
+/// Whose keys an operation of a custom workload acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeySharing {
+    /// All clients meet on the round's key.
+    Shared,
+    /// Each client has keys of its own.
+    Private,
+}
+
+/// What a status means. A status in none of the lists is unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatusSpec {
+    /// It happened.
+    pub ok: Vec<u16>,
+    /// It happened, and this operation created the document.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub created: Vec<u16>,
+    /// It certainly had no effect.
+    pub failed: Vec<u16>,
+    /// It may have had one.
+    pub unknown: Vec<u16>,
+}
+
+impl Default for StatusSpec {
+    fn default() -> Self {
+        StatusSpec {
+            ok: vec![200, 201],
+            created: Vec::new(),
+            failed: vec![400, 401, 403, 404, 422],
+            unknown: vec![408, 429, 500, 502, 503, 504],
+        }
+    }
+}
+
+/// The service under test (`[service]`).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServiceSpec {
+    /// Program and arguments.
+    pub command: Vec<Template>,
+    /// Its working directory, relative to the scenario file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// Its environment, besides a few harmless variables of the harness's own.
+    pub env: BTreeMap<String, Template>,
+    /// Path that is asked for until it answers 2xx.
+    pub ready: String,
+    /// How long that may take. Default 30 s.
+    #[serde(with = "friendly")]
+    pub ready_timeout: Duration,
+    /// How many processes. Default 1.
+    pub instances: u32,
+}
+
+/// Where the final state is read (`[observe]`).
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct ObserveSpec {
+    /// From the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mongo: Option<ObserveMongo>,
+    /// Through the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<ObserveHttp>,
+}
+
+/// Reads the final state from the database (`[observe.mongo]`).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ObserveMongo {
+    /// The server; `None` is the run's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uri: Option<SecretText>,
+    /// The database; `None` is the run's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// The collection.
+    pub collection: String,
+    /// The field that holds the key.
+    pub key: String,
+    /// What the key's field holds, where it is not the key itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Template>,
+    /// The field that identifies a document. Default `_id`.
+    pub id: String,
+    /// The field that holds the number of the creating operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<String>,
+    /// Fields that every complete document has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub insert_fields: Vec<String>,
+}
+
+/// Reads the final state through the service (`[observe.http]`), one request per key.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ObserveHttp {
+    /// The request.
+    #[serde(flatten)]
+    pub request: RequestSpec,
+    /// Where the answer has the documents.
+    pub documents: JsonPath,
+    /// Where each of them has its identifier. Default `$._id`.
+    pub id: JsonPath,
+}
+
+/// A user's own invariant (`[[invariant]]`).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InvariantSpec {
+    /// Its name, after `custom:`.
+    pub name: String,
+    /// The database; `None` is that of the observation, or the run's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// The collection.
+    pub collection: Template,
+    /// The aggregation, as JSON.
+    pub pipeline: Template,
+    /// What must come of it.
+    pub expect: Expected,
+}
+
+/// What must come of an aggregation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Expected {
+    /// No document.
+    Empty,
+    /// One document with one number, within these bounds.
+    Number {
+        /// Smallest.
+        min: f64,
+        /// Largest.
+        max: f64,
+    },
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expected::Empty => f.write_str("empty"),
+            Expected::Number { min, max } if min == max => write!(f, "the number {min}"),
+            Expected::Number { min, max: f64::INFINITY } => write!(f, "a number of at least {min}"),
+            Expected::Number { min: f64::NEG_INFINITY, max } => write!(f, "a number of at most {max}"),
+            Expected::Number { min, max } => write!(f, "a number from {min} to {max}"),
+        }
+    }
+}
+
+impl Serialize for Expected {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Expected::Empty => serializer.serialize_str("empty"),
+            Expected::Number { min, max } => serializer.collect_map([("min", min), ("max", max)]),
+        }
+    }
+}
+
+/// A JSONPath (RFC 9535), compiled.
+#[derive(Clone)]
+pub struct JsonPath {
+    text: Arc<str>,
+    compiled: Arc<serde_json_path::JsonPath>,
+}
+
+impl JsonPath {
+    /// Compiles a path; the error has the byte at which it goes wrong.
+    pub fn compile(text: &str) -> Result<Self, (usize, String)> {
+        let compiled = serde_json_path::JsonPath::parse(text)
+            .map_err(|error| (error.position().saturating_sub(1).min(text.len()), error.message().to_owned()))?;
+        Ok(JsonPath { text: Arc::from(text), compiled: Arc::new(compiled) })
+    }
+
+    /// The first value that it selects, other than null.
+    pub fn first<'a>(&self, value: &'a serde_json::Value) -> Option<&'a serde_json::Value> {
+        self.compiled.query(value).into_iter().find(|found| !found.is_null())
+    }
+
+    /// Everything that it selects.
+    pub fn all<'a>(&self, value: &'a serde_json::Value) -> Vec<&'a serde_json::Value> {
+        self.compiled.query(value).all()
+    }
+}
+
+impl fmt::Display for JsonPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for JsonPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl PartialEq for JsonPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Serialize for JsonPath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl RequestSpec {
+    /// Every template in it.
+    pub fn templates(&self) -> Vec<&Template> {
+        let BodySpec { json, body, form } = &self.body;
+        let mut templates = vec![&self.path];
+        templates.extend(self.headers.values().chain(body).chain(form.values()));
+        templates.extend(json.iter().flat_map(JsonTemplate::templates));
+        templates
+    }
+}
+
+impl HttpSpec {
+    /// Every secret that the scenario has for the service. Outputs are cleared of them.
+    pub fn secrets(&self) -> Vec<Arc<str>> {
+        let AuthSpec { login, bearer, headers } = &self.auth;
+        let mut templates: Vec<&Template> = bearer.iter().chain(headers.values()).collect();
+        templates.extend(login.iter().flat_map(|login| login.request.templates()));
+        templates.extend(self.operations.values().flat_map(|operation| operation.request.templates()));
+        let mut secrets: Vec<Arc<str>> =
+            templates.into_iter().flat_map(|template| template.text().secrets()).cloned().collect();
+        secrets.sort();
+        secrets.dedup();
+        secrets
+    }
+}

@@ -1,0 +1,215 @@
+//! What requests are made of: texts with secrets, templates, JSONPaths, bodies.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use toml::Spanned;
+
+use super::super::diagnostic::Problem;
+use super::super::file_http::{Json, Request, Texts};
+use super::super::http::{BodySpec, JsonPath, RequestSpec};
+use super::super::secret::SecretText;
+use super::super::template::{JsonTemplate, Scope, Template};
+use super::Check;
+
+/// What HTTP knows to do.
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+/// What stands for a secret that was written into the file itself.
+const HIDDEN: &str = "***";
+
+/// What a text is by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Text to be shown, but for what came from the environment.
+    Open,
+    /// A credential.
+    Credential,
+}
+
+/// Whether a field of this name holds a credential.
+pub(super) fn kind_of(name: &str) -> Kind {
+    const WORDS: [&str; 7] = ["password", "passwd", "secret", "token", "apikey", "authorization", "cookie"];
+    let plain: String = name.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    if WORDS.iter().any(|word| plain.contains(word)) { Kind::Credential } else { Kind::Open }
+}
+
+impl Check<'_> {
+    /// A text with what of it no output may show.
+    pub(super) fn text(&self, text: &Spanned<String>, kind: Kind) -> SecretText {
+        let (value, span) = (text.get_ref(), text.span());
+        let mut shown = value.clone();
+        let mut secrets: Vec<Arc<str>> = Vec::new();
+        for expansion in self.expansions.iter().filter(|expansion| expansion.span == span) {
+            if !expansion.value.is_empty() {
+                shown = shown.replace(&expansion.value, &format!("${{{}}}", expansion.name));
+                secrets.push(Arc::from(expansion.value.as_str()));
+            }
+        }
+        // A credential that is only variables of the run, as `{{ client.user }}`, hides nothing; nor does one that is
+        // read back from the resolved scenario.
+        let literal = secrets.is_empty() && !value.starts_with("${") && !value.starts_with("{{") && !value.is_empty();
+        if kind == Kind::Credential && literal {
+            HIDDEN.clone_into(&mut shown);
+            if value != HIDDEN {
+                secrets.push(Arc::from(value.as_str()));
+            }
+        }
+        SecretText::masked(value.as_str(), shown, secrets)
+    }
+
+    /// A template, compiled.
+    pub(super) fn template(&mut self, text: &Spanned<String>, scope: Scope, kind: Kind) -> Option<Template> {
+        match Template::compile(self.text(text, kind), scope) {
+            Ok(template) => Some(template),
+            Err(mistake) => {
+                let place = self.sources.inside(&text.span(), text.get_ref(), &mistake.part);
+                match &mistake.variable {
+                    Some(name) => {
+                        self.note(Problem::unknown(place, "variable", name, scope.variables().iter().copied()))
+                    }
+                    None => self.note(
+                        Problem::at(place, format!("not a template: {}", mistake.message))
+                            .help("a variable is written `{{ name }}`, as in Jinja"),
+                    ),
+                }
+            }
+        }
+    }
+
+    /// A JSONPath, compiled.
+    pub(super) fn json_path(&mut self, text: &Spanned<String>) -> Option<JsonPath> {
+        match JsonPath::compile(text.get_ref()) {
+            Ok(path) => Some(path),
+            Err((at, message)) => {
+                let place = self.sources.inside(&text.span(), text.get_ref(), &(at..text.get_ref().len()));
+                self.note(
+                    Problem::at(place, format!("not a JSONPath: {message}"))
+                        .help("write `$.chat._id`, `$.items[0].id`, `$[*]._id` (RFC 9535)"),
+                )
+            }
+        }
+    }
+
+    /// Templates by name.
+    pub(super) fn templates(
+        &mut self,
+        texts: &Texts,
+        scope: Scope,
+        kind: Option<Kind>,
+    ) -> Option<BTreeMap<String, Template>> {
+        let mut templates = BTreeMap::new();
+        let mut whole = true;
+        for (name, text) in texts {
+            match self.template(text, scope, kind.unwrap_or_else(|| kind_of(name.get_ref()))) {
+                Some(template) => {
+                    templates.insert(name.get_ref().clone(), template);
+                }
+                None => whole = false,
+            }
+        }
+        whole.then_some(templates)
+    }
+
+    /// Headers: their names must be names.
+    pub(super) fn headers(
+        &mut self,
+        texts: &Texts,
+        scope: Scope,
+        kind: Option<Kind>,
+    ) -> Option<BTreeMap<String, Template>> {
+        for name in texts.keys() {
+            let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            if name.get_ref().is_empty() || !name.get_ref().bytes().all(token) {
+                return self.note(Problem::at(name.span(), format!("`{}` is no name of a header", name.get_ref())));
+            }
+            let given = ["host", "content-length", "transfer-encoding", "connection"];
+            if given.iter().any(|given| name.get_ref().eq_ignore_ascii_case(given)) {
+                return self.note(
+                    Problem::at(name.span(), format!("the header `{}` is the harness's own", name.get_ref()))
+                        .help("leave it out: it follows from the URL and the body"),
+                );
+            }
+        }
+        self.templates(texts, scope, kind)
+    }
+
+    /// A request; `table` is where it stands, `method` what it does if it does not say.
+    pub(super) fn request(
+        &mut self,
+        request: Request,
+        table: (&str, &std::ops::Range<usize>),
+        scope: Scope,
+        method: &str,
+    ) -> Option<RequestSpec> {
+        let (name, place) = table;
+        let path = self.required(request.path, "path", name, Some(place));
+        let path = path.and_then(|path| self.path(&path, scope));
+        let method = match &request.method {
+            Some(word) => self.word(word, "method", &METHODS.map(|method| (method, method))).map(str::to_owned),
+            None => Some(method.to_owned()),
+        };
+        let headers = self.headers(&request.headers, scope, None);
+        let bodies = [
+            request.json.as_ref().map(Spanned::span),
+            request.body.as_ref().map(Spanned::span),
+            request.form.as_ref().map(Spanned::span),
+        ];
+        let mut bodies = bodies.into_iter().flatten();
+        if let (Some(one), Some(other)) = (bodies.next(), bodies.next()) {
+            return self.note(
+                Problem::at(other, "a request has one body")
+                    .related(one, "the other one")
+                    .help("keep `json`, `body` or `form`"),
+            );
+        }
+        let json = match request.json {
+            Some(json) => self.json(json, scope, Kind::Open).map(Some),
+            None => Some(None),
+        };
+        let body = match &request.body {
+            Some(text) => self.template(text, scope, Kind::Open).map(Some),
+            None => Some(None),
+        };
+        let form = match &request.form {
+            Some(texts) => self.templates(texts.get_ref(), scope, None),
+            None => Some(BTreeMap::new()),
+        };
+        let body = BodySpec { json: json?, body: body?, form: form? };
+        Some(RequestSpec { method: method?, path: path?, headers: headers?, body })
+    }
+
+    /// A path on the service.
+    pub(super) fn path(&mut self, text: &Spanned<String>, scope: Scope) -> Option<Template> {
+        if !text.get_ref().starts_with('/') {
+            return self.note(
+                Problem::at(text.span(), "a path begins with `/`").help("the host and the port come from `base_urls`"),
+            );
+        }
+        self.template(text, scope, Kind::Open)
+    }
+
+    fn json(&mut self, json: Spanned<Json>, scope: Scope, kind: Kind) -> Option<JsonTemplate> {
+        let span = json.span();
+        match json.into_inner() {
+            Json::Plain(value) => Some(JsonTemplate::Plain(value)),
+            Json::Text(text) => self.template(&Spanned::new(span, text), scope, kind).map(JsonTemplate::Text),
+            Json::List(items) => {
+                let items: Vec<Option<JsonTemplate>> =
+                    items.into_iter().map(|item| self.json(item, scope, kind)).collect();
+                items.into_iter().collect::<Option<_>>().map(JsonTemplate::List)
+            }
+            Json::Object(entries) => {
+                let mut object = Vec::new();
+                let mut whole = true;
+                for (name, value) in entries {
+                    let kind = if kind_of(&name) == Kind::Credential { Kind::Credential } else { kind };
+                    match self.json(value, scope, kind) {
+                        Some(value) => object.push((name, value)),
+                        None => whole = false,
+                    }
+                }
+                whole.then_some(JsonTemplate::Object(object))
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The table from answers to outcomes.
+
+use super::*;
+use crate::scenario::{self, Scenario};
+
+/// The operation of a small scenario; `more` are further keys of it.
+fn operation(more: &str) -> OperationSpec {
+    let text = format!(
+        "name = 'a'\nworkload = 'create-or-get'\n[target.http]\nbase_urls = ['http://127.0.0.1:1']\n\
+         [target.http.operations.create-or-get]\npath = '/x'\n{more}\n[load.burst]\nclients = 2\nrounds = 1\n"
+    );
+    let known: scenario::KnownStrategies<'_> = &|_| &[];
+    let scenario: Scenario = scenario::load_text(std::path::Path::new("a.toml"), text, &[], &|_| None, known)
+        .unwrap_or_else(|error| panic!("{}", error.render(false)));
+    scenario.target.http().unwrap().operations["create-or-get"].clone()
+}
+
+fn answer(status: u16, body: &str) -> Result<Answer, NoAnswer> {
+    let content_type = if body.starts_with('<') { "text/html" } else { "application/json" };
+    Ok(Answer { status, content_type: content_type.into(), cookies: Vec::new(), body: body.into() })
+}
+
+/// `ok ID CREATED`, `failed CODE` or `unknown CODE`.
+fn told(spec: &OperationSpec, action: &Action, answer: &Result<Answer, NoAnswer>) -> String {
+    let code = |cause: &Cause| cause.code.map_or("-".to_owned(), |code| code.to_string());
+    match outcome(spec, action, answer, &Redactor::default()) {
+        Outcome::Ok(Value::Document(Returned { id, created, .. })) => {
+            let id = id.map_or("-".to_owned(), |id| id.to_string());
+            format!("ok {id} {}", created.map_or("-".to_owned(), |created| created.to_string()))
+        }
+        Outcome::Ok(Value::Found(id)) => format!("found {}", id.map_or("-".to_owned(), |id| id.to_string())),
+        Outcome::Ok(other) => format!("{other:?}"),
+        Outcome::Failed(cause) => format!("failed {}", code(&cause)),
+        Outcome::Unknown(cause) => format!("unknown {}", code(&cause)),
+    }
+}
+
+#[test]
+fn every_answer_has_its_outcome() {
+    let spec = operation("outcome = { id = '$.chat._id', created = '$.created', error = '$.error' }");
+    let create = Action::CreateOrGet { reversed: false };
+    let cases = [
+        (200, r#"{"chat":{"_id":"x"},"created":true}"#, "ok x true"),
+        (201, r#"{"chat":{"_id":"x"},"created":false}"#, "ok x false"),
+        (200, r#"{"chat":{"_id":{"$oid":"x"}}}"#, "ok x -"),
+        (200, r#"{"chat":{"_id":7}}"#, "ok 7 -"),
+        // It says yes and does not show what it did.
+        (200, r#"{"chat":null}"#, "unknown 200"),
+        (200, r#"{"error":"no"}"#, "unknown 200"),
+        (200, r#"{"error":{"code":11000},"chat":{"_id":"x"}}"#, "unknown 11000"),
+        (200, r#"{"error":false,"chat":{"_id":"x"}}"#, "ok x -"),
+        (200, "<!doctype html><h1>Welcome", "unknown 200"),
+        (200, "", "unknown 200"),
+        (200, r#"{"chat":{"_id":"x""#, "unknown 200"),
+        // Only the table makes a failure.
+        (400, r#"{"message":"bad"}"#, "failed 400"),
+        (404, "", "failed 404"),
+        (409, r#"{"message":"E11000 duplicate key error"}"#, "unknown 11000"),
+        (422, r#"{"err":{"code":11000}}"#, "failed 11000"),
+        (418, "", "unknown 418"),
+        (500, r#"{"message":"E11000 duplicate key error collection"}"#, "unknown 11000"),
+        (500, r#"{"errors":[{"code":112}]}"#, "unknown 112"),
+        (500, r#"{"code":500}"#, "unknown 500"),
+        (503, "", "unknown 503"),
+        (302, "", "unknown 302"),
+        (204, "", "unknown 204"),
+    ];
+    for (status, body, expected) in cases {
+        assert_eq!(told(&spec, &create, &answer(status, body)), expected, "{status} {body}");
+    }
+    assert_eq!(told(&spec, &create, &Err(NoAnswer::NotSent("refused".into()))), "failed -");
+    assert_eq!(told(&spec, &create, &Err(NoAnswer::Lost("reset".into()))), "unknown -");
+    assert_eq!(told(&spec, &Action::Get, &answer(404, "")), "found -");
+    assert_eq!(told(&spec, &Action::Get, &answer(200, r#"{"chat":{"_id":"x"}}"#)), "found x");
+}
+
+#[test]
+fn a_table_of_the_users_own_is_followed() {
+    let spec = operation("outcome = { id = '$.id', existing = '$.old' }\nstatus = { created = [201], failed = [409] }");
+    let create = Action::CreateOrGet { reversed: false };
+    let cases = [
+        (201, r#"{"id":"x"}"#, "ok x true"),
+        (200, r#"{"id":"x"}"#, "ok x false"),
+        (200, r#"{"id":"x","old":false}"#, "ok x true"),
+        (409, "", "failed 409"),
+        (400, "", "unknown 400"),
+    ];
+    for (status, body, expected) in cases {
+        assert_eq!(told(&spec, &create, &answer(status, body)), expected, "{status} {body}");
+    }
+    let silent = operation("status = { ok = [202] }");
+    assert_eq!(told(&silent, &create, &answer(202, "queued")), "ok - -");
+}
+
+#[test]
+fn causes_are_one_line_without_secrets() {
+    let spec = operation("outcome = { id = '$.id' }");
+    let redactor = Redactor::new(vec!["tok-123".into()]);
+    let create = Action::CreateOrGet { reversed: false };
+    let found = outcome(&spec, &create, &answer(500, "no\n token tok-123 <b>"), &redactor);
+    let Outcome::Unknown(cause) = found else { panic!("{found:?}") };
+    assert_eq!(&*cause.message, "HTTP 500: no token *** <b>");
+}

@@ -1,0 +1,417 @@
+//! Carries operations out over HTTP: logs in, sends, waits, and tells what came of it. Main type: [`Core`].
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use futures::FutureExt;
+use rustc_hash::FxHashSet;
+
+use super::answer::{Answer, NoAnswer, outcome};
+use super::client;
+use super::login::{Logins, Session};
+use super::release::Releases;
+use super::request::{Prepared, Redactor};
+use super::variables::Subject;
+use super::wire::Connection;
+use crate::history::{Action, Cause, Outcome, Returned, Value};
+use crate::scenario::{HttpSpec, OperationSpec};
+use crate::target::{Completion, Invocation, Staged, TargetError};
+
+/// Where one instance is.
+#[derive(Debug, Clone)]
+pub(super) struct Base {
+    pub(super) url: String,
+    /// Host and port.
+    authority: String,
+    /// The URL's own path, without a slash at its end.
+    prefix: String,
+}
+
+impl Base {
+    /// From a validated URL.
+    pub(super) fn new(url: &str) -> Self {
+        let url = url.trim_end_matches('/').to_owned();
+        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let (authority, prefix) = match rest.find('/') {
+            Some(at) => (rest[..at].to_owned(), rest[at..].to_owned()),
+            None => (rest.to_owned(), String::new()),
+        };
+        Base { authority, prefix, url }
+    }
+
+    /// Where to connect to.
+    fn address(&self) -> String {
+        let after_brackets = self.authority.rsplit(']').next().unwrap_or_default();
+        if after_brackets.contains(':') { self.authority.clone() } else { format!("{}:80", self.authority) }
+    }
+}
+
+/// Idle connections of the harness's own, the youngest last.
+pub(super) type Pool = Mutex<Vec<Connection>>;
+
+/// How requests are sent.
+#[derive(Debug)]
+pub(super) enum Transport {
+    Client(reqwest::Client),
+    /// A pool per instance.
+    Raw(Vec<Pool>),
+}
+
+/// What all operations of a run share.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) spec: HttpSpec,
+    /// The operations of `spec`, shared by all who carry one out.
+    pub(super) operations: BTreeMap<String, Arc<OperationSpec>>,
+    pub(super) bases: Vec<Base>,
+    pub(super) run_id: Arc<str>,
+    pub(super) together: bool,
+    pub(super) transport: Transport,
+    pub(super) logins: Logins,
+    pub(super) redactor: Redactor,
+    pub(super) releases: Releases,
+    /// Keys that were asked for; the final state is that of these.
+    pub(super) keys: Mutex<FxHashSet<Arc<str>>>,
+    /// Requests without an answer so far.
+    pub(super) open: AtomicU64,
+    /// Requests that were given up: the service may still be at work on them.
+    pub(super) abandoned: AtomicU64,
+}
+
+/// Counts a request as open until it is answered; one that is dropped before counts as abandoned.
+struct Open {
+    core: Arc<Core>,
+    answered: bool,
+}
+
+impl Open {
+    fn new(core: &Arc<Core>) -> Self {
+        core.open.fetch_add(1, Ordering::Relaxed);
+        Open { core: Arc::clone(core), answered: false }
+    }
+
+    fn done(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.core.open.fetch_sub(1, Ordering::Relaxed);
+        if !self.answered {
+            self.core.abandoned.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A request with everything that its answer needs.
+struct Ready {
+    spec: Arc<OperationSpec>,
+    action: Action,
+    request: Prepared,
+    session: Option<Arc<Session>>,
+    base: usize,
+}
+
+impl Core {
+    /// Makes connections, or lets the client make them, by asking for this path as often as there are clients; their
+    /// number, where it is known.
+    pub(super) async fn warm_up(self: &Arc<Self>, clients: u32, path: &str) -> Result<Option<u32>, TargetError> {
+        let unreachable = |base: &Base, why: String| TargetError::Unreachable {
+            target: format!("the service at {}", base.url),
+            source: why.into(),
+        };
+        let shares = (0..clients.max(1) as usize).map(|client| client % self.bases.len());
+        match &self.transport {
+            Transport::Client(client) => {
+                let ask = |share: usize| async move {
+                    let request =
+                        Prepared { method: "GET", path: path.to_owned(), headers: Vec::new(), body: Vec::new() };
+                    match client::send(client, &self.bases[share].url, request).await {
+                        Err(NoAnswer::NotSent(why)) => Err(unreachable(&self.bases[share], why)),
+                        Ok(_) | Err(NoAnswer::Lost(_)) => Ok(()),
+                    }
+                };
+                futures::future::try_join_all(shares.map(ask)).await?;
+                Ok(None)
+            }
+            Transport::Raw(pools) => {
+                let open = |share: usize| async move {
+                    let base = &self.bases[share];
+                    let connection = Connection::open(&base.address()).await;
+                    let connection = connection.map_err(|error| unreachable(base, error.to_string()))?;
+                    pools[share].lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                    Ok::<(), TargetError>(())
+                };
+                futures::future::try_join_all(shares.map(open)).await?;
+                Ok(Some(clients))
+            }
+        }
+    }
+
+    /// Carries an operation out at once.
+    pub(super) async fn apply(self: Arc<Self>, operation: Invocation) -> Completion {
+        match self.ready(&operation).await {
+            Ok(ready) => self.attempts(ready).await,
+            Err(why) => self.not_sent(&why),
+        }
+    }
+
+    /// Does what can be done ahead of the release: logs in, fills the templates in, and for a release by the last byte
+    /// sends all but that.
+    pub(super) async fn stage(self: Arc<Self>, operation: Invocation) -> Staged {
+        let ready = match self.ready(&operation).await {
+            Ok(ready) => ready,
+            Err(why) => {
+                let completion = self.not_sent(&why);
+                return Staged { sent: None, finish: futures::future::ready(completion).boxed() };
+            }
+        };
+        match &self.transport {
+            Transport::Client(_) => Staged { sent: None, finish: async move { self.attempts(ready).await }.boxed() },
+            Transport::Raw(_) => self.park(ready).await,
+        }
+    }
+
+    fn not_sent(&self, why: &str) -> Completion {
+        let outcome = Outcome::Failed(Cause::new(self.redactor.clear(why)));
+        Completion { outcome, connected: None, attempts: 1 }
+    }
+
+    /// The request of an operation, with its user's session.
+    async fn ready(self: &Arc<Self>, operation: &Invocation) -> Result<Ready, String> {
+        let name = operation.action.name();
+        let spec = self.operations.get(name).ok_or_else(|| format!("the scenario has no operation `{name}`"))?;
+        let base = usize::try_from(operation.id.0).unwrap_or_default() % self.bases.len();
+        self.remember(&operation.key);
+        let variables = Subject::of(&self.run_id, operation).variables();
+        let session = self.session(&variables, operation.client, base).await?;
+        let mut request = Prepared::new(&spec.request, &variables).map_err(|error| error.to_string())?;
+        self.authorize(&mut request, session.as_deref(), &variables)?;
+        Ok(Ready { spec: Arc::clone(spec), action: operation.action.clone(), request, session, base })
+    }
+
+    fn remember(&self, key: &Arc<str>) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if !keys.contains(key) {
+            keys.insert(Arc::clone(key));
+        }
+    }
+
+    /// The session of the user that this request is made by.
+    pub(super) async fn session(
+        self: &Arc<Self>,
+        variables: &minijinja::Value,
+        client: u32,
+        base: usize,
+    ) -> Result<Option<Arc<Session>>, String> {
+        if let Some(login) = &self.spec.auth.login {
+            let send = |mut request: Prepared| async move {
+                self.general_headers(&mut request, variables).map_err(NoAnswer::NotSent)?;
+                self.send(request, base).await
+            };
+            return self.logins.session(login, variables, &self.redactor, send).await.map(Some);
+        }
+        Ok(self.spec.cookies.then(|| self.logins.of_client(client)))
+    }
+
+    /// Adds who is asking.
+    pub(super) fn authorize(
+        &self,
+        request: &mut Prepared,
+        session: Option<&Session>,
+        variables: &minijinja::Value,
+    ) -> Result<(), String> {
+        self.general_headers(request, variables)?;
+        let bearer = self.spec.auth.bearer.as_ref().map(|bearer| bearer.render(variables));
+        let bearer = bearer.transpose().map_err(|error| error.to_string())?.map(|token| format!("Bearer {token}"));
+        let mut header = |name: &str, value: String| request.header(name, value).map_err(|error| error.to_string());
+        if let Some(value) = bearer.or_else(|| session.and_then(Session::authorization)) {
+            header("authorization", value)?;
+        }
+        if let Some(value) = session.and_then(Session::cookie) {
+            header("cookie", value)?;
+        }
+        Ok(())
+    }
+
+    fn general_headers(&self, request: &mut Prepared, variables: &minijinja::Value) -> Result<(), String> {
+        for (name, value) in &self.spec.auth.headers {
+            let value = value.render(variables).map_err(|error| error.to_string())?;
+            request.header(name, value).map_err(|error| error.to_string())?;
+        }
+        if !request.headers.iter().any(|(name, _)| name == "accept") {
+            request.header("accept", "application/json".to_owned()).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Sends once, to this instance, and reads the answer.
+    pub(super) async fn send(self: &Arc<Self>, request: Prepared, base: usize) -> Result<Answer, NoAnswer> {
+        let open = Open::new(self);
+        let answer = match &self.transport {
+            Transport::Client(client) => client::send(client, &self.bases[base].url, request).await,
+            Transport::Raw(_) => self.send_raw(&request, base).await,
+        };
+        if !matches!(answer, Err(NoAnswer::Lost(_))) {
+            open.done();
+        }
+        answer
+    }
+
+    async fn send_raw(&self, request: &Prepared, base: usize) -> Result<Answer, NoAnswer> {
+        let connection = self.connection(base).await?;
+        let bytes = self.wire(request, base);
+        connection.write(&bytes).await.map_err(|error| lost(&error))?;
+        self.read(connection, request, base).await
+    }
+
+    fn wire(&self, request: &Prepared, base: usize) -> Vec<u8> {
+        let base = &self.bases[base];
+        request.wire(&base.authority, &base.prefix)
+    }
+
+    async fn read(&self, mut connection: Connection, request: &Prepared, base: usize) -> Result<Answer, NoAnswer> {
+        let (answer, reusable) = connection.read_answer(request.method == "HEAD").await?;
+        if let (true, Some(pool)) = (reusable, self.pool(base)) {
+            pool.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+        Ok(answer)
+    }
+
+    fn pool(&self, base: usize) -> Option<&Pool> {
+        match &self.transport {
+            Transport::Client(_) => None,
+            Transport::Raw(pools) => pools.get(base),
+        }
+    }
+
+    /// An idle connection that can be used, or a new one.
+    async fn connection(&self, base: usize) -> Result<Connection, NoAnswer> {
+        while let Some(idle) =
+            self.pool(base).and_then(|pool| pool.lock().unwrap_or_else(PoisonError::into_inner).pop())
+        {
+            if idle.is_fresh() {
+                return Ok(idle);
+            }
+        }
+        let opened = Connection::open(&self.bases[base].address()).await;
+        opened.map_err(|error| NoAnswer::NotSent(format!("cannot connect: {error}")))
+    }
+
+    /// Sends all but the last byte; the rest of the operation waits for the release.
+    async fn park(self: Arc<Self>, ready: Ready) -> Staged {
+        let connection = match self.connection(ready.base).await {
+            Ok(connection) => connection,
+            Err(no_answer) => {
+                let completion = self.completion(&ready, &Err(no_answer), None);
+                return Staged { sent: None, finish: futures::future::ready(completion).boxed() };
+            }
+        };
+        let bytes = self.wire(&ready.request, ready.base);
+        let Some((last, rest)) = bytes.split_last() else {
+            return Staged { sent: None, finish: async move { self.attempts(ready).await }.boxed() };
+        };
+        let sent = Instant::now();
+        let open = Open::new(&self);
+        if let Err(error) = connection.write(rest).await {
+            let completion = self.completion(&ready, &Err(lost(&error)), None);
+            return Staged { sent: Some(sent), finish: futures::future::ready(completion).boxed() };
+        }
+        let parked = self.releases.park(connection.stream(), *last, self.together);
+        let finish = async move {
+            let mut connection = connection;
+            if connection.has_spoken() {
+                self.releases.note_early();
+            }
+            let released = self.releases.release(&parked).await;
+            let answer = match &released {
+                Ok(_) => self.read(connection, &ready.request, ready.base).await,
+                // What was said before the request was complete still is an answer.
+                Err(error) => self.read(connection, &ready.request, ready.base).await.map_err(|_| lost(error)),
+            };
+            if answer.is_ok() {
+                open.done();
+            }
+            let first = self.completion(&ready, &answer, released.ok());
+            match first.outcome {
+                Outcome::Unknown(cause) if self.spec.retries > 0 => self.again(ready, cause, 1, first.connected).await,
+                _ => first,
+            }
+        };
+        Staged { sent: Some(sent), finish: finish.boxed() }
+    }
+
+    fn completion(&self, ready: &Ready, answer: &Result<Answer, NoAnswer>, connected: Option<Instant>) -> Completion {
+        if let (Ok(answer), Some(session), true) = (answer, &ready.session, self.spec.cookies) {
+            session.keep(&answer.cookies, &self.redactor);
+        }
+        let outcome = outcome(&ready.spec, &ready.action, answer, &self.redactor);
+        Completion { outcome, connected, attempts: 1 }
+    }
+
+    /// Sends, and as often again as the scenario says while there is no answer that tells.
+    async fn attempts(self: Arc<Self>, ready: Ready) -> Completion {
+        if self.spec.retries == 0 {
+            let answer = self.send(ready.request.clone(), ready.base).await;
+            return self.completion(&ready, &answer, None);
+        }
+        match self.attempt(&ready).await {
+            Outcome::Unknown(cause) => self.again(ready, cause, 1, None).await,
+            outcome => Completion { outcome, connected: None, attempts: 1 },
+        }
+    }
+
+    /// Further attempts after one that told nothing: it may have happened, whatever the later ones say.
+    async fn again(
+        self: Arc<Self>,
+        ready: Ready,
+        mut doubt: Cause,
+        made: u16,
+        connected: Option<Instant>,
+    ) -> Completion {
+        let most = u16::try_from(self.spec.retries).unwrap_or(u16::MAX - 1) + 1;
+        let mut attempts = made;
+        while attempts < most {
+            attempts += 1;
+            match self.attempt(&ready).await {
+                Outcome::Ok(value) => {
+                    return Completion { outcome: Outcome::Ok(after_doubt(value)), connected, attempts };
+                }
+                Outcome::Failed(cause) => {
+                    // This one had no effect; an earlier one may have had.
+                    return Completion { outcome: Outcome::Unknown(cause), connected, attempts };
+                }
+                Outcome::Unknown(cause) => doubt = cause,
+            }
+        }
+        Completion { outcome: Outcome::Unknown(doubt), connected, attempts }
+    }
+
+    /// One attempt with its own time-out. It goes on after that: a request that is dropped may still happen.
+    async fn attempt(self: &Arc<Self>, ready: &Ready) -> Outcome {
+        let (core, request, base) = (Arc::clone(self), ready.request.clone(), ready.base);
+        let sending = tokio::spawn(async move { core.send(request, base).await });
+        match tokio::time::timeout(self.spec.timeout, sending).await {
+            Ok(Ok(answer)) => self.completion(ready, &answer, None).outcome,
+            Ok(Err(_)) => Outcome::Unknown(Cause::new("the harness's own task ended before the answer")),
+            Err(_) => Outcome::Unknown(Cause::new(format!("no answer within {:?}", self.spec.timeout))),
+        }
+    }
+}
+
+fn lost(error: &std::io::Error) -> NoAnswer {
+    NoAnswer::Lost(format!("the connection broke while the request was sent: {error}"))
+}
+
+/// An answer after an attempt that may have happened: "it existed" may mean what that attempt created.
+fn after_doubt(value: Value) -> Value {
+    match value {
+        Value::Document(returned) if returned.created == Some(false) => {
+            Value::Document(Returned { created: None, ..returned })
+        }
+        other => other,
+    }
+}

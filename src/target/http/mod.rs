@@ -1,0 +1,157 @@
+//! The HTTP target: any service, asked as its scenario says. The main type is [`HttpTarget`].
+//!
+//! It knows no workload: templates are filled in from an operation's action, key, client and number, and JSONPaths read
+//! the answer. Requests go through reqwest, or, for a release by the last byte, through a writer of its own.
+
+mod answer;
+mod carry;
+mod client;
+mod login;
+mod observe;
+mod release;
+mod request;
+mod variables;
+mod wire;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rustc_hash::FxHashSet;
+
+use self::carry::{Core, Transport};
+use super::{Completion, Guard, Invocation, MongoUri, Preflight, Staged, Target, TargetError};
+use crate::history::Observation;
+use crate::scenario::{HttpSpec, ObserveSpec, Release};
+
+pub use request::describe;
+
+/// What a run says of its service, besides the scenario.
+#[derive(Debug, Clone)]
+pub struct HttpRun {
+    /// The run.
+    pub run_id: Arc<str>,
+    /// Folder of the scenario file.
+    pub folder: PathBuf,
+    /// The instances, used in turn.
+    pub base_urls: Vec<String>,
+    /// What the warm-up asks for, if the target does not say.
+    pub warm_up: String,
+    /// All clients of a round are let go at one moment: no random offsets.
+    pub together: bool,
+    /// Where the final state is read.
+    pub observe: ObserveSpec,
+    /// The run's own server and database, if it has one.
+    pub mongo: Option<(MongoUri, String)>,
+    /// The service is the harness's own, and has ended before the final state is read.
+    pub own_service: bool,
+    /// What the run does not show.
+    pub notes: Vec<String>,
+}
+
+/// A service over HTTP.
+pub struct HttpTarget {
+    core: Arc<Core>,
+    run: HttpRun,
+    guard: Guard,
+}
+
+impl HttpTarget {
+    /// Makes the client. Hosts that are not this machine must have been allowed.
+    pub fn new(spec: HttpSpec, run: HttpRun, guard: &Guard) -> Result<Self, TargetError> {
+        check_hosts(&run.base_urls, guard)?;
+        let transport = match spec.release {
+            Release::Task => Transport::Client(client::build(&spec, &run.folder)?),
+            Release::LastByte => Transport::Raw(run.base_urls.iter().map(|_| carry::Pool::default()).collect()),
+        };
+        let core = Core {
+            redactor: request::Redactor::new(spec.secrets()),
+            bases: run.base_urls.iter().map(|url| carry::Base::new(url)).collect(),
+            run_id: Arc::clone(&run.run_id),
+            together: run.together,
+            operations: spec.operations.iter().map(|(name, one)| (name.clone(), Arc::new(one.clone()))).collect(),
+            spec,
+            transport,
+            logins: login::Logins::default(),
+            releases: release::Releases::default(),
+            keys: std::sync::Mutex::new(FxHashSet::default()),
+            open: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+        };
+        Ok(HttpTarget { core: Arc::new(core), run, guard: guard.clone() })
+    }
+}
+
+/// Refuses instances on hosts that were not allowed.
+pub fn check_hosts(base_urls: &[String], guard: &Guard) -> Result<(), TargetError> {
+    for url in base_urls {
+        let parsed = reqwest::Url::parse(url).ok();
+        let host = parsed.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+        guard.check_host(host.trim_start_matches('[').trim_end_matches(']'))?;
+    }
+    Ok(())
+}
+
+impl Target for HttpTarget {
+    fn prepare(&self, clients: u32) -> BoxFuture<'_, Result<Preflight, TargetError>> {
+        async move {
+            let warm_up = self.core.spec.warm_up.as_deref().unwrap_or(&self.run.warm_up);
+            let ready = self.core.warm_up(clients, warm_up).await?;
+            let mut notes = self.run.notes.clone();
+            notes.push(match self.core.spec.release {
+                Release::Task => "released by task: each client sends its request when the gate opens".to_owned(),
+                Release::LastByte => {
+                    "released by the last byte: the rest of each request was sent before the gate opened".to_owned()
+                }
+            });
+            let instances = match self.run.base_urls.len() {
+                1 => String::new(),
+                several => format!(" ({several} instances in turn)"),
+            };
+            let retries = self.core.spec.retries;
+            Ok(Preflight {
+                topology: Some(format!("service at {}{instances}", self.run.base_urls.join(", "))),
+                retries: [(format!("retries ({retries})"), retries > 0)].into(),
+                connections_ready: ready,
+                notes,
+                ..Preflight::default()
+            })
+        }
+        .boxed()
+    }
+
+    fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion> {
+        let core = Arc::clone(&self.core);
+        async move { core.apply(operation).await }.boxed()
+    }
+
+    fn stages(&self) -> bool {
+        true
+    }
+
+    fn stage(&self, operation: Invocation) -> BoxFuture<'static, Staged> {
+        let core = Arc::clone(&self.core);
+        async move { core.stage(operation).await }.boxed()
+    }
+
+    fn observe(&self) -> BoxFuture<'_, Result<Option<Observation>, TargetError>> {
+        async move { observe::final_state(self).await }.boxed()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let early = self.core.releases.early.load(Ordering::Relaxed);
+        let early = (early > 0).then(|| {
+            format!(
+                "{early} answers came before their request was complete: the service did not wait for the last byte"
+            )
+        });
+        early.into_iter().collect()
+    }
+
+    fn tear_down(&self) -> BoxFuture<'_, Result<(), TargetError>> {
+        // What the service wrote is the service's; the run's own database is dropped with the run's own server.
+        futures::future::ready(Ok(())).boxed()
+    }
+}

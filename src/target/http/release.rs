@@ -1,0 +1,75 @@
+//! Release by the last byte: everything but the last byte of each request is on its way, and one loop lets them all go.
+//!
+//! The first client that the gate lets through writes the last byte of every request that waits, one system call each, with
+//! nothing between them; the others find theirs gone already. Which byte is withheld: the last of the body, or of the head
+//! where there is no body. Main types: [`Releases`] and [`Parked`].
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+
+use super::wire::write_all;
+
+/// A request that lacks its last byte.
+#[derive(Debug)]
+pub(super) struct Parked {
+    stream: Arc<TcpStream>,
+    last: [u8; 1],
+    released: OnceLock<io::Result<Instant>>,
+}
+
+/// Those that wait for the release.
+#[derive(Debug, Default)]
+pub(super) struct Releases {
+    waiting: Mutex<Vec<Arc<Parked>>>,
+    /// Answers that came before their request was complete.
+    pub(super) early: AtomicU64,
+}
+
+impl Releases {
+    /// A request whose other bytes are sent. `together` is whether the first release lets this one go, too.
+    pub(super) fn park(&self, stream: Arc<TcpStream>, last: u8, together: bool) -> Arc<Parked> {
+        let parked = Arc::new(Parked { stream, last: [last], released: OnceLock::new() });
+        if together {
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&parked));
+        }
+        parked
+    }
+
+    /// Lets this one go, and all that wait with it; when that was.
+    pub(super) async fn release(&self, parked: &Parked) -> io::Result<Instant> {
+        {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            for other in waiting.drain(..) {
+                other.let_go();
+            }
+        }
+        parked.let_go();
+        match parked.released.get() {
+            Some(Ok(at)) => Ok(*at),
+            // The socket's buffer was full, or it is broken: the owner waits and sees.
+            Some(Err(_)) | None => {
+                write_all(&parked.stream, &parked.last).await?;
+                Ok(Instant::now())
+            }
+        }
+    }
+
+    /// Notes an answer before its time.
+    pub(super) fn note_early(&self) {
+        self.early.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Parked {
+    fn let_go(&self) {
+        self.released.get_or_init(|| match self.stream.try_write(&self.last) {
+            Ok(1) => Ok(Instant::now()),
+            Ok(_) => Err(io::ErrorKind::WriteZero.into()),
+            Err(error) => Err(error),
+        });
+    }
+}

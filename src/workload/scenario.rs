@@ -1,0 +1,63 @@
+//! The workload of a scenario, and which invariants can be judged on it.
+//!
+//! Over HTTP an answer tells only what its JSONPaths read, and the final state is what `[observe]` reads. An invariant that
+//! has nothing to look at would be inconclusive for ever; it is left out here, and the report says what was not judged.
+
+use std::sync::Arc;
+
+use super::{CreateOrGet, Custom, Merge, Workload, of_kind, tag};
+use crate::scenario::{HttpSpec, Scenario, WorkloadKind};
+use crate::verdict::Invariant;
+
+/// The workload of a scenario. The keys of a run are its own.
+pub fn of_scenario(scenario: &Scenario, run_id: &str) -> Arc<dyn Workload> {
+    match (scenario.workload, scenario.target.http()) {
+        (WorkloadKind::Custom, Some(http)) => Arc::new(Custom::new(&tag(run_id), &http.operations)),
+        (WorkloadKind::CreateOrGet, Some(http)) if !http.operations.contains_key("get") => {
+            Arc::new(CreateOrGet::new(&tag(run_id)).without_gets())
+        }
+        (WorkloadKind::Merge, _) => Arc::new(Merge::new(&tag(run_id), scenario.deliveries.max)),
+        (kind, _) => of_kind(kind, run_id),
+    }
+}
+
+/// The invariants that are judged on a history of this scenario; the user's own come besides.
+pub fn invariants_of(scenario: &Scenario, run_id: &str) -> Vec<Invariant> {
+    let mut invariants = of_scenario(scenario, run_id).invariants();
+    if let Some(http) = scenario.target.http() {
+        invariants.retain(|invariant| can_be_judged(invariant, scenario, http));
+    }
+    invariants
+}
+
+fn can_be_judged(invariant: &Invariant, scenario: &Scenario, http: &HttpSpec) -> bool {
+    let tells = |name: &str| http.operations.values().any(|operation| operation.outcome.contains_key(name));
+    let creates = http.operations.values().any(|operation| !operation.status.created.is_empty());
+    let mongo = scenario.observe.mongo.as_ref();
+    let observed = mongo.is_some() || scenario.observe.http.is_some();
+    match invariant {
+        Invariant::SingleDocument | Invariant::ZeroDuplicates => observed,
+        Invariant::SameId => tells("id"),
+        Invariant::CreatedOnce => {
+            let stamped = mongo.is_some_and(|mongo| mongo.stamp.is_some());
+            tells("created") || tells("existing") || tells("created_by") || creates || stamped
+        }
+        Invariant::CreateOrGetLinearizable => tells("id"),
+        Invariant::InsertFieldsIntact => {
+            let read = mongo.is_some_and(|mongo| mongo.stamp.is_some() || !mongo.insert_fields.is_empty());
+            tells("created_by") || read
+        }
+        _ => true,
+    }
+}
+
+/// What a run over HTTP does not show, for its report.
+pub fn blind_spots(scenario: &Scenario) -> Vec<String> {
+    let Some(_) = scenario.target.http() else { return Vec::new() };
+    let observed = scenario.observe.mongo.is_some() || scenario.observe.http.is_some();
+    let unread = (!observed).then(|| ONLY_RESPONSES.to_owned());
+    unread.into_iter().collect()
+}
+
+/// Said of every verdict without a final state.
+pub const ONLY_RESPONSES: &str = "only responses were judged: without [observe.mongo] or [observe.http] a duplicate that no response shows stays unseen";
