@@ -2,11 +2,16 @@
 
 mod args;
 mod check;
+mod ci;
+mod compare;
 mod error;
+mod export;
 mod interrupt;
 mod io;
+mod meta;
 pub mod mongod;
 mod progress;
+mod report;
 mod run;
 mod server;
 mod store;
@@ -42,7 +47,13 @@ pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
     match cli.command {
         Command::Run(args) => run::run(args, io).await,
         Command::Check(args) => check::check(&args, io),
+        Command::Report(args) => report::report(&args, io),
+        Command::Compare(args) => compare::compare(&args, io),
+        Command::Export(args) => export::export(&args, io),
         Command::Mongod(args) => server::foreground(&args, io).await,
+        Command::Schema(args) => meta::schema(&args, io),
+        Command::Completions(args) => meta::completions(&args, io),
+        Command::Man(args) => meta::man(&args, io),
     }
 }
 

@@ -10,6 +10,7 @@ use rand::RngExt;
 
 use super::args::{Common, RunArgs};
 use super::check::show;
+use super::ci::Announcer;
 use super::interrupt::Interrupt;
 use super::progress::ProgressLine;
 use super::server::Server;
@@ -51,6 +52,7 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
             std::io::stderr().write_all(text.as_bytes()).ok();
         }
     })?;
+    let announcer = Announcer::new(common.ci);
     let mut statuses = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         let run_id = match &common.run_id {
@@ -58,7 +60,7 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
             Some(id) => format!("{id}-{}", index + 1),
             None => fresh_run_id(),
         };
-        let one = One { scenario, common, seed, run_id, interrupt: &interrupt };
+        let one = One { scenario, common, seed, run_id, interrupt: &interrupt, announcer: &announcer };
         let status = tokio::select! {
             biased;
             () = interrupt.kill.cancelled() => return Ok(ExitStatus::combine(statuses.into_iter().chain([ExitStatus::Interrupted]))),
@@ -112,6 +114,7 @@ struct One<'a> {
     seed: u64,
     run_id: String,
     interrupt: &'a Interrupt,
+    announcer: &'a Announcer,
 }
 
 /// What a run left behind, before it is judged.
@@ -229,6 +232,7 @@ impl One<'_> {
             scenario_file: self.scenario.file.display().to_string(),
             scenario: scenario::resolved_toml(self.scenario).map_err(CliError::setup)?,
             preflight: finished.preflight,
+            machine: Some(crate::stats::machine()),
             generator,
             observe_error: observe_error.filter(|_| aborted.is_none()),
             aborted,
@@ -239,6 +243,7 @@ impl One<'_> {
         let (report, stats) = assess(recording).map_err(CliError::setup)?;
         let reports_written = store.write_reports(&report, &stats, started);
         show(&report, Some(&store.directory.display().to_string()), self.common.format, io)?;
+        self.announcer.announce(&report, io);
         let mut status = status_of(&report);
         for error in [unwritten, evidence_written.err(), reports_written.err()].into_iter().flatten() {
             let text = error.render(io.err_colour);

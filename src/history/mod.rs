@@ -3,6 +3,7 @@
 //! [`Operation`] is the record; the observation that is read back afterwards is [`Observation`]. Files are read and
 //! written in `file` and nowhere else.
 
+pub mod export;
 pub mod file;
 mod id;
 mod observation;

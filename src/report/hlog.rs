@@ -139,7 +139,9 @@ mod tests {
     #[test]
     fn the_log_read_back_gives_the_same_percentiles() {
         let operations: Vec<_> = (0..5_000_u64)
-            .map(|i| sample::operation(i, [i * 1_000_000, 0, i * 1_000_000 + (i * i) % 90_000_000], sample::created("x")))
+            .map(|i| {
+                sample::operation(i, [i * 1_000_000, 0, i * 1_000_000 + (i * i) % 90_000_000], sample::created("x"))
+            })
             .collect();
         let stats = LatencyStats::of(Clock::Service, &operations).unwrap();
         let log = read_hlog(&hlog(&stats, SystemTime::UNIX_EPOCH, Duration::from_secs(6)).unwrap()).unwrap();

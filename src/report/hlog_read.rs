@@ -54,10 +54,7 @@ pub fn read_hlog(bytes: &[u8]) -> Result<Vec<LoggedInterval>, HlogReadError> {
     Ok(intervals)
 }
 
-fn interval(
-    line: &IntervalLogHistogram<'_>,
-    deserializer: &mut Deserializer,
-) -> Result<LoggedInterval, HlogReadError> {
+fn interval(line: &IntervalLogHistogram<'_>, deserializer: &mut Deserializer) -> Result<LoggedInterval, HlogReadError> {
     let tag = line.tag().map(|tag| tag.as_str().to_owned()).unwrap_or_default();
     // From the right: operation.outcome.clock.
     let mut parts = tag.rsplitn(3, '.').skip(1);
@@ -66,9 +63,8 @@ fn interval(
     };
     let payload = base64(line.encoded_histogram())
         .ok_or_else(|| HlogReadError::Payload("it is not written in base64".to_owned()))?;
-    let histogram = deserializer
-        .deserialize(&mut payload.as_slice())
-        .map_err(|error| HlogReadError::Payload(error.to_string()))?;
+    let histogram =
+        deserializer.deserialize(&mut payload.as_slice()).map_err(|error| HlogReadError::Payload(error.to_string()))?;
     Ok(LoggedInterval {
         start_s: line.start_timestamp().as_secs_f64(),
         length_s: line.duration().as_secs_f64(),
@@ -138,7 +134,8 @@ mod tests {
 
     #[test]
     fn base64_decodes_every_length() {
-        for (text, bytes) in [("", &b""[..]), ("Zg==", b"f"), ("Zm8=", b"fo"), ("Zm9v", b"foo"), ("+/8=", &[251, 255])] {
+        for (text, bytes) in [("", &b""[..]), ("Zg==", b"f"), ("Zm8=", b"fo"), ("Zm9v", b"foo"), ("+/8=", &[251, 255])]
+        {
             assert_eq!(base64(text).as_deref(), Some(bytes));
         }
         assert_eq!(base64("a?b="), None);

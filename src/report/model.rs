@@ -11,7 +11,7 @@ use crate::verdict::{InvariantResult, Verdict};
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Everything a run found. Rendered to the terminal and to every file; never computed again from them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Report {
     /// [`FORMAT_VERSION`].
     pub format_version: u32,
@@ -59,12 +59,43 @@ pub struct Report {
     pub thresholds: Vec<ThresholdResult>,
     /// What the run cost this process.
     pub generator: Generator,
+    /// The machine that the load came from; absent in reports of old versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// What was found before the run.
     pub preflight: Preflight,
 }
 
+/// A machine, as far as the speed of a run depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Machine {
+    /// Operating system: `linux`.
+    pub system: String,
+    /// `x86_64`, `aarch64`.
+    pub architecture: String,
+    /// Processors that this process may use.
+    pub processors: u32,
+    /// Their model, where the operating system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
+    /// Memory, where the operating system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
+}
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Machine { system, architecture, processors, .. } = self;
+        write!(f, "{system} {architecture}, {processors} processor{}", if *processors == 1 { "" } else { "s" })?;
+        if let Some(processor) = &self.processor {
+            write!(f, " {processor}")?;
+        }
+        self.memory_mib.map_or(Ok(()), |mib| write!(f, ", {mib} MiB"))
+    }
+}
+
 /// Whether a scenario's expectation was met.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ExpectationResult {
     /// Whether all of it was met; absent when it could not be told.
     pub met: Option<bool>,
@@ -73,7 +104,7 @@ pub struct ExpectationResult {
 }
 
 /// The serial control.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SerialControl {
     /// Its verdict. Violated: a plain defect, not a race.
     pub verdict: Verdict,
@@ -85,7 +116,7 @@ pub struct SerialControl {
 }
 
 /// Counts and latency of one operation.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OperationStats {
     /// Operations invoked.
     pub attempted: u64,
@@ -112,7 +143,7 @@ pub struct OperationStats {
 }
 
 /// Quantiles in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Latency {
     /// Samples.
     pub count: u64,
@@ -131,7 +162,7 @@ pub struct Latency {
 }
 
 /// One step of a distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Bucket {
     /// Its upper end in microseconds.
     pub up_to_us: f64,
@@ -140,7 +171,7 @@ pub struct Bucket {
 }
 
 /// One stretch of the run, by the time of completion.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IntervalStats {
     /// Its start, in seconds since the start of the run.
     pub start_s: f64,
@@ -159,7 +190,7 @@ pub struct IntervalStats {
 }
 
 /// What overlap was achieved, as measured from the history.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Concurrency {
     /// Clients that the load asked for.
     pub clients: u32,
@@ -181,7 +212,7 @@ pub struct Concurrency {
 }
 
 /// Spread of a release in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Skew {
     /// Median over the rounds.
     pub p50: u64,
@@ -190,7 +221,7 @@ pub struct Skew {
 }
 
 /// One threshold.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ThresholdResult {
     /// As the user wrote it.
     pub threshold: String,
@@ -210,7 +241,7 @@ pub struct ThresholdResult {
 }
 
 /// Unit of a measured threshold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Microseconds.
@@ -223,7 +254,7 @@ pub enum Unit {
 }
 
 /// What the run cost this process.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Generator {
     /// Processor time, user and system.
     pub cpu_s: f64,

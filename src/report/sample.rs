@@ -109,6 +109,13 @@ pub(super) fn passing() -> Report {
             reason: None,
         }],
         generator: Generator { cpu_s: 1.1, max_rss_bytes: 48 << 20, dropped_arrivals: 0 },
+        machine: Some(Machine {
+            system: "linux".into(),
+            architecture: "x86_64".into(),
+            processors: 8,
+            processor: Some("Example CPU 3000".into()),
+            memory_mib: Some(16_000),
+        }),
         preflight: Preflight {
             too_few_connections: None,
             server_version: Some("6.0.5".into()),

@@ -8,6 +8,7 @@ mod model;
 mod overrides;
 mod read;
 mod resolved;
+mod schema;
 mod source;
 mod suggest;
 mod threshold;
@@ -23,4 +24,5 @@ pub use model::{
 };
 pub use read::{load, load_text};
 pub use resolved::resolved_toml;
+pub use schema::schema;
 pub use validate::KnownStrategies;
