@@ -15,6 +15,9 @@ use crate::verdict::ExitStatus;
 /// Keys of a scenario that change neither what is sent nor where it goes.
 const FREE_KEYS: [&str; 3] = ["name", "expect", "target.mongo.database"];
 
+/// Share of the processors from which on other processes disturb a run.
+const DISTURBING: f64 = 0.1;
+
 /// Compares two stored runs. Nothing is written.
 pub(super) fn compare(args: &CompareArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
     let (base, new) = (read(&args.base)?, read(&args.new)?);
@@ -24,7 +27,9 @@ pub(super) fn compare(args: &CompareArgs, io: &mut Io) -> Result<ExitStatus, Cli
         return Err(CliError::usage(anyhow::anyhow!(text))
             .hint("to compare them all the same, because this difference is what you want to know: --force"));
     }
-    let figures = stats::compare(&store::read_latency(&args.base)?, &store::read_latency(&args.new)?, args.threshold);
+    let disturbed = [&base, &new].iter().any(|stored| stored.report.generator.other_load > Some(DISTURBING));
+    let latency = (store::read_latency(&args.base)?, store::read_latency(&args.new)?);
+    let figures = stats::compare(&latency.0, &latency.1, args.threshold, disturbed);
     let comparison = Comparison::new(&base.report, &new.report, args.threshold, differences, figures);
     let text = match args.format {
         Format::Human => compared(&comparison, io.out_colour, io.width),

@@ -21,6 +21,7 @@ use crate::driver::{self, Plan, Progress, Recorded, Run};
 use crate::history::Observation;
 use crate::history::file::{Header, HistoryWriter};
 use crate::scenario::{self, Scenario, TargetSpec};
+use crate::stats::Meter;
 use crate::strategy;
 use crate::target::mongo::MongoTarget;
 use crate::target::{Guard, MongoUri, Preflight, Target};
@@ -119,6 +120,7 @@ struct One<'a> {
 
 /// What a run left behind, before it is judged.
 struct Finished {
+    meter: Meter,
     recorded: Recorded,
     dropped: u64,
     aborted: Option<String>,
@@ -170,6 +172,7 @@ impl One<'_> {
         store: &Store,
         io: &Io,
     ) -> Result<Finished, CliError> {
+        let meter = Meter::start().map_err(CliError::setup)?;
         let plan = Plan::new(self.scenario, &self.run_id, self.seed);
         let progress = Arc::new(Progress::default());
         let line = ProgressLine::start(Arc::clone(&progress), plan.operations(), io.err_terminal, self.common.quiet);
@@ -199,7 +202,7 @@ impl One<'_> {
             Some(reason) => Err(reason.clone()),
             None => target.observe().await.map_err(|error| format!("{:#}", anyhow::Error::new(error))),
         };
-        Ok(Finished { recorded, dropped, aborted, observation, preflight })
+        Ok(Finished { meter, recorded, dropped, aborted, observation, preflight })
     }
 
     /// Judges and reports. Whatever cannot be written any more is told at the end, and masks no violation.
@@ -218,7 +221,7 @@ impl One<'_> {
         let unwritten = finished.recorded.write_error.map(CliError::setup);
         let aborted =
             finished.aborted.or_else(|| unwritten.as_ref().map(|_| "the history could not be written".to_owned()));
-        let mut generator = crate::stats::usage().map_err(CliError::setup)?;
+        let mut generator = finished.meter.stop(self.common.mongo != "embedded").map_err(CliError::setup)?;
         generator.dropped_arrivals = finished.dropped;
         let record = RunRecord {
             format_version: RUN_FORMAT_VERSION,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Report;
+use super::format::percent;
 use crate::stats::{Change, Finding};
 use crate::verdict::{ExitStatus, Verdict};
 
@@ -136,6 +137,9 @@ fn notes(base: &Report, new: &Report) -> Vec<String> {
         notes.push(format!("onlyone: {} in the base, {} in the new run", base.version, new.version));
     }
     for (name, report) in [("base", base), ("new run", new)] {
+        if let Some(share) = report.generator.other_load.filter(|share| *share > 0.1) {
+            notes.push(format!("other processes took {} of the processors during the {name}: noise", percent(share)));
+        }
         if report.partial {
             notes.push(format!("the {name} was cut short"));
         }

@@ -263,4 +263,8 @@ pub struct Generator {
     /// Arrivals of an open load that could not be sent.
     #[serde(default)]
     pub dropped_arrivals: u64,
+    /// Share of the machine's processors that was taken by others than this process and the servers it started; absent
+    /// where it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_load: Option<f64>,
 }

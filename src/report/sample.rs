@@ -108,7 +108,7 @@ pub(super) fn passing() -> Report {
             ok: true,
             reason: None,
         }],
-        generator: Generator { cpu_s: 1.1, max_rss_bytes: 48 << 20, dropped_arrivals: 0 },
+        generator: Generator { cpu_s: 1.1, max_rss_bytes: 48 << 20, dropped_arrivals: 0, other_load: Some(0.012) },
         machine: Some(Machine {
             system: "linux".into(),
             architecture: "x86_64".into(),

@@ -3,8 +3,9 @@
 //! Operations of one run are not independent: a garbage collection or a checkpoint slows down all that are in flight. The
 //! unit of chance is therefore a stretch of the run, not an operation. The standard error of each figure comes from a
 //! bootstrap that draws stretches ([`Series`]), and the confidence interval of a difference from Student's t with the few
-//! degrees of freedom that so many stretches leave. What differs between two runs as a whole, such as another process on
-//! the machine, cannot be told from one run of each: the threshold is there for it.
+//! degrees of freedom that so many stretches leave. Where other processes disturbed a run, their noise does not average out
+//! within it, so the whole run counts as one stretch. What else differs between two runs as a whole cannot be told from one
+//! run of each: the threshold is there for it.
 //!
 //! Pure: no clock, and the same logs give the same figures.
 
@@ -75,8 +76,11 @@ pub enum Finding {
 }
 
 /// Compares the throughput, and the latency of each operation that both runs have.
-pub fn compare(base: &[LoggedInterval], new: &[LoggedInterval], threshold: f64) -> Vec<Change> {
-    let mut changes = vec![throughput(&Series::of_all(base), &Series::of_all(new), threshold)];
+///
+/// `disturbed` says that other processes took a good part of the machine during a run.
+pub fn compare(base: &[LoggedInterval], new: &[LoggedInterval], threshold: f64, disturbed: bool) -> Vec<Change> {
+    let limits = Limits { threshold, width: if disturbed { T_99 * (BLOCKS as f64).sqrt() } else { T_99 } };
+    let mut changes = vec![throughput(&Series::of_all(base), &Series::of_all(new), limits)];
     let mut names: Vec<&str> = base.iter().map(|line| line.operation.as_str()).collect();
     names.sort_unstable();
     names.dedup();
@@ -85,10 +89,18 @@ pub fn compare(base: &[LoggedInterval], new: &[LoggedInterval], threshold: f64) 
         let noise = both.each_ref().map(|series| quantile_noise(series));
         for (index, (metric, quantile)) in QUANTILES.into_iter().enumerate() {
             let errors = [noise[0][index], noise[1][index]];
-            changes.push(latency(name, metric, quantile, &both, errors, threshold));
+            changes.push(latency(name, metric, quantile, &both, errors, limits));
         }
     }
     changes
+}
+
+/// How far apart two figures must be.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    threshold: f64,
+    /// Half of the confidence interval, in standard errors.
+    width: f64,
 }
 
 fn latency(
@@ -97,7 +109,7 @@ fn latency(
     quantile: f64,
     both: &[Series; 2],
     errors: [f64; 2],
-    threshold: f64,
+    limits: Limits,
 ) -> Change {
     let samples = both.each_ref().map(Series::samples);
     let [base, new] = both.each_ref().map(|series| series.quantile(quantile) / 1e3);
@@ -111,12 +123,12 @@ fn latency(
     judged(
         Change { operation, metric, base, new, samples, change: None, finding: Finding::TooFew, reason },
         errors,
-        threshold,
+        limits,
         1.0,
     )
 }
 
-fn throughput(base: &Series, new: &Series, threshold: f64) -> Change {
+fn throughput(base: &Series, new: &Series, limits: Limits) -> Change {
     let both = [base, new];
     let reason = both.map(Series::intervals).into_iter().min().filter(|&n| n < BLOCKS + 2).map(too_short);
     let errors = both.map(rate_noise);
@@ -130,7 +142,7 @@ fn throughput(base: &Series, new: &Series, threshold: f64) -> Change {
         finding: Finding::TooFew,
         reason,
     };
-    judged(change, errors, threshold, -1.0)
+    judged(change, errors, limits, -1.0)
 }
 
 fn too_short(intervals: usize) -> String {
@@ -138,12 +150,12 @@ fn too_short(intervals: usize) -> String {
 }
 
 /// Works out the interval and the finding. `worse` is the sign of a change for the worse.
-fn judged(mut figure: Change, errors: [f64; 2], threshold: f64, worse: f64) -> Change {
+fn judged(mut figure: Change, errors: [f64; 2], limits: Limits, worse: f64) -> Change {
     if figure.reason.is_some() {
         return figure;
     }
     let ratio = (figure.new / figure.base).ln();
-    let width = T_99 * errors[0].hypot(errors[1]);
+    let width = limits.width * errors[0].hypot(errors[1]);
     if !ratio.is_finite() || !width.is_finite() {
         figure.reason = Some("not measured in both runs".to_owned());
         return figure;
@@ -152,7 +164,7 @@ fn judged(mut figure: Change, errors: [f64; 2], threshold: f64, worse: f64) -> C
     let (low, high) = (ratio - width, ratio + width);
     figure.change = Some(Estimate { change: share(ratio), low: share(low), high: share(high) });
     // Up and down alike: twice as fast is as far as half as fast.
-    let limit = threshold.ln_1p();
+    let limit = limits.threshold.ln_1p();
     figure.finding = if low <= -limit && high >= limit {
         Finding::Unclear
     } else if ratio.abs() > limit && low * high > 0.0 {
@@ -245,7 +257,7 @@ mod tests {
     #[test]
     fn equal_runs_differ_in_nothing_ten_times_out_of_ten() {
         for pair in 0..10 {
-            let changes = compare(&run(2 * pair, 6, 1.0), &run(2 * pair + 1, 6, 1.0), 0.1);
+            let changes = compare(&run(2 * pair, 6, 1.0), &run(2 * pair + 1, 6, 1.0), 0.1, false);
             assert_eq!(changes.len(), 5);
             assert!(found(&changes, Finding::Worse).is_empty(), "{changes:#?}");
             assert!(found(&changes, Finding::Better).is_empty(), "{changes:#?}");
@@ -257,9 +269,10 @@ mod tests {
     fn a_slowdown_of_a_fifth_is_found_and_so_is_its_repair() {
         for pair in 0..10 {
             let (base, slow) = (run(2 * pair, 6, 1.0), run(2 * pair + 1, 6, 1.2));
-            for (changes, finding) in
-                [(compare(&base, &slow, 0.1), Finding::Worse), (compare(&slow, &base, 0.1), Finding::Better)]
-            {
+            for (changes, finding) in [
+                (compare(&base, &slow, 0.1, false), Finding::Worse),
+                (compare(&slow, &base, 0.1, false), Finding::Better),
+            ] {
                 let metrics = found(&changes, finding);
                 assert!(metrics.contains(&"p50") && metrics.contains(&"throughput"), "{changes:#?}");
                 let p50 = changes.iter().find(|change| change.metric == "p50").unwrap().change.unwrap();
@@ -271,7 +284,7 @@ mod tests {
     #[test]
     fn a_difference_within_the_threshold_is_none() {
         let (base, slow) = (run(1, 6, 1.0), run(2, 6, 1.2));
-        assert!(found(&compare(&base, &slow, 0.5), Finding::Worse).is_empty());
+        assert!(found(&compare(&base, &slow, 0.5, false), Finding::Worse).is_empty());
     }
 
     #[test]
@@ -280,16 +293,26 @@ mod tests {
         let stats = LatencyStats::of(Clock::Service, &operations).unwrap();
         let short = read_hlog(&hlog(&stats, SystemTime::UNIX_EPOCH, Duration::from_millis(41)).unwrap()).unwrap();
         let few = run(3, 1, 1.0);
-        for (changes, metrics) in [(compare(&short, &short, 0.1), 5), (compare(&few, &few, 0.1), 1)] {
+        for (changes, metrics) in [(compare(&short, &short, 0.1, false), 5), (compare(&few, &few, 0.1, false), 1)] {
             assert_eq!(found(&changes, Finding::TooFew).len(), metrics, "{changes:#?}");
             assert!(changes.iter().all(|change| change.reason.is_some() == change.change.is_none()));
         }
-        assert_eq!(found(&compare(&[], &[], 0.1), Finding::TooFew), ["throughput"]);
+        assert_eq!(found(&compare(&[], &[], 0.1, false), Finding::TooFew), ["throughput"]);
+    }
+
+    #[test]
+    fn what_disturbs_a_run_widens_the_noise() {
+        let (base, slow) = (run(1, 6, 1.0), run(2, 6, 1.2));
+        let width = |disturbed| {
+            let estimate = compare(&base, &slow, 0.1, disturbed)[1].change.unwrap();
+            (estimate.high / estimate.low.abs(), estimate.high - estimate.low)
+        };
+        assert!(width(true).1 > 2.5 * width(false).1);
     }
 
     #[test]
     fn the_same_logs_give_the_same_figures() {
         let (base, new) = (run(1, 2, 1.0), run(2, 2, 1.05));
-        assert_eq!(compare(&base, &new, 0.1), compare(&base, &new, 0.1));
+        assert_eq!(compare(&base, &new, 0.1, false), compare(&base, &new, 0.1, false));
     }
 }

@@ -60,6 +60,18 @@ fn figures(page: &mut Page, figures: &[Change]) {
     rows.extend(figures.iter().map(figure));
     let sides = [[Side::Left].as_slice(), &[Side::Right; 4], &[Side::Left]].concat();
     page.table(&sides, &rows);
+    for figure in figures {
+        if let Some(reason) = &figure.reason {
+            page.labelled("", YELLOW, &format!("{}: {reason}", name(figure)));
+        }
+    }
+}
+
+fn name(figure: &Change) -> String {
+    match figure.metric {
+        "throughput" => "throughput".to_owned(),
+        metric => format!("{}.{metric}", figure.operation),
+    }
 }
 
 fn figure(figure: &Change) -> Vec<Span> {
@@ -76,22 +88,20 @@ fn figure(figure: &Change) -> Vec<Span> {
         Finding::Better => (GREEN, "faster"),
         Finding::Same => (DIM, "same"),
         Finding::Unclear => (DIM, "noise"),
-        Finding::TooFew => (YELLOW, "too little measured"),
+        Finding::TooFew => (YELLOW, "too few"),
     };
     let signed = |share: f64| format!("{:+.1} %", share * 100.0);
     let (change, interval) = match figure.change {
         Some(found) => (signed(found.change), format!("{} … {}", signed(found.low), signed(found.high))),
         None => (String::new(), String::new()),
     };
-    let name = if throughput { "throughput".to_owned() } else { format!("{}.{}", figure.operation, figure.metric) };
-    let why = figure.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     vec![
-        (PLAIN, name),
+        (PLAIN, name(figure)),
         (PLAIN, value(figure.base)),
         (PLAIN, value(figure.new)),
         (style, change),
         (PLAIN, interval),
-        (style, format!("{word}{why}")),
+        (style, word.to_owned()),
     ]
 }
 
