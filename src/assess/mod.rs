@@ -95,6 +95,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         over_time: stats.timeline().figures(),
         thresholds,
         generator: run.record.generator,
+        machine: run.record.machine.clone(),
         preflight: run.record.preflight.clone(),
         explore: run.record.explore.clone(),
         findings: None,

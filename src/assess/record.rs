@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{ExploreReport, Generator};
+use crate::report::{ExploreReport, Generator, Machine};
 use crate::target::Preflight;
 use crate::target::mongo::QueryResult;
 
@@ -34,6 +34,9 @@ pub struct RunRecord {
     pub scenario: String,
     /// What was found before the run.
     pub preflight: Preflight,
+    /// The machine that the load came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// What the run cost this process.
     pub generator: Generator,
     /// Why the final state could not be read.

@@ -46,8 +46,20 @@ pub enum Command {
     Seed(super::seed::SeedArgs),
     /// Run the reference chat service, a target to practise on, and print its URL
     Serve(ServeArgs),
+    /// Write the reports of a stored run again
+    Report(ReportArgs),
+    /// Compare two stored runs: is the new one slower or less correct, beyond noise?
+    Compare(CompareArgs),
+    /// Write the history of a stored run in the form of another checker
+    Export(ExportArgs),
     /// Run the embedded mongod in the foreground and print its URI
     Mongod(MongodArgs),
+    /// Print the JSON Schema of scenario files or of report.json
+    Schema(SchemaArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man(ManArgs),
 }
 
 /// `onlyone run`.
@@ -85,6 +97,9 @@ pub struct Common {
     /// No progress on stderr
     #[arg(long)]
     pub quiet: bool,
+    /// For whom results are announced beside the files: on GitHub, the step summary and annotations
+    #[arg(long, value_enum, default_value_t = Ci::Auto)]
+    pub ci: Ci,
     /// Print the resolved plan and run nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -94,6 +109,17 @@ pub struct Common {
     /// Allow a database whose name does not begin with `onlyone_`
     #[arg(long, value_name = "NAME")]
     pub allow_database: Vec<String>,
+}
+
+/// The CI service that a run announces its result to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Ci {
+    /// The one that this process runs on, if it is known.
+    Auto,
+    /// None.
+    None,
+    /// GitHub Actions.
+    Github,
 }
 
 /// Form of the result on stdout.
@@ -217,6 +243,101 @@ pub struct ServeArgs {
     pub allow_database: Vec<String>,
 }
 
+/// `onlyone report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Folder of a run
+    #[arg(value_name = "RUN_DIR")]
+    pub run_dir: PathBuf,
+    /// Judge the stored history again, and report that; otherwise report.json is what counts
+    #[arg(long)]
+    pub judge: bool,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+/// `onlyone compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Folder of the run to compare with
+    #[arg(value_name = "BASE_DIR")]
+    pub base: PathBuf,
+    /// Folder of the new run
+    #[arg(value_name = "NEW_DIR")]
+    pub new: PathBuf,
+    /// A difference in latency or throughput up to this share counts for nothing
+    #[arg(long, value_name = "SHARE", default_value = "10%", value_parser = parse_share)]
+    pub threshold: f64,
+    /// Compare runs of different scenarios, clients or machines
+    #[arg(long)]
+    pub force: bool,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+/// `onlyone export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Folder of a run
+    #[arg(value_name = "RUN_DIR")]
+    pub run_dir: PathBuf,
+    /// Form of the history
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// File to write; stdout when not given
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Form of an exported history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// EDN for Elle, one operation per line.
+    ElleEdn,
+    /// The same as a JSON array, for elle-cli.
+    ElleJson,
+    /// JSON in the shape of Porcupine's `[]Operation`.
+    PorcupineJson,
+}
+
+/// `onlyone schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of what
+    #[arg(value_enum)]
+    pub kind: SchemaKind,
+}
+
+/// What has a JSON Schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaKind {
+    /// The scenario file.
+    Scenario,
+    /// `report.json`.
+    Report,
+}
+
+/// `onlyone completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `onlyone man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Command whose page is wanted; the program's when not given
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
+    /// Write the pages of all commands into this folder instead
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub out: Option<PathBuf>,
+}
+
 /// `onlyone mongod`.
 #[derive(Debug, Args)]
 pub struct MongodArgs {
@@ -228,11 +349,47 @@ pub struct MongodArgs {
     pub test_commands: bool,
 }
 
+/// `10%` or `0.1`.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let (number, unit) = text.trim().strip_suffix('%').map_or((text.trim(), 1.0), |percent| (percent.trim(), 100.0));
+    match number.parse::<f64>().map(|number| number / unit) {
+        Ok(share) if share.is_finite() && (0.0..=100.0).contains(&share) => Ok(share),
+        _ => Err("write a share that is not negative, such as 10% or 0.1".to_owned()),
+    }
+}
+
 fn parse_members(text: &str) -> Result<u8, String> {
     match text {
         "0" => Ok(0),
         "1" => Ok(1),
         "3" => Ok(3),
         _ => Err("a replica set has 1 or 3 members; 0 is a standalone server".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn shares() {
+        for (text, share) in [
+            ("10%", Some(0.1)),
+            ("0.1", Some(0.1)),
+            (" 5 % ", Some(0.05)),
+            ("0", Some(0.0)),
+            ("-1%", None),
+            ("x", None),
+            ("NaN", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_share(text).ok(), share, "{text}");
+        }
     }
 }

@@ -1,31 +1,31 @@
 //! `onlyone check`: judges a stored run again.
 
+use std::path::Path;
+
 use anyhow::Context;
 
 use super::args::{CheckArgs, Format};
 use super::{CliError, Io, store};
-use crate::assess::{Recording, assess, status_of};
-use crate::history::file;
+use crate::assess::{Recording, RunRecord, assess, status_of};
 use crate::report::{Report, Terminal, terminal, to_json};
+use crate::stats::LatencyStats;
 use crate::verdict::ExitStatus;
 
 /// Reads the stored run and judges it by the same code that judged it first. Nothing is written.
 pub(super) fn check(args: &CheckArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
-    let directory = &args.run_dir;
+    let (report, ..) = judge(&args.run_dir)?;
+    show(&report, Some(&args.run_dir.display().to_string()), args.format, io)?;
+    Ok(status_of(&report))
+}
+
+/// Judges a stored run.
+pub(super) fn judge(directory: &Path) -> Result<(Report, LatencyStats, RunRecord), CliError> {
     let record = store::read_record(directory)?;
-    let (header, history) = file::read(&directory.join("history.jsonl")).map_err(CliError::usage)?;
-    if header.run_id != record.run_id {
-        return Err(CliError::usage(anyhow::anyhow!(
-            "history.jsonl belongs to run {}, run.json to run {}",
-            header.run_id,
-            record.run_id
-        )));
-    }
+    let history = store::read_history(directory, &record)?;
     let observation = store::read_observation(directory)?;
     let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };
-    let (report, _) = assess(recording).map_err(CliError::usage)?;
-    show(&report, Some(&directory.display().to_string()), args.format, io)?;
-    Ok(status_of(&report))
+    let (report, stats) = assess(recording).map_err(CliError::usage)?;
+    Ok((report, stats, record))
 }
 
 /// Puts a report on stdout.

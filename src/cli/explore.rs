@@ -228,6 +228,7 @@ impl One<'_> {
             scenario_file: self.scenario.file.display().to_string(),
             scenario: scenario::resolved_toml(self.scenario).map_err(CliError::setup)?,
             preflight,
+            machine: Some(crate::stats::machine()),
             generator: crate::stats::usage().map_err(CliError::setup)?,
             observe_error: None,
             aborted: None,

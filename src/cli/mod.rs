@@ -3,15 +3,20 @@
 mod args;
 mod audit;
 mod check;
+mod ci;
+mod compare;
 mod database;
 mod error;
 mod explore;
+mod export;
 mod interrupt;
 mod io;
+mod meta;
 pub mod mongod;
 mod place;
 mod progress;
 mod repair;
+mod report;
 mod run;
 mod seed;
 mod serve;
@@ -54,7 +59,13 @@ pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
         Command::Repair(args) => repair::run(&args, io).await,
         Command::Seed(args) => seed::run(&args, io).await,
         Command::Serve(args) => serve::serve(args, io).await,
+        Command::Report(args) => report::report(&args, io),
+        Command::Compare(args) => compare::compare(&args, io),
+        Command::Export(args) => export::export(&args, io),
         Command::Mongod(args) => server::foreground(&args, io).await,
+        Command::Schema(args) => meta::schema(&args, io),
+        Command::Completions(args) => meta::completions(&args, io),
+        Command::Man(args) => meta::man(&args, io),
     }
 }
 

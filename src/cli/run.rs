@@ -10,6 +10,7 @@ use rand::RngExt;
 
 use super::args::{Common, RunArgs};
 use super::check::show;
+use super::ci::Announcer;
 use super::interrupt::Interrupt;
 use super::place::{self, Lost, Place, Setting};
 use super::progress::ProgressLine;
@@ -20,6 +21,7 @@ use crate::driver::{self, Plan, Progress, Recorded, Run};
 use crate::history::Observation;
 use crate::history::file::{Header, HistoryWriter};
 use crate::scenario::{self, Scenario};
+use crate::stats::Meter;
 use crate::strategy;
 use crate::target::mongo::QueryResult;
 use crate::target::{Guard, Preflight};
@@ -51,6 +53,7 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
             std::io::stderr().write_all(text.as_bytes()).ok();
         }
     })?;
+    let announcer = Announcer::new(common.ci);
     let mut statuses = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         let run_id = match &common.run_id {
@@ -58,7 +61,7 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
             Some(id) => format!("{id}-{}", index + 1),
             None => fresh_run_id(),
         };
-        let one = One { scenario, common, seed, run_id, interrupt: &interrupt };
+        let one = One { scenario, common, seed, run_id, interrupt: &interrupt, announcer: &announcer };
         let status = tokio::select! {
             biased;
             () = interrupt.kill.cancelled() => return Ok(ExitStatus::combine(statuses.into_iter().chain([ExitStatus::Interrupted]))),
@@ -112,10 +115,12 @@ struct One<'a> {
     seed: u64,
     run_id: String,
     interrupt: &'a Interrupt,
+    announcer: &'a Announcer,
 }
 
 /// What a run left behind, before it is judged.
 struct Finished {
+    meter: Meter,
     recorded: Recorded,
     dropped: u64,
     aborted: Option<String>,
@@ -158,6 +163,7 @@ impl One<'_> {
     }
 
     async fn carry_out(&self, place: &mut Place, setting: &Setting<'_>, io: &Io) -> Result<Finished, CliError> {
+        let meter = Meter::start().map_err(CliError::setup)?;
         let plan = Plan::new(self.scenario, &self.run_id, self.seed);
         let progress = Arc::new(Progress::default());
         let line = ProgressLine::start(Arc::clone(&progress), plan.operations(), io.err_terminal, self.common.quiet);
@@ -195,7 +201,7 @@ impl One<'_> {
             .notes
             .extend(queries.as_ref().err().map(|error| format!("no invariant of your own was judged: {error}")));
         let (aborted, queries) = (lost.map(|lost| lost.reason), queries.unwrap_or_default());
-        Ok(Finished { recorded, dropped, aborted, observation, queries, preflight })
+        Ok(Finished { meter, recorded, dropped, aborted, observation, queries, preflight })
     }
 
     /// Judges and reports. Whatever cannot be written any more is told at the end, and masks no violation.
@@ -214,7 +220,7 @@ impl One<'_> {
         let unwritten = finished.recorded.write_error.map(CliError::setup);
         let aborted =
             finished.aborted.or_else(|| unwritten.as_ref().map(|_| "the history could not be written".to_owned()));
-        let mut generator = crate::stats::usage().map_err(CliError::setup)?;
+        let mut generator = finished.meter.stop(self.common.mongo != "embedded").map_err(CliError::setup)?;
         generator.dropped_arrivals = finished.dropped;
         let record = RunRecord {
             format_version: RUN_FORMAT_VERSION,
@@ -228,6 +234,7 @@ impl One<'_> {
             scenario_file: self.scenario.file.display().to_string(),
             scenario: scenario::resolved_toml(self.scenario).map_err(CliError::setup)?,
             preflight: finished.preflight,
+            machine: Some(crate::stats::machine()),
             generator,
             observe_error: observe_error.filter(|_| aborted.is_none()),
             aborted,
@@ -240,6 +247,7 @@ impl One<'_> {
         let (report, stats) = assess(recording).map_err(CliError::setup)?;
         let reports_written = store.write_reports(&report, &stats, started);
         show(&report, Some(&store.directory.display().to_string()), self.common.format, io)?;
+        self.announcer.announce(&report, io);
         let mut status = status_of(&report);
         for error in [unwritten, evidence_written.err(), reports_written.err()].into_iter().flatten() {
             let text = error.render(io.err_colour);

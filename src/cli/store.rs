@@ -12,9 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::CliError;
 use crate::assess::{RUN_FORMAT_VERSION, RunRecord};
-use crate::history::Observation;
-use crate::report::{Report, write_all, write_atomic};
+use crate::history::{History, Observation, file};
+use crate::report::{LoggedInterval, Report, from_json, read_hlog, write_all, write_atomic};
 use crate::stats::LatencyStats;
+
+/// What to do when a file of a run is not there.
+const NAME_A_RUN: &str = "name the folder of a run, such as reports/20260131-120000-1a2b";
 
 /// Version of `observation.json`.
 const OBSERVATION_FORMAT_VERSION: u32 = 1;
@@ -128,13 +131,45 @@ pub(super) fn read_observation(directory: &Path) -> Result<Option<Observation>, 
     Ok(stored.observation)
 }
 
+/// Reads `history.jsonl`, which must be that of the record.
+pub(super) fn read_history(directory: &Path, record: &RunRecord) -> Result<History, CliError> {
+    let (header, history) = file::read(&directory.join("history.jsonl")).map_err(CliError::usage)?;
+    if header.run_id == record.run_id {
+        return Ok(history);
+    }
+    Err(CliError::usage(anyhow::anyhow!(
+        "history.jsonl belongs to run {}, run.json to run {}",
+        header.run_id,
+        record.run_id
+    )))
+}
+
+/// Reads `report.json`.
+pub(super) fn read_report(directory: &Path) -> Result<Report, CliError> {
+    let path = directory.join("report.json");
+    let read = || -> anyhow::Result<Report> {
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        from_json(&bytes).with_context(|| format!("{} cannot be used", path.display()))
+    };
+    read().map_err(|error| CliError::usage(error).hint(NAME_A_RUN))
+}
+
+/// Reads `latency.hlog`.
+pub(super) fn read_latency(directory: &Path) -> Result<Vec<LoggedInterval>, CliError> {
+    let path = directory.join("latency.hlog");
+    let read = || -> anyhow::Result<Vec<LoggedInterval>> {
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        read_hlog(&bytes).with_context(|| format!("{} is damaged", path.display()))
+    };
+    read().map_err(|error| CliError::usage(error).hint(NAME_A_RUN))
+}
+
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, CliError> {
     let read = || -> anyhow::Result<T> {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
     };
-    read()
-        .map_err(|error| CliError::usage(error).hint("name the folder of a run, such as reports/20260131-120000-1a2b"))
+    read().map_err(|error| CliError::usage(error).hint(NAME_A_RUN))
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), CliError> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The code path that pushes a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CodePath {
     /// An image that a batch has generated.
@@ -21,7 +21,7 @@ pub enum CodePath {
 }
 
 /// How the service learns of a content. Both ways report the same one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Via {
     /// It is told.
@@ -31,7 +31,7 @@ pub enum Via {
 }
 
 /// One delivery of one content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Delivery {
     /// Number of the content within its chat; its kind follows from it.
     pub content: u32,
@@ -124,7 +124,7 @@ impl Delivery {
 }
 
 /// What a delivery was answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Delivered {
     /// The message was pushed; otherwise it was taken for one that is there already.
     pub applied: bool,

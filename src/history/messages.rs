@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Id, OpId, Operation, Outcome, Returned, Value};
 
 /// How a message came in. Both paths write one session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MessagePath {
     /// Typed.
@@ -33,7 +33,7 @@ impl MessagePath {
 }
 
 /// What an append sends: a user's message; the service answers it, and stores both.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Said {
     /// How it came in.
     pub path: MessagePath,
@@ -51,7 +51,7 @@ pub fn answer_to(text: &str) -> String {
 }
 
 /// Part of an operation that a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// What the user sent: the first, or only, message of an operation.
@@ -126,7 +126,7 @@ pub fn chain(hash: u64, element: Element) -> u64 {
 }
 
 /// The messages that one read saw, in their order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Seen {
     /// The document that holds them; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,6 +137,7 @@ pub struct Seen {
     pub hash: u64,
     /// The elements; left out where another read of the key shows them.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "body")]
+    #[schemars(with = "Option<String>")]
     pub body: Option<Box<[Element]>>,
 }
 
@@ -208,7 +209,7 @@ impl Compactor {
 }
 
 /// What an append was answered with.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Appended {
     /// The document that holds the session.
     pub session: Returned,
@@ -218,7 +219,7 @@ pub struct Appended {
 }
 
 /// One message of a final document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Message {
     /// The stamp of the operation that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

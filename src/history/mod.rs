@@ -4,6 +4,7 @@
 //! written in `file` and nowhere else.
 
 mod delivery;
+pub mod export;
 pub mod file;
 mod id;
 mod messages;

@@ -11,7 +11,9 @@ use super::{Appended, Delivered, Delivery, Id, OpId, Said, Seen};
 pub type Nanos = u64;
 
 /// Part of the run that an operation belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// One operation after another: what fails here is a plain defect, not a race.
@@ -29,7 +31,7 @@ impl Phase {
 }
 
 /// What an operation asks for. Each workload has its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Creates the document of the key, or gets the one that exists.
@@ -82,7 +84,7 @@ impl Action {
 }
 
 /// Value of an operation that succeeded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Value {
     /// The document that a create-or-get returned.
@@ -98,7 +100,7 @@ pub enum Value {
 }
 
 /// The document that a create-or-get returned, as far as the answer told.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Returned {
     /// The document's identifier; absent when the answer carried none.
     pub id: Option<Id>,
@@ -117,7 +119,7 @@ pub struct Returned {
 }
 
 /// Why an operation failed or is unknown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Cause {
     /// The server's error code, or the HTTP status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,7 +149,7 @@ impl Cause {
 }
 
 /// What is known of an operation's effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It happened, with this value.
@@ -159,7 +161,7 @@ pub enum Outcome {
 }
 
 /// One operation, from intent to outcome. Times are as the client saw them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Operation {
     /// Number of the operation.
     #[serde(rename = "op")]
@@ -198,7 +200,7 @@ pub struct Operation {
 }
 
 /// An acknowledgement that arrived after the operation had been recorded as unknown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Late {
     /// When it arrived.
     #[serde(rename = "completed_ns")]

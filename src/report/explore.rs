@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::verdict::{Invariant, Verdict};
 
 /// The exploration.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ExploreReport {
     /// `exhaustive`, `pct`, `random` or `replay`.
     pub search: String,
@@ -60,7 +60,7 @@ impl ExploreReport {
 }
 
 /// One schedule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ScheduleResult {
     /// `R1.find R2.find R1.insert R2.insert`.
     pub schedule: String,
@@ -73,7 +73,7 @@ pub struct ScheduleResult {
 }
 
 /// The violation that is easiest to read.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Smallest {
     /// Requests that it takes.
     pub requests: u32,
@@ -91,7 +91,7 @@ pub struct Smallest {
 }
 
 /// Lanes are requests, boxes are commands.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Diagram {
     /// `R1 create-or-get`, and what came of it.
     pub lanes: Vec<Lane>,
@@ -100,7 +100,7 @@ pub struct Diagram {
 }
 
 /// One request of a diagram.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Lane {
     /// `R1 create-or-get`.
     pub name: String,
@@ -109,7 +109,7 @@ pub struct Lane {
 }
 
 /// One command of a diagram.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DiagramStep {
     /// Position of the lane, from 0.
     pub request: u32,
@@ -129,7 +129,7 @@ pub struct DiagramStep {
 }
 
 /// Commands released together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TogetherResult {
     /// Attempts.
     pub attempts: u64,
@@ -141,7 +141,7 @@ pub struct TogetherResult {
 }
 
 /// A schedule that was replayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Repeated {
     /// How often.
     pub times: u64,
@@ -150,7 +150,7 @@ pub struct Repeated {
 }
 
 /// What the commands themselves say.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LintFinding {
     /// `check-then-act`, `upsert-without-unique-index`, `upsert-not-retried`, `read-modify-write`.
     pub rule: String,

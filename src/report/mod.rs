@@ -1,11 +1,13 @@
 //! Reports: the judged run, rendered. No network, no clock, no judging.
 
 mod answer;
+mod comparison;
 mod diagram;
 mod explore;
 mod files;
 mod finding;
 mod format;
+mod github;
 mod hlog;
 mod hlog_read;
 mod html;
@@ -14,23 +16,27 @@ mod junit;
 mod model;
 #[cfg(test)]
 mod sample;
+mod schema;
 mod summary;
 mod terminal;
 
+pub use comparison::{Comparison, InvariantChange, Side};
 pub use diagram::render as render_diagram;
 pub use explore::{
     Diagram, DiagramStep, ExploreReport, Lane, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult,
 };
 pub use files::{WriteError, write_all, write_atomic};
 pub use finding::{ActionKind, Finding, FindingKind, RepairAction};
+pub use github::{MOST_ANNOTATIONS, annotations};
 pub use hlog::{HlogError, hgrm, hgrm_of_log, hlog};
 pub use hlog_read::{HlogReadError, LoggedInterval, read_hlog};
 pub use html::{HtmlError, html};
 pub use json::{JsonError, from_json, to_json};
 pub use junit::junit;
 pub use model::{
-    Bucket, Concurrency, ExpectationResult, FORMAT_VERSION, Generator, IntervalStats, Latency, OperationStats, Report,
-    SerialControl, Skew, ThresholdResult, Unit,
+    Bucket, Concurrency, ExpectationResult, FORMAT_VERSION, Generator, IntervalStats, Latency, Machine, OperationStats,
+    Report, SerialControl, Skew, ThresholdResult, Unit,
 };
-pub use summary::summary;
-pub use terminal::{Terminal, terminal};
+pub use schema::schema;
+pub use summary::{summary, summary_within};
+pub use terminal::{Terminal, compared, terminal};

@@ -12,7 +12,7 @@ use crate::verdict::{InvariantResult, Verdict};
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Everything a run found. Rendered to the terminal and to every file; never computed again from them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Report {
     /// [`FORMAT_VERSION`].
     pub format_version: u32,
@@ -60,6 +60,9 @@ pub struct Report {
     pub thresholds: Vec<ThresholdResult>,
     /// What the run cost this process.
     pub generator: Generator,
+    /// The machine that the load came from; absent in reports of old versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// What was found before the run.
     pub preflight: Preflight,
     /// The interleavings, when they were explored.
@@ -73,8 +76,36 @@ pub struct Report {
     pub actions: Option<Vec<RepairAction>>,
 }
 
+/// A machine, as far as the speed of a run depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Machine {
+    /// Operating system: `linux`.
+    pub system: String,
+    /// `x86_64`, `aarch64`.
+    pub architecture: String,
+    /// Processors that this process may use.
+    pub processors: u32,
+    /// Their model, where the operating system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
+    /// Memory, where the operating system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
+}
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Machine { system, architecture, processors, .. } = self;
+        write!(f, "{system} {architecture}, {processors} processor{}", if *processors == 1 { "" } else { "s" })?;
+        if let Some(processor) = &self.processor {
+            write!(f, " {processor}")?;
+        }
+        self.memory_mib.map_or(Ok(()), |mib| write!(f, ", {mib} MiB"))
+    }
+}
+
 /// Whether a scenario's expectation was met.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ExpectationResult {
     /// Whether all of it was met; absent when it could not be told.
     pub met: Option<bool>,
@@ -83,7 +114,7 @@ pub struct ExpectationResult {
 }
 
 /// The serial control.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SerialControl {
     /// Its verdict. Violated: a plain defect, not a race.
     pub verdict: Verdict,
@@ -95,7 +126,7 @@ pub struct SerialControl {
 }
 
 /// Counts and latency of one operation.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OperationStats {
     /// Operations invoked.
     pub attempted: u64,
@@ -122,7 +153,7 @@ pub struct OperationStats {
 }
 
 /// Quantiles in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Latency {
     /// Samples.
     pub count: u64,
@@ -141,7 +172,7 @@ pub struct Latency {
 }
 
 /// One step of a distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Bucket {
     /// Its upper end in microseconds.
     pub up_to_us: f64,
@@ -150,7 +181,7 @@ pub struct Bucket {
 }
 
 /// One stretch of the run, by the time of completion.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IntervalStats {
     /// Its start, in seconds since the start of the run.
     pub start_s: f64,
@@ -169,7 +200,7 @@ pub struct IntervalStats {
 }
 
 /// What overlap was achieved, as measured from the history.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Concurrency {
     /// Clients that the load asked for.
     pub clients: u32,
@@ -191,7 +222,7 @@ pub struct Concurrency {
 }
 
 /// Spread of a release in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Skew {
     /// Median over the rounds.
     pub p50: u64,
@@ -200,7 +231,7 @@ pub struct Skew {
 }
 
 /// One threshold.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ThresholdResult {
     /// As the user wrote it.
     pub threshold: String,
@@ -220,7 +251,7 @@ pub struct ThresholdResult {
 }
 
 /// Unit of a measured threshold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Microseconds.
@@ -233,7 +264,7 @@ pub enum Unit {
 }
 
 /// What the run cost this process.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Generator {
     /// Processor time, user and system.
     pub cpu_s: f64,
@@ -242,4 +273,8 @@ pub struct Generator {
     /// Arrivals of an open load that could not be sent.
     #[serde(default)]
     pub dropped_arrivals: u64,
+    /// Share of the machine's processors that was taken by others than this process and the servers it started; absent
+    /// where it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_load: Option<f64>,
 }

@@ -110,10 +110,17 @@ pub(super) fn passing() -> Report {
             ok: true,
             reason: None,
         }],
-        generator: Generator { cpu_s: 1.1, max_rss_bytes: 48 << 20, dropped_arrivals: 0 },
         explore: None,
         findings: None,
         actions: None,
+        generator: Generator { cpu_s: 1.1, max_rss_bytes: 48 << 20, dropped_arrivals: 0, other_load: Some(0.012) },
+        machine: Some(Machine {
+            system: "linux".into(),
+            architecture: "x86_64".into(),
+            processors: 8,
+            processor: Some("Example CPU 3000".into()),
+            memory_mib: Some(16_000),
+        }),
         preflight: Preflight {
             too_few_connections: None,
             server_version: Some("6.0.5".into()),

@@ -13,6 +13,12 @@ const BUDGET: usize = 900 * 1024;
 
 /// Renders the report as Markdown.
 pub fn summary(report: &Report) -> String {
+    summary_within(report, BUDGET)
+}
+
+/// The same in at most so many bytes: what matters most is there first, and nothing at all where not even the verdict fits.
+pub fn summary_within(report: &Report, budget: usize) -> String {
+    let budget = budget.min(BUDGET);
     let mut text = String::new();
     let ending = format!("\n{}", fenced(&report.reproduce));
     let sections = [heading(report), invariants(report), interleavings(report), thresholds(report), latency(report)];
@@ -24,7 +30,10 @@ pub fn summary(report: &Report) -> String {
     });
     let mut left_out = 0_u64;
     for section in sections.into_iter().chain(details).filter(|section| !section.is_empty()) {
-        if text.len() + section.len() + ending.len() + 100 > BUDGET {
+        if text.len() + section.len() + ending.len() + 100 > budget {
+            if text.is_empty() {
+                return String::new();
+            }
             left_out += 1;
         } else {
             text.push_str(&section);
@@ -213,6 +222,19 @@ mod tests {
         assert!(
             text.contains("| custom:number 1999 |") && text.contains("left out") && text.contains(&report.reproduce)
         );
+    }
+
+    #[test]
+    fn a_summary_takes_no_more_than_it_is_given() {
+        let report = sample::violated();
+        let whole = summary(&report).len();
+        for budget in (0..whole + 200).step_by(97) {
+            let text = summary_within(&report, budget);
+            assert!(text.len() <= budget, "{} of {budget}", text.len());
+            assert!(text.is_empty() || text.starts_with("### ❌ violated"), "{text}");
+            assert!(text.is_empty() || text.contains(&report.reproduce), "{text}");
+        }
+        assert_eq!(summary_within(&report, whole + 200), summary(&report));
     }
 
     #[test]

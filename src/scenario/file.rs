@@ -13,46 +13,79 @@ use super::file_http::{Http, Invariant, Observe, Service};
 use super::values::{Count, Counts, DurationText, Number, Share};
 
 /// The whole file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a scenario")]
 pub(super) struct File {
+    /// Name of the scenario, for people.
+    #[schemars(with = "String")]
     pub(super) name: Option<Spanned<String>>,
+    /// What kind of operations.
+    #[schemars(with = "String")]
     pub(super) workload: Option<Spanned<String>>,
+    /// Where operations go: one of these.
+    #[schemars(with = "Target")]
     pub(super) target: Option<Spanned<Target>>,
+    /// The service under test, started by the harness.
+    #[schemars(with = "Option<serde_json::Value>")]
     pub(super) service: Option<Spanned<Service>>,
+    /// Where the final state of a service is read.
     #[serde(default)]
+    #[schemars(with = "serde_json::Value")]
     pub(super) observe: Observe,
+    /// At-least-once delivery, in the merge workload.
+    #[schemars(with = "Option<Deliveries>")]
+    pub(super) deliveries: Option<Spanned<Deliveries>>,
+    /// The embedded server, when no other is named.
     #[serde(default)]
     pub(super) mongod: Mongod,
-    pub(super) deliveries: Option<Spanned<Deliveries>>,
+    /// How operations are let go: one of these.
+    #[schemars(with = "Loads")]
     pub(super) load: Option<Spanned<Loads>>,
+    /// Deadlines, floors and the serial control.
     #[serde(default)]
     pub(super) limits: Limits,
+    /// What it takes to exit 0.
     #[serde(default)]
     pub(super) expect: Expect,
+    /// The user's own invariants.
     #[serde(default)]
+    #[schemars(with = "Vec<serde_json::Value>")]
     pub(super) invariant: Vec<Spanned<Invariant>>,
 }
 
 /// `[target]`: one of these.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table with one target, `[target.mongo]` or `[target.http]`")]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub(super) struct Target {
+    /// Directly to MongoDB, by a strategy.
+    #[schemars(with = "Option<Mongo>")]
     pub(super) mongo: Option<Spanned<Mongo>>,
+    /// Over HTTP, to a service.
+    #[schemars(with = "Option<serde_json::Value>")]
     pub(super) http: Option<Spanned<Http>>,
 }
 
 /// `[target.mongo]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Mongo {
+    /// How an operation is carried out.
+    #[schemars(with = "String")]
     pub(super) strategy: Option<Spanned<String>>,
+    /// Whether the unique index stands behind it.
     #[serde(default = "yes")]
     pub(super) unique_index: bool,
+    /// Database of the run.
+    #[schemars(with = "Option<String>")]
     pub(super) database: Option<Spanned<String>>,
+    /// Connections in the pool; as many as clients when not given.
+    #[schemars(with = "Option<Count>")]
     pub(super) pool: Option<Spanned<Count>>,
+    /// Whether the driver sends a write again on its own.
     #[serde(default)]
     pub(super) retry_writes: bool,
+    /// Whether the driver sends a read again on its own.
     #[serde(default)]
     pub(super) retry_reads: bool,
 }
@@ -62,110 +95,179 @@ fn yes() -> bool {
 }
 
 /// `[mongod]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Mongod {
+    /// Members of its replica set: 0 is a standalone server, else 1 or 3.
+    #[schemars(with = "Option<Count>")]
     pub(super) replica_set: Option<Spanned<Count>>,
+    /// Whether it is started with `enableTestCommands=1`, which fail points need.
     #[serde(default)]
     pub(super) test_commands: bool,
 }
 
 /// `[deliveries]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Deliveries {
+    /// Most deliveries of one content.
+    #[schemars(with = "Option<Count>")]
     pub(super) max: Option<Spanned<Count>>,
 }
 
 /// `[load]`: one of these.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table with one load, such as `[load.burst]`")]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub(super) struct Loads {
+    /// All clients released together, round after round, a fresh key each round.
+    #[schemars(with = "Option<Burst>")]
     pub(super) burst: Option<Spanned<Burst>>,
+    /// Each client sends its next operation when the last has ended.
+    #[schemars(with = "Option<Closed>")]
     pub(super) closed: Option<Spanned<Closed>>,
+    /// Operations start at computed times, whatever became of the earlier ones.
+    #[schemars(with = "Option<Open>")]
     pub(super) open: Option<Spanned<Open>>,
+    /// Waves of clients on one key, one wave after the other.
+    #[schemars(with = "Option<Waves>")]
     pub(super) waves: Option<Spanned<Waves>>,
 }
 
 /// `[load.burst]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Burst {
+    /// Clients per round; several values share the rounds out.
+    #[schemars(with = "Counts")]
     pub(super) clients: Option<Spanned<Counts>>,
+    /// How many rounds.
+    #[schemars(with = "Count")]
     pub(super) rounds: Option<Spanned<Count>>,
+    /// Largest random offset of each start.
+    #[schemars(with = "Option<DurationText>")]
     pub(super) jitter: Option<Spanned<DurationText>>,
 }
 
 /// `[load.closed]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Closed {
+    /// How many clients.
+    #[schemars(with = "Count")]
     pub(super) clients: Option<Spanned<Count>>,
+    /// How long.
+    #[schemars(with = "DurationText")]
     pub(super) duration: Option<Spanned<DurationText>>,
+    /// At most so many operations in all.
+    #[schemars(with = "Option<Count>")]
     pub(super) operations: Option<Spanned<Count>>,
+    /// Which keys they meet on.
+    #[schemars(with = "Keys")]
     pub(super) keys: Option<Spanned<Keys>>,
 }
 
 /// `[load.open]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Open {
+    /// Operations per second.
+    #[schemars(with = "Number")]
     pub(super) rate: Option<Spanned<Number>>,
+    /// How long.
+    #[schemars(with = "DurationText")]
     pub(super) duration: Option<Spanned<DurationText>>,
+    /// Most operations in flight; an arrival beyond is counted as dropped.
+    #[schemars(with = "Count")]
     pub(super) max_clients: Option<Spanned<Count>>,
+    /// Spacing of the arrivals.
+    #[schemars(with = "Option<String>")]
     pub(super) arrivals: Option<Spanned<String>>,
+    /// Which keys they meet on.
+    #[schemars(with = "Keys")]
     pub(super) keys: Option<Spanned<Keys>>,
 }
 
 /// `[load.waves]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Waves {
+    /// Clients of each wave.
+    #[schemars(with = "Vec<Count>")]
     pub(super) sizes: Option<Spanned<Vec<Spanned<Count>>>>,
+    /// How many times, each on a fresh key.
+    #[schemars(with = "Count")]
     pub(super) rounds: Option<Spanned<Count>>,
 }
 
 /// `keys = { … }`: one of these.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table with `uniform` or `zipf`")]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub(super) struct Keys {
+    /// Each key is equally likely.
+    #[schemars(with = "Option<Uniform>")]
     pub(super) uniform: Option<Spanned<Uniform>>,
+    /// A few keys take most of the load.
+    #[schemars(with = "Option<Zipf>")]
     pub(super) zipf: Option<Spanned<Zipf>>,
 }
 
 /// `uniform = { … }`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Uniform {
+    /// How many keys.
+    #[schemars(with = "Count")]
     pub(super) count: Option<Spanned<Count>>,
 }
 
 /// `zipf = { … }`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Zipf {
+    /// How many keys.
+    #[schemars(with = "Count")]
     pub(super) count: Option<Spanned<Count>>,
+    /// Skew: 1.1 is a usual one.
+    #[schemars(with = "Number")]
     pub(super) exponent: Option<Spanned<Number>>,
 }
 
 /// `[limits]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Limits {
+    /// An operation without an answer after this is unknown. Default 10 s.
+    #[schemars(with = "Option<DurationText>")]
     pub(super) operation_deadline: Option<Spanned<DurationText>>,
+    /// How long operations in flight are waited for after an interruption. Default 5 s.
+    #[schemars(with = "Option<DurationText>")]
     pub(super) drain: Option<Spanned<DurationText>>,
+    /// Operations of the serial control; 0 leaves it out. Default 20.
+    #[schemars(with = "Option<Count>")]
     pub(super) serial_control: Option<Spanned<Count>>,
+    /// Fewer keys on which two operations really overlapped than this: inconclusive. Default 1.
+    #[schemars(with = "Option<Count>")]
     pub(super) min_effective_trials: Option<Spanned<Count>>,
+    /// A larger share of unknown outcomes than this: inconclusive. Default 5%.
+    #[schemars(with = "Option<Share>")]
     pub(super) max_unknown: Option<Spanned<Share>>,
 }
 
 /// `[expect]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Expect {
+    /// The verdict that the scenario expects; `holds` when not given.
+    #[schemars(with = "Option<String>")]
     pub(super) verdict: Option<Spanned<String>>,
+    /// Expected verdicts of single invariants.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub(super) invariants: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Bounds such as `create-or-get.p99 < 250ms`, `error_rate < 0.01%`, `throughput > 500/s`.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub(super) thresholds: Vec<Spanned<String>>,
 }

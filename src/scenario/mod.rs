@@ -10,6 +10,7 @@ mod model;
 mod overrides;
 mod read;
 mod resolved;
+mod schema;
 mod secret;
 mod source;
 mod suggest;
@@ -31,6 +32,7 @@ pub use model::{
 };
 pub use read::{load, load_text};
 pub use resolved::resolved_toml;
+pub use schema::schema;
 pub use secret::SecretText;
 pub use template::{JsonTemplate, RenderError, Scope, Template, TemplateMistake};
 pub use validate::KnownStrategies;

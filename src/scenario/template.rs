@@ -105,7 +105,7 @@ impl Template {
         for name in named {
             let known = scope.variables();
             let beyond = |known: &&str| name.starts_with(&format!("{known}."));
-            if !known.contains(&name.as_str()) || known.iter().copied().any(beyond) {
+            if !known.contains(&name.as_str()) || known.iter().any(beyond) {
                 let part = source.find(&name).map_or(whole, |start| start..start + name.len());
                 return Err(TemplateMistake {
                     part,

@@ -114,3 +114,30 @@ deserialize!(Share, "a share such as \"5%\" or 0.05", {
         Ok(Share::Text(text.to_owned()))
     }
 });
+
+/// Writes `JsonSchema` for a type by its schema.
+macro_rules! json_schema {
+    ($type:ident, $schema:tt) => {
+        impl schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!($schema)
+            }
+        }
+    };
+}
+
+json_schema!(Count, { "type": "integer", "minimum": 0 });
+json_schema!(Number, { "type": "number" });
+json_schema!(Counts, {
+    "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "array", "items": { "type": "integer", "minimum": 1 }, "minItems": 1 }]
+});
+json_schema!(DurationText, { "type": "string", "examples": ["10s", "5ms", "1m 30s"] });
+json_schema!(Share, {
+    "anyOf": [{ "type": "string", "examples": ["5%"] }, { "type": "number", "minimum": 0, "maximum": 1 }]
+});

@@ -1,15 +1,20 @@
 //! Statistics of a run: latency, overlap, thresholds, and what the run cost this process.
 //!
-//! Pure functions and accumulators over operations; only [`usage`] asks the operating system. Nothing here judges.
+//! Pure functions and accumulators over operations; only [`Meter`] and [`machine()`] ask the operating system. Nothing here judges.
 
+mod compare;
 mod latency;
+mod machine;
 mod overlap;
 mod process;
+mod series;
 mod thresholds;
 mod timeline;
 
+pub use compare::{Change, Estimate, Finding, compare};
 pub use latency::{Clock, LatencyStats, Samples};
+pub use machine::machine;
 pub use overlap::{Conditions, concurrency};
-pub use process::{UsageError, usage};
+pub use process::{Meter, UsageError, usage};
 pub use thresholds::evaluate;
 pub use timeline::{Interval, Timeline};

@@ -1,31 +1,105 @@
-//! What the run cost this process, as the operating system counts it.
+//! What the run cost this process, and what others took of the machine meanwhile, as the operating system counts it.
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
 use crate::report::Generator;
 
+/// Linux shows processor time in hundredths of a second, whatever the kernel's own tick is.
+const TICKS_PER_S: f64 = 100.0;
+
 /// The operating system does not tell what the process used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the resource usage of this process")]
 pub struct UsageError(#[from] nix::Error);
 
-/// Processor time and largest resident memory of this process so far; `dropped_arrivals` is left at 0.
+/// Measures a run, from its start to its end.
+#[derive(Debug)]
+pub struct Meter {
+    own_s: f64,
+    children_s: f64,
+    machine: Option<Ticks>,
+}
+
+/// Processor time of the whole machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Ticks {
+    busy_s: f64,
+    all_s: f64,
+}
+
+/// What this process used since it was started.
 pub fn usage() -> Result<Generator, UsageError> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let cpu_us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    // Linux counts in KiB, macOS in bytes.
-    let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
-    let max_rss_bytes = u64::try_from(usage.max_rss()).unwrap_or(0) * unit;
-    Ok(Generator { cpu_s: cpu_us as f64 / 1e6, max_rss_bytes, dropped_arrivals: 0 })
+    Meter { own_s: 0.0, children_s: 0.0, machine: None }.stop(true)
+}
+
+impl Meter {
+    /// Starts to measure.
+    pub fn start() -> Result<Self, UsageError> {
+        let (own_s, children_s) = (cpu_s(UsageWho::RUSAGE_SELF)?, cpu_s(UsageWho::RUSAGE_CHILDREN)?);
+        Ok(Meter { own_s, children_s, machine: ticks() })
+    }
+
+    /// What was used since the start. Servers that this process started count when they have ended; where the run went to
+    /// a server of someone else (`foreign`), its share cannot be told from that of others. `dropped_arrivals` is left at 0.
+    pub fn stop(&self, foreign: bool) -> Result<Generator, UsageError> {
+        let own_s = cpu_s(UsageWho::RUSAGE_SELF)? - self.own_s;
+        let ours = own_s + cpu_s(UsageWho::RUSAGE_CHILDREN)? - self.children_s;
+        let others = |start: Ticks, end: Ticks| {
+            let (busy, all) = (end.busy_s - start.busy_s, end.all_s - start.all_s);
+            (all > 0.0).then(|| ((busy - ours) / all).clamp(0.0, 1.0))
+        };
+        let other_load = self.machine.zip(ticks()).filter(|_| !foreign).and_then(|(start, end)| others(start, end));
+        // Linux counts in KiB, macOS in bytes.
+        let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+        let max_rss = getrusage(UsageWho::RUSAGE_SELF)?.max_rss();
+        Ok(Generator {
+            cpu_s: own_s,
+            max_rss_bytes: u64::try_from(max_rss).unwrap_or(0) * unit,
+            dropped_arrivals: 0,
+            other_load,
+        })
+    }
+}
+
+fn cpu_s(who: UsageWho) -> Result<f64, UsageError> {
+    let usage = getrusage(who)?;
+    Ok((usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e6)
+}
+
+fn ticks() -> Option<Ticks> {
+    parse_ticks(&std::fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// `cpu  user nice system idle iowait irq softirq steal …`: what is neither idle nor waiting is busy, and so is what a
+/// hypervisor took away.
+fn parse_ticks(text: &str) -> Option<Ticks> {
+    let numbers = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
+    let numbers: Vec<f64> = numbers.map(|number| number.parse::<f64>().ok()).collect::<Option<_>>()?;
+    let all: f64 = numbers.iter().sum();
+    let idle = numbers.get(3)? + numbers.get(4)?;
+    Some(Ticks { busy_s: (all - idle) / TICKS_PER_S, all_s: all / TICKS_PER_S })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn a_process_uses_memory() {
-        let usage = super::usage().unwrap();
+    fn a_process_uses_memory_and_time_only_of_its_own() {
+        let meter = Meter::start().unwrap();
+        let usage = meter.stop(false).unwrap();
         assert!(usage.max_rss_bytes > 1 << 20, "{usage:?}");
-        assert!(usage.cpu_s >= 0.0);
+        assert!(usage.cpu_s >= 0.0 && usage.other_load.is_none_or(|share| (0.0..=1.0).contains(&share)), "{usage:?}");
+        assert_eq!(meter.stop(true).unwrap().other_load, None);
+    }
+
+    #[test]
+    fn time_of_the_machine_is_read() {
+        let text = "cpu  100 0 50 800 50 0 0 0 7 0\ncpu0 1 1 1 1\n";
+        assert_eq!(parse_ticks(text), Some(Ticks { busy_s: 1.5, all_s: 10.0 }));
+        for bad in ["", "cpu0 1 2 3 4 5", "cpu  1 2 x 4 5"] {
+            assert_eq!(parse_ticks(bad), None, "{bad}");
+        }
     }
 }

@@ -47,7 +47,7 @@ fn nothing(count: u64) -> Option<String> {
 }
 
 /// Samples below which a quantile is only a few extreme values: ten beyond it, and one for the maximum.
-fn samples_needed(quantile: f64) -> u64 {
+pub(super) fn samples_needed(quantile: f64) -> u64 {
     if quantile >= 1.0 {
         return 1;
     }

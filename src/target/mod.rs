@@ -98,7 +98,7 @@ pub trait Target: Send + Sync + 'static {
 }
 
 /// What was found before the run; goes into `run.json` and the report.
-#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Preflight {
     /// Version of the server, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,7 +130,7 @@ pub struct Preflight {
 }
 
 /// One index.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct IndexFact {
     /// Its name.
     pub name: String,

@@ -139,6 +139,20 @@ impl<'de> Deserialize<'de> for Invariant {
     }
 }
 
+impl schemars::JsonSchema for Invariant {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Invariant".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names: Vec<String> = Invariant::NAMED.iter().map(ToString::to_string).collect();
+        schemars::json_schema!({
+            "description": "Name of an invariant.",
+            "anyOf": [{ "enum": names }, { "type": "string", "pattern": "^custom:" }]
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ pub use exit::ExitStatus;
 pub use invariant::{Invariant, UnknownInvariant};
 
 /// What is known of an invariant. Ordered so that the worse wins when verdicts combine by maximum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Something was checked, and all of it is as it must be.
@@ -48,7 +48,7 @@ impl fmt::Display for Verdict {
 }
 
 /// The judgement of one invariant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InvariantResult {
     /// The invariant.
     pub name: Invariant,
@@ -125,7 +125,7 @@ impl InvariantResult {
 }
 
 /// The few operations and documents that prove a violation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Witness {
     /// The logical key.
     pub key: String,

@@ -5,10 +5,11 @@ use crate::report::format::{count, micros};
 use crate::report::{Bucket, IntervalStats, Latency, OperationStats};
 
 const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 180.0;
+const HEIGHT: f64 = 196.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 12.0;
-const TOP: f64 = 12.0;
+/// Above the plot there is room for the legend.
+const TOP: f64 = 28.0;
 const BOTTOM: f64 = 26.0;
 const PLOT: f64 = WIDTH - LEFT - RIGHT;
 
@@ -24,6 +25,19 @@ fn svg(label: &str, body: &str) -> String {
 
 fn text(x: f64, y: f64, anchor: &str, text: &str) -> String {
     format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>", escape(text))
+}
+
+/// The names of the lines in their colours, side by side above the plot.
+fn legend<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut x = LEFT;
+    names
+        .enumerate()
+        .map(|(number, name)| {
+            let label = text(x, 14.0, "start", name);
+            x += 8.0 * name.chars().count() as f64 + 20.0;
+            label.replacen("<text", &format!("<text class=\"f{}\"", number % 5), 1)
+        })
+        .collect()
 }
 
 /// From 0 to `most`, upwards.
@@ -52,7 +66,8 @@ pub(super) fn histogram(buckets: &[Bucket]) -> String {
     if !first.is_finite() || !last.is_finite() {
         return String::new();
     }
-    let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0) as f64;
+    // Even, so that half of it is a whole number.
+    let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0).next_multiple_of(2) as f64;
     let width = (PLOT / (last - first + 1.0)).min(48.0);
     let mut body = scale(most, |value| count(value.round() as u64));
     for bucket in buckets {
@@ -81,10 +96,13 @@ pub(super) fn histogram(buckets: &[Bucket]) -> String {
 /// Latency by percentile, of all operations and of each outcome.
 pub(super) fn percentiles(stats: &OperationStats) -> String {
     let values = |l: &Latency| [l.p50, l.p90, l.p95, l.p99, l.p99_9, l.max];
-    let lines: Vec<(&str, &Latency)> = std::iter::once(("all", &stats.latency_us))
-        .chain(stats.latency_by_outcome_us.iter().map(|(name, latency)| (name.as_str(), latency)))
-        .filter(|(_, latency)| latency.count > 0)
-        .collect();
+    let outcomes = stats.latency_by_outcome_us.iter().map(|(name, latency)| (name.as_str(), latency));
+    let mut lines: Vec<(&str, &Latency)> =
+        std::iter::once(("all", &stats.latency_us)).chain(outcomes).filter(|(_, latency)| latency.count > 0).collect();
+    if lines.len() == 2 {
+        // One outcome is all there is.
+        lines.remove(0);
+    }
     let most = lines.iter().flat_map(|(_, latency)| values(latency)).max().unwrap_or(0) as f64;
     if most == 0.0 {
         return String::new();
@@ -98,11 +116,11 @@ pub(super) fn percentiles(stats: &OperationStats) -> String {
         let points = values(latency).into_iter().enumerate();
         let points: Vec<_> = points.map(|(i, us)| format!("{:.1},{:.1}", x(i), height(us as f64, most))).collect();
         let colour = number % 5;
-        body.push_str(&format!("<polyline class=\"line c{colour}\" points=\"{}\"/>", points.join(" ")));
-        let y = TOP + 14.0 * (number as f64 + 1.0);
-        let label = text(LEFT + 12.0, y, "start", name);
-        body.push_str(&label.replacen("<text", &format!("<text class=\"f{colour}\""), 1));
+        // Wide and pale, so that the outcome that most operations had is seen on top of it.
+        let all = if *name == "all" { " all" } else { "" };
+        body.push_str(&format!("<polyline class=\"line c{colour}{all}\" points=\"{}\"/>", points.join(" ")));
     }
+    body.push_str(&legend(lines.iter().map(|(name, _)| *name)));
     svg("latency by percentile", &body)
 }
 
@@ -131,17 +149,15 @@ pub(super) fn over_time(intervals: &[IntervalStats]) -> Vec<(String, String)> {
     }
     let most = intervals.iter().map(|interval| interval.p99_us).max().unwrap_or(0) as f64;
     let mut latency = scale(most, micros) + &ends;
-    for (colour, name, value) in [
-        (0, "p50", (|i: &IntervalStats| i.p50_us) as fn(&IntervalStats) -> u64),
-        (1, "p99", |i: &IntervalStats| i.p99_us),
-    ] {
+    for (colour, value) in
+        [(0, (|i: &IntervalStats| i.p50_us) as fn(&IntervalStats) -> u64), (1, |i: &IntervalStats| i.p99_us)]
+    {
         let point =
             |i: &IntervalStats| format!("{:.1},{:.1}", x(i.start_s + i.length_s / 2.0), height(value(i) as f64, most));
         let points: Vec<_> = intervals.iter().filter(|i| i.answered > 0).map(point).collect();
         latency.push_str(&format!("<polyline class=\"line c{colour}\" points=\"{}\"/>", points.join(" ")));
-        let label = text(LEFT + 8.0 + 40.0 * f64::from(colour), HEIGHT - BOTTOM - 6.0, "start", name);
-        latency.push_str(&label.replacen("<text", &format!("<text class=\"f{colour}\""), 1));
     }
+    latency.push_str(&legend(["p50", "p99"].into_iter()));
     vec![
         ("Answers per second (red: with errors)".to_owned(), svg("throughput over time", &answered)),
         ("Latency".to_owned(), svg("latency over time", &latency)),

@@ -8,7 +8,7 @@ mod witness;
 
 use minijinja::{AutoEscape, Environment, context};
 
-use super::format::{count, measured, mebibytes, micros, plural, seconds, visible};
+use super::format::{count, measured, mebibytes, micros, percent, plural, seconds, visible};
 use super::terminal::overlap_sentence;
 use super::{JsonError, OperationStats, Report, to_json};
 use crate::verdict::{InvariantResult, Verdict};
@@ -60,7 +60,14 @@ fn run(report: &Report) -> minijinja::Value {
         version => report.version.as_str(),
         partial => report.partial,
         reasons => lines(&report.reasons),
-        expectation => report.expectation.as_ref().map(|expectation| lines(&expectation.details)),
+        expectation => report.expectation.as_ref().map(|expectation| {
+            let (met, state) = match expectation.met {
+                Some(true) => ("met", "holds"),
+                Some(false) => ("not met", "violated"),
+                None => ("could not be told", "inconclusive"),
+            };
+            context! { met => met, state => state, details => lines(&expectation.details) }
+        }),
         reproduce => visible(&report.reproduce),
     }
 }
@@ -165,6 +172,12 @@ fn facts(report: &Report) -> Vec<(String, String)> {
     }
     for (name, on) in &found.retries {
         fact(name, if *on { "on" } else { "off" }.to_owned());
+    }
+    if let Some(machine) = &report.machine {
+        fact("Machine", visible(&machine.to_string()).into_owned());
+    }
+    if let Some(share) = report.generator.other_load {
+        fact("Other processes", format!("{} of the processors", percent(share)));
     }
     fact(
         "Generator",

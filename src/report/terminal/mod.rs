@@ -3,11 +3,15 @@
 //! [`terminal`] is a pure function of the report; whether there is colour, and how wide the terminal is, is told. A passing
 //! run fits one screen.
 
+mod comparison;
 mod explore;
 mod page;
 mod witness;
 
 pub(super) use self::explore::sentence as explore_sentence;
+
+pub use comparison::compared;
+
 use self::page::{BOLD, CYAN, DIM, GREEN, PLAIN, Page, RED, Side, Span, YELLOW};
 use super::format::{count, measured, mebibytes, micros, percent, plural, seconds};
 use super::{Bucket, Latency, Report};
