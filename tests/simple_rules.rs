@@ -200,6 +200,7 @@ fn random_case(rng: &mut ChaCha8Rng, number: u64, first: u64) -> Case {
             missing: missing(rng),
             messages: Vec::new(),
             last_message: None,
+            thread: None,
             fields: serde_json::Value::Null,
         })
         .collect();

@@ -246,8 +246,6 @@ mod tests {
 
     fn document(number: u8, key: &str) -> Observed {
         Observed {
-            messages: Vec::new(),
-            last_message: None,
             id: [number; 12].into(),
             key: key.into(),
             stored_key: None,
@@ -255,6 +253,7 @@ mod tests {
             missing: Vec::new(),
             messages: Vec::new(),
             last_message: None,
+            thread: None,
             fields: serde_json::Value::Null,
         }
     }

@@ -168,7 +168,7 @@ impl One<'_> {
         ready: &Ready,
         stop: tokio_util::sync::CancellationToken,
     ) -> Result<Exploration, crate::target::TargetError> {
-        let workload = workload::of_kind(self.scenario.workload, &self.run_id);
+        let workload = workload::of_scenario(self.scenario, &self.run_id);
         let invariants = workload.invariants();
         let target: Arc<dyn Target> = Arc::clone(&ready.target) as Arc<dyn Target>;
         let (keys, actions, requests) = (Arc::clone(&workload), self.scenario.workload, self.requests);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Appended, Delivered, Delivery, Id, OpId, Said, Seen};
+use super::{Appended, Conversation, Delivered, Delivery, Expansion, Id, OpId, Said, Seen, ThreadAnswer};
 
 /// Nanoseconds since the start of the run, on the monotonic clock.
 pub type Nanos = u64;
@@ -46,6 +46,19 @@ pub enum Action {
     Open,
     /// Delivers an image or a video to the key's chat.
     Deliver(Delivery),
+    /// Asks whether a conversation has a thread.
+    CheckExisting(Box<Conversation>),
+    /// Sends a message to a conversation, whose thread is created if there is none.
+    StartConversation(Box<Conversation>),
+    /// Adds participants to the family's given thread.
+    ExpandThread(Box<Expansion>),
+    /// An admin of the family's given thread gives the role up.
+    ResignAdmin {
+        /// Who asks.
+        caller: Arc<str>,
+    },
+    /// Reads the family's given thread.
+    ReadThread,
 }
 
 impl Action {
@@ -58,6 +71,11 @@ impl Action {
             Action::Read => "read",
             Action::Open => "open",
             Action::Deliver(_) => "deliver",
+            Action::CheckExisting(_) => "check-existing-thread",
+            Action::StartConversation(_) => "start-conversation",
+            Action::ExpandThread(_) => "expand-thread",
+            Action::ResignAdmin { .. } => "resign-admin",
+            Action::ReadThread => "read-thread",
         }
     }
 }
@@ -68,7 +86,7 @@ impl Action {
 pub enum Value {
     /// The document that a create-or-get returned.
     Document(Returned),
-    /// What a get found.
+    /// What a get found; of a thread, that there is none.
     Found(Option<Id>),
     /// What an append was answered with.
     Appended(Appended),
@@ -76,6 +94,8 @@ pub enum Value {
     Messages(Seen),
     /// What a delivery was answered with.
     Delivered(Delivered),
+    /// A thread.
+    Thread(Box<ThreadAnswer>),
 }
 
 /// The document that a create-or-get returned, as far as the answer told.
@@ -243,6 +263,7 @@ impl Operation {
             Outcome::Ok(Value::Document(Returned { created: Some(true), .. })) => "created",
             Outcome::Ok(Value::Document(Returned { created: Some(false), .. })) => "existing",
             Outcome::Ok(Value::Document(_)) => "ok",
+            Outcome::Ok(Value::Thread(answer)) => answer.label(),
             Outcome::Ok(Value::Found(Some(_))) => "found",
             Outcome::Ok(Value::Found(None)) => "absent",
             Outcome::Ok(Value::Appended(_)) => "appended",

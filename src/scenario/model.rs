@@ -42,6 +42,8 @@ pub enum WorkloadKind {
     Append,
     /// Delivers images and videos to chats, each several times.
     Merge,
+    /// Starts, expands and reads direct and group threads.
+    Thread,
 }
 
 /// At-least-once delivery (`[deliveries]`).
@@ -59,7 +61,8 @@ impl Default for Deliveries {
 
 impl WorkloadKind {
     /// All that exist.
-    pub const ALL: [WorkloadKind; 3] = [WorkloadKind::CreateOrGet, WorkloadKind::Append, WorkloadKind::Merge];
+    pub const ALL: [WorkloadKind; 4] =
+        [WorkloadKind::CreateOrGet, WorkloadKind::Append, WorkloadKind::Merge, WorkloadKind::Thread];
 
     /// The word in files and on the terminal.
     pub fn as_str(self) -> &'static str {
@@ -67,6 +70,7 @@ impl WorkloadKind {
             WorkloadKind::CreateOrGet => "create-or-get",
             WorkloadKind::Append => "append",
             WorkloadKind::Merge => "merge",
+            WorkloadKind::Thread => "thread",
         }
     }
 
@@ -76,6 +80,9 @@ impl WorkloadKind {
             WorkloadKind::CreateOrGet => &["create-or-get"],
             WorkloadKind::Append => &["append", "read"],
             WorkloadKind::Merge => &["deliver", "open", "read"],
+            WorkloadKind::Thread => {
+                &["start-conversation", "check-existing-thread", "expand-thread", "resign-admin", "read-thread"]
+            }
         }
     }
 }

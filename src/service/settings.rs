@@ -58,12 +58,21 @@ pub struct Strategies {
     pub create_or_get: create_or_get::Strategy,
     /// `POST /api/conversations/{sessionId}/text` and `…/voice`.
     pub append: append::Strategy,
+    /// Deliveries to a chat.
+    pub merge: strategy::merge::Strategy,
+    /// Starting and expanding threads.
+    pub thread: strategy::thread::Strategy,
 }
 
 impl Default for Strategies {
     /// The correct ones.
     fn default() -> Self {
-        Strategies { create_or_get: create_or_get::Strategy::UpsertRetry, append: append::Strategy::UpsertPush }
+        Strategies {
+            create_or_get: create_or_get::Strategy::UpsertRetry,
+            append: append::Strategy::UpsertPush,
+            merge: strategy::merge::Strategy::ConditionalPush,
+            thread: strategy::thread::Strategy::KeyedUpsert,
+        }
     }
 }
 
@@ -109,6 +118,8 @@ impl Strategies {
         match kind {
             WorkloadKind::CreateOrGet => self.create_or_get = name.parse().map_err(|_| unknown())?,
             WorkloadKind::Append => self.append = name.parse().map_err(|_| unknown())?,
+            WorkloadKind::Merge => self.merge = name.parse().map_err(|_| unknown())?,
+            WorkloadKind::Thread => self.thread = name.parse().map_err(|_| unknown())?,
         }
         Ok(())
     }
@@ -118,6 +129,8 @@ impl Strategies {
         vec![
             (WorkloadKind::CreateOrGet.as_str(), self.create_or_get.description().name),
             (WorkloadKind::Append.as_str(), self.append.description().name),
+            (WorkloadKind::Merge.as_str(), self.merge.description().name),
+            (WorkloadKind::Thread.as_str(), self.thread.description().name),
         ]
     }
 }

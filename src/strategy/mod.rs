@@ -9,6 +9,7 @@ mod lock;
 pub mod merge;
 mod pace;
 mod session;
+pub mod thread;
 
 use mongodb::bson::{Bson, Document};
 
@@ -95,6 +96,7 @@ pub fn names(kind: WorkloadKind) -> &'static [&'static str] {
         WorkloadKind::CreateOrGet => &create_or_get::NAMES,
         WorkloadKind::Append => &append::NAMES,
         WorkloadKind::Merge => &merge::NAMES,
+        WorkloadKind::Thread => &thread::NAMES,
     }
 }
 
@@ -107,6 +109,7 @@ pub fn descriptions(kind: WorkloadKind) -> Vec<Description> {
         WorkloadKind::CreateOrGet => told(&create_or_get::STRATEGIES),
         WorkloadKind::Append => told(&append::STRATEGIES),
         WorkloadKind::Merge => told(&merge::STRATEGIES),
+        WorkloadKind::Thread => told(&thread::STRATEGIES),
     }
 }
 

@@ -124,7 +124,7 @@ impl Target for MemoryTarget {
                     let found = store.with(&operation.key, |documents| documents.first().copied());
                     Outcome::Ok(Value::Found(found.map(|document| Id::from(document.id))))
                 }
-                Action::Append(_) | Action::Read => Outcome::Failed(Cause::new("this store holds documents only")),
+                _ => Outcome::Failed(Cause::new("this store holds documents only")),
             };
             if store.lie == Lie::NeverAnswers && operation.phase.is_main() {
                 // Closing the gate is the only way through, and an error.
@@ -146,6 +146,7 @@ impl Target for MemoryTarget {
                 missing: Vec::new(),
                 messages: Vec::new(),
                 last_message: None,
+                thread: None,
                 fields: serde_json::json!({ "key": &**key, "createdByOp": document.created_by }),
             };
             let all = documents.iter().flat_map(|(key, list)| list.iter().map(move |document| observed(key, document)));

@@ -4,6 +4,7 @@ mod append;
 mod create_or_get;
 mod keys;
 mod merge;
+pub mod thread;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub use append::Append;
 pub use create_or_get::{CreateOrGet, participants};
 pub use keys::KeyTable;
 pub use merge::Merge;
+pub use thread::Threads;
 
 /// The place of an operation in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,7 @@ pub fn of_scenario(scenario: &Scenario, run_id: &str) -> Arc<dyn Workload> {
         WorkloadKind::CreateOrGet => Arc::new(CreateOrGet::new(&tag)),
         WorkloadKind::Append => Arc::new(Append::new(&tag)),
         WorkloadKind::Merge => Arc::new(Merge::new(&tag, scenario.deliveries.max)),
+        WorkloadKind::Thread => Arc::new(Threads::new(&tag)),
     }
 }
 

@@ -8,6 +8,7 @@ mod create_or_get;
 mod merge;
 mod observe;
 mod preflight;
+mod thread;
 
 use std::sync::Arc;
 
