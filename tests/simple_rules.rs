@@ -198,8 +198,6 @@ fn random_case(rng: &mut ChaCha8Rng, number: u64, first: u64) -> Case {
             stored_key: Some(key.clone()),
             created_by: stamp(rng, first, count),
             missing: missing(rng),
-            messages: Vec::new(),
-            last_message: None,
             thread: None,
             fields: serde_json::Value::Null,
         })
