@@ -99,6 +99,7 @@ fn synthetic(operations: u64, correct: bool) -> (History, Observation) {
                 missing: Vec::new(),
                 messages: Vec::new(),
                 last_message: None,
+                thread: None,
                 fields: serde_json::Value::Null,
             });
         }

@@ -3,6 +3,8 @@
 //! The definitions below are written as quantifiers over all pairs, share no code with the checkers, and are as slow as
 //! they are plain. Each key of a history is one case: the number of violated keys must be the same.
 
+#![allow(clippy::panic, reason = "a test")]
+
 use std::sync::Arc;
 
 use onlyone::checker::judge;
@@ -191,13 +193,14 @@ fn random_case(rng: &mut ChaCha8Rng, number: u64, first: u64) -> Case {
         .collect();
     let documents = (0..[0, 1, 1, 1, 1, 1, 1, 2][rng.random_range(0..8)])
         .map(|_| Observed {
+            messages: Vec::new(),
+            last_message: None,
             id: id(rng, number),
             key: key.clone(),
             stored_key: Some(key.clone()),
             created_by: stamp(rng, first, count),
             missing: missing(rng),
-            messages: Vec::new(),
-            last_message: None,
+            thread: None,
             fields: serde_json::Value::Null,
         })
         .collect();

@@ -44,6 +44,7 @@ fn apply<'a>(state: State<'a>, operation: &'a Operation) -> Option<State<'a>> {
             None if state != State::Absent => see(answer.id.as_ref()),
             _ => Some(State::There(answer.id.as_ref())),
         },
+        Outcome::Ok(other) => panic!("no answer of create-or-get: {other:?}"),
     }
 }
 

@@ -253,6 +253,7 @@ mod tests {
             missing: Vec::new(),
             messages: Vec::new(),
             last_message: None,
+            thread: None,
             fields: serde_json::Value::Null,
         }
     }

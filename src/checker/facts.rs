@@ -35,6 +35,7 @@ impl<'a> Fact<'a> {
                 Some(false) => Fact::Existed(id.as_ref()),
                 None => Fact::CreatedOrExisted(id.as_ref()),
             },
+            Outcome::Ok(Value::Thread(_)) => Fact::Nothing,
             Outcome::Ok(Value::Found(Some(id))) => Fact::Existed(Some(id)),
             Outcome::Ok(Value::Found(None)) => Fact::Absent,
             Outcome::Ok(Value::Messages(seen)) => match &seen.id {
@@ -50,7 +51,7 @@ impl<'a> Fact<'a> {
                 Action::CreateOrGet { .. } | Action::Append(_) | Action::Open | Action::Deliver(_) => {
                     Fact::MayHaveCreated
                 }
-                Action::Get | Action::Read | Action::Custom(_) => Fact::Nothing,
+                _ => Fact::Nothing,
             },
         }
     }

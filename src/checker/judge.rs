@@ -10,9 +10,9 @@ use crate::history::{History, Observation, Phase};
 use crate::verdict::{Invariant, InvariantResult};
 
 use super::{
-    AppendOrder, Budget, Checker, CreateOrGetLinearizable, CreatedOnce, Evidence, InsertFieldsIntact, MergeOnce,
-    NoDuplicateMessages, NoFalseDedupe, NoLeakedErrors, NoLostMessages, NoPhantomMessages, PairAdjacent, PayloadIntact,
-    SameId, SingleDocument, ZeroDuplicates,
+    AdminsOnly, AppendOrder, Budget, Checker, CreateOrGetLinearizable, CreatedOnce, Evidence, InsertFieldsIntact,
+    MembersExact, MergeOnce, NoDuplicateMessages, NoFalseDedupe, NoLeakedErrors, NoLostMessages, NoPhantomMessages,
+    OneThreadPerSet, PairAdjacent, PayloadIntact, SameId, SingleDocument, ZeroDuplicates,
 };
 
 /// Judges the invariants on one phase of a history; one result for each, in their order.
@@ -54,6 +54,9 @@ pub fn checker_of(invariant: &Invariant) -> Option<Box<dyn Checker>> {
         Invariant::PayloadIntact => Some(Box::new(PayloadIntact)),
         Invariant::MergeOnce => Some(Box::new(MergeOnce)),
         Invariant::NoFalseDedupe => Some(Box::new(NoFalseDedupe)),
+        Invariant::MembersExact => Some(Box::new(MembersExact)),
+        Invariant::OneThreadPerSet => Some(Box::new(OneThreadPerSet)),
+        Invariant::AdminsOnly => Some(Box::new(AdminsOnly)),
         _ => None,
     }
 }

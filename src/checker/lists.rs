@@ -44,7 +44,7 @@ pub(super) fn parts(operation: &Operation) -> Option<&'static [Role]> {
     match operation.action {
         Action::Append(_) => Some(&[Role::User, Role::Bot]),
         Action::Deliver(_) => Some(&[Role::User]),
-        Action::CreateOrGet { .. } | Action::Get | Action::Read | Action::Open | Action::Custom(_) => None,
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! There is no clock, no network and no printing here: the same evidence gives the same result, byte for byte. One file
 //! per invariant, whose header states property, assumptions, soundness, completeness and cost.
 
+mod admins_only;
 mod append_defect;
 mod append_derived;
 mod append_order;
@@ -17,31 +18,38 @@ mod insert_fields_intact;
 mod judge;
 mod list_model;
 mod lists;
+mod members_exact;
 mod merge_once;
 mod no_duplicate_messages;
 mod no_false_dedupe;
 mod no_leaked_errors;
 mod no_lost_messages;
 mod no_phantom_messages;
+mod one_thread_per_set;
 mod pair_adjacent;
 mod payload_intact;
+mod precedence;
 mod same_id;
 pub mod search;
 mod single_document;
+mod thread_sight;
 mod zero_duplicates;
 
+pub use admins_only::AdminsOnly;
 pub use append_order::AppendOrder;
 pub use create_or_get_linearizable::CreateOrGetLinearizable;
 pub use created_once::CreatedOnce;
 pub use evidence::{Evidence, KeyEvidence};
 pub use insert_fields_intact::InsertFieldsIntact;
 pub use judge::{checker_of, guarded, judge};
+pub use members_exact::MembersExact;
 pub use merge_once::MergeOnce;
 pub use no_duplicate_messages::NoDuplicateMessages;
 pub use no_false_dedupe::NoFalseDedupe;
 pub use no_leaked_errors::NoLeakedErrors;
 pub use no_lost_messages::NoLostMessages;
 pub use no_phantom_messages::NoPhantomMessages;
+pub use one_thread_per_set::OneThreadPerSet;
 pub use pair_adjacent::PairAdjacent;
 pub use payload_intact::PayloadIntact;
 pub use same_id::SameId;

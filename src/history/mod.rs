@@ -10,12 +10,14 @@ mod id;
 mod messages;
 mod observation;
 mod operation;
+mod thread;
 
 pub use delivery::{CodePath, ContentKind, Delivered, Delivery, Via};
 pub use id::{Id, OpId};
 pub use messages::{Appended, Compactor, Element, Message, MessagePath, Role, Said, Seen, answer_to, chain};
 pub use observation::{Observation, Observed, Source};
 pub use operation::{Action, Cause, Late, Nanos, Operation, Outcome, Phase, Returned, Value};
+pub use thread::{Conversation, Expansion, Member, ThreadAnswer, ThreadKind, ThreadState, family_of, thread_key};
 
 /// The operations of one run, ordered by their number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Id, Message, OpId};
+use super::{Id, Message, OpId, ThreadState};
 
 /// The final state of the documents that the run's keys stand for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub struct Observed {
     /// The operation whose message the document names as its last, where it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_message: Option<OpId>,
+    /// What it says as a thread, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<Box<ThreadState>>,
     /// The document as it was read, for the witness; without its messages.
     pub fields: serde_json::Value,
 }

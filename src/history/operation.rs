@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Appended, Delivered, Delivery, Id, OpId, Said, Seen};
+use super::{Appended, Conversation, Delivered, Delivery, Expansion, Id, OpId, Said, Seen, ThreadAnswer};
 
 /// Nanoseconds since the start of the run, on the monotonic clock.
 pub type Nanos = u64;
@@ -51,6 +51,19 @@ pub enum Action {
     Deliver(Delivery),
     /// An operation of the user's own, by its name.
     Custom(Arc<str>),
+    /// Asks whether a conversation has a thread.
+    CheckExisting(Box<Conversation>),
+    /// Sends a message to a conversation, whose thread is created if there is none.
+    StartConversation(Box<Conversation>),
+    /// Adds participants to the family's given thread.
+    ExpandThread(Box<Expansion>),
+    /// An admin of the family's given thread gives the role up.
+    ResignAdmin {
+        /// Who asks.
+        caller: Arc<str>,
+    },
+    /// Reads the family's given thread.
+    ReadThread,
 }
 
 impl Action {
@@ -79,6 +92,11 @@ impl Action {
             Action::Open => "open",
             Action::Deliver(_) => "deliver",
             Action::Custom(_) => "custom",
+            Action::CheckExisting(_) => "check-existing-thread",
+            Action::StartConversation(_) => "start-conversation",
+            Action::ExpandThread(_) => "expand-thread",
+            Action::ResignAdmin { .. } => "resign-admin",
+            Action::ReadThread => "read-thread",
         }
     }
 }
@@ -89,7 +107,7 @@ impl Action {
 pub enum Value {
     /// The document that a create-or-get returned.
     Document(Returned),
-    /// What a get found.
+    /// What a get found; of a thread, that there is none.
     Found(Option<Id>),
     /// What an append was answered with.
     Appended(Appended),
@@ -97,6 +115,8 @@ pub enum Value {
     Messages(Seen),
     /// What a delivery was answered with.
     Delivered(Delivered),
+    /// A thread.
+    Thread(Box<ThreadAnswer>),
 }
 
 /// The document that a create-or-get returned, as far as the answer told.
@@ -270,6 +290,7 @@ impl Operation {
             Outcome::Ok(Value::Document(Returned { created: Some(true), .. })) => "created",
             Outcome::Ok(Value::Document(Returned { created: Some(false), .. })) => "existing",
             Outcome::Ok(Value::Document(_)) => "ok",
+            Outcome::Ok(Value::Thread(answer)) => answer.label(),
             Outcome::Ok(Value::Found(Some(_))) => "found",
             Outcome::Ok(Value::Found(None)) => "absent",
             Outcome::Ok(Value::Appended(_)) => "appended",

@@ -4,13 +4,19 @@ use crate::history::{Action, Cause, Id, Operation, Outcome, Value};
 
 /// `create-or-get`, and whether the pair was named in reverse.
 pub(super) fn asked(operation: &Operation) -> String {
+    let name = operation.action.name();
     match &operation.action {
         Action::CreateOrGet { reversed: true } => "create-or-get (reversed)".to_owned(),
+        Action::CheckExisting(conversation) | Action::StartConversation(conversation) => {
+            format!("{name} {} (by {})", conversation.key(), conversation.caller)
+        }
+        Action::ExpandThread(expansion) => {
+            format!("{name} +{} (by {})", expansion.participants.join(","), expansion.caller)
+        }
+        Action::ResignAdmin { caller } => format!("{name} (by {caller})"),
         Action::Append(said) => format!("append \"{}\" ({})", said.text, said.path.as_str()),
         Action::Deliver(delivery) => format!("deliver {}, delivery {}", delivery.identity(), delivery.nth + 1),
-        Action::CreateOrGet { reversed: false } | Action::Get | Action::Read | Action::Open | Action::Custom(_) => {
-            operation.action.name().to_owned()
-        }
+        _ => name.to_owned(),
     }
 }
 
@@ -20,6 +26,13 @@ pub(super) fn answer(operation: &Operation) -> String {
         Outcome::Ok(Value::Document(returned)) => {
             let how = operation.outcome_label();
             returned.id.as_ref().map_or_else(|| format!("{how}, no id"), |id| format!("{how} {}", tail(id)))
+        }
+        Outcome::Ok(Value::Thread(answer)) => {
+            let how = operation.outcome_label();
+            let thread = answer.id.as_ref().map_or_else(|| "no id".to_owned(), tail);
+            let members =
+                answer.members.as_ref().map_or_else(String::new, |members| format!(": {}", members.join(",")));
+            format!("{how} {thread}{members}")
         }
         Outcome::Ok(Value::Found(found)) => {
             found.as_ref().map_or_else(|| "absent".to_owned(), |id| format!("found {}", tail(id)))

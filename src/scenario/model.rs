@@ -51,6 +51,8 @@ pub enum WorkloadKind {
     Merge,
     /// Operations of the user's own.
     Custom,
+    /// Starts, expands and reads direct and group threads.
+    Thread,
 }
 
 /// At-least-once delivery (`[deliveries]`).
@@ -68,8 +70,13 @@ impl Default for Deliveries {
 
 impl WorkloadKind {
     /// All that exist.
-    pub const ALL: [WorkloadKind; 4] =
-        [WorkloadKind::CreateOrGet, WorkloadKind::Append, WorkloadKind::Merge, WorkloadKind::Custom];
+    pub const ALL: [WorkloadKind; 5] = [
+        WorkloadKind::CreateOrGet,
+        WorkloadKind::Append,
+        WorkloadKind::Merge,
+        WorkloadKind::Thread,
+        WorkloadKind::Custom,
+    ];
 
     /// The word in files and on the terminal.
     pub fn as_str(self) -> &'static str {
@@ -78,6 +85,7 @@ impl WorkloadKind {
             WorkloadKind::Append => "append",
             WorkloadKind::Merge => "merge",
             WorkloadKind::Custom => "custom",
+            WorkloadKind::Thread => "thread",
         }
     }
 
@@ -87,6 +95,9 @@ impl WorkloadKind {
             WorkloadKind::CreateOrGet => &["create-or-get"],
             WorkloadKind::Append => &["append", "read"],
             WorkloadKind::Merge => &["deliver", "open", "read"],
+            WorkloadKind::Thread => {
+                &["start-conversation", "check-existing-thread", "expand-thread", "resign-admin", "read-thread"]
+            }
             WorkloadKind::Custom => &[],
         }
     }
@@ -95,14 +106,14 @@ impl WorkloadKind {
     pub fn optional_operations(self) -> &'static [&'static str] {
         match self {
             WorkloadKind::CreateOrGet => &["get"],
-            WorkloadKind::Append | WorkloadKind::Merge | WorkloadKind::Custom => &[],
+            WorkloadKind::Append | WorkloadKind::Merge | WorkloadKind::Thread | WorkloadKind::Custom => &[],
         }
     }
 
     /// What can be read from the answer to an operation.
     pub fn outcomes(self) -> &'static [&'static str] {
         match self {
-            WorkloadKind::Append | WorkloadKind::Merge => &["error"],
+            WorkloadKind::Append | WorkloadKind::Merge | WorkloadKind::Thread => &["error"],
             WorkloadKind::CreateOrGet | WorkloadKind::Custom => &["id", "created", "existing", "created_by", "error"],
         }
     }

@@ -47,7 +47,7 @@ impl Scope {
                 "message.sender",
                 "message.n",
             ],
-            Scope::Request(WorkloadKind::Merge | WorkloadKind::Custom) => {
+            Scope::Request(WorkloadKind::Merge | WorkloadKind::Thread | WorkloadKind::Custom) => {
                 &["run.id", "op.id", "op.name", "client.id", "client.user", "key"]
             }
         }

@@ -58,6 +58,8 @@ pub struct Strategies {
     pub create_or_get: create_or_get::Strategy,
     /// `POST /api/conversations/{sessionId}/text` and `…/voice`.
     pub append: append::Strategy,
+    /// Starting and expanding threads.
+    pub thread: strategy::thread::Strategy,
     /// The paths of merged messages.
     pub merge: merge::Strategy,
 }
@@ -68,6 +70,7 @@ impl Default for Strategies {
         Strategies {
             create_or_get: create_or_get::Strategy::UpsertRetry,
             append: append::Strategy::UpsertPush,
+            thread: strategy::thread::Strategy::KeyedUpsert,
             merge: merge::Strategy::ConditionalPush,
         }
     }
@@ -117,6 +120,7 @@ impl Strategies {
             WorkloadKind::Append => self.append = name.parse().map_err(|_| unknown())?,
             WorkloadKind::Merge => self.merge = name.parse().map_err(|_| unknown())?,
             WorkloadKind::Custom => return Err(unknown()),
+            WorkloadKind::Thread => self.thread = name.parse().map_err(|_| unknown())?,
         }
         Ok(())
     }
@@ -127,6 +131,7 @@ impl Strategies {
             (WorkloadKind::CreateOrGet.as_str(), self.create_or_get.description().name),
             (WorkloadKind::Append.as_str(), self.append.description().name),
             (WorkloadKind::Merge.as_str(), self.merge.description().name),
+            (WorkloadKind::Thread.as_str(), self.thread.description().name),
         ]
     }
 }

@@ -9,6 +9,7 @@ mod lock;
 pub mod merge;
 mod pace;
 mod session;
+pub mod thread;
 
 use mongodb::bson::{Bson, Document};
 
@@ -96,6 +97,7 @@ pub fn names(kind: WorkloadKind) -> &'static [&'static str] {
         WorkloadKind::Append => &append::NAMES,
         WorkloadKind::Merge => &merge::NAMES,
         WorkloadKind::Custom => &[],
+        WorkloadKind::Thread => &thread::NAMES,
     }
 }
 
@@ -109,6 +111,7 @@ pub fn descriptions(kind: WorkloadKind) -> Vec<Description> {
         WorkloadKind::Append => told(&append::STRATEGIES),
         WorkloadKind::Merge => told(&merge::STRATEGIES),
         WorkloadKind::Custom => Vec::new(),
+        WorkloadKind::Thread => told(&thread::STRATEGIES),
     }
 }
 

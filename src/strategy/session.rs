@@ -105,6 +105,23 @@ impl<'a> Session<'a> {
         found.ok_or_else(|| self.give_up("the upsert returned no document"))
     }
 
+    /// Updates the document that the filter matches and returns it as it is then; `None` if there is none.
+    pub async fn modify(
+        &mut self,
+        filter: Document,
+        update: impl Into<UpdateModifications>,
+    ) -> Result<Option<Document>, Failure> {
+        let result = self
+            .collection
+            .find_one_and_update(filter, update)
+            .return_document(ReturnDocument::After)
+            .comment(self.comment.clone())
+            .await;
+        let found = result.map_err(|error| self.failure(error, true))?;
+        self.wrote |= found.is_some();
+        Ok(found)
+    }
+
     /// A failure by the strategy's own decision.
     pub fn give_up(&self, reason: impl Into<String>) -> Failure {
         Failure { reason: Reason::GaveUp(reason.into()), in_write: false, after_write: self.wrote }
@@ -130,6 +147,16 @@ impl Failure {
     pub fn foreign(operation: &str, workload: &str) -> Self {
         let reason = format!("the workload {workload} has no operation `{operation}`");
         Failure { reason: Reason::GaveUp(reason), in_write: false, after_write: false }
+    }
+
+    /// A refusal before anything was written.
+    pub fn refused(reason: impl Into<String>) -> Self {
+        Failure { reason: Reason::GaveUp(reason.into()), in_write: false, after_write: false }
+    }
+
+    /// The same failure of an operation that may have written something before.
+    pub fn after_write(self) -> Self {
+        Failure { after_write: true, ..self }
     }
 
     /// Whether it is a duplicate-key error on an index of this field. On any other index it means something else.

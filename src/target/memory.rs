@@ -146,6 +146,7 @@ impl Target for MemoryTarget {
                 missing: Vec::new(),
                 messages: Vec::new(),
                 last_message: None,
+                thread: None,
                 fields: serde_json::json!({ "key": &**key, "createdByOp": document.created_by }),
             };
             let all = documents.iter().flat_map(|(key, list)| list.iter().map(move |document| observed(key, document)));

@@ -6,6 +6,7 @@ mod custom;
 mod keys;
 mod merge;
 mod scenario;
+pub mod thread;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub use custom::Custom;
 pub use keys::KeyTable;
 pub use merge::Merge;
 pub use scenario::{ONLY_RESPONSES, blind_spots, invariants_of, of_scenario};
+pub use thread::Threads;
 
 /// The place of an operation in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,7 @@ pub fn of_kind(kind: WorkloadKind, run_id: &str) -> Arc<dyn Workload> {
         WorkloadKind::Append => Arc::new(Append::new(&tag)),
         WorkloadKind::Merge => Arc::new(Merge::new(&tag, crate::scenario::Deliveries::default().max)),
         WorkloadKind::Custom => Arc::new(Custom::new(&tag, [])),
+        WorkloadKind::Thread => Arc::new(Threads::new(&tag)),
     }
 }
 

@@ -49,6 +49,7 @@ fn observation() -> Observation {
     let seen = Observed {
         messages: Vec::new(),
         last_message: None,
+        thread: None,
         id: Id::parse("y"),
         key: "k".into(),
         stored_key: None,

@@ -18,10 +18,13 @@ pub(super) struct Session {
     cookies: Mutex<BTreeMap<String, String>>,
 }
 
+/// A log-in that is made once, by whoever comes first.
+type Pending = Arc<OnceCell<Arc<Session>>>;
+
 /// The sessions of all users, by the log-in's own request: same request, same user.
 #[derive(Debug, Default)]
 pub(super) struct Logins {
-    sessions: Mutex<FxHashMap<Vec<u8>, Arc<OnceCell<Arc<Session>>>>>,
+    sessions: Mutex<FxHashMap<Vec<u8>, Pending>>,
 }
 
 impl Logins {

@@ -198,6 +198,7 @@ impl<'a> Database<'a> {
             missing: missing.map(|field| Arc::from(field.as_str())).collect(),
             messages: Vec::new(),
             last_message: None,
+            thread: None,
             fields,
         })
     }
@@ -288,6 +289,7 @@ async fn of_key(target: &HttpTarget, spec: &ObserveHttp, key: Arc<str>) -> Resul
             missing: Vec::new(),
             messages: Vec::new(),
             last_message: None,
+            thread: None,
             fields,
         })
     };

@@ -99,6 +99,7 @@ fn observed(document: &Document, texts: &mut Texts) -> Result<Observed, String> 
         missing: missing_fields(document),
         messages,
         last_message: document.get_i64("lastOp").ok().and_then(|op| u64::try_from(op).ok()).map(OpId),
+        thread: None,
         fields: without_messages(document)?,
     })
 }

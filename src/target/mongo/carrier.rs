@@ -11,7 +11,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, Database, IndexModel};
 
 use super::super::Invocation;
-use super::{append, create_or_get, merge};
+use super::{append, create_or_get, merge, thread};
 use crate::history::{Observed, Value};
 use crate::scenario::WorkloadKind;
 use crate::strategy::{Description, Failure, UnknownStrategy};
@@ -105,5 +105,6 @@ pub fn carrier(kind: WorkloadKind, strategy: &str, place: &Place) -> Result<Arc<
         WorkloadKind::Merge => Ok(Arc::new(merge::Direct::new(strategy.parse()?, place))),
         WorkloadKind::Append => Ok(Arc::new(append::Direct::new(strategy.parse()?, place))),
         WorkloadKind::Custom => Err(UnknownStrategy::new("custom", strategy)),
+        WorkloadKind::Thread => Ok(Arc::new(thread::Direct::new(strategy.parse()?, place))),
     }
 }

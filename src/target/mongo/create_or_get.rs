@@ -116,6 +116,7 @@ fn observed(document: &Document) -> Result<Observed, String> {
         missing: missing_fields(document),
         messages: Vec::new(),
         last_message: None,
+        thread: None,
         fields: serde_json::to_value(document).map_err(|error| format!("a document cannot be shown: {error}"))?,
     })
 }

@@ -110,6 +110,7 @@ fn observed(document: &Document, texts: &mut Texts) -> Result<Observed, String> 
         missing: Vec::new(),
         messages: list.iter().map(|message| message_of(message, texts)).collect(),
         last_message: None,
+        thread: None,
         fields: without_messages(document)?,
     })
 }

@@ -9,6 +9,7 @@ mod merge;
 mod observe;
 mod preflight;
 mod queries;
+mod thread;
 
 use std::sync::Arc;
 

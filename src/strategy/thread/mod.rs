@@ -1,0 +1,212 @@
+//! Ways to start a thread, to look it up and to expand it (S3: `chat_threads`, `chat_messages`).
+//!
+//! A thread is `{participantsKey, type, members: [{user, addedByOp}], admins, title, changes, createdBy, createdByOp,
+//! createdAt}`. Its key is the kind and the sorted participants; expanding it changes the key. `changes` lists the
+//! operations that changed the thread, in the order in which it took them. The main type is [`Threads`], whose methods
+//! take plain arguments. How a thread is created is in `start`, how it grows in `expand`.
+
+mod expand;
+mod start;
+
+use std::str::FromStr;
+
+use mongodb::Collection;
+use mongodb::bson::{Bson, DateTime, Document, doc};
+
+use super::session::{Failure, Session};
+use super::{Description, UnknownStrategy, bug, correct, stamp};
+use crate::history::{OpId, ThreadKind, thread_key};
+
+/// Field of the canonical key.
+pub const KEY: &str = "participantsKey";
+
+/// A way to carry out the operations of the thread workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// Start by one upsert on the key; expand by one conditional update of members, key and title together.
+    KeyedUpsert,
+    /// Find; if there is none, insert.
+    FindThenInsert,
+    /// The key keeps the order in which the caller named the participants.
+    UnsortedKey,
+    /// Insert a thread without members, then write them.
+    CreateThenFill,
+    /// Look who is missing, then push.
+    MembersPush,
+    /// Add to the set within the update.
+    MembersAddToSet,
+    /// Read the members, write the whole array back.
+    MembersOverwrite,
+    /// The same, only if the thread is still as it was read.
+    MembersVersioned,
+    /// Add members, then work the key out anew and write it.
+    RecomputeKey,
+    /// Look whether the caller is an admin, then write.
+    AuthoriseThenAct,
+    /// Everybody may expand.
+    NoAuthorisation,
+}
+
+/// Every strategy with what users are told of it.
+pub const STRATEGIES: [(Strategy, Description); 11] = [
+    (Strategy::KeyedUpsert, correct("keyed-upsert")),
+    (
+        Strategy::FindThenInsert,
+        bug("find-then-insert", "check-then-act: two callers find no thread and both insert one"),
+    ),
+    (
+        Strategy::UnsortedKey,
+        bug("unsorted-key", "the key depends on the order of the names: one set of participants has several keys"),
+    ),
+    (
+        Strategy::CreateThenFill,
+        bug("create-then-fill", "two writes: others are answered with a thread that has no members yet"),
+    ),
+    (
+        Strategy::MembersPush,
+        bug("members-push", "check-then-act: two expansions both find somebody missing and both add them"),
+    ),
+    (Strategy::MembersAddToSet, correct("members-add-to-set")),
+    (
+        Strategy::MembersOverwrite,
+        bug("members-overwrite", "read-modify-write of the members: of two expansions the later loses the earlier's"),
+    ),
+    (Strategy::MembersVersioned, correct("members-versioned")),
+    (
+        Strategy::RecomputeKey,
+        bug("recompute-key", "members and key in two writes: the key is of another set than the members"),
+    ),
+    (
+        Strategy::AuthoriseThenAct,
+        bug("authorise-then-act", "check-then-act: an admin who has resigned in between still changes the thread"),
+    ),
+    (Strategy::NoAuthorisation, bug("no-authorisation", "anybody may expand a thread")),
+];
+
+/// Names of all strategies.
+pub const NAMES: [&str; STRATEGIES.len()] = {
+    let mut names = [""; STRATEGIES.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = STRATEGIES[index].1.name;
+        index += 1;
+    }
+    names
+};
+
+impl FromStr for Strategy {
+    type Err = UnknownStrategy;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = STRATEGIES.iter().find(|(_, description)| description.name == name);
+        found.map(|(strategy, _)| *strategy).ok_or_else(|| UnknownStrategy::new("thread", name))
+    }
+}
+
+impl Strategy {
+    /// What users are told of it.
+    pub fn description(self) -> Description {
+        let found = STRATEGIES.iter().find(|(strategy, _)| *strategy == self);
+        found.map_or(correct("unlisted"), |(_, description)| *description)
+    }
+}
+
+/// The threads and messages of one run.
+#[derive(Debug, Clone)]
+pub struct Threads {
+    /// Where the threads are.
+    pub threads: Collection<Document>,
+    /// Where their messages are.
+    pub messages: Collection<Document>,
+    /// Comment on every command.
+    pub comment: Bson,
+}
+
+/// A thread as it was found or left.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The document.
+    pub document: Document,
+    /// Whether this operation created it.
+    pub created: bool,
+    /// A duplicate-key error was met and handled on the way.
+    pub duplicate_key: bool,
+}
+
+impl Threads {
+    /// The thread of exactly these participants, without creating it. The caller is one of them, named or not.
+    pub async fn check(
+        &self,
+        kind: ThreadKind,
+        caller: &str,
+        participants: &[&str],
+    ) -> Result<Option<Document>, Failure> {
+        let key = thread_key(kind, participants.iter().copied().chain([caller]));
+        self.session().find_one(doc! { KEY: key }).await
+    }
+
+    /// The thread with this identifier.
+    pub async fn read(&self, thread: &Bson) -> Result<Option<Document>, Failure> {
+        self.session().find_one(doc! { "_id": thread }).await
+    }
+
+    /// Sends a message to a thread.
+    pub async fn send(&self, op: OpId, thread: &Bson, sender: &str, text: &str) -> Result<(), Failure> {
+        let message =
+            doc! { "thread": thread, "opId": stamp(op), "sender": sender, "text": text, "at": DateTime::now() };
+        Session::new(&self.messages, &self.comment).insert_one(&message).await
+    }
+
+    /// Takes the caller off the admins of a thread. Every strategy does it in one conditional update.
+    pub async fn resign(&self, op: OpId, caller: &str, thread: &Bson) -> Result<Document, Failure> {
+        let filter = doc! { "_id": thread, "admins": caller };
+        let update = doc! { "$pull": { "admins": caller }, "$push": { "changes": stamp(op) } };
+        self.session().modify(filter, update).await?.ok_or_else(not_an_admin)
+    }
+
+    fn session(&self) -> Session<'_> {
+        Session::new(&self.threads, &self.comment)
+    }
+}
+
+/// A complete new thread, without its `_id`. `op` is absent in a thread that the harness gives.
+pub fn new_thread(kind: ThreadKind, key: &str, owner: &str, members: &[&str], op: Option<OpId>) -> Document {
+    let stamp = op.map_or(Bson::Null, |op| Bson::Int64(stamp(op)));
+    let members: Vec<Document> =
+        members.iter().map(|user| doc! { "user": *user, "addedByOp": stamp.clone() }).collect();
+    doc! {
+        KEY: key,
+        "type": kind.as_str(),
+        "title": title(members.len()),
+        "members": members,
+        "admins": [owner],
+        "changes": [],
+        "createdBy": owner,
+        "createdByOp": stamp,
+        "createdAt": DateTime::now(),
+    }
+}
+
+/// The title shows how many participate.
+fn title(members: usize) -> String {
+    format!("{members} participants")
+}
+
+/// The names of a thread's members, as stored.
+pub fn member_names(document: &Document) -> Vec<&str> {
+    let members = document.get_array("members").map(Vec::as_slice).unwrap_or_default();
+    members.iter().filter_map(|member| member.as_document()?.get_str("user").ok()).collect()
+}
+
+/// The operation that a field of a document names.
+pub fn stamp_in(document: &Document, field: &str) -> Option<OpId> {
+    document.get_i64(field).ok().and_then(|stamp| u64::try_from(stamp).ok()).map(OpId)
+}
+
+fn not_an_admin() -> Failure {
+    Failure::refused("refused: only an admin of the thread may change it")
+}
+
+fn is_admin(document: &Document, user: &str) -> bool {
+    document.get_array("admins").is_ok_and(|admins| admins.iter().any(|admin| admin.as_str() == Some(user)))
+}
