@@ -58,7 +58,7 @@ pub struct Strategies {
     pub create_or_get: create_or_get::Strategy,
     /// `POST /api/conversations/{sessionId}/text` and `…/voice`.
     pub append: append::Strategy,
-    /// The paths of merged messages.
+    /// `POST /api/user-chats/{chatId}/webhook`, `…/polling` and `…/manual-merge`.
     pub merge: merge::Strategy,
 }
 
