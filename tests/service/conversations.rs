@@ -66,7 +66,7 @@ async fn text_and_voice_write_one_conversation() {
 async fn burst(api: &Api) -> (Vec<Answer>, Vec<Value>) {
     let ann = api.user("ann").await;
     let send = |index: u32| {
-        let path = if index % 2 == 0 { "/api/conversations/s/text" } else { "/api/conversations/s/voice" };
+        let path = if index.is_multiple_of(2) { "/api/conversations/s/text" } else { "/api/conversations/s/voice" };
         let (ann, op) = (ann.clone(), index.to_string());
         async move { ann.post_as(&op, path, json!({ "text": format!("m{op}") })).await }
     };

@@ -95,7 +95,7 @@ async fn deliveries(api: &Api) -> (Vec<Answer>, usize) {
     let ann = api.user("ann").await;
     ann.post("/api/user-chats/c", json!({})).await;
     let deliver = |index: usize| {
-        let way = if index % 2 == 0 { "webhook" } else { "polling" };
+        let way = if index.is_multiple_of(2) { "webhook" } else { "polling" };
         let content = merged(&format!("m{}", index / 2 % 4));
         let (ann, path) = (ann.clone(), format!("/api/user-chats/c/{way}"));
         async move { ann.post(&path, content).await }
