@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::refusal::Refusal;
-use super::{Service, ServiceError, auth, chats, conversations, openapi};
+use super::{Service, ServiceError, auth, chats, conversations, merged, openapi};
 
 /// How long requests in flight may take to end once the service stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -79,6 +79,11 @@ fn router(service: Arc<Service>) -> Router {
         .route("/api/conversations/{session}", get(conversations::one))
         .route("/api/conversations/{session}/text", post(conversations::text))
         .route("/api/conversations/{session}/voice", post(conversations::voice))
+        .route("/api/user-chats", get(merged::list))
+        .route("/api/user-chats/{chat}", get(merged::one).post(merged::open))
+        .route("/api/user-chats/{chat}/webhook", post(merged::webhook))
+        .route("/api/user-chats/{chat}/polling", post(merged::polling))
+        .route("/api/user-chats/{chat}/manual-merge", post(merged::manual))
         .fallback(async || Refusal::not_found("there is no such route; see GET /openapi.json"))
         .method_not_allowed_fallback(async || Refusal::method("the route knows other methods; see GET /openapi.json"))
         .with_state(service)

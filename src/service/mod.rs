@@ -12,6 +12,7 @@ mod error;
 mod fleet;
 mod json;
 mod listen;
+mod merged;
 mod openapi;
 mod page;
 mod refusal;

@@ -60,7 +60,7 @@ pub struct Strategies {
     pub append: append::Strategy,
     /// Starting and expanding threads.
     pub thread: strategy::thread::Strategy,
-    /// The paths of merged messages.
+    /// `POST /api/user-chats/{chatId}/webhook`, `…/polling` and `…/manual-merge`.
     pub merge: merge::Strategy,
 }
 
@@ -106,10 +106,14 @@ impl Strategies {
     /// Makes a choice such as `create-or-get=find-then-insert`.
     pub fn choose(&mut self, choice: &str) -> Result<(), BadChoice> {
         let (workload, name) = choice.split_once('=').ok_or_else(|| BadChoice::Form(choice.to_owned()))?;
-        let kind = WorkloadKind::ALL.into_iter().find(|kind| kind.as_str() == workload).ok_or_else(|| {
-            let known = WorkloadKind::ALL.map(WorkloadKind::as_str).join(", ");
-            BadChoice::Workload { name: workload.to_owned(), known }
-        })?;
+        let kind = WorkloadKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == workload && !strategy::names(*kind).is_empty())
+            .ok_or_else(|| {
+                let known =
+                    Self::default().chosen().into_iter().map(|(workload, _)| workload).collect::<Vec<_>>().join(", ");
+                BadChoice::Workload { name: workload.to_owned(), known }
+            })?;
         let unknown = || BadChoice::Strategy {
             workload: kind.as_str(),
             name: name.to_owned(),

@@ -12,6 +12,7 @@ use super::{ServiceError, Settings};
 use crate::strategy::MemoryLocks;
 use crate::strategy::append::{self, Sessions};
 use crate::strategy::create_or_get::{self, Chats};
+use crate::strategy::merge::{self, UserChats};
 use crate::target::mongo::{Connected, PoolOptions};
 use crate::target::{Guard, MongoUri, TargetError};
 
@@ -22,6 +23,7 @@ pub struct Service {
     pub(super) connected: Connected,
     pub(super) chats: Chats,
     pub(super) sessions: Sessions,
+    pub(super) user_chats: UserChats,
 }
 
 impl Service {
@@ -42,8 +44,14 @@ impl Service {
             memory: MemoryLocks::default(),
             comment: comment.clone(),
         };
-        let sessions = Sessions { sessions: database.collection("conversations"), comment };
-        let service = Service { settings, connected, chats, sessions };
+        let sessions = Sessions { sessions: database.collection("conversations"), comment: comment.clone() };
+        let user_chats = UserChats {
+            chats: database.collection("userChats"),
+            locks: database.collection("messageLocks"),
+            memory: MemoryLocks::default(),
+            comment,
+        };
+        let service = Service { settings, connected, chats, sessions, user_chats };
         service.prepare(uri, &database).await?;
         service.connected.warm_up(service.settings.pool.max(1)).await;
         Ok(Arc::new(service))
@@ -54,7 +62,9 @@ impl Service {
         let unique = self.settings.unique_index;
         prepare.key(&self.chats.chats, create_or_get::KEY, unique).await?;
         prepare.key(&self.sessions.sessions, append::KEY, unique).await?;
-        prepare.expiry(&self.chats.locks).await
+        prepare.key(&self.user_chats.chats, merge::KEY, unique).await?;
+        prepare.expiry(&self.chats.locks).await?;
+        prepare.expiry(&self.user_chats.locks).await
     }
 }
 

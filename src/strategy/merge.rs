@@ -119,8 +119,47 @@ pub struct Call<'a> {
     /// The stamp.
     pub op: OpId,
     /// What is delivered.
-    pub delivery: Delivery,
+    pub content: &'a Content,
 }
+
+/// What is delivered, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// By which of its keys it is known.
+    pub kind: ContentKind,
+    /// `mergeId` of a merged image.
+    pub merge_id: Option<String>,
+    /// `batchId` and `batchIndex` of what comes from a batch.
+    pub batch: Option<(String, u32)>,
+    /// `imageId` of an image.
+    pub image_id: Option<String>,
+    /// `videoId` of a video.
+    pub video_id: Option<String>,
+    /// What this delivery carries.
+    pub url: String,
+    /// The code path.
+    pub path: CodePath,
+    /// How the service learned of it.
+    pub via: Via,
+}
+
+impl From<Delivery> for Content {
+    fn from(delivery: Delivery) -> Self {
+        Content {
+            kind: delivery.kind(),
+            merge_id: delivery.merge_id(),
+            batch: delivery.batch(),
+            image_id: delivery.image_id(),
+            video_id: delivery.video_id(),
+            url: delivery.payload(),
+            path: delivery.path,
+            via: delivery.via,
+        }
+    }
+}
+
+/// Why a delivery to a chat that is not there fails.
+pub const MISSING: &str = "the chat is missing";
 
 /// The chats of one run.
 #[derive(Debug, Clone)]
@@ -148,26 +187,26 @@ impl UserChats {
     pub async fn deliver(&self, strategy: Strategy, call: Call<'_>) -> Result<Delivered, Failure> {
         let mut io = Session::new(&self.chats, &self.comment);
         let io = &mut io;
-        let delivery = call.delivery;
+        let content = call.content;
         match strategy {
-            Strategy::FindThenPush => find_then_push(io, call, there(delivery)).await,
+            Strategy::FindThenPush => find_then_push(io, call, there(content)).await,
             Strategy::WrongPath => {
-                let condition = doc! { identifier(delivery).0: { "$ne": identifier(delivery).1 } };
+                let condition = doc! { identifier(content).0: { "$ne": identifier(content).1 } };
                 conditional(io, call, condition, message(call)).await
             }
             Strategy::WrongKey => {
-                let by_batch =
-                    delivery.batch().map_or_else(|| there(delivery), |(batch, index)| in_batch(&batch, index));
+                let by_batch = content.batch.as_ref().map(|(batch, index)| in_batch(batch, *index));
+                let by_batch = by_batch.unwrap_or_else(|| there(content));
                 conditional(io, call, not(by_batch), message(call)).await
             }
             Strategy::ElemMatchNe => {
-                let (field, value) = identifier(delivery);
+                let (field, value) = identifier(content);
                 let condition = doc! { MESSAGES: { "$elemMatch": { field: { "$ne": value } } } };
                 conditional(io, call, condition, message(call)).await
             }
             Strategy::TypeDrift => type_drift(io, call).await,
             Strategy::NullId => {
-                let id = delivery.merge_id().map_or(Bson::Null, Bson::String);
+                let id = content.merge_id.clone().map_or(Bson::Null, Bson::String);
                 conditional(io, call, doc! { "messages.mergeId": { "$ne": id } }, message(call)).await
             }
             Strategy::ConditionalPush => conditional_push(io, call).await,
@@ -176,9 +215,9 @@ impl UserChats {
                 Err(failure) if failure.is_duplicate_key_on(KEY) => Ok(Delivered { applied: false, chat_seen: None }),
                 result => result,
             },
-            Strategy::MissingIsMerged => conditional(io, call, not(there(delivery)), message(call)).await,
+            Strategy::MissingIsMerged => conditional(io, call, not(there(content)), message(call)).await,
             Strategy::RetryNewId => {
-                let first = conditional(io, call, not(there(delivery)), message(call)).await?;
+                let first = conditional(io, call, not(there(content)), message(call)).await?;
                 if first.applied { Ok(first) } else { push(io, call, renamed(call)).await }
             }
             Strategy::LoserClaims => {
@@ -191,14 +230,14 @@ impl UserChats {
             }
             Strategy::DoublePush => {
                 let first = conditional_push(io, call).await?;
-                match delivery.path {
+                match content.path {
                     CodePath::GalleryAdded if first.applied => push(io, call, message(call)).await,
                     _ => Ok(first),
                 }
             }
             Strategy::LockInMemory => {
                 let _held = self.memory.lock(&lock_key(call)).await;
-                find_then_push(io, call, there(delivery)).await
+                find_then_push(io, call, there(content)).await
             }
             Strategy::LockCollection => self.under_lock(io, call).await,
         }
@@ -233,7 +272,7 @@ impl UserChats {
         let lock = CollectionLock { locks: &self.locks, comment: &self.comment, ttl: Self::LOCK_TTL };
         let (key, holder) = (lock_key(call), stamp(call.op));
         lock.acquire(&key, holder).await?;
-        let result = find_then_push(io, call, there(call.delivery)).await;
+        let result = find_then_push(io, call, there(call.content)).await;
         lock.release(&key, holder).await?;
         result
     }
@@ -241,7 +280,7 @@ impl UserChats {
 
 /// Key of a content's lock, as in `msg:<chat>:merge:<mergeId>`.
 fn lock_key(call: Call<'_>) -> String {
-    format!("msg:{}:{}", call.chat, call.delivery.identity())
+    format!("msg:{}:{}", call.chat, identity(&message(call)).unwrap_or_default())
 }
 
 async fn find_then_push(io: &mut Session<'_>, call: Call<'_>, there: Document) -> Result<Delivered, Failure> {
@@ -254,7 +293,7 @@ async fn find_then_push(io: &mut Session<'_>, call: Call<'_>, there: Document) -
 /// Pushes whatever is there.
 async fn push(io: &mut Session<'_>, call: Call<'_>, message: Document) -> Result<Delivered, Failure> {
     match io.update_one(by(KEY, call.chat), pushing(message)).await? {
-        0 => Err(io.give_up("the chat is missing")),
+        0 => Err(io.give_up(MISSING)),
         _ => Ok(Delivered { applied: true, chat_seen: None }),
     }
 }
@@ -273,14 +312,14 @@ async fn conditional(
 /// Pushes under the right condition. An update that matched nothing is ambiguous: a read settles it.
 async fn conditional_push(io: &mut Session<'_>, call: Call<'_>) -> Result<Delivered, Failure> {
     for _ in 0..TRIES {
-        if conditional(io, call, not(there(call.delivery)), message(call)).await?.applied {
+        if conditional(io, call, not(there(call.content)), message(call)).await?.applied {
             return Ok(Delivered { applied: true, chat_seen: None });
         }
-        if io.find_part(in_chat(call, there(call.delivery)), doc! { "_id": 1 }).await?.is_some() {
+        if io.find_part(in_chat(call, there(call.content)), doc! { "_id": 1 }).await?.is_some() {
             return Ok(Delivered { applied: false, chat_seen: Some(true) });
         }
         if io.find_part(by(KEY, call.chat), doc! { "_id": 1 }).await?.is_none() {
-            return Err(io.give_up("the chat is missing"));
+            return Err(io.give_up(MISSING));
         }
         // The chat appeared in between: now the update will match.
     }
@@ -293,15 +332,15 @@ async fn upsert(io: &mut Session<'_>, call: Call<'_>) -> Result<Delivered, Failu
     fields.remove("updatedAt");
     let mut update = pushing(message(call));
     update.insert("$setOnInsert", fields);
-    io.upsert_part(in_chat(call, not(there(call.delivery))), update, doc! { "_id": 1 }).await?;
+    io.upsert_part(in_chat(call, not(there(call.content))), update, doc! { "_id": 1 }).await?;
     Ok(Delivered { applied: true, chat_seen: None })
 }
 
 async fn type_drift(io: &mut Session<'_>, call: Call<'_>) -> Result<Delivered, Failure> {
-    let (field, value) = identifier(call.delivery);
-    let drifted = match call.delivery.via {
-        Via::Webhook => Bson::String(value),
-        Via::Polling => Bson::Int64(i64::from(call.delivery.content)),
+    let (field, value) = identifier(call.content);
+    let drifted = match call.content.via {
+        Via::Webhook => Bson::String(value.clone()),
+        Via::Polling => number_in(&value).map_or_else(|| Bson::String(value.clone()), Bson::Int64),
     };
     let mut stored = message(call);
     stored.insert(field, drifted.clone());
@@ -312,9 +351,9 @@ async fn type_drift(io: &mut Session<'_>, call: Call<'_>) -> Result<Delivered, F
 async fn in_window(io: &mut Session<'_>, call: Call<'_>) -> Result<Delivered, Failure> {
     let last = doc! { MESSAGES: { "$slice": -WINDOW } };
     let Some(found) = io.find_part(by(KEY, call.chat), last).await? else {
-        return Err(io.give_up("the chat is missing"));
+        return Err(io.give_up(MISSING));
     };
-    let (field, value) = identifier(call.delivery);
+    let (field, value) = identifier(call.content);
     let messages = found.get_array(MESSAGES).map(|messages| messages.as_slice()).unwrap_or_default();
     let known = |message: &Bson| {
         let stored = message.as_document().and_then(|message| message.get_str(field).ok());
@@ -337,21 +376,26 @@ fn pushing(message: Document) -> Document {
 }
 
 /// The field and value of one identifier that is the content's own.
-fn identifier(delivery: Delivery) -> (&'static str, String) {
-    let or = |id: Option<String>| id.unwrap_or_default();
-    match delivery.kind() {
-        ContentKind::Merged => ("mergeId", or(delivery.merge_id())),
-        ContentKind::Batch | ContentKind::Plain => ("imageId", or(delivery.image_id())),
-        ContentKind::Video => ("videoId", or(delivery.video_id())),
+fn identifier(content: &Content) -> (&'static str, String) {
+    let or = |id: &Option<String>| id.clone().unwrap_or_default();
+    match content.kind {
+        ContentKind::Merged => ("mergeId", or(&content.merge_id)),
+        ContentKind::Batch | ContentKind::Plain => ("imageId", or(&content.image_id)),
+        ContentKind::Video => ("videoId", or(&content.video_id)),
     }
 }
 
+/// The number that ends an identifier.
+fn number_in(id: &str) -> Option<i64> {
+    id.trim_start_matches(|letter: char| !letter.is_ascii_digit()).parse().ok()
+}
+
 /// The condition that a message of the content is there, by the precedence of its keys.
-fn there(delivery: Delivery) -> Document {
-    match (delivery.kind(), delivery.batch()) {
-        (ContentKind::Batch, Some((batch, index))) => in_batch(&batch, index),
+fn there(content: &Content) -> Document {
+    match (content.kind, &content.batch) {
+        (ContentKind::Batch, Some((batch, index))) => in_batch(batch, *index),
         _ => {
-            let (field, value) = identifier(delivery);
+            let (field, value) = identifier(content);
             doc! { format!("{MESSAGES}.{field}"): value }
         }
     }
@@ -384,21 +428,21 @@ pub fn new_chat(op: Option<OpId>) -> Document {
 
 /// The message of a delivery.
 fn message(call: Call<'_>) -> Document {
-    let delivery = call.delivery;
-    let merged = delivery.kind() == ContentKind::Merged;
+    let content = call.content;
+    let merged = content.kind == ContentKind::Merged;
     let mut message = doc! {
         "opId": stamp(call.op),
-        "type": if merged { "mergeFace" } else if delivery.kind() == ContentKind::Video { "video" } else { "image" },
+        "type": if merged { "mergeFace" } else if content.kind == ContentKind::Video { "video" } else { "image" },
         "isMerged": merged,
-        "url": delivery.payload(),
-        "path": format!("{:?}", delivery.path),
-        "via": format!("{:?}", delivery.via),
+        "url": &content.url,
+        "path": format!("{:?}", content.path),
+        "via": format!("{:?}", content.via),
     };
-    let ids = [("mergeId", delivery.merge_id()), ("imageId", delivery.image_id()), ("videoId", delivery.video_id())];
-    message.extend(ids.into_iter().filter_map(|(field, id)| Some((field.to_owned(), Bson::String(id?)))));
-    if let Some((batch, index)) = delivery.batch() {
+    let ids = [("mergeId", &content.merge_id), ("imageId", &content.image_id), ("videoId", &content.video_id)];
+    message.extend(ids.into_iter().filter_map(|(field, id)| Some((field.to_owned(), Bson::String(id.clone()?)))));
+    if let Some((batch, index)) = &content.batch {
         message.insert("batchId", batch);
-        message.insert("batchIndex", i64::from(index));
+        message.insert("batchIndex", i64::from(*index));
     }
     message
 }
@@ -406,7 +450,7 @@ fn message(call: Call<'_>) -> Document {
 /// The message under a new identifier.
 fn renamed(call: Call<'_>) -> Document {
     let mut renamed = message(call);
-    let (field, value) = identifier(call.delivery);
+    let (field, value) = identifier(call.content);
     renamed.insert(field, format!("{value}-{}", call.op.0));
     renamed
 }

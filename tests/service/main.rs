@@ -6,5 +6,6 @@
 mod chats;
 mod conversations;
 mod general;
+mod merged;
 mod processes;
 mod support;

@@ -78,7 +78,8 @@ impl Carrier for Direct {
         async move {
             match operation.action {
                 Action::Deliver(delivery) => {
-                    let call = Call { chat: &operation.key, op: operation.id, delivery };
+                    let content = delivery.into();
+                    let call = Call { chat: &operation.key, op: operation.id, content: &content };
                     self.chats.deliver(self.strategy, call).await.map(Value::Delivered)
                 }
                 Action::Open => self.chats.open(&operation.key, operation.id).await.map(Value::Document),
