@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::refusal::Refusal;
-use super::{Service, ServiceError, auth, chats, conversations, merged, openapi};
+use super::{Service, ServiceError, auth, chats, conversations, merged, openapi, threads};
 
 /// How long requests in flight may take to end once the service stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -84,6 +84,13 @@ fn router(service: Arc<Service>) -> Router {
         .route("/api/user-chats/{chat}/webhook", post(merged::webhook))
         .route("/api/user-chats/{chat}/polling", post(merged::polling))
         .route("/api/user-chats/{chat}/manual-merge", post(merged::manual))
+        .route("/api/chat/check-existing-thread", post(threads::check))
+        .route("/api/chat/start-conversation", post(threads::start))
+        .route("/api/chat/threads", get(threads::list))
+        .route("/api/chat/threads/{id}", get(threads::one))
+        .route("/api/chat/threads/{id}/expand", post(threads::expand))
+        .route("/api/chat/threads/{id}/resign", post(threads::resign))
+        .route("/api/chat/threads/{id}/messages", get(threads::messages))
         .fallback(async || Refusal::not_found("there is no such route; see GET /openapi.json"))
         .method_not_allowed_fallback(async || Refusal::method("the route knows other methods; see GET /openapi.json"))
         .with_state(service)

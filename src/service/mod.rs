@@ -18,6 +18,7 @@ mod page;
 mod refusal;
 mod settings;
 mod state;
+mod threads;
 
 pub use error::ServiceError;
 pub use fleet::{Fleet, FleetSpec};

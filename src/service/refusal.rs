@@ -39,6 +39,16 @@ impl Refusal {
         Refusal::new(StatusCode::UNAUTHORIZED, error)
     }
 
+    /// The caller may not do it.
+    pub(super) fn forbidden(error: impl Into<String>) -> Self {
+        Refusal::new(StatusCode::FORBIDDEN, error)
+    }
+
+    /// It would break a rule that another document stands for.
+    pub(super) fn conflict(error: impl Into<String>) -> Self {
+        Refusal::new(StatusCode::CONFLICT, error)
+    }
+
     /// There is no such thing.
     pub(super) fn not_found(error: impl Into<String>) -> Self {
         Refusal::new(StatusCode::NOT_FOUND, error)

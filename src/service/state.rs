@@ -13,6 +13,7 @@ use crate::strategy::MemoryLocks;
 use crate::strategy::append::{self, Sessions};
 use crate::strategy::create_or_get::{self, Chats};
 use crate::strategy::merge::{self, UserChats};
+use crate::strategy::thread::{self, Threads};
 use crate::target::mongo::{Connected, PoolOptions};
 use crate::target::{Guard, MongoUri, TargetError};
 
@@ -24,6 +25,7 @@ pub struct Service {
     pub(super) chats: Chats,
     pub(super) sessions: Sessions,
     pub(super) user_chats: UserChats,
+    pub(super) threads: Threads,
 }
 
 impl Service {
@@ -49,9 +51,14 @@ impl Service {
             chats: database.collection("userChats"),
             locks: database.collection("messageLocks"),
             memory: MemoryLocks::default(),
+            comment: comment.clone(),
+        };
+        let threads = Threads {
+            threads: database.collection("chat_threads"),
+            messages: database.collection("chat_messages"),
             comment,
         };
-        let service = Service { settings, connected, chats, sessions, user_chats };
+        let service = Service { settings, connected, chats, sessions, user_chats, threads };
         service.prepare(uri, &database).await?;
         service.connected.warm_up(service.settings.pool.max(1)).await;
         Ok(Arc::new(service))
@@ -64,7 +71,10 @@ impl Service {
         prepare.key(&self.sessions.sessions, append::KEY, unique).await?;
         prepare.key(&self.user_chats.chats, merge::KEY, unique).await?;
         prepare.expiry(&self.chats.locks).await?;
-        prepare.expiry(&self.user_chats.locks).await
+        prepare.expiry(&self.user_chats.locks).await?;
+        prepare.key(&self.threads.threads, thread::KEY, unique).await?;
+        let by_thread = IndexOptions::default();
+        prepare.index(&self.threads.messages, "thread", by_thread, "creating the index of messages by thread").await
     }
 }
 

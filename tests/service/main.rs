@@ -9,3 +9,4 @@ mod general;
 mod merged;
 mod processes;
 mod support;
+mod threads;

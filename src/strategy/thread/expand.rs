@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::super::session::{Failure, Session};
 use super::super::stamp;
-use super::{KEY, Strategy, Threads, is_admin, member_names, not_an_admin, stamp_in, title};
+use super::{KEY, SAME_SET, Strategy, Threads, is_admin, member_names, not_an_admin, stamp_in, title};
 use crate::history::{OpId, ThreadKind, thread_key};
 
 /// A thread after its expansion.
@@ -52,9 +52,7 @@ impl Threads {
         match expanded {
             Ok(document) => Ok(Expanded { added: added(&document, op), document }),
             // Two threads never have the same participants: the expansion would make a second one.
-            Err(failure) if failure.is_duplicate_key_on(KEY) && !failure.after_write => {
-                Err(Failure::refused("refused: another thread has these participants"))
-            }
+            Err(failure) if failure.is_duplicate_key_on(KEY) && !failure.after_write => Err(Failure::refused(SAME_SET)),
             Err(failure) => Err(failure),
         }
     }

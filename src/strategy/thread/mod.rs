@@ -11,6 +11,7 @@ mod start;
 use std::str::FromStr;
 
 use mongodb::Collection;
+use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use super::session::{Failure, Session};
@@ -111,6 +112,11 @@ impl Strategy {
     }
 }
 
+/// Why somebody is refused who is no admin of a thread, or not of a group, or of none that there is.
+pub const NOT_AN_ADMIN: &str = "refused: only an admin of the thread may change it";
+/// Why an expansion is refused that would make a second thread of the same participants.
+pub const SAME_SET: &str = "refused: another thread has these participants";
+
 /// The threads and messages of one run.
 #[derive(Debug, Clone)]
 pub struct Threads {
@@ -150,11 +156,11 @@ impl Threads {
         self.session().find_one(doc! { "_id": thread }).await
     }
 
-    /// Sends a message to a thread.
-    pub async fn send(&self, op: OpId, thread: &Bson, sender: &str, text: &str) -> Result<(), Failure> {
-        let message =
-            doc! { "thread": thread, "opId": stamp(op), "sender": sender, "text": text, "at": DateTime::now() };
-        Session::new(&self.messages, &self.comment).insert_one(&message).await
+    /// Sends a message to a thread; the message.
+    pub async fn send(&self, op: OpId, thread: &Bson, sender: &str, text: &str) -> Result<Document, Failure> {
+        let message = doc! { "_id": ObjectId::new(), "thread": thread, "opId": stamp(op), "sender": sender, "text": text, "at": DateTime::now() };
+        Session::new(&self.messages, &self.comment).insert_one(&message).await?;
+        Ok(message)
     }
 
     /// Takes the caller off the admins of a thread. Every strategy does it in one conditional update.
@@ -204,7 +210,7 @@ pub fn stamp_in(document: &Document, field: &str) -> Option<OpId> {
 }
 
 fn not_an_admin() -> Failure {
-    Failure::refused("refused: only an admin of the thread may change it")
+    Failure::refused(NOT_AN_ADMIN)
 }
 
 fn is_admin(document: &Document, user: &str) -> bool {

@@ -28,6 +28,22 @@ impl Threads {
         caller: &str,
         participants: &[&str],
     ) -> Result<Found, Failure> {
+        let found = self.open(strategy, op, kind, caller, participants).await?;
+        let thread = found.document.get("_id").cloned().unwrap_or(Bson::Null);
+        let sent = self.send(op, &thread, caller, "hello").await;
+        sent.map_err(|failure| if found.created { failure.after_write() } else { failure })?;
+        Ok(found)
+    }
+
+    /// The thread of exactly these participants, which is created if there is none.
+    pub async fn open(
+        &self,
+        strategy: Strategy,
+        op: OpId,
+        kind: ThreadKind,
+        caller: &str,
+        participants: &[&str],
+    ) -> Result<Found, Failure> {
         let mut members: Vec<&str> = participants.iter().copied().chain([caller]).collect();
         let key = match strategy {
             Strategy::UnsortedKey => format!("{kind}:{}", in_order_of_naming(&members).join(",")),
@@ -40,15 +56,11 @@ impl Threads {
         }
         let start = Start { op, kind, caller, members, key };
         let mut session = self.session();
-        let found = match strategy {
-            Strategy::FindThenInsert => start.find_then_insert(&mut session).await?,
-            Strategy::CreateThenFill => start.create_then_fill(&mut session).await?,
-            _ => start.upsert(&mut session).await?,
-        };
-        let thread = found.document.get("_id").cloned().unwrap_or(Bson::Null);
-        let sent = self.send(op, &thread, caller, "hello").await;
-        sent.map_err(|failure| if found.created { failure.after_write() } else { failure })?;
-        Ok(found)
+        match strategy {
+            Strategy::FindThenInsert => start.find_then_insert(&mut session).await,
+            Strategy::CreateThenFill => start.create_then_fill(&mut session).await,
+            _ => start.upsert(&mut session).await,
+        }
     }
 }
 
