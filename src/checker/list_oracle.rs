@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::append_order::{Order, check_with};
 use super::list_model::{AppendOnly, Event, entry};
 use super::lists::Lists;
-use super::search::{Search, linearize};
+use super::search::{Model, Search, linearize};
 use super::*;
 use crate::history::{
     Action, Appended, Cause, CodePath, Compactor, Delivered, Delivery, Element, History, Id, Message, MessagePath,
@@ -340,7 +340,34 @@ impl Case {
         if let Some(last) = self.finals().first() {
             entries.push(entry(Event::Read(last.clone()), end, u64::MAX, true));
         }
-        Some(linearize(&AppendOnly, &entries, &mut Budget::default()) == Search::Linearizable)
+        // Some list must be the longest: whatever comes before it was seen is a beginning of it.
+        let longest = self.lists().into_iter().max_by_key(Vec::len).unwrap_or_default();
+        Some(linearize(&Towards(longest), &entries, &mut Budget::default()) == Search::Linearizable)
+    }
+}
+
+/// The append-only list, without the ways that cannot lead to a list that was seen.
+struct Towards(Vec<Element>);
+
+impl Model for Towards {
+    type State = Vec<Element>;
+    type Operation = Event;
+
+    fn initial(&self) -> Vec<Element> {
+        Vec::new()
+    }
+
+    fn step(&self, state: &Vec<Element>, event: &Event) -> Option<Vec<Element>> {
+        let next = AppendOnly.step(state, event)?;
+        match self.0.get(state.len()) {
+            Some(due) if next.len() > state.len() && next.last() != Some(due) => None,
+            // Beyond the longest list nothing is seen: the order there is of no account.
+            _ => Some(if next.len() > self.0.len() {
+                self.0.iter().copied().chain([Element::UNKNOWN]).collect()
+            } else {
+                next
+            }),
+        }
     }
 }
 
@@ -412,7 +439,7 @@ fn the_checkers_agree_with_their_definitions() {
     for (rule, (checker, _)) in RULES.iter().enumerate() {
         let sum = |verdict: usize| counts.iter().map(|counts| counts[rule][verdict]).sum::<u64>();
         assert!(
-            sum(0) > KEYS / 50 && sum(1) > KEYS / 50,
+            sum(0) > KEYS / 100 && sum(1) > KEYS / 100,
             "{}: {} hold, {} are violated",
             checker.invariant(),
             sum(0),
