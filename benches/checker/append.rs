@@ -121,6 +121,7 @@ fn document(key: &Arc<str>, id: Id, list: &[Element], [text, answer]: [&Arc<str>
         missing: Vec::new(),
         messages: list.iter().map(message).collect(),
         last_message: None,
+        thread: None,
         fields: serde_json::Value::Null,
     }
 }

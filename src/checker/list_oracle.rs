@@ -167,6 +167,7 @@ fn documents(rng: &mut ChaCha8Rng, key: &Arc<str>, operations: &[Operation], lis
         missing: Vec::new(),
         messages: elements.iter().map(|element| message(element, rng)).collect(),
         last_message: None,
+        thread: None,
         fields: serde_json::Value::Null,
     };
     match rng.random_range(0..14) {
