@@ -2,7 +2,8 @@
 //!
 //! Each key is a correct burst of 150 callers. Counted is all that a judgement does with a history in memory, grouping
 //! by key included; making the history is not. A history in which every caller made its own document shows what violations
-//! cost. The last line is `ops_per_s=… ops_per_s_1m=…`.
+//! cost. The last line is `ops_per_s=… ops_per_s_1m=… ops_per_s_append=…`; the last is of 1 million
+//! appends and reads.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::sync::Arc;
@@ -14,6 +15,9 @@ use onlyone::history::{
     Action, History, Id, Observation, Observed, OpId, Operation, Outcome, Phase, Returned, Source, Value,
 };
 use onlyone::verdict::{Invariant, Verdict};
+
+#[path = "checker/append.rs"]
+mod append;
 
 const BURST: u64 = 150;
 
@@ -38,7 +42,8 @@ fn main() -> anyhow::Result<()> {
     let small = measure(1_000_000, Verdict::Holds)?;
     measure(1_000_000, Verdict::Violated)?;
     let large = measure(10_000_000, Verdict::Holds)?;
-    println!("ops_per_s={large:.0} ops_per_s_1m={small:.0}");
+    let append = append::measure(1_000_000)?;
+    println!("ops_per_s={large:.0} ops_per_s_1m={small:.0} ops_per_s_append={append:.0}");
     Ok(())
 }
 

@@ -66,8 +66,11 @@ impl<'a> Defect<'a, '_> {
                 for who in [earlier.who, later.who] {
                     documents.extend(if let Who::View(view, _) = who { view.document() } else { None });
                 }
-                // That one message stands before the other is known from a list.
-                if let (Some(_), Some(_), Some(longest)) = (earlier.who.element(), later.who.element(), longest) {
+                // That one message stands before the other, or happened at all, may be known from a list only.
+                let told = |who: Who<'_>| who.operation().and_then(Write::of) == Some(Write::Acknowledged);
+                let both = earlier.who.element().is_some() && later.who.element().is_some();
+                let untold = [earlier.who, later.who].into_iter().any(|who| who.element().is_some() && !told(who));
+                if let Some(longest) = longest.filter(|_| both || untold) {
                     operations.extend(longest.view.operation());
                     documents.extend(longest.view.document());
                 }
@@ -114,7 +117,8 @@ impl<'a> Defect<'a, '_> {
                     .iter()
                     .filter_map(|element| lists.writer(*element).map(|at| (*element, lists.operations[at])))
                     .map(|(element, writer)| {
-                        let required = Write::of(writer) == Some(Write::Acknowledged);
+                        // What the longest list shows has happened, whatever its caller was told.
+                        let required = Write::of(writer) == Some(Write::Acknowledged) || list.contains(&element);
                         entry(list_model::Event::Append(element), writer.invoked, writer.returned(), required)
                     })
                     .collect();

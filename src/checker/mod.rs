@@ -17,6 +17,8 @@ mod findings;
 mod insert_fields_intact;
 mod judge;
 mod list_model;
+#[cfg(test)]
+mod list_oracle;
 mod lists;
 mod members_exact;
 mod merge_once;

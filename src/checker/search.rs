@@ -92,11 +92,16 @@ impl<M: Model> Walk<'_, M> {
         }
         let pending = |index: &usize| done & (1 << index) == 0;
         let open = (0..self.entries.len()).filter(pending);
-        // Only what begins before every pending operation has ended can come next.
-        let limit = open.clone().map(|index| self.entries[index].returned).min().unwrap_or(Nanos::MAX);
+        // Only what begins before every pending operation has ended can come next. One that need not have happened does
+        // not hold up the others: once something that began after its end has come, it is left out.
+        let ends = open.clone().filter(|&index| self.entries[index].required).map(|index| self.entries[index].returned);
+        let limit = ends.min().unwrap_or(Nanos::MAX);
         for index in open.filter(|&index| self.entries[index].invoked <= limit) {
             let Some(next) = self.model.step(&place.1, &self.entries[index].operation) else { continue };
-            match self.from(done | 1 << index, next) {
+            let begun = self.entries[index].invoked;
+            let over = |&other: &usize| !self.entries[other].required && self.entries[other].returned < begun;
+            let left_out = (0..self.entries.len()).filter(over).fold(0, |bits, other| bits | 1 << other);
+            match self.from(done | left_out | 1 << index, next) {
                 Search::Impossible => {}
                 found => return found,
             }
