@@ -170,7 +170,8 @@ fn oha(url: &str) -> Option<f64> {
 
 fn wrk(url: &str) -> Option<f64> {
     let (connections, seconds) = (format!("-c{CONNECTIONS}"), format!("-d{SECONDS}s"));
-    let output = Command::new("wrk").args(["-t2", &connections, &seconds]).arg(format!("{url}/health")).output().ok()?;
+    let output =
+        Command::new("wrk").args(["-t2", &connections, &seconds]).arg(format!("{url}/health")).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:")?.trim().parse().ok())
 }
@@ -195,7 +196,8 @@ async fn main() {
     }
     drop(serve);
     let own = median(own);
-    let ratio = |others: Vec<f64>| if others.is_empty() { "none".to_owned() } else { format!("{:.2}", own / median(others)) };
+    let ratio =
+        |others: Vec<f64>| if others.is_empty() { "none".to_owned() } else { format!("{:.2}", own / median(others)) };
     let (oha_ratio, wrk_ratio) = (ratio(ohas), ratio(wrks));
     println!(
         "oha_ratio={oha_ratio} wrk_ratio={wrk_ratio} requests_per_s={own:.0} release_ratio={:.1} task_spread_us={task:.0} last_byte_spread_us={last_byte:.0}",
