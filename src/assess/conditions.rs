@@ -1,7 +1,9 @@
 //! Conditions under which a run that found no violation still proves nothing.
 
+use std::collections::BTreeMap;
+
 use super::Recording;
-use crate::history::Phase;
+use crate::history::{Operation, Outcome, Phase};
 use crate::report::Concurrency;
 use crate::scenario::Scenario;
 
@@ -26,7 +28,8 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
         return reasons;
     }
     if !operations.iter().any(crate::history::Operation::is_ok) {
-        reasons.push("no operation succeeded".to_owned());
+        let why = most_frequent(operations, |outcome| !matches!(outcome, Outcome::Ok(_)));
+        reasons.push(format!("no operation succeeded{why}"));
     }
     reasons.extend(run.record.preflight.too_few_connections.clone());
     let floor = scenario.limits.min_effective_trials;
@@ -48,6 +51,25 @@ fn too_many_unknown(operations: &[crate::history::Operation], limit: f64) -> Opt
     (share > limit).then(|| {
         let (share, limit) = (share * 100.0, limit * 100.0);
         let all = operations.len();
-        format!("{unknown} of {all} operations ({share:.1} %) have an unknown outcome, at most {limit} % are allowed")
+        let why = most_frequent(operations, |outcome| matches!(outcome, Outcome::Unknown(_)));
+        format!(
+            "{unknown} of {all} operations ({share:.1} %) have an unknown outcome, at most {limit} % are allowed{why}"
+        )
     })
+}
+
+/// The causes met most often among the outcomes of this kind, most frequent first.
+fn most_frequent(operations: &[Operation], of_kind: impl Fn(&Outcome) -> bool) -> String {
+    const SHOWN: usize = 3;
+    let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
+    for operation in operations.iter().filter(|operation| of_kind(&operation.outcome)) {
+        if let Outcome::Unknown(cause) | Outcome::Failed(cause) = &operation.outcome {
+            *causes.entry(&cause.message).or_default() += 1;
+        }
+    }
+    let mut causes: Vec<(&str, usize)> = causes.into_iter().collect();
+    causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let shown: Vec<String> =
+        causes.iter().take(SHOWN).map(|(message, count)| format!("{message} ({count} times)")).collect();
+    if shown.is_empty() { String::new() } else { format!(": {}", shown.join("; ")) }
 }

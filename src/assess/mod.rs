@@ -18,7 +18,7 @@ use crate::report::{FORMAT_VERSION, Report, SerialControl};
 use crate::scenario::{Load, Scenario, ScenarioError};
 use crate::stats::{self, Clock, Conditions, LatencyStats};
 use crate::target::http::describe;
-use crate::verdict::{ExitStatus, InvariantResult, Verdict};
+use crate::verdict::{ExitStatus, Invariant, InvariantResult, Verdict};
 use crate::workload;
 
 /// Why a run cannot be assessed.
@@ -121,7 +121,8 @@ fn over_http(results: Vec<InvariantResult>, scenario: &Scenario, record: &RunRec
                 witness.explanation.push_str(&format!(". Requests: {}", requests.join("; ")));
             }
         }
-        if unread && result.reason.is_none() { result.note(workload::ONLY_RESPONSES) } else { result }
+        let own = matches!(result.name, Invariant::Custom(_));
+        if unread && !own && result.reason.is_none() { result.note(workload::ONLY_RESPONSES) } else { result }
     };
     results.into_iter().map(told).collect()
 }

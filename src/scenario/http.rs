@@ -123,8 +123,10 @@ pub struct OperationSpec {
     /// What a status means.
     pub status: StatusSpec,
     /// Its share among the operations of a custom workload. Default 1.
+    #[serde(skip_serializing_if = "is_one")]
     pub weight: u32,
     /// Whose keys it acts on, in a custom workload.
+    #[serde(skip_serializing_if = "KeySharing::is_shared")]
     pub keys: KeySharing,
 }
 
@@ -136,6 +138,16 @@ pub enum KeySharing {
     Shared,
     /// Each client has keys of its own.
     Private,
+}
+
+fn is_one(weight: &u32) -> bool {
+    *weight == 1
+}
+
+impl KeySharing {
+    fn is_shared(&self) -> bool {
+        *self == KeySharing::Shared
+    }
 }
 
 /// What a status means. A status in none of the lists is unknown.

@@ -1,6 +1,7 @@
 //! Templates in a scenario: text with `{{ variables }}`, compiled once when the scenario is read. Main types:
 //! [`Template`] and [`JsonTemplate`]. Which variables exist is the [`Scope`]'s business; their values are made by the target.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -54,6 +55,29 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// Some value for every variable.
+    fn sample(self) -> Value {
+        let mut groups: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
+        let mut variables: BTreeMap<&str, Value> = BTreeMap::new();
+        for name in self.variables() {
+            match name.split_once('.') {
+                Some((group, field)) => {
+                    let number =
+                        matches!((group, field), ("op" | "client", "id") | (_, "port" | "instance" | "n" | "sender"));
+                    let value = if number { Value::from(1) } else { Value::from("x") };
+                    groups.entry(group).or_default().insert(field, value);
+                }
+                None => {
+                    variables.insert(name, Value::from("x"));
+                }
+            }
+        }
+        variables.extend(groups.into_iter().map(|(group, fields)| (group, Value::from_pairs(fields))));
+        Value::from_pairs(variables)
+    }
+}
+
 /// Text with variables. It compares and shows as it was written, without what came from the environment.
 #[derive(Clone)]
 pub struct Template {
@@ -104,14 +128,20 @@ impl Template {
         named.sort();
         for name in named {
             let known = scope.variables();
-            let beyond = |known: &&str| name.starts_with(&format!("{known}."));
-            if !known.contains(&name.as_str()) || known.iter().any(beyond) {
+            if !known.contains(&name.as_str()) {
                 let part = source.find(&name).map_or(whole, |start| start..start + name.len());
                 return Err(TemplateMistake {
                     part,
                     message: format!("unknown variable `{name}`"),
                     variable: Some(name),
                 });
+            }
+        }
+        if let Err(error) = compiled.render(scope.sample()) {
+            use minijinja::ErrorKind::{UnknownFilter, UnknownFunction, UnknownMethod, UnknownTest};
+            // Any other error may be the sample's, not the template's.
+            if matches!(error.kind(), UnknownFilter | UnknownFunction | UnknownMethod | UnknownTest) {
+                return Err(mistake(error));
             }
         }
         let inner = source.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).map(str::trim);

@@ -31,6 +31,11 @@ impl Check<'_> {
         let http = http.into_inner();
         // Of an unknown workload nothing more can be said: its own mistake is reported.
         let workload = workload?;
+        if !matches!(workload, WorkloadKind::CreateOrGet | WorkloadKind::Custom) {
+            let message = format!("the workload `{}` cannot be asked for over HTTP", workload.as_str());
+            let help = "use `create-or-get`, or `custom` with operations and invariants of your own";
+            return self.note(Problem::at(span, message).help(help));
+        }
         let scope = Scope::Request(workload);
         if http.base_urls.is_empty() && !own_service {
             return self.note(

@@ -51,7 +51,7 @@ pub(super) fn validate(
     let mongod = check.mongod(file.mongod);
     let deliveries = check.deliveries(file.deliveries, workload);
     let load = check.load(file.load);
-    let limits = check.limits(file.limits);
+    let limits = check.limits(file.limits, target.as_ref());
     let operations = target.as_ref().map(operations).unwrap_or_default();
     let expect = check.expect(file.expect, workload, &operations);
     let invariants = check.invariants(file.invariant);
@@ -204,10 +204,13 @@ impl Check<'_> {
     }
 
     /// The limits.
-    fn limits(&mut self, limits: file::Limits) -> Option<Limits> {
+    fn limits(&mut self, limits: file::Limits, target: Option<&TargetSpec>) -> Option<Limits> {
         let deadline = match &limits.operation_deadline {
             Some(text) => self.duration(text, "operation_deadline", false),
-            None => Some(Duration::from_secs(10)),
+            // A request has its own time-out: as long as that, once per attempt.
+            None => Some(target.and_then(TargetSpec::http).map_or(Duration::from_secs(10), |http| {
+                http.timeout.saturating_mul(http.retries.saturating_add(1)).min(LONGEST)
+            })),
         };
         let drain = match &limits.drain {
             Some(text) => self.duration(text, "drain", true),

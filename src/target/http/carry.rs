@@ -322,10 +322,6 @@ impl Core {
         }
         let parked = self.releases.park(connection.stream(), *last, self.together);
         let finish = async move {
-            let mut connection = connection;
-            if connection.has_spoken() {
-                self.releases.note_early();
-            }
             let released = self.releases.release(&parked).await;
             let answer = match &released {
                 Ok(_) => self.read(connection, &ready.request, ready.base).await,

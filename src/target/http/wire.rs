@@ -50,19 +50,6 @@ impl Connection {
         write_all(&self.stream, bytes).await
     }
 
-    /// Whether the service has said something already. It reads nothing away.
-    pub(super) fn has_spoken(&mut self) -> bool {
-        self.fill_now();
-        !self.buffer.is_empty()
-    }
-
-    fn fill_now(&mut self) {
-        let mut chunk = [0_u8; 4096];
-        if let Ok(read @ 1..) = self.stream.try_read(&mut chunk) {
-            self.buffer.extend_from_slice(&chunk[..read]);
-        }
-    }
-
     /// Reads the answer to a request; whether the connection can take another one comes with it.
     pub(super) async fn read_answer(&mut self, head_only: bool) -> Result<(Answer, bool), NoAnswer> {
         loop {

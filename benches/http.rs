@@ -1,0 +1,206 @@
+//! The HTTP target beside other generators, and its two releases beside each other.
+//!
+//! Release: bursts of 100 requests at a server in this process, which notes when it has read each request to its end; the
+//! spread of a burst is the time from the first to the last. Throughput: `GET /health` of `onlyone serve`, by the harness
+//! with its full history on disk, by oha (`target/tools/bin/oha` or on PATH) and by wrk, in turn, with the same number of
+//! connections. A generator that is not installed is left out, and its ratio is `none`.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
+#![allow(clippy::cast_precision_loss, clippy::panic, reason = "a benchmark")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::Query;
+use axum::routing::{get, post};
+use onlyone::driver::{self, Plan, Progress, Run};
+use onlyone::history::file::{Header, HistoryWriter};
+use onlyone::scenario::{self, Load, ObserveSpec, Scenario};
+use onlyone::target::http::{HttpRun, HttpTarget};
+use onlyone::target::{Guard, Target};
+use onlyone::{strategy, workload};
+use tokio_util::sync::CancellationToken;
+
+const BURST: usize = 100;
+const ROUNDS: usize = 40;
+const CONNECTIONS: usize = 64;
+const SECONDS: u64 = 4;
+const TURNS: usize = 3;
+
+fn scenario(url: &str, operation: &str, load: &str) -> Scenario {
+    let text = format!(
+        "name = \"bench\"\nworkload = \"custom\"\n[target.http]\nbase_urls = [\"{url}\"]\n\
+         [target.http.operations.one]\n{operation}\n{load}\n[limits]\nserial_control = 0\n"
+    );
+    scenario::load_text(Path::new("bench"), text, &[], &|_| None, &strategy::names)
+        .unwrap_or_else(|error| panic!("{}", error.render(false)))
+}
+
+/// Carries a scenario out as `onlyone run` does; operations that succeeded, and how long it took.
+async fn carry_out(scenario: &Scenario) -> (usize, Duration) {
+    let spec = scenario.target.http().unwrap().clone();
+    let run = HttpRun {
+        run_id: Arc::from("bench"),
+        folder: ".".into(),
+        base_urls: spec.base_urls.clone(),
+        warm_up: "/health".to_owned(),
+        together: matches!(scenario.load, Load::Burst { .. }),
+        observe: ObserveSpec::default(),
+        mongo: None,
+        own_service: false,
+        notes: Vec::new(),
+    };
+    let target: Arc<dyn Target> = Arc::new(HttpTarget::new(spec, run, &Guard::default()).unwrap());
+    target.prepare(scenario.load.clients()).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let writer = HistoryWriter::create(&directory.path().join("history.jsonl"), &Header::new("bench")).unwrap();
+    let run = Run {
+        plan: Plan::new(scenario, "bench", 1),
+        workload: workload::of_scenario(scenario, "bench"),
+        target,
+        writer: Some(writer),
+        stop: CancellationToken::new(),
+        progress: Arc::new(Progress::default()),
+    };
+    let started = Instant::now();
+    let (recorded, _) = driver::run(run).await.unwrap();
+    let took = started.elapsed();
+    let operations = &recorded.history.operations;
+    let ok = operations.iter().filter(|operation| operation.is_ok()).count();
+    assert_eq!(ok, operations.len(), "{:?}", operations.iter().find(|operation| !operation.is_ok()));
+    (ok, took)
+}
+
+/// When the requests of each key had been read to their end.
+type Arrivals = Arc<Mutex<BTreeMap<String, Vec<Instant>>>>;
+
+/// A server on threads of its own that notes arrivals.
+fn noting_server() -> (String, Arrivals) {
+    let arrivals = Arrivals::default();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let noted = Arc::clone(&arrivals);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let note = move |query: Query<BTreeMap<String, String>>, body: String| async move {
+                let at = Instant::now();
+                assert!(!body.is_empty());
+                noted.lock().unwrap().entry(query.0["key"].clone()).or_default().push(at);
+                "{}"
+            };
+            let app = Router::new().route("/health", get(|| async { "{}" })).route("/note", post(note));
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            sender.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+            axum::serve(listener, app).await.unwrap();
+        });
+    });
+    (receiver.recv().unwrap(), arrivals)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Median spread of a burst in microseconds, as the server saw it.
+async fn spread(url: &str, arrivals: &Arrivals, release: &str) -> f64 {
+    arrivals.lock().unwrap().clear();
+    let operation = "path = \"/note?key={{ key }}\"\njson = { who = \"{{ client.user }}\", op = \"{{ op.id }}\" }";
+    let load = format!("[load.burst]\nclients = {BURST}\nrounds = {ROUNDS}");
+    let mut scenario = scenario(url, operation, &load);
+    if let scenario::TargetSpec::Http(http) = &mut scenario.target {
+        http.release = if release == "task" { scenario::Release::Task } else { scenario::Release::LastByte };
+    }
+    carry_out(&scenario).await;
+    let arrivals = arrivals.lock().unwrap();
+    assert_eq!(arrivals.len(), ROUNDS);
+    let spreads = arrivals.values().map(|times| {
+        assert_eq!(times.len(), BURST);
+        let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+        last.duration_since(*first).as_secs_f64() * 1e6
+    });
+    median(spreads.collect())
+}
+
+/// The reference service, ended with this value.
+struct Serve(Child);
+
+impl Serve {
+    fn start() -> (Self, String) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_onlyone"))
+            .args(["serve", "--quiet"])
+            .env_remove("ONLYONE_MONGO_URI")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = lines.find_map(|line| line.ok().filter(|line| line.starts_with("http://"))).unwrap();
+        (Serve(child), url)
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).ok();
+        self.0.wait().ok();
+    }
+}
+
+async fn ours(url: &str) -> f64 {
+    let load = format!("[load.closed]\nclients = {CONNECTIONS}\nduration = \"{SECONDS}s\"");
+    let (operations, took) = carry_out(&scenario(url, "method = \"GET\"\npath = \"/health\"", &load)).await;
+    operations as f64 / took.as_secs_f64()
+}
+
+fn oha(url: &str) -> Option<f64> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin/oha");
+    let program = if own.exists() { own } else { "oha".into() };
+    let (connections, seconds) = (CONNECTIONS.to_string(), format!("{SECONDS}s"));
+    let arguments = ["--no-tui", "--output-format", "json", "-c", &connections, "-z", &seconds];
+    let output = Command::new(program).args(arguments).arg(format!("{url}/health")).output().ok()?;
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    json["summary"]["requestsPerSec"].as_f64()
+}
+
+fn wrk(url: &str) -> Option<f64> {
+    let (connections, seconds) = (format!("-c{CONNECTIONS}"), format!("-d{SECONDS}s"));
+    let output =
+        Command::new("wrk").args(["-t2", &connections, &seconds]).arg(format!("{url}/health")).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:")?.trim().parse().ok())
+}
+
+#[tokio::main]
+async fn main() {
+    let (url, arrivals) = noting_server();
+    let (mut tasks, mut bytes) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        tasks.push(spread(&url, &arrivals, "task").await);
+        bytes.push(spread(&url, &arrivals, "last-byte").await);
+    }
+    let (task, last_byte) = (median(tasks), median(bytes));
+    println!("release of {BURST}: task {task:.0} us, last byte {last_byte:.0} us (median spread at the server)");
+    let (serve, url) = Serve::start();
+    let (mut own, mut ohas, mut wrks) = (Vec::new(), Vec::new(), Vec::new());
+    for turn in 1..=TURNS {
+        own.push(ours(&url).await);
+        ohas.extend(oha(&url));
+        wrks.extend(wrk(&url));
+        println!("turn {turn}: ours {:.0}/s, oha {:?}, wrk {:?}", own[own.len() - 1], ohas.last(), wrks.last());
+    }
+    drop(serve);
+    let own = median(own);
+    let ratio =
+        |others: Vec<f64>| if others.is_empty() { "none".to_owned() } else { format!("{:.2}", own / median(others)) };
+    let (oha_ratio, wrk_ratio) = (ratio(ohas), ratio(wrks));
+    println!(
+        "oha_ratio={oha_ratio} wrk_ratio={wrk_ratio} requests_per_s={own:.0} release_ratio={:.1} task_spread_us={task:.0} last_byte_spread_us={last_byte:.0}",
+        task / last_byte
+    );
+}

@@ -1,0 +1,70 @@
+"""A small booking service to practise on: http.server and pymongo.
+
+POST /seats/NAME  {"who": ...}   books a seat, which one person may have
+GET  /seats/NAME                 who has it
+GET  /health
+
+MODE=before checks and then inserts; MODE=fixed lets a unique index decide and answers the loser with 409.
+"""
+
+import json
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from pymongo import MongoClient
+from pymongo.errors import DuplicateKeyError
+
+FIXED = os.environ.get("MODE") == "fixed"
+database = MongoClient(os.environ["MONGO_URL"], maxPoolSize=100).get_default_database()
+bookings = database["bookings"]
+
+
+def book(seat, who):
+    """The status and the body of the answer."""
+    if not FIXED and bookings.find_one({"seat": seat}):
+        return 409, {"error": "taken"}
+    try:
+        found = bookings.insert_one({"seat": seat, "who": who})
+    except DuplicateKeyError:
+        return 409, {"error": "taken"}
+    return 201, {"booking": str(found.inserted_id)}
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, status, body):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        if self.path == "/health":
+            return self.answer(200, {"ok": True})
+        seat = self.path.removeprefix("/seats/")
+        found = [{"_id": str(booking["_id"]), "who": booking["who"]} for booking in bookings.find({"seat": seat})]
+        return self.answer(200, {"bookings": found})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if body.get("die"):
+            os._exit(3)
+        self.answer(*book(self.path.removeprefix("/seats/"), body["who"]))
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
+
+
+if __name__ == "__main__":
+    database.create_collection("bookings", check_exists=False) if "bookings" not in database.list_collection_names() else None
+    if FIXED:
+        bookings.create_index("seat", unique=True)
+    Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
