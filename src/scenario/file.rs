@@ -88,6 +88,9 @@ pub(super) struct Mongo {
     /// Whether the driver sends a read again on its own.
     #[serde(default)]
     pub(super) retry_reads: bool,
+    /// Time that each operation waits before it is sent: a planted slowdown, to see that it is found.
+    #[schemars(with = "Option<DurationText>")]
+    pub(super) delay: Option<Spanned<DurationText>>,
 }
 
 fn yes() -> bool {
@@ -163,7 +166,7 @@ pub(super) struct Closed {
     #[schemars(with = "Option<Count>")]
     pub(super) operations: Option<Spanned<Count>>,
     /// Which keys they meet on.
-    #[schemars(with = "Keys")]
+    #[schemars(with = "Option<Keys>")]
     pub(super) keys: Option<Spanned<Keys>>,
 }
 
@@ -184,7 +187,7 @@ pub(super) struct Open {
     #[schemars(with = "Option<String>")]
     pub(super) arrivals: Option<Spanned<String>>,
     /// Which keys they meet on.
-    #[schemars(with = "Keys")]
+    #[schemars(with = "Option<Keys>")]
     pub(super) keys: Option<Spanned<Keys>>,
 }
 
@@ -196,7 +199,7 @@ pub(super) struct Waves {
     #[schemars(with = "Vec<Count>")]
     pub(super) sizes: Option<Spanned<Vec<Spanned<Count>>>>,
     /// How many times, each on a fresh key.
-    #[schemars(with = "Count")]
+    #[schemars(with = "Option<Count>")]
     pub(super) rounds: Option<Spanned<Count>>,
 }
 
