@@ -26,11 +26,10 @@ pub(super) struct File {
     #[schemars(with = "Target")]
     pub(super) target: Option<Spanned<Target>>,
     /// The service under test, started by the harness.
-    #[schemars(with = "Option<serde_json::Value>")]
+    #[schemars(with = "Option<Service>")]
     pub(super) service: Option<Spanned<Service>>,
     /// Where the final state of a service is read.
     #[serde(default)]
-    #[schemars(with = "serde_json::Value")]
     pub(super) observe: Observe,
     /// At-least-once delivery, in the merge workload.
     #[schemars(with = "Option<Deliveries>")]
@@ -49,7 +48,7 @@ pub(super) struct File {
     pub(super) expect: Expect,
     /// The user's own invariants.
     #[serde(default)]
-    #[schemars(with = "Vec<serde_json::Value>")]
+    #[schemars(with = "Vec<Invariant>")]
     pub(super) invariant: Vec<Spanned<Invariant>>,
 }
 
@@ -62,7 +61,7 @@ pub(super) struct Target {
     #[schemars(with = "Option<Mongo>")]
     pub(super) mongo: Option<Spanned<Mongo>>,
     /// Over HTTP, to a service.
-    #[schemars(with = "Option<serde_json::Value>")]
+    #[schemars(with = "Option<Http>")]
     pub(super) http: Option<Spanned<Http>>,
 }
 
