@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::args::{ExportArgs, ExportFormat};
 use super::{CliError, Io, store};
-use crate::history::export::{Form, export as write_export};
+use crate::history::export::{Form, elle_has_a_form, export as write_export};
 use crate::report::write_atomic;
 use crate::verdict::ExitStatus;
 
@@ -20,6 +20,10 @@ pub(super) fn export(args: &ExportArgs, io: &mut Io) -> Result<ExitStatus, CliEr
         ExportFormat::ElleJson => Form::ElleJson,
         ExportFormat::PorcupineJson => Form::PorcupineJson,
     };
+    if form != Form::PorcupineJson && !elle_has_a_form(&history) {
+        return Err(CliError::usage(anyhow::anyhow!("Elle has no form for the operations of this run"))
+            .hint("create-or-get and append have one; for others: --format porcupine-json"));
+    }
     if history.partial {
         io.note("note: the run died, so operations may be missing from the export\n");
     }

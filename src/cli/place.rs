@@ -10,7 +10,7 @@ use super::store::Store;
 use crate::scenario::{HttpSpec, Load, Scenario, ServiceSpec, TargetSpec};
 use crate::target::http::{HttpRun, HttpTarget, check_hosts};
 use crate::target::mongo::{MongoTarget, QueryResult, run_queries};
-use crate::target::{Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
+use crate::target::{Delayed, Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
 use crate::workload;
 
 /// MongoDB's own limit on the name of a database, in bytes.
@@ -71,9 +71,10 @@ impl Setting<'_> {
                 let uri = server.uri();
                 let target =
                     MongoTarget::connect(uri.clone(), self.guard, spec.clone(), workload, clients, self.run_id).await?;
+                let target = Delayed::wrap(Arc::new(target), spec.delay);
                 let preflight = target.prepare(clients).await?;
                 Ok(Place {
-                    target: Arc::new(target),
+                    target,
                     preflight,
                     shown: uri.to_string(),
                     server: Some(server),

@@ -10,7 +10,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::{Action, History, Nanos, Observation, OpId, Operation, Outcome, Phase, Value};
+use super::messages::chain;
+use super::{Action, Element, History, Nanos, Observation, OpId, Operation, Outcome, Phase, Role, Value};
 
 /// Form of an exported history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,13 @@ pub enum Form {
     ElleJson,
     /// A JSON array in the shape of Porcupine's `[]Operation`.
     PorcupineJson,
+}
+
+/// Whether Elle has a form for what this history did: there is one for create-or-get, and for appends to a list.
+pub fn elle_has_a_form(history: &History) -> bool {
+    let known =
+        |action: &Action| matches!(action, Action::CreateOrGet { .. } | Action::Get | Action::Append(_) | Action::Read);
+    history.phase(Phase::Main).iter().all(|operation| known(&operation.action))
 }
 
 /// Writes the concurrent phase. The observation tells which document an operation of unknown outcome has created.
@@ -62,12 +70,12 @@ fn porcupine(operations: &[Operation]) -> impl Iterator<Item = Json> {
     })
 }
 
-/// One step of a transaction: `[:r key value]` or `[:w key value]`.
+/// One step of a transaction: `[:r key value]`, `[:w key value]` or `[:append key value]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Step {
     function: &'static str,
     key: String,
-    value: Option<String>,
+    value: Json,
 }
 
 /// One line of an Elle history.
@@ -87,11 +95,10 @@ impl Event {
     }
 
     fn edn(&self) -> String {
-        let value = |step: &Step| step.value.as_deref().map_or("nil".to_owned(), quoted);
         let steps: Vec<String> = self
             .steps
             .iter()
-            .map(|step| format!("[:{} {} {}]", step.function, quoted(&step.key), value(step)))
+            .map(|step| format!("[:{} {} {}]", step.function, quoted(&step.key), edn(&step.value)))
             .collect();
         format!(
             "{{:index {}, :type :{}, :process {}, :f :txn, :value [{}], :time {}}}",
@@ -101,6 +108,16 @@ impl Event {
             steps.join(" "),
             self.time
         )
+    }
+}
+
+/// A value of EDN.
+fn edn(value: &Json) -> String {
+    match value {
+        Json::Null => "nil".to_owned(),
+        Json::String(text) => quoted(text),
+        Json::Array(items) => format!("[{}]", items.iter().map(edn).collect::<Vec<_>>().join(" ")),
+        other => other.to_string(),
     }
 }
 
@@ -130,6 +147,7 @@ fn events<'a>(
     let documents = observation.iter().flat_map(|observation| &observation.documents);
     let created: BTreeMap<OpId, String> =
         documents.filter_map(|document| Some((document.created_by?, document.id.to_string()))).collect();
+    let lists = Lists::of(operations);
     let mut order: Vec<(Nanos, bool, &Operation)> = operations
         .iter()
         .flat_map(|operation| [(operation.invoked, false, operation), (operation.completed, true, operation)])
@@ -139,7 +157,7 @@ fn events<'a>(
     order.into_iter().enumerate().map(move |(index, (time, completed, operation))| {
         let (kind, steps) = match (completed, &operation.outcome) {
             (false, _) => ("invoke", intended(operation)),
-            (true, Outcome::Ok(value)) => ("ok", steps(operation, value)),
+            (true, Outcome::Ok(value)) => ("ok", steps(operation, value, &lists)),
             (true, Outcome::Failed(_)) => ("fail", intended(operation)),
             (true, Outcome::Unknown(_)) => ("info", possible(operation, &created)),
         };
@@ -170,42 +188,88 @@ fn own_order(order: &mut [(Nanos, bool, &Operation)]) {
     }
 }
 
-fn step(operation: &Operation, function: &'static str, value: Option<String>) -> Step {
-    Step { function, key: operation.key.to_string(), value }
+fn step(operation: &Operation, function: &'static str, value: impl Into<Json>) -> Step {
+    Step { function, key: operation.key.to_string(), value: value.into() }
 }
 
 /// What is known of a transaction before its answer.
 fn intended(operation: &Operation) -> Vec<Step> {
-    vec![step(operation, "r", None)]
+    match operation.action {
+        Action::Append(_) => appended(operation),
+        _ => vec![step(operation, "r", Json::Null)],
+    }
+}
+
+/// The two messages of an append, by their numbers.
+fn appended(operation: &Operation) -> Vec<Step> {
+    [Role::User, Role::Bot].map(|role| step(operation, "append", number(Element::new(Some(operation.id), role)))).into()
+}
+
+/// The number of a message: twice that of its operation, and one more for the answer; -1 for one that nobody stamped.
+fn number(element: Element) -> i64 {
+    let op = element.op().and_then(|op| i64::try_from(op.0).ok());
+    op.map_or(-1, |op| op * 2 + i64::from(element.role() == Role::Bot))
+}
+
+/// Whole lists per key. A history keeps the elements of a read only where no longer read of the key begins with them.
+struct Lists<'a>(BTreeMap<&'a str, Vec<&'a [Element]>>);
+
+impl<'a> Lists<'a> {
+    fn of(operations: &'a [Operation]) -> Self {
+        let mut lists = BTreeMap::<&str, Vec<&[Element]>>::new();
+        for operation in operations {
+            if let Some(Value::Messages(seen)) = operation.value()
+                && let Some(body) = &seen.body
+            {
+                lists.entry(&operation.key).or_default().push(body);
+            }
+        }
+        Lists(lists)
+    }
+
+    /// The beginning of a list that has this length and hash.
+    fn find(&self, key: &str, length: u32, hash: u64) -> Option<&'a [Element]> {
+        let begins = |list: &&'a [Element]| Some(list.get(..usize::try_from(length).ok()?)?);
+        let hashed = |list: &&'a [Element]| list.iter().fold(0, |hash, element| chain(hash, *element)) == hash;
+        if length == 0 {
+            return Some(&[]);
+        }
+        self.0.get(key)?.iter().filter_map(begins).find(hashed)
+    }
 }
 
 /// What an answer says.
-fn steps(operation: &Operation, value: &Value) -> Vec<Step> {
+fn steps(operation: &Operation, value: &Value, lists: &Lists<'_>) -> Vec<Step> {
     match value {
         Value::Document(returned) => {
             // An answer without an identifier says nothing of the register.
             let Some(id) = returned.id.as_ref().map(ToString::to_string) else { return Vec::new() };
             let own = returned.created.unwrap_or(returned.created_by == Some(operation.id));
             match own {
-                true => vec![step(operation, "r", None), step(operation, "w", Some(id))],
-                false => vec![step(operation, "r", Some(id))],
+                true => vec![step(operation, "r", Json::Null), step(operation, "w", id)],
+                false => vec![step(operation, "r", id)],
             }
         }
         Value::Found(found) => vec![step(operation, "r", found.as_ref().map(ToString::to_string))],
-        // Other workloads have no register; their steps are of a list.
+        Value::Appended(_) => appended(operation),
+        Value::Messages(seen) => {
+            let list = seen.body.as_deref().or_else(|| lists.find(&operation.key, seen.length, seen.hash));
+            list.map(|list| step(operation, "r", list.iter().copied().map(number).collect::<Vec<_>>()))
+                .into_iter()
+                .collect()
+        }
+        // No form: `elle_has_a_form` says so beforehand.
         _ => Vec::new(),
     }
 }
 
 /// What an operation of unknown outcome may have written: the document that carries its stamp, or one nobody has seen.
 fn possible(operation: &Operation, created: &BTreeMap<OpId, String>) -> Vec<Step> {
-    match operation.action {
-        Action::CreateOrGet { .. } => {
-            let written = created.get(&operation.id).cloned().unwrap_or_else(|| operation.id.to_string());
-            vec![step(operation, "r", None), step(operation, "w", Some(written))]
-        }
-        _ => intended(operation),
+    if !matches!(operation.action, Action::CreateOrGet { .. }) {
+        return intended(operation);
     }
+    let written = created.get(&operation.id).cloned().unwrap_or_else(|| operation.id.to_string());
+    vec![step(operation, "r", Json::Null), step(operation, "w", written)]
 }
 
 #[cfg(test)]

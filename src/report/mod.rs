@@ -4,6 +4,8 @@ mod answer;
 mod comparison;
 mod diagram;
 mod explore;
+#[cfg(test)]
+mod external;
 mod files;
 mod finding;
 mod format;

@@ -165,6 +165,10 @@ pub(super) fn created(id: &str) -> Outcome {
     Outcome::Ok(Value::Document(Returned { id: Some(Id::parse(id)), created: Some(true), ..Returned::default() }))
 }
 
+pub(super) fn existing(id: &str) -> Outcome {
+    Outcome::Ok(Value::Document(Returned { id: Some(Id::parse(id)), created: Some(false), ..Returned::default() }))
+}
+
 fn document(id: &str, op: u64) -> serde_json::Value {
     serde_json::json!({ "_id": id, "participants": ["u17", "u42"], "participantsKey": "u17:u42", "type": "private",
         "createdAt": "2026-11-21T09:15:01.412Z", "createdByOp": op, "messages": [], "lastMessageAt": null })

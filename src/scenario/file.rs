@@ -26,11 +26,10 @@ pub(super) struct File {
     #[schemars(with = "Target")]
     pub(super) target: Option<Spanned<Target>>,
     /// The service under test, started by the harness.
-    #[schemars(with = "Option<serde_json::Value>")]
+    #[schemars(with = "Option<Service>")]
     pub(super) service: Option<Spanned<Service>>,
     /// Where the final state of a service is read.
     #[serde(default)]
-    #[schemars(with = "serde_json::Value")]
     pub(super) observe: Observe,
     /// At-least-once delivery, in the merge workload.
     #[schemars(with = "Option<Deliveries>")]
@@ -49,7 +48,7 @@ pub(super) struct File {
     pub(super) expect: Expect,
     /// The user's own invariants.
     #[serde(default)]
-    #[schemars(with = "Vec<serde_json::Value>")]
+    #[schemars(with = "Vec<Invariant>")]
     pub(super) invariant: Vec<Spanned<Invariant>>,
 }
 
@@ -62,7 +61,7 @@ pub(super) struct Target {
     #[schemars(with = "Option<Mongo>")]
     pub(super) mongo: Option<Spanned<Mongo>>,
     /// Over HTTP, to a service.
-    #[schemars(with = "Option<serde_json::Value>")]
+    #[schemars(with = "Option<Http>")]
     pub(super) http: Option<Spanned<Http>>,
 }
 
@@ -88,6 +87,9 @@ pub(super) struct Mongo {
     /// Whether the driver sends a read again on its own.
     #[serde(default)]
     pub(super) retry_reads: bool,
+    /// Time that each operation waits before it is sent: a planted slowdown, to see that it is found.
+    #[schemars(with = "Option<DurationText>")]
+    pub(super) delay: Option<Spanned<DurationText>>,
 }
 
 fn yes() -> bool {
@@ -163,7 +165,7 @@ pub(super) struct Closed {
     #[schemars(with = "Option<Count>")]
     pub(super) operations: Option<Spanned<Count>>,
     /// Which keys they meet on.
-    #[schemars(with = "Keys")]
+    #[schemars(with = "Option<Keys>")]
     pub(super) keys: Option<Spanned<Keys>>,
 }
 
@@ -184,7 +186,7 @@ pub(super) struct Open {
     #[schemars(with = "Option<String>")]
     pub(super) arrivals: Option<Spanned<String>>,
     /// Which keys they meet on.
-    #[schemars(with = "Keys")]
+    #[schemars(with = "Option<Keys>")]
     pub(super) keys: Option<Spanned<Keys>>,
 }
 
@@ -196,7 +198,7 @@ pub(super) struct Waves {
     #[schemars(with = "Vec<Count>")]
     pub(super) sizes: Option<Spanned<Vec<Spanned<Count>>>>,
     /// How many times, each on a fresh key.
-    #[schemars(with = "Count")]
+    #[schemars(with = "Option<Count>")]
     pub(super) rounds: Option<Spanned<Count>>,
 }
 

@@ -13,152 +13,277 @@ use super::values::{Count, DurationText, Number};
 pub(super) type Texts = BTreeMap<Spanned<String>, Spanned<String>>;
 
 /// `[target.http]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Http {
+    /// Where the service is; several: instances of one service, used in turn.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub(super) base_urls: Vec<Spanned<String>>,
+    /// An operation without an answer after this is unknown.
+    #[schemars(with = "Option<DurationText>")]
     pub(super) timeout: Option<Spanned<DurationText>>,
+    /// How a burst is let go: `task` or `last-byte`.
+    #[schemars(with = "Option<String>")]
     pub(super) release: Option<Spanned<String>>,
+    /// Whether HTTP/2 is spoken.
+    #[schemars(with = "Option<bool>")]
     pub(super) http2: Option<Spanned<bool>>,
+    /// How often an operation is sent again.
+    #[schemars(with = "Option<Count>")]
     pub(super) retries: Option<Spanned<Count>>,
+    /// Whether each client keeps cookies.
     #[serde(default)]
     pub(super) cookies: bool,
+    /// Path asked for once per connection before the run.
+    #[schemars(with = "Option<String>")]
     pub(super) warm_up: Option<Spanned<String>>,
+    /// How clients identify themselves.
     #[serde(default)]
     pub(super) auth: Auth,
+    /// Settings of TLS.
     #[serde(default)]
     pub(super) tls: Tls,
+    /// The requests, by name of the operation.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Operation>")]
     pub(super) operations: BTreeMap<Spanned<String>, Spanned<Operation>>,
 }
 
 /// `auth`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Auth {
+    /// A request before the run that gives each client its token.
+    #[schemars(with = "Option<Login>")]
     pub(super) login: Option<Spanned<Login>>,
+    /// Token of all clients.
+    #[schemars(with = "Option<String>")]
     pub(super) bearer: Option<Spanned<String>>,
+    /// Headers, by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub(super) headers: Texts,
 }
 
 /// `auth.login`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Login {
+    /// The request.
+    #[schemars(with = "Option<Request>")]
     pub(super) request: Option<Spanned<Request>>,
+    /// JSONPath of the token in the answer.
+    #[schemars(with = "Option<String>")]
     pub(super) token: Option<Spanned<String>>,
 }
 
 /// `tls`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Tls {
+    /// File of a certificate authority to trust.
+    #[schemars(with = "Option<String>")]
     pub(super) ca: Option<Spanned<String>>,
 }
 
 /// A request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Request {
+    /// Method of the request.
+    #[schemars(with = "Option<String>")]
     pub(super) method: Option<Spanned<String>>,
+    /// Path of the request; a template.
+    #[schemars(with = "Option<String>")]
     pub(super) path: Option<Spanned<String>>,
+    /// Headers, by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub(super) headers: Texts,
+    /// Body as JSON; texts are templates.
+    #[schemars(with = "Option<serde_json::Value>")]
     pub(super) json: Option<Spanned<Json>>,
+    /// Body as it is; a template.
+    #[schemars(with = "Option<String>")]
     pub(super) body: Option<Spanned<String>>,
+    /// Body as a form; a template.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub(super) form: Option<Spanned<Texts>>,
 }
 
 /// `[target.http.operations.NAME]`: a request, and how its answer is understood.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Operation {
+    /// Method of the request.
+    #[schemars(with = "Option<String>")]
     pub(super) method: Option<Spanned<String>>,
+    /// Path of the request; a template.
+    #[schemars(with = "Option<String>")]
     pub(super) path: Option<Spanned<String>>,
+    /// Headers, by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub(super) headers: Texts,
+    /// Body as JSON; texts are templates.
+    #[schemars(with = "Option<serde_json::Value>")]
     pub(super) json: Option<Spanned<Json>>,
+    /// Body as it is; a template.
+    #[schemars(with = "Option<String>")]
     pub(super) body: Option<Spanned<String>>,
+    /// Body as a form; a template.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub(super) form: Option<Spanned<Texts>>,
+    /// JSONPaths of what the answer says.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub(super) outcome: Texts,
+    /// How statuses are understood.
     #[serde(default)]
     pub(super) status: Status,
+    /// How often it is chosen, relative to the others.
+    #[schemars(with = "Option<Count>")]
     pub(super) weight: Option<Spanned<Count>>,
+    /// What its keys are.
+    #[schemars(with = "Option<String>")]
     pub(super) keys: Option<Spanned<String>>,
 }
 
 /// `status`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table of lists, such as `{ ok = [200, 201] }`")]
 pub(super) struct Status {
+    /// It happened.
+    #[schemars(with = "Option<Vec<Count>>")]
     pub(super) ok: Option<Vec<Spanned<Count>>>,
+    /// It happened and created.
+    #[schemars(with = "Option<Vec<Count>>")]
     pub(super) created: Option<Vec<Spanned<Count>>>,
+    /// It certainly had no effect.
+    #[schemars(with = "Option<Vec<Count>>")]
     pub(super) failed: Option<Vec<Spanned<Count>>>,
+    /// It may have had an effect.
+    #[schemars(with = "Option<Vec<Count>>")]
     pub(super) unknown: Option<Vec<Spanned<Count>>>,
 }
 
 /// `[service]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Service {
+    /// The program and its arguments.
+    #[schemars(with = "Option<Vec<String>>")]
     pub(super) command: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Folder to start it in, relative to the scenario file.
+    #[schemars(with = "Option<String>")]
     pub(super) dir: Option<Spanned<String>>,
+    /// Environment; templates.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub(super) env: Texts,
+    /// Path polled until it answers 2xx.
+    #[schemars(with = "Option<String>")]
     pub(super) ready: Option<Spanned<String>>,
+    /// How long that may take.
+    #[schemars(with = "Option<DurationText>")]
     pub(super) ready_timeout: Option<Spanned<DurationText>>,
+    /// How many are started.
+    #[schemars(with = "Option<Count>")]
     pub(super) instances: Option<Spanned<Count>>,
 }
 
 /// `[observe]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table with `[observe.mongo]` or `[observe.http]`")]
 pub(super) struct Observe {
+    /// Read from the database.
+    #[schemars(with = "Option<ObserveMongo>")]
     pub(super) mongo: Option<Spanned<ObserveMongo>>,
+    /// Read through the service.
+    #[schemars(with = "Option<ObserveHttp>")]
     pub(super) http: Option<Spanned<ObserveHttp>>,
 }
 
 /// `[observe.mongo]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct ObserveMongo {
+    /// Connection string.
+    #[schemars(with = "Option<String>")]
     pub(super) uri: Option<Spanned<String>>,
+    /// Database.
+    #[schemars(with = "Option<String>")]
     pub(super) database: Option<Spanned<String>>,
+    /// Collection.
+    #[schemars(with = "Option<String>")]
     pub(super) collection: Option<Spanned<String>>,
+    /// Field that holds the logical key.
+    #[schemars(with = "Option<String>")]
     pub(super) key: Option<Spanned<String>>,
+    /// Field that holds the key as stored.
+    #[schemars(with = "Option<String>")]
     pub(super) stored: Option<Spanned<String>>,
+    /// Where the identifier is.
+    #[schemars(with = "Option<String>")]
     pub(super) id: Option<Spanned<String>>,
+    /// Field that holds the stamp of the creating operation.
+    #[schemars(with = "Option<String>")]
     pub(super) stamp: Option<Spanned<String>>,
+    /// Fields that are written on insert.
     #[serde(default)]
     pub(super) insert_fields: Vec<String>,
 }
 
 /// `[observe.http]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct ObserveHttp {
+    /// Method of the request.
+    #[schemars(with = "Option<String>")]
     pub(super) method: Option<Spanned<String>>,
+    /// Path of the request; a template.
+    #[schemars(with = "Option<String>")]
     pub(super) path: Option<Spanned<String>>,
+    /// Headers, by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub(super) headers: Texts,
+    /// Body as JSON; texts are templates.
+    #[schemars(with = "Option<serde_json::Value>")]
     pub(super) json: Option<Spanned<Json>>,
+    /// Body as it is; a template.
+    #[schemars(with = "Option<String>")]
     pub(super) body: Option<Spanned<String>>,
+    /// Body as a form; a template.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub(super) form: Option<Spanned<Texts>>,
+    /// JSONPath of the documents in the answer.
+    #[schemars(with = "Option<String>")]
     pub(super) documents: Option<Spanned<String>>,
+    /// Where the identifier is.
+    #[schemars(with = "Option<String>")]
     pub(super) id: Option<Spanned<String>>,
 }
 
 /// `[[invariant]]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Invariant {
+    /// Its name.
+    #[schemars(with = "Option<String>")]
     pub(super) name: Option<Spanned<String>>,
+    /// Database.
+    #[schemars(with = "Option<String>")]
     pub(super) database: Option<Spanned<String>>,
+    /// Collection.
+    #[schemars(with = "Option<String>")]
     pub(super) collection: Option<Spanned<String>>,
+    /// Aggregation pipeline as JSON; a template.
+    #[schemars(with = "Option<String>")]
     pub(super) pipeline: Option<Spanned<String>>,
+    /// What the query must give: `"empty"`, a number of documents, or bounds.
+    #[schemars(with = "Option<Expected>")]
     pub(super) expect: Option<Spanned<Expected>>,
 }
 
@@ -171,10 +296,12 @@ pub(super) enum Expected {
 }
 
 /// `{ min = 0, max = 1 }`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table with `min`, `max` or both")]
 pub(super) struct Bounds {
+    /// At least so many.
     pub(super) min: Option<Number>,
+    /// At most so many.
     pub(super) max: Option<Number>,
 }
 
@@ -274,5 +401,20 @@ impl<'de> Deserialize<'de> for Expected {
             }
         }
         deserializer.deserialize_any(ByHand)
+    }
+}
+
+impl schemars::JsonSchema for Expected {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Expected".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let bounds = generator.subschema_for::<Bounds>();
+        schemars::json_schema!({ "anyOf": [{ "const": "empty" }, { "type": "number" }, bounds] })
     }
 }

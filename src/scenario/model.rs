@@ -154,6 +154,9 @@ pub struct MongoSpec {
     pub retry_writes: bool,
     /// Whether the driver sends a read again on its own.
     pub retry_reads: bool,
+    /// Time that each operation waits before it is sent: a planted slowdown.
+    #[serde(with = "friendly")]
+    pub delay: Duration,
 }
 
 /// The embedded server.

@@ -1,6 +1,7 @@
 //! Targets: where operations go. The only rooms that speak a protocol; each classifies every error as ok, failed or
 //! unknown.
 
+mod delayed;
 pub mod http;
 pub mod memory;
 pub mod mongo;
@@ -15,6 +16,7 @@ use futures::future::BoxFuture;
 
 use crate::history::{Action, Observation, OpId, Outcome, Phase};
 
+pub use delayed::Delayed;
 pub use safety::{Guard, Refused};
 pub use service::{INHERITED, Service, ServiceContext};
 pub use uri::MongoUri;

@@ -47,13 +47,13 @@ fn history() -> History {
 
 fn observation() -> Observation {
     let seen = Observed {
-        messages: Vec::new(),
-        last_message: None,
-        thread: None,
         id: Id::parse("y"),
         key: "k".into(),
         stored_key: None,
         created_by: Some(OpId(6)),
+        messages: Vec::new(),
+        last_message: None,
+        thread: None,
         missing: Vec::new(),
         fields: Json::Null,
     };
@@ -182,6 +182,40 @@ fn porcupine_operations_give_the_history_back() {
         assert_eq!(outcome, operation.outcome);
         assert_eq!(json["Return"], if operation.is_unknown() { 61 } else { operation.completed });
     }
+}
+
+#[test]
+fn a_session_is_a_list_and_a_shortened_read_is_made_whole() {
+    let said = Action::Append(crate::history::Said {
+        path: crate::history::MessagePath::Text,
+        sender: 0,
+        n: 0,
+        text: "hello".into(),
+    });
+    let element = |op, role| Element::new(Some(OpId(op)), role);
+    let list: Vec<Element> =
+        [(1, Role::User), (1, Role::Bot), (2, Role::User), (2, Role::Bot)].map(|(op, role)| element(op, role)).into();
+    let whole = crate::history::Seen::new(None, list.clone());
+    let short = crate::history::Seen { body: None, ..crate::history::Seen::new(None, list[..2].to_vec()) };
+    let unknown = Outcome::Unknown(Cause::new("no answer"));
+    let operations = vec![
+        operation(1, 0, [0, 9], said.clone(), Outcome::Ok(Value::Appended(Default::default()))),
+        operation(2, 1, [0, 9], said, unknown),
+        operation(3, 2, [10, 11], Action::Read, Outcome::Ok(Value::Messages(short))),
+        operation(4, 3, [12, 13], Action::Read, Outcome::Ok(Value::Messages(whole))),
+    ];
+    let history = History { operations, ..History::default() };
+    assert!(elle_has_a_form(&history));
+    let mut bytes = Vec::new();
+    export(&history, None, Form::ElleJson, &mut bytes).unwrap();
+    let events: Vec<Json> = serde_json::from_slice(&bytes).unwrap();
+    let key = "a \"b\"_\\c\n";
+    let ended: Vec<&Json> =
+        events.iter().filter(|event| event["type"] != "invoke").map(|event| &event["value"]).collect();
+    assert_eq!(*ended[0], json!([["append", key, 2], ["append", key, 3]]));
+    assert_eq!(*ended[1], json!([["append", key, 4], ["append", key, 5]]), "what may have happened");
+    assert_eq!(*ended[2], json!([["r", key, [2, 3]]]));
+    assert_eq!(*ended[3], json!([["r", key, [2, 3, 4, 5]]]));
 }
 
 #[test]

@@ -63,6 +63,10 @@ impl Check<'_> {
             Some(count) => self.clients(count, "pool").map(Some),
             None => Some(None),
         };
+        let delay = match &mongo.delay {
+            Some(text) => self.duration(text, "delay", true),
+            None => Some(std::time::Duration::ZERO),
+        };
         Some(MongoSpec {
             strategy: strategy?,
             unique_index: mongo.unique_index,
@@ -70,6 +74,7 @@ impl Check<'_> {
             pool: pool?,
             retry_writes: mongo.retry_writes,
             retry_reads: mongo.retry_reads,
+            delay: delay?,
         })
     }
 

@@ -1,0 +1,15 @@
+// Reads a latency.hlog with hdr-histogram-js and prints what is in it, as JSON.
+const fs = require("fs");
+const hdr = require("hdr-histogram-js");
+
+const reader = new hdr.HistogramLogReader(fs.readFileSync(process.argv[2], "utf8"));
+const totals = {};
+for (let histogram = reader.nextIntervalHistogram(); histogram; histogram = reader.nextIntervalHistogram()) {
+  const total = (totals[histogram.tag] ??= hdr.build({ bitBucketSize: 64, autoResize: true, numberOfSignificantValueDigits: 3 }));
+  total.add(histogram);
+}
+const figures = Object.entries(totals).map(([tag, total]) => [
+  tag,
+  { count: total.totalCount, p50: total.getValueAtPercentile(50), max: total.maxValue },
+]);
+console.log(JSON.stringify(Object.fromEntries(figures)));
