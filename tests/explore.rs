@@ -50,6 +50,7 @@ impl Case {
             unique_index: self.unique_index,
             database: "onlyone_explore".to_owned(),
             pool: None,
+            delay: Duration::ZERO,
             retry_writes: false,
             retry_reads: false,
         };
@@ -246,6 +247,7 @@ async fn a_server_that_dies_in_mid_exploration_gives_no_verdict_and_no_hang() {
             unique_index: true,
             database: "onlyone_explore".to_owned(),
             pool: None,
+            delay: Duration::ZERO,
             retry_writes: false,
             retry_reads: false,
         };

@@ -229,7 +229,7 @@ impl<'a> Lists<'a> {
 
     /// The beginning of a list that has this length and hash.
     fn find(&self, key: &str, length: u32, hash: u64) -> Option<&'a [Element]> {
-        let begins = |list: &&'a [Element]| Some(list.get(..usize::try_from(length).ok()?)?);
+        let begins = |list: &&'a [Element]| list.get(..usize::try_from(length).ok()?);
         let hashed = |list: &&'a [Element]| list.iter().fold(0, |hash, element| chain(hash, *element)) == hash;
         if length == 0 {
             return Some(&[]);

@@ -197,7 +197,7 @@ fn external_validator_accepts_what_the_schemas_describe() {
     let validate = |schema: &serde_json::Value, document: &Path| {
         let file = folder.path().join("schema.json");
         std::fs::write(&file, schema.to_string()).unwrap();
-        let mut command = Command::new(&python);
+        let mut command = Command::new(python);
         run(command.arg(root().join("tests/external/validate.py")).arg(file).arg(document), "python3-venv")
     };
     for (name, report) in sample::all() {
