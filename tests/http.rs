@@ -283,9 +283,9 @@ fn a_host_that_is_not_this_machine_is_refused() {
 
 /// A correct service in Python, behind TLS.
 const TLS: &str = r#"
-import itertools, json, ssl, sys
+import json, ssl, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-ids = {}
+ids, lock = {}, threading.Lock()
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def answer(self, body):
@@ -298,7 +298,9 @@ class Handler(BaseHTTPRequestHandler):
         self.answer({})
     def do_POST(self):
         key = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["key"]
-        self.answer({"chat": {"_id": ids.setdefault(key, "id-" + key)}})
+        with lock:
+            created = key not in ids
+            self.answer({"chat": {"_id": ids.setdefault(key, "id-" + key)}, "created": created})
     def log_message(self, *arguments): pass
 ThreadingHTTPServer.daemon_threads = True
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -336,16 +338,19 @@ fn a_private_authority_is_trusted_only_when_it_is_named() {
     let unknown = onlyone(folder.path(), &path, &["--set", &url]);
     service.kill().unwrap();
     service.wait().unwrap();
-    assert_eq!(report(&trusted)["verdict"], "holds", "{}", String::from_utf8_lossy(&trusted.stderr));
+    let trusted = report(&trusted);
+    assert_eq!(trusted["verdict"], "holds", "{trusted}");
     assert_eq!(unknown.status.code(), Some(4), "{}", String::from_utf8_lossy(&unknown.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_2_is_spoken_when_asked_for() {
-    let app = axum::Router::new().fallback(|request: axum::extract::Request| async move {
+    let keys = Arc::new(Mutex::new(std::collections::HashSet::new()));
+    let app = axum::Router::new().fallback(move |request: axum::extract::Request| async move {
         assert_eq!(request.version(), axum::http::Version::HTTP_2);
         let key = request.uri().query().unwrap_or_default().split("key=").nth(1).unwrap_or_default().to_owned();
-        axum::Json(serde_json::json!({ "chat": { "_id": format!("id-{key}") } }))
+        let created = keys.lock().unwrap().insert(key.clone());
+        axum::Json(serde_json::json!({ "chat": { "_id": format!("id-{key}") }, "created": created }))
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -354,5 +359,6 @@ async fn http_2_is_spoken_when_asked_for() {
     let path = scenario(folder.path(), port, "http2 = true", "");
     let out = folder.path().to_owned();
     let output = tokio::task::spawn_blocking(move || onlyone(&out, &path, &[])).await.unwrap();
-    assert_eq!(report(&output)["verdict"], "holds", "{}", String::from_utf8_lossy(&output.stderr));
+    let report = report(&output);
+    assert_eq!(report["verdict"], "holds", "{report}");
 }
