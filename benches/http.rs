@@ -15,15 +15,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::Query;
-use axum::routing::{get, post};
 use onlyone::driver::{self, Plan, Progress, Run};
 use onlyone::history::file::{Header, HistoryWriter};
 use onlyone::scenario::{self, Load, ObserveSpec, Scenario};
 use onlyone::target::http::{HttpRun, HttpTarget};
 use onlyone::target::{Guard, Target};
 use onlyone::{strategy, workload};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 const BURST: usize = 100;
@@ -79,27 +79,60 @@ async fn carry_out(scenario: &Scenario) -> (usize, Duration) {
 /// When the requests of each key had been read to their end.
 type Arrivals = Arc<Mutex<BTreeMap<String, Vec<Instant>>>>;
 
-/// A server on threads of its own that notes arrivals.
+/// A bare server on a thread of its own. It notes when a request has been read to its end, and answers a burst when all
+/// of it is there: what the answers cost is not part of the spread.
 fn noting_server() -> (String, Arrivals) {
     let arrivals = Arrivals::default();
     let (sender, receiver) = std::sync::mpsc::channel();
     let noted = Arc::clone(&arrivals);
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
-            let note = move |query: Query<BTreeMap<String, String>>, body: String| async move {
-                let at = Instant::now();
-                assert!(!body.is_empty());
-                noted.lock().unwrap().entry(query.0["key"].clone()).or_default().push(at);
-                "{}"
-            };
-            let app = Router::new().route("/health", get(|| async { "{}" })).route("/note", post(note));
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             sender.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-            axum::serve(listener, app).await.unwrap();
+            let complete = Arc::new(Notify::new());
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(connection(stream, Arc::clone(&noted), Arc::clone(&complete)));
+            }
         });
     });
     (receiver.recv().unwrap(), arrivals)
+}
+
+async fn connection(mut stream: TcpStream, arrivals: Arrivals, complete: Arc<Notify>) {
+    stream.set_nodelay(true).unwrap();
+    let mut buffer = Vec::new();
+    loop {
+        let end = buffer.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);
+        let head = end.map(|end| String::from_utf8_lossy(&buffer[..end]).into_owned());
+        let length = head.as_ref().and_then(|head| head.lines().find_map(|line| line.strip_prefix("content-length: ")));
+        let whole = end.map(|end| end + length.map_or(0, |length| length.parse().unwrap()));
+        match (whole.filter(|whole| buffer.len() >= *whole), head) {
+            (Some(whole), Some(head)) => {
+                let at = Instant::now();
+                buffer.drain(..whole);
+                if let Some((_, rest)) = head.split_once("?key=") {
+                    let key = rest.split(' ').next().unwrap().to_owned();
+                    let waiting = complete.notified();
+                    tokio::pin!(waiting);
+                    waiting.as_mut().enable();
+                    let count = {
+                        let mut arrivals = arrivals.lock().unwrap();
+                        let times = arrivals.entry(key).or_default();
+                        times.push(at);
+                        times.len()
+                    };
+                    if count == BURST { complete.notify_waiters() } else { waiting.await }
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+            }
+            _ => match stream.read_buf(&mut buffer).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return,
+            },
+        }
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -280,3 +280,85 @@ fn a_host_that_is_not_this_machine_is_refused() {
     assert_eq!(output.status.code(), Some(4), "nothing listens there");
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot reach the service at http://127.0.0.1:1"));
 }
+
+/// A correct service in Python, behind TLS.
+const TLS: &str = r#"
+import json, ssl, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+ids, lock = {}, threading.Lock()
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def answer(self, body):
+        data = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+    def do_GET(self):
+        self.answer({})
+    def do_POST(self):
+        key = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["key"]
+        with lock:
+            created = key not in ids
+            self.answer({"chat": {"_id": ids.setdefault(key, "id-" + key)}, "created": created})
+    def log_message(self, *arguments): pass
+ThreadingHTTPServer.daemon_threads = True
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("server.pem", "server.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"#;
+
+/// An authority, and a certificate of it for 127.0.0.1.
+const CERTIFICATES: &str = "set -e
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=practice -keyout ca.key -out ca.pem
+openssl req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout server.key -out server.csr
+printf 'subjectAltName=IP:127.0.0.1' > extensions
+openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out server.pem";
+
+#[test]
+fn a_private_authority_is_trusted_only_when_it_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("service.py"), TLS).unwrap();
+    let made = Command::new("sh").args(["-c", CERTIFICATES]).current_dir(folder.path()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let mut service = Command::new("python3")
+        .arg("service.py")
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(service.stdout.take().unwrap()), &mut line).unwrap();
+    let url = format!("target.http.base_urls=['https://127.0.0.1:{}']", line.trim());
+    let path = scenario(folder.path(), 1, "", "");
+    let trusted = onlyone(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=ca.pem"]);
+    let unknown = onlyone(folder.path(), &path, &["--set", &url]);
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let trusted = report(&trusted);
+    assert_eq!(trusted["verdict"], "holds", "{trusted}");
+    assert_eq!(unknown.status.code(), Some(4), "{}", String::from_utf8_lossy(&unknown.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_is_spoken_when_asked_for() {
+    let keys = Arc::new(Mutex::new(std::collections::HashSet::new()));
+    let app = axum::Router::new().fallback(move |request: axum::extract::Request| async move {
+        assert_eq!(request.version(), axum::http::Version::HTTP_2);
+        let key = request.uri().query().unwrap_or_default().split("key=").nth(1).unwrap_or_default().to_owned();
+        let created = keys.lock().unwrap().insert(key.clone());
+        axum::Json(serde_json::json!({ "chat": { "_id": format!("id-{key}") }, "created": created }))
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let folder = tempfile::tempdir().unwrap();
+    let path = scenario(folder.path(), port, "http2 = true", "");
+    let out = folder.path().to_owned();
+    let output = tokio::task::spawn_blocking(move || onlyone(&out, &path, &[])).await.unwrap();
+    let report = report(&output);
+    assert_eq!(report["verdict"], "holds", "{report}");
+}
