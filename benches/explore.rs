@@ -53,6 +53,7 @@ async fn explore(mongod: &Mongod, requests: u32, search: Search, run: &str) -> E
         delay: Duration::ZERO,
         retry_writes: false,
         retry_reads: false,
+        delay: std::time::Duration::ZERO,
     };
     let through = MongoUri::new(proxy.uri(uri.expose()).unwrap());
     let target =
