@@ -53,7 +53,6 @@ impl Case {
             delay: Duration::ZERO,
             retry_writes: false,
             retry_reads: false,
-            delay: std::time::Duration::ZERO,
         };
         let through = MongoUri::new(proxy.uri(uri.expose()).unwrap());
         let target =
@@ -251,7 +250,6 @@ async fn a_server_that_dies_in_mid_exploration_gives_no_verdict_and_no_hang() {
             delay: Duration::ZERO,
             retry_writes: false,
             retry_reads: false,
-            delay: std::time::Duration::ZERO,
         };
         let through = MongoUri::new(proxy.uri(uri.expose()).unwrap());
         let target = MongoTarget::connect(through, &Guard::default(), spec, WorkloadKind::CreateOrGet, 2, "killed")
