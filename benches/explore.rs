@@ -51,9 +51,9 @@ async fn explore(mongod: &Mongod, requests: u32, search: Search, run: &str) -> E
         unique_index: false,
         database: "onlyone_bench".to_owned(),
         pool: None,
-        delay: Duration::ZERO,
         retry_writes: false,
         retry_reads: false,
+        delay: std::time::Duration::ZERO,
     };
     let through = MongoUri::new(proxy.uri(uri.expose()).unwrap());
     let target =
