@@ -7,7 +7,6 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use mongodb::Client;
 use onlyone::explore::explorer::{Explorer, Plan};
