@@ -20,7 +20,7 @@ use crate::history::{
     Action, Expansion, Member, Observed, OpId, ThreadAnswer, ThreadKind, ThreadState, Value, family_of, thread_key,
 };
 use crate::strategy::thread::{Found, KEY, Strategy, Threads, member_names, new_thread, stamp_in};
-use crate::strategy::{Description, Failure, Session, document_id};
+use crate::strategy::{Description, Failure, Reason, Session, document_id};
 use crate::workload::thread::{BASE, Class, participant};
 
 /// Threads by one strategy.
@@ -137,6 +137,19 @@ impl Carrier for Direct {
 
     fn lookup(&self) -> Document {
         doc! { KEY: "group:a,b" }
+    }
+
+    fn seed<'a>(&'a self, keys: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), mongodb::error::Error>> {
+        async move {
+            for family in keys {
+                self.given(family).await.map_err(|failure| match failure.reason {
+                    Reason::Driver(error) => *error,
+                    Reason::GaveUp(why) => mongodb::error::Error::custom(why),
+                })?;
+            }
+            Ok(())
+        }
+        .boxed()
     }
 
     fn carry_out(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>> {
