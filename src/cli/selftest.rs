@@ -131,8 +131,7 @@ impl One<'_> {
 
     async fn matrix(&self, server: &Server, seed: u64, terminal: bool) -> Result<(Outcome, Preflight), CliError> {
         let stop = self.interrupt.stop.clone();
-        let bench =
-            Bench::open(server.uri(), &self.guard, &self.args.database, &self.run_id, seed, stop).await?;
+        let bench = Bench::open(server.uri(), &self.guard, &self.args.database, &self.run_id, seed, stop).await?;
         let preflight = bench.facts().await?;
         let mut progress = Progress { quiet: self.args.common.quiet, terminal, last: Instant::now() };
         let outcome = bench.carry_out(&self.table, |step| progress.step(step)).await;

@@ -118,11 +118,7 @@ impl Bench {
     }
 
     /// Carries out the table: first every bug, then each twin once. Ends early when it is told to stop.
-    pub async fn carry_out(
-        &self,
-        table: &[Planted],
-        mut step: impl FnMut(Step<'_>),
-    ) -> Result<Outcome, SelftestError> {
+    pub async fn carry_out(&self, table: &[Planted], mut step: impl FnMut(Step<'_>)) -> Result<Outcome, SelftestError> {
         let mut twins: Vec<(Plant, Crowd)> = Vec::new();
         for planted in table {
             if !twins.iter().any(|(twin, _)| *twin == planted.twin) {
@@ -154,7 +150,7 @@ impl Bench {
 
     async fn bug(&self, number: usize, planted: &Planted, outcome: &mut Outcome) -> Result<SelftestBug, SelftestError> {
         let begin = Instant::now();
-        let (mut rounds, mut next, mut effective, mut slices) = (0, planted.crowd.slice(), 0, 0);
+        let (mut rounds, mut next, mut effective, mut slices) = (0, planted.crowd.first_slice(), 0, 0);
         let mut also = Vec::new();
         let mut caught = None;
         while rounds < planted.budget && caught.is_none() && !self.stop.is_cancelled() {
@@ -198,8 +194,7 @@ impl Bench {
         outcome: &mut Outcome,
     ) -> Result<SelftestTwin, SelftestError> {
         let begin = Instant::now();
-        // A twin has to survive about as much as a bug is given at first; the shortest window is not its concern.
-        let length = crowd.slice().min(24);
+        let length = crowd.twin_rounds();
         let (mut rounds, mut effective) = (0, 0);
         let mut accusations: Vec<InvariantResult> = Vec::new();
         let mut doubts = Vec::new();

@@ -64,12 +64,21 @@ impl Crowd {
         }
     }
 
-    /// Rounds of the first slice, and of a twin.
-    pub fn slice(self) -> u32 {
+    /// Rounds of a bug's first slice: each count of clients, and each kind of key, comes up.
+    pub fn first_slice(self) -> u32 {
         match self {
-            Crowd::Few | Crowd::Many => 12,
-            Crowd::Families => 16,
-            Crowd::InServer => 60,
+            Crowd::Few => 3,
+            Crowd::Many => 6,
+            Crowd::Families => 8,
+            Crowd::InServer => 30,
+        }
+    }
+
+    /// Rounds of a twin: many times what almost every bug needs.
+    pub fn twin_rounds(self) -> u32 {
+        match self {
+            Crowd::Few | Crowd::Many | Crowd::InServer => 90,
+            Crowd::Families => 80,
         }
     }
 }
@@ -194,19 +203,14 @@ pub const CATALOGUE: &[Planted] = &[
     many("M2", merge("wrong-path"), Invariant::MergeOnce, ONCE),
     many("M3", merge("elem-match-ne"), Invariant::NoFalseDedupe, ONCE),
     many("M4", merge("conditional-push-upsert"), Invariant::NoLeakedErrors, ONCE),
-    many(
-        "M4",
-        mongo(WorkloadKind::Merge, "conditional-push-upsert", false),
-        Invariant::SingleDocument,
-        ONCE,
-    ),
+    many("M4", mongo(WorkloadKind::Merge, "conditional-push-upsert", false), Invariant::SingleDocument, ONCE),
     many("M5", merge("upsert-swallowed"), Invariant::NoFalseDedupe, ONCE),
     many("M6", merge("missing-is-merged"), Invariant::NoFalseDedupe, ONCE),
     many("M7", merge("retry-new-id"), Invariant::MergeOnce, ONCE),
     many("M8", merge("type-drift"), Invariant::MergeOnce, ONCE),
     many("M10", merge("null-id"), Invariant::NoFalseDedupe, ONCE),
     many("M11", merge("dedupe-window"), Invariant::MergeOnce, ONCE),
-    many("M16", merge("loser-claims"), Invariant::PayloadIntact, ONCE),
+    many("M16", merge("loser-claims"), Invariant::MergeOnce, ONCE),
     many(
         "C20",
         twice(WorkloadKind::Merge, "lock-in-memory", true),

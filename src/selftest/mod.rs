@@ -14,3 +14,5 @@ pub use catalogue::{CATALOGUE, Crowd, Plant, Planted};
 pub use not_planted::{NOT_PLANTED, NotPlanted};
 pub use outcome::{BUGS_CAUGHT, Facts, Outcome, TWINS_PASS};
 
+#[cfg(test)]
+mod tests;

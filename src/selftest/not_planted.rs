@@ -36,7 +36,10 @@ pub const NOT_PLANTED: &[NotPlanted] = &[
         ids: &["C28", "C29", "A3", "A20", "A21", "A22", "M13", "M14", "G10"],
         reason: "needs operations that no workload has (delete, edit, archive, move, buckets)",
     },
-    NotPlanted { ids: &["A17"], reason: "needs one sender with several requests in flight; clients send one at a time" },
+    NotPlanted {
+        ids: &["A17"],
+        reason: "needs one sender with several requests in flight; clients send one at a time",
+    },
     NotPlanted {
         ids: &["M15", "G9", "G11", "G12", "G13"],
         reason: "needs fields that no workload keeps (coalesced messages, receipts, caps, memberships of their own)",

@@ -32,7 +32,8 @@ impl Outcome {
     /// Whether each bug was caught. One that escaped although operations overlapped, or that needs no overlap, is proof
     /// that a check does not bite; without overlap nothing can be told.
     fn bugs_caught(&self) -> InvariantResult {
-        let escaped: Vec<&SelftestBug> = self.bugs.iter().filter(|bug| !bug.caught && bug.effective_trials > 0).collect();
+        let escaped: Vec<&SelftestBug> =
+            self.bugs.iter().filter(|bug| !bug.caught && bug.effective_trials > 0).collect();
         let unclear = self.bugs.iter().any(|bug| !bug.caught && bug.effective_trials == 0);
         let name = Invariant::Custom(BUGS_CAUGHT.into());
         let result = InvariantResult::new(name, self.bugs.len() as u64, escaped.len() as u64, Vec::new());
@@ -50,10 +51,10 @@ impl Outcome {
     fn twins_pass(&self) -> InvariantResult {
         let name = Invariant::Custom(TWINS_PASS.into());
         let accused: Vec<&SelftestTwin> = self.twins.iter().filter(|twin| twin.accused).collect();
-        let result =
-            InvariantResult::new(name, self.twins.len() as u64, accused.len() as u64, self.accusing.clone());
+        let result = InvariantResult::new(name, self.twins.len() as u64, accused.len() as u64, self.accusing.clone());
         if !accused.is_empty() {
-            let names: Vec<String> = accused.iter().map(|twin| format!("{} {}", twin.workload, twin.strategy)).collect();
+            let names: Vec<String> =
+                accused.iter().map(|twin| format!("{} {}", twin.workload, twin.strategy)).collect();
             return result.doubt(format!("accused: {}", names.join(", ")));
         }
         let unclear = self.twins.iter().find(|twin| twin.verdict == Verdict::Inconclusive);
@@ -102,6 +103,8 @@ impl Outcome {
             serial_control: None,
             operations: std::collections::BTreeMap::new(),
             concurrency: Concurrency {
+                keys: self.bugs.iter().map(|bug| u64::from(bug.rounds)).sum::<u64>()
+                    + self.twins.iter().map(|twin| u64::from(twin.rounds)).sum::<u64>(),
                 effective_trials: self.bugs.iter().map(|bug| bug.effective_trials).sum::<u64>()
                     + self.twins.iter().map(|twin| twin.effective_trials).sum::<u64>(),
                 ..Concurrency::default()

@@ -1,7 +1,7 @@
 //! The kill matrix on the terminal: one line for each bug, one for each twin, and what is not planted.
 
-use super::page::{BOLD, DIM, GREEN, PLAIN, Page, RED, Side, YELLOW};
 use super::mark;
+use super::page::{BOLD, DIM, GREEN, PLAIN, Page, RED, Side, YELLOW};
 use crate::report::SelftestReport;
 use crate::report::format::count;
 use crate::verdict::Verdict;
@@ -35,9 +35,7 @@ pub(super) fn section(page: &mut Page, selftest: &SelftestReport) {
         let said = match twin.verdict {
             Verdict::Holds => (PLAIN, "no".to_owned()),
             Verdict::Inconclusive => (YELLOW, twin.reason.clone().unwrap_or_else(|| "cannot tell".to_owned())),
-            Verdict::Violated => {
-                (RED, twin.by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-            }
+            Verdict::Violated => (RED, twin.by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         };
         rows.push(vec![
             (style, format!("{mark} {}", twin.workload)),

@@ -204,7 +204,8 @@ impl Threads {
     /// Takes the caller off the admins of a thread. Every strategy does it in one conditional update.
     pub async fn resign(&self, op: OpId, caller: &str, thread: &Bson) -> Result<Document, Failure> {
         let filter = doc! { "_id": thread, "admins": caller };
-        let update = doc! { "$pull": { "admins": caller }, "$push": { "changes": stamp(op) }, "$inc": { UNREAD: 1_i64 } };
+        let update =
+            doc! { "$pull": { "admins": caller }, "$push": { "changes": stamp(op) }, "$inc": { UNREAD: 1_i64 } };
         self.session().modify(filter, update).await?.ok_or_else(not_an_admin)
     }
 

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::{FutureExt, TryStreamExt};
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, IndexModel};
 use rustc_hash::FxHashMap;
@@ -18,7 +18,8 @@ use super::super::Invocation;
 use super::carrier::{Carrier, Index, Place, ReadError, read_all};
 use super::create_or_get::unique_index;
 use crate::history::{
-    Action, Expansion, Id, Member, Message, Observed, OpId, Role, ThreadAnswer, ThreadKind, ThreadState, Value, family_of, thread_key,
+    Action, Expansion, Id, Member, Message, Observed, OpId, Role, ThreadAnswer, ThreadKind, ThreadState, Value,
+    family_of, thread_key,
 };
 use crate::strategy::thread::{Found, KEY, READ, Strategy, Threads, UNREAD, member_names, new_thread, stamp_in};
 use crate::strategy::{Description, Failure, Session, document_id, value_id};
