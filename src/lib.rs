@@ -12,6 +12,7 @@ pub mod mongod;
 pub mod process;
 pub mod report;
 pub mod scenario;
+pub mod selftest;
 pub mod service;
 pub mod stats;
 pub mod strategy;

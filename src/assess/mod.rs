@@ -98,6 +98,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         machine: run.record.machine.clone(),
         preflight: run.record.preflight.clone(),
         explore: run.record.explore.clone(),
+        selftest: None,
         findings: None,
         actions: None,
     };

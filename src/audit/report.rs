@@ -30,6 +30,7 @@ pub fn report(audited: &Audited, circumstances: Circumstances) -> Report {
     reasons.extend(circumstances.left);
     Report {
         explore: None,
+        selftest: None,
         machine: None,
         format_version: FORMAT_VERSION,
         tool: "onlyone".to_owned(),

@@ -10,9 +10,9 @@ use crate::history::{History, Observation, Phase};
 use crate::verdict::{Invariant, InvariantResult};
 
 use super::{
-    AdminsOnly, AppendOrder, Budget, Checker, CreateOrGetLinearizable, CreatedOnce, Evidence, InsertFieldsIntact,
-    MembersExact, MergeOnce, NoDuplicateMessages, NoFalseDedupe, NoLeakedErrors, NoLostMessages, NoPhantomMessages,
-    OneThreadPerSet, PairAdjacent, PayloadIntact, SameId, SingleDocument, ZeroDuplicates,
+    AdminsOnly, AppendOrder, Budget, Checker, CreateOrGetLinearizable, CreatedOnce, DerivedFieldsExact, Evidence,
+    InsertFieldsIntact, MembersExact, MergeOnce, NoDuplicateMessages, NoFalseDedupe, NoLeakedErrors, NoLostMessages,
+    NoPhantomMessages, OneThreadPerSet, PairAdjacent, PayloadIntact, SameId, SingleDocument, ZeroDuplicates,
 };
 
 /// Judges the invariants on one phase of a history; one result for each, in their order.
@@ -57,6 +57,7 @@ pub fn checker_of(invariant: &Invariant) -> Option<Box<dyn Checker>> {
         Invariant::MembersExact => Some(Box::new(MembersExact)),
         Invariant::OneThreadPerSet => Some(Box::new(OneThreadPerSet)),
         Invariant::AdminsOnly => Some(Box::new(AdminsOnly)),
+        Invariant::DerivedFieldsExact => Some(Box::new(DerivedFieldsExact)),
         _ => None,
     }
 }

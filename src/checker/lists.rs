@@ -41,9 +41,10 @@ impl Write {
 
 /// The parts of an operation that writes messages.
 pub(super) fn parts(operation: &Operation) -> Option<&'static [Role]> {
-    match operation.action {
+    match &operation.action {
         Action::Append(_) => Some(&[Role::User, Role::Bot]),
-        Action::Deliver(_) => Some(&[Role::User]),
+        Action::Deliver(_) | Action::StartConversation(_) => Some(&[Role::User]),
+        Action::ExpandThread(expansion) if expansion.message => Some(&[Role::User]),
         _ => None,
     }
 }

@@ -237,8 +237,16 @@ fn observed(key: &Arc<str>, state: &State) -> Observed {
     let set = members.iter().map(|member| &*member.user);
     let stored = thread_key(ThreadKind::Group, set);
     let title_count = Some(members.len() as u64);
-    let thread =
-        ThreadState { kind: ThreadKind::Group, members, owner: None, admins: Vec::new(), changes: None, title_count };
+    let thread = ThreadState {
+        kind: ThreadKind::Group,
+        members,
+        owner: None,
+        admins: Vec::new(),
+        changes: None,
+        title_count,
+        unread: None,
+        read: None,
+    };
     let value =
         serde_json::json!({ "id": **key, "key": **key, "stored_key": stored, "thread": thread, "fields": null });
     serde_json::from_value(value).unwrap()

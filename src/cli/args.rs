@@ -38,6 +38,8 @@ pub enum Command {
     Run(RunArgs),
     /// Release the commands of concurrent requests in chosen orders: every interleaving, a sample, or one again
     Explore(ExploreArgs),
+    /// Prove that the harness can fail: planted bugs must be caught, correct twins must not be accused
+    Selftest(SelftestArgs),
     /// Judge a stored run again: same history, same verdict
     Check(CheckArgs),
     /// Look for violations in a database that exists, without writing to it
@@ -175,6 +177,20 @@ fn searches() -> impl TypedValueParser<Value = SearchKind> {
     let kind = |word: String| SearchKind::ALL.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
     PossibleValuesParser::new(SearchKind::ALL.map(|(name, _)| name))
         .try_map(move |word| kind(word).ok_or("there is no such search"))
+}
+
+/// `onlyone selftest`.
+#[derive(Debug, Args)]
+pub struct SelftestArgs {
+    /// Plant only bugs of these kinds, as in `C1`; all when not given
+    #[arg(long, value_name = "ID")]
+    pub bug: Vec<String>,
+    /// Database of the trials
+    #[arg(long, value_name = "NAME", default_value = "onlyone_selftest")]
+    pub database: String,
+    /// Flags that every run-like command shares
+    #[command(flatten)]
+    pub common: Common,
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -19,6 +19,7 @@ mod repair;
 mod report;
 mod run;
 mod seed;
+mod selftest;
 mod serve;
 mod server;
 mod store;
@@ -54,6 +55,7 @@ pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
     match cli.command {
         Command::Run(args) => run::run(args, io).await,
         Command::Explore(args) => explore::explore(args, io).await,
+        Command::Selftest(args) => selftest::selftest(args, io).await,
         Command::Check(args) => check::check(&args, io),
         Command::Audit(args) => audit::run(&args, io).await,
         Command::Repair(args) => repair::run(&args, io).await,

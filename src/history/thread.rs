@@ -153,6 +153,12 @@ pub struct ThreadState {
     /// The number of participants that its title shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title_count: Option<u64>,
+    /// Its changes that nobody has read yet, where it counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<i64>,
+    /// Its changes that somebody has read, where it counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<i64>,
 }
 
 impl ThreadState {

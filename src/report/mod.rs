@@ -19,6 +19,7 @@ mod model;
 #[cfg(test)]
 mod sample;
 mod schema;
+mod selftest;
 mod summary;
 mod terminal;
 
@@ -40,5 +41,6 @@ pub use model::{
     Report, SerialControl, Skew, ThresholdResult, Unit,
 };
 pub use schema::schema;
+pub use selftest::{SelftestBug, SelftestNotPlanted, SelftestReport, SelftestTwin};
 pub use summary::{summary, summary_within};
 pub use terminal::{Terminal, compared, terminal};

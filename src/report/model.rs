@@ -68,6 +68,9 @@ pub struct Report {
     /// The interleavings, when they were explored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explore: Option<super::ExploreReport>,
+    /// The kill matrix; only `selftest` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selftest: Option<super::SelftestReport>,
     /// Defects of a database that exists; only `audit` and `repair` have them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<Vec<Finding>>,

@@ -111,6 +111,7 @@ pub(super) fn passing() -> Report {
             reason: None,
         }],
         explore: None,
+        selftest: None,
         findings: None,
         actions: None,
         generator: Generator { cpu_s: 1.1, max_rss_bytes: 48 << 20, dropped_arrivals: 0, other_load: Some(0.012) },

@@ -42,7 +42,7 @@ pub struct Scenario {
 }
 
 /// Kind of operations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkloadKind {
     /// Creates the document of a participant pair, or gets it.

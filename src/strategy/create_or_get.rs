@@ -38,6 +38,10 @@ pub enum Strategy {
     UpsertSet,
     /// The key keeps the order in which the caller named the participants.
     UnsortedKey,
+    /// The upsert's filter carries a fresh `_id` besides the key.
+    FreshId,
+    /// Insert; a duplicate-key error is answered as a success.
+    ErrorSwallowed,
     /// Returns an identifier of its own making, although another document was matched.
     LocalId,
     /// Find, then insert, under a lock in this process.
@@ -47,7 +51,7 @@ pub enum Strategy {
 }
 
 /// Every strategy with what users are told of it.
-pub const STRATEGIES: [Named<Strategy>; 10] = [
+pub const STRATEGIES: [Named<Strategy>; 12] = [
     (Strategy::FindThenInsert, bug("find-then-insert", "check-then-act: two callers find nothing and both insert")),
     (Strategy::CreateThenFill, bug("create-then-fill", "two writes: others read a half-built document between them")),
     (
@@ -64,6 +68,14 @@ pub const STRATEGIES: [Named<Strategy>; 10] = [
         bug("upsert-set", "$set instead of $setOnInsert: later callers overwrite the creator's fields"),
     ),
     (Strategy::UnsortedKey, bug("unsorted-key", "the key depends on the order of the names: one pair has two keys")),
+    (
+        Strategy::FreshId,
+        bug("upsert-fresh-id", "a fresh _id in the upsert's filter: no call ever matches, so that every call inserts"),
+    ),
+    (
+        Strategy::ErrorSwallowed,
+        bug("error-swallowed", "a duplicate-key error is answered as a success that names no document"),
+    ),
     (Strategy::LocalId, bug("local-id", "returns a locally made identifier that names no document")),
     (
         Strategy::LockInMemory,
@@ -151,6 +163,11 @@ impl Chats {
                 let result = upsert(&mut session, &key, call).await;
                 or_existing(&mut session, &key, call, result).await
             }
+            Strategy::FreshId => upsert_fresh_id(&mut session, &key, call).await,
+            Strategy::ErrorSwallowed => match insert(&mut session, &key, call).await {
+                Err(failure) if failure.is_duplicate_key_on(KEY) => Ok(nothing()),
+                result => result,
+            },
             Strategy::LocalId => local_id(&mut session, &key, call).await,
             Strategy::LockInMemory => {
                 let _held = self.memory.lock(&key).await;
@@ -218,6 +235,19 @@ async fn upsert_set(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Res
     let result = session.upsert(by(KEY, key), doc! { "$set": fields }).await;
     let result = result.map(|document| answer(document, call.op));
     or_existing(session, key, call, result).await
+}
+
+async fn upsert_fresh_id(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
+    let mut filter = by(KEY, key);
+    filter.insert("_id", ObjectId::new());
+    let document = session.upsert(filter, set_on_insert(key, call)).await?;
+    Ok(answer(document, call.op))
+}
+
+/// A success that tells nothing.
+fn nothing() -> Answer {
+    let returned = Returned { created: Some(false), duplicate_key: true, ..Returned::default() };
+    Answer { returned, document: Document::new() }
 }
 
 async fn local_id(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {

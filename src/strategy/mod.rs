@@ -122,9 +122,14 @@ fn stamp(op: OpId) -> i64 {
 
 /// The identifier of a document.
 pub fn document_id(document: &Document) -> Option<Id> {
-    match document.get("_id")? {
-        Bson::ObjectId(id) => Some(Id::from(id.bytes())),
-        Bson::String(text) => Some(Id::parse(text)),
-        other => Some(Id::parse(&other.to_string())),
+    document.get("_id").map(value_id)
+}
+
+/// An identifier as a field holds it.
+pub fn value_id(value: &Bson) -> Id {
+    match value {
+        Bson::ObjectId(id) => Id::from(id.bytes()),
+        Bson::String(text) => Id::parse(text),
+        other => Id::parse(&other.to_string()),
     }
 }

@@ -34,6 +34,22 @@ pub enum Lie {
     NeverAnswers,
 }
 
+impl Lie {
+    /// What it does, in a word or two.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lie::Honest => "honest",
+            Lie::CheckThenAct => "check-then-act",
+            Lie::WrongId => "wrong-id",
+            Lie::AlwaysCreated => "always-created",
+            Lie::LeakedError => "leaked-error",
+            Lie::LostWrite => "lost-write",
+            Lie::Overwritten => "overwritten",
+            Lie::NeverAnswers => "never-answers",
+        }
+    }
+}
+
 /// A store in this process.
 #[derive(Debug, Clone)]
 pub struct MemoryTarget {

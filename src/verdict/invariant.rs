@@ -45,13 +45,15 @@ pub enum Invariant {
     OneThreadPerSet,
     /// Only a thread's admins change it.
     AdminsOnly,
+    /// Counters that follow from other fields agree with them.
+    DerivedFieldsExact,
     /// A user's own query.
     Custom(Arc<str>),
 }
 
 impl Invariant {
     /// All invariants that have a fixed name.
-    pub const NAMED: [Invariant; 18] = [
+    pub const NAMED: [Invariant; 19] = [
         Invariant::SingleDocument,
         Invariant::ZeroDuplicates,
         Invariant::SameId,
@@ -70,6 +72,7 @@ impl Invariant {
         Invariant::MembersExact,
         Invariant::OneThreadPerSet,
         Invariant::AdminsOnly,
+        Invariant::DerivedFieldsExact,
     ];
 
     /// The name without a custom invariant's own part.
@@ -93,6 +96,7 @@ impl Invariant {
             Invariant::MembersExact => "members-exact",
             Invariant::OneThreadPerSet => "one-thread-per-set",
             Invariant::AdminsOnly => "admins-only",
+            Invariant::DerivedFieldsExact => "derived-fields-exact",
             Invariant::Custom(_) => "custom",
         }
     }

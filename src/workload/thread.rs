@@ -136,7 +136,15 @@ fn expand(family: &str, caller: char, random: &mut ChaCha8Rng) -> Action {
 
 impl Workload for Threads {
     fn invariants(&self) -> Vec<Invariant> {
-        vec![Invariant::OneThreadPerSet, Invariant::MembersExact, Invariant::AdminsOnly, Invariant::NoLeakedErrors]
+        vec![
+            Invariant::OneThreadPerSet,
+            Invariant::MembersExact,
+            Invariant::AdminsOnly,
+            Invariant::NoLostMessages,
+            Invariant::NoDuplicateMessages,
+            Invariant::DerivedFieldsExact,
+            Invariant::NoLeakedErrors,
+        ]
     }
 
     fn key(&self, phase: Phase, number: u32) -> Arc<str> {

@@ -6,6 +6,7 @@
 mod comparison;
 mod explore;
 mod page;
+mod selftest;
 mod witness;
 
 pub(super) use self::explore::sentence as explore_sentence;
@@ -40,6 +41,9 @@ pub fn terminal(report: &Report, options: Terminal<'_>) -> String {
     if let Some(explored) = &report.explore {
         page.blank();
         explore::section(&mut page, explored);
+    } else if let Some(selftest) = &report.selftest {
+        page.blank();
+        selftest::section(&mut page, selftest);
     } else {
         latency(&mut page, report);
     }
@@ -76,7 +80,8 @@ fn heading(page: &mut Page, report: &Report) {
         (PLAIN, "  ".into()),
         (BOLD, report.scenario.clone()),
     ]);
-    let operations = report.operations.values().map(|stats| stats.attempted).sum();
+    let listed = report.operations.values().map(|stats| stats.attempted).sum();
+    let operations = report.selftest.as_ref().map_or(listed, |selftest| selftest.operations);
     page.line(&[(
         DIM,
         format!(
@@ -188,6 +193,9 @@ fn overlap(page: &mut Page, report: &Report) {
     if report.findings.is_some() {
         return; // An audit runs nothing.
     }
+    if report.selftest.is_some() {
+        return page.labelled("Concurrency", PLAIN, &overlap_sentence(report));
+    }
     let measured = &report.concurrency;
     let mut text = format!(
         "{} · peak in flight {}, on one key {}",
@@ -209,6 +217,10 @@ pub(super) fn overlap_sentence(report: &Report) -> String {
     let measured = &report.concurrency;
     if report.findings.is_some() {
         return "Read from a database that exists; nothing was run.".to_owned();
+    }
+    if let Some(selftest) = &report.selftest {
+        let trials = count(measured.effective_trials);
+        return format!("{}; in {trials} rounds operations on one key overlapped.", selftest.sentence());
     }
     let keys = format!("{} of {}", count(measured.effective_trials), plural(measured.keys, "key"));
     match measured.violation_rate_upper_bound_95 {

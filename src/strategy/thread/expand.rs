@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::super::session::{Failure, Session};
 use super::super::stamp;
-use super::{KEY, SAME_SET, Strategy, Threads, is_admin, member_names, not_an_admin, stamp_in, title};
+use super::{KEY, SAME_SET, Strategy, Threads, UNREAD, is_admin, member_names, not_an_admin, stamp_in, title};
 use crate::history::{OpId, ThreadKind, thread_key};
 
 /// A thread after its expansion.
@@ -147,6 +147,7 @@ impl Expand<'_> {
         doc! { "$set": {
             "members": { "$concatArrays": ["$members", missing] },
             "changes": { "$concatArrays": ["$changes", [stamp(self.op)]] },
+            UNREAD: { "$add": [format!("${UNREAD}"), 1_i64] },
         } }
     }
 
@@ -158,7 +159,7 @@ impl Expand<'_> {
         members.extend(missing.map(|user| Bson::Document(self.member(user))));
         let users = members.iter().filter_map(|member| member.as_document()?.get_str("user").ok());
         let key = thread_key(ThreadKind::Group, users);
-        doc! { "$set": { KEY: key, "title": title(members.len()), "members": members }, "$push": { "changes": stamp(self.op) } }
+        doc! { "$set": { KEY: key, "title": title(members.len()), "members": members }, "$push": { "changes": stamp(self.op) }, "$inc": { UNREAD: 1_i64 } }
     }
 
     fn member(&self, user: &str) -> Document {

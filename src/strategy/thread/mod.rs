@@ -21,6 +21,11 @@ use crate::history::{OpId, ThreadKind, thread_key};
 /// Field of the canonical key.
 pub const KEY: &str = "participantsKey";
 
+/// Field of the number of changes that nobody has read yet.
+pub const UNREAD: &str = "unread";
+/// Field of the number of changes that were read.
+pub const READ: &str = "read";
+
 /// A way to carry out the operations of the thread workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
@@ -46,10 +51,16 @@ pub enum Strategy {
     AuthoriseThenAct,
     /// Everybody may expand.
     NoAuthorisation,
+    /// Look up what is unread, then set it to zero.
+    UnreadSetZero,
+    /// Take over what is unread within one update.
+    UnreadInUpdate,
+    /// Find; if there is none, insert; who loses the race returns the thread and forgets the message.
+    LoserSilent,
 }
 
 /// Every strategy with what users are told of it.
-pub const STRATEGIES: [(Strategy, Description); 11] = [
+pub const STRATEGIES: [(Strategy, Description); 14] = [
     (Strategy::KeyedUpsert, correct("keyed-upsert")),
     (
         Strategy::FindThenInsert,
@@ -82,6 +93,15 @@ pub const STRATEGIES: [(Strategy, Description); 11] = [
         bug("authorise-then-act", "check-then-act: an admin who has resigned in between still changes the thread"),
     ),
     (Strategy::NoAuthorisation, bug("no-authorisation", "anybody may expand a thread")),
+    (
+        Strategy::UnreadSetZero,
+        bug("unread-set-zero", "check-then-act: a change between the reader's look and its $set of 0 is never counted"),
+    ),
+    (Strategy::UnreadInUpdate, correct("unread-in-update")),
+    (
+        Strategy::LoserSilent,
+        bug("loser-silent", "the loser's duplicate-key error is answered with the thread, and its message is dropped"),
+    ),
 ];
 
 /// Names of all strategies.
@@ -163,10 +183,29 @@ impl Threads {
         Ok(message)
     }
 
+    /// The thread with this identifier, whose changes are read with it where the strategy keeps count of them.
+    pub async fn mark_read(&self, strategy: Strategy, thread: &Bson) -> Result<Option<Document>, Failure> {
+        let filter = doc! { "_id": thread };
+        match strategy {
+            Strategy::UnreadInUpdate => {
+                let sum = doc! { "$add": [format!("${READ}"), format!("${UNREAD}")] };
+                self.session().modify(filter, vec![doc! { "$set": { READ: sum, UNREAD: 0_i64 } }]).await
+            }
+            Strategy::UnreadSetZero => {
+                let mut session = self.session();
+                let Some(found) = session.find_one(filter.clone()).await? else { return Ok(None) };
+                let unread = found.get_i64(UNREAD).unwrap_or_default();
+                session.modify(filter, doc! { "$set": { UNREAD: 0_i64 }, "$inc": { READ: unread } }).await
+            }
+            _ => self.read(thread).await,
+        }
+    }
+
     /// Takes the caller off the admins of a thread. Every strategy does it in one conditional update.
     pub async fn resign(&self, op: OpId, caller: &str, thread: &Bson) -> Result<Document, Failure> {
         let filter = doc! { "_id": thread, "admins": caller };
-        let update = doc! { "$pull": { "admins": caller }, "$push": { "changes": stamp(op) } };
+        let update =
+            doc! { "$pull": { "admins": caller }, "$push": { "changes": stamp(op) }, "$inc": { UNREAD: 1_i64 } };
         self.session().modify(filter, update).await?.ok_or_else(not_an_admin)
     }
 
@@ -187,6 +226,8 @@ pub fn new_thread(kind: ThreadKind, key: &str, owner: &str, members: &[&str], op
         "members": members,
         "admins": [owner],
         "changes": [],
+        UNREAD: 0_i64,
+        READ: 0_i64,
         "createdBy": owner,
         "createdByOp": stamp,
         "createdAt": DateTime::now(),

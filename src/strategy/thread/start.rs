@@ -29,6 +29,9 @@ impl Threads {
         participants: &[&str],
     ) -> Result<Found, Failure> {
         let found = self.open(strategy, op, kind, caller, participants).await?;
+        if strategy == Strategy::LoserSilent && found.duplicate_key {
+            return Ok(found);
+        }
         let thread = found.document.get("_id").cloned().unwrap_or(Bson::Null);
         let sent = self.send(op, &thread, caller, "hello").await;
         sent.map_err(|failure| if found.created { failure.after_write() } else { failure })?;
@@ -57,6 +60,10 @@ impl Threads {
         let start = Start { op, kind, caller, members, key };
         let mut session = self.session();
         match strategy {
+            Strategy::LoserSilent => match start.find_then_insert(&mut session).await {
+                Err(failure) => start.or_existing(&mut session, failure).await,
+                result => result,
+            },
             Strategy::FindThenInsert => start.find_then_insert(&mut session).await,
             Strategy::CreateThenFill => start.create_then_fill(&mut session).await,
             _ => start.upsert(&mut session).await,

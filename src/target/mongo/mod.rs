@@ -52,6 +52,17 @@ impl MongoTarget {
             retry_reads: spec.retry_reads,
         };
         let connected = Connected::open(&uri, guard, pool).await?;
+        Self::on(connected, uri, spec, workload, run_id)
+    }
+
+    /// The same on a connection that is there already. The guard has seen it, and the database is the caller's own choice.
+    pub fn on(
+        connected: Connected,
+        uri: MongoUri,
+        spec: MongoSpec,
+        workload: WorkloadKind,
+        run_id: &str,
+    ) -> Result<Self, TargetError> {
         let place = Place { database: connected.client.database(&spec.database), run_id: Arc::from(run_id) };
         let carrier = carrier(workload, &spec.strategy, &place)?;
         Ok(MongoTarget { connected, uri, place, spec, carrier })

@@ -4,10 +4,11 @@
 //! Families that need one have a thread before their first operation: whoever comes first inserts it, the others wait.
 //! It is a condition of the experiment, not an operation, and carries no stamp.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, IndexModel};
 use rustc_hash::FxHashMap;
@@ -17,10 +18,11 @@ use super::super::Invocation;
 use super::carrier::{Carrier, Index, Place, ReadError, read_all};
 use super::create_or_get::unique_index;
 use crate::history::{
-    Action, Expansion, Member, Observed, OpId, ThreadAnswer, ThreadKind, ThreadState, Value, family_of, thread_key,
+    Action, Expansion, Id, Member, Message, Observed, OpId, Role, ThreadAnswer, ThreadKind, ThreadState, Value,
+    family_of, thread_key,
 };
-use crate::strategy::thread::{Found, KEY, Strategy, Threads, member_names, new_thread, stamp_in};
-use crate::strategy::{Description, Failure, Reason, Session, document_id};
+use crate::strategy::thread::{Found, KEY, READ, Strategy, Threads, UNREAD, member_names, new_thread, stamp_in};
+use crate::strategy::{Description, Failure, Reason, Session, document_id, value_id};
 use crate::workload::thread::{BASE, Class, participant};
 
 /// Threads by one strategy.
@@ -90,11 +92,22 @@ impl Direct {
                 Ok(Value::Thread(Box::new(shown(&thread))))
             }
             Action::ReadThread => {
-                let found = self.threads.read(&given).await?;
+                let found = self.threads.mark_read(self.strategy, &given).await?;
                 Ok(found.map_or(Value::Found(None), |thread| Value::Thread(Box::new(shown(&thread)))))
             }
             other => Err(Failure::foreign(other.name(), "thread")),
         }
+    }
+
+    /// The messages of each thread, in the order of their identifiers. Those of a thread that is gone belong to none.
+    async fn messages(&self) -> Result<BTreeMap<Id, Vec<Message>>, ReadError> {
+        let mut cursor = self.threads.messages.find(doc! {}).sort(doc! { "_id": 1 }).batch_size(1000).await?;
+        let mut threads: BTreeMap<Id, Vec<Message>> = BTreeMap::new();
+        while let Some(document) = cursor.try_next().await? {
+            let Some(thread) = document.get("thread").map(value_id) else { continue };
+            threads.entry(thread).or_default().push(message(&document));
+        }
+        Ok(threads)
     }
 
     async fn expand(&self, op: OpId, expansion: &Expansion, thread: &Bson) -> Result<Value, Failure> {
@@ -157,7 +170,28 @@ impl Carrier for Direct {
     }
 
     fn observe(&self) -> BoxFuture<'_, Result<Vec<Observed>, ReadError>> {
-        read_all(&self.threads.threads, observed).boxed()
+        async move {
+            let mut messages = self.messages().await?;
+            let mut threads = read_all(&self.threads.threads, observed).await?;
+            for thread in &mut threads {
+                thread.messages = messages.remove(&thread.id).unwrap_or_default();
+            }
+            Ok(threads)
+        }
+        .boxed()
+    }
+}
+
+/// A message as checkers see it. Who is named in a thread is a participant, not a client of the harness.
+fn message(document: &Document) -> Message {
+    Message {
+        op: stamp_in(document, "opId"),
+        role: Role::User,
+        text: Arc::from(document.get_str("text").unwrap_or_default()),
+        sender: None,
+        n: None,
+        sequence: None,
+        identity: None,
     }
 }
 
@@ -178,6 +212,8 @@ fn observed(document: &Document) -> Result<Observed, String> {
         admins: texts("admins"),
         changes: document.get_array("changes").ok().map(|changes| changes.iter().filter_map(op_in).collect()),
         title_count: title_count(document),
+        unread: document.get_i64(UNREAD).ok(),
+        read: document.get_i64(READ).ok(),
     };
     let missing = [KEY, "members", "admins", "title", "createdBy", "createdByOp", "createdAt"]
         .into_iter()

@@ -1,0 +1,177 @@
+//! `onlyone selftest`: the kill matrix on one server, and its report.
+
+use std::time::{Instant, SystemTime};
+
+use anyhow::Context;
+use rand::RngExt;
+
+use super::args::SelftestArgs;
+use super::check::show;
+use super::ci::Announcer;
+use super::interrupt::Interrupt;
+use super::run::quoted;
+use super::server::Server;
+use super::store::{Store, check_run_id, fresh_run_id};
+use super::{CliError, Io};
+use crate::assess::status_of;
+use crate::report::{Report, write_all};
+use crate::scenario::MongodSpec;
+use crate::selftest::{Bench, CATALOGUE, Facts, Outcome, Planted, Step};
+use crate::stats::Meter;
+use crate::target::{Guard, Preflight};
+use crate::verdict::ExitStatus;
+
+/// Carries out the matrix and reports it.
+pub(super) async fn selftest(args: SelftestArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    let common = &args.common;
+    if let Some(id) = &common.run_id {
+        check_run_id(id)?;
+    }
+    if !common.overrides.is_empty() {
+        return Err(CliError::usage(anyhow::anyhow!("--set overrides a scenario, and selftest has none")));
+    }
+    let table = table(&args.bug)?;
+    if common.dry_run {
+        io.result(&dry_run(&table)).context("cannot write to stdout").map_err(CliError::setup)?;
+        return Ok(ExitStatus::Holds);
+    }
+    let guard = Guard { hosts: common.allow_target.clone(), databases: common.allow_database.clone() };
+    guard.check_database(&args.database).map_err(crate::target::TargetError::from)?;
+    let quiet = common.quiet;
+    let interrupt = Interrupt::listen(move |text| note(text, quiet))?;
+    let run_id = common.run_id.clone().unwrap_or_else(fresh_run_id);
+    let store = Store::create(&common.out, &run_id)?;
+    let one = One { args: &args, table, guard, run_id, interrupt: &interrupt };
+    let done = tokio::select! {
+        biased;
+        () = interrupt.kill.cancelled() => {
+            store.discard();
+            return Ok(ExitStatus::Interrupted);
+        }
+        report = one.carry_out(io.err_terminal) => report,
+    };
+    let report = done.inspect_err(|_| store.discard())?;
+    let written = write_all(&store.directory, &report, None::<(&crate::stats::LatencyStats, SystemTime)>);
+    show(&report, Some(&store.directory.display().to_string()), common.format, io)?;
+    Announcer::new(common.ci).announce(&report, io);
+    let mut status = status_of(&report);
+    if let Err(error) = written.map_err(CliError::setup) {
+        let text = error.render(io.err_colour);
+        io.note(&text);
+        status = ExitStatus::combine([status, error.status]);
+    }
+    Ok(status)
+}
+
+fn note(text: &str, quiet: bool) {
+    use std::io::Write;
+    if !quiet {
+        // There is nowhere left to report that stderr is closed.
+        std::io::stderr().write_all(text.as_bytes()).ok();
+    }
+}
+
+/// The bugs that are asked for.
+fn table(ids: &[String]) -> Result<Vec<Planted>, CliError> {
+    let known = |id: &String| CATALOGUE.iter().any(|planted| planted.id.eq_ignore_ascii_case(id));
+    if let Some(unknown) = ids.iter().find(|id| !known(id)) {
+        return Err(CliError::usage(anyhow::anyhow!("no planted bug is called `{unknown}`"))
+            .hint("`onlyone selftest --dry-run` lists them"));
+    }
+    let wanted = |planted: &&Planted| ids.is_empty() || ids.iter().any(|id| planted.id.eq_ignore_ascii_case(id));
+    Ok(CATALOGUE.iter().filter(wanted).cloned().collect())
+}
+
+fn dry_run(table: &[Planted]) -> String {
+    let line = |planted: &Planted| {
+        let index = if planted.bug.unique_index() { "unique index" } else { "no index" };
+        format!(
+            "{:<4} {:<13} {:<36} {index:<12}  must be caught by {} within {} rounds; twin {}\n",
+            planted.id,
+            planted.bug.workload().as_str(),
+            planted.bug.name(),
+            planted.by,
+            planted.budget,
+            planted.twin.name()
+        )
+    };
+    table.iter().map(line).collect()
+}
+
+/// One self-test.
+struct One<'a> {
+    args: &'a SelftestArgs,
+    table: Vec<Planted>,
+    guard: Guard,
+    run_id: String,
+    interrupt: &'a Interrupt,
+}
+
+impl One<'_> {
+    async fn carry_out(&self, terminal: bool) -> Result<Report, CliError> {
+        let common = &self.args.common;
+        let seed = common.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
+        let spec = MongodSpec { replica_set: 0, test_commands: false };
+        let server = Server::start(&common.mongo, spec, common.quiet).await?;
+        let meter = Meter::start().map_err(CliError::setup)?;
+        let begin = Instant::now();
+        let tried = tokio::select! {
+            biased;
+            reason = server.lost() => Err(CliError::setup(anyhow::anyhow!(reason))),
+            outcome = self.matrix(&server, seed, terminal) => outcome,
+        };
+        let duration_s = begin.elapsed().as_secs_f64();
+        let stopped = server.stop().await;
+        let (outcome, preflight) = tried?;
+        stopped?;
+        let generator = meter.stop(common.mongo != "embedded").map_err(CliError::setup)?;
+        let facts = Facts { duration_s, generator, machine: crate::stats::machine(), preflight };
+        Ok(outcome.report(&self.run_id, seed, self.reproduce(seed), facts))
+    }
+
+    async fn matrix(&self, server: &Server, seed: u64, terminal: bool) -> Result<(Outcome, Preflight), CliError> {
+        let stop = self.interrupt.stop.clone();
+        let bench = Bench::open(server.uri(), &self.guard, &self.args.database, &self.run_id, seed, stop).await?;
+        let preflight = bench.facts().await?;
+        let mut progress = Progress { quiet: self.args.common.quiet, terminal, last: Instant::now() };
+        let outcome = bench.carry_out(&self.table, |step| progress.step(step)).await;
+        progress.end();
+        Ok((outcome.map_err(CliError::setup)?, preflight))
+    }
+
+    fn reproduce(&self, seed: u64) -> String {
+        let mut words = vec!["onlyone selftest".to_owned()];
+        words.extend(self.args.bug.iter().map(|id| format!("--bug {}", quoted(id))));
+        words.push(format!("--seed {seed}"));
+        if self.args.common.mongo != "embedded" {
+            words.push("--mongo \"$ONLYONE_MONGO_URI\"".to_owned());
+        }
+        words.join(" ")
+    }
+}
+
+/// Which trial is under way: redrawn on a terminal, else a line now and then.
+struct Progress {
+    quiet: bool,
+    terminal: bool,
+    last: Instant,
+}
+
+impl Progress {
+    fn step(&mut self, step: Step<'_>) {
+        let Step { done, all, id, plant } = step;
+        let text = format!("{done} of {all} trials; now {id} {} {}", plant.workload().as_str(), plant.name());
+        if self.terminal {
+            note(&format!("\r\x1b[2K{text}"), self.quiet);
+        } else if self.last.elapsed().as_secs() >= 10 {
+            self.last = Instant::now();
+            note(&format!("{text}\n"), self.quiet);
+        }
+    }
+
+    fn end(&self) {
+        if self.terminal {
+            note("\r\x1b[2K", self.quiet);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! [`Outcome`]: what came of the table, and the report that it makes.
+
+use super::not_planted::NOT_PLANTED;
+use crate::report::{
+    Concurrency, FORMAT_VERSION, Generator, Machine, Report, SelftestBug, SelftestNotPlanted, SelftestReport,
+    SelftestTwin,
+};
+use crate::target::Preflight;
+use crate::verdict::{ExitStatus, Invariant, InvariantResult, Verdict, Witness};
+
+/// Name of the invariant that every planted bug is caught.
+pub const BUGS_CAUGHT: &str = "planted-bugs-caught";
+/// Name of the invariant that no correct twin is accused.
+pub const TWINS_PASS: &str = "correct-twins-pass";
+
+/// What came of the table.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// One for each bug, in the order of the table.
+    pub bugs: Vec<SelftestBug>,
+    /// One for each twin.
+    pub twins: Vec<SelftestTwin>,
+    /// What twins were accused with.
+    pub accusing: Vec<Witness>,
+    /// Operations in all.
+    pub operations: u64,
+    /// It was told to stop.
+    pub interrupted: bool,
+}
+
+impl Outcome {
+    /// Whether each bug was caught. One that escaped although operations overlapped, or that needs no overlap, is proof
+    /// that a check does not bite; without overlap nothing can be told.
+    fn bugs_caught(&self) -> InvariantResult {
+        let escaped: Vec<&SelftestBug> =
+            self.bugs.iter().filter(|bug| !bug.caught && bug.effective_trials > 0).collect();
+        let unclear = self.bugs.iter().any(|bug| !bug.caught && bug.effective_trials == 0);
+        let name = Invariant::Custom(BUGS_CAUGHT.into());
+        let result = InvariantResult::new(name, self.bugs.len() as u64, escaped.len() as u64, Vec::new());
+        let names = |bug: &&SelftestBug| format!("{} ({} {})", bug.id, bug.workload, bug.strategy);
+        match (escaped.is_empty(), unclear) {
+            (false, _) => {
+                let names: Vec<String> = escaped.iter().map(names).collect();
+                result.doubt(format!("not caught: {}", names.join(", ")))
+            }
+            (true, true) => result.weaken("no two operations on one key ever overlapped"),
+            (true, false) => result,
+        }
+    }
+
+    fn twins_pass(&self) -> InvariantResult {
+        let name = Invariant::Custom(TWINS_PASS.into());
+        let accused: Vec<&SelftestTwin> = self.twins.iter().filter(|twin| twin.accused).collect();
+        let result = InvariantResult::new(name, self.twins.len() as u64, accused.len() as u64, self.accusing.clone());
+        if !accused.is_empty() {
+            let names: Vec<String> =
+                accused.iter().map(|twin| format!("{} {}", twin.workload, twin.strategy)).collect();
+            return result.doubt(format!("accused: {}", names.join(", ")));
+        }
+        let unclear = self.twins.iter().find(|twin| twin.verdict == Verdict::Inconclusive);
+        match unclear {
+            Some(twin) => {
+                let reason = twin.reason.as_deref().unwrap_or("cannot tell");
+                result.weaken(format!("{} {}: {reason}", twin.workload, twin.strategy))
+            }
+            None => result,
+        }
+    }
+
+    /// The report. What the process and the machine are, is told by who carried it out.
+    pub fn report(self, run_id: &str, seed: u64, reproduce: String, facts: Facts) -> Report {
+        let weaken = |result: InvariantResult| match self.interrupted {
+            true => result.weaken("it was interrupted before its end"),
+            false => result,
+        };
+        let invariants = vec![weaken(self.bugs_caught()), weaken(self.twins_pass())];
+        let verdict = Verdict::combine(invariants.iter().map(|result| result.verdict));
+        let status = match (verdict, self.interrupted) {
+            (Verdict::Violated, _) => ExitStatus::Violated,
+            (_, true) => ExitStatus::Interrupted,
+            (Verdict::Inconclusive, false) => ExitStatus::Inconclusive,
+            (Verdict::Holds, false) => ExitStatus::Holds,
+        };
+        let not_planted = NOT_PLANTED.iter().flat_map(|not| {
+            not.ids.iter().map(|id| SelftestNotPlanted { id: (*id).to_owned(), reason: not.reason.to_owned() })
+        });
+        #[expect(clippy::cast_precision_loss, reason = "a rate does not need more than 52 bits")]
+        let throughput_per_s = if facts.duration_s > 0.0 { self.operations as f64 / facts.duration_s } else { 0.0 };
+        Report {
+            format_version: FORMAT_VERSION,
+            tool: "onlyone".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            run_id: run_id.to_owned(),
+            scenario: "selftest".to_owned(),
+            seed,
+            verdict,
+            reasons: Vec::new(),
+            exit_code: status.code(),
+            expectation: None,
+            partial: self.interrupted,
+            reproduce,
+            invariants,
+            serial_control: None,
+            operations: std::collections::BTreeMap::new(),
+            concurrency: Concurrency {
+                keys: self.bugs.iter().map(|bug| u64::from(bug.rounds)).sum::<u64>()
+                    + self.twins.iter().map(|twin| u64::from(twin.rounds)).sum::<u64>(),
+                effective_trials: self.bugs.iter().map(|bug| bug.effective_trials).sum::<u64>()
+                    + self.twins.iter().map(|twin| twin.effective_trials).sum::<u64>(),
+                ..Concurrency::default()
+            },
+            throughput_per_s,
+            duration_s: facts.duration_s,
+            over_time: Vec::new(),
+            thresholds: Vec::new(),
+            generator: facts.generator,
+            machine: Some(facts.machine),
+            preflight: facts.preflight,
+            explore: None,
+            selftest: Some(SelftestReport {
+                operations: self.operations,
+                bugs: self.bugs,
+                twins: self.twins,
+                not_planted: not_planted.collect(),
+            }),
+            findings: None,
+            actions: None,
+        }
+    }
+}
+
+/// What was measured around the trials.
+#[derive(Debug)]
+pub struct Facts {
+    /// How long they took.
+    pub duration_s: f64,
+    /// What they cost this process.
+    pub generator: Generator,
+    /// The machine.
+    pub machine: Machine,
+    /// The server.
+    pub preflight: Preflight,
+}
