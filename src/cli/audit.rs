@@ -44,10 +44,10 @@ pub(super) async fn run(args: &AuditArgs, io: &mut Io) -> Result<ExitStatus, Cli
         audited = audit(&opened.database, &opened.profile, &options) => audited.map_err(|error| opened.error(error))?,
     };
     let name = format!("audit of {} in {}", opened.profile.collection, args.database.database);
-    let reproduce = format!(
-        "onlyone audit --mongo \"$ONLYONE_MONGO_URI\" --database {} --profile {}",
-        args.database.database, args.database.profile
-    );
+    let mut reproduce = args.database.reproduce("audit");
+    if args.secondary {
+        reproduce.push_str(" --secondary");
+    }
     let status =
         session.conclude(&audited, (name, reproduce), (None, Vec::new()), (&args.out, args.database.format), io)?;
     match args.watch {

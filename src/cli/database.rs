@@ -96,6 +96,15 @@ pub(super) struct Opened {
 }
 
 impl DatabaseArgs {
+    /// The command line that does the same again; the connection string is left to the environment.
+    pub(super) fn reproduce(&self, command: &str) -> String {
+        let DatabaseArgs { database, profile, collection, .. } = self;
+        let collection = collection.iter().map(|name| format!(" --collection {name}")).collect::<String>();
+        format!(
+            "onlyone {command} --mongo \"$ONLYONE_MONGO_URI\" --database {database} --profile {profile}{collection}"
+        )
+    }
+
     /// Reads the profile and connects. With `allow`, refuses what was not allowed, before and after resolving the hosts.
     pub(super) async fn open(&self, allow: Option<&AllowArgs>) -> Result<Opened, CliError> {
         let mut profile = Profile::load(&self.profile).map_err(CliError::usage)?;

@@ -60,10 +60,7 @@ async fn repair(args: &RepairArgs, io: &mut Io) -> Result<ExitStatus, CliError> 
     let opened = args.database.open(args.apply.then_some(&args.allow)).await?;
     let options = RepairOptions { audit: args.read.options(), rate: args.rate, ..RepairOptions::default() };
     let collection = &opened.profile.collection;
-    let mut reproduce = format!(
-        "onlyone repair --mongo \"$ONLYONE_MONGO_URI\" --database {} --profile {}",
-        args.database.database, args.database.profile
-    );
+    let mut reproduce = args.database.reproduce("repair");
     let interrupt = Interrupt::listen(|_| {})?;
     let work = async {
         if args.apply {

@@ -115,8 +115,13 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With further flags of `onlyone mongod`.
+    pub fn start_with(args: &[&str]) -> Self {
         let home = Harness::new("");
-        let mut child = home.command(&["mongod"]).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = home.command(&[&["mongod"], args].concat()).stderr(Stdio::null()).spawn().unwrap();
         let mut uri = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut uri).unwrap();
         assert!(uri.starts_with("mongodb://127.0.0.1:"), "{uri:?}");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+mod audit;
 mod exit_codes;
 mod files;
 mod harness;

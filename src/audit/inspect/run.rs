@@ -1,8 +1,8 @@
 //! One audit: the passes over the collections, then the server's own facts, then the findings.
 
+use mongodb::Database;
 use mongodb::bson::Document;
-use mongodb::options::{CollectionOptions, ReadPreference, SelectionCriteria};
-use mongodb::{Collection, Database};
+use mongodb::options::{DatabaseOptions, ReadPreference, SelectionCriteria};
 
 use super::findings::{Audited, Read, judge};
 use super::groups::{self, Groups};
@@ -28,6 +28,7 @@ pub(in crate::audit) struct Inspection {
 
 /// Looks for violations in a database, without writing to it.
 pub async fn audit(database: &Database, profile: &Profile, options: &AuditOptions) -> Result<Audited, AuditError> {
+    let database = &readable(database, options);
     match source::kind(database, &profile.collection).await {
         Ok(_) => {}
         Err(error @ AuditError::NoCollection { .. }) => {
@@ -85,7 +86,7 @@ pub(in crate::audit) async fn inspect(
     options: &AuditOptions,
     keep: usize,
 ) -> Result<Inspection> {
-    let collection = reader(database, &profile.collection, options);
+    let collection = database.collection::<Document>(&profile.collection);
     let step = format!("count `{}`", profile.collection);
     let estimated = collection.estimated_document_count().await.reading(database.name(), &step)?;
     let parts = estimated.div_ceil(options.keys_in_memory.max(1)).max(1);
@@ -116,13 +117,14 @@ pub(in crate::audit) async fn inspect(
     Ok(inspection)
 }
 
-fn reader(database: &Database, name: &str, options: &AuditOptions) -> Collection<Document> {
+/// The database as an audit reads it: every collection, those that refer to others too.
+fn readable(database: &Database, options: &AuditOptions) -> Database {
     if !options.secondary {
-        return database.collection(name);
+        return database.clone();
     }
-    let preference = ReadPreference::SecondaryPreferred { options: None };
-    let criteria = SelectionCriteria::ReadPreference(preference);
-    database.collection_with_options(name, CollectionOptions::builder().selection_criteria(criteria).build())
+    let criteria = SelectionCriteria::ReadPreference(ReadPreference::SecondaryPreferred { options: None });
+    let options = DatabaseOptions::builder().selection_criteria(criteria).build();
+    database.client().database_with_options(database.name(), options)
 }
 
 /// The references whose collections exist.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
-use mongodb::options::{Acknowledgment, CollectionOptions, DatabaseOptions, WriteConcern};
+use mongodb::options::{Acknowledgment, DatabaseOptions, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{Collection, Database};
 
 use super::guard::{From, rearranged, same_beginning, same_field};
@@ -109,11 +109,15 @@ pub async fn apply(
     Ok(Applied { backup, resumed, actions, left, audited: last.audited })
 }
 
-/// The database with writes that survive a fail-over. Within one server no more is needed: its log has the backup before
-/// the change, and after a crash it has a beginning of that order.
+/// The database with writes that survive a fail-over, and reads that see them whatever the connection string prefers.
+/// Within one server no more is needed: its log has the backup before the change, and after a crash it has a beginning of
+/// that order.
 pub(super) fn durable(database: &Database) -> Database {
-    let concern = WriteConcern::builder().w(Acknowledgment::Majority).build();
-    database.client().database_with_options(database.name(), DatabaseOptions::builder().write_concern(concern).build())
+    let options = DatabaseOptions::builder()
+        .write_concern(WriteConcern::builder().w(Acknowledgment::Majority).build())
+        .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+        .build();
+    database.client().database_with_options(database.name(), options)
 }
 
 impl Repair<'_> {
@@ -299,15 +303,9 @@ impl Repair<'_> {
         self.database.collection(&self.profile.collection)
     }
 
-    /// The document as it is, from the primary.
+    /// The document as it is.
     pub(super) async fn read(&self, id: &Bson) -> Result<Option<Document>> {
-        let options = CollectionOptions::builder()
-            .selection_criteria(mongodb::options::SelectionCriteria::ReadPreference(
-                mongodb::options::ReadPreference::Primary,
-            ))
-            .build();
-        let collection = self.database.collection_with_options::<Document>(&self.profile.collection, options);
-        collection.find_one(doc! { "_id": id }).await.reading(self.database.name(), "read a document")
+        self.collection().find_one(doc! { "_id": id }).await.reading(self.database.name(), "read a document")
     }
 
     pub(super) fn array_field(&self) -> Option<&str> {
