@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 
 use crate::history::{Action, OpId, Phase};
 use crate::target::{Completion, Invocation, Target};
+use crate::workload::Requests;
 
 /// Requests that are started together, again and again.
 pub trait Subject: Send + Sync {
@@ -23,7 +24,9 @@ pub trait Subject: Send + Sync {
 pub struct Operations {
     target: Arc<dyn Target>,
     keys: Arc<dyn Fn(u32) -> Arc<str> + Send + Sync>,
-    actions: Vec<Action>,
+    act: Arc<dyn Fn(u32, usize) -> Action + Send + Sync>,
+    requests: usize,
+    seeded: bool,
 }
 
 impl Operations {
@@ -33,34 +36,59 @@ impl Operations {
         keys: impl Fn(u32) -> Arc<str> + Send + Sync + 'static,
         actions: Vec<Action>,
     ) -> Self {
-        Operations { target, keys: Arc::new(keys), actions }
+        let requests = actions.len();
+        let act = move |_, request: usize| actions[request].clone();
+        Operations { target, keys: Arc::new(keys), act: Arc::new(act), requests, seeded: false }
+    }
+
+    /// The requests of a workload, each of which may act on what the execution's key names.
+    pub fn of_requests(target: Arc<dyn Target>, requests: &Requests, count: u32) -> Self {
+        let (keys, actions) = (requests.clone(), requests.clone());
+        let act =
+            move |execution, request: usize| actions.action(execution, u32::try_from(request).unwrap_or(u32::MAX));
+        Operations {
+            target,
+            keys: Arc::new(move |execution| keys.key(execution)),
+            act: Arc::new(act),
+            requests: count as usize,
+            seeded: requests.are_seeded(),
+        }
+    }
+
+    /// Keys of executions from this one on whose documents must be there before the requests; none where nothing must.
+    pub(super) fn keys_to_seed(&self, executions: std::ops::Range<u32>) -> Vec<Arc<str>> {
+        if self.seeded { executions.map(|execution| (self.keys)(execution)).collect() } else { Vec::new() }
     }
 
     /// The operation that a request of an execution stands for.
     pub fn invocation(&self, execution: u32, request: usize) -> Invocation {
-        let number = u64::from(execution) * self.actions.len() as u64 + request as u64;
+        let number = u64::from(execution) * self.requests as u64 + request as u64;
         Invocation {
             id: OpId(number),
             client: u32::try_from(request).unwrap_or(u32::MAX),
             phase: Phase::Main,
             key: (self.keys)(execution),
-            action: self.actions[request].clone(),
+            action: (self.act)(execution, request),
         }
     }
 }
 
 impl Subject for Operations {
     fn requests(&self) -> usize {
-        self.actions.len()
+        self.requests
     }
 
     fn class(&self, request: usize) -> usize {
-        let alike = |action: &Action| match (action, &self.actions[request]) {
+        let own = (self.act)(0, request);
+        let alike = |other: &usize| match ((self.act)(0, *other), &own) {
             // What is said differs, and nothing looks at it; who names the pair first may matter.
             (Action::Append(one), Action::Append(other)) => one.path == other.path,
-            (one, other) => one == other,
+            (Action::Deliver(one), Action::Deliver(other)) => {
+                (one.content, one.path, one.via) == (other.content, other.path, other.via)
+            }
+            (one, other) => one == *other,
         };
-        self.actions.iter().position(alike).unwrap_or(request)
+        (0..self.requests).find(alike).unwrap_or(request)
     }
 
     fn start(&self, execution: u32, request: usize) -> BoxFuture<'static, Completion> {

@@ -40,6 +40,9 @@ pub(super) struct File {
     /// How operations are let go: one of these.
     #[schemars(with = "Loads")]
     pub(super) load: Option<Spanned<Loads>>,
+    /// What `onlyone explore` does when its flags do not say otherwise.
+    #[serde(default)]
+    pub(super) explore: Explore,
     /// Deadlines, floors and the serial control.
     #[serde(default)]
     pub(super) limits: Limits,
@@ -115,6 +118,22 @@ pub(super) struct Deliveries {
     /// Most deliveries of one content.
     #[schemars(with = "Option<Count>")]
     pub(super) max: Option<Spanned<Count>>,
+}
+
+/// `[explore]`
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Explore {
+    /// Requests that come together; by default one per operation, else the clients of the burst if they are few, else 2.
+    #[schemars(with = "Option<Count>")]
+    pub(super) requests: Option<Spanned<Count>>,
+    /// What the requests do, in turn; by default what the workload's race is about.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) operations: Vec<Spanned<String>>,
+    /// How schedules are chosen: `exhaustive`, `pct` or `random`.
+    #[schemars(with = "Option<String>")]
+    pub(super) search: Option<Spanned<String>>,
 }
 
 /// `[load]`: one of these.

@@ -31,6 +31,8 @@ pub struct Scenario {
     pub deliveries: Deliveries,
     /// How they are let go.
     pub load: Load,
+    /// How they are explored.
+    pub explore: ExploreSpec,
     /// Deadlines, floors and the serial control.
     pub limits: Limits,
     /// What it takes to exit 0.
@@ -60,6 +62,43 @@ pub enum WorkloadKind {
 pub struct Deliveries {
     /// Most deliveries of one content; each is delivered once to so many times.
     pub max: u32,
+}
+
+/// What an exploration does when nothing else is asked for (`[explore]`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ExploreSpec {
+    /// Requests that come together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u8>,
+    /// What they do, in turn.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<String>,
+    /// How schedules are chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchKind>,
+}
+
+impl ExploreSpec {
+    /// Most requests that can be explored together.
+    pub const MOST_REQUESTS: u8 = 8;
+}
+
+/// A way to choose schedules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SearchKind {
+    /// Every interleaving, or one of each kind.
+    Exhaustive,
+    /// Random priorities: finds a bug with a known probability.
+    Pct,
+    /// A random walk.
+    Random,
+}
+
+impl SearchKind {
+    /// All, with their words.
+    pub const ALL: [(&'static str, SearchKind); 3] =
+        [("exhaustive", SearchKind::Exhaustive), ("pct", SearchKind::Pct), ("random", SearchKind::Random)];
 }
 
 impl Default for Deliveries {

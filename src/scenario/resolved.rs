@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::http::{InvariantSpec, ObserveSpec, ServiceSpec};
-use super::model::{Deliveries, Expectation, Limits, Load, MongodSpec, Scenario, TargetSpec, WorkloadKind};
+use super::model::{Deliveries, Expectation, ExploreSpec, Limits, Load, MongodSpec, Scenario, TargetSpec, WorkloadKind};
 
 /// Everything but the path, in the order of the file format.
 #[derive(Serialize)]
@@ -18,6 +18,8 @@ struct Resolved<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     deliveries: Option<Deliveries>,
     load: &'a Load,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explore: Option<&'a ExploreSpec>,
     limits: &'a Limits,
     expect: &'a Expectation,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -36,6 +38,7 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         mongod,
         deliveries,
         load,
+        explore,
         limits,
         expect,
         invariants,
@@ -49,6 +52,7 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         mongod: *mongod,
         deliveries: (*workload == WorkloadKind::Merge).then_some(*deliveries),
         load,
+        explore: (*explore != ExploreSpec::default()).then_some(explore),
         limits,
         expect,
         invariant: invariants,

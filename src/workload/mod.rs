@@ -5,6 +5,7 @@ mod create_or_get;
 mod custom;
 mod keys;
 mod merge;
+mod requests;
 mod scenario;
 pub mod thread;
 
@@ -21,6 +22,7 @@ pub use create_or_get::{CreateOrGet, participants};
 pub use custom::Custom;
 pub use keys::KeyTable;
 pub use merge::Merge;
+pub use requests::Requests;
 pub use scenario::{ONLY_RESPONSES, blind_spots, invariants_of, of_scenario};
 pub use thread::Threads;
 

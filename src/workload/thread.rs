@@ -63,7 +63,7 @@ pub fn participant(family: &str, letter: char) -> Arc<str> {
 /// Letters of the participants that a group begins with; the first is the admin of a given group.
 pub const BASE: [char; 3] = ['a', 'b', 'c'];
 /// Letters of those who may be added.
-const POOL: [char; 3] = ['d', 'e', 'f'];
+pub const POOL: [char; 3] = ['d', 'e', 'f'];
 
 impl Threads {
     /// Share of look-ups in a load whose keys are met again and again.

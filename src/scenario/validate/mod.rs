@@ -2,6 +2,7 @@
 //! only if there is none. Main type: [`Check`]. Each section of the file has its own function.
 
 mod expect;
+mod explore;
 mod http;
 mod invariant;
 mod load;
@@ -53,6 +54,7 @@ pub(super) fn validate(
     let load = check.load(file.load);
     let limits = check.limits(file.limits, target.as_ref());
     let operations = target.as_ref().map(operations).unwrap_or_default();
+    let explore = check.explore(file.explore, workload, &operations);
     let expect = check.expect(file.expect, workload, &operations);
     let invariants = check.invariants(file.invariant);
     let problems = check.problems;
@@ -60,7 +62,7 @@ pub(super) fn validate(
         name.zip(workload),
         target.zip(service),
         observe.zip(mongod.zip(deliveries)),
-        load.zip(limits),
+        load.zip(explore.zip(limits)),
         expect.zip(invariants),
     );
     match parts {
@@ -68,7 +70,7 @@ pub(super) fn validate(
             Some((name, workload)),
             Some((target, service)),
             Some((observe, (mongod, deliveries))),
-            Some((load, limits)),
+            Some((load, (explore, limits))),
             Some((expect, invariants)),
         ) if problems.is_empty() => {
             let file = path.to_owned();
@@ -82,6 +84,7 @@ pub(super) fn validate(
                 mongod,
                 deliveries,
                 load,
+                explore,
                 limits,
                 expect,
                 invariants,

@@ -139,6 +139,19 @@ impl Carrier for Direct {
         doc! { KEY: "group:a,b" }
     }
 
+    fn seed<'a>(&'a self, keys: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), mongodb::error::Error>> {
+        async move {
+            for family in keys {
+                self.given(family).await.map_err(|failure| match failure.reason {
+                    Reason::Driver(error) => *error,
+                    Reason::GaveUp(why) => mongodb::error::Error::custom(why),
+                })?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn carry_out(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>> {
         async move { self.answer(operation).await }.boxed()
     }

@@ -1,0 +1,46 @@
+//! `[explore]`.
+
+use super::super::diagnostic::Problem;
+use super::super::file;
+use super::super::model::{ExploreSpec, SearchKind, WorkloadKind};
+use super::Check;
+
+impl Check<'_> {
+    /// What an exploration does. `own` are the operations that a service is asked for; without any, the workload's count.
+    pub(super) fn explore(
+        &mut self,
+        explore: file::Explore,
+        workload: Option<WorkloadKind>,
+        own: &[String],
+    ) -> Option<ExploreSpec> {
+        let requests = match &explore.requests {
+            Some(count) => {
+                let most = u64::from(ExploreSpec::MOST_REQUESTS);
+                self.count(count, "requests", 1..=most).map(|count| u8::try_from(count).ok())
+            }
+            None => Some(None),
+        };
+        let known: Vec<String> = match workload {
+            _ if !own.is_empty() => own.to_vec(),
+            Some(workload) => {
+                workload.operations().iter().chain(workload.optional_operations()).map(|name| (*name).to_owned()).collect()
+            }
+            // The workload is a mistake of its own.
+            None => explore.operations.iter().map(|name| name.get_ref().clone()).collect(),
+        };
+        let mut operations = Some(Vec::new());
+        for name in &explore.operations {
+            if known.contains(name.get_ref()) {
+                operations.iter_mut().for_each(|operations| operations.push(name.get_ref().clone()));
+            } else {
+                let names = known.iter().map(String::as_str);
+                operations = self.note(Problem::unknown(name.span(), "operation", name.get_ref(), names));
+            }
+        }
+        let search = match &explore.search {
+            Some(word) => self.word(word, "search", &SearchKind::ALL).map(Some),
+            None => Some(None),
+        };
+        Some(ExploreSpec { requests: requests?, operations: operations?, search: search? })
+    }
+}
