@@ -67,6 +67,7 @@ async fn explore(mongod: &Mongod, requests: u32, search: Search, run: &str) -> E
         reduce: None,
         timing: Timing::default(),
         invariants: workload.invariants(),
+        warm_up: false,
     };
     let keys = move |execution| workload.key(Phase::Main, execution);
     let actions = vec![Action::CreateOrGet { reversed: false }; requests as usize];

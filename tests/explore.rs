@@ -69,6 +69,7 @@ impl Case {
             reduce: None,
             timing: Timing { deadline: Duration::from_secs(5), ..Timing::default() },
             invariants: workload.invariants(),
+            warm_up: false,
         };
         let actions = vec![Action::CreateOrGet { reversed: false }; self.requests as usize];
         let keys = move |execution| workload.key(Phase::Main, execution);
@@ -265,6 +266,7 @@ async fn a_server_that_dies_in_mid_exploration_gives_no_verdict_and_no_hang() {
             reduce: None,
             timing: Timing { deadline: Duration::from_secs(2), ..Timing::default() },
             invariants: workload.invariants(),
+            warm_up: false,
         };
         let keys = move |execution| workload.key(Phase::Main, execution);
         let actions = vec![Action::CreateOrGet { reversed: false }; 2];

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::serve::{MONGO_ENV, PASSWORD_ENV, TOKENS_ENV, parse_pace};
 use crate::explore::schedule::Schedule;
+use crate::scenario::SearchKind;
 use crate::strategy::Pace;
 
 /// Exit codes, for `--help`.
@@ -137,12 +139,15 @@ pub struct ExploreArgs {
     /// Scenario file
     #[arg(value_name = "SCENARIO")]
     pub scenario: PathBuf,
-    /// Requests that come together; by default the clients of the scenario's burst, if they are few, else 2
+    /// Requests that come together; by default what the scenario says, or one per operation, or 2
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub requests: Option<u8>,
-    /// How schedules are chosen
-    #[arg(long, value_enum, default_value_t = SearchKind::Exhaustive)]
-    pub search: SearchKind,
+    /// What the requests do, in turn, as in `expand-thread,resign-admin`; by default what the workload's race is about
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub operations: Vec<String>,
+    /// How schedules are chosen; by default what the scenario says, or `exhaustive`
+    #[arg(long, value_parser = searches())]
+    pub search: Option<SearchKind>,
     /// Orderings that must come together for the bug that `pct` looks for
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub depth: u8,
@@ -166,15 +171,10 @@ pub struct ExploreArgs {
     pub common: Common,
 }
 
-/// How schedules are chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SearchKind {
-    /// Every interleaving, or one of each kind.
-    Exhaustive,
-    /// Random priorities: finds a bug with a known probability.
-    Pct,
-    /// A random walk.
-    Random,
+fn searches() -> impl TypedValueParser<Value = SearchKind> {
+    let kind = |word: String| SearchKind::ALL.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
+    PossibleValuesParser::new(SearchKind::ALL.map(|(name, _)| name))
+        .try_map(move |word| kind(word).ok_or("there is no such search"))
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

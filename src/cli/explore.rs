@@ -5,31 +5,28 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 
-use super::args::{ExploreArgs, SearchKind};
+use super::args::ExploreArgs;
 use super::check::show;
 use super::interrupt::Interrupt;
+use super::place::{self, Place, Setting, is_told_of_server};
 use super::run::{load, quoted};
-use super::server::Server;
 use super::store::{Store, check_run_id, fresh_run_id};
 use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
 use crate::explore::explorer::{Explorer, Plan};
+use crate::explore::indexes;
 use crate::explore::outcome::Exploration;
-use crate::explore::proxy::Proxy;
 use crate::explore::scheduler::Timing;
 use crate::explore::search::{Budget, Search};
 use crate::explore::subject::Operations;
-use crate::explore::{indexes, members};
 use crate::history::file::{Header, HistoryWriter};
-use crate::history::{Action, Phase};
-use crate::scenario::{self, Load, MongoSpec, Scenario, TargetSpec, WorkloadKind};
-use crate::target::mongo::{Connected, MongoTarget, PoolOptions};
-use crate::target::{Guard, MongoUri, Preflight, Target};
+use crate::scenario::{self, Load, Scenario, SearchKind};
+use crate::target::mongo::QueryResult;
+use crate::target::{Guard, Preflight};
 use crate::verdict::ExitStatus;
-use crate::workload::{self, Slot, Workload};
+use crate::workload::{self, Requests};
 
 /// Requests beyond this many are not the default, although the scenario's burst has them.
 const MOST_BY_DEFAULT: u32 = 4;
@@ -43,9 +40,10 @@ pub(super) async fn explore(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus
     let seed = args.common.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
     let run_id = args.common.run_id.clone().unwrap_or_else(fresh_run_id);
     let requests = requests(&args, &scenario);
+    let operations = operations(&args, &scenario)?;
     if args.common.dry_run {
         let resolved = scenario::resolved_toml(&scenario).map_err(CliError::setup)?;
-        let search = search(&args);
+        let search = search(&args, &scenario);
         let text = format!(
             "# {}\n# seed: {seed}\n# search: {search}, {requests} requests\n\n{resolved}",
             args.scenario.display()
@@ -61,7 +59,7 @@ pub(super) async fn explore(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus
             std::io::stderr().write_all(text.as_bytes()).ok();
         }
     })?;
-    let one = One { args: &args, scenario: &scenario, seed, run_id, requests, interrupt: &interrupt };
+    let one = One { args: &args, scenario: &scenario, seed, run_id, requests, operations, interrupt: &interrupt };
     tokio::select! {
         biased;
         () = interrupt.kill.cancelled() => Ok(ExitStatus::Interrupted),
@@ -74,28 +72,51 @@ fn requests(args: &ExploreArgs, scenario: &Scenario) -> u32 {
         Load::Burst { clients, .. } => clients.iter().copied().find(|clients| (1..=MOST_BY_DEFAULT).contains(clients)),
         _ => None,
     };
-    args.requests.map(u32::from).or(of_load).unwrap_or(2)
+    let several = match (&args.operations, &scenario.explore.operations) {
+        (given, spec) if given.is_empty() => spec.len(),
+        (given, _) => given.len(),
+    };
+    let of_operations = u32::try_from(several).ok().filter(|several| *several > 1);
+    let given = args.requests.or(scenario.explore.requests.filter(|_| args.operations.is_empty()));
+    given.map(u32::from).or(of_operations).or(of_load).unwrap_or(2)
 }
 
-/// What a request asks for: each one acts on the fresh key.
-fn action(workload: &dyn Workload, kind: WorkloadKind, request: u32, requests: u32, seed: u64) -> Action {
-    match kind {
-        // The last request names the pair in the other order, which must make no difference.
-        WorkloadKind::CreateOrGet => Action::CreateOrGet { reversed: request > 0 && request + 1 == requests },
-        _ => {
-            let slot = Slot { phase: Phase::Main, client: request, round: 0, key: 0, fresh: true };
-            workload.action(slot, &mut ChaCha8Rng::seed_from_u64(seed))
-        }
+/// What the requests do, by names that the workload knows.
+fn operations(args: &ExploreArgs, scenario: &Scenario) -> Result<Vec<String>, CliError> {
+    if args.operations.is_empty() {
+        return Ok(scenario.explore.operations.clone());
+    }
+    let known: Vec<&str> = match scenario.target.http() {
+        Some(http) => http.operations.keys().map(String::as_str).collect(),
+        None => Requests::known(scenario.workload),
+    };
+    match args.operations.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(CliError::usage(anyhow::anyhow!("`--operations`: there is no operation `{name}`"))
+            .hint(format!("there are {}", known.join(", ")))),
+        None => Ok(args.operations.clone()),
     }
 }
 
-fn search(args: &ExploreArgs) -> Search {
-    match (&args.schedule, args.search) {
+fn search(args: &ExploreArgs, scenario: &Scenario) -> Search {
+    match (&args.schedule, args.search.or(scenario.explore.search)) {
         (Some(schedule), _) => Search::Replay { schedule: schedule.clone(), times: args.times },
-        (None, SearchKind::Exhaustive) => Search::Exhaustive,
-        (None, SearchKind::Pct) => Search::Pct { depth: usize::from(args.depth) },
-        (None, SearchKind::Random) => Search::Random,
+        (None, Some(SearchKind::Exhaustive) | None) => Search::Exhaustive,
+        (None, Some(SearchKind::Pct)) => Search::Pct { depth: usize::from(args.depth) },
+        (None, Some(SearchKind::Random)) => Search::Random,
     }
+}
+
+/// Refuses what cannot be explored, before a folder is made or anything is started.
+fn check(scenario: &Scenario, guard: &Guard) -> Result<(), CliError> {
+    if scenario.target.http().is_some() && !scenario.service.as_ref().is_some_and(is_told_of_server) {
+        return Err(CliError::usage(anyhow::anyhow!(
+            "the service's commands cannot be put in order: it is not told of the harness's own server"
+        ))
+        .hint(
+            "let `[service]` start it, with {{ mongo.uri }} as its database, so that the proxy stands between them",
+        ));
+    }
+    Ok(place::check(scenario, guard)?)
 }
 
 /// One exploration.
@@ -105,111 +126,110 @@ struct One<'a> {
     seed: u64,
     run_id: String,
     requests: u32,
+    operations: Vec<String>,
     interrupt: &'a Interrupt,
 }
 
-/// What stands between the requests and the server.
-struct Ready {
-    proxy: Proxy,
-    /// To the server itself, past the proxy.
-    direct: Connected,
-    target: Arc<MongoTarget>,
+/// What an exploration left behind, before it is judged.
+struct Finished {
+    exploration: Exploration,
+    /// Why it ended before its end.
+    aborted: Option<String>,
     preflight: Preflight,
+    queries: Vec<QueryResult>,
+    shown: String,
 }
 
 impl One<'_> {
     async fn run(&self, io: &mut Io) -> Result<ExitStatus, CliError> {
         let common = &self.args.common;
         let guard = Guard { hosts: common.allow_target.clone(), databases: common.allow_database.clone() };
-        let spec = self.direct()?;
-        guard.check_database(&spec.database).map_err(crate::target::TargetError::from)?;
+        check(self.scenario, &guard)?;
         let store = Store::create(&common.out, &self.run_id)?;
         let started = SystemTime::now();
-        let (server, ready) = tokio::select! {
+        let setting = Setting {
+            scenario: self.scenario,
+            common,
+            guard: &guard,
+            run_id: &self.run_id,
+            store: &store,
+            explored: Some(self.requests),
+        };
+        let place = tokio::select! {
             biased;
-            () = self.interrupt.stop.cancelled() => return Ok(ExitStatus::Interrupted),
-            ready = self.set_up(&guard) => ready?,
+            () = self.interrupt.stop.cancelled() => {
+                store.discard();
+                return Ok(ExitStatus::Interrupted);
+            }
+            ready = setting.set_up() => ready.inspect_err(|_| store.discard())?,
         };
-        let lost = self.interrupt.stop.child_token();
-        let explored = tokio::select! {
-            explored = self.carry_out(&ready, lost) => explored.map_err(CliError::from),
-            reason = server.lost() => Err(CliError::setup(anyhow::anyhow!(reason))),
-        };
-        if explored.is_ok()
-            && let Err(error) = ready.target.tear_down().await
+        let finished = self.carry_out(&place, &setting).await;
+        if finished.as_ref().is_ok_and(|finished| finished.aborted.is_none())
+            && let Err(error) = place.tear_down(&guard).await
         {
             io.note(&CliError::from(error).render(io.err_colour));
         }
-        let uri = server.uri();
-        server.stop().await?;
-        let preflight = ready.preflight.clone();
-        drop(ready);
-        self.conclude(explored?, preflight, &uri, &store, started, io)
+        place.stop().await?;
+        self.conclude(finished?, &store, started, io)
     }
 
-    /// The direct target: the only one that can be explored so far.
-    fn direct(&self) -> Result<&MongoSpec, CliError> {
-        match &self.scenario.target {
-            TargetSpec::Mongo(spec) => Ok(spec),
-            TargetSpec::Http(_) => Err(CliError::usage(anyhow::anyhow!("a service over HTTP cannot be explored"))
-                .hint("name a scenario with `[target.mongo]`, or use `onlyone run`")),
-        }
+    /// Explores. A service that is lost in the middle ends the search, and what was found so far is judged; without a
+    /// server there is nothing to judge by.
+    async fn carry_out(&self, place: &Place, setting: &Setting<'_>) -> Result<Finished, CliError> {
+        let stop = self.interrupt.stop.child_token();
+        let mut exploring = std::pin::pin!(self.explore(place, stop.clone()));
+        let (explored, aborted) = tokio::select! {
+            explored = &mut exploring => (explored?, None),
+            lost = place.lost() => {
+                if !lost.readable {
+                    return Err(CliError::setup(anyhow::anyhow!(lost.reason)));
+                }
+                stop.cancel();
+                (exploring.await?, Some(lost.reason))
+            }
+        };
+        let mut preflight = place.preflight.clone();
+        preflight.notes.extend(place.target.notes());
+        let queries = place.queries(setting).await.unwrap_or_else(|error| {
+            preflight.notes.push(format!("no invariant of your own was judged: {:#}", anyhow::Error::new(error)));
+            Vec::new()
+        });
+        Ok(Finished { exploration: explored, aborted, preflight, queries, shown: place.shown.clone() })
     }
 
-    async fn set_up(&self, guard: &Guard) -> Result<(Server, Ready), CliError> {
-        let spec = self.direct()?;
-        let common = &self.args.common;
-        let server = Server::start(&common.mongo, self.scenario.mongod, common.quiet).await?;
-        let uri = server.uri();
-        let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: false };
-        // Opened first: the guard looks at the server's own addresses, not at the proxy's.
-        let direct = Connected::open(&uri, guard, pool).await?;
-        let proxy = Proxy::start(&members::of(&direct.client, &uri).await).await.map_err(CliError::setup)?;
-        let through = MongoUri::new(proxy.uri(uri.expose()).map_err(CliError::usage)?);
-        let kind = self.scenario.workload;
-        let target = MongoTarget::connect(through, guard, spec.clone(), kind, self.requests, &self.run_id).await?;
-        let preflight = target.prepare(self.requests).await?;
-        Ok((server, Ready { proxy, direct, target: Arc::new(target), preflight }))
-    }
-
-    async fn carry_out(
-        &self,
-        ready: &Ready,
-        stop: tokio_util::sync::CancellationToken,
-    ) -> Result<Exploration, crate::target::TargetError> {
+    async fn explore(&self, place: &Place, stop: tokio_util::sync::CancellationToken) -> Result<Exploration, CliError> {
+        let Some(between) = &place.between else {
+            return Err(CliError::setup(anyhow::anyhow!("there is no proxy in front of the server")));
+        };
         let workload = workload::of_scenario(self.scenario, &self.run_id);
-        let invariants = workload.invariants();
-        let target: Arc<dyn Target> = Arc::clone(&ready.target) as Arc<dyn Target>;
-        let (keys, actions, requests) = (Arc::clone(&workload), self.scenario.workload, self.requests);
-        let subject = Operations::new(
-            Arc::clone(&target),
-            move |execution| keys.key(Phase::Main, execution),
-            (0..requests).map(|request| action(&*workload, actions, request, requests, self.seed)).collect(),
-        );
+        let requests =
+            Requests::new(workload, self.scenario.workload, self.operations.clone(), self.requests, self.seed);
+        let subject = Operations::of_requests(Arc::clone(&place.target), &requests, self.requests);
         let plan = Plan {
-            search: search(self.args),
+            search: search(self.args, self.scenario),
             budget: Budget { executions: self.args.max_schedules, time: self.args.max_time, ..Budget::default() },
             seed: self.seed,
             reduce: self.args.no_reduction.then_some(false),
             timing: Timing { deadline: self.scenario.limits.operation_deadline, ..Timing::default() },
-            invariants,
+            invariants: workload::invariants_of(self.scenario, &self.run_id),
+            warm_up: self.scenario.target.http().is_some(),
         };
-        let explorer = Explorer::new(&ready.proxy, target, &subject, &plan, stop);
-        let client = ready.direct.client.clone();
-        explorer.explore(|namespaces| async move { indexes::read(&client, namespaces).await }, &self.command()).await
+        let explorer = Explorer::new(&between.proxy, Arc::clone(&place.target), &subject, &plan, stop);
+        let client = between.direct.client.clone();
+        let read = |namespaces| async move { indexes::read(&client, namespaces).await };
+        Ok(explorer.explore(read, &self.command()).await?)
     }
 
     /// Stores, judges and reports.
     fn conclude(
         &self,
-        explored: Exploration,
-        preflight: Preflight,
-        uri: &MongoUri,
+        finished: Finished,
         store: &Store,
         started: SystemTime,
         io: &mut Io,
     ) -> Result<ExitStatus, CliError> {
-        let Exploration { history, observation, report } = explored;
+        let Finished { exploration, aborted, preflight, queries, shown } = finished;
+        let Exploration { history, observation, report } = exploration;
         let mut writer =
             HistoryWriter::create(&store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?;
         for operation in &history.operations {
@@ -223,7 +243,7 @@ impl One<'_> {
             run_id: self.run_id.clone(),
             seed: self.seed,
             started_at: Timestamp::try_from(started).map_err(CliError::setup)?.to_string(),
-            target: uri.to_string(),
+            target: shown,
             reproduce: self.reproduce(),
             scenario_file: self.scenario.file.display().to_string(),
             scenario: scenario::resolved_toml(self.scenario).map_err(CliError::setup)?,
@@ -231,9 +251,9 @@ impl One<'_> {
             machine: Some(crate::stats::machine()),
             generator: crate::stats::usage().map_err(CliError::setup)?,
             observe_error: None,
-            aborted: None,
+            aborted,
             explore: Some(report),
-            queries: Vec::new(),
+            queries,
         };
         store.write_evidence(&record, observation.as_ref())?;
         let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };
@@ -248,6 +268,9 @@ impl One<'_> {
         let common = &self.args.common;
         let mut words = vec!["onlyone explore".to_owned(), quoted(&self.scenario.file.display().to_string())];
         words.extend(common.overrides.iter().map(|set| format!("--set {}", quoted(set))));
+        if !self.args.operations.is_empty() {
+            words.push(format!("--operations {}", self.operations.join(",")));
+        }
         if common.mongo != "embedded" {
             words.push("--mongo \"$ONLYONE_MONGO_URI\"".to_owned());
         }
@@ -258,11 +281,11 @@ impl One<'_> {
 
     fn reproduce(&self) -> String {
         let mut words = vec![self.command(), format!("--requests {} --seed {}", self.requests, self.seed)];
-        match (&self.args.schedule, self.args.search) {
-            (Some(schedule), _) => words.push(format!("--schedule \"{schedule}\" --times {}", self.args.times)),
-            (None, SearchKind::Exhaustive) => {}
-            (None, SearchKind::Pct) => words.push(format!("--search pct --depth {}", self.args.depth)),
-            (None, SearchKind::Random) => words.push("--search random".to_owned()),
+        match search(self.args, self.scenario) {
+            Search::Replay { schedule, times } => words.push(format!("--schedule \"{schedule}\" --times {times}")),
+            Search::Exhaustive => {}
+            Search::Pct { depth } => words.push(format!("--search pct --depth {depth}")),
+            Search::Random => words.push("--search random".to_owned()),
         }
         words.join(" ")
     }

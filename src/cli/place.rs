@@ -7,9 +7,11 @@ use super::CliError;
 use super::args::Common;
 use super::server::Server;
 use super::store::Store;
+use crate::explore::members;
+use crate::explore::proxy::Proxy;
 use crate::scenario::{HttpSpec, Load, Scenario, ServiceSpec, TargetSpec};
 use crate::target::http::{HttpRun, HttpTarget, check_hosts};
-use crate::target::mongo::{MongoTarget, QueryResult, run_queries};
+use crate::target::mongo::{Connected, MongoTarget, PoolOptions, QueryResult, run_queries};
 use crate::target::{Delayed, Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
 use crate::workload;
 
@@ -41,6 +43,16 @@ pub(super) struct Place {
     data: Option<(MongoUri, String)>,
     /// A database that the run made for its service, on a server that was there before.
     made: bool,
+    /// What stands between it and the server, in an exploration.
+    pub(super) between: Option<Between>,
+}
+
+/// A proxy between the server and what is explored.
+pub(super) struct Between {
+    pub(super) proxy: Proxy,
+    /// To the server itself, past the proxy.
+    pub(super) direct: Connected,
+    through: MongoUri,
 }
 
 /// What was lost in mid-run.
@@ -58,6 +70,8 @@ pub(super) struct Setting<'a> {
     pub(super) guard: &'a Guard,
     pub(super) run_id: &'a str,
     pub(super) store: &'a Store,
+    /// So many requests are explored: a proxy stands between them and the server. In a run, `None`.
+    pub(super) explored: Option<u32>,
 }
 
 impl Setting<'_> {
@@ -66,11 +80,12 @@ impl Setting<'_> {
         match &self.scenario.target {
             TargetSpec::Mongo(spec) => {
                 let server = self.server().await?;
-                let clients = self.scenario.load.clients();
+                let clients = self.clients();
                 let workload = self.scenario.workload;
                 let uri = server.uri();
-                let target =
-                    MongoTarget::connect(uri.clone(), self.guard, spec.clone(), workload, clients, self.run_id).await?;
+                let between = self.between(&uri).await?;
+                let to = between.as_ref().map_or_else(|| uri.clone(), |between| between.through.clone());
+                let target = MongoTarget::connect(to, self.guard, spec.clone(), workload, clients, self.run_id).await?;
                 let target = Delayed::wrap(Arc::new(target), spec.delay);
                 let preflight = target.prepare(clients).await?;
                 Ok(Place {
@@ -81,10 +96,29 @@ impl Setting<'_> {
                     service: None,
                     data: Some((uri, spec.database.clone())),
                     made: false,
+                    between,
                 })
             }
             TargetSpec::Http(spec) => self.http(spec).await,
         }
+    }
+
+    /// The most operations that can be in flight.
+    fn clients(&self) -> u32 {
+        self.explored.unwrap_or_else(|| self.scenario.load.clients())
+    }
+
+    /// The proxy of an exploration.
+    async fn between(&self, uri: &MongoUri) -> Result<Option<Between>, CliError> {
+        if self.explored.is_none() {
+            return Ok(None);
+        }
+        let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: false };
+        // Opened first: the guard looks at the server's own addresses, not at the proxy's.
+        let direct = Connected::open(uri, self.guard, pool).await?;
+        let proxy = Proxy::start(&members::of(&direct.client, uri).await).await.map_err(CliError::setup)?;
+        let through = MongoUri::new(proxy.uri(uri.expose()).map_err(CliError::usage)?);
+        Ok(Some(Between { proxy, direct, through }))
     }
 
     async fn server(&self) -> Result<Server, CliError> {
@@ -98,8 +132,16 @@ impl Setting<'_> {
             // A service is handed this server: what may not be loaded directly may not be loaded through it.
             uri.hosts().iter().try_for_each(|host| self.guard.check_host(host)).map_err(TargetError::from)?;
         }
+        let between = match &own {
+            Some((uri, _)) => self.between(uri).await?,
+            None => None,
+        };
+        // Only the service meets the proxy: what is read by the run itself goes past it.
+        let told = own.as_ref().map(|(uri, database)| {
+            (between.as_ref().map_or_else(|| uri.clone(), |between| between.through.clone()), database.clone())
+        });
         let service = match &self.scenario.service {
-            Some(service) => Some(Service::start(service, &self.context(own.clone())).await?),
+            Some(service) => Some(Service::start(service, &self.context(told)).await?),
             None => None,
         };
         let base_urls = match &service {
@@ -119,15 +161,16 @@ impl Setting<'_> {
                 || matches!(self.scenario.load, Load::Waves { .. }),
             observe: self.scenario.observe.clone(),
             mongo: own.clone(),
-            own_service: service.is_some(),
+            // An exploration looks at the final state while the service runs.
+            own_service: service.is_some() && self.explored.is_none(),
             notes: workload::blind_spots(self.scenario),
             base_urls: base_urls.clone(),
         };
         let target = HttpTarget::new(spec.clone(), run, self.guard)?;
-        let preflight = target.prepare(self.scenario.load.clients()).await?;
+        let preflight = target.prepare(self.clients()).await?;
         let made = service.is_some() && matches!(server, Some(Server::Named(_)));
         let shown = base_urls.join(", ");
-        Ok(Place { target: Arc::new(target), preflight, shown, server, service, data, made })
+        Ok(Place { target: Arc::new(target), preflight, shown, server, service, data, made, between })
     }
 
     fn context(&self, mongo: Option<(MongoUri, String)>) -> ServiceContext {
@@ -149,12 +192,15 @@ impl Setting<'_> {
     /// Whether something of the scenario uses the run's own server.
     fn needs_server(&self) -> bool {
         let Scenario { service, observe, invariants, .. } = self.scenario;
-        let by_service = |service: &ServiceSpec| {
-            service.command.iter().chain(service.env.values()).any(|template| template.names("mongo"))
-        };
         let elsewhere = observe.mongo.as_ref().is_some_and(|mongo| mongo.uri.is_some());
-        service.as_ref().is_some_and(by_service) || (!elsewhere && (observe.mongo.is_some() || !invariants.is_empty()))
+        service.as_ref().is_some_and(is_told_of_server)
+            || (!elsewhere && (observe.mongo.is_some() || !invariants.is_empty()))
     }
+}
+
+/// Whether the service is told of the run's server.
+pub(super) fn is_told_of_server(service: &ServiceSpec) -> bool {
+    service.command.iter().chain(service.env.values()).any(|template| template.names("mongo"))
 }
 
 /// The database of a run's own service.
@@ -223,6 +269,7 @@ impl Place {
         if let Some(service) = self.service {
             service.stop().await?;
         }
+        drop(self.between);
         match self.server {
             Some(server) => server.stop().await,
             None => Ok(()),

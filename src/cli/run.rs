@@ -142,6 +142,7 @@ impl One<'_> {
             guard: &guard,
             run_id: &self.run_id,
             store: &store,
+            explored: None,
         };
         let mut place = tokio::select! {
             biased;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::chance::{Pct, Random};
 use super::classes::Classes;
 use super::dfs::{Dfs, NOT_DETERMINISTIC};
-use super::execution::Execution;
+use super::execution::{Execution, Request};
 use super::policy::{Alternate, Policy, Replay, Serial};
 use super::predict::{self, Trace};
 use super::proxy::Proxy;
@@ -27,6 +27,8 @@ const LISTEN: Duration = Duration::from_millis(60);
 const MAX_DEAD: u32 = 3;
 /// Executions that are not like the first, after which the exploration ends.
 const MAX_DIVERGED: u32 = 10;
+/// Executions whose documents are made at once.
+const SEEDED_AT_ONCE: u32 = 64;
 /// Interleavings up to which all are carried out, although some are equivalent.
 const SMALL: u64 = 100;
 
@@ -44,6 +46,8 @@ pub struct Plan {
     pub timing: Timing,
     /// What is judged.
     pub invariants: Vec<Invariant>,
+    /// Every request is sent once before anything is looked at.
+    pub warm_up: bool,
 }
 
 /// An exploration under way.
@@ -56,6 +60,8 @@ pub struct Explorer<'a> {
     pub(super) scheduler: Scheduler,
     pub(super) start: Instant,
     next: u32,
+    /// Executions up to this one have what must be there before their requests.
+    seeded: u32,
     pub(super) found: Found,
 }
 
@@ -100,11 +106,14 @@ impl<'a> Explorer<'a> {
     ) -> Self {
         let scheduler = Scheduler::new(proxy.hold(), plan.timing);
         let (start, found) = (Instant::now(), Found::default());
-        Explorer { proxy, target, subject, plan, stop, scheduler, start, next: 0, found }
+        Explorer { proxy, target, subject, plan, stop, scheduler, start, next: 0, seeded: 0, found }
     }
 
     /// Carries the executions out.
     pub(super) async fn search(&mut self) {
+        if self.plan.warm_up {
+            self.warm_up().await;
+        }
         for name in self.scheduler.listen(LISTEN).await {
             self.found.notes.insert(format!("background work, which passes: {name}"));
             self.proxy.let_pass(name);
@@ -295,10 +304,52 @@ impl<'a> Explorer<'a> {
     pub(super) async fn execute_some(&mut self, requests: &[usize], phase: Phase, policy: &mut dyn Policy) -> usize {
         let number = self.next;
         self.next += 1;
+        self.seed(number).await;
         let execution = self.scheduler.execute_some(self.subject, number, requests, policy).await;
         self.learn(&execution);
         self.found.executions.push((execution, requests.to_vec(), phase));
         self.found.executions.len() - 1
+    }
+
+    /// Every request once, one after the other, and nothing parked: who logs in, fills a cache or opens a connection at its
+    /// first request does so now. What they wrote is part of the history.
+    async fn warm_up(&mut self) {
+        self.proxy.pass();
+        for request in 0..self.subject.requests() {
+            if self.stop.is_cancelled() {
+                break;
+            }
+            let number = self.next;
+            self.next += 1;
+            let invoked = Instant::now();
+            let answer = tokio::time::timeout(self.plan.timing.deadline, self.subject.start(number, request)).await;
+            let nobody = Request { invoked, completed: None, completion: None };
+            let mut requests = vec![nobody; self.subject.requests()];
+            requests[request].completed = Some(Instant::now());
+            requests[request].completion = answer.ok();
+            let execution = Execution { number, requests, ..Execution::default() };
+            self.found.executions.push((execution, vec![request], Phase::Control));
+        }
+        self.hold();
+    }
+
+    /// Sees that what must be there before the requests of an execution is there, many executions at a time: it is not part
+    /// of any request, so it passes.
+    async fn seed(&mut self, number: u32) {
+        if number < self.seeded {
+            return;
+        }
+        self.seeded = number.saturating_add(SEEDED_AT_ONCE);
+        let keys = self.subject.keys_to_seed(number..self.seeded);
+        if keys.is_empty() {
+            return;
+        }
+        self.proxy.pass();
+        if let Err(error) = self.target.seed(&keys).await {
+            self.found.dead = MAX_DEAD;
+            self.found.reasons.push(format!("what must be there before the requests is not: {}", chain(&error)));
+        }
+        self.hold();
     }
 
     /// Takes note of what an execution says of all.
@@ -396,6 +447,17 @@ fn estimate(traces: &[Trace]) -> u64 {
         }
     }
     ways
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
 }
 
 fn describe(outcome: Option<&crate::history::Outcome>) -> String {

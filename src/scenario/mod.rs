@@ -27,8 +27,8 @@ pub use http::{
     ObserveSpec, OperationSpec, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec,
 };
 pub use model::{
-    Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, Keys, Limits, Load, Metric, MongoSpec, MongodSpec, Scenario,
-    SearchKind, TargetSpec, Threshold, WorkloadKind,
+    Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, Keys, Limits, Load, Metric, MongoSpec, MongodSpec,
+    Scenario, SearchKind, TargetSpec, Threshold, WorkloadKind,
 };
 pub use read::{load, load_text};
 pub use resolved::resolved_toml;

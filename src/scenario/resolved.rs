@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::http::{InvariantSpec, ObserveSpec, ServiceSpec};
-use super::model::{Deliveries, Expectation, ExploreSpec, Limits, Load, MongodSpec, Scenario, TargetSpec, WorkloadKind};
+use super::model::{
+    Deliveries, Expectation, ExploreSpec, Limits, Load, MongodSpec, Scenario, TargetSpec, WorkloadKind,
+};
 
 /// Everything but the path, in the order of the file format.
 #[derive(Serialize)]

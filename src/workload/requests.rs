@@ -10,9 +10,7 @@ use rand::rngs::ChaCha8Rng;
 
 use super::thread::{BASE, POOL, participant};
 use super::{Slot, Workload};
-use crate::history::{
-    Action, Conversation, Delivery, Expansion, MessagePath, Phase, Said, ThreadKind, Via,
-};
+use crate::history::{Action, Conversation, Delivery, Expansion, MessagePath, Phase, Said, ThreadKind, Via};
 use crate::scenario::WorkloadKind;
 
 /// What one request does: the name of an operation of the workload.
@@ -80,7 +78,16 @@ impl Requests {
             // Every third chat is missing before the run.
             WorkloadKind::Merge => (3, if any("open") { 2 } else { 0 }),
             // Families by what goes on in them: direct, group, expanding, resigning.
-            WorkloadKind::Thread => (4, if any("resign-admin") { 3 } else if self.on_a_given_thread() { 2 } else { 1 }),
+            WorkloadKind::Thread => (
+                4,
+                if any("resign-admin") {
+                    3
+                } else if self.on_a_given_thread() {
+                    2
+                } else {
+                    1
+                },
+            ),
             _ => (1, 0),
         };
         execution.wrapping_mul(stride).wrapping_add(class)
@@ -180,7 +187,10 @@ mod tests {
         ];
         for (operations, class, seeded) in cases {
             let requests = requests(WorkloadKind::Thread, operations);
-            assert!((0..9).all(|execution| Class::of_family(&requests.key(execution)) == Some(class)), "{operations:?}");
+            assert!(
+                (0..9).all(|execution| Class::of_family(&requests.key(execution)) == Some(class)),
+                "{operations:?}"
+            );
             assert_eq!(requests.are_seeded(), seeded, "{operations:?}");
         }
         assert!(requests(WorkloadKind::Merge, &["deliver"]).are_seeded());

@@ -22,9 +22,12 @@ impl Check<'_> {
         };
         let known: Vec<String> = match workload {
             _ if !own.is_empty() => own.to_vec(),
-            Some(workload) => {
-                workload.operations().iter().chain(workload.optional_operations()).map(|name| (*name).to_owned()).collect()
-            }
+            Some(workload) => workload
+                .operations()
+                .iter()
+                .chain(workload.optional_operations())
+                .map(|name| (*name).to_owned())
+                .collect(),
             // The workload is a mistake of its own.
             None => explore.operations.iter().map(|name| name.get_ref().clone()).collect(),
         };

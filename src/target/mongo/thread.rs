@@ -20,7 +20,7 @@ use crate::history::{
     Action, Expansion, Member, Observed, OpId, ThreadAnswer, ThreadKind, ThreadState, Value, family_of, thread_key,
 };
 use crate::strategy::thread::{Found, KEY, Strategy, Threads, member_names, new_thread, stamp_in};
-use crate::strategy::{Description, Failure, Session, document_id};
+use crate::strategy::{Description, Failure, Reason, Session, document_id};
 use crate::workload::thread::{BASE, Class, participant};
 
 /// Threads by one strategy.
