@@ -103,6 +103,7 @@ fn search(args: &ExploreArgs, scenario: &Scenario) -> Search {
         (None, Some(SearchKind::Exhaustive) | None) => Search::Exhaustive,
         (None, Some(SearchKind::Pct)) => Search::Pct { depth: usize::from(args.depth) },
         (None, Some(SearchKind::Random)) => Search::Random,
+        (None, Some(SearchKind::Stress)) => Search::Stress,
     }
 }
 
@@ -286,6 +287,7 @@ impl One<'_> {
             Search::Exhaustive => {}
             Search::Pct { depth } => words.push(format!("--search pct --depth {depth}")),
             Search::Random => words.push("--search random".to_owned()),
+            Search::Stress => words.push("--search stress".to_owned()),
         }
         words.join(" ")
     }

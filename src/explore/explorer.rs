@@ -131,6 +131,7 @@ impl<'a> Explorer<'a> {
             }
             Search::Pct { depth } => self.by_chance(Some(*depth)).await,
             Search::Random => self.by_chance(None).await,
+            Search::Stress => self.stress().await,
             Search::Replay { schedule, times } => {
                 for _ in 0..*times {
                     if self.spent(begin) {
@@ -177,7 +178,7 @@ impl<'a> Explorer<'a> {
         let by_default = match &self.plan.search {
             Search::Exhaustive => 10_000,
             Search::Pct { depth } => Pct::executions(self.subject.requests(), steps, *depth),
-            Search::Random => 1_000,
+            Search::Random | Search::Stress => 1_000,
             Search::Replay { times, .. } => *times as usize,
         };
         self.plan.budget.executions.map_or(by_default + self.found.traced, |most| most as usize)
@@ -291,6 +292,41 @@ impl<'a> Explorer<'a> {
             }
             number += 1;
         }
+    }
+
+    /// All requests at one moment and nothing parked, again and again: each is counted, because there is no schedule that
+    /// could have been the same.
+    async fn stress(&mut self) {
+        let begin = Instant::now();
+        while !self.spent(begin) {
+            let number = self.next;
+            self.next += 1;
+            self.seed(number).await;
+            self.proxy.pass();
+            let gate = Arc::new(tokio::sync::Barrier::new(self.subject.requests()));
+            let started: Vec<_> = (0..self.subject.requests())
+                .map(|request| {
+                    let (gate, operation) = (Arc::clone(&gate), self.subject.start(number, request));
+                    let deadline = self.plan.timing.deadline;
+                    tokio::spawn(async move {
+                        gate.wait().await;
+                        let invoked = Instant::now();
+                        let completion = tokio::time::timeout(deadline, operation).await.ok();
+                        Request { invoked, completed: Some(Instant::now()), completion }
+                    })
+                })
+                .collect();
+            let now = Instant::now();
+            let nobody = Request { invoked: now, completed: None, completion: None };
+            let mut requests = Vec::new();
+            for request in started {
+                requests.push(request.await.unwrap_or_else(|_| nobody.clone()));
+            }
+            let execution = Execution { number, requests, ..Execution::default() };
+            self.found.searched.push(self.found.executions.len());
+            self.found.executions.push((execution, (0..self.subject.requests()).collect(), Phase::Main));
+        }
+        self.hold();
     }
 
     /// One execution of all requests, counted.

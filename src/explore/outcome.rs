@@ -45,7 +45,13 @@ impl Explorer<'_> {
         self.proxy.pass();
         let indexes = indexes(touched.into_iter().collect()).await;
         let findings = self.lint(&indexes);
-        if self.found.traces.iter().flatten().any(|command| command.statements.iter().any(|statement| statement.upsert))
+        if self.plan.search != Search::Stress
+            && self
+                .found
+                .traces
+                .iter()
+                .flatten()
+                .any(|command| command.statements.iter().any(|statement| statement.upsert))
         {
             self.hold();
             self.together(findings.iter().any(|finding| finding.rule == "upsert-without-unique-index")).await;
@@ -117,7 +123,11 @@ impl Explorer<'_> {
         let requests = self.subject.requests();
         let mut best = self.fewest_switches(&self.found.searched.clone(), observation);
         let replaying = matches!(self.plan.search, Search::Replay { .. });
-        if best.is_none() || !schedules.iter().any(|result| result.verdict == Verdict::Violated) {
+        // Without an order there is nothing to carry out again.
+        if self.plan.search == Search::Stress
+            || best.is_none()
+            || !schedules.iter().any(|result| result.verdict == Verdict::Violated)
+        {
             return Ok(None);
         }
         for fewer in 2..requests {
@@ -203,6 +213,9 @@ impl Explorer<'_> {
         let explored = schedules.len() as u64;
         let weighed = schedules.iter().zip(&found.weights).filter(|(result, _)| is_violated(result));
         let violated_interleavings = weighed.map(|(_, weight)| weight).sum();
+        if self.plan.search == Search::Stress {
+            schedules.clear();
+        }
         if schedules.len() > ExploreReport::MAX_SCHEDULES {
             schedules.sort_by_key(|result| !is_violated(result));
             schedules.truncate(ExploreReport::MAX_SCHEDULES);

@@ -18,6 +18,8 @@ pub enum Search {
     },
     /// A uniform random walk.
     Random,
+    /// No order at all: the requests are let go together, and nothing is held back. It shows what a stress test finds.
+    Stress,
     /// One schedule, so many times.
     Replay {
         /// The schedule.
@@ -46,7 +48,7 @@ impl Default for Budget {
 
 /// A word that names no search.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no search `{0}`; there are exhaustive, pct and random")]
+#[error("there is no search `{0}`; there are exhaustive, pct, random and stress")]
 pub struct UnknownSearch(String);
 
 impl FromStr for Search {
@@ -57,6 +59,7 @@ impl FromStr for Search {
             "exhaustive" => Ok(Search::Exhaustive),
             "pct" => Ok(Search::Pct { depth: 2 }),
             "random" => Ok(Search::Random),
+            "stress" => Ok(Search::Stress),
             other => Err(UnknownSearch(other.to_owned())),
         }
     }
@@ -68,6 +71,7 @@ impl fmt::Display for Search {
             Search::Exhaustive => "exhaustive",
             Search::Pct { .. } => "pct",
             Search::Random => "random",
+            Search::Stress => "stress",
             Search::Replay { .. } => "replay",
         })
     }

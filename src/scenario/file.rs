@@ -131,7 +131,7 @@ pub(super) struct Explore {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(super) operations: Vec<Spanned<String>>,
-    /// How schedules are chosen: `exhaustive`, `pct` or `random`.
+    /// How schedules are chosen: `exhaustive`, `pct`, `random` or `stress`.
     #[schemars(with = "Option<String>")]
     pub(super) search: Option<Spanned<String>>,
 }

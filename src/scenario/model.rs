@@ -93,12 +93,18 @@ pub enum SearchKind {
     Pct,
     /// A random walk.
     Random,
+    /// No order at all: the requests are let go together, as in a stress test. For comparison.
+    Stress,
 }
 
 impl SearchKind {
     /// All, with their words.
-    pub const ALL: [(&'static str, SearchKind); 3] =
-        [("exhaustive", SearchKind::Exhaustive), ("pct", SearchKind::Pct), ("random", SearchKind::Random)];
+    pub const ALL: [(&'static str, SearchKind); 4] = [
+        ("exhaustive", SearchKind::Exhaustive),
+        ("pct", SearchKind::Pct),
+        ("random", SearchKind::Random),
+        ("stress", SearchKind::Stress),
+    ];
 }
 
 impl Default for Deliveries {
