@@ -140,7 +140,13 @@ fn command(arguments: &[&str]) -> (Option<i32>, serde_json::Value) {
 #[test]
 fn the_command_reports_what_the_shipped_scenarios_say() {
     let racy = "scenarios/explore-find-then-insert.toml";
-    let cases: [(&[&str], i32, &str, u64); 5] = [
+    let cases: [(&[&str], i32, &str, u64); 11] = [
+        (&["scenarios/explore-direct-find-then-insert.toml"], 0, "violated", 4),
+        (&["scenarios/explore-direct-find-then-insert-indexed.toml"], 0, "violated", 4),
+        (&["scenarios/explore-direct-upsert-retry.toml"], 0, "holds", 0),
+        (&[racy, "--operations", "create-or-get", "--requests", "2"], 0, "violated", 4),
+        (&["scenarios/explore-thread-authorise-then-act.toml"], 0, "violated", 1),
+        (&["scenarios/explore-merge-find-then-push.toml"], 0, "violated", 4),
         (&[racy], 0, "violated", 4),
         (&[racy, "--set", "expect.verdict=\"holds\""], 1, "violated", 4),
         (&["scenarios/explore-find-then-insert-indexed.toml"], 0, "violated", 4),
@@ -153,7 +159,82 @@ fn the_command_reports_what_the_shipped_scenarios_say() {
         assert_eq!(report["verdict"], verdict, "{arguments:?}");
         assert_eq!(report["explore"]["violated"], violated, "{arguments:?}");
     }
-    assert_eq!(command(&["scenarios/explore-upsert-retry.toml", "--schedule", "R1"]).0, Some(2));
+    let wrong: [&[&str]; 4] = [
+        &["scenarios/explore-upsert-retry.toml", "--schedule", "R1"],
+        &[racy, "--operations", "append"],
+        &["scenarios/explore-thread-recompute-key.toml", "--set", "explore.operations=[\"deliver\"]"],
+        // A service that is not started by the harness cannot be given the proxy.
+        &[racy, "--set", "service.env={}"],
+    ];
+    for arguments in wrong {
+        assert_eq!(command(arguments).0, Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn races_of_every_workload_are_found_by_one_of_the_first_schedules() {
+    let cases = [
+        ("append-whole-array", "no-lost-messages"),
+        ("merge-find-then-push", "merge-once"),
+        ("thread-recompute-key", "members-exact"),
+        ("thread-authorise-then-act", "admins-only"),
+    ];
+    for (name, invariant) in cases {
+        let (status, report) = command(&[&format!("scenarios/explore-{name}.toml")]);
+        let explore = &report["explore"];
+        assert_eq!(status, Some(0), "{name}: {report}");
+        assert!(explore["first_violation_at"].as_u64().is_some_and(|first| first <= 10), "{name}: {explore}");
+        assert_eq!(explore["complete"], true, "{name}: {explore}");
+        assert_eq!(explore["smallest"]["reproduced"], true, "{name}: {explore}");
+        assert!(explore["smallest"]["result"]["invariants"].to_string().contains(invariant), "{name}: {explore}");
+    }
+    // Their correct twins hold in every interleaving; and a start may meet an expansion to the same set.
+    let twins: [(&str, &[&str]); 4] = [
+        ("append-whole-array", &["target.mongo.strategy=upsert-push", "expect={}"]),
+        ("merge-find-then-push", &["target.mongo.strategy=elem-match-ne", "expect={}"]),
+        ("thread-recompute-key", &["target.mongo.strategy=keyed-upsert", "expect={}"]),
+        (
+            "thread-authorise-then-act",
+            &[
+                "target.mongo.strategy=keyed-upsert",
+                "explore.operations=[\"expand-thread\",\"start-conversation\"]",
+                "expect={}",
+            ],
+        ),
+    ];
+    for (name, overrides) in twins {
+        let path = format!("scenarios/explore-{name}.toml");
+        let arguments: Vec<&str> =
+            [path.as_str()].into_iter().chain(overrides.iter().flat_map(|set| ["--set", set])).collect();
+        let (status, report) = command(&arguments);
+        assert_eq!((status, &report["explore"]["complete"]), (Some(0), &true.into()), "{arguments:?}: {report}");
+    }
+}
+
+#[test]
+fn a_service_that_is_killed_or_hangs_gives_no_verdict_and_no_hang() {
+    let serve = "exec \"$0\" serve --quiet --port {{ service.port }} --database {{ mongo.database }}";
+    for (signal, reason) in
+        [("KILL", "the service under test ended in mid-run"), ("STOP", "neither sends a command nor ends")]
+    {
+        // The signal comes while schedules are drawn at random, of which there are far too many to be through by then.
+        let script = format!("(sleep 3; kill -{signal} $$) & {serve}");
+        let set = format!("service.command=[\"sh\", \"-c\", {script:?}, \"{{{{ onlyone }}}}\"]");
+        let (status, report) = command(&[
+            "scenarios/explore-upsert-retry.toml",
+            "--search",
+            "random",
+            "--max-schedules",
+            "1000000",
+            "--set",
+            &set,
+            "--set",
+            "limits.operation_deadline=\"1s\"",
+        ]);
+        assert_eq!(status, Some(3), "{signal}: {report}");
+        assert_eq!(report["verdict"], "inconclusive", "{signal}: {report}");
+        assert!(report["reasons"].to_string().contains(reason), "{signal}: {}", report["reasons"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
