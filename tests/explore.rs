@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use onlyone::explore::explorer::{Explorer, Plan};
@@ -15,11 +16,11 @@ use onlyone::explore::scheduler::Timing;
 use onlyone::explore::search::{Budget, Search};
 use onlyone::explore::subject::Operations;
 use onlyone::explore::{indexes, members};
-use onlyone::history::{Action, Phase};
+use onlyone::history::{Action, Observation, Phase};
 use onlyone::mongod::{Mongod, Options};
 use onlyone::scenario::{MongoSpec, MongodSpec, WorkloadKind};
 use onlyone::target::mongo::MongoTarget;
-use onlyone::target::{Guard, MongoUri, Target};
+use onlyone::target::{Completion, Guard, Invocation, MongoUri, Preflight, Target, TargetError};
 use onlyone::verdict::Verdict;
 use onlyone::workload;
 use tokio_util::sync::CancellationToken;
@@ -41,11 +42,8 @@ impl Case {
         Case { strategy, unique_index, requests, search: Search::Exhaustive }
     }
 
-    async fn explore(&self, mongod: &Mongod, run: &str) -> Exploration {
-        let uri = MongoUri::new(mongod.uri());
-        let direct = Client::with_uri_str(mongod.uri()).await.unwrap();
-        let proxy = Proxy::start(&members::of(&direct, &uri).await).await.unwrap();
-        let spec = MongoSpec {
+    fn spec(&self) -> MongoSpec {
+        MongoSpec {
             strategy: self.strategy.to_owned(),
             unique_index: self.unique_index,
             database: "onlyone_explore".to_owned(),
@@ -53,7 +51,14 @@ impl Case {
             delay: Duration::ZERO,
             retry_writes: false,
             retry_reads: false,
-        };
+        }
+    }
+
+    async fn explore(&self, mongod: &Mongod, run: &str) -> Exploration {
+        let uri = MongoUri::new(mongod.uri());
+        let direct = Client::with_uri_str(mongod.uri()).await.unwrap();
+        let proxy = Proxy::start(&members::of(&direct, &uri).await).await.unwrap();
+        let spec = self.spec();
         let through = MongoUri::new(proxy.uri(uri.expose()).unwrap());
         let target =
             MongoTarget::connect(through, &Guard::default(), spec, WorkloadKind::CreateOrGet, self.requests, run)
@@ -140,7 +145,13 @@ fn command(arguments: &[&str]) -> (Option<i32>, serde_json::Value) {
 #[test]
 fn the_command_reports_what_the_shipped_scenarios_say() {
     let racy = "scenarios/explore-find-then-insert.toml";
-    let cases: [(&[&str], i32, &str, u64); 5] = [
+    let cases: [(&[&str], i32, &str, u64); 11] = [
+        (&["scenarios/explore-direct-find-then-insert.toml"], 0, "violated", 4),
+        (&["scenarios/explore-direct-find-then-insert-indexed.toml"], 0, "violated", 4),
+        (&["scenarios/explore-direct-upsert-retry.toml"], 0, "holds", 0),
+        (&[racy, "--operations", "create-or-get", "--requests", "2"], 0, "violated", 4),
+        (&["scenarios/explore-thread-authorise-then-act.toml"], 0, "violated", 1),
+        (&["scenarios/explore-merge-find-then-push.toml"], 0, "violated", 4),
         (&[racy], 0, "violated", 4),
         (&[racy, "--set", "expect.verdict=\"holds\""], 1, "violated", 4),
         (&["scenarios/explore-find-then-insert-indexed.toml"], 0, "violated", 4),
@@ -153,7 +164,82 @@ fn the_command_reports_what_the_shipped_scenarios_say() {
         assert_eq!(report["verdict"], verdict, "{arguments:?}");
         assert_eq!(report["explore"]["violated"], violated, "{arguments:?}");
     }
-    assert_eq!(command(&["scenarios/explore-upsert-retry.toml", "--schedule", "R1"]).0, Some(2));
+    let wrong: [&[&str]; 4] = [
+        &["scenarios/explore-upsert-retry.toml", "--schedule", "R1"],
+        &[racy, "--operations", "append"],
+        &["scenarios/explore-thread-recompute-key.toml", "--set", "explore.operations=[\"deliver\"]"],
+        // A service that is not started by the harness cannot be given the proxy.
+        &[racy, "--set", "service.env={}"],
+    ];
+    for arguments in wrong {
+        assert_eq!(command(arguments).0, Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn races_of_every_workload_are_found_by_one_of_the_first_schedules() {
+    let cases = [
+        ("append-whole-array", "no-lost-messages"),
+        ("merge-find-then-push", "merge-once"),
+        ("thread-recompute-key", "members-exact"),
+        ("thread-authorise-then-act", "admins-only"),
+    ];
+    for (name, invariant) in cases {
+        let (status, report) = command(&[&format!("scenarios/explore-{name}.toml")]);
+        let explore = &report["explore"];
+        assert_eq!(status, Some(0), "{name}: {report}");
+        assert!(explore["first_violation_at"].as_u64().is_some_and(|first| first <= 10), "{name}: {explore}");
+        assert_eq!(explore["complete"], true, "{name}: {explore}");
+        assert_eq!(explore["smallest"]["reproduced"], true, "{name}: {explore}");
+        assert!(explore["smallest"]["invariants"].to_string().contains(invariant), "{name}: {explore}");
+    }
+    // Their correct twins hold in every interleaving; and a start may meet an expansion to the same set.
+    let twins: [(&str, &[&str]); 4] = [
+        ("append-whole-array", &["target.mongo.strategy=upsert-push", "expect={}"]),
+        ("merge-find-then-push", &["target.mongo.strategy=conditional-push", "expect={}"]),
+        ("thread-recompute-key", &["target.mongo.strategy=keyed-upsert", "expect={}"]),
+        (
+            "thread-authorise-then-act",
+            &[
+                "target.mongo.strategy=keyed-upsert",
+                "explore.operations=[\"expand-thread\",\"start-conversation\"]",
+                "expect={}",
+            ],
+        ),
+    ];
+    for (name, overrides) in twins {
+        let path = format!("scenarios/explore-{name}.toml");
+        let arguments: Vec<&str> =
+            [path.as_str()].into_iter().chain(overrides.iter().flat_map(|set| ["--set", set])).collect();
+        let (status, report) = command(&arguments);
+        assert_eq!((status, &report["explore"]["complete"]), (Some(0), &true.into()), "{arguments:?}: {report}");
+    }
+}
+
+#[test]
+fn a_service_that_is_killed_or_hangs_gives_no_verdict_and_no_hang() {
+    let serve = "exec \"$0\" serve --quiet --port {{ service.port }} --database {{ mongo.database }}";
+    for (signal, reason) in
+        [("KILL", "the service under test ended in mid-run"), ("STOP", "neither sends a command nor ends")]
+    {
+        // The signal comes while schedules are drawn at random, of which there are far too many to be through by then.
+        let script = format!("(sleep 3; kill -{signal} $$) & {serve}");
+        let set = format!("service.command=[\"sh\", \"-c\", {script:?}, \"{{{{ onlyone }}}}\"]");
+        let (status, report) = command(&[
+            "scenarios/explore-upsert-retry.toml",
+            "--search",
+            "random",
+            "--max-schedules",
+            "1000000",
+            "--set",
+            &set,
+            "--set",
+            "limits.operation_deadline=\"1s\"",
+        ]);
+        assert_eq!(status, Some(3), "{signal}: {report}");
+        assert_eq!(report["verdict"], "inconclusive", "{signal}: {report}");
+        assert!(report["reasons"].to_string().contains(reason), "{signal}: {}", report["reasons"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,15 +329,7 @@ async fn a_server_that_dies_in_mid_exploration_gives_no_verdict_and_no_hang() {
         let uri = MongoUri::new(mongod.uri());
         let direct = Client::with_uri_str(mongod.uri()).await.unwrap();
         let proxy = Proxy::start(&members::of(&direct, &uri).await).await.unwrap();
-        let spec = MongoSpec {
-            strategy: case.strategy.to_owned(),
-            unique_index: true,
-            database: "onlyone_explore".to_owned(),
-            pool: None,
-            delay: Duration::ZERO,
-            retry_writes: false,
-            retry_reads: false,
-        };
+        let spec = case.spec();
         let through = MongoUri::new(proxy.uri(uri.expose()).unwrap());
         let target = MongoTarget::connect(through, &Guard::default(), spec, WorkloadKind::CreateOrGet, 2, "killed")
             .await
@@ -286,4 +364,72 @@ async fn a_server_that_dies_in_mid_exploration_gives_no_verdict_and_no_hang() {
         Err(_) => {}
         Ok(report) => assert!(!report.doubts.is_empty() && !report.complete, "{report:?}"),
     }
+}
+
+/// A service that makes a client of its own for every request, and looks at a collection in the background.
+struct Wasteful {
+    through: String,
+    inner: MongoTarget,
+}
+
+impl Target for Wasteful {
+    fn prepare(&self, clients: u32) -> BoxFuture<'_, Result<Preflight, TargetError>> {
+        self.inner.prepare(clients)
+    }
+
+    fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion> {
+        let (through, inner) = (self.through.clone(), self.inner.apply(operation));
+        Box::pin(async move {
+            let own = Client::with_uri_str(through).await.unwrap();
+            tokio::spawn(async move {
+                let settings = own.database("onlyone_explore").collection::<Document>("settings");
+                settings.find_one(doc! { "name": "colours" }).await.ok();
+            });
+            inner.await
+        })
+    }
+
+    fn observe(&self) -> BoxFuture<'_, Result<Option<Observation>, TargetError>> {
+        self.inner.observe()
+    }
+
+    fn tear_down(&self) -> BoxFuture<'_, Result<(), TargetError>> {
+        self.inner.tear_down()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn extra_connections_and_side_work_end_and_accuse_nobody() {
+    let mongod = server(0).await;
+    let uri = MongoUri::new(mongod.uri());
+    let direct = Client::with_uri_str(mongod.uri()).await.unwrap();
+    let proxy = Proxy::start(&members::of(&direct, &uri).await).await.unwrap();
+    let through = proxy.uri(uri.expose()).unwrap();
+    let spec = Case::new("upsert-retry", true, 2).spec();
+    let kind = WorkloadKind::CreateOrGet;
+    let inner =
+        MongoTarget::connect(MongoUri::new(through.clone()), &Guard::default(), spec, kind, 2, "waste").await.unwrap();
+    inner.prepare(2).await.unwrap();
+    let target: Arc<dyn Target> = Arc::new(Wasteful { through, inner });
+    let workload = workload::of_kind(kind, "waste");
+    let plan = Plan {
+        search: Search::Exhaustive,
+        budget: Budget { together: 4, ..Budget::default() },
+        seed: 1,
+        reduce: None,
+        timing: Timing { deadline: Duration::from_secs(2), ..Timing::default() },
+        invariants: workload.invariants(),
+        warm_up: false,
+    };
+    let keys = move |execution| workload.key(Phase::Main, execution);
+    let actions = vec![Action::CreateOrGet { reversed: false }; 2];
+    let subject = Operations::new(Arc::clone(&target), keys, actions);
+    let explorer = Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new());
+    let none = |_| async { onlyone::explore::lint::Indexes::new() };
+    let exploring = tokio::time::timeout(Duration::from_secs(120), explorer.explore(none, "x"));
+    let report = exploring.await.expect("no hang").unwrap().report;
+    assert_eq!(report.violated, 0, "{report:?}");
+    // The side work was parked and put in order like everything else.
+    assert!(report.schedules.iter().any(|one| one.schedule.contains("R1.find")), "{report:?}");
+    mongod.stop().await.unwrap();
 }

@@ -97,6 +97,31 @@ fn express_and_mongoose_before_and_after_the_fixes() {
     }
 }
 
+/// The same service, nothing about it changed, with its commands put in order.
+#[test]
+fn express_and_mongoose_and_python_and_pymongo_are_explored() {
+    let cases = [
+        ("express-chats", "before", "no", "violated", 6, 4),
+        ("express-chats", "before", "yes", "violated", 6, 4),
+        ("express-chats", "fixed", "yes", "holds", 2, 0),
+        ("python-chats", "before", "-", "violated", 6, 4),
+    ];
+    for (service, mode, index, wanted, total, violated) in cases {
+        let out = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onlyone"));
+        command.args(["explore", "--quiet", "--format", "json", "--seed", "1", "--out"]).arg(out.path());
+        command.arg(format!("tests/services/{service}.toml"));
+        command.args(["--set", &format!("service.env.MODE={mode}"), "--set", &format!("service.env.INDEX={index}")]);
+        command.env_remove("ONLYONE_MONGO_URI").env("NODE_PATH", node_path()).env("PYTHONPATH", python_path());
+        let report = report(&command.output().unwrap());
+        let explore = &report["explore"];
+        let name = format!("{service}, {mode}, index {index}: {explore}");
+        assert_eq!(report["verdict"], wanted, "{name}");
+        assert_eq!((&explore["total"], &explore["violated"]), (&total.into(), &violated.into()), "{name}");
+        assert_eq!((&explore["complete"], &explore["doubts"]), (&true.into(), &serde_json::json!([])), "{name}");
+    }
+}
+
 #[test]
 fn python_and_pymongo_with_an_invariant_of_the_users_own() {
     for (mode, code, wanted) in [("before", 1, "violated"), ("fixed", 0, "holds")] {

@@ -10,7 +10,7 @@ use rand::RngExt;
 use super::args::ExploreArgs;
 use super::check::show;
 use super::interrupt::Interrupt;
-use super::place::{self, Place, Setting, is_told_of_server};
+use super::place::{self, Place, Setting, is_told};
 use super::run::{load, quoted};
 use super::store::{Store, check_run_id, fresh_run_id};
 use super::{CliError, Io};
@@ -109,7 +109,9 @@ fn search(args: &ExploreArgs, scenario: &Scenario) -> Search {
 
 /// Refuses what cannot be explored, before a folder is made or anything is started.
 fn check(scenario: &Scenario, guard: &Guard) -> Result<(), CliError> {
-    if scenario.target.http().is_some() && !scenario.service.as_ref().is_some_and(is_told_of_server) {
+    if scenario.target.http().is_some()
+        && !scenario.service.as_ref().is_some_and(|service| is_told(service, "mongo.uri"))
+    {
         return Err(CliError::usage(anyhow::anyhow!(
             "the service's commands cannot be put in order: it is not told of the harness's own server"
         ))

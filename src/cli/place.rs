@@ -193,14 +193,14 @@ impl Setting<'_> {
     fn needs_server(&self) -> bool {
         let Scenario { service, observe, invariants, .. } = self.scenario;
         let elsewhere = observe.mongo.as_ref().is_some_and(|mongo| mongo.uri.is_some());
-        service.as_ref().is_some_and(is_told_of_server)
+        service.as_ref().is_some_and(|service| is_told(service, "mongo"))
             || (!elsewhere && (observe.mongo.is_some() || !invariants.is_empty()))
     }
 }
 
-/// Whether the service is told of the run's server.
-pub(super) fn is_told_of_server(service: &ServiceSpec) -> bool {
-    service.command.iter().chain(service.env.values()).any(|template| template.names("mongo"))
+/// Whether the service is told this: `mongo`, anything of the run's server; `mongo.uri`, where that is.
+pub(super) fn is_told(service: &ServiceSpec, variable: &str) -> bool {
+    service.command.iter().chain(service.env.values()).any(|template| template.names(variable))
 }
 
 /// The database of a run's own service.
