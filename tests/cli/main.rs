@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+mod evidence;
 mod exit_codes;
 mod files;
 mod harness;
