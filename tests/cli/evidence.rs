@@ -45,11 +45,12 @@ fn repeated_delivery_is_counted_and_a_conditional_push_keeps_it_out() {
     assert_eq!(invariant(&report, "no-lost-messages")["verdict"], "holds");
 }
 
-/// Changes the messages of the first final document that has at least four.
+/// Changes the messages of the first session that was met concurrently and has at least four.
 fn edit(directory: &Path, whole: &str, change: impl FnOnce(&mut Vec<Value>)) {
     let mut stored: Value = serde_json::from_str(whole).unwrap();
     let documents = stored["observation"]["documents"].as_array_mut().unwrap();
-    let messages = documents.iter_mut().find_map(|document| {
+    let main = documents.iter_mut().filter(|document| document["key"].as_str().is_some_and(|key| key.contains("-s")));
+    let messages = main.into_iter().find_map(|document| {
         document.get_mut("messages").and_then(Value::as_array_mut).filter(|messages| messages.len() >= 4)
     });
     change(messages.unwrap());
