@@ -152,6 +152,9 @@ impl One<'_> {
             }
             ready = setting.set_up() => ready.inspect_err(|_| store.discard())?,
         };
+        for finding in place.preflight.lint.iter().filter(|_| !self.common.quiet) {
+            io.note(&format!("lint: {finding}\n"));
+        }
         let finished = self.carry_out(&mut place, &setting, io).await;
         if finished.as_ref().is_ok_and(|finished| finished.aborted.is_none())
             && let Err(error) = place.tear_down(&guard).await

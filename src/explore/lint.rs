@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::execution::{Execution, Step};
 use super::wire::Kind;
 use super::wire::command::{Change, Statement};
-use crate::report::LintFinding;
+use crate::lint::{self as rule, LintFinding};
 use crate::target::IndexFact;
 
 /// Indexes by namespace, `database.collection`.
@@ -53,11 +53,6 @@ fn namespace(step: &Step) -> String {
     format!("{}.{}", step.command.database, step.command.collection.as_deref().unwrap_or_default())
 }
 
-/// Fields of an index.
-fn fields(index: &IndexFact) -> BTreeSet<&str> {
-    index.key.split(", ").filter_map(|part| part.split_once(':')).map(|(field, _)| field.trim()).collect()
-}
-
 fn upsert(
     step: &Step,
     statement: &Statement,
@@ -65,46 +60,17 @@ fn upsert(
     indexes: Option<&Vec<IndexFact>>,
     report: &mut impl FnMut(&str, String),
 ) {
-    let filter = &statement.filter;
-    let pinned: BTreeSet<&str> = filter.equalities.keys().map(String::as_str).collect();
     let Some(indexes) = indexes else { return };
-    let by_id = pinned.contains("_id");
-    let unique: Vec<&IndexFact> = indexes.iter().filter(|index| index.unique).collect();
-    let covering = unique.iter().any(|index| fields(index).is_subset(&pinned));
-    if !covering && !by_id {
-        report(
-            "upsert-without-unique-index",
-            format!(
-                "`{}` on {namespace} upserts by {}, and no unique index covers that: two of them inside the server at once \
-                 find nothing and both insert. Create a unique index on the fields that identify the document.",
-                step.command.name,
-                shape(statement)
-            ),
-        );
-        return;
-    }
-    let exact = by_id && pinned.len() == 1 || unique.iter().any(|index| fields(index) == pinned);
-    let reason = if statement.multi {
-        Some("it changes several documents")
-    } else if step.command.in_transaction {
-        Some("it is in a transaction")
-    } else if !filter.others.is_empty() {
-        Some("its filter is not made of equalities alone")
-    } else if !exact {
-        Some("the fields of its filter are not those of the index")
-    } else {
-        None
+    let filter = &statement.filter;
+    let shaped = rule::Upsert {
+        pinned: filter.equalities.keys().map(String::as_str).collect(),
+        other_conditions: !filter.others.is_empty(),
+        multi: statement.multi,
+        in_transaction: step.command.in_transaction,
     };
-    if let Some(reason) = reason {
-        report(
-            "upsert-not-retried",
-            format!(
-                "`{}` on {namespace} upserts by {}: when two insert at once the server does not retry the one that lost, \
-                 because {reason}, so that E11000 reaches the service. Catch it and read or try again.",
-                step.command.name,
-                shape(statement)
-            ),
-        );
+    if let Some(weakness) = rule::upsert(&shaped, indexes) {
+        let named = format!("`{}` on {namespace} upserts by {}", step.command.name, shape(statement));
+        report(weakness.rule(), weakness.explain(&named));
     }
 }
 

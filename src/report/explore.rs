@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lint::LintFinding;
 use crate::verdict::{Invariant, Verdict};
 
 /// The exploration.
@@ -147,15 +148,4 @@ pub struct Repeated {
     pub times: u64,
     /// How often it gave the commands and the verdict of the first time.
     pub same: u64,
-}
-
-/// What the commands themselves say.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct LintFinding {
-    /// `check-then-act`, `upsert-without-unique-index`, `upsert-not-retried`, `read-modify-write`.
-    pub rule: String,
-    /// The operation whose commands say it.
-    pub operation: String,
-    /// What is wrong and what to do.
-    pub explanation: String,
 }

@@ -23,11 +23,10 @@ mod selftest;
 mod summary;
 mod terminal;
 
+pub use crate::lint::LintFinding;
 pub use comparison::{Comparison, InvariantChange, Side};
 pub use diagram::render as render_diagram;
-pub use explore::{
-    Diagram, DiagramStep, ExploreReport, Lane, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult,
-};
+pub use explore::{Diagram, DiagramStep, ExploreReport, Lane, Repeated, ScheduleResult, Smallest, TogetherResult};
 pub use files::{WriteError, write_all, write_atomic};
 pub use finding::{ActionKind, Finding, FindingKind, RepairAction};
 pub use github::{MOST_ANNOTATIONS, annotations};

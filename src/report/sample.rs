@@ -139,6 +139,7 @@ pub(super) fn passing() -> Report {
                 },
             ],
             lookup_plan: Some("IXSCAN participantsKey_1".into()),
+            lint: Vec::new(),
             notes: Vec::new(),
         },
     }

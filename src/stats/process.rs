@@ -28,6 +28,11 @@ struct Ticks {
     all_s: f64,
 }
 
+/// To six decimals: a figure that is stored is read back as the same one, whatever parses it.
+fn micro(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
 /// What this process used since it was started.
 pub fn usage() -> Result<Generator, UsageError> {
     Meter { own_s: 0.0, children_s: 0.0, machine: None }.stop(true)
@@ -54,10 +59,10 @@ impl Meter {
         let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
         let max_rss = getrusage(UsageWho::RUSAGE_SELF)?.max_rss();
         Ok(Generator {
-            cpu_s: own_s,
+            cpu_s: micro(own_s),
             max_rss_bytes: u64::try_from(max_rss).unwrap_or(0) * unit,
             dropped_arrivals: 0,
-            other_load,
+            other_load: other_load.map(micro),
         })
     }
 }

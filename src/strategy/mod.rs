@@ -5,6 +5,7 @@
 
 pub mod append;
 pub mod create_or_get;
+mod creation;
 mod lock;
 pub mod merge;
 mod pace;
@@ -16,6 +17,7 @@ use mongodb::bson::{Bson, Document};
 use crate::history::{Id, OpId};
 use crate::scenario::WorkloadKind;
 
+pub use creation::{Creation, How, creations};
 pub use lock::MemoryLocks;
 pub use pace::{Pace, paced};
 pub use session::{Failure, Reason, Session, server_answer};

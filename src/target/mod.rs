@@ -126,6 +126,9 @@ pub struct Preflight {
     /// Why the connections do not allow the concurrency asked for; then nothing can be concluded from a run that holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub too_few_connections: Option<String>,
+    /// What the strategy leaves open on these indexes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lint: Vec<crate::lint::LintFinding>,
     /// What the run cannot show, or should be read with care.
     #[serde(default)]
     pub notes: Vec<String>,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod audit;
+mod evidence;
 mod exit_codes;
 mod files;
 mod harness;

@@ -183,6 +183,9 @@ fn facts(report: &Report) -> Vec<(String, String)> {
         "Generator",
         format!("{} of CPU, {}", seconds(report.generator.cpu_s), mebibytes(report.generator.max_rss_bytes)),
     );
+    for finding in &found.lint {
+        fact("Lint", visible(&finding.to_string()).into_owned());
+    }
     for note in &found.notes {
         fact("Note", visible(note).into_owned());
     }

@@ -284,6 +284,9 @@ fn environment(page: &mut Page, report: &Report) {
         cost.push_str(&format!(", {} that could not be sent", plural(generator.dropped_arrivals, "arrival")));
     }
     page.labelled("Generator", PLAIN, &cost);
+    for finding in &facts.lint {
+        page.labelled("Lint", YELLOW, &finding.to_string());
+    }
     for note in &facts.notes {
         page.labelled("Note", YELLOW, note);
     }

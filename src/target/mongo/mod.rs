@@ -32,6 +32,7 @@ pub struct MongoTarget {
     uri: MongoUri,
     place: Place,
     spec: MongoSpec,
+    workload: WorkloadKind,
     carrier: Arc<dyn Carrier>,
 }
 
@@ -65,7 +66,7 @@ impl MongoTarget {
     ) -> Result<Self, TargetError> {
         let place = Place { database: connected.client.database(&spec.database), run_id: Arc::from(run_id) };
         let carrier = carrier(workload, &spec.strategy, &place)?;
-        Ok(MongoTarget { connected, uri, place, spec, carrier })
+        Ok(MongoTarget { connected, uri, place, spec, workload, carrier })
     }
 
     /// The client, for what else the run needs of the same server.

@@ -4,6 +4,8 @@ use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::MongoTarget;
+use crate::lint::before_run;
+use crate::strategy::creations;
 use crate::target::{IndexFact, Preflight, TargetError};
 
 /// Version of the driver, as locked.
@@ -18,7 +20,9 @@ pub(super) async fn facts(target: &MongoTarget) -> Result<Preflight, TargetError
     if let Some(note) = connection_limit(target).await {
         notes.push(note);
     }
+    let indexes = indexes(target).await?;
     Ok(Preflight {
+        lint: before_run(&creations(target.workload, &target.spec.strategy), &indexes),
         server_version: build.get_str("version").ok().map(str::to_owned),
         topology: Some(topology(&hello)),
         driver_version: Some(DRIVER_VERSION.to_owned()),
@@ -29,7 +33,7 @@ pub(super) async fn facts(target: &MongoTarget) -> Result<Preflight, TargetError
         ]
         .map(|(name, on)| (name.to_owned(), on))
         .into(),
-        indexes: indexes(target).await?,
+        indexes,
         lookup_plan: Some(lookup_plan(target).await?),
         notes,
         ..Preflight::default()
