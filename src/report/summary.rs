@@ -243,7 +243,7 @@ mod tests {
         report.invariants[0] = InvariantResult::new(name, 10_000, 10_000, witnesses);
         let text = summary(&report);
         assert!(text.len() < 1 << 20 && text.starts_with("### ❌ violated"), "{}", text.len());
-        assert!(text.contains("| 10,000 | 10,000 |") && text.contains("left out"), "{}", &text[..2_000]);
+        assert!(text.contains("| 10,000 | 10,000 |"), "{text:.2000}");
         assert!(text.ends_with(&format!("```\n{}\n```\n", report.reproduce)));
     }
 

@@ -220,7 +220,8 @@ mod tests {
     fn an_audit_tells_of_no_operations() {
         let report = Report { findings: Some(Vec::new()), operations: Default::default(), ..sample::violated() };
         let page = html(&report).unwrap();
-        assert!(page.contains("nothing was run") && !page.contains("0 operations") && !page.contains("answers/s"));
+        let header = page.split("</header>").next().unwrap_or_default();
+        assert!(header.contains("nothing was run") && !header.contains(" operations") && !header.contains("answers/s"));
     }
 
     #[test]
