@@ -27,21 +27,28 @@ fn succeeded(output: Output) -> String {
     text
 }
 
-/// Python with the packages that the tests need, installed once.
-fn python() -> &'static Path {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(install_python)
+/// A folder with the Python packages that the tests need, filled once.
+fn python_packages() -> &'static Path {
+    static PACKAGES: OnceLock<PathBuf> = OnceLock::new();
+    PACKAGES.get_or_init(install_python)
 }
 
 fn install_python() -> PathBuf {
-    let venv = root().join("target/external/python");
-    if !venv.join("ready").exists() {
-        succeeded(run(Command::new("python3").args(["-m", "venv"]).arg(&venv), "python3-venv"));
-        let mut pip = Command::new(venv.join("bin/pip"));
-        succeeded(run(pip.args(["install", "--quiet", "hdrhistogram==0.10.8", "jsonschema==4.25.1"]), "python3-venv"));
-        std::fs::write(venv.join("ready"), "").unwrap();
+    let folder = root().join("target/external/python-packages");
+    if !folder.join("ready").exists() {
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"]).arg(&folder);
+        succeeded(run(pip.args(["hdrhistogram==0.10.8", "jsonschema==4.25.1"]), "python3 and python3-pip"));
+        std::fs::write(folder.join("ready"), "").unwrap();
     }
-    venv.join("bin/python")
+    folder
+}
+
+/// Python with those packages.
+fn python() -> Command {
+    let mut command = Command::new("python3");
+    command.env("PYTHONPATH", python_packages());
+    command
 }
 
 /// A folder with the npm packages that the tests need.
@@ -166,7 +173,7 @@ fn external_readers_find_the_same_latencies() {
     let end = Duration::from_secs_f64(stats.end_s());
     std::fs::write(&file, hlog(&stats, SystemTime::now(), end).unwrap()).unwrap();
     let scripts = root().join("tests/external");
-    let mut python = Command::new(python());
+    let mut python = python();
     python.arg(scripts.join("read_hlog.py")).arg(&file);
     let mut node = Command::new("node");
     node.env("NODE_PATH", node_modules()).arg(scripts.join("read_hlog.js")).arg(&file);
@@ -193,12 +200,10 @@ fn external_readers_find_the_same_latencies() {
 #[ignore = "needs Python and the network"]
 fn external_validator_accepts_what_the_schemas_describe() {
     let folder = tempfile::tempdir().unwrap();
-    let python = python();
     let validate = |schema: &serde_json::Value, document: &Path| {
         let file = folder.path().join("schema.json");
         std::fs::write(&file, schema.to_string()).unwrap();
-        let mut command = Command::new(python);
-        run(command.arg(root().join("tests/external/validate.py")).arg(file).arg(document), "python3-venv")
+        run(python().arg(root().join("tests/external/validate.py")).arg(file).arg(document), "python3")
     };
     for (name, report) in sample::all() {
         let document = folder.path().join(format!("{name}.json"));

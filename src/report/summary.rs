@@ -64,16 +64,19 @@ fn heading(report: &Report) -> String {
     if report.partial {
         text.push_str(", cut short");
     }
-    let operations = report.operations.values().map(|stats| stats.attempted).sum();
-    text.push_str(&format!(
-        ": {}\n\n{} on {} in {}, {} at most in flight on one key. {}\n",
-        cell(&report.scenario),
-        plural(operations, "operation"),
-        plural(report.concurrency.keys, "key"),
-        seconds(report.duration_s),
-        count(report.concurrency.peak_in_flight_same_key.into()),
-        overlap_sentence(report)
-    ));
+    text.push_str(&format!(": {}\n\n", cell(&report.scenario)));
+    // An audit reads a database; it has no operations of its own.
+    if report.findings.is_none() {
+        let operations = report.operations.values().map(|stats| stats.attempted).sum();
+        text.push_str(&format!(
+            "{} on {} in {}, {} at most in flight on one key. ",
+            plural(operations, "operation"),
+            plural(report.concurrency.keys, "key"),
+            seconds(report.duration_s),
+            count(report.concurrency.peak_in_flight_same_key.into())
+        ));
+    }
+    text.push_str(&format!("{}\n", overlap_sentence(report)));
     let expectation = report.expectation.iter().flat_map(|expectation| &expectation.details);
     for reason in report.reasons.iter().chain(expectation) {
         text.push_str(&format!("- {}\n", cell(reason)));
@@ -222,6 +225,26 @@ mod tests {
         assert!(
             text.contains("| custom:number 1999 |") && text.contains("left out") && text.contains(&report.reproduce)
         );
+    }
+
+    #[test]
+    fn an_audit_tells_of_no_operations() {
+        let report = Report { findings: Some(Vec::new()), operations: Default::default(), ..sample::violated() };
+        let text = summary(&report);
+        assert!(text.contains("nothing was run") && !text.contains("0 operations"), "{text}");
+    }
+
+    #[test]
+    fn ten_thousand_violations_stay_within_the_limit() {
+        let mut report = sample::violated();
+        let witness = report.invariants[0].witnesses[0].clone();
+        let witnesses = (0..10_000).map(|i| Witness { key: format!("u{i}:u{}", i + 1), ..witness.clone() }).collect();
+        let name = report.invariants[0].name.clone();
+        report.invariants[0] = InvariantResult::new(name, 10_000, 10_000, witnesses);
+        let text = summary(&report);
+        assert!(text.len() < 1 << 20 && text.starts_with("### ❌ violated"), "{}", text.len());
+        assert!(text.contains("| 10,000 | 10,000 |"), "{text:.2000}");
+        assert!(text.ends_with(&format!("```\n{}\n```\n", report.reproduce)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The real binary, end to end: exit codes, files, secrets, interruptions, lost servers, full disks.
+//! The real binary, end to end: exit codes, files, reports, secrets, interruptions, lost servers, full disks.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
@@ -7,4 +7,5 @@ mod evidence;
 mod exit_codes;
 mod files;
 mod harness;
+mod reports;
 mod trouble;

@@ -72,15 +72,19 @@ fn run(report: &Report) -> minijinja::Value {
     }
 }
 
-fn subtitle(report: &Report) -> String {
+/// What was done; an audit did nothing but read.
+fn subtitle(report: &Report) -> Option<String> {
+    if report.findings.is_some() {
+        return None;
+    }
     let operations = report.operations.values().map(|stats| stats.attempted).sum();
-    format!(
+    Some(format!(
         "{} on {} in {} · {} answers/s",
         plural(operations, "operation"),
         plural(report.concurrency.keys, "key"),
         seconds(report.duration_s),
         count(report.throughput_per_s.max(0.0).round() as u64)
-    )
+    ))
 }
 
 /// The report as a data block: `<` is written so that nothing in it can end the block.
@@ -213,6 +217,14 @@ mod tests {
             }
             assert!(page.contains(report.verdict.as_str()) && page.len() < 2 << 20, "{name}");
         }
+    }
+
+    #[test]
+    fn an_audit_tells_of_no_operations() {
+        let report = Report { findings: Some(Vec::new()), operations: Default::default(), ..sample::violated() };
+        let page = html(&report).unwrap();
+        let header = page.split("</header>").next().unwrap_or_default();
+        assert!(header.contains("nothing was run") && !header.contains(" operations") && !header.contains("answers/s"));
     }
 
     #[test]

@@ -1,0 +1,155 @@
+//! What is made of a stored run, and what other programs are told about this one.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::harness::{Harness, SHORT, scenario};
+
+/// Long enough for a comparison of latencies.
+const STEADY: &str = "[load.closed]\nclients = 3\nduration = \"2s\"\nkeys = { uniform = { count = 8 } }";
+
+/// Runs the scenario under this name, and gives the folder.
+fn stored(harness: &Harness, id: &str, code: i32, more: &[&str]) -> PathBuf {
+    let args = [&["run", "s.toml", "--quiet", "--seed", "7", "--run-id", id], more].concat();
+    harness.run(&args).expect(code, &[]);
+    Path::new("reports").join(id)
+}
+
+fn read(harness: &Harness, file: &Path) -> String {
+    std::fs::read_to_string(harness.path().join(file)).unwrap()
+}
+
+#[test]
+fn report_writes_the_same_files_again_from_what_is_stored() {
+    const WRITTEN: [&str; 6] =
+        ["report.json", "report.html", "junit.xml", "summary.md", "latency.hlog", "latency.hgrm"];
+    for (strategy, code) in [("upsert-retry", 0), ("find-then-insert", 1)] {
+        let harness = Harness::new(&scenario(strategy, strategy == "upsert-retry", SHORT));
+        let run = stored(&harness, "r", code, &[]);
+        let files = || WRITTEN.map(|name| read(&harness, &run.join(name)));
+        let before = files();
+        for name in WRITTEN.iter().filter(|name| !["report.json", "latency.hlog"].contains(name)) {
+            std::fs::remove_file(harness.path().join(run.join(name))).unwrap();
+        }
+        let shown = harness.run(&["report", "reports/r"]).expect(code, &["Invariant"]);
+        assert!(shown.stderr.is_empty(), "{}", shown.shown());
+        assert!(files() == before, "{strategy}: a report differs from the first one");
+        // Without the results, only the history is left to judge.
+        std::fs::remove_file(harness.path().join(run.join("report.json"))).unwrap();
+        std::fs::remove_file(harness.path().join(run.join("latency.hlog"))).unwrap();
+        harness.run(&["report", "reports/r"]).expect(2, &["report.json", "--judge"]);
+        let judged = harness.run(&["report", "reports/r", "--judge", "--format", "json"]).expect(code, &[]);
+        assert_eq!(judged.stdout, before[0]);
+        assert!(files() == before, "{strategy}: a report of the history differs");
+    }
+}
+
+#[test]
+fn compare_ends_with_3_for_too_little_and_refuses_what_differs() {
+    let harness = Harness::new(&scenario("upsert-retry", true, SHORT));
+    stored(&harness, "a", 0, &[]);
+    stored(&harness, "b", 0, &["--set", "load.burst.clients=4"]);
+    stored(&harness, "broken", 1, &["--set", "target.mongo.strategy=find-then-insert"]);
+    let compare = |new: &str, more: &[&str]| harness.run(&[&["compare", "reports/a", new], more].concat());
+    compare("reports/a", &[]).expect(3, &["INCONCLUSIVE", "no verdict changed", "needs"]);
+    let refused = compare("reports/b", &[]).expect(2, &["cannot be compared", "--force"]);
+    assert!(refused.stderr.contains("load.burst.clients: [8] in the base, [4] in the new run"), "{}", refused.shown());
+    compare("reports/b", &["--force"]).expect(3, &["although", "load.burst.clients"]);
+    // A new violation comes before every figure.
+    compare("reports/broken", &["--force"]).expect(1, &["LESS CORRECT", "no-leaked-errors"]);
+    compare("reports/missing", &[]).expect(2, &["reports/missing/run.json", "name the folder of a run"]);
+    std::fs::write(harness.path().join("reports/b/latency.hlog"), "Tag=x,0,1,1,HIST\n").unwrap();
+    compare("reports/b", &["--force"]).expect(2, &["latency.hlog is damaged"]);
+}
+
+#[test]
+fn compare_ends_with_0_for_the_same_and_5_for_a_slower_run() {
+    let harness = Harness::new(&scenario("upsert-retry", true, STEADY));
+    stored(&harness, "few", 0, &[]);
+    stored(&harness, "many", 0, &["--set", "load.closed.clients=60"]);
+    let same = harness.run(&["compare", "reports/few", "reports/few"]).expect(0, &["NO REGRESSION"]);
+    assert!(same.stderr.is_empty(), "{}", same.shown());
+    harness.run(&["compare", "reports/few", "reports/many", "--force"]).expect(5, &["SLOWER", "create-or-get.p50"]);
+    let json =
+        harness.run(&["compare", "reports/few", "reports/many", "--force", "--format", "json"]).expect(5, &[]).json();
+    assert_eq!((&json["exit_code"], &json["tool"]), (&Value::from(5), &Value::from("onlyone")));
+    let figures = json["figures"].as_array().unwrap();
+    let median = figures.iter().find(|figure| figure["metric"] == "p50").unwrap();
+    assert_eq!(median["finding"], "worse", "{median}");
+    // The other way round it is no regression of the latency.
+    harness.run(&["compare", "reports/many", "reports/few", "--force", "--threshold", "1000%"]).expect(0, &[]);
+}
+
+#[test]
+fn export_writes_the_history_for_other_checkers() {
+    let harness = Harness::new(&scenario("upsert-retry", true, SHORT));
+    stored(&harness, "r", 0, &[]);
+    let export = |format: &str, more: &[&str]| {
+        harness.run(&[&["export", "reports/r", "--format", format], more].concat()).expect(0, &[])
+    };
+    let edn = export("elle-edn", &[]);
+    assert_eq!(edn.stdout.lines().filter(|line| line.contains(":type :invoke")).count(), 80, "{}", edn.shown());
+    let elle = export("elle-json", &[]).json();
+    assert_eq!(elle.as_array().unwrap().len(), 160);
+    let porcupine = export("porcupine-json", &[]);
+    assert_eq!(porcupine.json().as_array().unwrap().len(), 80);
+    let to_file = export("porcupine-json", &["--out", "history.json"]);
+    assert_eq!((to_file.stdout.as_str(), read(&harness, Path::new("history.json"))), ("", porcupine.stdout));
+    harness
+        .run(&["export", "reports/none", "--format", "elle-edn"])
+        .expect(2, &["run.json", "name the folder of a run"]);
+    harness.run(&["export", "reports/r", "--format", "csv"]).expect(2, &["elle-edn"]);
+}
+
+#[test]
+fn export_refuses_a_workload_that_elle_has_no_form_for() {
+    let harness = Harness::new(&scenario("conditional-push", true, SHORT).replace("create-or-get", "merge"));
+    stored(&harness, "r", 0, &[]);
+    harness.run(&["export", "reports/r", "--format", "elle-edn"]).expect(2, &["Elle has no form", "porcupine-json"]);
+    harness.run(&["export", "reports/r", "--format", "porcupine-json"]).expect(0, &[]);
+}
+
+#[test]
+fn schemas_name_what_a_scenario_and_a_report_hold() {
+    let harness = Harness::new(&scenario("upsert-retry", true, SHORT));
+    stored(&harness, "r", 0, &[]);
+    let schema = |kind: &str| harness.run(&["schema", kind]).expect(0, &["json-schema.org"]).json();
+    let report: Value = serde_json::from_str(&read(&harness, Path::new("reports/r/report.json"))).unwrap();
+    let told: Vec<_> = schema("report")["properties"].as_object().unwrap().keys().cloned().collect();
+    let unknown: Vec<_> = report.as_object().unwrap().keys().filter(|key| !told.contains(key)).collect();
+    assert!(unknown.is_empty(), "the schema does not name {unknown:?}");
+    let scenario = schema("scenario");
+    assert!(scenario["properties"].get("workload").is_some() && scenario.to_string().contains("upsert-retry"));
+    harness.run(&["schema", "history"]).expect(2, &["scenario", "report"]);
+}
+
+#[test]
+fn completions_are_there_for_every_shell() {
+    let harness = Harness::new("");
+    for (shell, text) in [
+        ("bash", "complete -F _onlyone"),
+        ("zsh", "#compdef onlyone"),
+        ("fish", "complete -c onlyone"),
+        ("powershell", "Register-ArgumentCompleter"),
+        ("elvish", "edit:completion"),
+    ] {
+        let script = harness.run(&["completions", shell]).expect(0, &[text, "compare", "threshold"]);
+        assert!(script.stderr.is_empty(), "{}", script.shown());
+    }
+    harness.run(&["completions", "tcsh"]).expect(2, &["bash"]);
+}
+
+#[test]
+fn manual_pages_are_printed_or_written() {
+    let harness = Harness::new("");
+    harness.run(&["man"]).expect(0, &[".TH onlyone 1", "onlyone\\-compare(1)"]);
+    harness.run(&["man", "run"]).expect(0, &[".TH onlyone-run 1", "\\-\\-seed"]);
+    harness.run(&["man", "fly"]).expect(2, &["there is no command `fly`"]);
+    harness.run(&["man", "--out", "pages"]).expect(0, &[]);
+    for page in ["onlyone.1", "onlyone-run.1", "onlyone-compare.1", "onlyone-export.1"] {
+        assert!(harness.path().join("pages").join(page).is_file(), "{page}");
+    }
+    std::fs::write(harness.path().join("file"), "").unwrap();
+    harness.run(&["man", "--out", "file"]).expect(4, &["cannot write the manual pages to file"]);
+}
