@@ -14,8 +14,10 @@ pub const BUGS_CAUGHT: &str = "planted-bugs-caught";
 pub const TWINS_PASS: &str = "correct-twins-pass";
 
 /// What came of the table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outcome {
+    /// When the first trial began.
+    pub begin: std::time::Instant,
     /// One for each bug, in the order of the table.
     pub bugs: Vec<SelftestBug>,
     /// One for each twin.
@@ -26,6 +28,19 @@ pub struct Outcome {
     pub operations: u64,
     /// It was told to stop.
     pub interrupted: bool,
+}
+
+impl Default for Outcome {
+    fn default() -> Self {
+        Outcome {
+            begin: std::time::Instant::now(),
+            bugs: Vec::new(),
+            twins: Vec::new(),
+            accusing: Vec::new(),
+            operations: 0,
+            interrupted: false,
+        }
+    }
 }
 
 impl Outcome {
