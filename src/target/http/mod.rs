@@ -6,7 +6,9 @@
 mod answer;
 mod carry;
 mod client;
+mod given;
 mod login;
+mod messages;
 mod observe;
 mod release;
 mod request;
@@ -78,6 +80,8 @@ impl HttpTarget {
             releases: release::Releases::default(),
             keys: std::sync::Mutex::new(FxHashSet::default()),
             open: AtomicU64::new(0),
+            own_operations: AtomicU64::new(0),
+            given: given::Given::default(),
             abandoned: AtomicU64::new(0),
         };
         Ok(HttpTarget { core: Arc::new(core), run, guard: guard.clone() })
@@ -95,6 +99,10 @@ pub fn check_hosts(base_urls: &[String], guard: &Guard) -> Result<(), TargetErro
 }
 
 impl Target for HttpTarget {
+    fn seed<'a>(&'a self, keys: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), TargetError>> {
+        self.core.seed(keys).boxed()
+    }
+
     fn prepare(&self, clients: u32) -> BoxFuture<'_, Result<Preflight, TargetError>> {
         async move {
             let warm_up = self.core.spec.warm_up.as_deref().unwrap_or(&self.run.warm_up);

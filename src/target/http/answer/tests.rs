@@ -23,7 +23,7 @@ fn answer(status: u16, body: &str) -> Result<Answer, NoAnswer> {
 /// `ok ID CREATED`, `failed CODE` or `unknown CODE`.
 fn told(spec: &OperationSpec, action: &Action, answer: &Result<Answer, NoAnswer>) -> String {
     let code = |cause: &Cause| cause.code.map_or("-".to_owned(), |code| code.to_string());
-    match outcome(spec, action, answer, &Redactor::default()) {
+    match outcome(spec, None, action, answer, &Redactor::default()) {
         Outcome::Ok(Value::Document(Returned { id, created, .. })) => {
             let id = id.map_or("-".to_owned(), |id| id.to_string());
             format!("ok {id} {}", created.map_or("-".to_owned(), |created| created.to_string()))
@@ -97,7 +97,7 @@ fn causes_are_one_line_without_secrets() {
     let spec = operation("outcome = { id = '$.id' }");
     let redactor = Redactor::new(vec!["tok-123".into()]);
     let create = Action::CreateOrGet { reversed: false };
-    let found = outcome(&spec, &create, &answer(500, "no\n token tok-123 <b>"), &redactor);
+    let found = outcome(&spec, None, &create, &answer(500, "no\n token tok-123 <b>"), &redactor);
     let Outcome::Unknown(cause) = found else { panic!("{found:?}") };
     assert_eq!(&*cause.message, "HTTP 500: no token *** <b>");
 }
