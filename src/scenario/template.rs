@@ -77,9 +77,7 @@ impl Scope {
                 "thread.participants",
                 "message.text",
             ],
-            Scope::Request(WorkloadKind::Custom) => {
-                &["run.id", "op.id", "op.name", "client.id", "client.user", "key"]
-            }
+            Scope::Request(WorkloadKind::Custom) => &["run.id", "op.id", "op.name", "client.id", "client.user", "key"],
         }
     }
 }

@@ -148,7 +148,8 @@ impl Check<'_> {
     ) -> Option<ObserveHttp> {
         let span = http.span();
         let scope = Scope::Request(workload?);
-        let file_http::ObserveHttp { method, path, headers, json, body, form, documents, id, messages } = http.into_inner();
+        let file_http::ObserveHttp { method, path, headers, json, body, form, documents, id, messages } =
+            http.into_inner();
         let request = Request { method, path, headers, json, body, form };
         let messages = self.messages_field(messages, "observe.http", &span, workload);
         if workload == Some(WorkloadKind::Thread) {

@@ -173,7 +173,9 @@ fn names(path: &JsonPath, json: &Json) -> Result<Vec<Arc<str>>, String> {
         [Json::Array(list)] => list.iter().collect(),
         _ => selected,
     };
-    let name = |one: &Json| one.as_str().map(Arc::from).ok_or_else(|| format!("the body has something else than names at {path}"));
+    let name = |one: &Json| {
+        one.as_str().map(Arc::from).ok_or_else(|| format!("the body has something else than names at {path}"))
+    };
     list.into_iter().map(name).collect()
 }
 

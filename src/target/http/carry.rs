@@ -16,7 +16,7 @@ use super::release::Releases;
 use super::request::{Prepared, Redactor};
 use super::variables::Subject;
 use super::wire::Connection;
-use crate::history::{Action, Appended, OpId, Phase, Cause, Outcome, Returned, ThreadAnswer, Value};
+use crate::history::{Action, Appended, Cause, OpId, Outcome, Phase, Returned, ThreadAnswer, Value};
 use crate::scenario::{HttpSpec, OperationSpec};
 use crate::target::{Completion, Invocation, Staged, TargetError};
 
@@ -91,6 +91,8 @@ pub(super) struct Core {
     pub(super) open: AtomicU64,
     /// Operations of the harness's own so far.
     pub(super) own_operations: AtomicU64,
+    /// The workload is that of threads.
+    pub(super) of_threads: bool,
     /// Threads that families have from the start.
     pub(super) given: Given,
     /// Requests that were given up: the service may still be at work on them.
@@ -231,7 +233,10 @@ impl Core {
     pub(super) async fn seed(self: &Arc<Self>, keys: &[Arc<str>]) -> Result<(), TargetError> {
         for keys in keys.chunks(AT_A_TIME) {
             let opened = futures::future::try_join_all(keys.iter().map(|key| self.beforehand(key, Action::Open)));
-            let failed = |why: String| TargetError::Step { step: "creating what is there before the run".to_owned(), source: why.into() };
+            let failed = |why: String| TargetError::Step {
+                step: "creating what is there before the run".to_owned(),
+                source: why.into(),
+            };
             opened.await.map_err(failed)?;
         }
         Ok(())

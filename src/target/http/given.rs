@@ -18,9 +18,8 @@ pub(super) struct Given(Mutex<FxHashMap<Arc<str>, Arc<OnceCell<Arc<str>>>>>);
 impl Core {
     /// The identifier of the given thread of an operation's family, if it has one.
     pub(super) async fn given(self: &Arc<Self>, operation: &Invocation) -> Result<Option<Arc<str>>, String> {
-        let of_thread = self.operations.contains_key("start-conversation");
         let family = &operation.key;
-        if !of_thread || !Class::of_family(family).is_some_and(Class::has_given_thread) {
+        if !self.of_threads || !Class::of_family(family).is_some_and(Class::has_given_thread) {
             return Ok(None);
         }
         let cell = {

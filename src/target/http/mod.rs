@@ -26,7 +26,7 @@ use rustc_hash::FxHashSet;
 use self::carry::{Core, Transport};
 use super::{Completion, Guard, Invocation, MongoUri, Preflight, Staged, Target, TargetError};
 use crate::history::Observation;
-use crate::scenario::{HttpSpec, ObserveSpec, Release};
+use crate::scenario::{HttpSpec, ObserveSpec, Release, WorkloadKind};
 
 pub use request::describe;
 
@@ -43,6 +43,8 @@ pub struct HttpRun {
     pub warm_up: String,
     /// All clients of a round are let go at one moment: no random offsets.
     pub together: bool,
+    /// What its documents are follows from this.
+    pub workload: WorkloadKind,
     /// Where the final state is read.
     pub observe: ObserveSpec,
     /// The run's own server and database, if it has one.
@@ -81,6 +83,7 @@ impl HttpTarget {
             keys: std::sync::Mutex::new(FxHashSet::default()),
             open: AtomicU64::new(0),
             own_operations: AtomicU64::new(0),
+            of_threads: run.workload == WorkloadKind::Thread,
             given: given::Given::default(),
             abandoned: AtomicU64::new(0),
         };

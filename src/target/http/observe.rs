@@ -18,9 +18,9 @@ use super::messages;
 use super::request::Prepared;
 use super::variables::Subject;
 use crate::history::{Action, Id, Message, Observation, Observed, OpId, Source};
-use crate::scenario::{MessageSpec, ObserveHttp, ObserveMongo};
+use crate::scenario::{MessageSpec, ObserveHttp, ObserveMongo, WorkloadKind};
 use crate::strategy::create_or_get::canonical_key;
-use crate::target::mongo::{Connected, PoolOptions};
+use crate::target::mongo::{Connected, PoolOptions, observed_thread};
 use crate::target::{MongoUri, TargetError};
 
 /// How long requests may stay open, and the database busy, after the last operation.
@@ -89,7 +89,7 @@ struct List<'a> {
 impl<'a> List<'a> {
     fn new(target: &'a HttpTarget, field: Option<&'a str>) -> Self {
         let spec = &target.core.spec;
-        List { field, spec: spec.messages.as_ref(), delivered: spec.operations.contains_key("deliver") }
+        List { field, spec: spec.messages.as_ref(), delivered: target.run.workload == WorkloadKind::Merge }
     }
 
     /// Takes the messages out of a document: what is left is shown by a witness, with their number.
@@ -139,6 +139,8 @@ struct Database<'a> {
     keys: BTreeMap<String, Arc<str>>,
     /// The database is the run's own: everything in the collection is the run's.
     own: bool,
+    /// Its documents are threads, in the form of the reference service.
+    threads: bool,
     messages: List<'a>,
 }
 
@@ -160,7 +162,8 @@ impl<'a> Database<'a> {
         let collection = connected.client.database(&name).collection(&spec.collection);
         let keys = stored_forms(target, spec)?;
         let messages = List::new(target, spec.messages.as_deref());
-        let database = Database { spec, uri, connected, name, collection, keys, own, messages };
+        let threads = target.run.workload == WorkloadKind::Thread;
+        let database = Database { spec, uri, connected, name, collection, keys, own, threads, messages };
         database.end_of_commands().await;
         Ok(database)
     }
@@ -214,6 +217,11 @@ impl<'a> Database<'a> {
     }
 
     fn observed(&self, document: &Document) -> Result<Observed, TargetError> {
+        if self.threads {
+            let mut thread = observed_thread(document).map_err(|error| step(STEP, error))?;
+            without_own_stamps(&mut thread);
+            return Ok(thread);
+        }
         let stored = stored_key(document.get(&self.spec.key));
         let key = match &stored {
             Some(stored) => self.keys.get(stored).cloned().unwrap_or_else(|| Arc::from(stored.as_str())),
@@ -225,9 +233,7 @@ impl<'a> Database<'a> {
         let missing = self.spec.insert_fields.iter().filter(|field| !document.contains_key(field));
         let stamp = self.spec.stamp.as_ref().and_then(|stamp| fields.get(stamp));
         Ok(Observed {
-            id: id.ok_or_else(|| {
-                step(STEP, format!("a document has no identifier in `{}`", self.spec.id))
-            })?,
+            id: id.ok_or_else(|| step(STEP, format!("a document has no identifier in `{}`", self.spec.id)))?,
             key,
             stored_key: stored.map(Arc::from),
             created_by: stamp.and_then(answer::stamp_of).filter(|op| !is_own(*op)),
@@ -237,6 +243,20 @@ impl<'a> Database<'a> {
             thread: None,
             fields,
         })
+    }
+}
+
+/// What was there before the run was made by none of its operations.
+fn without_own_stamps(thread: &mut Observed) {
+    let of_run = |op: &OpId| !is_own(*op);
+    thread.created_by = thread.created_by.filter(of_run);
+    if let Some(state) = &mut thread.thread {
+        for member in &mut state.members {
+            member.added_by = member.added_by.filter(of_run);
+        }
+        if let Some(changes) = &mut state.changes {
+            changes.retain(of_run);
+        }
     }
 }
 

@@ -29,7 +29,7 @@ impl<'a> Subject<'a> {
     /// An operation of a history.
     pub(super) fn of_record(run_id: &'a str, operation: &'a Operation) -> Self {
         let Operation { id, client, key, action, .. } = operation;
-        Subject { run_id, op: *id, client: *client, key, action, thread: None }
+        Subject { run_id, op: *id, client: *client, key, action, thread: Some("given") }
     }
 
     /// The pair in the order in which this operation names it; the first is the caller.
@@ -114,14 +114,24 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::history::{CodePath, MessagePath, Said, ThreadKind, Via};
     use crate::scenario::{Scope, WorkloadKind};
 
     #[test]
     fn every_variable_that_a_scenario_may_name_has_a_value() {
+        let delivery = Delivery { content: 1, nth: 0, path: CodePath::Generated, via: Via::Polling };
+        let caller = Arc::from("p.a");
+        let conversation = Conversation { kind: ThreadKind::Group, caller, participants: Vec::new() };
         let cases = [
             (WorkloadKind::CreateOrGet, Action::CreateOrGet { reversed: true }),
             (WorkloadKind::CreateOrGet, Action::Get),
             (WorkloadKind::Custom, Action::Custom(Arc::from("x"))),
+            (
+                WorkloadKind::Append,
+                Action::Append(Said { path: MessagePath::Text, sender: 1, n: 2, text: Arc::from("x") }),
+            ),
+            (WorkloadKind::Merge, Action::Deliver(delivery)),
+            (WorkloadKind::Thread, Action::StartConversation(Box::new(conversation))),
         ];
         for (kind, action) in cases {
             let subject = Subject { run_id: "r", op: OpId(3), client: 4, key: "p_q", action: &action, thread: None };
