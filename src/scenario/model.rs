@@ -161,7 +161,7 @@ impl WorkloadKind {
         match (self, operation) {
             (WorkloadKind::Append, "append") => &["id", "created", "existing", "created_by", "position", "error"],
             (WorkloadKind::Append | WorkloadKind::Merge, "read") => &["id", "messages", "error"],
-            (WorkloadKind::Merge, "deliver") => &["applied", "existing", "chat_seen", "error"],
+            (WorkloadKind::Merge, "deliver") => &["applied", "chat_seen", "error"],
             (WorkloadKind::Thread, "start-conversation") => &["id", "created", "existing", "members", "error"],
             (WorkloadKind::Thread, "expand-thread") => &["id", "members", "added", "error"],
             (WorkloadKind::Thread, _) => &["id", "members", "error"],

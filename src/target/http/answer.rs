@@ -150,8 +150,8 @@ fn read(spec: &OperationSpec, messages: Option<&MessageSpec>, id: Option<Id>, js
 
 fn delivered(spec: &OperationSpec, json: &Json) -> Result<Value, String> {
     let flag = |name: &str| spec.outcome.get(name).and_then(|path| path.first(json)).and_then(Json::as_bool);
-    let applied = flag("applied").or_else(|| flag("existing").map(|existing| !existing));
-    let applied = applied.ok_or_else(|| "the body does not tell whether the content was there already".to_owned())?;
+    let applied =
+        flag("applied").ok_or_else(|| "the body does not tell whether the content was there already".to_owned())?;
     Ok(Value::Delivered(Delivered { applied, chat_seen: flag("chat_seen") }))
 }
 
