@@ -13,7 +13,10 @@ use crate::workload::thread::{BASE, Class, participant};
 
 /// Their identifiers, by family.
 #[derive(Debug, Default)]
-pub(super) struct Given(Mutex<FxHashMap<Arc<str>, Arc<OnceCell<Arc<str>>>>>);
+pub(super) struct Given(Mutex<FxHashMap<Arc<str>, Cell>>);
+
+/// An identifier, once it is known.
+type Cell = Arc<OnceCell<Arc<str>>>;
 
 impl Core {
     /// The identifier of the given thread of an operation's family, if it has one.
