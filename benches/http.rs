@@ -45,6 +45,7 @@ fn scenario(url: &str, operation: &str, load: &str) -> Scenario {
 async fn carry_out(scenario: &Scenario) -> (usize, Duration) {
     let spec = scenario.target.http().unwrap().clone();
     let run = HttpRun {
+        workload: onlyone::scenario::WorkloadKind::CreateOrGet,
         run_id: Arc::from("bench"),
         folder: ".".into(),
         base_urls: spec.base_urls.clone(),

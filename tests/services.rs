@@ -123,6 +123,59 @@ fn express_and_mongoose_and_python_and_pymongo_are_explored() {
 }
 
 #[test]
+fn express_conversations_before_and_after_the_fixes() {
+    let lost = ("no-lost-messages", "violated");
+    let cases = [
+        ("before", "no", 1, vec![("single-document", "violated")]),
+        ("before", "yes", 1, vec![("single-document", "holds"), ("no-leaked-errors", "violated"), lost]),
+        (
+            "fixed",
+            "yes",
+            0,
+            vec![("single-document", "holds"), ("no-lost-messages", "holds"), ("append-order", "holds")],
+        ),
+    ];
+    for (mode, index, code, expected) in cases {
+        let out = tempfile::tempdir().unwrap();
+        let output = harness(Path::new("tests/services/express-conversations.toml"), out.path())
+            .args(["--set", &format!("service.env.MODE={mode}"), "--set", &format!("service.env.INDEX={index}")])
+            .env("NODE_PATH", node_path())
+            .output()
+            .unwrap();
+        let report = report(&output);
+        for (name, wanted) in expected {
+            assert_eq!(verdict(&report, name), wanted, "{mode}, index {index}: {}", report["invariants"]);
+        }
+        assert_eq!(output.status.code(), Some(code), "{mode}, index {index}: {}", report["reasons"]);
+        assert_eq!(verdict(&report, "payload-intact"), "not judged", "its answers do not repeat the message");
+    }
+}
+
+#[test]
+fn every_shipped_scenario_over_http_comes_out_as_it_says() {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir("scenarios").unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with("http-"));
+    paths.sort();
+    assert!(paths.len() >= 11, "{paths:?}");
+    for path in paths {
+        let out = tempfile::tempdir().unwrap();
+        let output = harness(&path, out.path()).output().unwrap();
+        let report = report(&output);
+        let wanted = if std::fs::read_to_string(&path).unwrap().contains("verdict = \"violated\"") {
+            "violated"
+        } else {
+            "holds"
+        };
+        assert_eq!(report["verdict"], wanted, "{}: {}", path.display(), report["invariants"]);
+        assert_eq!(output.status.code(), Some(0), "{}: {}", path.display(), report["reasons"]);
+        if wanted == "violated" {
+            let witnesses = report["invariants"].to_string();
+            assert!(witnesses.contains("POST /api/"), "{}: a witness names the requests", path.display());
+        }
+    }
+}
+
+#[test]
 fn python_and_pymongo_with_an_invariant_of_the_users_own() {
     for (mode, code, wanted) in [("before", 1, "violated"), ("fixed", 0, "holds")] {
         let out = tempfile::tempdir().unwrap();

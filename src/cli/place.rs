@@ -159,6 +159,7 @@ impl Setting<'_> {
             warm_up: self.scenario.service.as_ref().map_or_else(|| "/".to_owned(), |service| service.ready.clone()),
             together: matches!(&self.scenario.load, Load::Burst { jitter, .. } if jitter.is_zero())
                 || matches!(self.scenario.load, Load::Waves { .. }),
+            workload: self.scenario.workload,
             observe: self.scenario.observe.clone(),
             mongo: own.clone(),
             // An exploration looks at the final state while the service runs.

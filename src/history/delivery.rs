@@ -20,6 +20,20 @@ pub enum CodePath {
     Video,
 }
 
+impl CodePath {
+    /// The word in requests and documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CodePath::Generated => "generated",
+            CodePath::ManualMerge => "manual-merge",
+            CodePath::GalleryFound => "gallery-found",
+            CodePath::GalleryAdded => "gallery-added",
+            CodePath::GeneralAppend => "general-append",
+            CodePath::Video => "video",
+        }
+    }
+}
+
 /// How the service learns of a content. Both ways report the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -28,6 +42,16 @@ pub enum Via {
     Webhook,
     /// It asks.
     Polling,
+}
+
+impl Via {
+    /// The word in requests and documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Via::Webhook => "webhook",
+            Via::Polling => "polling",
+        }
+    }
 }
 
 /// One delivery of one content.

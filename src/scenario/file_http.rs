@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::messages::Messages;
 use super::values::{Count, DurationText, Number};
 
 /// Texts by name.
@@ -44,6 +45,9 @@ pub(super) struct Http {
     /// Settings of TLS.
     #[serde(default)]
     pub(super) tls: Tls,
+    /// How messages look in answers and documents.
+    #[schemars(with = "Option<Messages>")]
+    pub(super) messages: Option<Spanned<Messages>>,
     /// The requests, by name of the operation.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Operation>")]
@@ -230,6 +234,9 @@ pub(super) struct ObserveMongo {
     /// Field that holds the stamp of the creating operation.
     #[schemars(with = "Option<String>")]
     pub(super) stamp: Option<Spanned<String>>,
+    /// Field that holds the messages.
+    #[schemars(with = "Option<String>")]
+    pub(super) messages: Option<Spanned<String>>,
     /// Fields that are written on insert.
     #[serde(default)]
     pub(super) insert_fields: Vec<String>,
@@ -264,6 +271,9 @@ pub(super) struct ObserveHttp {
     /// Where the identifier is.
     #[schemars(with = "Option<String>")]
     pub(super) id: Option<Spanned<String>>,
+    /// Field that holds the messages.
+    #[schemars(with = "Option<String>")]
+    pub(super) messages: Option<Spanned<String>>,
 }
 
 /// `[[invariant]]`

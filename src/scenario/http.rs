@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
 use serde::{Serialize, Serializer};
 
+use super::messages::MessageSpec;
 use super::secret::SecretText;
 use super::template::{JsonTemplate, Template};
 
@@ -36,6 +37,9 @@ pub struct HttpSpec {
     pub auth: AuthSpec,
     /// Certificates of the service.
     pub tls: TlsSpec,
+    /// How messages look, in a workload that has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<MessageSpec>,
     /// How each operation is asked for.
     pub operations: BTreeMap<String, OperationSpec>,
 }
@@ -226,6 +230,9 @@ pub struct ObserveMongo {
     /// The field that holds the number of the creating operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamp: Option<String>,
+    /// The field that holds the messages, where documents have any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<String>,
     /// Fields that every complete document has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub insert_fields: Vec<String>,
@@ -241,6 +248,9 @@ pub struct ObserveHttp {
     pub documents: JsonPath,
     /// Where each of them has its identifier. Default `$._id`.
     pub id: JsonPath,
+    /// The field that holds the messages, where documents have any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<String>,
 }
 
 /// A user's own invariant (`[[invariant]]`).

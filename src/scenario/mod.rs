@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod file_http;
 mod http;
+mod messages;
 mod model;
 mod overrides;
 mod read;
@@ -26,6 +27,7 @@ pub use http::{
     AuthSpec, BodySpec, Expected, HttpSpec, InvariantSpec, JsonPath, KeySharing, LoginSpec, ObserveHttp, ObserveMongo,
     ObserveSpec, OperationSpec, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec,
 };
+pub use messages::MessageSpec;
 pub use model::{
     Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, Keys, Limits, Load, Metric, MongoSpec, MongodSpec,
     Scenario, SearchKind, TargetSpec, Threshold, WorkloadKind,

@@ -151,16 +151,37 @@ impl WorkloadKind {
     pub fn optional_operations(self) -> &'static [&'static str] {
         match self {
             WorkloadKind::CreateOrGet => &["get"],
-            WorkloadKind::Append | WorkloadKind::Merge | WorkloadKind::Thread | WorkloadKind::Custom => &[],
+            WorkloadKind::Append => &["read"],
+            WorkloadKind::Merge | WorkloadKind::Thread | WorkloadKind::Custom => &[],
         }
     }
 
-    /// What can be read from the answer to an operation.
-    pub fn outcomes(self) -> &'static [&'static str] {
-        match self {
-            WorkloadKind::Append | WorkloadKind::Merge | WorkloadKind::Thread => &["error"],
-            WorkloadKind::CreateOrGet | WorkloadKind::Custom => &["id", "created", "existing", "created_by", "error"],
+    /// What can be read from the answer to an operation, by its name.
+    pub fn outcomes(self, operation: &str) -> &'static [&'static str] {
+        match (self, operation) {
+            (WorkloadKind::Append, "append") => &["id", "created", "existing", "created_by", "position", "error"],
+            (WorkloadKind::Append | WorkloadKind::Merge, "read") => &["id", "messages", "error"],
+            (WorkloadKind::Merge, "deliver") => &["applied", "chat_seen", "error"],
+            (WorkloadKind::Thread, "start-conversation") => &["id", "created", "existing", "members", "error"],
+            (WorkloadKind::Thread, "expand-thread") => &["id", "members", "added", "error"],
+            (WorkloadKind::Thread, _) => &["id", "members", "error"],
+            _ => &["id", "created", "existing", "created_by", "error"],
         }
+    }
+
+    /// What must be read from it: without that the answer tells nothing.
+    pub fn needed_outcomes(self, operation: &str) -> &'static [&'static str] {
+        match (self, operation) {
+            (WorkloadKind::Append | WorkloadKind::Merge, "read") => &["messages"],
+            (WorkloadKind::Merge, "deliver") => &["applied"],
+            (WorkloadKind::Thread, _) => &["id"],
+            _ => &[],
+        }
+    }
+
+    /// Whether its documents hold messages.
+    pub fn has_messages(self) -> bool {
+        matches!(self, WorkloadKind::Append | WorkloadKind::Merge)
     }
 }
 

@@ -48,9 +48,36 @@ impl Scope {
                 "message.sender",
                 "message.n",
             ],
-            Scope::Request(WorkloadKind::Merge | WorkloadKind::Thread | WorkloadKind::Custom) => {
-                &["run.id", "op.id", "op.name", "client.id", "client.user", "key"]
-            }
+            Scope::Request(WorkloadKind::Merge) => &[
+                "run.id",
+                "op.id",
+                "op.name",
+                "client.id",
+                "client.user",
+                "key",
+                "chat.id",
+                "content.merge_id",
+                "content.batch_id",
+                "content.batch_index",
+                "content.image_id",
+                "content.video_id",
+                "content.url",
+                "content.path",
+                "content.via",
+            ],
+            Scope::Request(WorkloadKind::Thread) => &[
+                "run.id",
+                "op.id",
+                "op.name",
+                "client.id",
+                "client.user",
+                "key",
+                "thread.id",
+                "thread.type",
+                "thread.participants",
+                "message.text",
+            ],
+            Scope::Request(WorkloadKind::Custom) => &["run.id", "op.id", "op.name", "client.id", "client.user", "key"],
         }
     }
 }

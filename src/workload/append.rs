@@ -17,6 +17,7 @@ const QUICK: [&str; 3] = ["hello", "world", "test"];
 pub struct Append {
     tag: Arc<str>,
     texts: [Arc<str>; QUICK.len()],
+    reads: bool,
 }
 
 impl Append {
@@ -27,7 +28,13 @@ impl Append {
 
     /// A workload whose sessions carry this tag.
     pub fn new(tag: &str) -> Self {
-        Append { tag: Arc::from(tag), texts: QUICK.map(Arc::from) }
+        Append { tag: Arc::from(tag), texts: QUICK.map(Arc::from), reads: true }
+    }
+
+    /// The same without reads, for a service that has none.
+    #[must_use]
+    pub fn without_reads(self) -> Self {
+        Append { reads: false, ..self }
     }
 }
 
@@ -64,7 +71,7 @@ impl Workload for Append {
                 (random.random_bool(Self::READS) && !(slot.fresh && slot.client < 3), random.random_bool(Self::VOICE))
             }
         };
-        if read {
+        if read && self.reads {
             return Action::Read;
         }
         // On a fresh session three clients are one sender, who types three messages quickly.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{CreateOrGet, Custom, Merge, Workload, of_kind, tag};
+use super::{Append, CreateOrGet, Custom, Merge, Workload, of_kind, tag};
 use crate::scenario::{HttpSpec, Scenario, WorkloadKind};
 use crate::verdict::Invariant;
 
@@ -15,6 +15,9 @@ pub fn of_scenario(scenario: &Scenario, run_id: &str) -> Arc<dyn Workload> {
         (WorkloadKind::Custom, Some(http)) => Arc::new(Custom::new(&tag(run_id), &http.operations)),
         (WorkloadKind::CreateOrGet, Some(http)) if !http.operations.contains_key("get") => {
             Arc::new(CreateOrGet::new(&tag(run_id)).without_gets())
+        }
+        (WorkloadKind::Append, Some(http)) if !http.operations.contains_key("read") => {
+            Arc::new(Append::new(&tag(run_id)).without_reads())
         }
         (WorkloadKind::Merge, _) => Arc::new(Merge::new(&tag(run_id), scenario.deliveries.max)),
         (kind, _) => of_kind(kind, run_id),
@@ -50,6 +53,10 @@ fn can_be_judged(invariant: &Invariant, scenario: &Scenario, http: &HttpSpec) ->
         Invariant::InsertFieldsIntact => {
             let read = mongo.is_some_and(|mongo| mongo.stamp.is_some() || !mongo.insert_fields.is_empty());
             tells("created_by") || read
+        }
+        Invariant::PayloadIntact if scenario.workload == WorkloadKind::Append => {
+            // What a service answers is its own business, unless it is known to repeat the message.
+            http.messages.as_ref().is_some_and(|messages| messages.repeats)
         }
         _ => true,
     }

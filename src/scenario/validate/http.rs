@@ -10,6 +10,7 @@ use super::super::file_http::{self, Http, Operation, Request};
 use super::super::http::{
     AuthSpec, HttpSpec, JsonPath, KeySharing, LoginSpec, OperationSpec, Release, StatusSpec, TlsSpec,
 };
+use super::super::messages::Messages;
 use super::super::model::WorkloadKind;
 use super::super::template::Scope;
 use super::super::values::Count;
@@ -31,10 +32,9 @@ impl Check<'_> {
         let http = http.into_inner();
         // Of an unknown workload nothing more can be said: its own mistake is reported.
         let workload = workload?;
-        if !matches!(workload, WorkloadKind::CreateOrGet | WorkloadKind::Custom) {
-            let message = format!("the workload `{}` cannot be asked for over HTTP", workload.as_str());
-            let help = "use `create-or-get`, or `custom` with operations and invariants of your own";
-            return self.note(Problem::at(span, message).help(help));
+        if let Some(messages) = http.messages.as_ref().filter(|_| !workload.has_messages()) {
+            let message = format!("the documents of the workload `{}` hold no messages", workload.as_str());
+            self.problems.push(Problem::at(messages.span(), message).help("leave it out"));
         }
         let scope = Scope::Request(workload);
         if http.base_urls.is_empty() && !own_service {
@@ -62,6 +62,7 @@ impl Check<'_> {
         };
         self.last_byte(&http);
         let auth = self.auth(http.auth, scope);
+        let messages = workload.has_messages().then(|| Messages::filled(http.messages, workload));
         let operations = self.operations(http.operations, &span, workload);
         Some(HttpSpec {
             base_urls: base_urls.into_iter().collect::<Option<_>>()?,
@@ -73,6 +74,7 @@ impl Check<'_> {
             warm_up: warm_up?,
             auth: auth?,
             tls: TlsSpec { ca: http.tls.ca.map(|path| path.into_inner().into()) },
+            messages,
             operations: operations?,
         })
     }
@@ -179,7 +181,8 @@ impl Check<'_> {
         if !whole {
             return None;
         }
-        let missing = workload.operations().iter().find(|name| !specs.contains_key(**name));
+        let optional = workload.optional_operations();
+        let missing = workload.operations().iter().find(|name| !specs.contains_key(**name) && !optional.contains(name));
         match missing {
             Some(name) => self.note(
                 Problem::at(table.clone(), format!("the operation `{name}` is missing"))
@@ -204,9 +207,10 @@ impl Check<'_> {
         let Operation { method, path, headers, json, body, form, outcome, status, weight, keys } = operation;
         let request = Request { method, path, headers, json, body, form };
         let table = format!("target.http.operations.{name}");
-        let usual = if name == "get" { "GET" } else { "POST" };
+        let reads = name == "get" || (workload != WorkloadKind::Custom && matches!(name, "read" | "read-thread"));
+        let usual = if reads { "GET" } else { "POST" };
         let request = self.request(request, (&table, &place), Scope::Request(workload), usual);
-        let outcome = self.outcome(&outcome, workload);
+        let outcome = self.outcome(&outcome, workload, name, &place);
         let status = self.status(&status);
         for (key, span) in [("weight", weight.as_ref().map(Spanned::span)), ("keys", keys.as_ref().map(Spanned::span))]
         {
@@ -228,12 +232,27 @@ impl Check<'_> {
         Some(OperationSpec { request: request?, outcome: outcome?, status: status?, weight: weight?, keys: keys? })
     }
 
-    fn outcome(&mut self, texts: &file_http::Texts, workload: WorkloadKind) -> Option<BTreeMap<String, JsonPath>> {
+    fn outcome(
+        &mut self,
+        texts: &file_http::Texts,
+        workload: WorkloadKind,
+        operation: &str,
+        place: &std::ops::Range<usize>,
+    ) -> Option<BTreeMap<String, JsonPath>> {
         let mut paths = BTreeMap::new();
         let mut whole = true;
+        let known = workload.outcomes(operation);
+        for needed in workload.needed_outcomes(operation) {
+            if !texts.keys().any(|name| name.get_ref() == needed) {
+                let problem =
+                    Problem::at(place.clone(), format!("`outcome.{needed}` is missing in the operation `{operation}`"));
+                self.problems.push(problem.help(format!("say where its answer has it: `{needed} = \"$.data\"`")));
+                whole = false;
+            }
+        }
         for (name, text) in texts {
-            if !workload.outcomes().contains(&name.get_ref().as_str()) {
-                let known = workload.outcomes().iter().copied();
+            if !known.contains(&name.get_ref().as_str()) {
+                let known = known.iter().copied();
                 self.problems.push(Problem::unknown(name.span(), "outcome", name.get_ref(), known));
                 whole = false;
                 continue;

@@ -27,6 +27,13 @@ impl Check<'_> {
             );
         }
         let place = observe.mongo.as_ref().map(Spanned::span).or_else(|| observe.http.as_ref().map(Spanned::span));
+        if let (None, Some(TargetSpec::Http(_)), Some(kind)) = (&place, target, workload)
+            && (kind.has_messages() || kind == WorkloadKind::Thread)
+        {
+            // Nearly everything that is claimed of these workloads is claimed of what is stored.
+            let message = format!("the workload `{}` is judged by what is stored in the end", kind.as_str());
+            return self.note(Problem::whole(message).help("say where that is read: `[observe.mongo]`"));
+        }
         if let (Some(place), Some(TargetSpec::Mongo(_))) = (place, target) {
             return self.note(
                 Problem::at(place, "`[observe]` belongs to a service")
@@ -61,6 +68,13 @@ impl Check<'_> {
             Some(text) => self.template(text, scope, Kind::Open).map(Some),
             None => Some(None),
         };
+        let messages = self.messages_field(mongo.messages, "observe.mongo", &span, workload);
+        if let Some(elsewhere) = mongo.uri.as_ref().or(mongo.database.as_ref())
+            && workload == Some(WorkloadKind::Thread)
+        {
+            let problem = Problem::at(elsewhere.span(), "threads are read from the run's own database");
+            self.problems.push(problem.help("let the harness start the service: `[service]`"));
+        }
         if !own_service {
             self.observed_place(&mongo.uri, &mongo.database, &span);
         }
@@ -76,6 +90,7 @@ impl Check<'_> {
             stored: stored?,
             id: mongo.id.map_or_else(|| "_id".to_owned(), Spanned::into_inner),
             stamp: mongo.stamp.map(Spanned::into_inner),
+            messages: messages?,
             insert_fields: mongo.insert_fields,
         })
     }
@@ -96,6 +111,29 @@ impl Check<'_> {
         }
     }
 
+    /// The field with the messages: needed where documents have any, and foreign to all others.
+    fn messages_field(
+        &mut self,
+        field: Option<Spanned<String>>,
+        table: &str,
+        place: &Range<usize>,
+        workload: Option<WorkloadKind>,
+    ) -> Option<Option<String>> {
+        let workload = workload?;
+        match field {
+            Some(field) if workload.has_messages() => self.named(field, "field").map(Some),
+            Some(field) => {
+                let message = format!("the documents of the workload `{}` hold no messages", workload.as_str());
+                self.note(Problem::at(field.span(), message).help("leave it out"))
+            }
+            None if workload.has_messages() => {
+                let problem = Problem::at(place.clone(), format!("`messages` is missing in `[{table}]`"));
+                self.note(problem.help("name the field that holds a document's messages: `messages = \"messages\"`"))
+            }
+            None => Some(None),
+        }
+    }
+
     fn named(&mut self, name: Spanned<String>, what: &str) -> Option<String> {
         match name.get_ref().is_empty() || name.get_ref().contains(['$', '\0']) {
             true => self.note(Problem::at(name.span(), format!("no name of a {what}"))),
@@ -110,13 +148,19 @@ impl Check<'_> {
     ) -> Option<ObserveHttp> {
         let span = http.span();
         let scope = Scope::Request(workload?);
-        let file_http::ObserveHttp { method, path, headers, json, body, form, documents, id } = http.into_inner();
+        let file_http::ObserveHttp { method, path, headers, json, body, form, documents, id, messages } =
+            http.into_inner();
         let request = Request { method, path, headers, json, body, form };
+        let messages = self.messages_field(messages, "observe.http", &span, workload);
+        if workload == Some(WorkloadKind::Thread) {
+            let problem = Problem::at(span.clone(), "threads are read from the database");
+            return self.note(problem.help("write `[observe.mongo]`"));
+        }
         let request = self.request(request, ("observe.http", &span), scope, "GET");
         let documents = self.required(documents, "documents", "observe.http", Some(&span));
         let documents = documents.and_then(|path| self.json_path(&path));
         let id = id.unwrap_or_else(|| Spanned::new(span.clone(), "$._id".to_owned()));
         let id = self.json_path(&id);
-        Some(ObserveHttp { request: request?, documents: documents?, id: id? })
+        Some(ObserveHttp { request: request?, documents: documents?, id: id?, messages: messages? })
     }
 }

@@ -3,11 +3,16 @@
 //! Failed is what the scenario's table says certainly had no effect. A status that says yes with a body that does not
 //! is unknown: the effect may have happened. Whatever is in no list is unknown.
 
+use std::sync::Arc;
+
 use serde_json::Value as Json;
 
+use super::messages;
 use super::request::Redactor;
-use crate::history::{Action, Cause, Id, OpId, Outcome, Returned, Value};
-use crate::scenario::{JsonPath, OperationSpec};
+use crate::history::{
+    Action, Appended, Cause, Delivered, Element, Id, OpId, Outcome, Returned, Seen, ThreadAnswer, Value,
+};
+use crate::scenario::{JsonPath, MessageSpec, OperationSpec};
 
 /// Longest excerpt of a body in a cause.
 const LONGEST_EXCERPT: usize = 240;
@@ -35,6 +40,7 @@ pub(super) enum NoAnswer {
 /// The outcome of an operation, from what came back.
 pub(super) fn outcome(
     spec: &OperationSpec,
+    messages: Option<&MessageSpec>,
     action: &Action,
     answer: &Result<Answer, NoAnswer>,
     redactor: &Redactor,
@@ -45,11 +51,11 @@ pub(super) fn outcome(
         Err(NoAnswer::Lost(why)) => return Outcome::Unknown(Cause::new(redactor.clear(why))),
     };
     let says = |list: &[u16]| list.contains(&answer.status);
-    if *action == Action::Get && answer.status == 404 {
-        return Outcome::Ok(Value::Found(None));
+    if let Some(absent) = absent(action).filter(|_| answer.status == 404) {
+        return Outcome::Ok(absent);
     }
     if says(&spec.status.ok) || says(&spec.status.created) {
-        return match value(spec, action, answer) {
+        return match value(spec, messages, action, answer) {
             Ok(value) => Outcome::Ok(value),
             Err(why) => Outcome::Unknown(cause(answer, &why, redactor)),
         };
@@ -62,10 +68,15 @@ pub(super) fn outcome(
 }
 
 /// What an answer that says yes tells, or why it does not tell.
-fn value(spec: &OperationSpec, action: &Action, answer: &Answer) -> Result<Value, String> {
+fn value(
+    spec: &OperationSpec,
+    messages: Option<&MessageSpec>,
+    action: &Action,
+    answer: &Answer,
+) -> Result<Value, String> {
     if spec.outcome.is_empty() {
         let created = spec.status.created.contains(&answer.status).then_some(true);
-        return Ok(Value::Document(Returned { created, ..Returned::default() }));
+        return Ok(written(action, Returned { created, ..Returned::default() }, None));
     }
     let json: Json = serde_json::from_slice(&answer.body).map_err(|_| {
         let kind = if answer.content_type.is_empty() { "without a type" } else { answer.content_type.as_str() };
@@ -79,8 +90,12 @@ fn value(spec: &OperationSpec, action: &Action, answer: &Answer) -> Result<Value
         return Err(format!("the body has an error at {path}"));
     }
     let id = first("id").and_then(id_of);
-    if *action == Action::Get {
-        return Ok(Value::Found(id));
+    match action {
+        Action::Get => return Ok(Value::Found(id)),
+        Action::Read => return read(spec, messages, id, &json),
+        Action::Deliver(_) => return delivered(spec, &json),
+        Action::CheckExisting(_) | Action::ReadThread if id.is_none() => return Ok(Value::Found(None)),
+        _ => {}
     }
     if let (Some(path), None) = (path("id"), &id) {
         return Err(format!("the body has no identifier at {path}"));
@@ -92,7 +107,76 @@ fn value(spec: &OperationSpec, action: &Action, answer: &Answer) -> Result<Value
     };
     let created = flag("created").or_else(|| flag("existing").map(|existing| !existing)).or_else(by_status);
     let created_by = first("created_by").and_then(stamp_of);
-    Ok(Value::Document(Returned { id, created, duplicate_key: false, created_by, missing: Vec::new() }))
+    if is_of_thread(action) {
+        let names = |name: &str| path(name).map(|path| names(path, &json)).transpose();
+        let (members, added) = (names("members")?, names("added")?);
+        let created = created.filter(|_| matches!(action, Action::StartConversation(_)));
+        return Ok(Value::Thread(Box::new(ThreadAnswer { id, created, duplicate_key: false, members, added })));
+    }
+    let position = first("position").and_then(Json::as_u64).and_then(|position| u32::try_from(position).ok());
+    Ok(written(action, Returned { id, created, duplicate_key: false, created_by, missing: Vec::new() }, position))
+}
+
+/// What a read says by 404: there is nothing.
+fn absent(action: &Action) -> Option<Value> {
+    match action {
+        Action::Get | Action::CheckExisting(_) | Action::ReadThread => Some(Value::Found(None)),
+        Action::Read => Some(Value::Messages(Seen::new(None, Vec::new()))),
+        _ => None,
+    }
+}
+
+fn written(action: &Action, session: Returned, position: Option<u32>) -> Value {
+    match action {
+        Action::Append(_) => Value::Appended(Appended { session, position }),
+        _ => Value::Document(session),
+    }
+}
+
+/// The messages that an answer shows: all that the path selects, or the list that it selects.
+fn read(spec: &OperationSpec, messages: Option<&MessageSpec>, id: Option<Id>, json: &Json) -> Result<Value, String> {
+    let (Some(path), Some(messages)) = (spec.outcome.get("messages"), messages) else {
+        return Err("the scenario does not say where the messages are".to_owned());
+    };
+    let selected = path.all(json);
+    let list: Vec<&Json> = match selected.as_slice() {
+        [Json::Array(list)] => list.iter().collect(),
+        [] if !path.to_string().contains(['*', '?']) => return Err(format!("the body has no messages at {path}")),
+        _ => selected,
+    };
+    let elements: Result<Vec<Element>, String> = list.into_iter().map(|one| messages::element(messages, one)).collect();
+    Ok(Value::Messages(Seen::new(id, elements?)))
+}
+
+fn delivered(spec: &OperationSpec, json: &Json) -> Result<Value, String> {
+    let flag = |name: &str| spec.outcome.get(name).and_then(|path| path.first(json)).and_then(Json::as_bool);
+    let applied =
+        flag("applied").ok_or_else(|| "the body does not tell whether the content was there already".to_owned())?;
+    Ok(Value::Delivered(Delivered { applied, chat_seen: flag("chat_seen") }))
+}
+
+fn is_of_thread(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::CheckExisting(_)
+            | Action::StartConversation(_)
+            | Action::ExpandThread(_)
+            | Action::ResignAdmin { .. }
+            | Action::ReadThread
+    )
+}
+
+/// The names that a path selects, or those of the list that it selects.
+fn names(path: &JsonPath, json: &Json) -> Result<Vec<Arc<str>>, String> {
+    let selected = path.all(json);
+    let list: Vec<&Json> = match selected.as_slice() {
+        [Json::Array(list)] => list.iter().collect(),
+        _ => selected,
+    };
+    let name = |one: &Json| {
+        one.as_str().map(Arc::from).ok_or_else(|| format!("the body has something else than names at {path}"))
+    };
+    list.into_iter().map(name).collect()
 }
 
 /// An identifier: a text, a number, or MongoDB's extended JSON.

@@ -10,12 +10,13 @@ use rustc_hash::FxHashSet;
 
 use super::answer::{Answer, NoAnswer, outcome};
 use super::client;
+use super::given::Given;
 use super::login::{Logins, Session};
 use super::release::Releases;
 use super::request::{Prepared, Redactor};
 use super::variables::Subject;
 use super::wire::Connection;
-use crate::history::{Action, Cause, Outcome, Returned, Value};
+use crate::history::{Action, Appended, Cause, OpId, Outcome, Phase, Returned, ThreadAnswer, Value};
 use crate::scenario::{HttpSpec, OperationSpec};
 use crate::target::{Completion, Invocation, Staged, TargetError};
 
@@ -51,12 +52,24 @@ impl Base {
 /// Idle connections of the harness's own, the youngest last.
 pub(super) type Pool = Mutex<Vec<Connection>>;
 
+/// Most requests at a time before the run.
+const AT_A_TIME: usize = 16;
+
 /// How requests are sent.
 #[derive(Debug)]
 pub(super) enum Transport {
     Client(reqwest::Client),
     /// A pool per instance.
     Raw(Vec<Pool>),
+}
+
+/// Operations of the harness's own, before the run, have numbers from here to below twice as many: all of them are exact
+/// in JSON, and no operation of a run has one.
+const OWN: u64 = 1 << 50;
+
+/// Whether an operation is none of the run: it made something that had to be there before.
+pub(super) fn is_own(op: OpId) -> bool {
+    (OWN..2 * OWN).contains(&op.0)
 }
 
 /// What all operations of a run share.
@@ -76,6 +89,12 @@ pub(super) struct Core {
     pub(super) keys: Mutex<FxHashSet<Arc<str>>>,
     /// Requests without an answer so far.
     pub(super) open: AtomicU64,
+    /// Operations of the harness's own so far.
+    pub(super) own_operations: AtomicU64,
+    /// The workload is that of threads.
+    pub(super) of_threads: bool,
+    /// Threads that families have from the start.
+    pub(super) given: Given,
     /// Requests that were given up: the service may still be at work on them.
     pub(super) abandoned: AtomicU64,
 }
@@ -180,17 +199,47 @@ impl Core {
         Completion { outcome, connected: None, attempts: 1 }
     }
 
-    /// The request of an operation, with its user's session.
     async fn ready(self: &Arc<Self>, operation: &Invocation) -> Result<Ready, String> {
+        let given = self.given(operation).await?;
+        self.request_of(operation, given.as_deref()).await
+    }
+
+    /// The request of an operation, with its user's session.
+    async fn request_of(self: &Arc<Self>, operation: &Invocation, given: Option<&str>) -> Result<Ready, String> {
         let name = operation.action.name();
         let spec = self.operations.get(name).ok_or_else(|| format!("the scenario has no operation `{name}`"))?;
         let base = usize::try_from(operation.id.0).unwrap_or_default() % self.bases.len();
         self.remember(&operation.key);
-        let variables = Subject::of(&self.run_id, operation).variables();
+        let variables = Subject { thread: given, ..Subject::of(&self.run_id, operation) }.variables();
         let session = self.session(&variables, operation.client, base).await?;
         let mut request = Prepared::new(&spec.request, &variables).map_err(|error| error.to_string())?;
         self.authorize(&mut request, session.as_deref(), &variables)?;
         Ok(Ready { spec: Arc::clone(spec), action: operation.action.clone(), request, session, base })
+    }
+
+    /// Carries out an operation that belongs to no run; its value.
+    pub(super) async fn beforehand(self: &Arc<Self>, key: &Arc<str>, action: Action) -> Result<Value, String> {
+        let id = OpId(OWN + self.own_operations.fetch_add(1, Ordering::Relaxed));
+        let operation = Invocation { id, client: 0, phase: Phase::Control, key: Arc::clone(key), action };
+        let ready = self.request_of(&operation, None).await?;
+        let answer = self.send(ready.request.clone(), ready.base).await;
+        match self.completion(&ready, &answer, None).outcome {
+            Outcome::Ok(value) => Ok(value),
+            Outcome::Failed(cause) | Outcome::Unknown(cause) => Err(cause.message.to_string()),
+        }
+    }
+
+    /// Creates the documents of these keys, by the operation that opens one.
+    pub(super) async fn seed(self: &Arc<Self>, keys: &[Arc<str>]) -> Result<(), TargetError> {
+        for keys in keys.chunks(AT_A_TIME) {
+            let opened = futures::future::try_join_all(keys.iter().map(|key| self.beforehand(key, Action::Open)));
+            let failed = |why: String| TargetError::Step {
+                step: "creating what is there before the run".to_owned(),
+                source: why.into(),
+            };
+            opened.await.map_err(failed)?;
+        }
+        Ok(())
     }
 
     fn remember(&self, key: &Arc<str>) {
@@ -344,7 +393,7 @@ impl Core {
         if let (Ok(answer), Some(session), true) = (answer, &ready.session, self.spec.cookies) {
             session.keep(&answer.cookies, &self.redactor);
         }
-        let outcome = outcome(&ready.spec, &ready.action, answer, &self.redactor);
+        let outcome = outcome(&ready.spec, self.spec.messages.as_ref(), &ready.action, answer, &self.redactor);
         Completion { outcome, connected, attempts: 1 }
     }
 
@@ -407,6 +456,14 @@ fn after_doubt(value: Value) -> Value {
     match value {
         Value::Document(returned) if returned.created == Some(false) => {
             Value::Document(Returned { created: None, ..returned })
+        }
+        Value::Appended(Appended { session, position }) if session.created == Some(false) => {
+            Value::Appended(Appended { session: Returned { created: None, ..session }, position })
+        }
+        Value::Thread(answer) => {
+            // Whom this attempt did not add, or what it did not create, an earlier one may have.
+            let created = answer.created.filter(|created| *created);
+            Value::Thread(Box::new(ThreadAnswer { created, added: None, ..*answer }))
         }
         other => other,
     }

@@ -6,7 +6,9 @@
 mod answer;
 mod carry;
 mod client;
+mod given;
 mod login;
+mod messages;
 mod observe;
 mod release;
 mod request;
@@ -24,7 +26,7 @@ use rustc_hash::FxHashSet;
 use self::carry::{Core, Transport};
 use super::{Completion, Guard, Invocation, MongoUri, Preflight, Staged, Target, TargetError};
 use crate::history::Observation;
-use crate::scenario::{HttpSpec, ObserveSpec, Release};
+use crate::scenario::{HttpSpec, ObserveSpec, Release, WorkloadKind};
 
 pub use request::describe;
 
@@ -41,6 +43,8 @@ pub struct HttpRun {
     pub warm_up: String,
     /// All clients of a round are let go at one moment: no random offsets.
     pub together: bool,
+    /// What its documents are follows from this.
+    pub workload: WorkloadKind,
     /// Where the final state is read.
     pub observe: ObserveSpec,
     /// The run's own server and database, if it has one.
@@ -78,6 +82,9 @@ impl HttpTarget {
             releases: release::Releases::default(),
             keys: std::sync::Mutex::new(FxHashSet::default()),
             open: AtomicU64::new(0),
+            own_operations: AtomicU64::new(0),
+            of_threads: run.workload == WorkloadKind::Thread,
+            given: given::Given::default(),
             abandoned: AtomicU64::new(0),
         };
         Ok(HttpTarget { core: Arc::new(core), run, guard: guard.clone() })
@@ -95,6 +102,10 @@ pub fn check_hosts(base_urls: &[String], guard: &Guard) -> Result<(), TargetErro
 }
 
 impl Target for HttpTarget {
+    fn seed<'a>(&'a self, keys: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), TargetError>> {
+        self.core.seed(keys).boxed()
+    }
+
     fn prepare(&self, clients: u32) -> BoxFuture<'_, Result<Preflight, TargetError>> {
         async move {
             let warm_up = self.core.spec.warm_up.as_deref().unwrap_or(&self.run.warm_up);

@@ -13,12 +13,14 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::HttpTarget;
 use super::answer::{self, NoAnswer};
+use super::carry::is_own;
+use super::messages;
 use super::request::Prepared;
 use super::variables::Subject;
-use crate::history::{Action, Id, Observation, Observed, OpId, Source};
-use crate::scenario::{ObserveHttp, ObserveMongo};
+use crate::history::{Action, Id, Message, Observation, Observed, OpId, Source};
+use crate::scenario::{MessageSpec, ObserveHttp, ObserveMongo, WorkloadKind};
 use crate::strategy::create_or_get::canonical_key;
-use crate::target::mongo::{Connected, PoolOptions};
+use crate::target::mongo::{Connected, PoolOptions, observed_thread};
 use crate::target::{MongoUri, TargetError};
 
 /// How long requests may stay open, and the database busy, after the last operation.
@@ -32,6 +34,7 @@ const READS: u32 = 10;
 const AT_A_TIME: usize = 16;
 /// Values in one query of a database that holds more than the run's documents.
 const VALUES_PER_QUERY: usize = 1000;
+const STEP: &str = "reading the final state";
 
 /// Reads the final state where the scenario says; `None` where it does not.
 pub(super) async fn final_state(target: &HttpTarget) -> Result<Option<Observation>, TargetError> {
@@ -75,6 +78,35 @@ async fn all_answered(target: &HttpTarget) -> bool {
     true
 }
 
+/// The messages of documents, where these hold any.
+struct List<'a> {
+    field: Option<&'a str>,
+    spec: Option<&'a MessageSpec>,
+    /// Their messages are delivered contents.
+    delivered: bool,
+}
+
+impl<'a> List<'a> {
+    fn new(target: &'a HttpTarget, field: Option<&'a str>) -> Self {
+        let spec = &target.core.spec;
+        List { field, spec: spec.messages.as_ref(), delivered: target.run.workload == WorkloadKind::Merge }
+    }
+
+    /// Takes the messages out of a document: what is left is shown by a witness, with their number.
+    fn take(&self, fields: &mut serde_json::Value) -> Result<Vec<Message>, TargetError> {
+        let (Some(field), Some(spec), Some(object)) = (self.field, self.spec, fields.as_object_mut()) else {
+            return Ok(Vec::new());
+        };
+        let list = match object.remove(field) {
+            Some(serde_json::Value::Array(list)) => list,
+            _ => return Err(step(STEP, format!("a document has no list of messages in `{field}`"))),
+        };
+        object.insert("messageCount".to_owned(), list.len().into());
+        let messages = list.iter().map(|one| messages::message(spec, one, self.delivered));
+        messages.collect::<Result<_, _>>().map_err(|error| step(STEP, error))
+    }
+}
+
 /// Where documents are read.
 enum Reader<'a> {
     Mongo(Box<Database<'a>>),
@@ -107,26 +139,31 @@ struct Database<'a> {
     keys: BTreeMap<String, Arc<str>>,
     /// The database is the run's own: everything in the collection is the run's.
     own: bool,
+    /// Its documents are threads, in the form of the reference service.
+    threads: bool,
+    messages: List<'a>,
 }
 
 impl<'a> Database<'a> {
-    async fn open(target: &HttpTarget, spec: &'a ObserveMongo) -> Result<Self, TargetError> {
+    async fn open(target: &'a HttpTarget, spec: &'a ObserveMongo) -> Result<Self, TargetError> {
         let run = target.run.mongo.as_ref();
         let uri = match (&spec.uri, run) {
             (Some(uri), _) => MongoUri::new(uri.expose()),
             (None, Some((uri, _))) => uri.clone(),
             (None, None) => {
-                return Err(step("reading the final state", "no server is known: give `observe.mongo.uri`"));
+                return Err(step(STEP, "no server is known: give `observe.mongo.uri`"));
             }
         };
         let name = spec.database.clone().or_else(|| run.map(|(_, name)| name.clone()));
-        let name = name.ok_or_else(|| step("reading the final state", "no database is known"))?;
+        let name = name.ok_or_else(|| step(STEP, "no database is known"))?;
         let own = spec.uri.is_none() && spec.database.is_none();
         let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
         let connected = Connected::open(&uri, &target.guard, pool).await?;
         let collection = connected.client.database(&name).collection(&spec.collection);
         let keys = stored_forms(target, spec)?;
-        let database = Database { spec, uri, connected, name, collection, keys, own };
+        let messages = List::new(target, spec.messages.as_deref());
+        let threads = target.run.workload == WorkloadKind::Thread;
+        let database = Database { spec, uri, connected, name, collection, keys, own, threads, messages };
         database.end_of_commands().await;
         Ok(database)
     }
@@ -160,7 +197,7 @@ impl<'a> Database<'a> {
             let (collection, key) = (&self.spec.collection, &self.spec.key);
             // No document at all is far more often a wrong name than a service that keeps nothing.
             return Err(step(
-                "reading the final state",
+                STEP,
                 format!(
                     "no document of the run is in {}.{collection}: see `observe.mongo` (collection, key `{key}`, stored)",
                     self.name
@@ -171,7 +208,7 @@ impl<'a> Database<'a> {
     }
 
     async fn query(&self, filter: Document, documents: &mut Vec<Observed>) -> Result<(), TargetError> {
-        let failed = |error| step("reading the final state", self.uri.redact(error));
+        let failed = |error| step(STEP, self.uri.redact(error));
         let mut cursor = self.collection.find(filter).batch_size(1000).await.map_err(failed)?;
         while let Some(document) = cursor.try_next().await.map_err(failed)? {
             documents.push(self.observed(&document)?);
@@ -180,27 +217,46 @@ impl<'a> Database<'a> {
     }
 
     fn observed(&self, document: &Document) -> Result<Observed, TargetError> {
+        if self.threads {
+            let mut thread = observed_thread(document).map_err(|error| step(STEP, error))?;
+            without_own_stamps(&mut thread);
+            return Ok(thread);
+        }
         let stored = stored_key(document.get(&self.spec.key));
         let key = match &stored {
             Some(stored) => self.keys.get(stored).cloned().unwrap_or_else(|| Arc::from(stored.as_str())),
             None => Arc::from(""),
         };
-        let fields = serde_json::to_value(document).map_err(|error| step("reading the final state", error))?;
+        let mut fields = serde_json::to_value(document).map_err(|error| step(STEP, error))?;
         let id = fields.get(&self.spec.id).and_then(answer::id_of);
+        let messages = self.messages.take(&mut fields)?;
         let missing = self.spec.insert_fields.iter().filter(|field| !document.contains_key(field));
+        let stamp = self.spec.stamp.as_ref().and_then(|stamp| fields.get(stamp));
         Ok(Observed {
-            id: id.ok_or_else(|| {
-                step("reading the final state", format!("a document has no identifier in `{}`", self.spec.id))
-            })?,
+            id: id.ok_or_else(|| step(STEP, format!("a document has no identifier in `{}`", self.spec.id)))?,
             key,
             stored_key: stored.map(Arc::from),
-            created_by: self.spec.stamp.as_ref().and_then(|stamp| fields.get(stamp)).and_then(answer::stamp_of),
+            created_by: stamp.and_then(answer::stamp_of).filter(|op| !is_own(*op)),
             missing: missing.map(|field| Arc::from(field.as_str())).collect(),
-            messages: Vec::new(),
+            messages,
             last_message: None,
             thread: None,
             fields,
         })
+    }
+}
+
+/// What was there before the run was made by none of its operations.
+fn without_own_stamps(thread: &mut Observed) {
+    let of_run = |op: &OpId| !is_own(*op);
+    thread.created_by = thread.created_by.filter(of_run);
+    if let Some(state) = &mut thread.thread {
+        for member in &mut state.members {
+            member.added_by = member.added_by.filter(of_run);
+        }
+        if let Some(changes) = &mut state.changes {
+            changes.retain(of_run);
+        }
     }
 }
 
@@ -230,7 +286,7 @@ fn stored_forms(target: &HttpTarget, spec: &ObserveMongo) -> Result<BTreeMap<Str
                     let action = Action::CreateOrGet { reversed };
                     let subject = subject(&target.run.run_id, key, &action);
                     let form = template.render(&subject.variables());
-                    forms.insert(form.map_err(|error| step("reading the final state", error))?, Arc::clone(key));
+                    forms.insert(form.map_err(|error| step(STEP, error))?, Arc::clone(key));
                 }
             }
             None => {
@@ -245,7 +301,7 @@ fn stored_forms(target: &HttpTarget, spec: &ObserveMongo) -> Result<BTreeMap<Str
 }
 
 fn subject<'a>(run_id: &'a str, key: &'a str, action: &'a Action) -> Subject<'a> {
-    Subject { run_id, op: OpId(0), client: 0, key, action }
+    Subject { run_id, op: OpId(0), client: 0, key, action, thread: None }
 }
 
 /// Asks the service for each key.
@@ -278,7 +334,9 @@ async fn of_key(target: &HttpTarget, spec: &ObserveHttp, key: Arc<str>) -> Resul
     }
     let json: serde_json::Value = serde_json::from_slice(&answer.body)
         .map_err(|_| step(STEP, format!("the answer for the key {key} is not JSON")))?;
-    let observed = |fields: serde_json::Value| {
+    let messages = List::new(target, spec.messages.as_deref());
+    let observed = |mut fields: serde_json::Value| {
+        let list = messages.take(&mut fields)?;
         let id: Option<Id> = spec.id.first(&fields).and_then(answer::id_of);
         let id = id.ok_or_else(|| step(STEP, format!("a document of the key {key} has nothing at {}", spec.id)))?;
         Ok(Observed {
@@ -287,7 +345,7 @@ async fn of_key(target: &HttpTarget, spec: &ObserveHttp, key: Arc<str>) -> Resul
             stored_key: Some(Arc::clone(&key)),
             created_by: None,
             missing: Vec::new(),
-            messages: Vec::new(),
+            messages: list,
             last_message: None,
             thread: None,
             fields,

@@ -2,9 +2,10 @@
 
 use minijinja::{Value, context};
 
-use crate::history::{Action, OpId, Operation};
+use crate::history::{Action, Conversation, Delivery, Expansion, OpId, Operation};
 use crate::target::Invocation;
 use crate::workload::participants;
+use crate::workload::thread::{BASE, participant};
 
 /// What a request is made for.
 #[derive(Debug, Clone, Copy)]
@@ -14,19 +15,21 @@ pub(super) struct Subject<'a> {
     pub(super) client: u32,
     pub(super) key: &'a str,
     pub(super) action: &'a Action,
+    /// The family's given thread, where it has one and it is known.
+    pub(super) thread: Option<&'a str>,
 }
 
 impl<'a> Subject<'a> {
     /// An operation that is to be carried out.
     pub(super) fn of(run_id: &'a str, operation: &'a Invocation) -> Self {
         let Invocation { id, client, phase: _, key, action } = operation;
-        Subject { run_id, op: *id, client: *client, key, action }
+        Subject { run_id, op: *id, client: *client, key, action, thread: None }
     }
 
     /// An operation of a history.
     pub(super) fn of_record(run_id: &'a str, operation: &'a Operation) -> Self {
         let Operation { id, client, key, action, .. } = operation;
-        Subject { run_id, op: *id, client: *client, key, action }
+        Subject { run_id, op: *id, client: *client, key, action, thread: Some("given") }
     }
 
     /// The pair in the order in which this operation names it; the first is the caller.
@@ -58,12 +61,51 @@ impl<'a> Subject<'a> {
                 let (client, session) = (context! { id => self.client, user }, context! { id => self.key });
                 context! { run, op, key => self.key, client, session, message }
             }
+            Action::CheckExisting(_)
+            | Action::StartConversation(_)
+            | Action::ExpandThread(_)
+            | Action::ResignAdmin { .. }
+            | Action::ReadThread => self.of_thread(&run, &op),
             _ => {
                 let user = format!("user-{}", self.client);
                 let (client, session) = (context! { id => self.client, user }, context! { id => self.key });
-                context! { run, op, key => self.key, client, session }
+                let content = match self.action {
+                    Action::Deliver(delivery) => content_of(*delivery),
+                    _ => Value::UNDEFINED,
+                };
+                context! { run, op, key => self.key, client, session, chat => context! { id => self.key }, content }
             }
         }
+    }
+
+    fn of_thread(&self, run: &Value, op: &Value) -> Value {
+        let first = participant(self.key, BASE[0]);
+        let (caller, kind, named, text) = match self.action {
+            Action::CheckExisting(conversation) | Action::StartConversation(conversation) => {
+                let Conversation { kind, caller, participants } = &**conversation;
+                (caller, Some(kind.as_str()), participants.as_slice(), Some("hello"))
+            }
+            Action::ExpandThread(expansion) => {
+                let Expansion { caller, participants, message } = &**expansion;
+                (caller, None, participants.as_slice(), message.then_some("welcome"))
+            }
+            Action::ResignAdmin { caller } => (caller, None, &[][..], None),
+            _ => (&first, None, &[][..], None),
+        };
+        let named: Vec<String> = named.iter().map(ToString::to_string).collect();
+        let thread = context! { id => self.thread, type => kind, participants => named };
+        let client = context! { id => self.client, user => caller.to_string() };
+        context! { run, op, key => self.key, client, thread, message => context! { text } }
+    }
+}
+
+/// What a delivery carries; identifiers that its content does not have are null.
+fn content_of(delivery: Delivery) -> Value {
+    let (batch_id, batch_index) = delivery.batch().unzip();
+    context! {
+        merge_id => delivery.merge_id(), batch_id, batch_index, image_id => delivery.image_id(),
+        video_id => delivery.video_id(), url => delivery.payload(), path => delivery.path.as_str(),
+        via => delivery.via.as_str(),
     }
 }
 
@@ -72,17 +114,27 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::history::{CodePath, MessagePath, Said, ThreadKind, Via};
     use crate::scenario::{Scope, WorkloadKind};
 
     #[test]
     fn every_variable_that_a_scenario_may_name_has_a_value() {
+        let delivery = Delivery { content: 1, nth: 0, path: CodePath::Generated, via: Via::Polling };
+        let caller = Arc::from("p.a");
+        let conversation = Conversation { kind: ThreadKind::Group, caller, participants: Vec::new() };
         let cases = [
             (WorkloadKind::CreateOrGet, Action::CreateOrGet { reversed: true }),
             (WorkloadKind::CreateOrGet, Action::Get),
             (WorkloadKind::Custom, Action::Custom(Arc::from("x"))),
+            (
+                WorkloadKind::Append,
+                Action::Append(Said { path: MessagePath::Text, sender: 1, n: 2, text: Arc::from("x") }),
+            ),
+            (WorkloadKind::Merge, Action::Deliver(delivery)),
+            (WorkloadKind::Thread, Action::StartConversation(Box::new(conversation))),
         ];
         for (kind, action) in cases {
-            let subject = Subject { run_id: "r", op: OpId(3), client: 4, key: "p_q", action: &action };
+            let subject = Subject { run_id: "r", op: OpId(3), client: 4, key: "p_q", action: &action, thread: None };
             for name in Scope::Request(kind).variables() {
                 let found = name.split('.').try_fold(subject.variables(), |value, part| value.get_attr(part)).unwrap();
                 assert!(!found.is_undefined(), "{name} of {action:?}");
@@ -93,7 +145,7 @@ mod tests {
     #[test]
     fn the_caller_comes_first_in_its_own_naming() {
         let action = Action::CreateOrGet { reversed: true };
-        let subject = Subject { run_id: "r", op: OpId(3), client: 4, key: "p_q", action: &action };
+        let subject = Subject { run_id: "r", op: OpId(3), client: 4, key: "p_q", action: &action, thread: None };
         let user = subject.variables().get_attr("client").unwrap().get_attr("user").unwrap();
         assert_eq!((subject.pair(), user.to_string().as_str()), (["q", "p"], "q"));
     }

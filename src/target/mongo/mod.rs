@@ -21,6 +21,7 @@ use super::{Completion, Invocation, MongoUri, Preflight, Target, TargetError};
 use crate::history::{Observation, Outcome};
 use crate::scenario::{MongoSpec, WorkloadKind};
 
+pub(in crate::target) use self::thread::observed as observed_thread;
 pub use carrier::{Carrier, Index, Place, ReadError, carrier, read_all};
 pub use classify::outcome as outcome_of_failure;
 pub use connect::{Connected, PoolOptions, noting_connection};

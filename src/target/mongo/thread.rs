@@ -196,7 +196,7 @@ fn message(document: &Document) -> Message {
 }
 
 /// A thread as checkers see it.
-fn observed(document: &Document) -> Result<Observed, String> {
+pub(in crate::target) fn observed(document: &Document) -> Result<Observed, String> {
     let kind = document.get_str("type").ok().and_then(ThreadKind::parse).ok_or("a thread has no known type")?;
     let stored: Option<Arc<str>> = document.get_str(KEY).ok().map(Arc::from);
     let names = member_names(document);

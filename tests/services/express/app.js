@@ -3,6 +3,7 @@
 //
 //   POST /api/chats/create-or-get        { participantId }         the caller is the header X-User
 //   POST /api/conversations/:session     { text, opId }            appends the message and its answer
+//   GET  /api/conversations/:session
 //   GET  /health
 
 const express = require('express');
@@ -99,6 +100,11 @@ app.post('/api/conversations/:session', async (request, response) => {
   const append = fixed ? appendAfter : appendBefore;
   const conversation = await append(request.params.session, request.body.text, request.body.opId);
   response.json({ success: true, conversationId: conversation._id });
+});
+app.get('/api/conversations/:session', async (request, response) => {
+  const conversation = await Conversation.findOne({ sessionId: request.params.session }).lean();
+  if (!conversation) return response.status(404).json({ success: false });
+  response.json({ success: true, conversation });
 });
 app.use((error, request, response, next) => {
   response.status(500).json({ success: false, error: error.message });

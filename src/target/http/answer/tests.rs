@@ -23,7 +23,7 @@ fn answer(status: u16, body: &str) -> Result<Answer, NoAnswer> {
 /// `ok ID CREATED`, `failed CODE` or `unknown CODE`.
 fn told(spec: &OperationSpec, action: &Action, answer: &Result<Answer, NoAnswer>) -> String {
     let code = |cause: &Cause| cause.code.map_or("-".to_owned(), |code| code.to_string());
-    match outcome(spec, action, answer, &Redactor::default()) {
+    match outcome(spec, None, action, answer, &Redactor::default()) {
         Outcome::Ok(Value::Document(Returned { id, created, .. })) => {
             let id = id.map_or("-".to_owned(), |id| id.to_string());
             format!("ok {id} {}", created.map_or("-".to_owned(), |created| created.to_string()))
@@ -32,6 +32,64 @@ fn told(spec: &OperationSpec, action: &Action, answer: &Result<Answer, NoAnswer>
         Outcome::Ok(other) => format!("{other:?}"),
         Outcome::Failed(cause) => format!("failed {}", code(&cause)),
         Outcome::Unknown(cause) => format!("unknown {}", code(&cause)),
+    }
+}
+
+#[test]
+fn answers_of_the_other_workloads_are_read() {
+    let word = str::to_owned;
+    let (op, role, bot, text) = (word("opId"), word("role"), word("bot"), word("text"));
+    let messages = MessageSpec { op, role, bot, text, sender: word("sender"), n: word("n"), repeats: false };
+    let mut spec = operation("");
+    let paths =
+        [("id", "$.id"), ("messages", "$.list"), ("applied", "$.applied"), ("members", "$.who"), ("added", "$.new")];
+    spec.outcome = paths.map(|(name, path)| (name.to_owned(), JsonPath::compile(path).unwrap())).into();
+    let said = |status, action: &Action, body: &str| match outcome(
+        &spec,
+        Some(&messages),
+        action,
+        &answer(status, body),
+        &Redactor::default(),
+    ) {
+        Outcome::Ok(Value::Messages(seen)) => {
+            format!("read {}", seen.body.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        }
+        Outcome::Ok(Value::Delivered(delivered)) => format!("applied {}", delivered.applied),
+        Outcome::Ok(Value::Thread(thread)) => format!("thread {:?} {:?}", thread.members, thread.added),
+        Outcome::Ok(Value::Found(id)) => format!("found {id:?}"),
+        Outcome::Ok(other) => format!("{other:?}"),
+        Outcome::Failed(cause) => format!("failed {}", cause.message),
+        Outcome::Unknown(cause) => format!("unknown {}", cause.message),
+    };
+    let delivery = crate::history::Delivery {
+        content: 0,
+        nth: 0,
+        path: crate::history::CodePath::ManualMerge,
+        via: crate::history::Via::Webhook,
+    };
+    let deliver = Action::Deliver(delivery);
+    let cases = [
+        (200, &Action::Read, r#"{"id":"x","list":[{"opId":1},{"opId":1,"role":"bot"}]}"#, "read 1u 1b"),
+        (200, &Action::Read, r#"{"id":"x","list":[]}"#, "read "),
+        (404, &Action::Read, "{}", "read "),
+        // A message that names nobody is not a message that nobody sent.
+        (200, &Action::Read, r#"{"id":"x","list":[{"text":"hello"}]}"#, "names no operation"),
+        (200, &Action::Read, r#"{"id":"x"}"#, "no messages at $.list"),
+        (200, &deliver, r#"{"applied":false}"#, "applied false"),
+        (200, &deliver, r#"{"applied":"yes"}"#, "does not tell"),
+        (404, &deliver, "{}", "failed HTTP 404"),
+        (
+            200,
+            &Action::ReadThread,
+            r#"{"id":"x","who":["a","b"],"new":["b"]}"#,
+            r#"thread Some(["a", "b"]) Some(["b"])"#,
+        ),
+        (200, &Action::ReadThread, r#"{"id":"x","who":[1]}"#, "something else than names"),
+        (404, &Action::ReadThread, "", "found None"),
+    ];
+    for (status, action, body, expected) in cases {
+        let found = said(status, action, body);
+        assert!(found.contains(expected), "{body}: {found}");
     }
 }
 
@@ -97,7 +155,7 @@ fn causes_are_one_line_without_secrets() {
     let spec = operation("outcome = { id = '$.id' }");
     let redactor = Redactor::new(vec!["tok-123".into()]);
     let create = Action::CreateOrGet { reversed: false };
-    let found = outcome(&spec, &create, &answer(500, "no\n token tok-123 <b>"), &redactor);
+    let found = outcome(&spec, None, &create, &answer(500, "no\n token tok-123 <b>"), &redactor);
     let Outcome::Unknown(cause) = found else { panic!("{found:?}") };
     assert_eq!(&*cause.message, "HTTP 500: no token *** <b>");
 }
