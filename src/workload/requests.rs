@@ -120,7 +120,7 @@ impl Requests {
             (WorkloadKind::Thread, Some("expand-thread")) => Action::ExpandThread(Box::new(Expansion {
                 caller: participant(&key, BASE[0]),
                 participants: vec![participant(&key, POOL[request as usize % POOL.len()])],
-                message: false,
+                message: true,
             })),
             (WorkloadKind::Thread, Some("start-conversation")) => {
                 Action::StartConversation(Box::new(self.conversation(&key, last)))
