@@ -46,7 +46,7 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    const FULL: usize = 64;
+    const FULL: usize = 256;
     const OLD: Duration = Duration::from_millis(200);
 
     pub(super) fn new(to_recorder: Sender<Message>) -> Self {

@@ -13,7 +13,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
 use super::recorder::{Buffer, Message};
 use crate::history::{Cause, Late, Nanos, OpId, Operation, Outcome, Phase};
@@ -70,7 +70,7 @@ pub(super) struct Turn {
 /// recording it.
 struct Patience {
     timer: Pin<Box<Sleep>>,
-    abandoned: Pin<Box<WaitForCancellationFutureOwned>>,
+    abandon: CancellationToken,
 }
 
 /// Why an answer is no longer waited for.
@@ -80,23 +80,26 @@ enum Exhausted {
 }
 
 impl Patience {
+    /// How late an abandoned run is noticed at most.
+    const TICK: Duration = Duration::from_millis(100);
+
     fn new(shared: &Shared) -> Self {
-        Patience {
-            timer: Box::pin(tokio::time::sleep(shared.deadline)),
-            abandoned: Box::pin(shared.abandon.clone().cancelled_owned()),
-        }
+        Patience { timer: Box::pin(tokio::time::sleep(Self::TICK)), abandon: shared.abandon.clone() }
     }
 
-    /// Ready when the deadline has passed. A timer that was set for an earlier operation fires too early, and is then
-    /// set anew.
+    /// Ready when the deadline has passed or the run is abandoned, which is looked at once a tick.
     fn poll_exhausted(&mut self, context: &mut Context<'_>, deadline: Instant) -> Poll<Exhausted> {
         while self.timer.as_mut().poll(context).is_ready() {
-            if self.timer.deadline() >= deadline.into() {
+            let now = Instant::now();
+            if now >= deadline {
                 return Poll::Ready(Exhausted::Deadline);
             }
-            self.timer.as_mut().reset(deadline.into());
+            if self.abandon.is_cancelled() {
+                return Poll::Ready(Exhausted::Abandoned);
+            }
+            self.timer.as_mut().reset(deadline.min(now + Self::TICK).into());
         }
-        self.abandoned.as_mut().poll(context).map(|()| Exhausted::Abandoned)
+        Poll::Pending
     }
 }
 

@@ -91,6 +91,7 @@ pub enum HistoryError {
 pub struct HistoryWriter {
     path: PathBuf,
     out: BufWriter<File>,
+    line: Vec<u8>,
     operations: u64,
 }
 
@@ -98,8 +99,12 @@ impl HistoryWriter {
     /// Creates the file and writes its header. An existing file is not overwritten.
     pub fn create(path: &Path, header: &Header) -> Result<Self, HistoryError> {
         let file = File::create_new(path).map_err(|source| io_error("create", path, source))?;
-        let mut writer =
-            HistoryWriter { path: path.to_owned(), out: BufWriter::with_capacity(1 << 16, file), operations: 0 };
+        let mut writer = HistoryWriter {
+            path: path.to_owned(),
+            out: BufWriter::with_capacity(1 << 16, file),
+            line: Vec::new(),
+            operations: 0,
+        };
         writer.line(header)?;
         writer.flush()?;
         Ok(writer)
@@ -129,9 +134,12 @@ impl HistoryWriter {
     }
 
     fn line(&mut self, value: &impl Serialize) -> Result<(), HistoryError> {
-        serde_json::to_writer(&mut self.out, value)
+        // Rendered in memory first: a hundred small writes for each line would cost more than the line.
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, value)
             .map_err(io::Error::from)
-            .and_then(|()| self.out.write_all(b"\n"))
+            .map(|()| self.line.push(b'\n'))
+            .and_then(|()| self.out.write_all(&self.line))
             .map_err(|source| io_error("write", &self.path, source))
     }
 }
