@@ -293,6 +293,7 @@ impl Operation {
             Outcome::Ok(Value::Thread(answer)) => answer.label(),
             Outcome::Ok(Value::Found(Some(_))) => "found",
             Outcome::Ok(Value::Found(None)) => "absent",
+            Outcome::Ok(Value::Appended(appended)) if appended.session.duplicate_key => "duplicate-key-handled",
             Outcome::Ok(Value::Appended(_)) => "appended",
             Outcome::Ok(Value::Messages(_)) => "read",
             Outcome::Ok(Value::Delivered(Delivered { applied: true, .. })) => "delivered",

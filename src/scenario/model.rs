@@ -383,6 +383,8 @@ pub enum Metric {
     },
     /// Share of operations that failed or are unknown.
     ErrorRate,
+    /// Share of operations that met a duplicate-key error (E11000), handled or leaked. Only a direct target sees both.
+    DuplicateKeyRate,
     /// Operations per second.
     Throughput,
 }

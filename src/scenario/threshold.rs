@@ -8,6 +8,9 @@ use super::model::{Comparison, Metric, Threshold};
 const QUANTILES: [(&str, f64); 6] =
     [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
 
+/// Metrics of all operations together.
+const RATES: [&str; 3] = ["error_rate", "duplicate_key_rate", "throughput"];
+
 /// Why a text is no threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Mistake {
@@ -58,6 +61,7 @@ fn parse_metric(text: &str, part: Range<usize>, operations: &[&str]) -> Result<M
     let word = &text[part.clone()];
     match word {
         "error_rate" => return Ok(Metric::ErrorRate),
+        "duplicate_key_rate" => return Ok(Metric::DuplicateKeyRate),
         "throughput" => return Ok(Metric::Throughput),
         _ => {}
     }
@@ -68,7 +72,7 @@ fn parse_metric(text: &str, part: Range<usize>, operations: &[&str]) -> Result<M
     }
     let Some((operation, quantile)) = word.split_once('.') else {
         let latencies = operations.iter().flat_map(|name| QUANTILES.map(|(quantile, _)| format!("{name}.{quantile}")));
-        let known = ["error_rate".to_owned(), "throughput".to_owned()].into_iter().chain(latencies).collect();
+        let known = RATES.map(str::to_owned).into_iter().chain(latencies).collect();
         return Err(Mistake::word(part, "metric", word, known));
     };
     let dot = part.start + operation.len();
@@ -88,7 +92,7 @@ fn parse_metric(text: &str, part: Range<usize>, operations: &[&str]) -> Result<M
 fn parse_bound(text: &str, part: Range<usize>, metric: &Metric) -> Result<f64, Box<Mistake>> {
     let units: &[(&str, f64)] = match metric {
         Metric::Latency { .. } => &[("us", 1.0), ("ms", 1e3), ("s", 1e6), ("", 1e3)],
-        Metric::ErrorRate => &[("%", 0.01), ("", 1.0)],
+        Metric::ErrorRate | Metric::DuplicateKeyRate => &[("%", 0.01), ("", 1.0)],
         Metric::Throughput => &[("/s", 1.0), ("", 1.0)],
     };
     let written: Vec<String> =
@@ -113,11 +117,9 @@ fn parse_bound(text: &str, part: Range<usize>, metric: &Metric) -> Result<f64, B
     let value = number * factor;
     match metric {
         _ if number < 0.0 => Err(Mistake::new(number_part, "a bound cannot be negative", help)),
-        Metric::ErrorRate if value > 1.0 => Err(Mistake::new(
-            part,
-            "an error rate is at most 100%",
-            "write `error_rate < 0.01%` or `error_rate < 0.0001`",
-        )),
+        Metric::ErrorRate | Metric::DuplicateKeyRate if value > 1.0 => {
+            Err(Mistake::new(part, "a rate is at most 100%", "write `error_rate < 0.01%` or `error_rate < 0.0001`"))
+        }
         _ if !value.is_finite() => Err(Mistake::new(number_part, format!("`{bound}` is no bound"), help)),
         _ => Ok(value),
     }
@@ -148,6 +150,7 @@ mod tests {
             ("error_rate < 0.5%", Metric::ErrorRate, Comparison::Less, 0.005),
             ("error_rate <= 0.0001", Metric::ErrorRate, Comparison::AtMost, 0.0001),
             ("error_rate <= 100 %", Metric::ErrorRate, Comparison::AtMost, 1.0),
+            ("duplicate_key_rate < 0.01%", Metric::DuplicateKeyRate, Comparison::Less, 0.0001),
             ("throughput >= 500/s", Metric::Throughput, Comparison::AtLeast, 500.0),
             ("throughput > 1_000", Metric::Throughput, Comparison::Greater, 1000.0),
             ("throughput > 1e3", Metric::Throughput, Comparison::Greater, 1000.0),
@@ -182,6 +185,7 @@ mod tests {
             ("error_rate < 101%", "101%"),
             ("error_rate < 1.01", "1.01"),
             ("error_rate < 5ms", "ms"),
+            ("duplicate_key_rate < 101%", "101%"),
             ("throughput > 5/min", "/min"),
         ];
         for (text, part) in cases {

@@ -34,6 +34,14 @@ pub fn evaluate(thresholds: &[Threshold], stats: &LatencyStats, dropped_arrivals
                 let errors = sum(|figures| figures.failed + figures.unknown);
                 result(threshold, Some(errors as f64 / attempted as f64), attempted, nothing(attempted))
             }
+            Metric::DuplicateKeyRate => {
+                let attempted = sum(|figures| figures.attempted);
+                let met = sum(|figures| {
+                    let labels = ["duplicate-key-handled", "duplicate-key-leaked"];
+                    labels.iter().filter_map(|label| figures.outcomes.get(*label)).sum()
+                });
+                result(threshold, Some(met as f64 / attempted as f64), attempted, nothing(attempted))
+            }
             Metric::Throughput => {
                 let answered = sum(|figures| figures.ok + figures.failed);
                 result(threshold, Some(stats.throughput_per_s()), answered, nothing(answered))
@@ -66,7 +74,7 @@ fn result(threshold: &Threshold, observed: Option<f64>, samples: u64, reason: Op
     });
     let unit = match threshold.metric {
         Metric::Latency { .. } => Unit::Us,
-        Metric::ErrorRate => Unit::Share,
+        Metric::ErrorRate | Metric::DuplicateKeyRate => Unit::Share,
         Metric::Throughput => Unit::PerS,
     };
     ThresholdResult { threshold: threshold.text.clone(), observed, unit, samples, ok: kept, reason }
@@ -75,6 +83,7 @@ fn result(threshold: &Threshold, observed: Option<f64>, samples: u64, reason: Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::{Cause, Outcome, Returned, Value};
     use crate::stats::Clock;
     use crate::stats::timeline::tests::{answered, unknown};
 
@@ -129,12 +138,27 @@ mod tests {
     }
 
     #[test]
+    fn the_duplicate_key_rate_counts_handled_ones_too() {
+        let handled = Returned { created: Some(false), duplicate_key: true, ..Returned::default() };
+        let mut operations: Vec<_> = (0..8).map(|i| answered(i, 1_000, i == 0)).collect();
+        operations[1].outcome = Outcome::Ok(Value::Document(handled));
+        operations[2].outcome =
+            Outcome::Failed(Cause { code: Some(11_000), ..Cause::new("E11000 duplicate key error") });
+        let stats = LatencyStats::of(Clock::Service, &operations).unwrap();
+        for (bound, ok) in [(0.25, true), (0.24, false)] {
+            let bound = threshold(Metric::DuplicateKeyRate, Comparison::AtMost, bound);
+            assert_eq!(evaluate(&[bound], &stats, 0)[0].ok, ok);
+        }
+    }
+
+    #[test]
     fn no_data_never_passes() {
         let other = Metric::Latency { operation: "get".into(), quantile: 1.0 };
         for (metric, stats) in [
             (latency(1.0), stats(0, 5)),
             (other, stats(50, 0)),
             (Metric::ErrorRate, stats(0, 0)),
+            (Metric::DuplicateKeyRate, stats(0, 0)),
             (Metric::Throughput, stats(0, 3)),
         ] {
             let found = evaluate(&[threshold(metric, Comparison::AtLeast, 0.0)], &stats, 0).remove(0);

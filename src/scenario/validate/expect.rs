@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::super::diagnostic::Problem;
 use super::super::file;
-use super::super::model::{Expectation, Threshold, WorkloadKind};
+use super::super::model::{Expectation, Metric, Threshold, WorkloadKind};
 use super::super::threshold;
 use super::Check;
 use crate::verdict::{Invariant, Verdict};
@@ -22,6 +22,7 @@ impl Check<'_> {
         expect: file::Expect,
         workload: Option<WorkloadKind>,
         own: &[String],
+        over_http: bool,
     ) -> Option<Expectation> {
         let verdict = match &expect.verdict {
             Some(word) => self.word(word, "verdict", &VERDICTS).map(Some),
@@ -38,7 +39,7 @@ impl Check<'_> {
         let mut operations: Vec<&str> = workload.operations().to_vec();
         operations.extend(own.iter().map(String::as_str).filter(|name| !workload.operations().contains(name)));
         let thresholds: Vec<Threshold> =
-            expect.thresholds.iter().filter_map(|text| self.threshold(text, &operations)).collect();
+            expect.thresholds.iter().filter_map(|text| self.threshold(text, &operations, over_http)).collect();
         Some(Expectation { verdict: verdict?, invariants, thresholds })
     }
 
@@ -56,8 +57,13 @@ impl Check<'_> {
         }
     }
 
-    fn threshold(&mut self, text: &Spanned<String>, operations: &[&str]) -> Option<Threshold> {
+    fn threshold(&mut self, text: &Spanned<String>, operations: &[&str], over_http: bool) -> Option<Threshold> {
         match threshold::parse(text.get_ref(), operations) {
+            // What a service handles itself, no answer shows: the rate would always look too good.
+            Ok(Threshold { metric: Metric::DuplicateKeyRate, .. }) if over_http => {
+                let problem = Problem::at(text.span(), "`duplicate_key_rate` cannot be measured over HTTP");
+                self.note(problem.help("measure it with `[target.mongo]`, or see the counters of `onlyone audit`"))
+            }
             Ok(threshold) => Some(threshold),
             Err(mistake) => {
                 let place = self.sources.inside(&text.span(), text.get_ref(), &mistake.part);

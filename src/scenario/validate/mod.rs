@@ -55,7 +55,8 @@ pub(super) fn validate(
     let limits = check.limits(file.limits, target.as_ref());
     let operations = target.as_ref().map(operations).unwrap_or_default();
     let explore = check.explore(file.explore, workload, &operations);
-    let expect = check.expect(file.expect, workload, &operations);
+    let expect =
+        check.expect(file.expect, workload, &operations, target.as_ref().is_some_and(|target| target.http().is_some()));
     let invariants = check.invariants(file.invariant);
     let problems = check.problems;
     let parts = (
