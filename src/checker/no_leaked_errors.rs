@@ -28,11 +28,8 @@ pub struct NoLeakedErrors {
 }
 
 impl NoLeakedErrors {
-    /// What the database tells the loser of a race: DuplicateKey, WriteConflict.
-    const LOST_RACE: [i32; 2] = [Cause::DUPLICATE_KEY, 112];
-
     fn is_leak(&self, cause: &Cause) -> bool {
-        cause.code.is_some_and(|code| Self::LOST_RACE.contains(&code) && !self.legitimate.contains(&code))
+        cause.code.is_some_and(|code| Cause::LOST_RACE.contains(&code) && !self.legitimate.contains(&code))
     }
 
     /// A judge that lets errors of these codes pass.

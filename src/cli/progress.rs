@@ -77,6 +77,7 @@ async fn heartbeat(progress: &Progress, expected: Option<u64>, started: Instant)
     }
 }
 
+/// `8,320/s  2 failed  1 unknown  4 violations so far`.
 fn summary(progress: &Progress, started: Instant) -> String {
     let operations = progress.operations.load(Ordering::Relaxed);
     let rate = operations as f64 / started.elapsed().as_secs_f64().max(0.001);
@@ -87,5 +88,27 @@ fn summary(progress: &Progress, started: Instant) -> String {
             text.push_str(&format!("  {count} {name}"));
         }
     }
+    match progress.violations.load(Ordering::Relaxed) {
+        0 => text.push_str("  no violation so far"),
+        1 => text.push_str("  1 violation so far"),
+        count => text.push_str(&format!("  {count} violations so far")),
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_tells_errors_and_violations() {
+        let progress = Progress::default();
+        let shown = || summary(&progress, Instant::now());
+        progress.operations.store(40, Ordering::Relaxed);
+        assert!(shown().ends_with("/s  no violation so far"), "{}", shown());
+        progress.failed.store(2, Ordering::Relaxed);
+        progress.unknown.store(1, Ordering::Relaxed);
+        progress.violations.store(1, Ordering::Relaxed);
+        assert!(shown().ends_with("/s  2 failed  1 unknown  1 violation so far"), "{}", shown());
+    }
 }

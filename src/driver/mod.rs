@@ -9,6 +9,7 @@ mod open;
 mod plan;
 mod recorder;
 mod run;
+mod seen;
 mod worker;
 
 pub use plan::Plan;

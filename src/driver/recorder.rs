@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::seen::Seen;
 use crate::history::file::{HistoryError, HistoryWriter};
 use crate::history::{Compactor, History, Late, OpId, Operation, Outcome};
 
@@ -20,6 +21,8 @@ pub struct Progress {
     pub failed: AtomicU64,
     /// Those that are unknown.
     pub unknown: AtomicU64,
+    /// Violations that answers alone give away; the checkers find more.
+    pub violations: AtomicU64,
 }
 
 /// What the recorder holds when the run is over.
@@ -102,6 +105,7 @@ impl Recorder {
             lates: Vec::new(),
             write_error: None,
             progress,
+            seen: Seen::default(),
             stop,
         };
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || state.run(&messages))?;
@@ -126,6 +130,7 @@ struct State {
     lates: Vec<(OpId, Box<Late>)>,
     write_error: Option<HistoryError>,
     progress: Arc<Progress>,
+    seen: Seen,
     stop: CancellationToken,
 }
 
@@ -158,8 +163,11 @@ impl State {
         }
     }
 
-    fn count(&self, operation: &Operation) {
+    fn count(&mut self, operation: &Operation) {
         self.progress.operations.fetch_add(1, Ordering::Relaxed);
+        if self.seen.violates(operation) {
+            self.progress.violations.fetch_add(1, Ordering::Relaxed);
+        }
         match operation.outcome {
             Outcome::Ok(_) => {}
             Outcome::Failed(_) => {

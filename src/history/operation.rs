@@ -151,6 +151,8 @@ pub struct Cause {
 impl Cause {
     /// MongoDB's code of a duplicate-key error.
     pub const DUPLICATE_KEY: i32 = 11000;
+    /// What the database tells the loser of a race: DuplicateKey, WriteConflict.
+    pub const LOST_RACE: [i32; 2] = [Self::DUPLICATE_KEY, 112];
 
     /// A cause without a code.
     pub fn new(message: impl Into<Arc<str>>) -> Self {

@@ -91,6 +91,20 @@ pub enum ActionKind {
     Restore,
 }
 
+impl fmt::Display for ActionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            ActionKind::SetKey => "set-key",
+            ActionKind::Merge => "merge",
+            ActionKind::Remove => "remove",
+            ActionKind::Deduplicate => "deduplicate",
+            ActionKind::Redirect => "redirect",
+            ActionKind::CreateIndex => "create-index",
+            ActionKind::Restore => "restore",
+        })
+    }
+}
+
 /// Actions of one kind, planned or done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RepairAction {

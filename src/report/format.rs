@@ -93,11 +93,30 @@ pub(super) fn middle(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(if width == 0 { String::new() } else { format!("{head}…{tail}") })
 }
 
+/// The words of a text; a value and its unit are one.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    const UNITS: [&str; 8] = ["µs", "ms", "s", "min", "%", "MiB", "/s", "bytes"];
+    let mut rest = text.trim_start();
+    std::iter::from_fn(move || {
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        let next = after.strip_prefix(' ').map(|next| next.split(char::is_whitespace).next().unwrap_or_default());
+        let is_unit = |next: &str| UNITS.contains(&next.trim_end_matches([',', '.', ';', ':', ')']));
+        let length = match next {
+            Some(next) if word.ends_with(|c: char| c.is_ascii_digit()) && is_unit(next) => end + 1 + next.len(),
+            _ => end,
+        };
+        let (word, after) = rest.split_at(length);
+        rest = after.trim_start();
+        (!word.is_empty()).then_some(word)
+    })
+}
+
 /// Lines of at most `width` characters, broken between words; a longer word has a line of its own.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split_whitespace() {
+    for word in words(text) {
         if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
             lines.push(std::mem::take(&mut line));
         }
@@ -147,6 +166,8 @@ mod tests {
         }
         assert_eq!(middle("abcdef", 5), "ab…ef");
         assert_eq!(wrap("a bb ccc", 4), ["a bb", "ccc"]);
+        assert_eq!(wrap("max 20.6 ms, then 3 keys", 9), ["max", "20.6 ms,", "then 3", "keys"]);
+        assert_eq!(wrap(" a\n 3.0 %  ", 20), ["a 3.0 %"]);
     }
 
     #[test]

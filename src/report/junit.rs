@@ -1,15 +1,17 @@
 //! `junit.xml`: a suite per scenario, a test case per invariant and per threshold.
 //!
 //! Names hold no counts, identifiers or times, so that two runs can be compared. A violation is a failure; inconclusive is an
-//! error. Where the scenario expects another verdict than `holds`, the exit code tells whether it was met, not this file.
+//! error. Where the scenario's expectation is met, its test cases pass, as the exit code says too: a violation that was
+//! expected is told in the case's output.
 
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
 use super::answer::{answer, asked};
+use super::document::shell;
 use super::format::{count, measured, micros, plural, visible};
-use super::{Report, ThresholdResult};
+use super::{ExpectationResult, Report, ThresholdResult};
 use crate::verdict::{InvariantResult, Verdict, Witness};
 
 /// Documents and messages beyond this many bytes are cut: CI servers refuse huge files.
@@ -30,6 +32,7 @@ pub fn junit(report: &Report) -> Result<String, SerializeError> {
     }
     suite.add_test_cases(report.invariants.iter().map(|result| invariant(report, result)));
     suite.add_test_cases(report.thresholds.iter().map(|result| threshold(report, result)));
+    suite.add_test_cases(report.expectation.as_ref().map(|expected| expectation(report, expected)));
     suite.add_test_case(whole_run(report));
     let mut root = quick_junit::Report::new("onlyone");
     root.set_time(duration(report));
@@ -60,22 +63,48 @@ fn not_passed(kind: NonSuccessKind, name: &str, message: String, body: String) -
 }
 
 fn invariant(report: &Report, result: &InvariantResult) -> TestCase {
-    let status = match result.verdict {
-        Verdict::Holds => TestCaseStatus::success(),
+    let name = result.name.to_string();
+    let (kind, problem, message, body) = match result.verdict {
+        Verdict::Holds => return checked(case(report, "invariants", &name, TestCaseStatus::success()), result),
         Verdict::Violated => {
             let message = format!("{} of {} checked", plural(result.violations, "violation"), count(result.checked));
             let mut body: String = result.witnesses.iter().take(1).map(told).collect();
             body.push_str(&format!("seed {}\n{}\n", report.seed, report.reproduce));
-            not_passed(NonSuccessKind::Failure, "InvariantViolation", message, body)
+            (NonSuccessKind::Failure, "InvariantViolation", message, body)
         }
         Verdict::Inconclusive => {
             let reason = result.reason.clone().unwrap_or_else(|| "inconclusive".to_owned());
-            not_passed(NonSuccessKind::Error, "Inconclusive", reason, report.reproduce.clone())
+            (NonSuccessKind::Error, "Inconclusive", reason, report.reproduce.clone())
         }
     };
-    let mut case = case(report, "invariants", &result.name.to_string(), status);
+    if !is_met(report) {
+        return checked(case(report, "invariants", &name, not_passed(kind, problem, message, body)), result);
+    }
+    let mut passed = case(report, "invariants", &name, TestCaseStatus::success());
+    passed.add_property(("expectation", format!("{}, as expected", result.verdict).as_str()));
+    passed.set_system_out(format!("{}, as expected: {}\n{body}", result.verdict, visible(&message)));
+    checked(passed, result)
+}
+
+fn checked(mut case: TestCase, result: &InvariantResult) -> TestCase {
     case.set_assertions(usize::try_from(result.checked).unwrap_or(usize::MAX));
     case
+}
+
+/// Whether the scenario said what it expects, and that is what was found.
+fn is_met(report: &Report) -> bool {
+    report.expectation.as_ref().is_some_and(|expectation| expectation.met == Some(true))
+}
+
+/// What the scenario expects of the verdict. A service that was to be violated and is not fails here.
+fn expectation(report: &Report, expected: &ExpectationResult) -> TestCase {
+    let details = expected.details.join("; ");
+    let status = match expected.met {
+        Some(true) => TestCaseStatus::success(),
+        Some(false) => not_passed(NonSuccessKind::Failure, "ExpectationNotMet", details, report.reproduce.clone()),
+        None => not_passed(NonSuccessKind::Error, "Inconclusive", details, report.reproduce.clone()),
+    };
+    case(report, "run", "expectation is met", status)
 }
 
 fn threshold(report: &Report, result: &ThresholdResult) -> TestCase {
@@ -91,8 +120,9 @@ fn threshold(report: &Report, result: &ThresholdResult) -> TestCase {
 
 /// Whether the run as a whole was worth judging: a suite without invariants must not be green.
 fn whole_run(report: &Report) -> TestCase {
-    let told = !report.invariants.is_empty() && report.reasons.is_empty() && !report.partial;
-    let status = if told {
+    let conclusive = !report.invariants.is_empty() && report.reasons.is_empty() && !report.partial;
+    // A race that was expected and found is found, however short the run was.
+    let status = if conclusive || (is_met(report) && !report.invariants.is_empty()) {
         TestCaseStatus::success()
     } else {
         let mut reasons = report.reasons.clone();
@@ -126,7 +156,7 @@ pub(super) fn told(witness: &Witness) -> String {
         ));
     }
     for document in &witness.documents {
-        text.push_str(&format!("found {document}\n"));
+        text.push_str(&format!("found {}\n", shell(document)));
     }
     cut(text, MAX_BODY)
 }
@@ -159,6 +189,33 @@ mod tests {
             without.iter().for_each(|text| assert!(!xml.contains(text), "{name}: {text} in {xml}"));
         }
         assert!(junit(&sample::breached()).unwrap().contains("type=\"ThresholdBreached\""));
+    }
+
+    #[test]
+    fn an_expectation_decides_what_passes() {
+        let expecting = |mut report: Report, met: Option<bool>, detail: &str| {
+            report.expectation = Some(ExpectationResult { met, details: vec![detail.to_owned()] });
+            junit(&report).unwrap()
+        };
+        let met = expecting(sample::violated(), Some(true), "verdict: expected violated, found violated");
+        for text in [
+            "failures=\"0\"",
+            "errors=\"0\"",
+            "<property name=\"expectation\" value=\"violated, as expected\"/>",
+            "<system-out>violated, as expected: 97 violations",
+            "name=\"expectation is met\"",
+        ] {
+            assert!(met.contains(text), "no {text} in {met}");
+        }
+        let unmet = expecting(sample::passing(), Some(false), "verdict: expected violated, found holds");
+        assert!(unmet.contains("failures=\"1\"") && unmet.contains("type=\"ExpectationNotMet\""), "{unmet}");
+        let worse = expecting(sample::violated(), Some(false), "verdict: expected holds, found violated");
+        assert!(worse.contains("failures=\"5\"") && worse.contains("type=\"InvariantViolation\""), "{worse}");
+        let untold = expecting(sample::inconclusive(), None, "verdict: expected violated, found inconclusive");
+        assert!(untold.contains("errors=\"9\"") && untold.contains("failures=\"0\""), "{untold}");
+        // Cut short, and yet what was expected: the exit code is 0, and so the file is green.
+        let partial = expecting(sample::partial(), Some(true), "verdict: expected violated, found violated");
+        assert!(partial.contains("errors=\"0\"") && partial.contains("failures=\"0\""), "{partial}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod answer;
 mod comparison;
 mod diagram;
+mod document;
 mod explore;
 #[cfg(test)]
 mod external;

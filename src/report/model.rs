@@ -79,6 +79,13 @@ pub struct Report {
     pub actions: Option<Vec<RepairAction>>,
 }
 
+impl Report {
+    /// What the commands and indexes themselves say: found before the run, and while interleavings were explored.
+    pub fn lint(&self) -> impl Iterator<Item = &super::LintFinding> {
+        self.preflight.lint.iter().chain(self.explore.iter().flat_map(|explore| &explore.lint))
+    }
+}
+
 /// A machine, as far as the speed of a run depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Machine {

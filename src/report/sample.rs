@@ -18,6 +18,8 @@ pub(super) fn all() -> Vec<(&'static str, Report)> {
         ("hostile", hostile()),
         ("empty", empty()),
         ("explored", explored()),
+        ("selftested", selftested()),
+        ("audited", audited()),
     ]
 }
 
@@ -365,4 +367,66 @@ pub(super) fn explored() -> Report {
         ..ExploreReport::default()
     };
     Report { explore: Some(explore), ..violated() }
+}
+
+/// A kill matrix with a bug that escaped and a twin that could not be judged.
+pub(super) fn selftested() -> Report {
+    let bug = |id: &str, by: Option<Invariant>| SelftestBug {
+        id: id.to_owned(),
+        workload: "create-or-get".to_owned(),
+        strategy: "find-then-insert".to_owned(),
+        unique_index: false,
+        caught: by.is_some(),
+        by,
+        expected: Invariant::SingleDocument,
+        also: Vec::new(),
+        rounds: 3,
+        effective_trials: 3,
+        ms: 12,
+        witness: None,
+        twin: "upsert-retry".to_owned(),
+    };
+    let twin = |verdict: Verdict, reason: Option<&str>| SelftestTwin {
+        workload: "create-or-get".to_owned(),
+        strategy: "upsert-retry".to_owned(),
+        unique_index: true,
+        accused: false,
+        verdict,
+        by: Vec::new(),
+        reason: reason.map(str::to_owned),
+        rounds: 40,
+        effective_trials: 40,
+        ms: 130,
+    };
+    let not = |id: &str| SelftestNotPlanted { id: id.to_owned(), reason: "it needs <two> data centres".to_owned() };
+    Report {
+        scenario: "selftest".into(),
+        operations: BTreeMap::new(),
+        over_time: Vec::new(),
+        thresholds: Vec::new(),
+        selftest: Some(SelftestReport {
+            operations: 4_321,
+            bugs: vec![bug("C1", Some(Invariant::SameId)), bug("C2", None)],
+            twins: vec![twin(Verdict::Holds, None), twin(Verdict::Inconclusive, Some("no overlap | none"))],
+            not_planted: vec![not("F1"), not("F2")],
+        }),
+        ..violated()
+    }
+}
+
+/// An audit that found duplicates.
+pub(super) fn audited() -> Report {
+    let example = serde_json::json!({ "_id": { "$oid": "65a1b2c3d4e5f60718293a4b" }, "key": "</script>\u{1b}[2J" });
+    Report {
+        scenario: "audit of chats in app".into(),
+        operations: BTreeMap::new(),
+        over_time: Vec::new(),
+        thresholds: Vec::new(),
+        findings: Some(vec![
+            Finding { kind: FindingKind::DuplicateKey, count: 12, examples: vec![example] },
+            Finding { kind: FindingKind::Orphan, count: 0, examples: Vec::new() },
+        ]),
+        actions: Some(vec![RepairAction { kind: ActionKind::SetKey, count: 3, details: Vec::new() }]),
+        ..violated()
+    }
 }

@@ -92,4 +92,16 @@ impl SelftestReport {
         let (bugs, twins) = (self.bugs.len(), self.twins.len());
         format!("{caught} of {bugs} planted bugs caught, {accused} of {twins} correct twins accused")
     }
+
+    /// The kinds of bugs that are not planted, those with one reason together: `C2 C7` and why.
+    pub fn not_planted_by_reason(&self) -> Vec<(String, &str)> {
+        let mut reasons: Vec<(String, &str)> = Vec::new();
+        for not in &self.not_planted {
+            match reasons.iter_mut().find(|(_, reason)| *reason == not.reason) {
+                Some((ids, _)) => ids.push_str(&format!(" {}", not.id)),
+                None => reasons.push((not.id.clone(), &not.reason)),
+            }
+        }
+        reasons
+    }
 }

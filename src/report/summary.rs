@@ -5,7 +5,7 @@
 use super::format::{count, measured, micros, plural, seconds, visible};
 use super::junit::told;
 use super::terminal::{explore_sentence, overlap_sentence};
-use super::{Report, ThresholdResult, render_diagram};
+use super::{LintFinding, Report, ThresholdResult, render_diagram};
 use crate::verdict::Verdict;
 
 /// Below the limit of 1 MiB, with room for what else the job writes.
@@ -21,7 +21,15 @@ pub fn summary_within(report: &Report, budget: usize) -> String {
     let budget = budget.min(BUDGET);
     let mut text = String::new();
     let ending = format!("\n{}", fenced(&report.reproduce));
-    let sections = [heading(report), invariants(report), interleavings(report), thresholds(report), latency(report)];
+    let sections = [
+        heading(report),
+        invariants(report),
+        thresholds(report),
+        interleavings(report),
+        lint(report),
+        matrix(report),
+        latency(report),
+    ];
     let details = report.invariants.iter().flat_map(|result| {
         result.witnesses.iter().map(move |witness| {
             let title = html(&format!("{}: key {}", result.name, witness.key));
@@ -66,7 +74,9 @@ fn heading(report: &Report) -> String {
     }
     text.push_str(&format!(": {}\n\n", cell(&report.scenario)));
     // An audit reads a database; it has no operations of its own.
-    if report.findings.is_none() {
+    if let Some(selftest) = &report.selftest {
+        text.push_str(&format!("{} in {}. ", plural(selftest.operations, "operation"), seconds(report.duration_s)));
+    } else if report.findings.is_none() {
         let operations = report.operations.values().map(|stats| stats.attempted).sum();
         text.push_str(&format!(
             "{} on {} in {}, {} at most in flight on one key. ",
@@ -110,15 +120,57 @@ fn interleavings(report: &Report) -> String {
         let diagram = render_diagram(&smallest.diagram, 110);
         text.push_str(&format!("\n{}", fenced(&format!("{diagram}\n{}", smallest.replay))));
     }
-    for finding in &explore.lint {
+    text
+}
+
+fn lint(report: &Report) -> String {
+    let line = |finding: &LintFinding| {
+        format!("- **{}** ({}): {}\n", finding.rule, cell(&finding.operation), cell(&finding.explanation))
+    };
+    let lines: String = report.lint().map(line).collect();
+    if lines.is_empty() { lines } else { format!("Lint:\n\n{lines}") }
+}
+
+/// The kill matrix of a self-test.
+fn matrix(report: &Report) -> String {
+    let Some(selftest) = &report.selftest else { return String::new() };
+    let index = |unique: bool| if unique { "unique" } else { "none" };
+    let mut text =
+        "| Bug | Workload | Strategy | Index | Caught by | Rounds | ms |\n|---|---|---|---|---|--:|--:|\n".to_owned();
+    for bug in &selftest.bugs {
+        let caught = match &bug.by {
+            Some(by) => format!("✅ {}", cell(&by.to_string())),
+            None => format!("❌ escaped {}", cell(&bug.expected.to_string())),
+        };
         text.push_str(&format!(
-            "\n- **{}** ({}): {}",
-            finding.rule,
-            cell(&finding.operation),
-            cell(&finding.explanation)
+            "| {} | {} | {} | {} | {caught} | {} | {} |\n",
+            cell(&bug.id),
+            cell(&bug.workload),
+            cell(&bug.strategy),
+            index(bug.unique_index),
+            count(bug.rounds.into()),
+            count(bug.ms)
         ));
     }
-    text.push('\n');
+    text.push_str("\n| Twin | Strategy | Index | Accused | Rounds | ms |\n|---|---|---|---|--:|--:|\n");
+    for twin in &selftest.twins {
+        let by: Vec<String> = twin.by.iter().map(ToString::to_string).collect();
+        let said = match twin.verdict {
+            Verdict::Holds => "no".to_owned(),
+            Verdict::Inconclusive => twin.reason.clone().unwrap_or_else(|| "cannot tell".to_owned()),
+            Verdict::Violated => by.join(", "),
+        };
+        text.push_str(&format!(
+            "| {} | {} | {} | {} {} | {} | {} |\n",
+            cell(&twin.workload),
+            cell(&twin.strategy),
+            index(twin.unique_index),
+            symbol(twin.verdict),
+            cell(&said),
+            count(twin.rounds.into()),
+            count(twin.ms)
+        ));
+    }
     text
 }
 
@@ -225,6 +277,25 @@ mod tests {
         assert!(
             text.contains("| custom:number 1999 |") && text.contains("left out") && text.contains(&report.reproduce)
         );
+    }
+
+    #[test]
+    fn lint_and_the_kill_matrix_are_told() {
+        let mut linted = sample::passing();
+        linted.preflight.lint = sample::explored().explore.unwrap().lint;
+        for (report, texts) in [
+            (linted, ["Lint:\n\n- **check-then-act** (create-or-get)", "| Invariant |"]),
+            (sample::explored(), ["Lint:\n\n- **check-then-act** (create-or-get)", "| Invariant |"]),
+            (
+                sample::selftested(),
+                ["| C1 | create-or-get | find-then-insert | none | ✅ same-id | 3 | 12 |", "4,321 oper"],
+            ),
+            (sample::selftested(), ["❌ escaped single-document", "| ⚠️ no overlap \\| none | 40 | 130 |"]),
+        ] {
+            let text = summary(&report);
+            texts.iter().for_each(|part| assert!(text.contains(part), "no {part} in {text}"));
+        }
+        assert!(!summary(&sample::passing()).contains("Lint"));
     }
 
     #[test]

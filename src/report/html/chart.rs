@@ -1,22 +1,25 @@
 //! The charts: histogram, percentile curve, and the run over time. Colours are classes of the style sheet.
+//!
+//! They are drawn for the width of a phone and stretch; legends are text beside them, so that long names wrap.
 
 use super::escape;
 use crate::report::format::{count, micros};
 use crate::report::{Bucket, IntervalStats, Latency, OperationStats};
 
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 196.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 12.0;
-/// Above the plot there is room for the legend.
-const TOP: f64 = 28.0;
-const BOTTOM: f64 = 26.0;
+const WIDTH: f64 = 400.0;
+const HEIGHT: f64 = 180.0;
+const LEFT: f64 = 58.0;
+const RIGHT: f64 = 20.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 24.0;
 const PLOT: f64 = WIDTH - LEFT - RIGHT;
+/// Colours of the style sheet.
+const COLOURS: usize = 5;
 
 fn svg(label: &str, body: &str) -> String {
     format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\"><line class=\"axis\" x1=\"{LEFT}\" y1=\"{b}\" \
-         x2=\"{r}\" y2=\"{b}\"/>{body}</svg>",
+        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">{body}<line class=\"axis\" x1=\"{LEFT}\" \
+         y1=\"{b}\" x2=\"{r}\" y2=\"{b}\"/></svg>",
         escape(label),
         b = HEIGHT - BOTTOM,
         r = WIDTH - RIGHT
@@ -24,38 +27,74 @@ fn svg(label: &str, body: &str) -> String {
 }
 
 fn text(x: f64, y: f64, anchor: &str, text: &str) -> String {
+    // Half of a text that stands in the middle of its place must not leave the picture.
+    let half = if anchor == "middle" { text.chars().count() as f64 * 3.5 } else { 0.0 };
+    let x = x.clamp(half, WIDTH - half);
     format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>", escape(text))
 }
 
-/// The names of the lines in their colours, side by side above the plot.
+/// The names of the lines, each with its colour.
 fn legend<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let mut x = LEFT;
-    names
-        .enumerate()
-        .map(|(number, name)| {
-            let label = text(x, 14.0, "start", name);
-            x += 8.0 * name.chars().count() as f64 + 20.0;
-            label.replacen("<text", &format!("<text class=\"f{}\"", number % 5), 1)
-        })
-        .collect()
+    let name =
+        |(number, name): (usize, &str)| format!("<span><i class=\"b{}\"></i>{}</span>", number % COLOURS, escape(name));
+    format!("<p class=\"legend\">{}</p>", names.enumerate().map(name).collect::<String>())
 }
 
-/// From 0 to `most`, upwards.
-fn height(value: f64, most: f64) -> f64 {
-    let share = if most > 0.0 { (value / most).clamp(0.0, 1.0) } else { 0.0 };
-    HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+/// The step of a scale: 1, 2 or 5 times a power of ten, so that a few of them reach `most`.
+fn nice(most: f64) -> f64 {
+    let rough = (most / 3.5).max(f64::MIN_POSITIVE);
+    let power = 10_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].into_iter().find(|step| step * power >= rough).unwrap_or(10.0);
+    step * power
 }
 
-/// The largest value and half of it, with lines across.
-fn scale(most: f64, name: impl Fn(f64) -> String) -> String {
-    [most, most / 2.0]
-        .map(|value| {
-            let y = height(value, most);
-            let grid =
-                format!("<line class=\"grid\" x1=\"{LEFT}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{y:.1}\"/>", WIDTH - RIGHT);
-            grid + &text(LEFT - 6.0, y + 4.0, "end", &name(value))
-        })
-        .concat()
+/// A scale from 0 upwards.
+struct Scale {
+    step: f64,
+    top: f64,
+}
+
+impl Scale {
+    /// For values up to `most`; `whole` for numbers of things.
+    fn new(most: f64, whole: bool) -> Self {
+        let step = if whole { nice(most).max(1.0) } else { nice(most) };
+        Scale { step, top: ((most / step).ceil() * step).max(step) }
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        HEIGHT - BOTTOM - (value / self.top).clamp(0.0, 1.0) * (HEIGHT - TOP - BOTTOM)
+    }
+
+    /// Lines across, each with its value.
+    fn grid(&self, name: impl Fn(f64) -> String) -> String {
+        let steps = (self.top / self.step).round() as u32;
+        (0..=steps)
+            .map(|index| {
+                let value = f64::from(index) * self.step;
+                let y = self.y(value);
+                let line = format!(
+                    "<line class=\"grid\" x1=\"{LEFT}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{y:.1}\"/>",
+                    WIDTH - RIGHT
+                );
+                line + &text(LEFT - 6.0, y + 4.0, "end", &if index == 0 { "0".to_owned() } else { name(value) })
+            })
+            .collect()
+    }
+}
+
+/// `5 ms` instead of `5.00 ms`, as a scale needs it.
+fn tick(us: f64) -> String {
+    let text = micros(us);
+    match text.split_once(' ') {
+        Some((number, unit)) if number.contains('.') => {
+            format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
+        }
+        _ => text,
+    }
+}
+
+fn whole(value: f64) -> String {
+    count(value.round() as u64)
 }
 
 /// A distribution, ten bars per decade.
@@ -66,31 +105,49 @@ pub(super) fn histogram(buckets: &[Bucket]) -> String {
     if !first.is_finite() || !last.is_finite() {
         return String::new();
     }
-    // Even, so that half of it is a whole number.
-    let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0).next_multiple_of(2) as f64;
-    let width = (PLOT / (last - first + 1.0)).min(48.0);
-    let mut body = scale(most, |value| count(value.round() as u64));
+    let scale = Scale::new(buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0) as f64, true);
+    let width = (PLOT / (last - first + 1.0)).min(PLOT / 8.0);
+    let mut body = scale.grid(whole);
     for bucket in buckets {
-        let x = LEFT + (step(bucket) - first) * width;
-        let y = height(bucket.count as f64, most);
+        // What was seen at all is seen here.
+        let y = scale.y(bucket.count as f64).min(HEIGHT - BOTTOM - 1.0);
         body.push_str(&format!(
             "<rect class=\"bar\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\"><title>up to {}: {}</title></rect>",
-            x + 1.0,
-            (width - 2.0).max(1.0),
+            LEFT + (step(bucket) - first) * width + 0.5,
+            (width - 1.0).max(1.0),
             HEIGHT - BOTTOM - y,
             micros(bucket.up_to_us),
             count(bucket.count)
         ));
     }
-    // Only as many labels as have room; the end of each bar's step.
-    let every = (70.0 / width).ceil().max(1.0);
-    let mut step = first;
-    while step <= last {
-        let x = LEFT + (step - first + 0.5) * width;
-        body.push_str(&text(x, HEIGHT - 8.0, "middle", &micros(10_f64.powf(step / 10.0))));
-        step += every;
+    // A bar reaches from the end of the step before to its own.
+    let x = |us: f64| LEFT + (us.log10() * 10.0 - first + 1.0) * width;
+    for us in decades(first - 1.0, last) {
+        body.push_str(&text(x(us), HEIGHT - 7.0, "middle", &tick(us)));
+        body.push_str(&format!(
+            "<line class=\"axis\" x1=\"{0:.1}\" y1=\"{1}\" x2=\"{0:.1}\" y2=\"{2}\"/>",
+            x(us),
+            HEIGHT - BOTTOM,
+            HEIGHT - BOTTOM + 4.0
+        ));
     }
     svg("histogram of the latency, logarithmic", &body)
+}
+
+/// Round values from one step of ten per decade to another: as many as have room.
+fn decades(first: f64, last: f64) -> Vec<f64> {
+    let within = |factors: &[f64]| -> Vec<f64> {
+        let powers = (first / 10.0).floor() as i32..=(last / 10.0).ceil() as i32;
+        let all = powers.flat_map(|power| factors.iter().map(move |factor| factor * 10_f64.powi(power)));
+        all.filter(|us| (first - 1e-6..=last + 1e-6).contains(&(us.log10() * 10.0))).collect()
+    };
+    let found = within(&[1.0, 2.0, 5.0]);
+    match found.len() {
+        // Not one round value within: the ends of what there is.
+        0 => vec![10_f64.powf(first / 10.0), 10_f64.powf(last / 10.0)],
+        1..=5 => found,
+        _ => within(&[1.0]),
+    }
 }
 
 /// Latency by percentile, of all operations and of each outcome.
@@ -107,24 +164,27 @@ pub(super) fn percentiles(stats: &OperationStats) -> String {
     if most == 0.0 {
         return String::new();
     }
-    let x = |index: usize| LEFT + 24.0 + index as f64 * (PLOT - 48.0) / 5.0;
-    let mut body = scale(most, micros);
+    let scale = Scale::new(most, false);
+    let x = |index: usize| LEFT + 14.0 + index as f64 * (PLOT - 28.0) / 5.0;
+    let mut body = scale.grid(tick);
     for (index, name) in ["p50", "p90", "p95", "p99", "p99.9", "max"].iter().enumerate() {
-        body.push_str(&text(x(index), HEIGHT - 8.0, "middle", name));
+        body.push_str(&text(x(index), HEIGHT - 7.0, "middle", name));
     }
     for (number, (name, latency)) in lines.iter().enumerate() {
         let points = values(latency).into_iter().enumerate();
-        let points: Vec<_> = points.map(|(i, us)| format!("{:.1},{:.1}", x(i), height(us as f64, most))).collect();
-        let colour = number % 5;
+        let points: Vec<_> = points.map(|(i, us)| format!("{:.1},{:.1}", x(i), scale.y(us as f64))).collect();
         // Wide and pale, so that the outcome that most operations had is seen on top of it.
         let all = if *name == "all" { " all" } else { "" };
-        body.push_str(&format!("<polyline class=\"line c{colour}{all}\" points=\"{}\"/>", points.join(" ")));
+        body.push_str(&format!(
+            "<polyline class=\"line c{}{all}\" points=\"{}\"/>",
+            number % COLOURS,
+            points.join(" ")
+        ));
     }
-    body.push_str(&legend(lines.iter().map(|(name, _)| *name)));
-    svg("latency by percentile", &body)
+    svg("latency by percentile", &body) + &legend(lines.iter().map(|(name, _)| *name))
 }
 
-/// Throughput, and below it the median and the 99th percentile, over time. Nothing for a run of one interval.
+/// Throughput, and beside it the median and the 99th percentile, over time. Nothing for a run of one interval.
 pub(super) fn over_time(intervals: &[IntervalStats]) -> Vec<(String, String)> {
     let (Some(first), Some(last)) = (intervals.first(), intervals.last()) else { return Vec::new() };
     let (from, length) = (first.start_s, (last.start_s + last.length_s - first.start_s).max(1e-9));
@@ -132,34 +192,92 @@ pub(super) fn over_time(intervals: &[IntervalStats]) -> Vec<(String, String)> {
         return Vec::new();
     }
     let x = |seconds: f64| LEFT + (seconds - from) / length * PLOT;
-    let ends = text(LEFT, HEIGHT - 8.0, "start", &format!("{from:.1} s"))
-        + &text(WIDTH - RIGHT, HEIGHT - 8.0, "end", &format!("{:.1} s", from + length));
+    let times = times(from, length, x);
     let rate = |interval: &IntervalStats| interval.answered as f64 / interval.length_s.max(1e-9);
-    let most = intervals.iter().map(rate).fold(0.0, f64::max);
-    let mut answered = scale(most, |value| count(value.round() as u64)) + &ends;
+    let scale = Scale::new(intervals.iter().map(rate).fold(0.0, f64::max), true);
+    let mut answered = scale.grid(whole) + &times;
     for interval in intervals {
-        let y = height(rate(interval), most);
+        // An interval of nothing but errors is seen too.
+        let y = scale.y(rate(interval)).min(HEIGHT - BOTTOM - if interval.errors > 0 { 2.0 } else { 0.0 });
         answered.push_str(&format!(
             "<rect class=\"bar{}\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
             if interval.errors > 0 { " bad" } else { "" },
             x(interval.start_s),
-            (interval.length_s / length * PLOT - 1.0).max(0.5),
+            (interval.length_s / length * PLOT - 0.6).max(0.5),
             HEIGHT - BOTTOM - y
         ));
     }
-    let most = intervals.iter().map(|interval| interval.p99_us).max().unwrap_or(0) as f64;
-    let mut latency = scale(most, micros) + &ends;
+    let errors = intervals.iter().any(|interval| interval.errors > 0);
+    let scale = Scale::new(intervals.iter().map(|interval| interval.p99_us).max().unwrap_or(0) as f64, false);
+    let mut latency = scale.grid(tick) + &times;
     for (colour, value) in
         [(0, (|i: &IntervalStats| i.p50_us) as fn(&IntervalStats) -> u64), (1, |i: &IntervalStats| i.p99_us)]
     {
         let point =
-            |i: &IntervalStats| format!("{:.1},{:.1}", x(i.start_s + i.length_s / 2.0), height(value(i) as f64, most));
+            |i: &IntervalStats| format!("{:.1},{:.1}", x(i.start_s + i.length_s / 2.0), scale.y(value(i) as f64));
         let points: Vec<_> = intervals.iter().filter(|i| i.answered > 0).map(point).collect();
         latency.push_str(&format!("<polyline class=\"line c{colour}\" points=\"{}\"/>", points.join(" ")));
     }
-    latency.push_str(&legend(["p50", "p99"].into_iter()));
+    let title = if errors { "Answers per second (red: with errors)" } else { "Answers per second" };
     vec![
-        ("Answers per second (red: with errors)".to_owned(), svg("throughput over time", &answered)),
-        ("Latency".to_owned(), svg("latency over time", &latency)),
+        (title.to_owned(), svg("throughput over time", &answered)),
+        ("Latency".to_owned(), svg("latency over time", &latency) + &legend(["p50", "p99"].into_iter())),
     ]
+}
+
+/// Round times along the bottom.
+fn times(from: f64, length: f64, x: impl Fn(f64) -> f64) -> String {
+    let step = nice(length / 1.6);
+    let mut marks = String::new();
+    let mut index = (from / step - 1e-9).ceil();
+    while index * step <= from + length * 1.001 {
+        let seconds = index * step;
+        marks.push_str(&text(x(seconds), HEIGHT - 7.0, "middle", &seconds_of(seconds)));
+        index += 1.0;
+    }
+    marks
+}
+
+fn seconds_of(seconds: f64) -> String {
+    if seconds.abs() < 1e-9 { "0 s".to_owned() } else { tick(seconds * 1e6) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scale_has_round_steps_and_reaches_the_largest_value() {
+        for (most, step, top) in
+            [(1.0, 0.5, 1.0), (7.0, 2.0, 8.0), (10_775.0, 5_000.0, 15_000.0), (397_000.0, 200_000.0, 400_000.0)]
+        {
+            let scale = Scale::new(most, false);
+            assert!(
+                (scale.step - step).abs() < 1e-9 && (scale.top - top).abs() < 1e-6,
+                "{most}: {} {}",
+                scale.step,
+                scale.top
+            );
+        }
+        let few = Scale::new(1.0, true);
+        assert!((few.step - 1.0).abs() < 1e-9 && (few.top - 1.0).abs() < 1e-9);
+        let none = Scale::new(0.0, true);
+        assert!(none.top > 0.0 && none.y(0.0).is_finite());
+    }
+
+    #[test]
+    fn ticks_have_no_needless_digits() {
+        for (us, text) in [(5_000.0, "5 ms"), (2_500.0, "2.5 ms"), (100.0, "100 µs"), (20e6, "20 s"), (1.5e6, "1.5 s")]
+        {
+            assert_eq!(tick(us), text);
+        }
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_round_values_or_its_ends() {
+        let rounded = |first, last| -> Vec<u64> { decades(first, last).iter().map(|us| us.round() as u64).collect() };
+        assert_eq!(rounded(20.0, 50.0), [100, 1_000, 10_000, 100_000]);
+        assert_eq!(rounded(25.0, 35.0), [500, 1_000, 2_000]);
+        assert_eq!(rounded(31.0, 32.0), [1_259, 1_585]);
+    }
 }

@@ -5,7 +5,6 @@ use minijinja::context;
 use crate::report::format::visible;
 use crate::report::terminal::explore_sentence;
 use crate::report::{Diagram, DiagramStep, ExploreReport};
-use crate::verdict::Verdict;
 
 /// What the template shows of an exploration.
 pub(super) fn context(explore: &ExploreReport) -> minijinja::Value {
@@ -15,7 +14,7 @@ pub(super) fn context(explore: &ExploreReport) -> minijinja::Value {
             schedule => visible(&result.schedule),
             choices => result.choices.as_str(),
             verdict => result.verdict.as_str(),
-            violated => result.verdict == Verdict::Violated,
+            mark => super::mark(result.verdict),
             invariants => visible(&invariants),
         }
     });
@@ -35,16 +34,12 @@ pub(super) fn context(explore: &ExploreReport) -> minijinja::Value {
             steps => smallest.diagram.steps.iter().map(|step| row(&smallest.diagram, step)).collect::<Vec<_>>(),
         }
     });
-    let lint = explore.lint.iter().map(|finding| {
-        context! { rule => finding.rule.as_str(), operation => finding.operation.as_str(), explanation => visible(&finding.explanation) }
-    });
     context! {
         sentence => explore_sentence(explore),
         together => together,
         bound => explore.bound.as_deref(),
         schedules => schedules.collect::<Vec<_>>(),
         smallest => smallest,
-        lint => lint.collect::<Vec<_>>(),
         notes => explore.notes.iter().map(|note| visible(note).into_owned()).collect::<Vec<_>>(),
     }
 }

@@ -4,13 +4,15 @@
 
 mod chart;
 mod explore;
+mod selftest;
 mod witness;
 
 use minijinja::{AutoEscape, Environment, context};
 
+use super::document::shell;
 use super::format::{count, measured, mebibytes, micros, percent, plural, seconds, visible};
 use super::terminal::overlap_sentence;
-use super::{JsonError, OperationStats, Report, to_json};
+use super::{Finding, JsonError, LintFinding, OperationStats, Report, to_json};
 use crate::verdict::{InvariantResult, Verdict};
 
 /// A report beyond this is not enclosed; it lies beside the page.
@@ -42,6 +44,10 @@ pub fn html(report: &Report) -> Result<String, HtmlError> {
         operations => report.operations.iter().map(|(name, stats)| operation(name, stats)).collect::<Vec<_>>(),
         over_time => chart::over_time(&report.over_time),
         explore => report.explore.as_ref().map(explore::context),
+        selftest => report.selftest.as_ref().map(selftest::context),
+        lint => report.lint().map(lint).collect::<Vec<_>>(),
+        findings => report.findings.iter().flatten().filter(|finding| finding.count > 0).map(finding).collect::<Vec<_>>(),
+        actions => report.actions.iter().flatten().map(|action| (action.kind.to_string(), count(action.count))).collect::<Vec<_>>(),
         thresholds => thresholds(report),
         facts => facts(report),
         data => data(report)?,
@@ -77,7 +83,8 @@ fn subtitle(report: &Report) -> Option<String> {
     if report.findings.is_some() {
         return None;
     }
-    let operations = report.operations.values().map(|stats| stats.attempted).sum();
+    let listed = report.operations.values().map(|stats| stats.attempted).sum();
+    let operations = report.selftest.as_ref().map_or(listed, |selftest| selftest.operations);
     Some(format!(
         "{} on {} in {} · {} answers/s",
         plural(operations, "operation"),
@@ -93,8 +100,55 @@ fn data(report: &Report) -> Result<Option<String>, JsonError> {
     Ok((text.len() <= MAX_DATA).then_some(text))
 }
 
+/// A sign beside the colour, which not everyone sees.
+fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Holds => "✓",
+        Verdict::Violated => "✗",
+        Verdict::Inconclusive => "?",
+    }
+}
+
+fn lint(finding: &LintFinding) -> minijinja::Value {
+    context! {
+        rule => finding.rule.as_str(),
+        operation => visible(&finding.operation),
+        explanation => code(&finding.explanation),
+    }
+}
+
+/// Words in backticks as code; everything else, and they themselves, as text.
+fn code(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return escape(text);
+    }
+    let part = |(number, part): (usize, &&str)| match number % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    };
+    parts.iter().enumerate().map(part).collect()
+}
+
+fn finding(finding: &Finding) -> minijinja::Value {
+    context! {
+        kind => finding.kind.as_str(),
+        count => count(finding.count),
+        examples => finding.examples.iter().map(|example| visible(&shell(example)).into_owned()).collect::<Vec<_>>(),
+    }
+}
+
+/// `99 violations of 100 checked, 5 shown`.
+fn shown(result: &InvariantResult) -> String {
+    let found = format!("{} of {} checked", plural(result.violations, "violation"), count(result.checked));
+    let witnesses = result.witnesses.len() as u64;
+    if witnesses < result.violations { format!("{found}, {} shown", count(witnesses)) } else { found }
+}
+
 fn invariant(result: &InvariantResult) -> minijinja::Value {
     context! {
+        mark => mark(result.verdict),
+        shown => shown(result),
         name => visible(&result.name.to_string()),
         verdict => result.verdict.as_str(),
         checked => count(result.checked),
@@ -142,9 +196,11 @@ fn facts(report: &Report) -> Vec<(String, String)> {
     let (found, measured) = (&report.preflight, &report.concurrency);
     let mut facts = Vec::new();
     let mut fact = |name: &str, text: String| facts.push((name.to_owned(), text));
-    fact("Clients", count(measured.clients.into()));
-    fact("Peak in flight", count(measured.peak_in_flight.into()));
-    fact("Peak on one key", count(measured.peak_in_flight_same_key.into()));
+    if report.findings.is_none() && report.selftest.is_none() {
+        fact("Clients", count(measured.clients.into()));
+        fact("Peak in flight", count(measured.peak_in_flight.into()));
+        fact("Peak on one key", count(measured.peak_in_flight_same_key.into()));
+    }
     let skew = measured.release_skew_us;
     if skew.max > 0 {
         fact("Release skew", format!("p50 {}, max {}", micros(skew.p50 as f64), micros(skew.max as f64)));
@@ -187,9 +243,6 @@ fn facts(report: &Report) -> Vec<(String, String)> {
         "Generator",
         format!("{} of CPU, {}", seconds(report.generator.cpu_s), mebibytes(report.generator.max_rss_bytes)),
     );
-    for finding in &found.lint {
-        fact("Lint", visible(&finding.to_string()).into_owned());
-    }
     for note in &found.notes {
         fact("Note", visible(note).into_owned());
     }
@@ -232,6 +285,24 @@ mod tests {
         let page = html(&sample::hostile()).unwrap();
         assert_eq!(page.matches("<script").count(), 1, "the data block alone");
         assert_eq!(page.matches("</script").count(), 1);
+    }
+
+    #[test]
+    fn what_each_command_found_is_on_its_page() {
+        let mut linted = sample::passing();
+        linted.preflight.lint = sample::explored().explore.unwrap().lint;
+        for (report, texts) in [
+            (linted, ["<h2>Lint</h2>", "<code>find</code> finds nothing", "check-then-act"]),
+            (sample::selftested(), ["✓ C1", "escaped single-document", "<dt>F1 F2<dd>it needs &lt;two&gt; data"]),
+            (sample::selftested(), ["4,321 operations", "Correct twins", "? no overlap | none"]),
+            (sample::audited(), ["duplicate-key: 12", "ObjectId(&quot;65a1b2c3d4e5f60718293a4b&quot;)", "<td>set-key"]),
+        ] {
+            let page = html(&report).unwrap();
+            texts.iter().for_each(|text| assert!(page.contains(text), "no {text} in {page}"));
+        }
+        assert!(!html(&sample::audited()).unwrap().contains("orphan: 0"));
+        assert_eq!(code("a `b` <c>"), "a <code>b</code> &lt;c&gt;");
+        assert_eq!(code("one ` alone"), "one ` alone");
     }
 
     #[test]

@@ -48,16 +48,9 @@ pub(super) fn section(page: &mut Page, selftest: &SelftestReport) {
     }
     page.table(&[Side::Left, Side::Left, Side::Left, Side::Left, Side::Right, Side::Right], &rows);
     page.blank();
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-    for not in &selftest.not_planted {
-        match reasons.iter_mut().find(|(reason, _)| *reason == not.reason) {
-            Some((_, ids)) => ids.push(&not.id),
-            None => reasons.push((&not.reason, vec![&not.id])),
-        }
-    }
-    for (position, (reason, ids)) in reasons.into_iter().enumerate() {
+    for (position, (ids, reason)) in selftest.not_planted_by_reason().into_iter().enumerate() {
         let label = if position == 0 { "Not planted" } else { "" };
-        page.labelled(label, DIM, &format!("{}: {reason}", ids.join(" ")));
+        page.labelled(label, DIM, &format!("{ids}: {reason}"));
     }
 }
 

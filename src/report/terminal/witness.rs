@@ -3,6 +3,7 @@
 use super::page::{BOLD, CYAN, DIM, PLAIN, Page, RED, Span};
 use crate::history::{Nanos, Operation};
 use crate::report::answer::{answer, asked};
+use crate::report::document::shell;
 use crate::report::format::{count, micros, middle, plural, visible, wrap};
 use crate::verdict::{InvariantResult, Witness};
 
@@ -71,7 +72,7 @@ fn documents(page: &mut Page, witness: &Witness) {
         page.line(&[(DIM, format!("  {} found:", plural(found as u64, "document")))]);
     }
     for document in witness.documents.iter().take(MAX_DOCUMENTS) {
-        let text = document.to_string();
+        let text = shell(document);
         let text = visible(&text);
         page.line(&[(CYAN, format!("    {}", middle(&text, page.width() - 4)))]);
     }
