@@ -5,8 +5,12 @@ const hdr = require("hdr-histogram-js");
 const reader = new hdr.HistogramLogReader(fs.readFileSync(process.argv[2], "utf8"));
 const totals = {};
 for (let histogram = reader.nextIntervalHistogram(); histogram; histogram = reader.nextIntervalHistogram()) {
-  const total = (totals[histogram.tag] ??= hdr.build({ bitBucketSize: 64, autoResize: true, numberOfSignificantValueDigits: 3 }));
-  total.add(histogram);
+  const total = (totals[histogram.tag] ??= hdr.build({ bitBucketSize: 64, highestTrackableValue: 3.6e12, numberOfSignificantValueDigits: 3 }));
+  // One by one: with `add`, version 3.0.1 was seen to make NaN of a count that it had read correctly.
+  for (let index = 0; index < histogram.countsArrayLength; index++) {
+    const count = histogram.getCountAtIndex(index);
+    if (count > 0) total.recordValueWithCount(histogram.valueFromIndex(index), count);
+  }
 }
 const figures = Object.entries(totals).map(([tag, total]) => [
   tag,

@@ -1,4 +1,4 @@
-"""Validates a JSON or TOML document against a JSON Schema: exit 0 when it is valid, 1 with the reasons when not."""
+"""Validates JSON or TOML documents against a JSON Schema: exit 0 when all are valid, 1 with the reasons when not."""
 
 import json
 import sys
@@ -6,11 +6,15 @@ import tomllib
 
 import jsonschema
 
-schema = json.load(open(sys.argv[1], encoding="utf-8"))
-with open(sys.argv[2], "rb") as file:
-    document = tomllib.load(file) if sys.argv[2].endswith(".toml") else json.load(file)
+with open(sys.argv[1], encoding="utf-8") as file:
+    schema = json.load(file)
 jsonschema.Draft202012Validator.check_schema(schema)
-errors = list(jsonschema.Draft202012Validator(schema).iter_errors(document))
-for error in errors:
-    print(error.json_path, error.message)
-sys.exit(1 if errors else 0)
+validator = jsonschema.Draft202012Validator(schema)
+found = False
+for name in sys.argv[2:]:
+    with open(name, "rb") as file:
+        document = tomllib.load(file) if name.endswith(".toml") else json.load(file)
+    for error in validator.iter_errors(document):
+        found = True
+        print(name, error.json_path, error.message)
+sys.exit(1 if found or len(sys.argv) < 3 else 0)

@@ -11,7 +11,7 @@ const HEIGHT: f64 = 180.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 10.0;
-const BOTTOM: f64 = 24.0;
+const BOTTOM: f64 = 27.0;
 const PLOT: f64 = WIDTH - LEFT - RIGHT;
 /// Colours of the style sheet.
 const COLOURS: usize = 5;
@@ -28,7 +28,7 @@ fn svg(label: &str, body: &str) -> String {
 
 fn text(x: f64, y: f64, anchor: &str, text: &str) -> String {
     // Half of a text that stands in the middle of its place must not leave the picture.
-    let half = if anchor == "middle" { text.chars().count() as f64 * 3.5 } else { 0.0 };
+    let half = if anchor == "middle" { text.chars().count() as f64 * 4.2 } else { 0.0 };
     let x = x.clamp(half, WIDTH - half);
     format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>", escape(text))
 }
@@ -123,7 +123,7 @@ pub(super) fn histogram(buckets: &[Bucket]) -> String {
     // A bar reaches from the end of the step before to its own.
     let x = |us: f64| LEFT + (us.log10() * 10.0 - first + 1.0) * width;
     for us in decades(first - 1.0, last) {
-        body.push_str(&text(x(us), HEIGHT - 7.0, "middle", &tick(us)));
+        body.push_str(&text(x(us), HEIGHT - 4.0, "middle", &tick(us)));
         body.push_str(&format!(
             "<line class=\"axis\" x1=\"{0:.1}\" y1=\"{1}\" x2=\"{0:.1}\" y2=\"{2}\"/>",
             x(us),
@@ -168,7 +168,7 @@ pub(super) fn percentiles(stats: &OperationStats) -> String {
     let x = |index: usize| LEFT + 14.0 + index as f64 * (PLOT - 28.0) / 5.0;
     let mut body = scale.grid(tick);
     for (index, name) in ["p50", "p90", "p95", "p99", "p99.9", "max"].iter().enumerate() {
-        body.push_str(&text(x(index), HEIGHT - 7.0, "middle", name));
+        body.push_str(&text(x(index), HEIGHT - 4.0, "middle", name));
     }
     for (number, (name, latency)) in lines.iter().enumerate() {
         let points = values(latency).into_iter().enumerate();
@@ -232,7 +232,7 @@ fn times(from: f64, length: f64, x: impl Fn(f64) -> f64) -> String {
     let mut index = (from / step - 1e-9).ceil();
     while index * step <= from + length * 1.001 {
         let seconds = index * step;
-        marks.push_str(&text(x(seconds), HEIGHT - 7.0, "middle", &seconds_of(seconds)));
+        marks.push_str(&text(x(seconds), HEIGHT - 4.0, "middle", &seconds_of(seconds)));
         index += 1.0;
     }
     marks

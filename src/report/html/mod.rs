@@ -11,7 +11,7 @@ use minijinja::{AutoEscape, Environment, context};
 
 use super::document::shell;
 use super::format::{count, measured, mebibytes, micros, percent, plural, seconds, visible};
-use super::terminal::overlap_sentence;
+use super::terminal::{overlap_sentence, retries};
 use super::{Finding, JsonError, LintFinding, OperationStats, Report, to_json};
 use crate::verdict::{InvariantResult, Verdict};
 
@@ -230,8 +230,8 @@ fn facts(report: &Report) -> Vec<(String, String)> {
             format!("{}{}", if index.unique { " unique" } else { "" }, if index.sparse { " sparse" } else { "" });
         fact("Index", format!("{} {{ {} }}{kind}", index.name, index.key));
     }
-    for (name, on) in &found.retries {
-        fact(name, if *on { "on" } else { "off" }.to_owned());
+    if let Some(retries) = retries(&found.retries) {
+        fact("Retries", retries.trim_start_matches("retries ").to_owned());
     }
     if let Some(machine) = &report.machine {
         fact("Machine", visible(&machine.to_string()).into_owned());

@@ -82,8 +82,10 @@ fn heading(page: &mut Page, report: &Report) {
     ]);
     let listed = report.operations.values().map(|stats| stats.attempted).sum();
     let operations = report.selftest.as_ref().map_or(listed, |selftest| selftest.operations);
-    page.line(&[(
-        DIM,
+    // An audit reads a database; it has no operations of its own.
+    let done = if report.findings.is_some() {
+        format!("  run {} · {}", report.run_id, seconds(report.duration_s))
+    } else {
         format!(
             "  run {} · {} on {} · {} · {} answers/s",
             report.run_id,
@@ -91,8 +93,9 @@ fn heading(page: &mut Page, report: &Report) {
             plural(report.concurrency.keys, "key"),
             seconds(report.duration_s),
             count(report.throughput_per_s.max(0.0).round() as u64)
-        ),
-    )]);
+        )
+    };
+    page.line(&[(DIM, done)]);
     for reason in &report.reasons {
         page.labelled("  because", YELLOW, reason);
     }
@@ -254,7 +257,7 @@ fn serial_control(page: &mut Page, report: &Report) {
 }
 
 /// Which retries of the driver are on. Off is the rule, and said in two words.
-fn retries(found: &std::collections::BTreeMap<String, bool>) -> Option<String> {
+pub(super) fn retries(found: &std::collections::BTreeMap<String, bool>) -> Option<String> {
     let on: Vec<&str> = found.iter().filter(|(_, on)| **on).map(|(name, _)| name.as_str()).collect();
     match (found.is_empty(), on.is_empty()) {
         (true, _) => None,

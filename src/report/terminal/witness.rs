@@ -17,8 +17,8 @@ pub(super) fn first<'a>(page: &mut Page, result: &'a InvariantResult, shown: &mu
     page.blank();
     page.line(&[
         (RED.bold(), format!("✗ {}", result.name)),
-        (PLAIN, format!(" · {} of {} checked · ", plural(result.violations, "violation"), count(result.checked))),
-        (BOLD, format!("key {}", witness.key)),
+        (PLAIN, format!(" · {} of {} checked", plural(result.violations, "violation"), count(result.checked))),
+        (BOLD, if witness.key.is_empty() { String::new() } else { format!(" · key {}", witness.key) }),
     ]);
     let same = |other: &&Witness| other.operations == witness.operations && other.documents == witness.documents;
     if shown.iter().any(same) {
