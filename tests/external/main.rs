@@ -137,3 +137,33 @@ fn external_readers_find_the_latencies_of_a_run() {
         }
     }
 }
+
+#[test]
+#[ignore = "needs Python with venv, and PyPI"]
+fn external_commands_of_the_ci_guide_run() {
+    let mut parse = python();
+    parse.arg(root().join("tests/external/ci_docs.py")).arg(root().join("docs/ci.md"));
+    let found: Value = serde_json::from_str(&succeeded(run(&mut parse, "python3"))).unwrap();
+    let commands: Vec<&str> = found["commands"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(found["documents"] == 3 && commands.len() == 4, "{found}");
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_onlyone"));
+    let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    for jobs in commands.chunks(2) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("scenarios")).unwrap();
+        for (name, clients) in [("a", 4), ("b", 5)] {
+            let text = std::fs::read_to_string(root().join("scenarios/create-or-get.toml")).unwrap();
+            let text =
+                text.replace("clients = 150", &format!("clients = {clients}")).replace("rounds = 100", "rounds = 5");
+            std::fs::write(folder.path().join(format!("scenarios/{name}.toml")), text).unwrap();
+        }
+        for command in jobs {
+            let mut bash = limited("bash", 120);
+            bash.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", command]).current_dir(folder.path());
+            bash.env("PATH", &path).env("VERSION", "0.1.0").env("SCENARIOS", "scenarios/a.toml scenarios/b.toml");
+            succeeded(run(&mut bash, "bash"));
+        }
+        let reports = std::fs::read_dir(folder.path().join("onlyone-reports")).unwrap();
+        assert_eq!(reports.filter(|run| run.as_ref().unwrap().path().join("junit.xml").exists()).count(), 2);
+    }
+}
