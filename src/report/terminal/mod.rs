@@ -18,6 +18,9 @@ use super::format::{count, measured, mebibytes, micros, percent, plural, seconds
 use super::{Bucket, Latency, Report};
 use crate::verdict::Verdict;
 
+/// Columns below which a table of latencies does not fit.
+const NARROW: usize = 76;
+
 /// How a report is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terminal<'a> {
@@ -84,10 +87,10 @@ fn heading(page: &mut Page, report: &Report) {
     let operations = report.selftest.as_ref().map_or(listed, |selftest| selftest.operations);
     // An audit reads a database; it has no operations of its own.
     let done = if report.findings.is_some() {
-        format!("  run {} · {}", report.run_id, seconds(report.duration_s))
+        format!("run {} · {}", report.run_id, seconds(report.duration_s))
     } else {
         format!(
-            "  run {} · {} on {} · {} · {} answers/s",
+            "run {} · {} on {} · {} · {} answers/s",
             report.run_id,
             plural(operations, "operation"),
             plural(report.concurrency.keys, "key"),
@@ -95,7 +98,7 @@ fn heading(page: &mut Page, report: &Report) {
             count(report.throughput_per_s.max(0.0).round() as u64)
         )
     };
-    page.line(&[(DIM, done)]);
+    page.wrapped("  ", DIM, &done);
     for reason in &report.reasons {
         page.labelled("  because", YELLOW, reason);
     }
@@ -152,6 +155,13 @@ fn latency(page: &mut Page, report: &Report) {
         for (outcome, &number) in &stats.outcomes {
             rows.push(quantiles(format!("  {outcome}"), number, stats.latency_by_outcome_us.get(outcome)));
         }
+        if page.width() < NARROW {
+            // Of seven columns those remain that tell most.
+            for row in rows.iter_mut().filter(|row| row.len() == 7) {
+                row.remove(5);
+                row.remove(3);
+            }
+        }
         page.table(&[[Side::Left].as_slice(), &[Side::Right; 6]].concat(), &rows);
         histogram(page, stats.distribution.values().flatten());
     }
@@ -187,11 +197,8 @@ fn histogram<'a>(page: &mut Page, buckets: impl Iterator<Item = &'a Bucket>) {
             Some((_, number)) => BARS[usize::try_from(number.saturating_mul(7) / most).unwrap_or(7).min(7)],
         })
         .collect();
-    page.line(&[
-        (DIM, format!("  ≤ {} ", micros(low))),
-        (CYAN, bars),
-        (DIM, format!(" {}   (log scale)", micros(high))),
-    ]);
+    let scale = if page.width() < NARROW { "" } else { "   (log scale)" };
+    page.line(&[(DIM, format!("  ≤ {} ", micros(low))), (CYAN, bars), (DIM, format!(" {}{scale}", micros(high)))]);
 }
 
 fn overlap(page: &mut Page, report: &Report) {

@@ -79,6 +79,13 @@ impl Page {
         }
     }
 
+    /// Text with every line indented.
+    pub(super) fn wrapped(&mut self, indent: &str, style: Style, text: &str) {
+        for line in crate::report::format::wrap(&visible(text), self.width.saturating_sub(indent.len())) {
+            self.line(&[(style, format!("{indent}{line}"))]);
+        }
+    }
+
     /// A label and a text that is neither wrapped nor cut: a command is to be copied.
     pub(super) fn line_uncut(&mut self, label: &str, text: &str) {
         let width = std::mem::replace(&mut self.width, usize::MAX);

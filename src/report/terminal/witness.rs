@@ -4,7 +4,7 @@ use super::page::{BOLD, CYAN, DIM, PLAIN, Page, RED, Span};
 use crate::history::{Nanos, Operation};
 use crate::report::answer::{answer, asked};
 use crate::report::document::shell;
-use crate::report::format::{count, micros, middle, plural, visible, wrap};
+use crate::report::format::{count, micros, middle, plural, visible};
 use crate::verdict::{InvariantResult, Witness};
 
 const MAX_LANES: usize = 12;
@@ -25,12 +25,14 @@ pub(super) fn first<'a>(page: &mut Page, result: &'a InvariantResult, shown: &mu
         page.line(&[(DIM, "  the same operations as above".to_owned())]);
     } else {
         timeline(page, witness);
-        documents(page, witness);
+        if !witness.documents.is_empty() && shown.iter().any(|other| other.documents == witness.documents) {
+            page.line(&[(DIM, "  the same documents as above".to_owned())]);
+        } else {
+            documents(page, witness);
+        }
         shown.push(witness);
     }
-    for line in wrap(&visible(&witness.explanation), page.width().saturating_sub(2)) {
-        page.line(&[(PLAIN, format!("  {line}"))]);
-    }
+    page.wrapped("  ", PLAIN, &witness.explanation);
     let more = result.witnesses.len() - 1;
     if more > 0 {
         let word = if more == 1 { "witness" } else { "witnesses" };
