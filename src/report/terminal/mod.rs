@@ -275,7 +275,8 @@ pub(super) fn retries(found: &std::collections::BTreeMap<String, bool>) -> Optio
 
 fn environment(page: &mut Page, report: &Report) {
     let facts = &report.preflight;
-    let retries = retries(&facts.retries);
+    // Off is the rule; the page has it.
+    let retries = retries(&facts.retries).filter(|text| text != "retries off");
     let server = [
         facts.server_version.as_ref().map(|version| format!("MongoDB {version}")),
         facts.topology.clone(),
