@@ -8,6 +8,7 @@ mod apply;
 mod change;
 mod guard;
 mod journal;
+mod mend;
 mod merge;
 mod pace;
 mod plan;

@@ -1,4 +1,4 @@
-//! How fast a repair goes.
+//! How fast a repair goes, and how long it insists.
 
 use std::time::Duration;
 
@@ -25,5 +25,54 @@ impl Pace {
             tokio::time::sleep_until(self.next).await;
             self.next = self.next.max(Instant::now()) + self.interval;
         }
+    }
+}
+
+/// Tries at one document: so many, and none after the time is over. The first is always granted.
+#[derive(Debug)]
+pub(super) struct Tries {
+    left: u32,
+    until: Option<Instant>,
+    patience: Duration,
+}
+
+impl Tries {
+    /// At most so many tries within this time.
+    pub(super) fn new(attempts: u32, patience: Duration) -> Self {
+        Tries { left: attempts.max(1), until: None, patience }
+    }
+
+    /// Whether there is another try.
+    pub(super) fn next(&mut self) -> bool {
+        let now = Instant::now();
+        let until = *self.until.get_or_insert(now + self.patience);
+        let granted = self.left > 0 && now <= until;
+        self.left = self.left.saturating_sub(1);
+        granted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(attempts: u32, patience: Duration) -> usize {
+        let mut tries = Tries::new(attempts, patience);
+        let mut granted = 0;
+        while tries.next() {
+            granted += 1;
+            assert!(granted <= 20, "it ends");
+        }
+        granted
+    }
+
+    #[test]
+    fn tries_end_by_number_or_by_time() {
+        assert_eq!(granted(20, Duration::from_secs(3600)), 20);
+        assert_eq!(granted(0, Duration::from_secs(3600)), 1);
+        let mut tries = Tries::new(20, Duration::ZERO);
+        assert!(tries.next());
+        tries.until = Some(Instant::now() - Duration::from_millis(1));
+        assert!(!tries.next(), "the time is over");
     }
 }
