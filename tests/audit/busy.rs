@@ -1,6 +1,5 @@
 //! A repair while fifty clients append to the same chats, judged by the harness's own checkers on the recorded history.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,16 +8,20 @@ use std::time::{Duration, Instant};
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::ClientOptions;
 use mongodb::{Client, Collection, Database};
-use onlyone::audit::{Applied, RepairOptions, apply};
+use onlyone::audit::{RepairOptions, apply};
 use onlyone::checker::judge;
 use onlyone::history::{
     Action, Appended, Cause, History, Id, Message, MessagePath, Observation, Observed, OpId, Operation, Outcome, Phase,
     Said, Source, Value, answer_to,
 };
+use onlyone::mongod::Mongod;
+use onlyone::report::ActionKind;
+use onlyone::scenario::MongodSpec;
 use onlyone::strategy::append::{message_role, message_stamp};
 use onlyone::verdict::{Invariant, InvariantResult, Verdict};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+use tokio::task::JoinHandle;
 
 use crate::support::{all, profile, server};
 
@@ -108,7 +111,6 @@ fn pair_of(op: OpId, said: &Said, now: u64) -> [Document; 2] {
         doc! {
             "messageId": format!("{op}-{role}"), "opId": number, "role": role, "text": text,
             "sender": i64::from(said.sender), "n": i64::from(said.n), "createdAt": i64::try_from(now).unwrap(),
-            "padding": "x".repeat(std::env::var("SIZE").map_or(100, |size| size.parse().unwrap())),
         }
     };
     [message("user", &said.text), message("bot", &answer_to(&said.text))]
@@ -195,65 +197,121 @@ async fn observed(database: &Database) -> Observation {
     Observation { source: Source::Mongo, quiescent: true, documents }
 }
 
+fn names(results: &[InvariantResult], verdict: Verdict) -> Vec<String> {
+    results.iter().filter(|result| result.verdict == verdict).map(|result| result.name.to_string()).collect()
+}
+
+/// Clients that append until told to stop, each to any chat.
+fn spawn_clients(
+    recorder: &Arc<Recorder>,
+    chats: &[Chat],
+    writers: &Collection<Document>,
+    stop: &Arc<AtomicBool>,
+) -> Vec<JoinHandle<u32>> {
+    let client = |client: u32| {
+        let (recorder, chats, writers, stop) =
+            (Arc::clone(recorder), chats.to_vec(), writers.clone(), Arc::clone(stop));
+        tokio::spawn(async move {
+            let mut random = ChaCha8Rng::seed_from_u64(client.into());
+            let mut n = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let chat = &chats[random.random_range(0..chats.len())];
+                recorder.append((client, n), chat, |pair| push(&writers, chat, pair)).await;
+                n += 1;
+                // People pause between messages.
+                tokio::time::sleep(Duration::from_millis(random.random_range(0..200))).await;
+            }
+            n
+        })
+    };
+    (0..CLIENTS).map(client).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fifty_clients_append_during_a_repair_is_judged_by_the_checkers() {
     let (mongod, client) = server().await;
     let database = client.database("onlyone_judged");
     let recorder = Arc::new(Recorder { begun: Instant::now(), next: AtomicU64::new(0), operations: Mutex::default() });
     let chats = damaged(&recorder, &database.collection("chats")).await;
-    let before = judge(&recorder.history(), Some(&observed(&database).await), Phase::Main, &INVARIANTS);
-    let violated = |results: &[InvariantResult]| -> Vec<Invariant> {
-        results.iter().filter(|result| result.verdict != Verdict::Holds).map(|result| result.name.clone()).collect()
-    };
-    eprintln!("before {:?}", violated(&before));
+    let judged = async || judge(&recorder.history(), Some(&observed(&database).await), Phase::Main, &INVARIANTS);
+    let before = judged().await;
+    let broken = ["single-document", "zero-duplicates", "no-duplicate-messages", "append-order"];
+    assert_eq!(names(&before, Verdict::Holds).len(), INVARIANTS.len() - broken.len());
+    assert!(broken.iter().all(|name| !names(&before, Verdict::Holds).contains(&(*name).to_owned())), "{before:?}");
+
     let mut options = ClientOptions::parse(mongod.uri()).await.unwrap();
     options.max_pool_size = Some(CLIENTS + 10);
-    let writers: Collection<Document> =
-        Client::with_options(options).unwrap().database("onlyone_judged").collection("chats");
+    let writers = Client::with_options(options).unwrap().database("onlyone_judged").collection("chats");
     let stop = Arc::new(AtomicBool::new(false));
-    let pause: u64 = std::env::var("PAUSE").map_or(0, |pause| pause.parse().unwrap());
-    let tasks: Vec<_> = (0..CLIENTS)
-        .map(|client| {
-            let (recorder, chats, writers, stop) =
-                (Arc::clone(&recorder), chats.clone(), writers.clone(), Arc::clone(&stop));
-            tokio::spawn(async move {
-                let mut random = ChaCha8Rng::seed_from_u64(client.into());
-                for n in 0.. {
-                    if stop.load(Ordering::Relaxed) {
-                        return n;
-                    }
-                    let chat = &chats[random.random_range(0..chats.len())];
-                    recorder.append((client, n), chat, |pair| push(&writers, chat, pair)).await;
-                    if pause > 0 {
-                        tokio::time::sleep(Duration::from_millis(random.random_range(0..pause))).await;
-                    }
-                }
-                0
-            })
-        })
-        .collect();
-    let begun = Instant::now();
-    let done: Applied = apply(&database, &profile("chats"), &RepairOptions::default(), "busy").await.unwrap();
-    eprintln!("apply {:?} {:?} left {:#?}", begun.elapsed(), done.actions, done.left);
-    let busy = tasks.iter().filter(|task| !task.is_finished()).count();
+    let clients = spawn_clients(&recorder, &chats, &writers, &stop);
+    let begun = recorder.operations.lock().unwrap().len();
+    let done = apply(&database, &profile("chats"), &RepairOptions::default(), "busy").await.unwrap();
+    let meanwhile = recorder.operations.lock().unwrap().len() - begun;
+    let busy = clients.iter().filter(|client| !client.is_finished()).count();
     stop.store(true, Ordering::Relaxed);
-    let mut appended = 0;
-    for task in tasks {
-        appended += task.await.unwrap();
+    for client in clients {
+        client.await.unwrap();
     }
-    eprintln!("busy {busy} appended {appended}");
+    assert_eq!(busy, CLIENTS as usize, "the repair ended while they wrote");
+    assert!(meanwhile >= CLIENTS as usize, "only {meanwhile} appends during the repair");
+    assert!(done.actions.iter().any(|action| action.kind == ActionKind::Merge && action.count > 0));
+    // What kept changing, if anything did, can be repaired now.
     let settled = apply(&database, &profile("chats"), &RepairOptions::default(), "calm").await.unwrap();
-    assert_eq!((settled.audited.verdict(), settled.left.as_slice()), (Verdict::Holds, &[] as &[String]));
-    let history = recorder.history();
-    let results = judge(&history, Some(&observed(&database).await), Phase::Main, &INVARIANTS);
-    let verdicts: BTreeMap<String, Verdict> =
-        results.iter().map(|result| (result.name.to_string(), result.verdict)).collect();
-    assert_eq!(
-        violated(&results),
-        [],
-        "{verdicts:?}\n{:#?}",
-        results.iter().flat_map(|result| &result.witnesses).next()
-    );
-    assert_eq!(busy, CLIENTS as usize);
+    assert_eq!((settled.audited.verdict(), settled.left), (Verdict::Holds, vec![]));
+
+    let after = judged().await;
+    let witness = after.iter().flat_map(|result| &result.witnesses).next();
+    assert_eq!(names(&after, Verdict::Holds).len(), INVARIANTS.len(), "{witness:#?}");
+    let messages = after.iter().find(|result| result.name == Invariant::NoLostMessages).unwrap();
+    assert_eq!(messages.checked, recorder.operations.lock().unwrap().len() as u64, "each append was judged");
+    mongod.stop().await.unwrap();
+}
+
+/// Edits the first message of every document, over and over.
+async fn edit(chats: Collection<Document>, stop: Arc<AtomicBool>) {
+    let mut edits = 0_i64;
+    while !stop.load(Ordering::Relaxed) {
+        edits += 1;
+        chats.update_many(doc! {}, doc! { "$set": { "messages.0.edited": edits } }).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_of_documents_that_never_rest_ends_and_leaves_them() {
+    let spec = MongodSpec { replica_set: 0, test_commands: true };
+    let mongod = Mongod::start(&onlyone::mongod::Options::new(spec)).await.unwrap();
+    let open = async |name: &str| {
+        let mut options = ClientOptions::parse(mongod.uri()).await.unwrap();
+        options.app_name = Some(name.to_owned());
+        Client::with_options(options).unwrap().database("onlyone_restless")
+    };
+    let (slow, editor) = (open("slow").await, open("editor").await);
+    let recorder = Recorder { begun: Instant::now(), next: AtomicU64::new(0), operations: Mutex::default() };
+    damaged(&recorder, &slow.collection("chats")).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let editing = tokio::spawn(edit(editor.collection("chats"), Arc::clone(&stop)));
+    // Between reading a document and writing it the repair waits, so that there is an edit each time.
+    let data = doc! {
+        "failCommands": ["update", "delete"], "blockConnection": true, "blockTimeMS": 40, "appName": "slow",
+    };
+    let admin = editor.client().database("admin");
+    admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data }).await.unwrap();
+    let options = RepairOptions { attempts: 2, ..RepairOptions::default() };
+    let done = apply(&slow, &profile("chats"), &options, "restless").await.unwrap();
+    admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap();
+    stop.store(true, Ordering::Relaxed);
+    editing.await.unwrap();
+    assert_eq!(done.audited.verdict(), Verdict::Violated, "what is left is still wrong");
+    for what in ["be merged into", "have its array cleaned"] {
+        let left = |sentence: &&String| sentence.contains("kept changing") && sentence.contains(what);
+        assert!(done.left.iter().find(left).is_some(), "{what}: {:?}", done.left);
+    }
+    assert_eq!(all(&slow, "chats").await.len(), PAIRS * COPIES, "none is removed");
+
+    let settled = apply(&slow, &profile("chats"), &RepairOptions::default(), "calm").await.unwrap();
+    assert_eq!((settled.audited.verdict(), settled.left), (Verdict::Holds, vec![]));
+    let after = judge(&recorder.history(), Some(&observed(&slow).await), Phase::Main, &INVARIANTS);
+    let witness = after.iter().flat_map(|result| &result.witnesses).next();
+    assert_eq!(names(&after, Verdict::Holds).len(), INVARIANTS.len(), "{witness:#?}");
     mongod.stop().await.unwrap();
 }

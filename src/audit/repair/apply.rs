@@ -29,7 +29,7 @@ pub struct RepairOptions {
 
 impl Default for RepairOptions {
     fn default() -> Self {
-        RepairOptions { audit: AuditOptions::default(), rate: None, attempts: 20, patience: Duration::from_secs(10) }
+        RepairOptions { audit: AuditOptions::default(), rate: None, attempts: 20, patience: Duration::from_secs(5) }
     }
 }
 
