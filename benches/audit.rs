@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use futures::TryStreamExt;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 use mongodb::{Client, Database};
 use onlyone::audit::{Profile, SeedSpec, seed};
 use onlyone::mongod::{Mongod, Options};
@@ -48,11 +48,15 @@ async fn group(database: &Database) -> (f64, u64) {
     (begun.elapsed().as_secs_f64(), found.len() as u64)
 }
 
-/// The server's memory limit of one `$group`; returns what it was.
-async fn limit_group(client: &Client, bytes: Bson) -> Bson {
-    const NAME: &str = "internalDocumentSourceGroupMaxMemoryBytes";
-    let set = doc! { "setParameter": 1, NAME: bytes };
-    client.database("admin").run_command(set).await.unwrap().get("was").unwrap().clone()
+/// Sets the server's memory limit of one `$group`, which has two names, as the query engines are two.
+async fn limit_group(client: &Client, megabytes: i64) {
+    for name in [
+        "internalDocumentSourceGroupMaxMemoryBytes",
+        "internalQuerySlotBasedExecutionHashAggApproxMemoryUseInBytesBeforeSpill",
+    ] {
+        let set = doc! { "setParameter": 1, name: megabytes << 20 };
+        client.database("admin").run_command(set).await.unwrap();
+    }
 }
 
 /// The audit as a process of its own: seconds, megabytes and duplicates.
@@ -81,9 +85,9 @@ async fn compare(mongod: &Mongod, client: &Client, (database, duplicates): (Data
         let (seconds, found) = group(&database).await;
         assert_eq!(found, duplicates);
         by_hand.push(seconds);
-        let was = limit_group(client, Bson::Int64(4 << 30)).await;
+        limit_group(client, 4096).await;
         in_memory.push(group(&database).await.0);
-        limit_group(client, was).await;
+        limit_group(client, 100).await;
         let (audited, memory, found) = audit(&mongod.uri(), &database);
         assert_eq!(found, duplicates);
         audits.push(audited);
@@ -101,7 +105,7 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let (chats, talking, turns) =
-            (argument("--chats", 1_000_000), argument("--with-messages", 200_000), argument("--turns", 3));
+            (argument("--chats", 1_000_000), argument("--with-messages", 1_000_000), argument("--turns", 3));
         let mongod = Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: false })).await.unwrap();
         let client = Client::with_uri_str(mongod.uri()).await.unwrap();
         let bare = filled(&client, "onlyone_bare", chats, 0).await;

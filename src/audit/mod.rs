@@ -13,7 +13,7 @@ mod repair;
 mod report;
 mod seed;
 
-pub use error::AuditError;
+pub use error::{AuditError, ServerError};
 pub use inspect::{AuditOptions, Audited, Counters, audit};
 pub use profile::{ArraySpec, KeySpec, MergeSpec, Profile, ProfileError, Reference, SHIPPED};
 pub use repair::{Applied, Plan, RepairOptions, Restored, apply, backups, plan, restore};

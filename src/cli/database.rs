@@ -140,11 +140,31 @@ impl Opened {
     /// The error for the user: its causes without what the connection string hides.
     pub(super) fn error(&self, error: AuditError) -> CliError {
         let usage = matches!(error, AuditError::Usage(_) | AuditError::Backup(_));
+        let hint = error.code().and_then(hint);
         let error = anyhow::Error::new(error);
         let mut chain: Vec<String> = error.chain().map(|cause| self.uri.redact_text(&cause.to_string())).collect();
         let last = chain.pop().unwrap_or_default();
         let error = chain.into_iter().rev().fold(anyhow::anyhow!(last), anyhow::Error::context);
-        if usage { CliError::usage(error) } else { CliError::setup(error) }
+        let error = if usage { CliError::usage(error) } else { CliError::setup(error) };
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+
+    /// Ends the connections. Left to the end of the process, the driver's own tasks may complain of each other's end.
+    pub(super) async fn close(self) {
+        self.database.client().clone().shutdown().immediate(true).await;
+    }
+}
+
+/// What to do about an answer of the server.
+fn hint(code: i32) -> Option<&'static str> {
+    match code {
+        13 => Some("name a user with that role in the connection string, with `authSource` where its users are kept"),
+        50 => Some("give the server more time with --max-time, or smaller batches with --batch-size"),
+        67 => Some("a collection has 64 indexes at most: drop one that is not used and run the same command again"),
+        _ => None,
     }
 }
 

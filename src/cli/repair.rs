@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::args::Format;
-use super::database::{AllowArgs, DatabaseArgs, OutArgs, ReadArgs, Session};
+use super::database::{AllowArgs, DatabaseArgs, Opened, OutArgs, ReadArgs, Session};
 use super::interrupt::Interrupt;
 use super::{CliError, Io};
 use crate::audit::{RepairOptions, apply, plan, restore};
@@ -58,6 +58,12 @@ async fn repair(args: &RepairArgs, io: &mut Io) -> Result<ExitStatus, CliError> 
     }
     let session = Session::begin(&args.out)?;
     let opened = args.database.open(args.apply.then_some(&args.allow)).await?;
+    let ended = carry_out(args, &session, &opened, io).await;
+    opened.close().await;
+    ended
+}
+
+async fn carry_out(args: &RepairArgs, session: &Session, opened: &Opened, io: &mut Io) -> Result<ExitStatus, CliError> {
     let options = RepairOptions { audit: args.read.options(), rate: args.rate, ..RepairOptions::default() };
     let collection = &opened.profile.collection;
     let mut reproduce = args.database.reproduce("repair");
@@ -119,7 +125,9 @@ fn listed(actions: &[RepairAction], applied: bool, backup: Option<&str>) -> Stri
 
 async fn undo(args: &RepairArgs, id: &str, io: &mut Io) -> Result<ExitStatus, CliError> {
     let opened = args.database.open(Some(&args.allow)).await?;
-    let restored = restore(&opened.database, id).await.map_err(|error| opened.error(error))?;
+    let restored = restore(&opened.database, id).await.map_err(|error| opened.error(error));
+    opened.close().await;
+    let restored = restored?;
     let text = match args.database.format {
         Format::Json => json!({
             "restored": restored.restored, "untouched": restored.untouched,

@@ -38,8 +38,13 @@ async fn ten_chats_without_keys_and_two_duplicate_pairs_are_mended() {
     let expected =
         [(FindingKind::DuplicateKey, 2), (FindingKind::MissingKey, 10), (FindingKind::MissingIndex, 1)].into();
     assert_eq!(counts(&planned.audited), expected);
-    let expected =
-        [(ActionKind::Merge, 2), (ActionKind::Remove, 2), (ActionKind::SetKey, 8), (ActionKind::CreateIndex, 1)];
+    let expected = [
+        (ActionKind::Merge, 2),
+        (ActionKind::Remove, 2),
+        (ActionKind::Redirect, 6),
+        (ActionKind::SetKey, 8),
+        (ActionKind::CreateIndex, 1),
+    ];
     assert_eq!(actions(&planned.actions()), expected.into());
     assert_eq!(writes(&client).await, before, "a plan writes nothing");
 
@@ -168,6 +173,45 @@ async fn what_cannot_be_repaired_is_refused_or_left_and_nothing_changes() {
     assert_eq!(all(&database, "chats").await, documents);
     let error = restore(&database, "nothing").await.unwrap_err().to_string();
     assert!(error.contains("has no backup `onlyone_backup_nothing` (it has none)"), "{error}");
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_index_that_does_not_protect_gets_another_beside_it_and_restoring_leaves_the_first() {
+    let (mongod, client) = server().await;
+    let chats = profile("chats");
+    let table: [(Document, Option<&str>); 7] = [
+        (doc! { "sparse": true }, None),
+        (doc! { "unique": true }, None),
+        (doc! { "unique": true, "partialFilterExpression": { "archived": false } }, None),
+        (doc! { "unique": true, "sparse": true, "collation": { "locale": "en", "strength": 2 } }, None),
+        (doc! { "key": { "participantsKey": "hashed" } }, None),
+        (doc! { "key": { "participantsKey": 1, "archived": 1 }, "unique": true }, None),
+        // This one would be right, and the server does not allow its twin.
+        (doc! { "unique": true, "sparse": true, "hidden": true }, Some("the index `mine` would do, but it is hidden")),
+    ];
+    for (number, (options, left)) in table.into_iter().enumerate() {
+        let database = client.database(&format!("onlyone_weak_{number}"));
+        seeded(&database, &chats, SeedSpec { duplicates: 0, ..SeedSpec::default() }).await;
+        let mut index = doc! { "key": { "participantsKey": 1 }, "name": "mine" };
+        index.extend(options);
+        database.run_command(doc! { "createIndexes": "chats", "indexes": [&index] }).await.unwrap();
+        let original = contents(&database).await;
+        let found = audited(&database, &chats).await;
+        assert_eq!(counts(&found), [(FindingKind::WeakIndex, 1)].into(), "{index}");
+        let done = applied(&database, &chats, "x").await;
+        match left {
+            None => {
+                assert_eq!(done.audited.verdict(), Verdict::Holds, "{index}");
+                assert!(restore(&database, "x").await.unwrap().index_dropped);
+            }
+            Some(left) => {
+                assert_eq!(done.audited.verdict(), Verdict::Violated, "{index}");
+                assert!(done.left.iter().any(|sentence| sentence.contains(left)), "{:?}", done.left);
+            }
+        }
+        assert_eq!(contents(&database).await, original, "{index}");
+    }
     mongod.stop().await.unwrap();
 }
 

@@ -100,7 +100,7 @@ pub(in crate::audit) async fn inspect(
     let referring = referring(database, profile, &mut inspection.absent).await?;
     for index in 0..parts {
         let partition = Partition { index, of: parts };
-        let scan = Scan::new(profile, options, keep, partition);
+        let scan = Scan::new(profile, options, keep, partition, !referring.is_empty());
         let Some(owners) = scan.run(&collection, &mut inspection.facts).await? else { continue };
         for reference in &referring {
             let orphans = &mut inspection.orphans;

@@ -85,9 +85,15 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// A pass over this part of the keys. `keep` bounds what each tally keeps.
-    pub(super) fn new(profile: &'a Profile, options: &'a AuditOptions, keep: usize, partition: Partition) -> Self {
-        let ids = (!profile.references.is_empty()).then(FxHashSet::default);
+    /// A pass over this part of the keys. `keep` bounds what each tally keeps; `referred` if anything refers to the ids.
+    pub(super) fn new(
+        profile: &'a Profile,
+        options: &'a AuditOptions,
+        keep: usize,
+        partition: Partition,
+        referred: bool,
+    ) -> Self {
+        let ids = referred.then(FxHashSet::default);
         Scan { profile, options, keep, partition, seen: Seen::default(), ids, scratch: Vec::new() }
     }
 

@@ -9,7 +9,7 @@ use mongodb::{Collection, Database};
 
 use super::journal::{Journal, MergeState, PREFIX};
 use super::pace::{Pace, Tries};
-use super::plan::{Plan, Step as Task, plan, repairable};
+use super::plan::{Plan, Step as Task, draft, repairable};
 use crate::audit::error::{AuditError, Result, Step};
 use crate::audit::{AuditOptions, Audited, Profile};
 use crate::report::{ActionKind, RepairAction};
@@ -142,7 +142,7 @@ impl Repair<'_> {
                 self.recover().await?;
             }
             self.sweep().await?;
-            let plan = plan(&self.database, self.profile, self.options).await?;
+            let plan = draft(&self.database, self.profile, self.options).await?;
             if plan.is_empty() || rounds == ROUNDS {
                 return Ok(plan);
             }

@@ -11,8 +11,12 @@ use crate::audit::dedupe::repeated;
 use crate::audit::error::{Result, Step, code};
 use crate::audit::key::{KeyState, state};
 use crate::report::ActionKind;
+use crate::strategy::server_answer;
 
 const DUPLICATE_KEY: i32 = 11000;
+
+/// Another index has the same fields and options, or the same name.
+const INDEX_CONFLICTS: [i32; 2] = [85, 86];
 
 impl Repair<'_> {
     /// Gives a document the key that its participants give.
@@ -112,6 +116,10 @@ impl Repair<'_> {
             Ok(_) => self.count(ActionKind::CreateIndex, 1),
             Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
                 self.left(format!("the unique index `{name}` cannot be built: there are duplicates"));
+            }
+            Err(error) if code(&error).is_some_and(|code| INDEX_CONFLICTS.contains(&code)) => {
+                let words = server_answer(&error).map_or("", |(_, words)| words);
+                self.left(format!("the unique index `{name}` cannot be created beside the one that is there: {words}"));
             }
             Err(error) => return Err(error).writing(self.database.name(), &format!("create the index `{name}`")),
         }

@@ -173,7 +173,7 @@ fn redirected(document: &Document, field: &str, keeper: &Bson) -> Document {
 }
 
 /// The value at a dotted path through documents.
-fn value_at<'a>(document: &'a Document, path: &str) -> Option<&'a Bson> {
+pub(super) fn value_at<'a>(document: &'a Document, path: &str) -> Option<&'a Bson> {
     match path.split_once('.') {
         None => document.get(path),
         Some((first, rest)) => value_at(document.get_document(first).ok()?, rest),
