@@ -176,6 +176,37 @@ async fn what_cannot_be_repaired_is_refused_or_left_and_nothing_changes() {
     mongod.stop().await.unwrap();
 }
 
+/// The service removes the document that was kept, between a kill and the next repair.
+#[tokio::test]
+async fn what_is_in_the_backup_only_is_never_taken_for_sound() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_gone");
+    let chats = profile("chats");
+    seeded(&database, &chats, SeedSpec { documents: 4, duplicates: 1, ..SeedSpec::default() }).await;
+    let original = contents(&database).await;
+    applied(&database, &chats, "x").await;
+    // As a kill leaves it right after the duplicate was removed.
+    let backup = database.collection::<Document>("onlyone_backup_x");
+    backup.update_one(doc! { "_id": "repair" }, doc! { "$set": { "state": "applying" } }).await.unwrap();
+    let merge = doc! { "_id.is": "merge" };
+    backup.update_one(merge.clone(), doc! { "$set": { "state": "removed" } }).await.unwrap();
+    let keeper = backup.find_one(merge).await.unwrap().unwrap().get("keeper").unwrap().clone();
+    database.collection::<Document>("chats").delete_one(doc! { "_id": keeper }).await.unwrap();
+    database.collection::<Document>("messages").delete_many(doc! {}).await.unwrap();
+    for _ in 0..2 {
+        let done = applied(&database, &chats, "y").await;
+        assert!(done.resumed);
+        assert_eq!(done.audited.verdict(), Verdict::Inconclusive, "{:?}", done.audited.findings);
+        let reason = &done.audited.reasons[0];
+        assert!(reason.contains("is gone") && reason.contains("`onlyone_backup_x` only"), "{reason}");
+    }
+    let restored = restore(&database, "x").await.unwrap();
+    assert!(restored.left.iter().any(|left| left.contains("is gone since")), "{restored:?}");
+    let duplicate = original["chats"].last().unwrap();
+    assert!(contents(&database).await["chats"].contains(duplicate), "its messages are back");
+    mongod.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn an_index_that_does_not_protect_gets_another_beside_it_and_restoring_leaves_the_first() {
     let (mongod, client) = server().await;
