@@ -179,6 +179,12 @@ impl Session {
     pub(super) fn begin(out: &OutArgs) -> Result<Self, CliError> {
         if let Some(id) = &out.run_id {
             check_run_id(id)?;
+            // Before anything is done, not when its report cannot be written.
+            let folder = out.out.join(id);
+            if folder.exists() {
+                return Err(CliError::usage(anyhow::anyhow!("{} exists", folder.display()))
+                    .hint("that run exists: give another --run-id"));
+            }
         }
         Ok(Session { run_id: out.run_id.clone().unwrap_or_else(fresh_run_id), started: Instant::now() })
     }

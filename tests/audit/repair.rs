@@ -100,6 +100,7 @@ async fn of_1648_elements_with_1573_repeats_the_first_75_remain() {
     chats.insert_one(doc! { "_id": 2, "messages": &keyless }).await.unwrap();
     let found = audited(&database, &messages).await;
     assert_eq!(counts(&found), [(FindingKind::DuplicateElement, 1573)].into());
+    assert_eq!(found.invariants[0].checked, 1648 + 5, "also the elements that are no documents");
     let done = applied(&database, &messages, "r").await;
     assert_eq!(actions(&done.actions), [(ActionKind::Deduplicate, 1573)].into());
     let after = all(&database, "userChat").await;

@@ -120,7 +120,7 @@ impl Repair<'_> {
             && let (Some(own), Some(others)) = (array(kept, &spec.field), array(duplicate, &spec.field))
             && !others.is_empty()
         {
-            let order = merged_order(own, others, spec.order.as_deref());
+            let order = merged_order(own, others, spec);
             set.insert(&spec.field, rearranged(&spec.field, own.len(), &order, others));
             condition = same_beginning(&spec.field, own);
             changed.insert(&spec.field, picked(own, others, &order));
