@@ -1,9 +1,11 @@
 //! `onlyone repair`: plans by default, applies with `--apply`, and `restore` undoes.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::args::Format;
 use super::database::{AllowArgs, DatabaseArgs, Opened, OutArgs, ReadArgs, Session};
@@ -38,6 +40,9 @@ pub struct RepairArgs {
     #[command(flatten)]
     pub allow: AllowArgs,
 }
+
+/// How often a repair tells how far it got.
+const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Actions printed one by one; the report has all of them.
 const SHOWN: usize = 20;
@@ -81,12 +86,17 @@ async fn carry_out(args: &RepairArgs, session: &Session, opened: &Opened, io: &m
             Ok((plan.audited.clone(), plan.actions(), plan.left, None))
         }
     };
-    let (audited, actions, left, backup) = tokio::select! {
-        () = interrupt.stop.cancelled() => {
-            io.note("interrupted: run the same command again to go on, or `onlyone repair restore` to undo\n");
-            return Ok(ExitStatus::Interrupted);
+    let mut work = std::pin::pin!(work);
+    let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+    let (audited, actions, left, backup) = loop {
+        tokio::select! {
+            () = interrupt.stop.cancelled() => {
+                io.note("interrupted: run the same command again to go on, or `onlyone repair restore` to undo\n");
+                return Ok(ExitStatus::Interrupted);
+            }
+            result = &mut work => break result.map_err(|error| opened.error(error))?,
+            _ = heartbeat.tick() => io.note(&format!("repair: {}\n", options.progress)),
         }
-        result = work => result.map_err(|error| opened.error(error))?,
     };
     let name = format!("repair of {collection} in {}", args.database.database);
     if args.apply {

@@ -1,6 +1,7 @@
 //! Applying a repair: what a killed one left half done first, then round after round until nothing is left to do.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, doc};
@@ -8,14 +9,14 @@ use mongodb::options::{Acknowledgment, DatabaseOptions, ReadPreference, Selectio
 use mongodb::{Collection, Database};
 
 use super::journal::{Journal, MergeState, PREFIX};
-use super::pace::{Pace, Tries};
+use super::pace::{Pace, RepairProgress, Tries};
 use super::plan::{Plan, Step as Task, draft, repairable};
 use crate::audit::error::{AuditError, Result, Step};
 use crate::audit::{AuditOptions, Audited, Profile};
 use crate::report::{ActionKind, RepairAction};
 
 /// How a repair goes about it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct RepairOptions {
     /// How it reads.
     pub audit: AuditOptions,
@@ -25,11 +26,19 @@ pub struct RepairOptions {
     pub attempts: u32,
     /// How long, if that is over sooner.
     pub patience: Duration,
+    /// Told how far it got.
+    pub progress: Arc<RepairProgress>,
 }
 
 impl Default for RepairOptions {
     fn default() -> Self {
-        RepairOptions { audit: AuditOptions::default(), rate: None, attempts: 20, patience: Duration::from_secs(5) }
+        RepairOptions {
+            audit: AuditOptions::default(),
+            rate: None,
+            attempts: 20,
+            patience: Duration::from_secs(5),
+            progress: Arc::default(),
+        }
     }
 }
 
@@ -162,12 +171,14 @@ impl Repair<'_> {
 
     async fn carry_out(&mut self, plan: &Plan) -> Result<()> {
         let mut merged = Merged::new();
+        self.options.progress.begin(plan.steps.len());
         for task in &plan.steps {
             match task {
                 Task::Merge { documents, .. } => self.merge(documents, &mut merged).await?,
                 Task::SetKey { document, .. } => self.set_key(document).await?,
                 Task::Deduplicate { document, .. } => self.deduplicate(document).await?,
             }
+            self.options.progress.step();
             // Many at once, because without an index of the references each search reads their whole collection.
             if merged.len() >= MERGED_AT_ONCE {
                 self.redirect(&std::mem::take(&mut merged)).await?;

@@ -16,5 +16,6 @@ mod redirect;
 mod restore;
 
 pub use apply::{Applied, RepairOptions, apply};
+pub use pace::RepairProgress;
 pub use plan::{Plan, plan};
 pub use restore::{Restored, backups, restore};

@@ -1,5 +1,6 @@
 //! How fast a repair goes, and how long it insists.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -24,6 +25,38 @@ impl Pace {
         if self.interval > Duration::ZERO {
             tokio::time::sleep_until(self.next).await;
             self.next = self.next.max(Instant::now()) + self.interval;
+        }
+    }
+}
+
+/// How far a repair got, for whoever waits for it.
+#[derive(Debug, Default)]
+pub struct RepairProgress {
+    round: AtomicU64,
+    planned: AtomicU64,
+    done: AtomicU64,
+}
+
+impl RepairProgress {
+    /// A round of so many documents begins.
+    pub(super) fn begin(&self, planned: usize) {
+        self.round.fetch_add(1, Ordering::Relaxed);
+        self.planned.store(planned as u64, Ordering::Relaxed);
+        self.done.store(0, Ordering::Relaxed);
+    }
+
+    /// One more is dealt with.
+    pub(super) fn step(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Display for RepairProgress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [round, done, planned] = [&self.round, &self.done, &self.planned].map(|n| n.load(Ordering::Relaxed));
+        match round {
+            0 => f.write_str("reading"),
+            _ => write!(f, "{done} of {planned} steps of round {round}"),
         }
     }
 }
@@ -64,6 +97,17 @@ mod tests {
             assert!(granted <= 20, "it ends");
         }
         granted
+    }
+
+    #[test]
+    fn progress_is_told_by_round() {
+        let progress = RepairProgress::default();
+        assert_eq!(progress.to_string(), "reading");
+        progress.begin(3);
+        progress.step();
+        assert_eq!(progress.to_string(), "1 of 3 steps of round 1");
+        progress.begin(2);
+        assert_eq!(progress.to_string(), "0 of 2 steps of round 2");
     }
 
     #[test]
