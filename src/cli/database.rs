@@ -163,7 +163,7 @@ fn hint(code: i32) -> Option<&'static str> {
     match code {
         13 => Some("name a user with that role in the connection string, with `authSource` where its users are kept"),
         50 => Some("give the server more time with --max-time, or smaller batches with --batch-size"),
-        67 => Some("a collection has 64 indexes at most: drop one that is not used and run the same command again"),
+        14031 => Some("the server's disk is full: make room and run the same command again, it goes on where it was"),
         _ => None,
     }
 }

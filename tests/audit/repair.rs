@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
+use mongodb::{Client, Database};
 use onlyone::audit::{Applied, AuditError, Profile, RepairOptions, SHIPPED, SeedSpec, apply, backups, plan, restore};
+use onlyone::mongod::{Mongod, Options};
 use onlyone::report::{ActionKind, FindingKind};
+use onlyone::scenario::MongodSpec;
 use onlyone::verdict::Verdict;
 
 use crate::support::{all, audited, contents, counts, profile, seeded, server, writes};
@@ -248,20 +250,44 @@ async fn an_index_that_does_not_protect_gets_another_beside_it_and_restoring_lea
 }
 
 #[tokio::test]
-async fn a_failed_index_build_is_an_error_and_a_repair_goes_on_where_it_failed() {
+async fn without_room_for_the_index_nothing_is_changed() {
     let (mongod, client) = server().await;
-    let database = client.database("onlyone_index_fails");
+    let database = client.database("onlyone_no_room");
     let chats = profile("chats");
-    database.collection("chats").insert_one(doc! { "_id": 1, "participants": ["a", "b"] }).await.unwrap();
-    // 63 more indexes: the server allows no more than 64.
+    seeded(&database, &chats, SeedSpec { missing_keys: 3, ..SeedSpec::default() }).await;
     let indexes: Vec<Document> =
         (0..63).map(|n| doc! { "key": { format!("f{n}"): 1 }, "name": format!("f{n}") }).collect();
     database.run_command(doc! { "createIndexes": "chats", "indexes": indexes }).await.unwrap();
+    let (original, before) = (contents(&database).await, writes(&client).await);
+    let error = apply(&database, &chats, &RepairOptions::default(), "x").await.unwrap_err().to_string();
+    assert!(error.contains("at the server's limit of 64 indexes") && error.contains("drop one"), "{error}");
+    assert_eq!((contents(&database).await, writes(&client).await), (original, before));
+    database.run_command(doc! { "dropIndexes": "chats", "index": "f0" }).await.unwrap();
+    assert_eq!(applied(&database, &chats, "x").await.audited.verdict(), Verdict::Holds);
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_index_build_is_an_error_and_a_repair_goes_on_where_it_failed() {
+    let spec = MongodSpec { replica_set: 0, test_commands: true };
+    let mongod = Mongod::start(&Options::new(spec)).await.unwrap();
+    let client = Client::with_uri_str(mongod.uri()).await.unwrap();
+    let database = client.database("onlyone_index_fails");
+    let chats = profile("chats");
+    database.collection("chats").insert_one(doc! { "_id": 1, "participants": ["a", "b"] }).await.unwrap();
+    let original = contents(&database).await;
+    let data = doc! { "failCommands": ["createIndexes"], "errorCode": 14031 };
+    let fail = doc! { "configureFailPoint": "failCommand", "mode": { "times": 1 }, "data": data };
+    client.database("admin").run_command(fail).await.unwrap();
     let error = apply(&database, &chats, &RepairOptions::default(), "x").await.unwrap_err();
     assert!(error.to_string().contains("create the index `participantsKey_1` failed"), "{error}");
-    database.run_command(doc! { "dropIndexes": "chats", "index": "f0" }).await.unwrap();
+    assert_eq!(error.code(), Some(14031));
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("(code 14031)") && !source.contains("RawDocumentBuf"), "{source}");
     let done = applied(&database, &chats, "y").await;
     assert!(done.resumed && done.audited.verdict() == Verdict::Holds);
     assert_eq!(done.backup.as_deref(), Some("onlyone_backup_x"));
+    assert!(restore(&database, "x").await.unwrap().index_dropped);
+    assert_eq!(contents(&database).await, original);
     mongod.stop().await.unwrap();
 }

@@ -42,6 +42,9 @@ impl Default for RepairOptions {
     }
 }
 
+/// Indexes that a collection may have.
+const MAX_INDEXES: usize = 64;
+
 /// Rounds before a repair gives up on a database that is broken again as fast as it is mended.
 const ROUNDS: usize = 8;
 
@@ -155,6 +158,7 @@ impl Repair<'_> {
             if plan.is_empty() || rounds == ROUNDS {
                 return Ok(plan);
             }
+            room_for_index(self.profile, &plan)?;
             self.open().await?;
             let before = self.done.clone();
             self.left.clear();
@@ -285,6 +289,18 @@ impl Repair<'_> {
     pub(super) fn left(&mut self, sentence: String) {
         self.left.push(sentence);
     }
+}
+
+/// Refuses before anything is changed what could not be finished.
+fn room_for_index(profile: &Profile, plan: &Plan) -> Result<()> {
+    if plan.index.is_none() || plan.audited.preflight.indexes.len() < MAX_INDEXES {
+        return Ok(());
+    }
+    Err(AuditError::Unsuitable {
+        collection: profile.collection.clone(),
+        kind: format!("at the server's limit of {MAX_INDEXES} indexes"),
+        hint: "there must be room for the unique index; drop one that is not used".to_owned(),
+    })
 }
 
 /// The sentence for a document that is left because others write to it all the time.
