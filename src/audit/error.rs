@@ -1,5 +1,7 @@
 //! Why an audit, a repair or a seed could not be carried out.
 
+use crate::strategy::server_answer;
+
 /// Why the command stopped. What it found is in the report, not here.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
@@ -10,7 +12,7 @@ pub enum AuditError {
         step: String,
         /// Why.
         #[source]
-        source: Box<mongodb::error::Error>,
+        source: ServerError,
     },
     /// The user lacks a right.
     #[error("the user may not {action}: it needs the role `{role}` on the database `{database}`")]
@@ -23,7 +25,7 @@ pub enum AuditError {
         database: String,
         /// The server's words.
         #[source]
-        source: Box<mongodb::error::Error>,
+        source: ServerError,
     },
     /// The collection is not there.
     #[error("the database `{database}` has no collection `{collection}`{}", hint(.others))]
@@ -63,6 +65,38 @@ pub enum AuditError {
     Backup(String),
 }
 
+/// What the driver said, in one line: the server's message and code, without the whole reply that the driver encloses.
+#[derive(Debug)]
+pub struct ServerError(Box<mongodb::error::Error>);
+
+impl ServerError {
+    /// The server's code, if it was the server that refused.
+    pub fn code(&self) -> Option<i32> {
+        code(&self.0)
+    }
+}
+
+impl std::fmt::Display for ServerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match server_answer(&self.0) {
+            Some((code, message)) => write!(f, "{message} (code {code})"),
+            None => f.write_str(self.0.kind.to_string().lines().next().unwrap_or_default()),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+impl AuditError {
+    /// The server's code, where its answer is the reason.
+    pub fn code(&self) -> Option<i32> {
+        match self {
+            AuditError::Server { source, .. } | AuditError::Rights { source, .. } => source.code(),
+            _ => None,
+        }
+    }
+}
+
 /// Result of a step.
 pub(super) type Result<T, E = AuditError> = std::result::Result<T, E>;
 
@@ -88,8 +122,8 @@ impl<T> Step<T> for mongodb::error::Result<T> {
 }
 
 fn named(source: mongodb::error::Error, database: &str, step: &str, role: &'static str) -> AuditError {
-    let source = Box::new(source);
-    match code(&source) {
+    let source = ServerError(Box::new(source));
+    match source.code() {
         Some(UNAUTHORIZED) => {
             AuditError::Rights { action: step.to_owned(), role, database: database.to_owned(), source }
         }

@@ -13,10 +13,10 @@ mod repair;
 mod report;
 mod seed;
 
-pub use error::AuditError;
+pub use error::{AuditError, ServerError};
 pub use inspect::{AuditOptions, Audited, Counters, audit};
 pub use profile::{ArraySpec, KeySpec, MergeSpec, Profile, ProfileError, Reference, SHIPPED};
-pub use repair::{Applied, Plan, RepairOptions, Restored, apply, backups, plan, restore};
+pub use repair::{Applied, Plan, RepairOptions, RepairProgress, Restored, apply, backups, plan, restore};
 pub use report::{Circumstances, report, status};
 pub use seed::{SeedSpec, Seeded, seed};
 

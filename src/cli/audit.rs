@@ -37,6 +37,12 @@ pub struct AuditArgs {
 pub(super) async fn run(args: &AuditArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
     let session = Session::begin(&args.out)?;
     let opened = args.database.open(None).await?;
+    let ended = carry_out(args, &session, &opened, io).await;
+    opened.close().await;
+    ended
+}
+
+async fn carry_out(args: &AuditArgs, session: &Session, opened: &Opened, io: &mut Io) -> Result<ExitStatus, CliError> {
     let options = AuditOptions { secondary: args.secondary, ..args.read.options() };
     let interrupt = Interrupt::listen(|_| {})?;
     let audited = tokio::select! {
@@ -51,7 +57,7 @@ pub(super) async fn run(args: &AuditArgs, io: &mut Io) -> Result<ExitStatus, Cli
     let status =
         session.conclude(&audited, (name, reproduce), (None, Vec::new()), (&args.out, args.database.format), io)?;
     match args.watch {
-        Some(every) => watch(&opened, &options, every, (audited, status), args.database.format, &interrupt, io).await,
+        Some(every) => watch(opened, &options, every, (audited, status), args.database.format, &interrupt, io).await,
         None => Ok(status),
     }
 }

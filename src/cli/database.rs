@@ -140,11 +140,31 @@ impl Opened {
     /// The error for the user: its causes without what the connection string hides.
     pub(super) fn error(&self, error: AuditError) -> CliError {
         let usage = matches!(error, AuditError::Usage(_) | AuditError::Backup(_));
+        let hint = error.code().and_then(hint);
         let error = anyhow::Error::new(error);
         let mut chain: Vec<String> = error.chain().map(|cause| self.uri.redact_text(&cause.to_string())).collect();
         let last = chain.pop().unwrap_or_default();
         let error = chain.into_iter().rev().fold(anyhow::anyhow!(last), anyhow::Error::context);
-        if usage { CliError::usage(error) } else { CliError::setup(error) }
+        let error = if usage { CliError::usage(error) } else { CliError::setup(error) };
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+
+    /// Ends the connections. Left to the end of the process, the driver's own tasks may complain of each other's end.
+    pub(super) async fn close(self) {
+        self.database.client().clone().shutdown().immediate(true).await;
+    }
+}
+
+/// What to do about an answer of the server.
+fn hint(code: i32) -> Option<&'static str> {
+    match code {
+        13 => Some("name a user with that role in the connection string, with `authSource` where its users are kept"),
+        50 => Some("give the server more time with --max-time, or smaller batches with --batch-size"),
+        14031 => Some("the server's disk is full: make room and run the same command again, it goes on where it was"),
+        _ => None,
     }
 }
 
@@ -159,6 +179,12 @@ impl Session {
     pub(super) fn begin(out: &OutArgs) -> Result<Self, CliError> {
         if let Some(id) = &out.run_id {
             check_run_id(id)?;
+            // Before anything is done, not when its report cannot be written.
+            let folder = out.out.join(id);
+            if folder.exists() {
+                return Err(CliError::usage(anyhow::anyhow!("{} exists", folder.display()))
+                    .hint("that run exists: give another --run-id"));
+            }
         }
         Ok(Session { run_id: out.run_id.clone().unwrap_or_else(fresh_run_id), started: Instant::now() })
     }

@@ -1,12 +1,14 @@
 //! `onlyone repair`: plans by default, applies with `--apply`, and `restore` undoes.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::args::Format;
-use super::database::{AllowArgs, DatabaseArgs, OutArgs, ReadArgs, Session};
+use super::database::{AllowArgs, DatabaseArgs, Opened, OutArgs, ReadArgs, Session};
 use super::interrupt::Interrupt;
 use super::{CliError, Io};
 use crate::audit::{RepairOptions, apply, plan, restore};
@@ -39,6 +41,9 @@ pub struct RepairArgs {
     pub allow: AllowArgs,
 }
 
+/// How often a repair tells how far it got.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
 /// Actions printed one by one; the report has all of them.
 const SHOWN: usize = 20;
 
@@ -58,6 +63,12 @@ async fn repair(args: &RepairArgs, io: &mut Io) -> Result<ExitStatus, CliError> 
     }
     let session = Session::begin(&args.out)?;
     let opened = args.database.open(args.apply.then_some(&args.allow)).await?;
+    let ended = carry_out(args, &session, &opened, io).await;
+    opened.close().await;
+    ended
+}
+
+async fn carry_out(args: &RepairArgs, session: &Session, opened: &Opened, io: &mut Io) -> Result<ExitStatus, CliError> {
     let options = RepairOptions { audit: args.read.options(), rate: args.rate, ..RepairOptions::default() };
     let collection = &opened.profile.collection;
     let mut reproduce = args.database.reproduce("repair");
@@ -75,12 +86,17 @@ async fn repair(args: &RepairArgs, io: &mut Io) -> Result<ExitStatus, CliError> 
             Ok((plan.audited.clone(), plan.actions(), plan.left, None))
         }
     };
-    let (audited, actions, left, backup) = tokio::select! {
-        () = interrupt.stop.cancelled() => {
-            io.note("interrupted: run the same command again to go on, or `onlyone repair restore` to undo\n");
-            return Ok(ExitStatus::Interrupted);
+    let mut work = std::pin::pin!(work);
+    let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+    let (audited, actions, left, backup) = loop {
+        tokio::select! {
+            () = interrupt.stop.cancelled() => {
+                io.note("interrupted: run the same command again to go on, or `onlyone repair restore` to undo\n");
+                return Ok(ExitStatus::Interrupted);
+            }
+            result = &mut work => break result.map_err(|error| opened.error(error))?,
+            _ = heartbeat.tick() => io.note(&format!("repair: {}\n", options.progress)),
         }
-        result = work => result.map_err(|error| opened.error(error))?,
     };
     let name = format!("repair of {collection} in {}", args.database.database);
     if args.apply {
@@ -119,7 +135,9 @@ fn listed(actions: &[RepairAction], applied: bool, backup: Option<&str>) -> Stri
 
 async fn undo(args: &RepairArgs, id: &str, io: &mut Io) -> Result<ExitStatus, CliError> {
     let opened = args.database.open(Some(&args.allow)).await?;
-    let restored = restore(&opened.database, id).await.map_err(|error| opened.error(error))?;
+    let restored = restore(&opened.database, id).await.map_err(|error| opened.error(error));
+    opened.close().await;
+    let restored = restored?;
     let text = match args.database.format {
         Format::Json => json!({
             "restored": restored.restored, "untouched": restored.untouched,

@@ -57,7 +57,9 @@ pub(super) async fn run(args: &SeedArgs, io: &mut Io) -> Result<ExitStatus, CliE
         orphans: args.orphans,
         seed: args.seed,
     };
-    let seeded = seed(&opened.database, &opened.profile, &spec).await.map_err(|error| opened.error(error))?;
+    let seeded = seed(&opened.database, &opened.profile, &spec).await.map_err(|error| opened.error(error));
+    opened.close().await;
+    let seeded = seeded?;
     let text = match args.database.format {
         Format::Json => format!("{}\n", json!({ "written": seeded.written, "expected": seeded.expected })),
         Format::Human => {

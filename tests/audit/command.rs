@@ -61,6 +61,30 @@ async fn seed_audit_repair_and_restore_end_with_the_right_codes() {
     mongod.stop().await.unwrap();
 }
 
+#[tokio::test]
+async fn ten_thousand_duplicates_are_told_in_a_page() {
+    let (mongod, _) = server().await;
+    let of = "--database onlyone_many --profile chats --messages 1 --documents 20010 --duplicates 10000";
+    assert_eq!(onlyone(&mongod.uri(), &format!("seed {of}")).status.code(), Some(0));
+    let out = tempfile::tempdir().unwrap();
+    let of = format!("--database onlyone_many --profile chats --out {}", out.path().display());
+    let size = |run: &str, file: &str| std::fs::metadata(out.path().join(run).join(file)).unwrap().len();
+    for (command, run) in [("audit", "a"), ("repair", "p")] {
+        let ran = onlyone(&mongod.uri(), &format!("{command} --run-id {run} {of}"));
+        let told = text(&ran.stdout);
+        assert_eq!(ran.status.code(), Some(1));
+        assert!(told.contains("10,000") && told.lines().count() < 110, "{} lines\n{told}", told.lines().count());
+        for file in ["report.html", "junit.xml", "summary.md"] {
+            assert!(size(run, file) < 60_000, "{command}: {file} has {} bytes", size(run, file));
+        }
+    }
+    assert!(size("a", "report.json") < 60_000);
+    let plan: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(out.path().join("p/report.json")).unwrap()).unwrap();
+    assert_eq!(plan["actions"][0]["details"].as_array().unwrap().len(), 10_000, "the plan has every document");
+    mongod.stop().await.unwrap();
+}
+
 /// A server that asks for passwords, ended when dropped.
 struct Guarded(std::process::Child);
 
@@ -104,6 +128,7 @@ async fn a_user_with_the_read_role_can_audit_and_nothing_else() {
     assert_eq!(refused.status.code(), Some(4));
     let words = text(&refused.stderr);
     assert!(words.contains("needs the role `readWrite`") && !words.contains("read-secret"), "{words}");
+    assert!(words.contains("not authorized on onlyone_read") && !words.contains("RawDocumentBuf"), "{words}");
     let refused = onlyone(&reader, "audit --database onlyone_other --profile chats");
     assert!(matches!(refused.status.code(), Some(3 | 4)), "{refused:?}");
     assert_eq!(contents(&root.database("onlyone_read")).await, before);

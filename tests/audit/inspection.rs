@@ -1,7 +1,8 @@
 //! What an audit finds, what it costs the server, and how it fails.
 
+use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
-use onlyone::audit::{AuditError, AuditOptions, SHIPPED, SeedSpec, audit};
+use onlyone::audit::{AuditError, AuditOptions, RepairOptions, SHIPPED, SeedSpec, apply, audit, restore};
 use onlyone::report::FindingKind;
 use onlyone::verdict::Verdict;
 
@@ -105,6 +106,37 @@ async fn indexes_and_large_documents_are_reported() {
     assert_eq!(counts(&found), [(FindingKind::LargeDocument, 1)].into());
     assert_eq!(found.verdict(), Verdict::Holds, "a large document is no violation");
     assert_eq!(found.preflight.lookup_plan.as_deref(), Some("IXSCAN key"));
+    mongod.stop().await.unwrap();
+}
+
+/// A server that may neither sort nor group more than a kilobyte in memory, nor use the disk for it.
+#[tokio::test]
+async fn an_audit_needs_no_memory_of_the_server() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_limits");
+    let chats = profile("chats");
+    let spec = SeedSpec { documents: 3_000, duplicates: 40, missing_keys: 5, repeats: 6, ..SeedSpec::default() };
+    let seeded = seeded(&database, &chats, spec).await;
+    for name in [
+        "internalDocumentSourceGroupMaxMemoryBytes",
+        "internalQuerySlotBasedExecutionHashAggApproxMemoryUseInBytesBeforeSpill",
+        "internalQueryMaxBlockingSortMemoryUsageBytes",
+    ] {
+        client.database("admin").run_command(doc! { "setParameter": 1, name: 1024 }).await.unwrap();
+    }
+    client.database("admin").run_command(doc! { "setParameter": 1, "allowDiskUseByDefault": false }).await.unwrap();
+    let collection = database.collection::<Document>("chats");
+    let by_hand = collection.aggregate([doc! { "$group": { "_id": "$participantsKey", "n": { "$sum": 1 } } }]).await;
+    let by_hand = match by_hand {
+        Ok(cursor) => cursor.try_collect::<Vec<Document>>().await,
+        Err(error) => Err(error),
+    };
+    assert!(by_hand.unwrap_err().to_string().contains("allowDiskUse"), "the limit is in force");
+    assert_eq!(counts(&audited(&database, &chats).await), seeded.expected);
+    let done = apply(&database, &chats, &RepairOptions::default(), "x").await.unwrap();
+    assert_eq!((done.audited.verdict(), done.left), (Verdict::Holds, vec![]));
+    assert_eq!(restore(&database, "x").await.unwrap().left, [] as [String; 0]);
+    assert_eq!(counts(&audited(&database, &chats).await), seeded.expected);
     mongod.stop().await.unwrap();
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
+use mongodb::{Client, Database};
 use onlyone::audit::{Applied, AuditError, Profile, RepairOptions, SHIPPED, SeedSpec, apply, backups, plan, restore};
+use onlyone::mongod::{Mongod, Options};
 use onlyone::report::{ActionKind, FindingKind};
+use onlyone::scenario::MongodSpec;
 use onlyone::verdict::Verdict;
 
 use crate::support::{all, audited, contents, counts, profile, seeded, server, writes};
@@ -38,8 +40,13 @@ async fn ten_chats_without_keys_and_two_duplicate_pairs_are_mended() {
     let expected =
         [(FindingKind::DuplicateKey, 2), (FindingKind::MissingKey, 10), (FindingKind::MissingIndex, 1)].into();
     assert_eq!(counts(&planned.audited), expected);
-    let expected =
-        [(ActionKind::Merge, 2), (ActionKind::Remove, 2), (ActionKind::SetKey, 8), (ActionKind::CreateIndex, 1)];
+    let expected = [
+        (ActionKind::Merge, 2),
+        (ActionKind::Remove, 2),
+        (ActionKind::Redirect, 6),
+        (ActionKind::SetKey, 8),
+        (ActionKind::CreateIndex, 1),
+    ];
     assert_eq!(actions(&planned.actions()), expected.into());
     assert_eq!(writes(&client).await, before, "a plan writes nothing");
 
@@ -95,6 +102,7 @@ async fn of_1648_elements_with_1573_repeats_the_first_75_remain() {
     chats.insert_one(doc! { "_id": 2, "messages": &keyless }).await.unwrap();
     let found = audited(&database, &messages).await;
     assert_eq!(counts(&found), [(FindingKind::DuplicateElement, 1573)].into());
+    assert_eq!(found.invariants[0].checked, 1648 + 5, "also the elements that are no documents");
     let done = applied(&database, &messages, "r").await;
     assert_eq!(actions(&done.actions), [(ActionKind::Deduplicate, 1573)].into());
     let after = all(&database, "userChat").await;
@@ -171,21 +179,115 @@ async fn what_cannot_be_repaired_is_refused_or_left_and_nothing_changes() {
     mongod.stop().await.unwrap();
 }
 
+/// The service removes the document that was kept, between a kill and the next repair.
 #[tokio::test]
-async fn a_failed_index_build_is_an_error_and_a_repair_goes_on_where_it_failed() {
+async fn what_is_in_the_backup_only_is_never_taken_for_sound() {
     let (mongod, client) = server().await;
-    let database = client.database("onlyone_index_fails");
+    let database = client.database("onlyone_gone");
     let chats = profile("chats");
-    database.collection("chats").insert_one(doc! { "_id": 1, "participants": ["a", "b"] }).await.unwrap();
-    // 63 more indexes: the server allows no more than 64.
+    seeded(&database, &chats, SeedSpec { documents: 4, duplicates: 1, ..SeedSpec::default() }).await;
+    let original = contents(&database).await;
+    applied(&database, &chats, "x").await;
+    // As a kill leaves it right after the duplicate was removed.
+    let backup = database.collection::<Document>("onlyone_backup_x");
+    backup.update_one(doc! { "_id": "repair" }, doc! { "$set": { "state": "applying" } }).await.unwrap();
+    let merge = doc! { "_id.is": "merge" };
+    backup.update_one(merge.clone(), doc! { "$set": { "state": "removed" } }).await.unwrap();
+    let keeper = backup.find_one(merge).await.unwrap().unwrap().get("keeper").unwrap().clone();
+    database.collection::<Document>("chats").delete_one(doc! { "_id": keeper }).await.unwrap();
+    database.collection::<Document>("messages").delete_many(doc! {}).await.unwrap();
+    for _ in 0..2 {
+        let done = applied(&database, &chats, "y").await;
+        assert!(done.resumed);
+        assert_eq!(done.audited.verdict(), Verdict::Inconclusive, "{:?}", done.audited.findings);
+        let reason = &done.audited.reasons[0];
+        assert!(reason.contains("is gone") && reason.contains("`onlyone_backup_x` only"), "{reason}");
+    }
+    let restored = restore(&database, "x").await.unwrap();
+    assert!(restored.left.iter().any(|left| left.contains("is gone since")), "{restored:?}");
+    let duplicate = original["chats"].last().unwrap();
+    assert!(contents(&database).await["chats"].contains(duplicate), "its messages are back");
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_index_that_does_not_protect_gets_another_beside_it_and_restoring_leaves_the_first() {
+    let (mongod, client) = server().await;
+    let chats = profile("chats");
+    let table: [(Document, Option<&str>); 7] = [
+        (doc! { "sparse": true }, None),
+        (doc! { "unique": true }, None),
+        (doc! { "unique": true, "partialFilterExpression": { "archived": false } }, None),
+        (doc! { "unique": true, "sparse": true, "collation": { "locale": "en", "strength": 2 } }, None),
+        (doc! { "key": { "participantsKey": "hashed" } }, None),
+        (doc! { "key": { "participantsKey": 1, "archived": 1 }, "unique": true }, None),
+        // This one would be right, and the server does not allow its twin.
+        (doc! { "unique": true, "sparse": true, "hidden": true }, Some("the index `mine` would do, but it is hidden")),
+    ];
+    for (number, (options, left)) in table.into_iter().enumerate() {
+        let database = client.database(&format!("onlyone_weak_{number}"));
+        seeded(&database, &chats, SeedSpec { duplicates: 0, ..SeedSpec::default() }).await;
+        let mut index = doc! { "key": { "participantsKey": 1 }, "name": "mine" };
+        index.extend(options);
+        database.run_command(doc! { "createIndexes": "chats", "indexes": [&index] }).await.unwrap();
+        let original = contents(&database).await;
+        let found = audited(&database, &chats).await;
+        assert_eq!(counts(&found), [(FindingKind::WeakIndex, 1)].into(), "{index}");
+        let done = applied(&database, &chats, "x").await;
+        match left {
+            None => {
+                assert_eq!(done.audited.verdict(), Verdict::Holds, "{index}");
+                assert!(restore(&database, "x").await.unwrap().index_dropped);
+            }
+            Some(left) => {
+                assert_eq!(done.audited.verdict(), Verdict::Violated, "{index}");
+                assert!(done.left.iter().any(|sentence| sentence.contains(left)), "{:?}", done.left);
+            }
+        }
+        assert_eq!(contents(&database).await, original, "{index}");
+    }
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn without_room_for_the_index_nothing_is_changed() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_no_room");
+    let chats = profile("chats");
+    seeded(&database, &chats, SeedSpec { missing_keys: 3, ..SeedSpec::default() }).await;
     let indexes: Vec<Document> =
         (0..63).map(|n| doc! { "key": { format!("f{n}"): 1 }, "name": format!("f{n}") }).collect();
     database.run_command(doc! { "createIndexes": "chats", "indexes": indexes }).await.unwrap();
+    let (original, before) = (contents(&database).await, writes(&client).await);
+    let error = apply(&database, &chats, &RepairOptions::default(), "x").await.unwrap_err().to_string();
+    assert!(error.contains("at the server's limit of 64 indexes") && error.contains("drop one"), "{error}");
+    assert_eq!((contents(&database).await, writes(&client).await), (original, before));
+    database.run_command(doc! { "dropIndexes": "chats", "index": "f0" }).await.unwrap();
+    assert_eq!(applied(&database, &chats, "x").await.audited.verdict(), Verdict::Holds);
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_index_build_is_an_error_and_a_repair_goes_on_where_it_failed() {
+    let spec = MongodSpec { replica_set: 0, test_commands: true };
+    let mongod = Mongod::start(&Options::new(spec)).await.unwrap();
+    let client = Client::with_uri_str(mongod.uri()).await.unwrap();
+    let database = client.database("onlyone_index_fails");
+    let chats = profile("chats");
+    database.collection("chats").insert_one(doc! { "_id": 1, "participants": ["a", "b"] }).await.unwrap();
+    let original = contents(&database).await;
+    let data = doc! { "failCommands": ["createIndexes"], "errorCode": 14031 };
+    let fail = doc! { "configureFailPoint": "failCommand", "mode": { "times": 1 }, "data": data };
+    client.database("admin").run_command(fail).await.unwrap();
     let error = apply(&database, &chats, &RepairOptions::default(), "x").await.unwrap_err();
     assert!(error.to_string().contains("create the index `participantsKey_1` failed"), "{error}");
-    database.run_command(doc! { "dropIndexes": "chats", "index": "f0" }).await.unwrap();
+    assert_eq!(error.code(), Some(14031));
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("(code 14031)") && !source.contains("RawDocumentBuf"), "{source}");
     let done = applied(&database, &chats, "y").await;
     assert!(done.resumed && done.audited.verdict() == Verdict::Holds);
     assert_eq!(done.backup.as_deref(), Some("onlyone_backup_x"));
+    assert!(restore(&database, "x").await.unwrap().index_dropped);
+    assert_eq!(contents(&database).await, original);
     mongod.stop().await.unwrap();
 }

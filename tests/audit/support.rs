@@ -37,11 +37,15 @@ pub(crate) async fn all(database: &Database, collection: &str) -> Vec<Document> 
     cursor.try_collect().await.unwrap()
 }
 
-/// Every collection but the backups, with its documents.
+/// Every collection but the backups, with its documents and its indexes.
 pub(crate) async fn contents(database: &Database) -> BTreeMap<String, Vec<Document>> {
     let mut contents = BTreeMap::new();
     for name in database.list_collection_names().await.unwrap() {
         if !name.starts_with("onlyone_backup_") {
+            let indexes = database.run_command(doc! { "listIndexes": &name }).await.unwrap();
+            let indexes = indexes.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
+            let indexes = indexes.iter().map(|index| index.as_document().unwrap().clone()).collect();
+            contents.insert(format!("{name}: indexes"), indexes);
             contents.insert(name.clone(), all(database, &name).await);
         }
     }

@@ -121,6 +121,9 @@ fn a_database_is_seeded_audited_planned_repaired_and_restored() {
         std::fs::remove_dir(practice.harness.path().join("reports/plan")).unwrap();
         assert_eq!(practice.writes(), before, "neither the audit nor the plan writes");
 
+        std::fs::create_dir_all(practice.harness.path().join("reports/taken")).unwrap();
+        run("repair --apply --run-id taken").expect(2, &["taken exists", "give another --run-id"]);
+        assert_eq!(practice.writes(), before, "nor does a repair that cannot be reported");
         let id = format!("{database}-1");
         run(&format!("repair --apply --rate 200 --run-id {id}")).expect(
             0,

@@ -79,7 +79,8 @@ pub(super) fn judge(read: &Read<'_>) -> (Vec<Finding>, Vec<InvariantResult>) {
         kinds.push((custom("key-matches-participants"), documents, vec![wrong(read)]));
     }
     if let Some(check) = read.index {
-        kinds.push((custom("unique-index"), 1, indexes(check)));
+        let field = read.profile.key.as_ref().map_or("", |key| &key.field);
+        kinds.push((custom("unique-index"), 1, indexes(check, field)));
     }
     if read.profile.array.as_ref().is_some_and(|array| !array.identity.is_empty()) && read.facts.elements > 0 {
         kinds.push((Invariant::NoDuplicateMessages, read.facts.elements, vec![elements(read)]));
@@ -106,7 +107,7 @@ fn custom(name: &str) -> Invariant {
 
 fn witnesses(finding: &Finding) -> Vec<Witness> {
     let explanation = match finding.kind {
-        FindingKind::DuplicateKey => "several documents stand for one key; only the oldest should be there",
+        FindingKind::DuplicateKey => "these documents stand for one key; only the first, the oldest, should be there",
         FindingKind::MissingKey => "the document has no key, so no unique index covers it",
         FindingKind::WrongKey => "the stored key is not the one that the document's participants give",
         FindingKind::MissingIndex => "no index of the key: nothing keeps a second document out",
@@ -116,7 +117,7 @@ fn witnesses(finding: &Finding) -> Vec<Witness> {
         FindingKind::LargeDocument => "the document is near the limit of 16 MB",
     };
     let key = |example: &Value| {
-        let name = ["key", "index", "document", "owner"].into_iter().find_map(|field| example.get(field));
+        let name = ["key", "index", "field", "document", "owner"].into_iter().find_map(|field| example.get(field));
         name.map_or_else(String::new, |name| name.as_str().map_or_else(|| name.to_string(), str::to_owned))
     };
     let witness = |example: &Value| Witness {
@@ -169,7 +170,7 @@ fn wrong(read: &Read<'_>) -> Finding {
     Finding { kind: FindingKind::WrongKey, count, examples }
 }
 
-fn indexes(check: &IndexCheck) -> Vec<Finding> {
+fn indexes(check: &IndexCheck, field: &str) -> Vec<Finding> {
     if check.protecting.is_some() {
         return Vec::new();
     }
@@ -178,7 +179,7 @@ fn indexes(check: &IndexCheck) -> Vec<Finding> {
         return vec![Finding {
             kind: FindingKind::MissingIndex,
             count: 1,
-            examples: vec![json!({ "indexes": listed })],
+            examples: vec![json!({ "field": field, "indexes": listed })],
         }];
     }
     let examples = check.weak.iter().map(|(index, problems)| json!({ "index": index, "problems": problems })).collect();

@@ -21,6 +21,24 @@ pub(in crate::audit) struct IndexCheck {
     pub(in crate::audit) weak: Vec<(String, Vec<&'static str>)>,
 }
 
+const HIDDEN: &str = "hidden: lookups do not use it";
+const BUILDING: &str = "still building";
+
+impl IndexCheck {
+    /// What keeps a repair from creating the index: one that would be right, but for what a repair does not change.
+    pub(in crate::audit) fn in_the_way(&self) -> Option<String> {
+        let only = |problem| self.weak.iter().find(|(_, problems)| *problems == [problem]).map(|(name, _)| name);
+        if let Some(name) = only(HIDDEN) {
+            return Some(format!(
+                "the index `{name}` would do, but it is hidden: unhide it (`collMod` with `index: {{ name: \"{name}\", \
+                 hidden: false }}`), or drop it and repair again"
+            ));
+        }
+        let name = only(BUILDING)?;
+        Some(format!("the index `{name}` is still building: repair again when it is built"))
+    }
+}
+
 /// Reads the indexes, those still building included.
 pub(in crate::audit) async fn list(collection: &Collection<Document>) -> Result<Vec<Document>> {
     let namespace = collection.namespace();
@@ -77,8 +95,8 @@ pub(in crate::audit) fn judge(key: &KeySpec, listed: &[Document], per_shard: Opt
             (key.sparse && !leaves_out_missing, "not sparse: documents without the key collide"),
             (!covers_all_keys, "partial: documents outside the filter are not unique"),
             (!simple, "collation: keys that the service tells apart may be one to it"),
-            (flag("hidden"), "hidden: lookups do not use it"),
-            (building, "still building"),
+            (flag("hidden"), HIDDEN),
+            (building, BUILDING),
             (incomplete.contains(name), "not on every shard"),
         ]
         .into_iter()

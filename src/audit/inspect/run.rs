@@ -24,6 +24,8 @@ pub(in crate::audit) struct Inspection {
     pub(in crate::audit) orphans: OrphanFacts,
     /// Collections that the profile refers to and the database does not have.
     pub(in crate::audit) absent: Vec<String>,
+    /// Why the indexes of each shard were not read, if they were not.
+    pub(in crate::audit) shards_unread: Option<String>,
 }
 
 /// Looks for violations in a database, without writing to it.
@@ -96,11 +98,12 @@ pub(in crate::audit) async fn inspect(
         index: None,
         orphans: OrphanFacts::default(),
         absent: Vec::new(),
+        shards_unread: None,
     };
     let referring = referring(database, profile, &mut inspection.absent).await?;
     for index in 0..parts {
         let partition = Partition { index, of: parts };
-        let scan = Scan::new(profile, options, keep, partition);
+        let scan = Scan::new(profile, options, keep, partition, !referring.is_empty());
         let Some(owners) = scan.run(&collection, &mut inspection.facts).await? else { continue };
         for reference in &referring {
             let orphans = &mut inspection.orphans;
@@ -111,7 +114,13 @@ pub(in crate::audit) async fn inspect(
         let candidates = std::mem::take(&mut inspection.facts.candidates);
         inspection.groups = groups::split(&collection, profile, key, &candidates).await?;
         let listed = index::list(&collection).await?;
-        let shards = index::shards(database, &collection).await.unwrap_or(None);
+        let shards = match index::shards(database, &collection).await {
+            Ok(shards) => shards,
+            Err(error) => {
+                inspection.shards_unread = Some(error.to_string());
+                None
+            }
+        };
         inspection.index = Some(index::judge(key, &listed, shards.as_deref()));
     }
     Ok(inspection)
@@ -150,6 +159,9 @@ fn notes(inspection: &Inspection) -> Vec<String> {
         .iter()
         .map(|name| format!("there is no collection `{name}`: its references were not checked"))
         .collect();
+    if let Some(error) = &inspection.shards_unread {
+        notes.push(format!("whether each shard has the indexes was not checked: {error}"));
+    }
     if inspection.facts.ambiguous > 0 {
         notes.push(format!(
             "{} documents have a participant whose name contains the separator: two sets of participants may get one key",

@@ -3,7 +3,7 @@
 //! It does not decide which candidates are duplicates (`groups` reads them again) and knows nothing of reports.
 
 use mongodb::Collection;
-use mongodb::bson::{Bson, Document, RawDocument, doc};
+use mongodb::bson::{Bson, Document, RawBsonRef, RawDocument, doc};
 use rustc_hash::FxHashSet;
 
 use super::seen::{Partition, Seen, hash, hash_value};
@@ -85,9 +85,15 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// A pass over this part of the keys. `keep` bounds what each tally keeps.
-    pub(super) fn new(profile: &'a Profile, options: &'a AuditOptions, keep: usize, partition: Partition) -> Self {
-        let ids = (!profile.references.is_empty()).then(FxHashSet::default);
+    /// A pass over this part of the keys. `keep` bounds what each tally keeps; `referred` if anything refers to the ids.
+    pub(super) fn new(
+        profile: &'a Profile,
+        options: &'a AuditOptions,
+        keep: usize,
+        partition: Partition,
+        referred: bool,
+    ) -> Self {
+        let ids = referred.then(FxHashSet::default);
         Scan { profile, options, keep, partition, seen: Seen::default(), ids, scratch: Vec::new() }
     }
 
@@ -156,19 +162,17 @@ impl<'a> Scan<'a> {
         if let Some(spec) = &self.profile.array
             && let Ok(array) = document.get_array(spec.field.as_str())
         {
-            let elements = repeated(spec, array);
+            let repeated = repeated(spec, array).repeated.len() as u64;
+            // The projection leaves out elements that are no documents; they count as well.
+            let elements = computed(document, LENGTH);
             facts.arrays += 1;
-            facts.elements += elements.total as u64;
-            if !elements.repeated.is_empty() {
-                let repeated = elements.repeated.len() as u64;
+            facts.elements += elements;
+            if repeated > 0 {
                 facts.repeated_elements += repeated;
-                facts.repeating.add(self.keep, || Repeating { id: id(), elements: elements.total as u64, repeated });
+                facts.repeating.add(self.keep, || Repeating { id: id(), elements, repeated });
             }
         }
-        let size = match at(document, SIZE) {
-            Some(mongodb::bson::RawBsonRef::Int32(size)) => u64::try_from(size).unwrap_or(0),
-            _ => 0,
-        };
+        let size = computed(document, SIZE);
         if size >= self.options.large_bytes {
             facts.large.add(self.keep, || (id(), size));
         }
@@ -177,6 +181,16 @@ impl<'a> Scan<'a> {
 
 /// Name of the computed field that holds a document's size.
 const SIZE: &str = "__onlyone_size";
+
+/// Name of the computed field that holds the length of its array.
+const LENGTH: &str = "__onlyone_length";
+
+fn computed(document: &RawDocument, field: &str) -> u64 {
+    match at(document, field) {
+        Some(RawBsonRef::Int32(number)) => u64::try_from(number).unwrap_or(0),
+        _ => 0,
+    }
+}
 
 /// The fields that a pass needs. Of two paths, one within the other, only the outer may be named.
 fn projection(profile: &Profile, first: bool) -> Document {
@@ -201,6 +215,10 @@ fn projection(profile: &Profile, first: bool) -> Document {
     }
     if first {
         projection.insert(SIZE, doc! { "$bsonSize": "$$ROOT" });
+        if let Some(array) = &profile.array {
+            let path = format!("${}", array.field);
+            projection.insert(LENGTH, doc! { "$cond": [{ "$isArray": &path }, { "$size": &path }, 0] });
+        }
     }
     projection
 }

@@ -1,5 +1,6 @@
 //! Reading profiles: the shipped ones by name, any other from a TOML file, each checked before it is used.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{KeySpec, Profile};
@@ -81,6 +82,9 @@ impl Profile {
         if self.array.as_ref().is_some_and(|array| array.identity.iter().any(Vec::is_empty)) {
             return Some("array.identity has an empty rule, which would make all elements one".to_owned());
         }
+        if self.array.as_ref().is_some_and(|array| array.answers.iter().any(BTreeMap::is_empty)) {
+            return Some("array.answers has an empty mark, which all elements would have".to_owned());
+        }
         if self.references.iter().any(|reference| reference.collection == self.collection) {
             return Some(format!("`{}` refers to itself in [[references]]", self.collection));
         }
@@ -102,6 +106,7 @@ impl Profile {
             [("array.field", Some(&array.field)), ("array.order", array.order.as_ref())]
                 .into_iter()
                 .chain(array.identity.iter().flatten().map(|field| ("array.identity", Some(field))))
+                .chain(array.answers.iter().flat_map(BTreeMap::keys).map(|field| ("array.answers", Some(field))))
         });
         let references = self.references.iter().flat_map(|reference| {
             [("references.collection", Some(&reference.collection)), ("references.field", Some(&reference.field))]
@@ -178,6 +183,7 @@ mod tests {
             (&format!("{key}participants = '$where'\n"), "is not a name"),
             (&format!("{key}participants = 'a.b'\n"), "not a path"),
             (&format!("{key}[array]\nfield = 'm'\nidentity = [[]]\n"), "empty rule"),
+            (&format!("{key}[array]\nfield = 'm'\nanswers = [{{}}]\n"), "empty mark"),
             (&format!("{key}[[references]]\ncollection = 'c'\nfield = 'f'\n"), "refers to itself"),
             (&format!("{key}sparse = 'yes'\n"), "invalid type: string \"yes\", expected a boolean"),
         ] {

@@ -1,5 +1,7 @@
 //! The profile as its TOML file writes it. Reading and checking it is in `load`.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// Where a database keeps what the invariants are about.
@@ -54,6 +56,10 @@ pub struct ArraySpec {
     pub field: String,
     /// The element's field that orders the arrays of merged documents; without it they follow one another.
     pub order: Option<String>,
+    /// What marks an answer, which stays behind the element before it when arrays are merged. One of these is enough; each
+    /// is a field with its text.
+    #[serde(default)]
+    pub answers: Vec<BTreeMap<String, String>>,
     /// Rules by precedence: the first whose fields an element all has decides what it is. An element that none fits is
     /// never a duplicate.
     #[serde(default)]

@@ -1,42 +1,55 @@
 //! Applying a repair: what a killed one left half done first, then round after round until nothing is left to do.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::{Acknowledgment, DatabaseOptions, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{Collection, Database};
 
-use super::guard::{From, rearranged, same_beginning, same_field};
-use super::journal::{After, Journal, MergeState, PREFIX};
-use super::merge::too_large;
-use super::pace::Pace;
-use super::plan::{Plan, Step as Task, plan, repairable};
-use super::redirect::set_path;
-use crate::audit::dedupe::repeated;
-use crate::audit::error::{AuditError, Result, Step, code};
-use crate::audit::key::{KeyState, state};
+use super::journal::{Journal, MergeState, PREFIX};
+use super::pace::{Pace, RepairProgress, Tries};
+use super::plan::{Plan, Step as Task, draft, repairable};
+use crate::audit::error::{AuditError, Result, Step};
 use crate::audit::{AuditOptions, Audited, Profile};
 use crate::report::{ActionKind, RepairAction};
 
 /// How a repair goes about it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct RepairOptions {
     /// How it reads.
     pub audit: AuditOptions,
     /// Documents a second; without a limit if absent.
     pub rate: Option<f64>,
-    /// How often a document that others keep changing is tried again before it is left and reported.
+    /// How often a document that others keep changing is tried before it is left and reported.
     pub attempts: u32,
+    /// How long, if that is over sooner.
+    pub patience: Duration,
+    /// Told how far it got.
+    pub progress: Arc<RepairProgress>,
 }
 
 impl Default for RepairOptions {
     fn default() -> Self {
-        RepairOptions { audit: AuditOptions::default(), rate: None, attempts: 20 }
+        RepairOptions {
+            audit: AuditOptions::default(),
+            rate: None,
+            attempts: 20,
+            patience: Duration::from_secs(5),
+            progress: Arc::default(),
+        }
     }
 }
 
+/// Indexes that a collection may have.
+const MAX_INDEXES: usize = 64;
+
 /// Rounds before a repair gives up on a database that is broken again as fast as it is mended.
 const ROUNDS: usize = 8;
+
+/// Rounds in which a document may keep changing before it is not tried again.
+const ROUNDS_OF_CHANGE: u32 = 2;
 
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +66,15 @@ pub struct Applied {
     pub audited: Audited,
 }
 
+/// Documents that were merged into others: the id as text, the id, and what it was merged into.
+pub(super) type Merged = BTreeMap<String, (Bson, Bson)>;
+
+/// Merged documents whose references are looked for by one query.
+const MERGED_AT_ONCE: usize = 100;
+
+/// The same for merges of earlier rounds and repairs, most of which nothing refers to any more.
+const SWEPT_AT_ONCE: usize = 1_000;
+
 /// One repair at work.
 pub(super) struct Repair<'a> {
     pub(super) database: Database,
@@ -60,10 +82,13 @@ pub(super) struct Repair<'a> {
     pub(super) options: &'a RepairOptions,
     pub(super) journal: Journal,
     pub(super) pace: Pace,
-    pub(super) unfinished: bool,
+    /// Merges whose duplicate is removed and not taken in: its content is in the backup only.
+    pub(super) unfinished: Vec<String>,
     opened: bool,
     done: BTreeMap<ActionKind, u64>,
     left: Vec<String>,
+    /// In how many rounds a document kept changing.
+    restless: BTreeMap<String, u32>,
 }
 
 /// Repairs. `id` names the backup of a new repair; one that was cut short goes on under its own.
@@ -90,18 +115,18 @@ pub async fn apply(
         options,
         journal,
         pace: Pace::new(options.rate),
-        unfinished: false,
+        unfinished: Vec::new(),
         opened: resumed,
         done: BTreeMap::new(),
         left: Vec::new(),
+        restless: BTreeMap::new(),
     };
-    if resumed {
-        repair.recover().await?;
-    }
-    let last = repair.rounds().await?;
-    if repair.opened && !repair.unfinished {
+    let mut last = repair.rounds().await?;
+    if repair.opened && repair.unfinished.is_empty() {
         repair.journal.set_state("applied").await?;
     }
+    // Nothing in the collection shows that something is missing from it: it must not be taken for sound.
+    last.audited.reasons.append(&mut repair.unfinished);
     let actions = repair.done.iter().map(|(&kind, &count)| RepairAction { kind, count, details: Vec::new() }).collect();
     let backup = repair.opened.then(|| repair.journal.name().to_owned());
     let mut left = repair.left;
@@ -125,21 +150,19 @@ impl Repair<'_> {
     async fn rounds(&mut self) -> Result<Plan> {
         let mut rounds = 0;
         loop {
+            if self.opened {
+                self.recover().await?;
+            }
             self.sweep().await?;
-            let plan = plan(&self.database, self.profile, self.options).await?;
+            let plan = draft(&self.database, self.profile, self.options).await?;
             if plan.is_empty() || rounds == ROUNDS {
                 return Ok(plan);
             }
+            room_for_index(self.profile, &plan)?;
             self.open().await?;
             let before = self.done.clone();
             self.left.clear();
-            for task in &plan.steps {
-                match task {
-                    Task::Merge { documents, .. } => self.merge(documents).await?,
-                    Task::SetKey { document, .. } => self.set_key(document).await?,
-                    Task::Deduplicate { document, .. } => self.deduplicate(document).await?,
-                }
-            }
+            self.carry_out(&plan).await?;
             if let Some(name) = &plan.index {
                 self.create_index(name).await?;
             }
@@ -150,151 +173,96 @@ impl Repair<'_> {
         }
     }
 
-    /// Finishes the merges that a kill left half done.
-    async fn recover(&mut self) -> Result<()> {
-        for entry in self.journal.merges().await? {
-            let duplicate = entry.duplicate.get("_id").cloned().unwrap_or(Bson::Null);
-            match entry.state {
-                MergeState::Done => {}
-                MergeState::Removing if self.read(&duplicate).await?.is_some() => {
-                    // It was not removed: the plan will find it again.
-                    self.journal.drop_merge(&duplicate).await?;
-                }
-                state @ (MergeState::Removing | MergeState::Removed) => {
-                    if state == MergeState::Removing {
-                        self.removed(&entry.duplicate, &entry.keeper).await?;
-                    }
-                    self.take_in(&entry.duplicate, &entry.keeper, true).await?;
-                    self.redirect(&duplicate, &entry.keeper).await?;
-                }
+    async fn carry_out(&mut self, plan: &Plan) -> Result<()> {
+        let mut merged = Merged::new();
+        self.options.progress.begin(plan.steps.len());
+        for task in &plan.steps {
+            match task {
+                Task::Merge { documents, .. } => self.merge(documents, &mut merged).await?,
+                Task::SetKey { document, .. } => self.set_key(document).await?,
+                Task::Deduplicate { document, .. } => self.deduplicate(document).await?,
             }
+            self.options.progress.step();
+            // Many at once, because without an index of the references each search reads their whole collection.
+            if merged.len() >= MERGED_AT_ONCE {
+                self.redirect(&std::mem::take(&mut merged)).await?;
+            }
+        }
+        self.redirect(&merged).await
+    }
+
+    /// Finishes the merges that a kill, or others' writes, left half done.
+    async fn recover(&mut self) -> Result<()> {
+        self.unfinished.clear();
+        for entry in self.journal.open_merges().await? {
+            let duplicate = entry.duplicate.get("_id").cloned().unwrap_or(Bson::Null);
+            if entry.state == MergeState::Removing && self.read(&duplicate).await?.is_some() {
+                // It was not removed: the plan will find it again.
+                self.journal.drop_merge(&duplicate).await?;
+                continue;
+            }
+            if entry.state == MergeState::Removing {
+                self.removed(&entry.duplicate, &entry.keeper).await?;
+            }
+            self.take_in(&entry.duplicate, &entry.keeper, true).await?;
         }
         Ok(())
     }
 
     /// Redirects what refers to a document that this repair or an earlier one removed: services that had it open go on
-    /// referring to it for a while.
+    /// referring to it for a while, and a kill may have come before its references were redirected.
     async fn sweep(&mut self) -> Result<()> {
-        let mut merges = Vec::new();
+        if self.profile.references.is_empty() {
+            return Ok(());
+        }
+        let mut merged = Merged::new();
         for journal in Journal::all(&self.database, Some(&self.profile.collection), &["applying", "applied"]).await? {
-            merges.extend(journal.merges().await?.into_iter().filter(|entry| entry.state == MergeState::Done));
+            merged.extend(journal.done_merges().await?);
         }
-        let kept_for = |id: &Bson| merges.iter().find(|entry| entry.duplicate.get("_id") == Some(id));
-        let mut redirections = Vec::new();
-        for entry in &merges {
-            let mut keeper = &entry.keeper;
+        let mut redirections = Merged::new();
+        for (name, (duplicate, keeper)) in &merged {
+            let mut keeper = keeper;
             // What was kept once may have been merged later.
-            for _ in 0..merges.len() {
-                let Some(next) = kept_for(keeper) else { break };
-                keeper = &next.keeper;
+            for _ in 0..merged.len() {
+                let Some((_, next)) = merged.get(&keeper.to_string()) else { break };
+                keeper = next;
             }
-            redirections.push((entry.duplicate.get("_id").cloned().unwrap_or(Bson::Null), keeper.clone()));
+            redirections.insert(name.clone(), (duplicate.clone(), keeper.clone()));
+            if redirections.len() >= SWEPT_AT_ONCE {
+                self.redirect_if_any(&std::mem::take(&mut redirections)).await?;
+            }
         }
-        for (duplicate, keeper) in redirections {
-            if self.is_referred_to(&duplicate).await? {
-                self.open().await?;
-                self.redirect(&duplicate, &keeper).await?;
-            }
+        self.redirect_if_any(&redirections).await
+    }
+
+    async fn redirect_if_any(&mut self, merged: &Merged) -> Result<()> {
+        if self.are_referred_to(merged).await? {
+            self.open().await?;
+            self.redirect(merged).await?;
         }
         Ok(())
+    }
+
+    /// Whether a document changed through so many rounds that it is left alone. It is told either way.
+    pub(super) fn is_restless(&self, id: &Bson) -> bool {
+        self.restless.get(&id.to_string()).is_some_and(|&rounds| rounds >= ROUNDS_OF_CHANGE)
+    }
+
+    /// Notes that others changed a document at each try.
+    pub(super) fn kept_changing(&mut self, id: &Bson, what_for: &str) {
+        *self.restless.entry(id.to_string()).or_default() += 1;
+        self.left(still_changing(id, what_for));
+    }
+
+    /// The tries that one document is worth.
+    pub(super) fn tries(&self) -> Tries {
+        Tries::new(self.options.attempts, self.options.patience)
     }
 
     async fn open(&mut self) -> Result<()> {
         if !self.opened {
             self.journal.open(&self.profile.collection, &self.profile.name).await?;
             self.opened = true;
-        }
-        Ok(())
-    }
-
-    /// Gives a document the key that its participants give.
-    async fn set_key(&mut self, id: &Bson) -> Result<()> {
-        let (Some(key), name) = (&self.profile.key, &self.profile.collection) else { return Ok(()) };
-        self.pace.turn().await;
-        for _ in 0..self.options.attempts {
-            let Some(document) = self.read(id).await? else { return Ok(()) };
-            let Ok(raw) = RawDocumentBuf::try_from(&document) else { return Ok(()) };
-            let derived = match state(key, &raw) {
-                KeyState::Right(_) | KeyState::Missing(None) => return Ok(()),
-                KeyState::Missing(Some(derived)) | KeyState::Wrong(derived, _) => derived,
-            };
-            let root = key.field.split('.').next().unwrap_or(&key.field);
-            let mut changed = document.clone();
-            set_path(&mut changed, &key.field, derived.text.as_str().into());
-            let changed = doc! { root: changed.get(root).cloned().unwrap_or(Bson::Null) };
-            let fields = std::iter::once(root).chain(key.participants.iter().chain(&key.prefix).map(String::as_str));
-            let same: Vec<Bson> = fields
-                .map(|field| field.split('.').next().unwrap_or(field))
-                .map(|field| same_field(field, document.get(field)))
-                .collect();
-            let known = self.journal.touch(name, &document, After::Changed(changed), self.array_field()).await?;
-            let filter = doc! { "_id": id, "$expr": { "$and": same } };
-            match self.collection().update_one(filter, doc! { "$set": { &key.field: &derived.text } }).await {
-                Ok(updated) if updated.matched_count == 1 => {
-                    self.count(ActionKind::SetKey, 1);
-                    return Ok(());
-                }
-                Ok(_) => self.journal.untouch(name, id, known).await?,
-                Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
-                    self.journal.untouch(name, id, known).await?;
-                    let key = derived.text;
-                    self.left(format!("document {id}: another document has its key `{key}`"));
-                    return Ok(());
-                }
-                Err(error) => return Err(error).writing(self.database.name(), "set a key"),
-            }
-        }
-        self.left(format!("document {id} kept changing while it was to get its key"));
-        Ok(())
-    }
-
-    /// Removes the repeated elements of a document's array; the first of each stays.
-    async fn deduplicate(&mut self, id: &Bson) -> Result<()> {
-        let (Some(spec), name) = (&self.profile.array, &self.profile.collection) else { return Ok(()) };
-        self.pace.turn().await;
-        for _ in 0..self.options.attempts {
-            let Some(document) = self.read(id).await? else { return Ok(()) };
-            let Ok(raw) = RawDocumentBuf::try_from(&document) else { return Ok(()) };
-            let (Ok(raw), Ok(elements)) = (raw.get_array(spec.field.as_str()), document.get_array(&spec.field)) else {
-                return Ok(());
-            };
-            let again = repeated(spec, raw).repeated;
-            if again.is_empty() {
-                return Ok(());
-            }
-            if too_large(&[&document]) {
-                self.left(format!("document {id} is too large to be compared with what was read"));
-                return Ok(());
-            }
-            let kept: Vec<usize> = (0..elements.len()).filter(|at| again.binary_search(at).is_err()).collect();
-            let after: Vec<Bson> = kept.iter().map(|&at| elements[at].clone()).collect();
-            let order: Vec<From> = kept.into_iter().map(From::Own).collect();
-            let changed = doc! { &spec.field: after };
-            let known = self.journal.touch(name, &document, After::Changed(changed), self.array_field()).await?;
-            let filter = doc! { "_id": id, "$expr": same_beginning(&spec.field, elements) };
-            let set = doc! { "$set": { &spec.field: rearranged(&spec.field, elements.len(), &order, &[]) } };
-            let updated = self.collection().update_one(filter, vec![set]).await;
-            if updated.writing(self.database.name(), "remove repeated elements")?.matched_count == 1 {
-                self.count(ActionKind::Deduplicate, again.len() as u64);
-                return Ok(());
-            }
-            self.journal.untouch(name, id, known).await?;
-        }
-        self.left(format!("document {id} kept changing while its array was to be cleaned"));
-        Ok(())
-    }
-
-    async fn create_index(&mut self, name: &str) -> Result<()> {
-        let Some(key) = &self.profile.key else { return Ok(()) };
-        self.journal.put_index(name).await?;
-        let index = doc! { "key": { &key.field: 1 }, "name": name, "unique": true, "sparse": key.sparse };
-        let command = doc! { "createIndexes": &self.profile.collection, "indexes": [index] };
-        match self.database.run_command(command).await {
-            Ok(_) => self.count(ActionKind::CreateIndex, 1),
-            Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
-                self.left(format!("the unique index `{name}` cannot be built: there are duplicates"));
-            }
-            Err(error) => return Err(error).writing(self.database.name(), &format!("create the index `{name}`")),
         }
         Ok(())
     }
@@ -323,4 +291,21 @@ impl Repair<'_> {
     }
 }
 
-const DUPLICATE_KEY: i32 = 11000;
+/// Refuses before anything is changed what could not be finished.
+fn room_for_index(profile: &Profile, plan: &Plan) -> Result<()> {
+    if plan.index.is_none() || plan.audited.preflight.indexes.len() < MAX_INDEXES {
+        return Ok(());
+    }
+    Err(AuditError::Unsuitable {
+        collection: profile.collection.clone(),
+        kind: format!("at the server's limit of {MAX_INDEXES} indexes"),
+        hint: "there must be room for the unique index; drop one that is not used".to_owned(),
+    })
+}
+
+/// The sentence for a document that is left because others write to it all the time.
+pub(super) fn still_changing(id: &Bson, what_for: &str) -> String {
+    format!(
+        "document {id} kept changing while it was to {what_for}: it is as it was; repair it when less is written to it"
+    )
+}

@@ -5,17 +5,18 @@
 use mongodb::bson::{Bson, Document};
 
 use super::guard::From;
+use crate::audit::ArraySpec;
 
-/// The order of two arrays as one: by the order field, each array keeping its own order. An element without the field
-/// stays behind the one before it; without an order field the second array follows the first.
-pub(super) fn merged_order(own: &[Bson], others: &[Bson], order: Option<&str>) -> Vec<From> {
-    let own_times = times(own, order);
-    let other_times = times(others, order);
+/// The order of two arrays as one: by the order field, each array keeping its own order. An element without the field, and
+/// an answer, stays behind the one before it; without an order field the second array follows the first.
+pub(super) fn merged_order(own: &[Bson], others: &[Bson], spec: &ArraySpec) -> Vec<From> {
+    let own_times = times(own, spec);
+    let other_times = times(others, spec);
     let (mut left, mut right) = (0, 0);
     let mut merged = Vec::with_capacity(own.len() + others.len());
     while left < own.len() || right < others.len() {
         let take_own = match (own_times.get(left), other_times.get(right)) {
-            (Some(own), Some(other)) => order.is_none() || own <= other,
+            (Some(own), Some(other)) => spec.order.is_none() || own <= other,
             (own, _) => own.is_some(),
         };
         if take_own {
@@ -42,20 +43,29 @@ pub(super) fn picked(own: &[Bson], others: &[Bson], order: &[From]) -> Vec<Bson>
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
 struct Time(u8, f64, String);
 
-fn times(elements: &[Bson], order: Option<&str>) -> Vec<Time> {
+fn times(elements: &[Bson], spec: &ArraySpec) -> Vec<Time> {
     let mut latest = Time(0, 0.0, String::new());
     elements
         .iter()
-        .map(|element| {
-            let value = order.and_then(|order| element.as_document()?.get(order));
+        .enumerate()
+        .map(|(position, element)| {
+            let value = spec.order.as_ref().and_then(|order| element.as_document()?.get(order));
             if let Some(time) = value.and_then(time)
                 && time > latest
+                && (position == 0 || !is_answer(element, spec))
             {
                 latest = time;
             }
             latest.clone()
         })
         .collect()
+}
+
+fn is_answer(element: &Bson, spec: &ArraySpec) -> bool {
+    let has = |field: &str, text: &str| {
+        element.as_document().and_then(|element| element.get_str(field).ok()).is_some_and(|found| found == text)
+    };
+    spec.answers.iter().any(|mark| mark.iter().all(|(field, text)| has(field, text)))
 }
 
 #[allow(clippy::cast_precision_loss)] // Milliseconds and sequence numbers are far below 2^53.
@@ -156,8 +166,28 @@ mod tests {
             ("a@1", "", Some("t"), "a"),
         ] {
             let (own, others) = (elements(own), elements(others));
-            assert_eq!(names(&picked(&own, &others, &merged_order(&own, &others, order))), expected);
+            let spec = ArraySpec { order: order.map(str::to_owned), ..spec() };
+            assert_eq!(names(&picked(&own, &others, &merged_order(&own, &others, &spec))), expected);
         }
+    }
+
+    #[test]
+    fn an_answer_stays_behind_what_it_answers() {
+        let mark = |field: &str, text: &str| [(field.to_owned(), text.to_owned())].into();
+        let spec = ArraySpec { order: Some("t".into()), answers: vec![mark("n", "b"), mark("n", "B")], ..spec() };
+        for (own, others, expected) in [
+            ("u@1 b@9", "U@2 B@4", "u b U B"),
+            ("u@3 b@4", "U@1 B@9", "U B u b"),
+            ("u@1 b@9 v@10", "U@2 B@8", "u b U B v"),
+            ("b@5", "u@1", "u b"),
+        ] {
+            let (own, others) = (elements(own), elements(others));
+            assert_eq!(names(&picked(&own, &others, &merged_order(&own, &others, &spec))), expected);
+        }
+    }
+
+    fn spec() -> ArraySpec {
+        ArraySpec { field: "m".into(), order: None, answers: Vec::new(), identity: Vec::new() }
     }
 
     #[test]

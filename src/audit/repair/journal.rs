@@ -8,6 +8,7 @@ use futures::TryStreamExt;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::{Collection, Database};
 
+use super::apply::Merged;
 use super::change::{Since, array, since};
 use crate::audit::error::{AuditError, Result, Step};
 
@@ -16,6 +17,8 @@ pub(super) const PREFIX: &str = "onlyone_backup_";
 const FORMAT_VERSION: i32 = 1;
 const HEADER: &str = "repair";
 const INDEX: &str = "index";
+const REMOVING: &str = "removing";
+const DONE: &str = "done";
 
 /// The journal of one repair.
 #[derive(Debug, Clone)]
@@ -236,9 +239,9 @@ impl Journal {
     pub(super) async fn put_merge(&self, duplicate: &Document, keeper: &Bson, state: MergeState) -> Result<()> {
         let id = duplicate.get("_id").cloned().unwrap_or(Bson::Null);
         let state = match state {
-            MergeState::Removing => "removing",
+            MergeState::Removing => REMOVING,
             MergeState::Removed => "removed",
-            MergeState::Done => "done",
+            MergeState::Done => DONE,
         };
         let entry =
             doc! { "_id": { "is": "merge", "id": id }, "keeper": keeper, "state": state, "duplicate": duplicate };
@@ -251,22 +254,34 @@ impl Journal {
         removed.writing(&self.database, "write the journal").map(drop)
     }
 
-    /// All merges.
-    pub(super) async fn merges(&self) -> Result<Vec<MergeEntry>> {
-        let step = "read the journal";
-        let found = self.collection.find(doc! { "_id.is": "merge" }).sort(doc! { "_id": 1 }).await;
-        let entries: Vec<Document> =
-            found.reading(&self.database, step)?.try_collect().await.reading(&self.database, step)?;
+    /// The merges that are not done, with their duplicates.
+    pub(super) async fn open_merges(&self) -> Result<Vec<MergeEntry>> {
+        let filter = doc! { "_id.is": "merge", "state": { "$ne": DONE } };
         let entry = |entry: Document| {
             let state = match entry.get_str("state").ok()? {
-                "removing" => MergeState::Removing,
-                "removed" => MergeState::Removed,
-                _ => MergeState::Done,
+                REMOVING => MergeState::Removing,
+                _ => MergeState::Removed,
             };
             let duplicate = entry.get_document("duplicate").ok()?.clone();
             Some(MergeEntry { duplicate, keeper: entry.get("keeper")?.clone(), state })
         };
+        Ok(self.entries(filter, doc! {}).await?.into_iter().filter_map(entry).collect())
+    }
+
+    /// The merges that are done but for references that come late: without the duplicates, of which there may be many.
+    pub(super) async fn done_merges(&self) -> Result<Merged> {
+        let entry = |entry: Document| {
+            let id = entry.get_document("_id").ok()?.get("id")?.clone();
+            Some((id.to_string(), (id, entry.get("keeper")?.clone())))
+        };
+        let entries = self.entries(doc! { "_id.is": "merge", "state": DONE }, doc! { "keeper": 1 }).await?;
         Ok(entries.into_iter().filter_map(entry).collect())
+    }
+
+    async fn entries(&self, filter: Document, projection: Document) -> Result<Vec<Document>> {
+        let step = "read the journal";
+        let found = self.collection.find(filter).projection(projection).sort(doc! { "_id": 1 }).await;
+        found.reading(&self.database, step)?.try_collect().await.reading(&self.database, step)
     }
 
     /// Notes, before it is created, the name of the unique index.

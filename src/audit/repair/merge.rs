@@ -5,7 +5,7 @@
 
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 
-use super::apply::Repair;
+use super::apply::{Merged, Repair, still_changing};
 use super::change::{Since, array, larger, merged_order, picked, since, united};
 use super::guard::{rearranged, same_beginning, same_document};
 use super::journal::{After, MergeState};
@@ -14,13 +14,17 @@ use crate::audit::key::{KeyState, state};
 use crate::report::ActionKind;
 
 impl Repair<'_> {
-    /// Takes all documents into the first.
-    pub(super) async fn merge(&mut self, documents: &[Bson]) -> Result<()> {
+    /// Takes all documents into the first, and adds them to what was merged.
+    pub(super) async fn merge(&mut self, documents: &[Bson], merged: &mut Merged) -> Result<()> {
         let [keeper, duplicates @ ..] = documents else { return Ok(()) };
         for duplicate in duplicates {
+            if self.is_restless(duplicate) {
+                self.left(still_changing(duplicate, &be_merged(keeper)));
+                continue;
+            }
             self.pace.turn().await;
             if self.remove(duplicate, keeper).await? {
-                self.redirect(duplicate, keeper).await?;
+                merged.insert(duplicate.to_string(), (duplicate.clone(), keeper.clone()));
             }
         }
         Ok(())
@@ -28,7 +32,8 @@ impl Repair<'_> {
 
     /// Removes a duplicate and takes its content in. False if it was left.
     async fn remove(&mut self, duplicate: &Bson, keeper: &Bson) -> Result<bool> {
-        for _ in 0..self.options.attempts {
+        let mut tries = self.tries();
+        while tries.next() {
             let (Some(kept), Some(read)) = (self.read(keeper).await?, self.read(duplicate).await?) else {
                 return Ok(false);
             };
@@ -60,7 +65,7 @@ impl Repair<'_> {
             }
         }
         self.journal.drop_merge(duplicate).await?;
-        self.left(format!("document {duplicate} kept changing while it was to be merged into {keeper}"));
+        self.kept_changing(duplicate, &be_merged(keeper));
         Ok(false)
     }
 
@@ -73,10 +78,11 @@ impl Repair<'_> {
     /// Takes a removed duplicate's content into the kept document; `resumed` if that may have happened before.
     pub(super) async fn take_in(&mut self, duplicate: &Document, keeper: &Bson, mut resumed: bool) -> Result<bool> {
         let name = self.profile.collection.clone();
-        for _ in 0..self.options.attempts {
+        let mut tries = self.tries();
+        while tries.next() {
             let Some(kept) = self.read(keeper).await? else {
-                self.left(format!(
-                    "document {keeper} is gone; what was to be merged into it is in `{}`",
+                self.unfinished.push(format!(
+                    "document {keeper} is gone: what was to be merged into it is in `{}` only; restore brings it back",
                     self.journal.name()
                 ));
                 return Ok(false);
@@ -99,8 +105,11 @@ impl Repair<'_> {
             self.journal.put_merge(duplicate, keeper, MergeState::Done).await?;
             return Ok(true);
         }
-        self.left(format!("document {keeper} kept changing; run the repair again to finish the merge into it"));
-        self.unfinished = true;
+        self.unfinished.push(format!(
+            "document {keeper} kept changing: a duplicate that is to be merged into it is in `{}` only; run the repair \
+             again to finish it",
+            self.journal.name()
+        ));
         Ok(false)
     }
 
@@ -111,7 +120,7 @@ impl Repair<'_> {
             && let (Some(own), Some(others)) = (array(kept, &spec.field), array(duplicate, &spec.field))
             && !others.is_empty()
         {
-            let order = merged_order(own, others, spec.order.as_deref());
+            let order = merged_order(own, others, spec);
             set.insert(&spec.field, rearranged(&spec.field, own.len(), &order, others));
             condition = same_beginning(&spec.field, own);
             changed.insert(&spec.field, picked(own, others, &order));
@@ -186,6 +195,10 @@ impl Repair<'_> {
         };
         parts(left).is_some_and(|left| parts(right) == Some(left))
     }
+}
+
+fn be_merged(keeper: &Bson) -> String {
+    format!("be merged into {keeper}")
 }
 
 /// Whether documents together would not fit into one, or into the command that makes them one.

@@ -8,6 +8,7 @@ mod apply;
 mod change;
 mod guard;
 mod journal;
+mod mend;
 mod merge;
 mod pace;
 mod plan;
@@ -15,5 +16,6 @@ mod redirect;
 mod restore;
 
 pub use apply::{Applied, RepairOptions, apply};
+pub use pace::RepairProgress;
 pub use plan::{Plan, plan};
 pub use restore::{Restored, backups, restore};

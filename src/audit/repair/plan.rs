@@ -1,13 +1,17 @@
 //! The plan of a repair: what would be set, merged, removed and created, per document. It writes nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::TryStreamExt;
 use mongodb::Database;
-use mongodb::bson::Bson;
+use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
 
 use super::RepairOptions;
-use crate::audit::error::{AuditError, Result};
+use super::redirect::value_at;
+use crate::audit::error::{AuditError, Result, Step as _};
 use crate::audit::inspect::{CollectionKind, Inspection, conclude, inspect, kind, shown};
-use crate::audit::{Audited, Profile};
+use crate::audit::{Audited, Profile, Reference};
 use crate::report::{ActionKind, RepairAction};
 
 /// One thing to do. What it does exactly is decided when the documents are read again.
@@ -29,8 +33,20 @@ pub struct Plan {
     pub(super) steps: Vec<Step>,
     /// Name of the unique index to create.
     pub(super) index: Option<String>,
+    /// Documents that refer to a duplicate, and are to refer to what is kept.
+    redirects: Vec<Redirect>,
     /// What cannot be repaired, a sentence each.
     pub left: Vec<String>,
+}
+
+/// Documents of one collection that refer to one duplicate.
+#[derive(Debug, Clone, PartialEq)]
+struct Redirect {
+    collection: String,
+    field: String,
+    from: Bson,
+    to: Bson,
+    documents: u64,
 }
 
 impl Plan {
@@ -60,10 +76,20 @@ impl Plan {
                 }
             }
         }
+        let mut redirected = 0;
+        let mut redirects = Vec::new();
+        for Redirect { collection, field, from, to, documents } in &self.redirects {
+            redirected += documents;
+            let (from, to) = (shown(from), shown(to));
+            redirects.push(
+                json!({ "collection": collection, "field": field, "from": from, "to": to, "documents": documents }),
+            );
+        }
         let index: Vec<Value> = self.index.iter().map(|name| json!({ "index": name })).collect();
         [
             (ActionKind::Merge, merged.len() as u64, merged),
             (ActionKind::Remove, removed.len() as u64, removed),
+            (ActionKind::Redirect, redirected, redirects),
             (ActionKind::SetKey, set.len() as u64, set),
             (ActionKind::Deduplicate, elements, cleaned),
             (ActionKind::CreateIndex, index.len() as u64, index),
@@ -76,12 +102,12 @@ impl Plan {
 
     /// The plan for what was found.
     pub(super) fn of(profile: &Profile, inspection: &Inspection, audited: Audited) -> Self {
-        let mut plan = Plan { audited, steps: Vec::new(), index: None, left: Vec::new() };
+        let mut plan = Plan { audited, steps: Vec::new(), index: None, redirects: Vec::new(), left: Vec::new() };
         for group in &inspection.groups.duplicates {
             plan.steps.push(Step::Merge { key: group.key.text.clone(), documents: group.ids.clone() });
         }
         let gone: Vec<&Bson> = inspection.groups.duplicates.iter().flat_map(|group| &group.ids[1..]).collect();
-        let gone: std::collections::BTreeSet<String> = gone.into_iter().map(|id| format!("{id:?}")).collect();
+        let gone: BTreeSet<String> = gone.into_iter().map(|id| format!("{id:?}")).collect();
         for deviant in inspection.facts.missing.kept.iter().chain(&inspection.facts.wrong.kept) {
             match &deviant.derived {
                 _ if gone.contains(&format!("{:?}", deviant.id)) => {}
@@ -115,7 +141,13 @@ impl Plan {
             && index.protecting.is_none()
             && inspection.groups.collisions.is_empty()
         {
-            plan.index = Some(free_name(&key.index_name(), index.facts.iter().map(|index| index.name.as_str())));
+            match index.in_the_way() {
+                Some(sentence) => plan.left.push(sentence),
+                None => {
+                    let taken = index.facts.iter().map(|index| index.name.as_str());
+                    plan.index = Some(free_name(&key.index_name(), taken));
+                }
+            }
         }
         plan
     }
@@ -129,10 +161,66 @@ fn free_name<'a>(usual: &str, taken: impl Iterator<Item = &'a str> + Clone) -> S
 
 /// Plans a repair, without writing.
 pub async fn plan(database: &Database, profile: &Profile, options: &RepairOptions) -> Result<Plan, AuditError> {
+    let mut plan = draft(database, profile, options).await?;
+    let merges: Vec<(&Bson, &Bson)> = plan.steps.iter().flat_map(duplicates).collect();
+    let mut redirects = Vec::new();
+    for merges in merges.chunks(LOOKED_UP_AT_ONCE) {
+        for reference in &profile.references {
+            redirects.extend(referring(database, reference, merges, options).await?);
+        }
+    }
+    plan.redirects = redirects;
+    Ok(plan)
+}
+
+/// The plan without what it means for documents that refer to duplicates: these are looked for when they are redirected.
+pub(super) async fn draft(database: &Database, profile: &Profile, options: &RepairOptions) -> Result<Plan> {
     repairable(database, profile).await?;
     let inspection = inspect(database, profile, &options.audit, usize::MAX).await?;
     let audited = conclude(database, profile, &options.audit, &inspection).await;
     Ok(Plan::of(profile, &inspection, audited))
+}
+
+/// Duplicates whose references are counted by one query.
+const LOOKED_UP_AT_ONCE: usize = 10_000;
+
+/// The duplicates of a merge, each with the document that is kept.
+fn duplicates(step: &Step) -> impl Iterator<Item = (&Bson, &Bson)> {
+    let documents = match step {
+        Step::Merge { documents, .. } => documents.as_slice(),
+        _ => &[],
+    };
+    documents.iter().skip(1).zip(std::iter::repeat(documents.first().unwrap_or(&Bson::Null)))
+}
+
+/// Counts what refers to the duplicates.
+async fn referring(
+    database: &Database,
+    reference: &Reference,
+    merges: &[(&Bson, &Bson)],
+    options: &RepairOptions,
+) -> Result<Vec<Redirect>> {
+    let step = format!("read `{}`", reference.collection);
+    let duplicates: Vec<&Bson> = merges.iter().map(|(duplicate, _)| *duplicate).collect();
+    let collection = database.collection::<Document>(&reference.collection);
+    let mut found = collection
+        .find(doc! { &reference.field: { "$in": duplicates } })
+        .projection(doc! { "_id": 0, &reference.field: 1 })
+        .max_time(options.audit.max_time)
+        .await
+        .reading(database.name(), &step)?;
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    while let Some(document) = found.try_next().await.reading(database.name(), &step)? {
+        if let Some(duplicate) = value_at(&document, &reference.field) {
+            *counts.entry(duplicate.to_string()).or_default() += 1;
+        }
+    }
+    let redirect = |&(from, to): &(&Bson, &Bson)| {
+        let documents = *counts.get(&from.to_string())?;
+        let (collection, field) = (reference.collection.clone(), reference.field.clone());
+        Some(Redirect { collection, field, from: from.clone(), to: to.clone(), documents })
+    };
+    Ok(merges.iter().filter_map(redirect).collect())
 }
 
 /// Refuses collections whose documents cannot be removed.
