@@ -2,8 +2,9 @@
 //!
 //! Release: bursts of 100 requests at a server in this process, which notes when it has read each request to its end; the
 //! spread of a burst is the time from the first to the last. Throughput: `GET /health` of `onlyone serve`, by the harness
-//! with its full history on disk, by oha (`target/tools/bin/oha` or on PATH) and by wrk, in turn, with the same number of
-//! connections. A generator that is not installed is left out, and its ratio is `none`.
+//! with its full history on disk, by oha and by wrk, in turn, with the same number of connections; a ratio is the median of
+//! those of the turns. A generator that is not installed is named with what installs it, its ratio is `none`, and the
+//! benchmark fails.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 #![allow(clippy::cast_precision_loss, clippy::panic, reason = "a benchmark")]
@@ -11,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,10 @@ const BURST: usize = 100;
 const ROUNDS: usize = 40;
 const CONNECTIONS: usize = 64;
 const SECONDS: u64 = 4;
-const TURNS: usize = 3;
+const TURNS: usize = 5;
+/// What installs the others.
+const OHA: &str = "cargo install oha --locked --root target/tools";
+const WRK: &str = "apt-get install wrk";
 
 fn scenario(url: &str, operation: &str, load: &str) -> Scenario {
     let text = format!(
@@ -101,38 +105,56 @@ fn noting_server() -> (String, Arrivals) {
     (receiver.recv().unwrap(), arrivals)
 }
 
+/// One request of a connection, as far as it has been read.
+#[derive(Default)]
+struct Reading {
+    bytes: Vec<u8>,
+    /// Its key and its length, once its head is there.
+    head: Option<(Option<String>, usize)>,
+}
+
+impl Reading {
+    fn take_in(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        if self.head.is_none()
+            && let Some(end) = self.bytes.windows(4).position(|window| window == b"\r\n\r\n")
+        {
+            let head = String::from_utf8_lossy(&self.bytes[..end]).into_owned();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let key = head.split_once("?key=").and_then(|(_, rest)| rest.split(' ').next()).map(str::to_owned);
+            self.head = Some((key, end + 4 + length.map_or(0, |length| length.parse::<usize>().unwrap())));
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.head.as_ref().is_some_and(|(_, whole)| self.bytes.len() >= *whole)
+    }
+}
+
+/// The head is looked into when it comes, so that all that is left for the last byte is to note when it was read.
 async fn connection(mut stream: TcpStream, arrivals: Arrivals, complete: Arc<Notify>) {
     stream.set_nodelay(true).unwrap();
-    let mut buffer = Vec::new();
+    let (mut reading, mut chunk) = (Reading::default(), [0_u8; 4096]);
     loop {
-        let end = buffer.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);
-        let head = end.map(|end| String::from_utf8_lossy(&buffer[..end]).into_owned());
-        let length = head.as_ref().and_then(|head| head.lines().find_map(|line| line.strip_prefix("content-length: ")));
-        let whole = end.map(|end| end + length.map_or(0, |length| length.parse().unwrap()));
-        match (whole.filter(|whole| buffer.len() >= *whole), head) {
-            (Some(whole), Some(head)) => {
-                let at = Instant::now();
-                buffer.drain(..whole);
-                if let Some((_, rest)) = head.split_once("?key=") {
-                    let key = rest.split(' ').next().unwrap().to_owned();
-                    let waiting = complete.notified();
-                    tokio::pin!(waiting);
-                    waiting.as_mut().enable();
-                    let count = {
-                        let mut arrivals = arrivals.lock().unwrap();
-                        let times = arrivals.entry(key).or_default();
-                        times.push(at);
-                        times.len()
-                    };
-                    if count == BURST { complete.notify_waiters() } else { waiting.await }
-                }
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
-            }
-            _ => match stream.read_buf(&mut buffer).await {
-                Ok(1..) => {}
-                Ok(0) | Err(_) => return,
-            },
+        let Ok(read @ 1..) = stream.read(&mut chunk).await else { return };
+        let at = Instant::now();
+        reading.take_in(&chunk[..read]);
+        if !reading.is_whole() {
+            continue;
         }
+        if let (Some(key), _) = std::mem::take(&mut reading).head.unwrap() {
+            let waiting = complete.notified();
+            tokio::pin!(waiting);
+            waiting.as_mut().enable();
+            let count = {
+                let mut arrivals = arrivals.lock().unwrap();
+                let times = arrivals.entry(key).or_default();
+                times.push(at);
+                times.len()
+            };
+            if count == BURST { complete.notify_waiters() } else { waiting.await }
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
     }
 }
 
@@ -210,31 +232,47 @@ fn wrk(url: &str) -> Option<f64> {
     text.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:")?.trim().parse().ok())
 }
 
+/// The median of ours over theirs, turn by turn: what slows the machine down slows both of a turn down.
+fn ratio(own: &[f64], theirs: &[f64], name: &str, install: &str) -> Option<f64> {
+    if theirs.len() < own.len() {
+        println!("{name} is not installed, or did not run: nothing to compare with. Install it: {install}");
+        return None;
+    }
+    Some(median(own.iter().zip(theirs).map(|(own, theirs)| own / theirs).collect()))
+}
+
+fn shown(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "none".to_owned(), |ratio| format!("{ratio:.2}"))
+}
+
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let (url, arrivals) = noting_server();
     let (mut tasks, mut bytes) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
+    for turn in 1..=TURNS {
         tasks.push(spread(&url, &arrivals, "task").await);
         bytes.push(spread(&url, &arrivals, "last-byte").await);
+        let (task, last_byte) = (tasks[turn - 1], bytes[turn - 1]);
+        println!("release of {BURST}, turn {turn}: task {task:.0} us, last byte {last_byte:.0} us (median spread)");
     }
-    let (task, last_byte) = (median(tasks), median(bytes));
-    println!("release of {BURST}: task {task:.0} us, last byte {last_byte:.0} us (median spread at the server)");
+    let release = median(tasks.iter().zip(&bytes).map(|(task, last_byte)| task / last_byte).collect());
     let (serve, url) = Serve::start();
     let (mut own, mut ohas, mut wrks) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 1..=TURNS {
         own.push(ours(&url).await);
         ohas.extend(oha(&url));
         wrks.extend(wrk(&url));
-        println!("turn {turn}: ours {:.0}/s, oha {:?}, wrk {:?}", own[own.len() - 1], ohas.last(), wrks.last());
+        let rate = |rates: &[f64]| rates.get(turn - 1).map_or("none".to_owned(), |rate| format!("{rate:.0}/s"));
+        println!("throughput, turn {turn}: ours {}, oha {}, wrk {}", rate(&own), rate(&ohas), rate(&wrks));
     }
     drop(serve);
-    let own = median(own);
-    let ratio =
-        |others: Vec<f64>| if others.is_empty() { "none".to_owned() } else { format!("{:.2}", own / median(others)) };
-    let (oha_ratio, wrk_ratio) = (ratio(ohas), ratio(wrks));
+    let (oha, wrk) = (ratio(&own, &ohas, "oha", OHA), ratio(&own, &wrks, "wrk", WRK));
+    let (own, task, last_byte) = (median(own), median(tasks), median(bytes));
     println!(
-        "oha_ratio={oha_ratio} wrk_ratio={wrk_ratio} requests_per_s={own:.0} release_ratio={:.1} task_spread_us={task:.0} last_byte_spread_us={last_byte:.0}",
-        task / last_byte
+        "oha_ratio={} wrk_ratio={} requests_per_s={own:.0} release_ratio={release:.1} task_spread_us={task:.0} \
+         last_byte_spread_us={last_byte:.0}",
+        shown(oha),
+        shown(wrk),
     );
+    if oha.is_some() && wrk.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
