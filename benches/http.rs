@@ -4,7 +4,7 @@
 //! spread of a burst is the time from the first to the last. Throughput: `GET /health` of `onlyone serve`, by the harness
 //! with its full history on disk, by oha and by wrk, in turn, with the same number of connections; a ratio is the median of
 //! those of the turns. A generator that is not installed is named with what installs it, its ratio is `none`, and the
-//! benchmark fails.
+//! benchmark fails. `-- release` or `-- throughput` measures that alone.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 #![allow(clippy::cast_precision_loss, clippy::panic, reason = "a benchmark")]
@@ -247,6 +247,16 @@ fn shown(ratio: Option<f64>) -> String {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let only = std::env::args().nth(1).filter(|only| only == "release" || only == "throughput");
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    let release = if wanted("release") { releases().await } else { "not measured".to_owned() };
+    let (rates, compared) = if wanted("throughput") { throughput().await } else { ("not measured".to_owned(), true) };
+    println!("{rates} {release}");
+    if compared { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The two releases in turn, in `name=value` pairs.
+async fn releases() -> String {
     let (url, arrivals) = noting_server();
     let (mut tasks, mut bytes) = (Vec::new(), Vec::new());
     for turn in 1..=TURNS {
@@ -255,7 +265,13 @@ async fn main() -> ExitCode {
         let (task, last_byte) = (tasks[turn - 1], bytes[turn - 1]);
         println!("release of {BURST}, turn {turn}: task {task:.0} us, last byte {last_byte:.0} us (median spread)");
     }
-    let release = median(tasks.iter().zip(&bytes).map(|(task, last_byte)| task / last_byte).collect());
+    let ratio = median(tasks.iter().zip(&bytes).map(|(task, last_byte)| task / last_byte).collect());
+    let (task, last_byte) = (median(tasks), median(bytes));
+    format!("release_ratio={ratio:.1} task_spread_us={task:.0} last_byte_spread_us={last_byte:.0}")
+}
+
+/// The generators in turn, in `name=value` pairs, and whether there was all to compare with.
+async fn throughput() -> (String, bool) {
     let (serve, url) = Serve::start();
     let (mut own, mut ohas, mut wrks) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 1..=TURNS {
@@ -267,12 +283,7 @@ async fn main() -> ExitCode {
     }
     drop(serve);
     let (oha, wrk) = (ratio(&own, &ohas, "oha", OHA), ratio(&own, &wrks, "wrk", WRK));
-    let (own, task, last_byte) = (median(own), median(tasks), median(bytes));
-    println!(
-        "oha_ratio={} wrk_ratio={} requests_per_s={own:.0} release_ratio={release:.1} task_spread_us={task:.0} \
-         last_byte_spread_us={last_byte:.0}",
-        shown(oha),
-        shown(wrk),
-    );
-    if oha.is_some() && wrk.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let (oha_ratio, wrk_ratio, own) = (shown(oha), shown(wrk), median(own));
+    let rates = format!("oha_ratio={oha_ratio} wrk_ratio={wrk_ratio} requests_per_s={own:.0}");
+    (rates, oha.is_some() && wrk.is_some())
 }
