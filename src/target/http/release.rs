@@ -1,8 +1,9 @@
 //! Release by the last byte: everything but the last byte of each request is on its way, and one loop lets them all go.
 //!
-//! The first client that the gate lets through writes the last byte of every request that waits, one system call each, with
-//! nothing between them; the others find theirs gone already. Which byte is withheld: the last of the body, or of the head
-//! where there is no body. Main types: [`Releases`] and [`Parked`].
+//! The clients that the gate lets through write the last byte of every request that waits, one system call each, with
+//! nothing between them: the first begins at once, and a second thread that comes meanwhile takes its share. The others find
+//! theirs gone already. Which byte is withheld: the last of the body, or of the head where there is no body. Main types:
+//! [`Releases`] and [`Parked`].
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,9 +28,16 @@ pub(super) struct Parked {
 pub(super) struct Releases {
     /// The first release lets all of them go.
     together: bool,
-    waiting: Mutex<Vec<Arc<Parked>>>,
+    waiting: Mutex<Waiting>,
     /// Answers that came before their request was complete.
     pub(super) early: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    parked: Vec<Arc<Parked>>,
+    /// None of them had its answer yet when the first was let go, or they have been counted.
+    looked_at: bool,
 }
 
 impl Releases {
@@ -42,7 +50,9 @@ impl Releases {
     pub(super) fn park(&self, stream: Arc<TcpStream>, last: u8) -> Arc<Parked> {
         let parked = Arc::new(Parked { stream, last: [last], released: OnceLock::new() });
         if self.together {
-            self.waiting().push(Arc::clone(&parked));
+            let mut waiting = self.waiting();
+            waiting.looked_at = false;
+            waiting.parked.push(Arc::clone(&parked));
         }
         parked
     }
@@ -51,16 +61,20 @@ impl Releases {
     pub(super) async fn release(&self, parked: &Parked) -> io::Result<Instant> {
         {
             let mut waiting = self.waiting();
-            // Before the first byte is let go: an answer that comes later is one in time.
-            let early = waiting.iter().filter(|other| other.has_spoken()).count();
-            self.note_early(early);
-            for other in waiting.drain(..) {
-                other.let_go();
+            if !waiting.looked_at {
+                // Before the first byte is let go: an answer that comes later is one in time.
+                let early = waiting.parked.iter().filter(|other| other.has_spoken()).count();
+                self.note_early(early);
+                waiting.looked_at = true;
             }
+        }
+        while let Some(other) = self.next() {
+            other.let_go();
         }
         if !self.together {
             self.note_early(usize::from(parked.has_spoken()));
         }
+        // Waits if another thread is just at it.
         parked.let_go();
         match parked.released.get() {
             Some(Ok(at)) => Ok(*at),
@@ -72,7 +86,12 @@ impl Releases {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Arc<Parked>>> {
+    /// One that waits. In a statement of its own, so that nothing is locked while its byte is written.
+    fn next(&self) -> Option<Arc<Parked>> {
+        self.waiting().parked.pop()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
