@@ -14,7 +14,7 @@ use serde_json::Value;
 
 /// A service in Python alone: a log-in that sets a cookie, chats in memory, and a route that lists them.
 const SERVICE: &str = r#"
-import json, sys, threading
+import json, os, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 port, mode = int(sys.argv[1]), sys.argv[2]
@@ -41,6 +41,9 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/login":
             return self.answer(200, {}, ["sid=session-of-" + body["user"] + "; Path=/; HttpOnly", "theme=dark"])
+        if mode == "dies":
+            visitors[0] += 1
+            if visitors[0] > 30: os._exit(3)
         if mode == "cookies":
             cookies = self.headers.get_all("Cookie") or []
             if cookies != ["sid=session-of-" + body["user"] + "; theme=dark"]:
@@ -70,7 +73,9 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 256
     # Without it, a port that is bound by anyone cannot be listened on.
     allow_reuse_address = mode != "exclusive"
-Server(("127.0.0.1", port), Handler).serve_forever()
+server = Server(("127.0.0.1", port), Handler)
+print(server.server_address[1], flush=True)
+server.serve_forever()
 "#;
 
 /// A scenario with that service in this mode; `http` goes into `[target.http]`, `rest` to the end.
@@ -248,6 +253,37 @@ fn a_service_whose_port_is_always_taken_is_an_error_that_names_the_ports() {
     assert!(errors.contains("another process took its port each time") && errors.contains("EADDRINUSE"), "{errors}");
     let log = std::fs::read_to_string(folder.path().join("reports/one/service-1.log")).unwrap();
     assert_eq!(log.lines().collect::<BTreeSet<_>>().len(), 5, "five different ports: {log}");
+}
+
+#[test]
+fn a_service_of_ones_own_that_dies_in_mid_run_never_holds() {
+    for release in ["task", "last-byte"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = scenario(folder.path(), "dies", &format!("release = '{release}'"), "");
+        let mut service = Command::new("python3")
+            .args(["service.py", "0", "dies"])
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut port = String::new();
+        BufReader::new(service.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, after) = text.split_once("[service]").unwrap();
+        let (_, after) = after.split_once("[load.burst]").unwrap();
+        let urls = format!("[target.http]\nbase_urls = ['http://127.0.0.1:{}']", port.trim());
+        std::fs::write(&path, format!("{}[load.burst]{after}", before.replace("[target.http]", &urls))).unwrap();
+        let output = onlyone(folder.path(), &path, &["--set", "limits.max_unknown=1.0"]);
+        assert_eq!(service.wait().unwrap().code(), Some(3));
+        let report = report(&output);
+        assert_eq!(
+            (&report["verdict"], output.status.code()),
+            (&"inconclusive".into(), Some(3)),
+            "{release}: {report}"
+        );
+        let reasons = report["reasons"].to_string();
+        assert!(reasons.contains("the service was gone when the run ended"), "{release}: {reasons}");
+    }
 }
 
 /// Tells another process its port, and goes on without ever listening.

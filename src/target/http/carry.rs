@@ -348,7 +348,7 @@ impl Core {
             }
         }
         let opened = Connection::open(&self.bases[base].address()).await;
-        opened.map_err(|error| NoAnswer::NotSent(format!("cannot connect: {error}")))
+        opened.map_err(|error| NoAnswer::NotSent(format!("{}: {error}", Cause::UNREACHABLE)))
     }
 
     /// Sends all but the last byte; the rest of the operation waits for the release.
