@@ -80,13 +80,16 @@ fn unreachable(operations: &[Operation], limit: f64) -> Option<String> {
 /// The causes met most often among the outcomes of this kind, most frequent first.
 fn most_frequent(operations: &[Operation], of_kind: impl Fn(&Outcome) -> bool) -> String {
     const SHOWN: usize = 3;
-    let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
+    /// Causes that begin alike are one: what differs further on is a key or a time.
+    const ALIKE: usize = 64;
+    let mut causes: BTreeMap<String, (&str, usize)> = BTreeMap::new();
     for operation in operations.iter().filter(|operation| of_kind(&operation.outcome)) {
         if let Outcome::Unknown(cause) | Outcome::Failed(cause) = &operation.outcome {
-            *causes.entry(&cause.message).or_default() += 1;
+            let beginning = cause.message.chars().take(ALIKE).collect();
+            causes.entry(beginning).or_insert((&cause.message, 0)).1 += 1;
         }
     }
-    let mut causes: Vec<(&str, usize)> = causes.into_iter().collect();
+    let mut causes: Vec<(&str, usize)> = causes.into_values().collect();
     causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let shown: Vec<String> =
         causes.iter().take(SHOWN).map(|(message, count)| format!("{message} ({count} times)")).collect();
