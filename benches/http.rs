@@ -1,7 +1,7 @@
 //! The HTTP target beside other generators, and its two releases beside each other.
 //!
-//! Release: bursts of 100 requests at a server in this process, which notes when it has read each request to its end; the
-//! spread of a burst is the time from the first to the last. Throughput: `GET /health` of `onlyone serve`, by the harness
+//! Release: bursts of 100 requests at a server in Python (`benches/noting.py`), which notes when each request was complete
+//! at its socket; the spread of a burst is the time from the first to the last. Throughput: `GET /health` of `onlyone serve`, by the harness
 //! with its full history on disk, by oha and by wrk, in turn, with the same number of connections; a ratio is the median of
 //! those of the turns. A generator that is not installed is named with what installs it, its ratio is `none`, and the
 //! benchmark fails. `-- release` or `-- throughput` measures that alone.
@@ -9,11 +9,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 #![allow(clippy::cast_precision_loss, clippy::panic, reason = "a benchmark")]
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onlyone::driver::{self, Plan, Progress, Run};
@@ -22,9 +22,6 @@ use onlyone::scenario::{self, Load, ObserveSpec, Scenario};
 use onlyone::target::http::{HttpRun, HttpTarget};
 use onlyone::target::{Guard, Target};
 use onlyone::{strategy, workload};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 const BURST: usize = 100;
@@ -83,80 +80,34 @@ async fn carry_out(scenario: &Scenario) -> (usize, Duration) {
     (ok, took)
 }
 
-/// When the requests of each key had been read to their end.
-type Arrivals = Arc<Mutex<BTreeMap<String, Vec<Instant>>>>;
+/// A bare server in a process of its own, which notes when a request reached its socket, by the kernel's own clock, and
+/// answers a burst when all of it is there: neither its reading nor its answers are part of the spread.
+struct Noting(Child, String);
 
-/// A bare server on a thread of its own. It notes when a request has been read to its end, and answers a burst when all
-/// of it is there: what the answers cost is not part of the spread.
-fn noting_server() -> (String, Arrivals) {
-    let arrivals = Arrivals::default();
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let noted = Arc::clone(&arrivals);
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            sender.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-            let complete = Arc::new(Notify::new());
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(connection(stream, Arc::clone(&noted), Arc::clone(&complete)));
-            }
-        });
-    });
-    (receiver.recv().unwrap(), arrivals)
-}
-
-/// One request of a connection, as far as it has been read.
-#[derive(Default)]
-struct Reading {
-    bytes: Vec<u8>,
-    /// Its key and its length, once its head is there.
-    head: Option<(Option<String>, usize)>,
-}
-
-impl Reading {
-    fn take_in(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-        if self.head.is_none()
-            && let Some(end) = self.bytes.windows(4).position(|window| window == b"\r\n\r\n")
-        {
-            let head = String::from_utf8_lossy(&self.bytes[..end]).into_owned();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-            let key = head.split_once("?key=").and_then(|(_, rest)| rest.split(' ').next()).map(str::to_owned);
-            self.head = Some((key, end + 4 + length.map_or(0, |length| length.parse::<usize>().unwrap())));
-        }
+impl Noting {
+    fn start() -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/noting.py");
+        let mut child =
+            Command::new("python3").arg(script).arg(BURST.to_string()).stdout(Stdio::piped()).spawn().unwrap();
+        let port = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        Noting(child, format!("http://127.0.0.1:{port}"))
     }
 
-    fn is_whole(&self) -> bool {
-        self.head.as_ref().is_some_and(|(_, whole)| self.bytes.len() >= *whole)
+    /// Spreads of the bursts since the last question, in microseconds.
+    fn spreads(&self) -> Vec<f64> {
+        let mut stream = TcpStream::connect(self.1.trim_start_matches("http://")).unwrap();
+        stream.write_all(b"GET /spreads HTTP/1.1\r\n\r\n").unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 }
 
-/// The head is looked into when it comes, so that all that is left for the last byte is to note when it was read.
-async fn connection(mut stream: TcpStream, arrivals: Arrivals, complete: Arc<Notify>) {
-    stream.set_nodelay(true).unwrap();
-    let (mut reading, mut chunk) = (Reading::default(), [0_u8; 4096]);
-    loop {
-        let Ok(read @ 1..) = stream.read(&mut chunk).await else { return };
-        let at = Instant::now();
-        reading.take_in(&chunk[..read]);
-        if !reading.is_whole() {
-            continue;
-        }
-        if let (Some(key), _) = std::mem::take(&mut reading).head.unwrap() {
-            let waiting = complete.notified();
-            tokio::pin!(waiting);
-            waiting.as_mut().enable();
-            let count = {
-                let mut arrivals = arrivals.lock().unwrap();
-                let times = arrivals.entry(key).or_default();
-                times.push(at);
-                times.len()
-            };
-            if count == BURST { complete.notify_waiters() } else { waiting.await }
-        }
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+impl Drop for Noting {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 
@@ -166,23 +117,17 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Spreads of the bursts of a turn in microseconds, as the server saw them.
-async fn spreads(url: &str, arrivals: &Arrivals, release: &str) -> Vec<f64> {
-    arrivals.lock().unwrap().clear();
+async fn spreads(server: &Noting, release: &str) -> Vec<f64> {
     let operation = "path = \"/note?key={{ key }}\"\njson = { who = \"{{ client.user }}\", op = \"{{ op.id }}\" }";
     let load = format!("[load.burst]\nclients = {BURST}\nrounds = {ROUNDS}");
-    let mut scenario = scenario(url, operation, &load);
+    let mut scenario = scenario(&server.1, operation, &load);
     if let scenario::TargetSpec::Http(http) = &mut scenario.target {
         http.release = if release == "task" { scenario::Release::Task } else { scenario::Release::LastByte };
     }
     carry_out(&scenario).await;
-    let arrivals = arrivals.lock().unwrap();
-    assert_eq!(arrivals.len(), ROUNDS);
-    let spreads = arrivals.values().map(|times| {
-        assert_eq!(times.len(), BURST);
-        let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
-        last.duration_since(*first).as_secs_f64() * 1e6
-    });
-    spreads.collect()
+    let spreads = server.spreads();
+    assert_eq!(spreads.len(), ROUNDS);
+    spreads
 }
 
 /// The reference service, ended with this value.
@@ -259,11 +204,11 @@ async fn main() -> ExitCode {
 
 /// The two releases in turn, in `name=value` pairs.
 async fn releases() -> String {
-    let (url, arrivals) = noting_server();
+    let server = Noting::start();
     let (mut tasks, mut bytes) = (Vec::new(), Vec::new());
     for _ in 0..RELEASE_TURNS {
-        tasks.extend(spreads(&url, &arrivals, "task").await);
-        bytes.extend(spreads(&url, &arrivals, "last-byte").await);
+        tasks.extend(spreads(&server, "task").await);
+        bytes.extend(spreads(&server, "last-byte").await);
     }
     let bursts = tasks.len();
     let (task, last_byte) = (median(tasks), median(bytes));

@@ -1,19 +1,24 @@
 //! Release by the last byte: everything but the last byte of each request is on its way, and one loop lets them all go.
 //!
 //! The clients that the gate lets through write the last byte of every request that waits, one system call each, with
-//! nothing between them: the first begins at once, and a second thread that comes meanwhile takes its share. The others find
-//! theirs gone already. Which byte is withheld: the last of the body, or of the head where there is no body. Main types:
-//! [`Releases`] and [`Parked`].
+//! nothing between them: on two threads if there are as many, which wait for each other, so that neither begins while the
+//! other is still asleep. The other clients find theirs gone already. Which byte is withheld: the last of the body, or of the
+//! head where there is no body. Main types: [`Releases`] and [`Parked`].
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tokio::net::TcpStream;
 
 use super::wire::write_all;
+
+/// Threads that write. More would take the processors from the service.
+const WRITERS: usize = 2;
+/// How long the first of them waits for the others.
+const RENDEZVOUS: Duration = Duration::from_micros(200);
 
 /// A request that lacks its last byte.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub(super) struct Releases {
     /// The first release lets all of them go.
     together: bool,
     waiting: Mutex<Waiting>,
+    /// Threads that are ready to write.
+    ready: AtomicUsize,
     /// Answers that came before their request was complete.
     pub(super) early: AtomicU64,
 }
@@ -52,6 +59,7 @@ impl Releases {
         if self.together {
             let mut waiting = self.waiting();
             waiting.looked_at = false;
+            self.ready.store(0, Ordering::Release);
             waiting.parked.push(Arc::clone(&parked));
         }
         parked
@@ -68,6 +76,9 @@ impl Releases {
                 waiting.looked_at = true;
             }
         }
+        if self.together {
+            self.meet();
+        }
         while let Some(other) = self.next() {
             other.let_go();
         }
@@ -83,6 +94,17 @@ impl Releases {
                 write_all(&parked.stream, &parked.last).await?;
                 Ok(Instant::now())
             }
+        }
+    }
+
+    /// Waits until as many threads are here as can be, but not for long: a busy machine may not let them.
+    fn meet(&self) {
+        let workers = tokio::runtime::Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+        self.ready.fetch_add(1, Ordering::AcqRel);
+        let since = Instant::now();
+        // Whoever comes when all is done already has nobody to wait for.
+        while self.ready.load(Ordering::Acquire) < workers.min(WRITERS) && since.elapsed() < RENDEZVOUS {
+            std::hint::spin_loop();
         }
     }
 
