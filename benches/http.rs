@@ -1,18 +1,19 @@
 //! The HTTP target beside other generators, and its two releases beside each other.
 //!
-//! Release: bursts of 100 requests at a server in this process, which notes when it has read each request to its end; the
-//! spread of a burst is the time from the first to the last. Throughput: `GET /health` of `onlyone serve`, by the harness
-//! with its full history on disk, by oha (`target/tools/bin/oha` or on PATH) and by wrk, in turn, with the same number of
-//! connections. A generator that is not installed is left out, and its ratio is `none`.
+//! Release: bursts of 100 requests at a server in Python (`benches/noting.py`), which notes when each request was complete
+//! at its socket; the spread of a burst is the time from the first to the last. Throughput: `GET /health` of `onlyone serve`, by the harness
+//! with its full history on disk, by oha and by wrk, in turn, with the same number of connections; a ratio is the median of
+//! those of the turns. A generator that is not installed is named with what installs it, its ratio is `none`, and the
+//! benchmark fails. `-- release` or `-- throughput` measures that alone.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 #![allow(clippy::cast_precision_loss, clippy::panic, reason = "a benchmark")]
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onlyone::driver::{self, Plan, Progress, Run};
@@ -21,16 +22,18 @@ use onlyone::scenario::{self, Load, ObserveSpec, Scenario};
 use onlyone::target::http::{HttpRun, HttpTarget};
 use onlyone::target::{Guard, Target};
 use onlyone::{strategy, workload};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 const BURST: usize = 100;
-const ROUNDS: usize = 40;
+/// Short turns, so that both releases meet the machine in the same state.
+const ROUNDS: usize = 10;
+const RELEASE_TURNS: usize = 16;
 const CONNECTIONS: usize = 64;
 const SECONDS: u64 = 4;
-const TURNS: usize = 3;
+const TURNS: usize = 5;
+/// What installs the others.
+const OHA: &str = "cargo install oha --locked --root target/tools";
+const WRK: &str = "apt-get install wrk";
 
 fn scenario(url: &str, operation: &str, load: &str) -> Scenario {
     let text = format!(
@@ -77,62 +80,34 @@ async fn carry_out(scenario: &Scenario) -> (usize, Duration) {
     (ok, took)
 }
 
-/// When the requests of each key had been read to their end.
-type Arrivals = Arc<Mutex<BTreeMap<String, Vec<Instant>>>>;
+/// A bare server in a process of its own, which notes when a request reached its socket, by the kernel's own clock, and
+/// answers a burst when all of it is there: neither its reading nor its answers are part of the spread.
+struct Noting(Child, String);
 
-/// A bare server on a thread of its own. It notes when a request has been read to its end, and answers a burst when all
-/// of it is there: what the answers cost is not part of the spread.
-fn noting_server() -> (String, Arrivals) {
-    let arrivals = Arrivals::default();
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let noted = Arc::clone(&arrivals);
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            sender.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-            let complete = Arc::new(Notify::new());
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(connection(stream, Arc::clone(&noted), Arc::clone(&complete)));
-            }
-        });
-    });
-    (receiver.recv().unwrap(), arrivals)
+impl Noting {
+    fn start() -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/noting.py");
+        let mut child =
+            Command::new("python3").arg(script).arg(BURST.to_string()).stdout(Stdio::piped()).spawn().unwrap();
+        let port = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        Noting(child, format!("http://127.0.0.1:{port}"))
+    }
+
+    /// Spreads of the bursts since the last question, in microseconds.
+    fn spreads(&self) -> Vec<f64> {
+        let mut stream = TcpStream::connect(self.1.trim_start_matches("http://")).unwrap();
+        stream.write_all(b"GET /spreads HTTP/1.1\r\n\r\n").unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
 }
 
-async fn connection(mut stream: TcpStream, arrivals: Arrivals, complete: Arc<Notify>) {
-    stream.set_nodelay(true).unwrap();
-    let mut buffer = Vec::new();
-    loop {
-        let end = buffer.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);
-        let head = end.map(|end| String::from_utf8_lossy(&buffer[..end]).into_owned());
-        let length = head.as_ref().and_then(|head| head.lines().find_map(|line| line.strip_prefix("content-length: ")));
-        let whole = end.map(|end| end + length.map_or(0, |length| length.parse().unwrap()));
-        match (whole.filter(|whole| buffer.len() >= *whole), head) {
-            (Some(whole), Some(head)) => {
-                let at = Instant::now();
-                buffer.drain(..whole);
-                if let Some((_, rest)) = head.split_once("?key=") {
-                    let key = rest.split(' ').next().unwrap().to_owned();
-                    let waiting = complete.notified();
-                    tokio::pin!(waiting);
-                    waiting.as_mut().enable();
-                    let count = {
-                        let mut arrivals = arrivals.lock().unwrap();
-                        let times = arrivals.entry(key).or_default();
-                        times.push(at);
-                        times.len()
-                    };
-                    if count == BURST { complete.notify_waiters() } else { waiting.await }
-                }
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
-            }
-            _ => match stream.read_buf(&mut buffer).await {
-                Ok(1..) => {}
-                Ok(0) | Err(_) => return,
-            },
-        }
+impl Drop for Noting {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 
@@ -141,24 +116,18 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Median spread of a burst in microseconds, as the server saw it.
-async fn spread(url: &str, arrivals: &Arrivals, release: &str) -> f64 {
-    arrivals.lock().unwrap().clear();
+/// Spreads of the bursts of a turn in microseconds, as the server saw them.
+async fn spreads(server: &Noting, release: &str) -> Vec<f64> {
     let operation = "path = \"/note?key={{ key }}\"\njson = { who = \"{{ client.user }}\", op = \"{{ op.id }}\" }";
     let load = format!("[load.burst]\nclients = {BURST}\nrounds = {ROUNDS}");
-    let mut scenario = scenario(url, operation, &load);
+    let mut scenario = scenario(&server.1, operation, &load);
     if let scenario::TargetSpec::Http(http) = &mut scenario.target {
         http.release = if release == "task" { scenario::Release::Task } else { scenario::Release::LastByte };
     }
     carry_out(&scenario).await;
-    let arrivals = arrivals.lock().unwrap();
-    assert_eq!(arrivals.len(), ROUNDS);
-    let spreads = arrivals.values().map(|times| {
-        assert_eq!(times.len(), BURST);
-        let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
-        last.duration_since(*first).as_secs_f64() * 1e6
-    });
-    median(spreads.collect())
+    let spreads = server.spreads();
+    assert_eq!(spreads.len(), ROUNDS);
+    spreads
 }
 
 /// The reference service, ended with this value.
@@ -210,31 +179,60 @@ fn wrk(url: &str) -> Option<f64> {
     text.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:")?.trim().parse().ok())
 }
 
-#[tokio::main]
-async fn main() {
-    let (url, arrivals) = noting_server();
-    let (mut tasks, mut bytes) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
-        tasks.push(spread(&url, &arrivals, "task").await);
-        bytes.push(spread(&url, &arrivals, "last-byte").await);
+/// The median of ours over theirs, turn by turn: what slows the machine down slows both of a turn down.
+fn ratio(own: &[f64], theirs: &[f64], name: &str, install: &str) -> Option<f64> {
+    if theirs.len() < own.len() {
+        println!("{name} is not installed, or did not run: nothing to compare with. Install it: {install}");
+        return None;
     }
+    Some(median(own.iter().zip(theirs).map(|(own, theirs)| own / theirs).collect()))
+}
+
+fn shown(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "none".to_owned(), |ratio| format!("{ratio:.2}"))
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let only = std::env::args().nth(1).filter(|only| only == "release" || only == "throughput");
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    let release = if wanted("release") { releases().await } else { String::new() };
+    let (rates, compared) = if wanted("throughput") { throughput().await } else { (String::new(), true) };
+    println!("{}", format!("{rates} {release}").trim());
+    if compared { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The two releases in turn, in `name=value` pairs.
+async fn releases() -> String {
+    let server = Noting::start();
+    let (mut tasks, mut bytes) = (Vec::new(), Vec::new());
+    for _ in 0..RELEASE_TURNS {
+        tasks.extend(spreads(&server, "task").await);
+        bytes.extend(spreads(&server, "last-byte").await);
+    }
+    let bursts = tasks.len();
     let (task, last_byte) = (median(tasks), median(bytes));
-    println!("release of {BURST}: task {task:.0} us, last byte {last_byte:.0} us (median spread at the server)");
+    println!(
+        "release of {BURST}, {bursts} bursts each: task {task:.0} us, last byte {last_byte:.0} us (median spread)"
+    );
+    let ratio = task / last_byte;
+    format!("release_ratio={ratio:.1} task_spread_us={task:.0} last_byte_spread_us={last_byte:.0}")
+}
+
+/// The generators in turn, in `name=value` pairs, and whether there was all to compare with.
+async fn throughput() -> (String, bool) {
     let (serve, url) = Serve::start();
     let (mut own, mut ohas, mut wrks) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 1..=TURNS {
         own.push(ours(&url).await);
         ohas.extend(oha(&url));
         wrks.extend(wrk(&url));
-        println!("turn {turn}: ours {:.0}/s, oha {:?}, wrk {:?}", own[own.len() - 1], ohas.last(), wrks.last());
+        let rate = |rates: &[f64]| rates.get(turn - 1).map_or("none".to_owned(), |rate| format!("{rate:.0}/s"));
+        println!("throughput, turn {turn}: ours {}, oha {}, wrk {}", rate(&own), rate(&ohas), rate(&wrks));
     }
     drop(serve);
-    let own = median(own);
-    let ratio =
-        |others: Vec<f64>| if others.is_empty() { "none".to_owned() } else { format!("{:.2}", own / median(others)) };
-    let (oha_ratio, wrk_ratio) = (ratio(ohas), ratio(wrks));
-    println!(
-        "oha_ratio={oha_ratio} wrk_ratio={wrk_ratio} requests_per_s={own:.0} release_ratio={:.1} task_spread_us={task:.0} last_byte_spread_us={last_byte:.0}",
-        task / last_byte
-    );
+    let (oha, wrk) = (ratio(&own, &ohas, "oha", OHA), ratio(&own, &wrks, "wrk", WRK));
+    let (oha_ratio, wrk_ratio, own) = (shown(oha), shown(wrk), median(own));
+    let rates = format!("oha_ratio={oha_ratio} wrk_ratio={wrk_ratio} requests_per_s={own:.0}");
+    (rates, oha.is_some() && wrk.is_some())
 }

@@ -29,6 +29,10 @@ enum Manner {
     ErrorBody,
     /// Answers 200 with a page.
     Html,
+    /// Answers 200 with more than is read.
+    Huge,
+    /// The same, in chunks.
+    HugeChunks,
     /// Answers before it has read the body.
     Eager,
 }
@@ -93,6 +97,15 @@ fn connection(mut stream: TcpStream, manner: Manner, rule: fn(usize) -> bool, id
                 return;
             }
             Manner::ErrorBody => reply(&mut stream, "200 OK", "{\"error\":\"tok-of-the-run went wrong\"}"),
+            Manner::Huge => reply(&mut stream, "200 OK", &format!("{{\"chat\":\"{}\"}}", "x".repeat(9 << 20))),
+            Manner::HugeChunks => {
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+                let chunk = format!("100000\r\n{}\r\n", "x".repeat(1 << 20));
+                // The client goes when it has had enough.
+                stream.write_all(head.as_bytes()).ok();
+                while stream.write_all(chunk.as_bytes()).is_ok() {}
+                return;
+            }
             Manner::Html => reply(&mut stream, "200 OK", "<!doctype html><title>Welcome</title>"),
         }
     }
@@ -189,6 +202,8 @@ fn a_service_that_misbehaves_is_never_accused_and_never_holds() {
         (Manner::BreaksOff, "broke off"),
         (Manner::ErrorBody, "no identifier at $.chat._id"),
         (Manner::Html, "not JSON (text/html)"),
+        (Manner::Huge, "HTTP 200, and the body is larger than 8 MiB"),
+        (Manner::HugeChunks, "HTTP 200, and the body is larger than 8 MiB"),
     ];
     for release in ["task", "last-byte"] {
         for (manner, told) in cases {
@@ -222,16 +237,39 @@ fn a_service_that_behaves_holds_on_its_responses_alone() {
     }
 }
 
+/// Attempts of the operations in a stored history.
+fn attempts(folder: &Path) -> Vec<u64> {
+    let history = everything(folder);
+    let lines = history.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line.get("outcome").is_some()).map(|line| line["attempts"].as_u64().unwrap_or(1)).collect()
+}
+
 #[test]
 fn retries_are_attempts_and_no_doubt_is_lost() {
+    for release in ["task", "last-byte"] {
+        let folder = tempfile::tempdir().unwrap();
+        let service = Service::start(Manner::Closes, |number| number % 3 == 0);
+        let path = scenario(folder.path(), service.port, &format!("retries = 5\nrelease = '{release}'"), "");
+        let output = onlyone(folder.path(), &path, &[]);
+        let report = report(&output);
+        assert_eq!(report["verdict"], "holds", "{release}: {report}");
+        let attempts = attempts(&folder.path().join("reports"));
+        assert!(attempts.contains(&2), "{release}: {attempts:?}");
+        let sent = service.seen.lock().unwrap().len() as u64;
+        assert_eq!(attempts.iter().sum::<u64>(), sent, "{release}: every sending is an attempt");
+    }
+}
+
+#[test]
+fn retries_that_are_used_up_leave_the_operation_unknown() {
     let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(Manner::Closes, |number| number % 3 == 0);
-    let path = scenario(folder.path(), service.port, "retries = 5", "");
+    let service = Service::start(Manner::Closes, |_| true);
+    let path = scenario(folder.path(), service.port, "retries = 2", "");
     let output = onlyone(folder.path(), &path, &[]);
     let report = report(&output);
-    assert_eq!(report["verdict"], "holds", "{report}");
-    let history = everything(&folder.path().join("reports"));
-    assert!(history.contains("\"attempts\":2"), "{report}");
+    assert_eq!((&report["verdict"], output.status.code()), (&"inconclusive".into(), Some(3)), "{report}");
+    let attempts = attempts(&folder.path().join("reports"));
+    assert!(!attempts.is_empty() && attempts.iter().all(|attempts| *attempts == 3), "{attempts:?}");
 }
 
 #[test]
@@ -316,6 +354,7 @@ const CERTIFICATES: &str = "set -e
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=practice -keyout ca.key -out ca.pem
 openssl req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout server.key -out server.csr
 printf 'subjectAltName=IP:127.0.0.1' > extensions
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=other -keyout other.key -out other.pem
 openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out server.pem";
 
 #[test]
@@ -336,11 +375,24 @@ fn a_private_authority_is_trusted_only_when_it_is_named() {
     let path = scenario(folder.path(), 1, "", "");
     let trusted = onlyone(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=ca.pem"]);
     let unknown = onlyone(folder.path(), &path, &["--set", &url]);
+    let wrong = onlyone(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=other.pem"]);
+    let none = onlyone(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=server.key"]);
+    let missing = onlyone(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=gone.pem"]);
     service.kill().unwrap();
     service.wait().unwrap();
     let trusted = report(&trusted);
     assert_eq!(trusted["verdict"], "holds", "{trusted}");
-    assert_eq!(unknown.status.code(), Some(4), "{}", String::from_utf8_lossy(&unknown.stderr));
+    let cases = [
+        (unknown, ["UnknownIssuer", "name its authority in `target.http.tls.ca`"]),
+        (wrong, ["UnknownIssuer", "it is not the one in `target.http.tls.ca` (other.pem)"]),
+        (none, ["reading the certificates in", "there is none in it, in PEM"]),
+        (missing, ["gone.pem", "No such file"]),
+    ];
+    for (output, told) in cases {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{errors}");
+        assert!(told.iter().all(|told| errors.contains(told)), "{told:?}: {errors}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -193,7 +193,7 @@ fn every_shipped_scenario_over_http_comes_out_as_it_says() {
     let mut paths: Vec<PathBuf> = std::fs::read_dir("scenarios").unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with("http-"));
     paths.sort();
-    assert!(paths.len() >= 11, "{paths:?}");
+    assert!(paths.len() >= 13, "{paths:?}");
     for path in paths {
         let out = tempfile::tempdir().unwrap();
         let output = harness(&path, out.path()).output().unwrap();

@@ -41,6 +41,7 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
         reasons.push(format!("{found}: without real concurrency there is no race to survive"));
     }
     reasons.extend(too_many_unknown(operations, scenario.limits.max_unknown));
+    reasons.extend(unreachable(operations, scenario.limits.max_unknown));
     reasons
 }
 
@@ -58,18 +59,77 @@ fn too_many_unknown(operations: &[crate::history::Operation], limit: f64) -> Opt
     })
 }
 
+/// Operations that nothing took tell nothing, and a run whose last one was such a one had lost its service.
+fn unreachable(operations: &[Operation], limit: f64) -> Option<String> {
+    let is_such = |outcome: &Outcome| matches!(outcome, Outcome::Failed(cause) if cause.is_unreachable());
+    let such = operations.iter().filter(|operation| is_such(&operation.outcome)).count();
+    let last = operations.iter().max_by_key(|operation| operation.completed)?;
+    #[expect(clippy::cast_precision_loss, reason = "a share does not need more than 52 bits")]
+    let share = such as f64 / operations.len() as f64;
+    let lost = if is_such(&last.outcome) {
+        "the service was gone when the run ended"
+    } else if share > limit {
+        "the service did not take all operations"
+    } else {
+        return None;
+    };
+    let all = operations.len();
+    Some(format!("{lost}: {such} of {all} operations could not be sent{}", most_frequent(operations, is_such)))
+}
+
 /// The causes met most often among the outcomes of this kind, most frequent first.
 fn most_frequent(operations: &[Operation], of_kind: impl Fn(&Outcome) -> bool) -> String {
     const SHOWN: usize = 3;
-    let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
+    /// Causes that begin alike are one: what differs further on is a key or a time.
+    const ALIKE: usize = 64;
+    let mut causes: BTreeMap<String, (&str, usize)> = BTreeMap::new();
     for operation in operations.iter().filter(|operation| of_kind(&operation.outcome)) {
         if let Outcome::Unknown(cause) | Outcome::Failed(cause) = &operation.outcome {
-            *causes.entry(&cause.message).or_default() += 1;
+            let beginning = cause.message.chars().take(ALIKE).collect();
+            causes.entry(beginning).or_insert((&cause.message, 0)).1 += 1;
         }
     }
-    let mut causes: Vec<(&str, usize)> = causes.into_iter().collect();
+    let mut causes: Vec<(&str, usize)> = causes.into_values().collect();
     causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let shown: Vec<String> =
         causes.iter().take(SHOWN).map(|(message, count)| format!("{message} ({count} times)")).collect();
     if shown.is_empty() { String::new() } else { format!(": {}", shown.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Cause, Value};
+
+    #[test]
+    fn operations_that_nothing_took_are_counted_and_the_last_one_tells_that_all_is_lost() {
+        let gone = || Outcome::Failed(Cause::new("cannot connect: Connection refused"));
+        let refused = || Outcome::Failed(Cause::with_code(400, "cannot connect: says the service"));
+        let ok = || Outcome::Ok(Value::Found(None));
+        let cases: [(Vec<Outcome>, Option<&str>); 5] = [
+            (vec![ok(), ok(), refused()], None),
+            (vec![ok(), gone(), ok(), ok()], None),
+            (
+                vec![ok(), gone(), gone(), ok()],
+                Some("did not take all operations: 2 of 4 operations could not be sent"),
+            ),
+            (vec![ok(), ok(), ok(), gone()], Some("was gone when the run ended: 1 of 4 operations could not be sent")),
+            (vec![gone()], Some("Connection refused (1 times)")),
+        ];
+        for (outcomes, told) in cases {
+            let operation = |(number, outcome): (u64, Outcome)| {
+                let line = serde_json::json!({
+                    "op": number, "client": 0, "round": 0, "key": "k", "action": "get", "intended_ns": number,
+                    "invoked_ns": number, "completed_ns": number + 1, "outcome": outcome,
+                });
+                serde_json::from_value::<Operation>(line).unwrap()
+            };
+            let operations: Vec<Operation> = (0..).zip(outcomes).map(operation).collect();
+            let reason = unreachable(&operations, 0.3);
+            match told {
+                None => assert_eq!(reason, None),
+                Some(told) => assert!(reason.as_ref().is_some_and(|reason| reason.contains(told)), "{reason:?}"),
+            }
+        }
+    }
 }

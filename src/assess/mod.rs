@@ -52,7 +52,11 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         let unread = |result: InvariantResult| result.weaken(format!("the final state could not be read: {error}"));
         results = results.into_iter().map(unread).collect();
     }
-    results.extend(queries::judge(&scenario.invariants, &run.record.queries));
+    let seen = queries::Seen {
+        operations: &run.history.operations,
+        cut_short: run.history.partial || run.history.interrupted || run.record.aborted.is_some(),
+    };
+    results.extend(queries::judge(&scenario.invariants, &run.record.queries, &seen));
     let results = over_http(results, &scenario, run.record);
     let judged = Verdict::combine(results.iter().map(|result| result.verdict));
     let stats = LatencyStats::of(Clock::of(&scenario.load), run.history.phase(Phase::Main))?;
@@ -110,7 +114,7 @@ fn over_http(results: Vec<InvariantResult>, scenario: &Scenario, record: &RunRec
     if scenario.target.http().is_none() {
         return results;
     }
-    let unread = !workload::blind_spots(scenario).is_empty();
+    let unread = workload::blind_spots(scenario).into_iter().next();
     let told = |mut result: InvariantResult| {
         for witness in &mut result.witnesses {
             let requests: Vec<String> = (witness.operations.iter())
@@ -123,7 +127,10 @@ fn over_http(results: Vec<InvariantResult>, scenario: &Scenario, record: &RunRec
             }
         }
         let own = matches!(result.name, Invariant::Custom(_));
-        if unread && !own && result.reason.is_none() { result.note(workload::ONLY_RESPONSES) } else { result }
+        match &unread {
+            Some(unread) if !own && result.reason.is_none() => result.note(unread.as_str()),
+            _ => result,
+        }
     };
     results.into_iter().map(told).collect()
 }

@@ -89,6 +89,10 @@ impl From<TargetError> for CliError {
             TargetError::Refused(Refused::Database(database)) => Some(format!(
                 "use a database whose name begins with `onlyone_`, or name this one: --allow-database {database}"
             )),
+            TargetError::Unreachable { target, .. } if target.starts_with("the service") => Some(
+                "start the service, correct `target.http.base_urls`, or let the harness start it: `[service]`"
+                    .to_owned(),
+            ),
             TargetError::Unreachable { .. } => {
                 Some("start the server, correct --mongo, or leave it out to use the embedded one".to_owned())
             }

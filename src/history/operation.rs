@@ -154,6 +154,9 @@ impl Cause {
     /// What the database tells the loser of a race: DuplicateKey, WriteConflict.
     pub const LOST_RACE: [i32; 2] = [Self::DUPLICATE_KEY, 112];
 
+    /// Begins the message of an operation that was not sent because nothing took it.
+    pub const UNREACHABLE: &'static str = "cannot connect";
+
     /// A cause without a code.
     pub fn new(message: impl Into<Arc<str>>) -> Self {
         Cause { code: None, message: message.into() }
@@ -162,6 +165,11 @@ impl Cause {
     /// A cause with the server's code.
     pub fn with_code(code: i32, message: impl Into<Arc<str>>) -> Self {
         Cause { code: Some(code), message: message.into() }
+    }
+
+    /// Whether the operation was not sent because nothing took it.
+    pub fn is_unreachable(&self) -> bool {
+        self.code.is_none() && self.message.starts_with(Self::UNREACHABLE)
     }
 
     /// Whether the cause is a duplicate-key error: the key's document existed at some moment of the operation.

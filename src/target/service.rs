@@ -4,13 +4,15 @@
 //! own environment it gets a few harmless variables, so that a token of the CI job is not handed to it; everything else is
 //! in the scenario's `env`.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+mod port;
+
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures::future::select_all;
 use minijinja::{Value, context};
 
+use self::port::Reservation;
 use super::{MongoUri, TargetError};
 use crate::process::{Process, ProcessSpec, Supervisor};
 use crate::scenario::ServiceSpec;
@@ -23,6 +25,9 @@ const GRACE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Lines of its log that an error quotes.
 const LOG_LINES: usize = 12;
+/// How many ports an instance is given in turn, when another process is faster each time.
+const PORTS: usize = 5;
+const STARTING: &str = "starting the service";
 
 /// What the templates of `[service]` are filled in with.
 #[derive(Debug, Clone)]
@@ -46,36 +51,60 @@ pub struct Service {
 
 #[derive(Debug)]
 struct Instance {
-    port: u16,
+    /// Held until it is ready.
+    port: Reservation,
     process: Process,
+    /// Where its part of the log begins.
+    log_from: u64,
+}
+
+/// What came of waiting for an instance.
+enum Start {
+    Ready,
+    /// It ended because another process has its port; the end of its log.
+    PortTaken(String),
+}
+
+/// How instances are started.
+struct Starter<'a> {
+    spec: &'a ServiceSpec,
+    context: &'a ServiceContext,
+    client: reqwest::Client,
+    deadline: Instant,
 }
 
 impl Service {
     /// Starts all instances and waits until each is ready.
     pub async fn start(spec: &ServiceSpec, context: &ServiceContext) -> Result<Self, TargetError> {
-        let failed = |error| step("starting the service", error);
-        let supervisor = Supervisor::start("onlyone-service-").map_err(failed)?;
-        let mut service = Service { supervisor, instances: Vec::new() };
-        for number in 1..=spec.instances {
-            let port = free_port().map_err(|error| step("finding a free port", error))?;
-            let process = process_spec(spec, context, number, port)?;
-            let process = service.supervisor.spawn(&process).map_err(failed)?;
-            service.instances.push(Instance { port, process });
-        }
-        let deadline = Instant::now() + spec.ready_timeout;
         // The answer to the question is of no interest: only whether it is 2xx.
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build();
         let client = client.map_err(|error| step("making the HTTP client", error))?;
-        for instance in &service.instances {
-            instance.ready(&client, &spec.ready, deadline, spec.ready_timeout).await?;
+        let supervisor = Supervisor::start("onlyone-service-").map_err(|error| step(STARTING, error))?;
+        let mut service = Service { supervisor, instances: Vec::new() };
+        let starter = Starter { spec, context, client, deadline: Instant::now() + spec.ready_timeout };
+        for number in 1..=spec.instances {
+            let instance = starter.launch(&service.supervisor, number, true)?;
+            service.instances.push(instance);
+        }
+        for (number, instance) in (1..).zip(&mut service.instances) {
+            let mut tried = Vec::new();
+            while let Start::PortTaken(log) = starter.ready(instance).await? {
+                tried.push(instance.port.port().to_string());
+                if tried.len() >= PORTS {
+                    let why = format!("another process took its port each time ({}){log}", tried.join(", "));
+                    return Err(step(STARTING, why));
+                }
+                *instance = starter.launch(&service.supervisor, number, false)?;
+            }
+            instance.port.let_go();
         }
         Ok(service)
     }
 
     /// Where the instances answer.
     pub fn base_urls(&self) -> Vec<String> {
-        self.instances.iter().map(|instance| format!("http://127.0.0.1:{}", instance.port)).collect()
+        self.instances.iter().map(|instance| format!("http://127.0.0.1:{}", instance.port.port())).collect()
     }
 
     /// Numbers of the instances' processes.
@@ -101,35 +130,82 @@ impl Service {
     }
 }
 
-impl Instance {
-    async fn ready(
-        &self,
-        client: &reqwest::Client,
-        path: &str,
-        deadline: Instant,
-        patience: Duration,
-    ) -> Result<(), TargetError> {
-        let url = format!("http://127.0.0.1:{}{path}", self.port);
+impl Starter<'_> {
+    /// Starts an instance on a port of its own. A port that is held until the service listens can be taken by nobody else;
+    /// a service that does not set `SO_REUSEADDR` can listen only on one that is let go before.
+    fn launch(&self, supervisor: &Supervisor, number: u32, held: bool) -> Result<Instance, TargetError> {
+        let mut port = Reservation::new().map_err(|error| step("finding a free port", error))?;
+        let process = process_spec(self.spec, self.context, number, port.port())?;
+        if !held {
+            port.let_go();
+        }
+        let log_from = std::fs::metadata(&process.log).map_or(0, |log| log.len());
+        let process = supervisor.spawn(&process).map_err(|error| step(STARTING, error))?;
+        Ok(Instance { port, process, log_from })
+    }
+
+    /// Waits until an instance answers 2xx, or has ended.
+    async fn ready(&self, instance: &Instance) -> Result<Start, TargetError> {
+        let url = format!("http://127.0.0.1:{}{}", instance.port.port(), self.spec.ready);
         let mut last = "no answer".to_owned();
         loop {
-            if let Some(status) = self.process.try_exit_status() {
-                let log = tail(self.process.log());
-                return Err(step("starting the service", format!("it ended with {status} before it was ready{log}")));
+            if let Some(status) = instance.process.try_exit_status() {
+                let log = instance.log();
+                if port::says_taken(&log) {
+                    return Ok(Start::PortTaken(instance.quoted(&log)));
+                }
+                let log = instance.quoted(&log);
+                return Err(step(STARTING, format!("it ended with {status} before it was ready{log}")));
             }
-            match client.get(&url).send().await {
-                Ok(answer) if answer.status().is_success() => return Ok(()),
+            match self.client.get(&url).send().await {
+                Ok(answer) if answer.status().is_success() => {
+                    return instance.no_stranger().map(|()| Start::Ready);
+                }
                 Ok(answer) => last = format!("HTTP {}", answer.status().as_u16()),
                 Err(_) => {}
             }
-            if Instant::now() >= deadline {
-                let log = tail(self.process.log());
-                return Err(step(
-                    "starting the service",
-                    format!("{url} was not ready within {patience:?}: {last}{log}"),
-                ));
+            if Instant::now() >= self.deadline {
+                instance.no_stranger()?;
+                let (patience, log) = (self.spec.ready_timeout, instance.quoted(&instance.log()));
+                let hint = match last.as_str() {
+                    "no answer" => ": nothing answers there; does the service listen on {{ service.port }}?",
+                    "HTTP 404" => ": the service answers, but has no such path; is `service.ready` right?",
+                    _ => "",
+                };
+                let why = format!("{url} was not ready within {patience:?}: {last}{hint}{log}");
+                return Err(step(STARTING, why));
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+impl Instance {
+    /// An error if another process answers in place of the service: then the run would judge that one.
+    fn no_stranger(&self) -> Result<(), TargetError> {
+        let port = self.port.port();
+        match port::stranger(port, self.process.pid()) {
+            None => Ok(()),
+            Some(who) => {
+                let log = self.quoted(&self.log());
+                let why = format!("port {port} is answered by {who}, which the harness did not start{log}");
+                Err(step(STARTING, why))
+            }
+        }
+    }
+
+    /// What it has said since it was started.
+    fn log(&self) -> String {
+        let bytes = std::fs::read(self.process.log()).unwrap_or_default();
+        let from = usize::try_from(self.log_from).unwrap_or(usize::MAX).min(bytes.len());
+        String::from_utf8_lossy(&bytes[from..]).into_owned()
+    }
+
+    /// The end of a log, for an error.
+    fn quoted(&self, log: &str) -> String {
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+        if last.is_empty() { String::new() } else { format!("; the end of {}:\n{last}", self.process.log().display()) }
     }
 }
 
@@ -140,11 +216,10 @@ fn process_spec(
     port: u16,
 ) -> Result<ProcessSpec, TargetError> {
     let variables = variables(context, number, port)?;
-    let render = |template: &crate::scenario::Template| {
-        template.render(&variables).map_err(|error| step("starting the service", error))
-    };
+    let render =
+        |template: &crate::scenario::Template| template.render(&variables).map_err(|error| step(STARTING, error));
     let mut words = spec.command.iter().map(render).collect::<Result<Vec<_>, _>>()?.into_iter();
-    let program = words.next().ok_or_else(|| step("starting the service", "the command is empty"))?;
+    let program = words.next().ok_or_else(|| step(STARTING, "the command is empty"))?;
     let mut process = ProcessSpec::new(program, context.logs.join(format!("service-{number}.log"))).args(words);
     process.inherit = Some(INHERITED.iter().map(Into::into).collect());
     process.dir = Some(match &spec.dir {
@@ -166,20 +241,6 @@ fn variables(context: &ServiceContext, number: u32, port: u16) -> Result<Value, 
         service => context! { port, instance => number },
         onlyone => onlyone.display().to_string(),
     })
-}
-
-/// A port that nothing listens on. The service binds it itself, a moment later; another process may be faster, and then
-/// the service says so and ends.
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-/// The end of a log, for an error.
-fn tail(log: &Path) -> String {
-    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-    if last.is_empty() { String::new() } else { format!("; the end of {}:\n{last}", log.display()) }
 }
 
 fn step(step: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TargetError {

@@ -23,7 +23,7 @@ pub use custom::Custom;
 pub use keys::KeyTable;
 pub use merge::Merge;
 pub use requests::Requests;
-pub use scenario::{ONLY_RESPONSES, blind_spots, invariants_of, of_scenario};
+pub use scenario::{blind_spots, invariants_of, of_scenario};
 pub use thread::Threads;
 
 /// The place of an operation in the run.

@@ -66,9 +66,13 @@ fn can_be_judged(invariant: &Invariant, scenario: &Scenario, http: &HttpSpec) ->
 pub fn blind_spots(scenario: &Scenario) -> Vec<String> {
     let Some(_) = scenario.target.http() else { return Vec::new() };
     let observed = scenario.observe.mongo.is_some() || scenario.observe.http.is_some();
-    let unread = (!observed).then(|| ONLY_RESPONSES.to_owned());
+    let said = if scenario.invariants.is_empty() { ONLY_RESPONSES } else { ONLY_RESPONSES_AND_QUERIES };
+    let unread = (!observed).then(|| said.to_owned());
     unread.into_iter().collect()
 }
 
+/// The same where the user's own invariants look into the database.
+const ONLY_RESPONSES_AND_QUERIES: &str = "apart from your own invariants only responses were judged: without [observe.mongo] or [observe.http] a duplicate that neither shows stays unseen";
+
 /// Said of every verdict without a final state.
-pub const ONLY_RESPONSES: &str = "only responses were judged: without [observe.mongo] or [observe.http] a duplicate that no response shows stays unseen";
+const ONLY_RESPONSES: &str = "only responses were judged: without [observe.mongo] or [observe.http] a duplicate that no response shows stays unseen";

@@ -80,7 +80,6 @@ pub(super) struct Core {
     pub(super) operations: BTreeMap<String, Arc<OperationSpec>>,
     pub(super) bases: Vec<Base>,
     pub(super) run_id: Arc<str>,
-    pub(super) together: bool,
     pub(super) transport: Transport,
     pub(super) logins: Logins,
     pub(super) redactor: Redactor,
@@ -149,7 +148,9 @@ impl Core {
                     let request =
                         Prepared { method: "GET", path: path.to_owned(), headers: Vec::new(), body: Vec::new() };
                     match client::send(client, &self.bases[share].url, request).await {
-                        Err(NoAnswer::NotSent(why)) => Err(unreachable(&self.bases[share], why)),
+                        Err(NoAnswer::NotSent(why)) => {
+                            Err(unreachable(&self.bases[share], client::explained(why, &self.spec.tls)))
+                        }
                         Ok(_) | Err(NoAnswer::Lost(_)) => Ok(()),
                     }
                 };
@@ -347,7 +348,7 @@ impl Core {
             }
         }
         let opened = Connection::open(&self.bases[base].address()).await;
-        opened.map_err(|error| NoAnswer::NotSent(format!("cannot connect: {error}")))
+        opened.map_err(|error| NoAnswer::NotSent(format!("{}: {error}", Cause::UNREACHABLE)))
     }
 
     /// Sends all but the last byte; the rest of the operation waits for the release.
@@ -369,7 +370,7 @@ impl Core {
             let completion = self.completion(&ready, &Err(lost(&error)), None);
             return Staged { sent: Some(sent), finish: futures::future::ready(completion).boxed() };
         }
-        let parked = self.releases.park(connection.stream(), *last, self.together);
+        let parked = self.releases.park(connection.stream(), *last);
         let finish = async move {
             let released = self.releases.release(&parked).await;
             let answer = match &released {
@@ -400,7 +401,10 @@ impl Core {
     /// Sends, and as often again as the scenario says while there is no answer that tells.
     async fn attempts(self: Arc<Self>, ready: Ready) -> Completion {
         if self.spec.retries == 0 {
-            let answer = self.send(ready.request.clone(), ready.base).await;
+            let mut ready = ready;
+            // Nothing sends it again.
+            let request = std::mem::take(&mut ready.request);
+            let answer = self.send(request, ready.base).await;
             return self.completion(&ready, &answer, None);
         }
         match self.attempt(&ready).await {

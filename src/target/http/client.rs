@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::answer::{Answer, NoAnswer};
 use super::request::Prepared;
 use super::wire::LARGEST_BODY;
-use crate::scenario::HttpSpec;
+use crate::history::Cause;
+use crate::scenario::{HttpSpec, TlsSpec};
 use crate::target::TargetError;
 
 /// As for the harness's own connections: older ones may just be closed by the service.
@@ -73,7 +74,10 @@ pub(super) async fn send(client: &reqwest::Client, base_url: &str, request: Prep
             }
         }
         if answer.body.len() > LARGEST_BODY {
-            return Err(NoAnswer::Lost(format!("HTTP {status}, and the body is larger than {LARGEST_BODY} bytes")));
+            return Err(NoAnswer::Lost(format!(
+                "HTTP {status}, and the body is larger than {} MiB",
+                LARGEST_BODY >> 20
+            )));
         }
     }
 }
@@ -90,7 +94,19 @@ fn no_answer(error: reqwest::Error) -> NoAnswer {
         return NoAnswer::NotSent(format!("the request cannot be sent: {reason}"));
     }
     if error.is_connect() {
-        return NoAnswer::NotSent(format!("cannot connect: {reason}"));
+        return NoAnswer::NotSent(format!("{}: {reason}", Cause::UNREACHABLE));
     }
     NoAnswer::Lost(format!("the connection broke before the answer: {reason}"))
+}
+
+/// Why a connection was not made, with what can be done where the certificate is not trusted.
+pub(super) fn explained(why: String, tls: &TlsSpec) -> String {
+    if !why.contains("UnknownIssuer") {
+        return why;
+    }
+    let advice = match &tls.ca {
+        Some(ca) => format!("it is not the one in `target.http.tls.ca` ({})", ca.display()),
+        None => "name its authority in `target.http.tls.ca`".to_owned(),
+    };
+    format!("{why}: the authority that signed the service's certificate is not trusted; {advice}")
 }

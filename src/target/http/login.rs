@@ -57,7 +57,8 @@ impl Logins {
         };
         let log_in = || async move {
             let answer = send(request).await.map_err(|no_answer| match no_answer {
-                NoAnswer::NotSent(why) | NoAnswer::Lost(why) => {
+                NoAnswer::NotSent(why) => format!("{}, so it could not log in", redactor.clear(&why)),
+                NoAnswer::Lost(why) => {
                     format!("the log-in got no answer: {}", redactor.clear(&why))
                 }
             })?;

@@ -1,18 +1,24 @@
 //! Release by the last byte: everything but the last byte of each request is on its way, and one loop lets them all go.
 //!
-//! The first client that the gate lets through writes the last byte of every request that waits, one system call each, with
-//! nothing between them; the others find theirs gone already. Which byte is withheld: the last of the body, or of the head
-//! where there is no body. Main types: [`Releases`] and [`Parked`].
+//! The clients that the gate lets through write the last byte of every request that waits, one system call each, with
+//! nothing between them: on two threads if there are as many, which wait for each other, so that neither begins while the
+//! other is still asleep. The other clients find theirs gone already. Which byte is withheld: the last of the body, or of the
+//! head where there is no body. Main types: [`Releases`] and [`Parked`].
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tokio::net::TcpStream;
 
 use super::wire::write_all;
+
+/// Threads that write. More would take the processors from the service.
+const WRITERS: usize = 2;
+/// How long the first of them waits for the others.
+const RENDEZVOUS: Duration = Duration::from_micros(200);
 
 /// A request that lacks its last byte.
 #[derive(Debug)]
@@ -25,17 +31,36 @@ pub(super) struct Parked {
 /// Those that wait for the release.
 #[derive(Debug, Default)]
 pub(super) struct Releases {
-    waiting: Mutex<Vec<Arc<Parked>>>,
+    /// The first release lets all of them go.
+    together: bool,
+    waiting: Mutex<Waiting>,
+    /// Threads that are ready to write.
+    ready: AtomicUsize,
     /// Answers that came before their request was complete.
     pub(super) early: AtomicU64,
 }
 
+#[derive(Debug, Default)]
+struct Waiting {
+    parked: Vec<Arc<Parked>>,
+    /// None of them had its answer yet when the first was let go, or they have been counted.
+    looked_at: bool,
+}
+
 impl Releases {
-    /// A request whose other bytes are sent. `together` is whether the first release lets this one go, too.
-    pub(super) fn park(&self, stream: Arc<TcpStream>, last: u8, together: bool) -> Arc<Parked> {
+    /// None waits yet. `together` is whether the first release lets all of them go.
+    pub(super) fn new(together: bool) -> Self {
+        Releases { together, ..Releases::default() }
+    }
+
+    /// A request whose other bytes are sent.
+    pub(super) fn park(&self, stream: Arc<TcpStream>, last: u8) -> Arc<Parked> {
         let parked = Arc::new(Parked { stream, last: [last], released: OnceLock::new() });
-        if together {
-            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&parked));
+        if self.together {
+            let mut waiting = self.waiting();
+            waiting.looked_at = false;
+            self.ready.store(0, Ordering::Release);
+            waiting.parked.push(Arc::clone(&parked));
         }
         parked
     }
@@ -43,18 +68,25 @@ impl Releases {
     /// Lets this one go, and all that wait with it; when that was.
     pub(super) async fn release(&self, parked: &Parked) -> io::Result<Instant> {
         {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            // Looked at before the first byte is let go: an answer that comes later is one in time.
-            let early = waiting.iter().filter(|other| other.has_spoken()).count();
-            self.note_early(early);
-            for other in waiting.drain(..) {
-                other.let_go();
+            let mut waiting = self.waiting();
+            if !waiting.looked_at {
+                // Before the first byte is let go: an answer that comes later is one in time.
+                let early = waiting.parked.iter().filter(|other| other.has_spoken()).count();
+                self.note_early(early);
+                waiting.looked_at = true;
             }
         }
-        if parked.released.get().is_none() {
-            self.note_early(usize::from(parked.has_spoken()));
-            parked.let_go();
+        if self.together {
+            self.meet();
         }
+        while let Some(other) = self.next() {
+            other.let_go();
+        }
+        if !self.together {
+            self.note_early(usize::from(parked.has_spoken()));
+        }
+        // Waits if another thread is just at it.
+        parked.let_go();
         match parked.released.get() {
             Some(Ok(at)) => Ok(*at),
             // The socket's buffer was full, or it is broken: the owner waits and sees.
@@ -63,6 +95,26 @@ impl Releases {
                 Ok(Instant::now())
             }
         }
+    }
+
+    /// Waits until as many threads are here as can be, but not for long: a busy machine may not let them.
+    fn meet(&self) {
+        let workers = tokio::runtime::Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+        self.ready.fetch_add(1, Ordering::AcqRel);
+        let since = Instant::now();
+        // Whoever comes when all is done already has nobody to wait for.
+        while self.ready.load(Ordering::Acquire) < workers.min(WRITERS) && since.elapsed() < RENDEZVOUS {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// One that waits. In a statement of its own, so that nothing is locked while its byte is written.
+    fn next(&self) -> Option<Arc<Parked>> {
+        self.waiting().parked.pop()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note_early(&self, answers: usize) {

@@ -12,7 +12,7 @@ use crate::scenario::{OperationSpec, RenderError, RequestSpec, Scenario};
 const LONGEST_SHOWN: usize = 300;
 
 /// A request, ready to be sent to any instance.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Prepared {
     pub(super) method: &'static str,
     /// Path and query, after the base URL's own path.

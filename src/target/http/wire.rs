@@ -90,7 +90,7 @@ impl Connection {
         let broke = |got: usize| {
             NoAnswer::Lost(format!("HTTP {status}, and the answer broke off after {got} bytes of its body"))
         };
-        let large = || NoAnswer::Lost(format!("HTTP {status}, and the body is larger than {LARGEST_BODY} bytes"));
+        let large = || NoAnswer::Lost(format!("HTTP {status}, and the body is larger than {} MiB", LARGEST_BODY >> 20));
         match length {
             Length::Known(length) if length > LARGEST_BODY => Err(large()),
             Length::Known(length) => {

@@ -12,7 +12,7 @@ import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from pymongo import MongoClient
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure
 
 FIXED = os.environ.get("MODE") == "fixed"
 database = MongoClient(os.environ["MONGO_URL"], maxPoolSize=100).get_default_database()
@@ -64,7 +64,10 @@ class Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    database.create_collection("bookings", check_exists=False) if "bookings" not in database.list_collection_names() else None
+    try:
+        database.create_collection("bookings")
+    except (CollectionInvalid, OperationFailure):
+        pass  # another instance was faster
     if FIXED:
         bookings.create_index("seat", unique=True)
     Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
