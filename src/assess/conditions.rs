@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Recording;
-use crate::history::{Operation, Outcome, Phase};
+use crate::history::{Cause, Operation, Outcome, Phase};
 use crate::report::Concurrency;
 use crate::scenario::Scenario;
 
@@ -42,13 +42,13 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
     }
     reasons.extend(too_many_unknown(operations, scenario.limits.max_unknown));
     reasons.extend(unreachable(operations, scenario.limits.max_unknown));
+    reasons.extend(unauthenticated(operations, scenario.limits.max_unknown));
     reasons
 }
 
 fn too_many_unknown(operations: &[crate::history::Operation], limit: f64) -> Option<String> {
     let unknown = operations.iter().filter(|operation| operation.is_unknown()).count();
-    #[expect(clippy::cast_precision_loss, reason = "a share does not need more than 52 bits")]
-    let share = unknown as f64 / operations.len() as f64;
+    let share = share(unknown, operations);
     (share > limit).then(|| {
         let (share, limit) = (share * 100.0, limit * 100.0);
         let all = operations.len();
@@ -64,17 +64,32 @@ fn unreachable(operations: &[Operation], limit: f64) -> Option<String> {
     let is_such = |outcome: &Outcome| matches!(outcome, Outcome::Failed(cause) if cause.is_unreachable());
     let such = operations.iter().filter(|operation| is_such(&operation.outcome)).count();
     let last = operations.iter().max_by_key(|operation| operation.completed)?;
-    #[expect(clippy::cast_precision_loss, reason = "a share does not need more than 52 bits")]
-    let share = such as f64 / operations.len() as f64;
     let lost = if is_such(&last.outcome) {
         "the service was gone when the run ended"
-    } else if share > limit {
+    } else if share(such, operations) > limit {
         "the service did not take all operations"
     } else {
         return None;
     };
     let all = operations.len();
     Some(format!("{lost}: {such} of {all} operations could not be sent{}", most_frequent(operations, is_such)))
+}
+
+/// Callers that the service does not know never came as far as a race.
+fn unauthenticated(operations: &[Operation], limit: f64) -> Option<String> {
+    let is_such =
+        |outcome: &Outcome| matches!(outcome, Outcome::Failed(cause) if cause.code == Some(Cause::UNAUTHENTICATED));
+    let such = operations.iter().filter(|operation| is_such(&operation.outcome)).count();
+    (share(such, operations) > limit).then(|| {
+        let all = operations.len();
+        let why = most_frequent(operations, is_such);
+        format!("the service did not know its callers: {such} of {all} operations were refused with 401{why}")
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share does not need more than 52 bits")]
+fn share(count: usize, operations: &[Operation]) -> f64 {
+    count as f64 / operations.len() as f64
 }
 
 /// The causes met most often among the outcomes of this kind, most frequent first.
@@ -99,7 +114,32 @@ fn most_frequent(operations: &[Operation], of_kind: impl Fn(&Outcome) -> bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Cause, Value};
+    use crate::history::Value;
+
+    fn operations(outcomes: Vec<Outcome>) -> Vec<Operation> {
+        let operation = |(number, outcome): (u64, Outcome)| {
+            let line = serde_json::json!({
+                "op": number, "client": 0, "round": 0, "key": "k", "action": "get", "intended_ns": number,
+                "invoked_ns": number, "completed_ns": number + 1, "outcome": outcome,
+            });
+            serde_json::from_value::<Operation>(line).unwrap()
+        };
+        (0..).zip(outcomes).map(operation).collect()
+    }
+
+    #[test]
+    fn callers_that_the_service_does_not_know_prove_nothing() {
+        let refused = |status| Outcome::Failed(Cause::with_code(status, "says the service"));
+        let ok = || Outcome::Ok(Value::Found(None));
+        for (outcomes, told) in [
+            (vec![ok(), ok(), refused(401)], true),
+            (vec![ok(), ok(), ok(), refused(401)], false),
+            (vec![ok(), refused(403), refused(404)], false),
+        ] {
+            let reason = unauthenticated(&operations(outcomes), 0.3);
+            assert_eq!(reason.is_some(), told, "{reason:?}");
+        }
+    }
 
     #[test]
     fn operations_that_nothing_took_are_counted_and_the_last_one_tells_that_all_is_lost() {
@@ -117,15 +157,7 @@ mod tests {
             (vec![gone()], Some("Connection refused (1 times)")),
         ];
         for (outcomes, told) in cases {
-            let operation = |(number, outcome): (u64, Outcome)| {
-                let line = serde_json::json!({
-                    "op": number, "client": 0, "round": 0, "key": "k", "action": "get", "intended_ns": number,
-                    "invoked_ns": number, "completed_ns": number + 1, "outcome": outcome,
-                });
-                serde_json::from_value::<Operation>(line).unwrap()
-            };
-            let operations: Vec<Operation> = (0..).zip(outcomes).map(operation).collect();
-            let reason = unreachable(&operations, 0.3);
+            let reason = unreachable(&operations(outcomes), 0.3);
             match told {
                 None => assert_eq!(reason, None),
                 Some(told) => assert!(reason.as_ref().is_some_and(|reason| reason.contains(told)), "{reason:?}"),

@@ -154,6 +154,9 @@ impl Cause {
     /// What the database tells the loser of a race: DuplicateKey, WriteConflict.
     pub const LOST_RACE: [i32; 2] = [Self::DUPLICATE_KEY, 112];
 
+    /// What a service says to a caller that it does not know (HTTP).
+    pub const UNAUTHENTICATED: i32 = 401;
+
     /// Begins the message of an operation that was not sent because nothing took it.
     pub const UNREACHABLE: &'static str = "cannot connect";
 
