@@ -10,6 +10,11 @@ pub(super) fn judge(specs: &[InvariantSpec], results: &[QueryResult]) -> Vec<Inv
     specs.iter().map(|spec| judge_one(spec, results.iter().find(|result| result.name == spec.name))).collect()
 }
 
+/// How much is wrong, by invariant.
+pub fn violations(specs: &[InvariantSpec], results: &[QueryResult]) -> Vec<(Invariant, u64)> {
+    judge(specs, results).into_iter().map(|result| (result.name, result.violations)).collect()
+}
+
 fn judge_one(spec: &InvariantSpec, result: Option<&QueryResult>) -> InvariantResult {
     let name = Invariant::Custom(spec.name.as_str().into());
     let Some(result) = result else {

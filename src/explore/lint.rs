@@ -12,7 +12,20 @@ use crate::lint::{self as rule, LintFinding};
 use crate::target::IndexFact;
 
 /// Indexes by namespace, `database.collection`.
-pub type Indexes = BTreeMap<String, Vec<IndexFact>>;
+#[derive(Debug, Clone, Default)]
+pub struct Indexes {
+    /// All of them.
+    pub facts: BTreeMap<String, Vec<IndexFact>>,
+    /// Fields after whose time, and so many seconds, the server removes a document.
+    pub expiring: BTreeMap<String, Vec<(String, u64)>>,
+}
+
+impl Indexes {
+    /// None are known.
+    pub fn new() -> Self {
+        Indexes::default()
+    }
+}
 
 /// What one execution says. `names` has the operation of each request.
 pub fn lint(execution: &Execution, names: &[String], indexes: &Indexes) -> BTreeSet<LintFinding> {
@@ -24,7 +37,7 @@ pub fn lint(execution: &Execution, names: &[String], indexes: &Indexes) -> BTree
         };
         for (position, step) in steps.iter().enumerate() {
             let namespace = namespace(step);
-            let known = indexes.get(&namespace);
+            let known = indexes.facts.get(&namespace);
             for statement in &step.command.statements {
                 if statement.upsert {
                     upsert(step, statement, &namespace, known, &mut report);
@@ -49,7 +62,7 @@ pub fn namespaces<'a>(executions: impl Iterator<Item = &'a Execution>) -> BTreeS
         .collect()
 }
 
-fn namespace(step: &Step) -> String {
+pub(super) fn namespace(step: &Step) -> String {
     format!("{}.{}", step.command.database, step.command.collection.as_deref().unwrap_or_default())
 }
 

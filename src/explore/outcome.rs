@@ -6,9 +6,11 @@ use super::diagram::diagram;
 use super::evidence::{Documents, operations};
 use super::explorer::Explorer;
 use super::lint::{self, Indexes};
+use super::locks;
 use super::policy::{Replay, Together};
 use super::search::Search;
 use super::subject::Subject;
+use super::together::Meeting;
 use crate::history::{History, Observation, Operation, Phase};
 use crate::report::{Diagram, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult};
 use crate::target::TargetError;
@@ -18,6 +20,8 @@ use crate::verdict::Verdict;
 const SHRINKING: usize = 300;
 /// Seconds that releasing together may take.
 const TOGETHER_SECONDS: f64 = 5.0;
+/// Attempts where the server lets upserts meet: what happens is certain.
+const MEETINGS: u32 = 3;
 
 /// What an exploration came to. It is judged as every run is.
 pub struct Exploration {
@@ -76,19 +80,48 @@ impl Explorer<'_> {
     fn lint(&self, indexes: &Indexes) -> Vec<LintFinding> {
         let names = self.names();
         let all = self.found.executions.iter().flat_map(|(execution, ..)| lint::lint(execution, &names, indexes));
-        all.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        let all: std::collections::BTreeSet<_> = all.collect();
+        // Only of a request that ran alone is it its own work that takes the time.
+        let alone = self.found.executions.iter().filter(|(_, requests, phase)| !phase.is_main() && requests.len() == 1);
+        let mut of_locks: Vec<LintFinding> = Vec::new();
+        for finding in alone.flat_map(|(execution, ..)| locks::lint(execution, &names, indexes)) {
+            let is_same = |other: &LintFinding| (&other.rule, &other.operation) == (&finding.rule, &finding.operation);
+            if !of_locks.iter().any(is_same) {
+                of_locks.push(finding);
+            }
+        }
+        all.into_iter().chain(of_locks).collect()
     }
 
     /// Releases the writes of all requests at once, again and again: what happens then is the server's choice.
     async fn together(&mut self, insecure: bool) {
         let all: Vec<usize> = (0..self.subject.requests()).collect();
         let begin = std::time::Instant::now();
-        let attempts = if insecure { self.plan.budget.together } else { self.plan.budget.together / 4 };
+        let mut meeting = if insecure { Meeting::of(self.server.as_ref()).await } else { None };
+        let attempts = match (&meeting, insecure) {
+            (Some(_), _) => self.plan.budget.together.min(MEETINGS),
+            (None, true) => self.plan.budget.together,
+            (None, false) => self.plan.budget.together / 4,
+        };
         for _ in 0..attempts {
             if self.stop.is_cancelled() || begin.elapsed().as_secs_f64() > TOGETHER_SECONDS {
                 break;
             }
+            let opening = match meeting.clone() {
+                Some(place) if place.close().await => Some(tokio::spawn(place.open_when_met(all.len()))),
+                _ => None,
+            };
             let position = self.execute_some(&all, Phase::Main, &mut Together).await;
+            if let Some(opening) = opening {
+                let note = match opening.await {
+                    Ok(true) => "upserts were made to meet inside the server, between their look and their insert",
+                    Ok(false) | Err(_) => {
+                        meeting = None;
+                        "the upserts could not be made to meet inside the server: whether they do is left to chance"
+                    }
+                };
+                self.found.notes.insert(note.to_owned());
+            }
             if self.found.executions[position].0.stuck.is_some() {
                 break;
             }
@@ -106,7 +139,12 @@ impl Explorer<'_> {
         let documents = Documents::new(observation);
         let judged = |position: &usize| {
             let execution = &self.found.executions[*position].0;
-            let (verdict, invariants) = documents.verdict(&self.operations(*position), &self.plan.invariants);
+            let (mut verdict, mut invariants) =
+                documents.verdict(&self.operations(*position), &self.plan.invariants);
+            if let Some(custom) = self.found.custom.get(position) {
+                verdict = Verdict::combine([verdict, Verdict::Violated]);
+                invariants.extend(custom.iter().cloned());
+            }
             let (schedule, choices) = (execution.named(), execution.schedule.to_string());
             ScheduleResult { schedule, choices, verdict, invariants }
         };

@@ -38,6 +38,22 @@ pub enum ProxyError {
     Uri(&'static str),
 }
 
+/// Whether a proxy can take the place of the servers of a connection string; what comes after its scheme.
+pub fn can_stand_before(uri: &str) -> Result<&str, ProxyError> {
+    let Some(rest) = uri.strip_prefix("mongodb://") else {
+        return Err(ProxyError::Uri(if uri.starts_with("mongodb+srv://") {
+            "mongodb+srv:// leaves it to the name service which servers there are, and uses TLS"
+        } else {
+            "it does not begin with mongodb://"
+        }));
+    };
+    let options = rest.split_once('?').map_or("", |(_, options)| options).to_ascii_lowercase();
+    if options.split('&').any(|option| matches!(option, "tls=true" | "ssl=true")) {
+        return Err(ProxyError::Uri("it uses TLS, and the proxy has to read what passes"));
+    }
+    Ok(rest)
+}
+
 /// A running proxy. Dropping it closes its connections.
 #[derive(Debug)]
 pub struct Proxy {
@@ -75,13 +91,7 @@ impl Proxy {
 
     /// The connection string with the proxy in the place of the servers.
     pub fn uri(&self, original: &str) -> Result<String, ProxyError> {
-        let Some(rest) = original.strip_prefix("mongodb://") else {
-            return Err(ProxyError::Uri("only mongodb:// names servers that the proxy can stand in front of"));
-        };
-        let options = rest.split_once('?').map_or("", |(_, options)| options).to_ascii_lowercase();
-        if options.contains("tls=true") || options.contains("ssl=true") {
-            return Err(ProxyError::Uri("the proxy reads what passes, so the connection cannot use TLS"));
-        }
+        let rest = can_stand_before(original)?;
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let user = authority.rfind('@').map_or("", |at| &authority[..=at]);
