@@ -35,11 +35,12 @@ struct Case {
     unique_index: bool,
     requests: u32,
     search: Search,
+    twice: bool,
 }
 
 impl Case {
     fn new(strategy: &'static str, unique_index: bool, requests: u32) -> Self {
-        Case { strategy, unique_index, requests, search: Search::Exhaustive }
+        Case { strategy, unique_index, requests, search: Search::Exhaustive, twice: false }
     }
 
     fn spec(&self) -> MongoSpec {
@@ -75,11 +76,12 @@ impl Case {
             timing: Timing { deadline: Duration::from_secs(5), ..Timing::default() },
             invariants: workload.invariants(),
             warm_up: false,
+            twice: self.twice,
         };
         let actions = vec![Action::CreateOrGet { reversed: false }; self.requests as usize];
         let keys = move |execution| workload.key(Phase::Main, execution);
         let subject = Operations::new(Arc::clone(&target), keys, actions);
-        let explorer = Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new());
+        let explorer = Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new()).on_server(direct.clone());
         let read = |namespaces| async move { indexes::read(&direct, namespaces).await };
         explorer.explore(read, "onlyone explore x.toml").await.unwrap()
     }
@@ -216,30 +218,52 @@ fn races_of_every_workload_are_found_by_one_of_the_first_schedules() {
     }
 }
 
-#[test]
-fn a_service_that_is_killed_or_hangs_gives_no_verdict_and_no_hang() {
-    let serve = "exec \"$0\" serve --quiet --port {{ service.port }} --database {{ mongo.database }}";
+/// Waits for something that has to happen; far longer than a loaded machine needs.
+async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let begin = std::time::Instant::now();
+    while !condition().await {
+        assert!(begin.elapsed() < Duration::from_secs(120), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_killed_or_hangs_gives_no_verdict_and_no_hang() {
+    let mongod = server(0).await;
+    let serve = "echo $$ > \"$PID_FILE\"; exec \"$0\" serve --quiet --port {{ service.port }} --database {{ mongo.database }}";
     for (signal, reason) in
         [("KILL", "the service under test ended in mid-run"), ("STOP", "neither sends a command nor ends")]
     {
-        // The signal comes while schedules are drawn at random, of which there are far too many to be through by then.
-        let script = format!("(sleep 3; kill -{signal} $$) & {serve}");
-        let set = format!("service.command=[\"sh\", \"-c\", {script:?}, \"{{{{ onlyone }}}}\"]");
-        let (status, report) = command(&[
-            "scenarios/explore-upsert-retry.toml",
-            "--search",
-            "random",
-            "--max-schedules",
-            "1000000",
-            "--set",
-            &set,
-            "--set",
-            "limits.operation_deadline=\"1s\"",
-        ]);
+        let folder = tempfile::tempdir().unwrap();
+        let pid_file = folder.path().join("pid");
+        let sets = [
+            format!("service.command=[\"sh\", \"-c\", {serve:?}, \"{{{{ onlyone }}}}\"]"),
+            format!("service.env.PID_FILE={:?}", pid_file.display().to_string()),
+            "limits.operation_deadline=\"1s\"".to_owned(),
+        ];
+        // Schedules are drawn at random, of which there are far too many to be through before the signal comes.
+        let fixed = ["scenarios/explore-upsert-retry.toml", "--search", "random", "--max-schedules", "1000000"];
+        let mut arguments: Vec<String> = fixed.map(str::to_owned).into();
+        arguments.extend(["--mongo".to_owned(), mongod.uri(), "--run-id".to_owned(), format!("signal-{signal}")]);
+        arguments.extend(sets.into_iter().flat_map(|set| ["--set".to_owned(), set]));
+        let exploring = tokio::task::spawn_blocking(move || {
+            command(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        let chats = Client::with_uri_str(mongod.uri()).await.unwrap().database(&format!("onlyone_signal-{signal}"));
+        let chats = chats.collection::<Document>("chats");
+        eventually("schedules are under way", || async {
+            exploring.is_finished() || chats.estimated_document_count().await.unwrap() > 20
+        })
+        .await;
+        let pid = std::fs::read_to_string(&pid_file).unwrap();
+        let status = std::process::Command::new("kill").args([&format!("-{signal}"), pid.trim()]).status().unwrap();
+        assert!(status.success(), "{signal}: {pid}");
+        let (status, report) = exploring.await.unwrap();
         assert_eq!(status, Some(3), "{signal}: {report}");
         assert_eq!(report["verdict"], "inconclusive", "{signal}: {report}");
         assert!(report["reasons"].to_string().contains(reason), "{signal}: {}", report["reasons"]);
     }
+    mongod.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,6 +279,54 @@ async fn upserts_released_together_race_in_the_server() {
     let explored = Case::new("upsert-retry", true, 2).explore(&mongod, "indexed").await;
     assert_eq!(explored.report.together.unwrap().violated, 0);
     mongod.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upserts_that_are_made_to_meet_race_for_certain() {
+    let spec = MongodSpec { replica_set: 0, test_commands: true };
+    let mongod = Mongod::start(&Options::new(spec)).await.unwrap();
+    for (strategy, index, violated) in [("upsert", false, true), ("upsert", true, false)] {
+        let explored = Case::new(strategy, index, 2).explore(&mongod, &format!("meeting-{index}")).await;
+        let report = &explored.report;
+        let together = report.together.as_ref().unwrap();
+        let expected = if violated { together.attempts } else { 0 };
+        assert_eq!(together.violated, expected, "{report:?}");
+        assert!(together.attempts > 0 && report.notes.iter().any(|note| note.contains("made to meet")) == violated);
+    }
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schedules_carried_out_twice_are_compared() {
+    let mongod = server(0).await;
+    let explored = Case { twice: true, ..Case::new("find-then-insert", false, 2) }.explore(&mongod, "twice").await;
+    let report = &explored.report;
+    assert_eq!((report.explored, report.violated, report.complete), (6, 4, true), "{report:?}");
+    let repeated = report.repeated.unwrap();
+    assert!(repeated.times >= 6 && repeated.same == repeated.times, "{report:?}");
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_poll_for_a_lock_are_explored_to_the_end() {
+    let mongod = server(0).await;
+    let explored = Case::new("lock-collection", true, 2).explore(&mongod, "polls").await;
+    let report = &explored.report;
+    assert!(report.complete && report.violated == 0 && report.doubts.is_empty(), "{report:?}");
+    assert!(report.notes.iter().any(|note| note.contains("polls (")), "{report:?}");
+    assert!(report.schedules.iter().all(|one| one.verdict == Verdict::Holds), "{report:?}");
+    mongod.stop().await.unwrap();
+}
+
+#[test]
+fn a_lock_shorter_than_its_work_is_named_and_its_twin_is_not() {
+    let scenario = "scenarios/explore-merge-find-then-push.toml";
+    for (strategy, status, named) in [("lock-expires", 0, true), ("lock-collection", 0, false)] {
+        let strategy = format!("target.mongo.strategy={strategy}");
+        let (code, report) = command(&[scenario, "--set", &strategy, "--set", "expect={}", "--max-schedules", "60"]);
+        let lint = report["explore"]["lint"].to_string();
+        assert_eq!(lint.contains("lock-ttl-too-short"), named, "{strategy} {status} {code:?}: {report}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -345,14 +417,21 @@ async fn a_server_that_dies_in_mid_exploration_gives_no_verdict_and_no_hang() {
             timing: Timing { deadline: Duration::from_secs(2), ..Timing::default() },
             invariants: workload.invariants(),
             warm_up: false,
+            twice: false,
         };
-        let keys = move |execution| workload.key(Phase::Main, execution);
+        let under_way = Arc::new(tokio::sync::Notify::new());
+        let told = Arc::clone(&under_way);
+        let keys = move |execution| {
+            if execution > 20 {
+                told.notify_one();
+            }
+            workload.key(Phase::Main, execution)
+        };
         let actions = vec![Action::CreateOrGet { reversed: false }; 2];
         let subject = Operations::new(Arc::clone(&target), keys, actions);
         let explorer = Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new());
         let killed = async {
-            // Long enough that the search is under way, whatever the machine does.
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            under_way.notified().await;
             mongod.members()[0].kill().await.unwrap();
         };
         let none = |_| async { onlyone::explore::lint::Indexes::new() };
@@ -420,6 +499,7 @@ async fn extra_connections_and_side_work_end_and_accuse_nobody() {
         timing: Timing { deadline: Duration::from_secs(2), ..Timing::default() },
         invariants: workload.invariants(),
         warm_up: false,
+        twice: false,
     };
     let keys = move |execution| workload.key(Phase::Main, execution);
     let actions = vec![Action::CreateOrGet { reversed: false }; 2];

@@ -309,6 +309,9 @@ impl One<'_> {
 
     fn reproduce(&self) -> String {
         let mut words = vec![self.command(), format!("--requests {} --seed {}", self.requests, self.seed)];
+        if self.args.twice {
+            words.push("--twice".to_owned());
+        }
         match search(self.args, self.scenario) {
             Search::Replay { schedule, times } => words.push(format!("--schedule \"{schedule}\" --times {times}")),
             Search::Exhaustive => {}

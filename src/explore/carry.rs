@@ -37,7 +37,7 @@ impl Explorer<'_> {
                 let reason = format!("{NOT_DETERMINISTIC}: `{named}`, carried out again: {stuck}");
                 self.diverged(reason);
             }
-            None if execution.named() == named => self.found.confirmed += 1,
+            None if execution.named() == named => self.found.repeats.push((position, repeated)),
             None => self.count(repeated),
         }
     }

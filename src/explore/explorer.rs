@@ -96,8 +96,8 @@ pub(super) struct Found {
     /// What the user's own invariants say of executions, by position.
     pub(super) custom: BTreeMap<usize, Vec<Invariant>>,
     pub(super) seen: BTreeMap<Schedule, String>,
-    /// Schedules that were carried out again and were the same.
-    pub(super) confirmed: u64,
+    /// Executions that were repeated with the same commands: positions of the first and of the second.
+    pub(super) repeats: Vec<(usize, usize)>,
     /// Executions of requests alone, before the search.
     traced: usize,
     pub(super) dead: u32,

@@ -244,7 +244,11 @@ impl Explorer<'_> {
         let partial = self.stop.is_cancelled();
         let history = History { operations: all, partial, interrupted: partial };
         let together = self.together_result(observation.as_ref());
-        let doubts = self.doubts(&lint, together.as_ref());
+        let repeated = self.repeated(observation.as_ref());
+        let mut doubts = self.doubts(&lint, together.as_ref());
+        if let Some(Repeated { times, same }) = repeated.filter(|repeated| repeated.same < repeated.times) {
+            doubts.push(format!("of {times} schedules that were carried out again, {same} gave the same commands and verdict"));
+        }
         let is_violated = |result: &ScheduleResult| result.verdict == Verdict::Violated;
         let violated = schedules.iter().filter(|result| is_violated(result)).count();
         let first_violation_at = schedules.iter().position(is_violated).map(|position| position as u64 + 1);
@@ -273,7 +277,7 @@ impl Explorer<'_> {
             smallest,
             together,
             bound: self.bound(),
-            repeated: self.repeated(observation.as_ref()),
+            repeated,
             lint,
             doubts,
             notes: found.notes.iter().cloned().collect(),
@@ -318,8 +322,14 @@ impl Explorer<'_> {
         reasons
     }
 
-    /// Of a schedule that is replayed: how often, and how often it gave the same commands and the same verdict.
+    /// Of schedules that were carried out again: how often, and how often they gave the same commands and the same verdict.
     fn repeated(&self, observation: Option<&Observation>) -> Option<Repeated> {
+        if self.plan.twice {
+            let (first, second): (Vec<usize>, Vec<usize>) = self.found.repeats.iter().copied().unzip();
+            let pairs = self.verdicts(&first, observation).into_iter().zip(self.verdicts(&second, observation));
+            let same = pairs.filter(|(one, other)| one == other).count() as u64;
+            return Some(Repeated { times: first.len() as u64 + u64::from(self.found.diverged), same });
+        }
         let Search::Replay { schedule, .. } = &self.plan.search else { return None };
         let all = self.subject.requests();
         let executions = self.found.executions.iter().enumerate().filter(|(_, (execution, requests, phase))| {
