@@ -74,7 +74,8 @@ pub(super) async fn explore(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus
     }
     // At any time only one request moves: on one thread, what is handed on from task to task wakes nobody.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::setup)?;
-    tokio::task::block_in_place(|| runtime.block_on(exploring))
+    // Moved in, because a runtime must not be dropped where nothing may block.
+    tokio::task::block_in_place(move || runtime.block_on(exploring))
 }
 
 fn requests(args: &ExploreArgs, scenario: &Scenario) -> u32 {

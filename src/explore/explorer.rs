@@ -89,6 +89,8 @@ pub(super) struct Found {
     pub(super) notes: BTreeSet<String>,
     /// Why nothing can be concluded, where that is so.
     pub(super) reasons: Vec<String>,
+    /// Connections that were used for the first time in the search.
+    pub(super) connections: u64,
     /// Time of the search alone.
     pub(super) searching: Duration,
     /// Executions in it.
@@ -146,7 +148,7 @@ impl<'a> Explorer<'a> {
         if let Some(watch) = &mut self.watch {
             watch.begin().await;
         }
-        let begin = Instant::now();
+        let (begin, used) = (Instant::now(), self.proxy.used_connections());
         let traced = self.found.executions.len();
         self.found.traced = traced;
         match &self.plan.search {
@@ -168,6 +170,7 @@ impl<'a> Explorer<'a> {
         }
         self.found.searching = begin.elapsed();
         self.found.search_executions = self.found.executions.len() - traced;
+        self.found.connections = self.proxy.used_connections() - used;
     }
 
     /// Whether the search has to end.

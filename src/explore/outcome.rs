@@ -20,6 +20,8 @@ use crate::verdict::Verdict;
 const SHRINKING: usize = 300;
 /// Seconds that releasing together may take.
 const TOGETHER_SECONDS: f64 = 5.0;
+/// Connections per request that a driver's pool may come to have in the course of the search.
+const POOL: u64 = 3;
 /// Attempts where the server lets upserts meet: what happens is certain.
 const MEETINGS: u32 = 3;
 
@@ -307,6 +309,13 @@ impl Explorer<'_> {
                 "requests wait for each other in the service: in which order they come to wait is not explored"
                     .to_owned(),
             );
+        }
+        let (connections, executions) = (self.found.connections, self.found.search_executions as u64);
+        if connections > POOL * self.subject.requests() as u64 && connections >= executions {
+            reasons.push(format!(
+                "the service opens connections all the time ({connections} were used for the first time in {executions} \
+                 executions): what it does over them may come at any time"
+            ));
         }
         if self.found.searched.iter().any(|position| !self.found.executions[*position].0.is_exact()) {
             reasons.push("some commands could not be attributed to a request, see the notes".to_owned());

@@ -126,6 +126,11 @@ impl Proxy {
         MAX_CONNECTIONS - self.hub.permits.available_permits()
     }
 
+    /// Connections so far over which a command was parked.
+    pub fn used_connections(&self) -> u64 {
+        self.hub.used.load(Ordering::Relaxed)
+    }
+
     /// Closes all connections and waits until they are gone.
     pub async fn stop(self) {
         self.hub.cancel.cancel();
@@ -147,6 +152,8 @@ pub(super) struct Hub {
     pub(super) cancel: CancellationToken,
     permits: Arc<Semaphore>,
     next: AtomicU64,
+    /// Connections over which a command was parked.
+    used: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -166,6 +173,7 @@ impl Hub {
             cancel: CancellationToken::new(),
             permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             next: AtomicU64::new(0),
+            used: AtomicU64::new(0),
             state: Mutex::default(),
         }
     }
@@ -194,6 +202,11 @@ impl Hub {
         if cursor != 0 {
             self.state().cursors.insert(cursor);
         }
+    }
+
+    /// Counts a connection over which a command is parked for the first time.
+    pub(super) fn uses_one_more(&self) {
+        self.used.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Records why a connection was closed.
