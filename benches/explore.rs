@@ -77,10 +77,7 @@ fn speed() {
 }
 
 fn races() {
-    println!(
-        "{:<40} {:>16} {:>18} {:>22}",
-        "race", "first schedule", "violated of all", "bursts of 2 violated"
-    );
+    println!("{:<40} {:>16} {:>18} {:>22}", "race", "first schedule", "violated of all", "bursts of 2 violated");
     for (name, scenario) in RACES {
         let report = explore(scenario, &[]);
         let found = &report["explore"];
@@ -91,7 +88,8 @@ fn races() {
         };
         let all = format!("{violated} of {}", number(&found["total"]));
         let stress = explore(scenario, &["--search", "stress", "--max-schedules", BURSTS]);
-        let struck = format!("{} of {}", number(&stress["explore"]["violated"]), number(&stress["explore"]["explored"]));
+        let struck =
+            format!("{} of {}", number(&stress["explore"]["violated"]), number(&stress["explore"]["explored"]));
         println!("{name:<40} {:>16} {all:>18} {struck:>22}", number(&found["first_violation_at"]));
     }
 }

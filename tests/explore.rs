@@ -81,7 +81,8 @@ impl Case {
         let actions = vec![Action::CreateOrGet { reversed: false }; self.requests as usize];
         let keys = move |execution| workload.key(Phase::Main, execution);
         let subject = Operations::new(Arc::clone(&target), keys, actions);
-        let explorer = Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new()).on_server(direct.clone());
+        let explorer =
+            Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new()).on_server(direct.clone());
         let read = |namespaces| async move { indexes::read(&direct, namespaces).await };
         explorer.explore(read, "onlyone explore x.toml").await.unwrap()
     }
@@ -233,7 +234,8 @@ async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl Fn
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_killed_or_hangs_gives_no_verdict_and_no_hang() {
     let mongod = server(0).await;
-    let serve = "echo $$ > \"$PID_FILE\"; exec \"$0\" serve --quiet --port {{ service.port }} --database {{ mongo.database }}";
+    let serve =
+        "echo $$ > \"$PID_FILE\"; exec \"$0\" serve --quiet --port {{ service.port }} --database {{ mongo.database }}";
     for (signal, reason) in
         [("KILL", "the service under test ended in mid-run"), ("STOP", "neither sends a command nor ends")]
     {
@@ -249,9 +251,8 @@ async fn a_service_that_is_killed_or_hangs_gives_no_verdict_and_no_hang() {
         let mut arguments: Vec<String> = fixed.map(str::to_owned).into();
         arguments.extend(["--mongo".to_owned(), mongod.uri(), "--run-id".to_owned(), format!("signal-{signal}")]);
         arguments.extend(sets.into_iter().flat_map(|set| ["--set".to_owned(), set]));
-        let exploring = tokio::task::spawn_blocking(move || {
-            command(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
-        });
+        let exploring =
+            tokio::task::spawn_blocking(move || command(&arguments.iter().map(String::as_str).collect::<Vec<_>>()));
         let chats = Client::with_uri_str(mongod.uri()).await.unwrap().database(&format!("onlyone_signal-{signal}"));
         let chats = chats.collection::<Document>("chats");
         eventually("schedules are under way", || async {

@@ -235,8 +235,8 @@ impl One<'_> {
             twice: self.args.twice,
         };
         let client = between.direct.client.clone();
-        let mut explorer = Explorer::new(&between.proxy, Arc::clone(&place.target), &subject, &plan, stop)
-            .on_server(client.clone());
+        let mut explorer =
+            Explorer::new(&between.proxy, Arc::clone(&place.target), &subject, &plan, stop).on_server(client.clone());
         if let Some(queries) = place.open_queries(guard, self.scenario, &self.run_id).await? {
             let queries = Arc::new(queries);
             let scenario = self.scenario;

@@ -1,17 +1,35 @@
 //! Executions of an exploration, one by one: what must be there before them, what they teach, what counts.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::dfs::NOT_DETERMINISTIC;
 use super::execution::{Execution, Request};
 use super::explorer::{Explorer, MAX_DEAD};
 use super::policy::{Policy, Replay};
-use super::scheduler::Scheduler;
+use super::scheduler::{Scheduler, Timing};
 use super::subject::Subject;
 use crate::history::Phase;
 
 /// Executions whose documents are made at once.
 const SEEDED_AT_ONCE: u32 = 64;
+const WAIT_IN_SERVICE: &str = "requests wait for each other in the service";
+
+/// How long a request may take before it counts as waiting for another.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Patience {
+    /// This long.
+    Usual(Duration),
+    /// Longer, because one seemed to wait; usually this long.
+    Raised(Duration),
+    /// As usual: requests do wait for each other.
+    Confirmed,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience::Usual(Timing::default().stall)
+    }
+}
 
 impl Explorer<'_> {
     /// One execution of all requests, counted.
@@ -20,6 +38,42 @@ impl Explorer<'_> {
         let position = self.execute_some(&all, Phase::Main, policy).await;
         self.count(position);
         self.again(position).await;
+    }
+
+    /// One execution of all requests, counted; repeated if it was the machine that was slow.
+    pub(super) async fn execute_patiently<P: Policy>(&mut self, policy: impl Fn() -> P) {
+        let all: Vec<usize> = (0..self.subject.requests()).collect();
+        let mut position = self.execute_some(&all, Phase::Main, &mut policy()).await;
+        if self.may_have_been_slow(position) {
+            position = self.execute_some(&all, Phase::Main, &mut policy()).await;
+            self.may_have_been_slow(position);
+        }
+        self.count(position);
+        self.again(position).await;
+    }
+
+    /// Whether an execution in which a request seemed to wait for another is to be repeated: the first time the machine may
+    /// just have been slow. The second time, with more patience, it is so.
+    pub(super) fn may_have_been_slow(&mut self, position: usize) -> bool {
+        let (execution, ..) = &mut self.found.executions[position];
+        if !execution.waited {
+            return false;
+        }
+        match self.found.patience {
+            Patience::Usual(stall) => {
+                self.found.patience = Patience::Raised(stall);
+                self.scheduler.timing.stall = (stall * 5).min(self.plan.timing.deadline / 2);
+                (execution.waited, execution.waited_in_service) = (false, false);
+                self.found.notes.remove(WAIT_IN_SERVICE);
+                true
+            }
+            Patience::Raised(stall) => {
+                self.found.patience = Patience::Confirmed;
+                self.scheduler.timing.stall = stall;
+                false
+            }
+            Patience::Confirmed => false,
+        }
     }
 
     /// Carries a schedule out once more, where that is asked for, and compares: requests that are not deterministic show.
@@ -126,7 +180,7 @@ impl Explorer<'_> {
             ));
         }
         if execution.waited_in_service {
-            found.notes.insert("requests wait for each other in the service".to_owned());
+            found.notes.insert(WAIT_IN_SERVICE.to_owned());
         }
         let diverged = execution.stuck.as_deref().is_some_and(|reason| reason.starts_with(NOT_DETERMINISTIC));
         if diverged {

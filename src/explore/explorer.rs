@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mongodb::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::carry::describe;
+use super::carry::{Patience, describe};
 use super::chance::Pct;
 use super::classes::Classes;
 use super::execution::Execution;
@@ -89,6 +89,7 @@ pub(super) struct Found {
     pub(super) notes: BTreeSet<String>,
     /// Why nothing can be concluded, where that is so.
     pub(super) reasons: Vec<String>,
+    pub(super) patience: Patience,
     /// Connections that were used for the first time in the search.
     pub(super) connections: u64,
     /// Time of the search alone.
@@ -243,6 +244,7 @@ impl<'a> Explorer<'a> {
         }
         // A request that is this much slower than alone waits for another one.
         self.scheduler.timing.stall = (longest * 3).clamp(Duration::from_millis(100), self.plan.timing.deadline / 2);
+        self.found.patience = Patience::Usual(self.scheduler.timing.stall);
         self.found.traces =
             (0..requests).filter_map(|request| traces.get(&self.subject.class(request)).cloned()).collect();
         true

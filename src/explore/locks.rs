@@ -62,7 +62,8 @@ pub(super) fn lint(execution: &Execution, names: &[String], indexes: &Indexes) -
 /// The lock that a command takes, or holds for longer: a time in the future, written into one document.
 fn taken<'a>(step: &'a Step, indexes: &Indexes) -> Option<Held<'a>> {
     let statement = step.command.statements.first().filter(|_| step.command.batch == 1)?;
-    if statement.change == Change::Delete || !step.reply.as_ref().is_some_and(|reply| reply.ok && reply.code.is_none()) {
+    if statement.change == Change::Delete || !step.reply.as_ref().is_some_and(|reply| reply.ok && reply.code.is_none())
+    {
         return None;
     }
     let expiring = indexes.expiring.get(&namespace(step));

@@ -55,9 +55,8 @@ fn findings(steps: Vec<Step>, expiring: &[(&str, u64)]) -> usize {
 #[test]
 fn a_lock_that_runs_out_under_the_work_is_named() {
     let lock = |until| insert(rawdoc! { "_id": "l", "holder": 1, "expiresAt": at(until) });
-    let run = |until: i64, back: i64, free: RawDocumentBuf| {
-        vec![step(0, &lock(until)), step(1, &work()), step(back, &free)]
-    };
+    let run =
+        |until: i64, back: i64, free: RawDocumentBuf| vec![step(0, &lock(until)), step(1, &work()), step(back, &free)];
     let by_id = || release(rawdoc! { "_id": "l", "holder": 1 });
     assert_eq!(findings(run(20, 60, by_id()), &[]), 1);
     assert_eq!(findings(run(60_000, 60, by_id()), &[]), 0, "long enough");

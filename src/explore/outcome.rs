@@ -141,8 +141,7 @@ impl Explorer<'_> {
         let documents = Documents::new(observation);
         let judged = |position: &usize| {
             let execution = &self.found.executions[*position].0;
-            let (mut verdict, mut invariants) =
-                documents.verdict(&self.operations(*position), &self.plan.invariants);
+            let (mut verdict, mut invariants) = documents.verdict(&self.operations(*position), &self.plan.invariants);
             if let Some(custom) = self.found.custom.get(position) {
                 verdict = Verdict::combine([verdict, Verdict::Violated]);
                 invariants.extend(custom.iter().cloned());
@@ -249,7 +248,9 @@ impl Explorer<'_> {
         let repeated = self.repeated(observation.as_ref());
         let mut doubts = self.doubts(&lint, together.as_ref());
         if let Some(Repeated { times, same }) = repeated.filter(|repeated| repeated.same < repeated.times) {
-            doubts.push(format!("of {times} schedules that were carried out again, {same} gave the same commands and verdict"));
+            doubts.push(format!(
+                "of {times} schedules that were carried out again, {same} gave the same commands and verdict"
+            ));
         }
         let is_violated = |result: &ScheduleResult| result.verdict == Verdict::Violated;
         let violated = schedules.iter().filter(|result| is_violated(result)).count();

@@ -18,10 +18,10 @@ const SMALL: u64 = 100;
 impl Explorer<'_> {
     /// Strict alternation, then the schedules that realise a conflict.
     pub(super) async fn predicted(&mut self) {
-        self.execute(&mut Alternate::default()).await;
+        self.execute_patiently(Alternate::default).await;
         let classes: Vec<usize> = (0..self.subject.requests()).map(|request| self.subject.class(request)).collect();
         for schedule in predict::predict(&self.found.traces, &classes) {
-            self.execute(&mut Replay::lenient(schedule)).await;
+            self.execute_patiently(|| Replay::lenient(schedule.clone())).await;
         }
     }
 
@@ -38,6 +38,10 @@ impl Explorer<'_> {
             }
             let all: Vec<usize> = (0..requests).collect();
             let position = self.execute_some(&all, Phase::Main, &mut dfs).await;
+            if self.may_have_been_slow(position) {
+                dfs = Dfs::new(reduce);
+                continue;
+            }
             if !dfs.is_redundant() {
                 self.count(position);
                 self.again(position).await;

@@ -34,7 +34,8 @@ impl<'a> Watch<'a> {
     /// What has become worse since.
     pub(super) async fn look(&mut self) -> Vec<Invariant> {
         let now = (self.ask)().await;
-        let before = |name: &Invariant| self.before.iter().find(|(other, _)| other == name).map_or(0, |(_, wrong)| *wrong);
+        let before =
+            |name: &Invariant| self.before.iter().find(|(other, _)| other == name).map_or(0, |(_, wrong)| *wrong);
         let worse = now.iter().filter(|(name, wrong)| *wrong > before(name)).map(|(name, _)| name.clone()).collect();
         self.before = now;
         worse

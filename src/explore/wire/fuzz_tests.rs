@@ -5,8 +5,8 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::frame::tests::frame;
-use super::{Inspected, inspect};
 use super::message::tests::{msg, query};
+use super::{Inspected, inspect};
 
 const MUTATIONS: u64 = 30_000;
 

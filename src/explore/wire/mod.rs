@@ -42,7 +42,8 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, FrameError> {
     Reply::parse(&message).summary();
     let addresses = hello::Addresses::from([("a:1".to_owned(), "127.0.0.1:2".to_owned())]);
     let once = hello::rewrite(frame, &addresses)?;
-    let again = hello::rewrite(once.clone(), &hello::Addresses::from([("127.0.0.1:2".to_owned(), "127.0.0.1:2".to_owned())]))?;
+    let again =
+        hello::rewrite(once.clone(), &hello::Addresses::from([("127.0.0.1:2".to_owned(), "127.0.0.1:2".to_owned())]))?;
     Ok(Inspected { same_from_a_stream, rewritten_once: again.bytes() == once.bytes() })
 }
 
