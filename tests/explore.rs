@@ -317,7 +317,7 @@ async fn requests_that_poll_for_a_lock_are_explored_to_the_end() {
     let explored = Case::new("lock-collection", true, 2).explore(&mongod, "polls").await;
     let report = &explored.report;
     assert!(report.complete && report.violated == 0 && report.doubts.is_empty(), "{report:?}");
-    assert!(report.notes.iter().any(|note| note.contains("polls (")), "{report:?}");
+    assert!(report.notes.iter().any(|note| note.contains("a request polls (insert ")), "{report:?}");
     assert!(report.schedules.iter().all(|one| one.verdict == Verdict::Holds), "{report:?}");
     mongod.stop().await.unwrap();
 }

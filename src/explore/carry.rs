@@ -172,11 +172,10 @@ impl Explorer<'_> {
                 .insert("a request sends several commands at once, though it did not when it ran alone".to_owned());
             self.scheduler.parallel = true;
         }
-        for (request, command) in &execution.polls {
+        for command in execution.polls.values() {
             found.notes.insert(format!(
-                "R{} polls ({command}): a poll that would change nothing and be told the same is left out until another \
-                 request has written; giving up after many polls, and time that runs out, are not explored",
-                request + 1
+                "a request polls ({command}): a third equal poll without any effect is left out until another request has \
+                 written there; giving up after many polls, and time that runs out, are not explored"
             ));
         }
         if execution.waited_in_service {

@@ -38,15 +38,16 @@ pub fn lint(execution: &Execution, names: &[String], indexes: &Indexes) -> BTree
         for (position, step) in steps.iter().enumerate() {
             let namespace = namespace(step);
             let known = indexes.facts.get(&namespace);
+            let shown = shown(&namespace);
             for statement in &step.command.statements {
                 if statement.upsert {
-                    upsert(step, statement, &namespace, known, &mut report);
+                    upsert(step, statement, &shown, known, &mut report);
                 }
                 let reads = steps[..position]
                     .iter()
                     .filter(|read| read.command.kind == Kind::Read && self::namespace(read) == namespace);
                 for read in reads {
-                    after_read(read, step, statement, &namespace, &mut report);
+                    after_read(read, step, statement, &shown, &mut report);
                 }
             }
         }
@@ -64,6 +65,20 @@ pub fn namespaces<'a>(executions: impl Iterator<Item = &'a Execution>) -> BTreeS
 
 pub(super) fn namespace(step: &Step) -> String {
     format!("{}.{}", step.command.database, step.command.collection.as_deref().unwrap_or_default())
+}
+
+/// A namespace for people: collections that a run makes for itself have its id in front, which says nothing here.
+pub(super) fn shown(namespace: &str) -> String {
+    match namespace.split_once('.') {
+        Some((database, collection)) => format!("{database}.{}", own_name(collection)),
+        None => own_name(namespace).to_owned(),
+    }
+}
+
+/// The name of a collection without the id of the run that made it.
+pub(super) fn own_name(collection: &str) -> &str {
+    let own = collection.strip_prefix("onlyone_").and_then(|rest| rest.split_once('_'));
+    own.map_or(collection, |(_, name)| name)
 }
 
 fn upsert(

@@ -98,3 +98,15 @@ fn writing_back_what_was_read_is_named() {
     assert_eq!(rules(&[read(), replace], &[]), ["read-modify-write"]);
     assert!(rules(&[read(), single], &[]).is_empty());
 }
+
+#[test]
+fn the_id_of_the_run_is_not_shown() {
+    let cases = [
+        ("app.onlyone_20260101-1.2_user_chats", "app.user_chats"),
+        ("app.chats", "app.chats"),
+        ("app.onlyone_chats", "app.onlyone_chats"),
+    ];
+    for (namespace, expected) in cases {
+        assert_eq!(shown(namespace), expected);
+    }
+}

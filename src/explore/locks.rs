@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::execution::{Execution, Step};
-use super::lint::{Indexes, namespace};
+use super::lint::{Indexes, namespace, shown};
 use super::wire::command::{Change, Statement};
 use crate::lint::LintFinding;
 
@@ -97,7 +97,7 @@ fn explain(lock: &Held<'_>, step: &Step, worked: Duration) -> String {
          `{}` gave it back: from its end on another request may take it over, and both are at work. Make the time far \
          longer than the longest work, or have the write refuse a lock that is no longer held.",
         lock.step.command.name,
-        namespace(step),
+        shown(&namespace(step)),
         lock.good.as_millis(),
         lock.field,
         worked.as_millis(),

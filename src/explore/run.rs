@@ -8,6 +8,7 @@ use super::conflict::commute;
 use super::execution::{Execution, Request, Step};
 use super::gate::{Deliver, Event, Parked, Release, Replied, StepId};
 use super::lane::{Held, Lane};
+use super::lint::own_name;
 use super::policy::{Enabled, LaneView, Policy, View};
 use super::polling::{Changed, Told, polls};
 use super::proxy::signature;
@@ -279,7 +280,13 @@ impl<'a> Run<'a> {
             return idle;
         }
         for poll in idle {
-            self.execution.polls.entry(poll.pick.request).or_insert_with(|| signature(&poll.command));
+            self.execution.polls.entry(poll.pick.request).or_insert_with(|| {
+                format!(
+                    "{} {}",
+                    poll.command.name,
+                    poll.command.collection.as_deref().map(own_name).unwrap_or_default()
+                )
+            });
         }
         enabled
     }
