@@ -46,7 +46,10 @@ impl Explorer<'_> {
         let mut position = self.execute_some(&all, Phase::Main, &mut policy()).await;
         if self.may_have_been_slow(position) {
             position = self.execute_some(&all, Phase::Main, &mut policy()).await;
-            self.may_have_been_slow(position);
+            if !self.may_have_been_slow(position) && !self.found.executions[position].0.waited {
+                // It was the machine: it may be slow again.
+                self.found.patience = Patience::Usual(self.scheduler.timing.stall);
+            }
         }
         self.count(position);
         self.again(position).await;

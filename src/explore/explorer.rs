@@ -31,6 +31,9 @@ pub(super) const MAX_DEAD: u32 = 3;
 /// Executions that are not like the first, after which the exploration ends.
 const MAX_DIVERGED: u32 = 10;
 
+/// Why a search ended that was told to.
+pub(super) const INTERRUPTED: &str = "interrupted";
+
 /// What to explore.
 pub struct Plan {
     /// How schedules are chosen.
@@ -183,7 +186,7 @@ impl<'a> Explorer<'a> {
             return true;
         }
         if self.stop.is_cancelled() {
-            self.found.reasons.push("interrupted".to_owned());
+            self.found.reasons.push(INTERRUPTED.to_owned());
             return true;
         }
         if self.found.diverged >= MAX_DIVERGED {

@@ -4,7 +4,7 @@ use super::chance::Pct;
 use super::dfs::Dfs;
 use super::diagram::diagram;
 use super::evidence::{Documents, operations};
-use super::explorer::Explorer;
+use super::explorer::{Explorer, INTERRUPTED};
 use super::lint::{self, Indexes};
 use super::locks;
 use super::policy::{Replay, Together};
@@ -170,7 +170,7 @@ impl Explorer<'_> {
             return Ok(None);
         }
         for fewer in 2..requests {
-            if replaying || self.found.reasons.iter().any(|reason| reason == "interrupted") {
+            if replaying || self.found.reasons.iter().any(|reason| reason == INTERRUPTED) {
                 break;
             }
             let positions = self.explore_fewer(fewer).await;
@@ -242,8 +242,8 @@ impl Explorer<'_> {
         let mut all: Vec<Operation> =
             (0..found.executions.len()).flat_map(|position| self.operations(position)).collect();
         all.sort_by_key(|operation| operation.id);
-        let partial = self.stop.is_cancelled();
-        let history = History { operations: all, partial, interrupted: partial };
+        // Every operation that was begun is here, even if not every one that was meant to be.
+        let history = History { operations: all, partial: false, interrupted: self.stop.is_cancelled() };
         let together = self.together_result(observation.as_ref());
         let repeated = self.repeated(observation.as_ref());
         let mut doubts = self.doubts(&lint, together.as_ref());
@@ -302,7 +302,13 @@ impl Explorer<'_> {
     /// Why a verdict that holds does not.
     fn doubts(&self, lint: &[LintFinding], together: Option<&TogetherResult>) -> Vec<String> {
         let mut reasons = self.found.reasons.clone();
-        if self.plan.search == Search::Exhaustive && !self.found.complete && reasons.is_empty() {
+        // Said of every run that is interrupted.
+        reasons.retain(|reason| reason != INTERRUPTED);
+        if self.plan.search == Search::Exhaustive
+            && !self.found.complete
+            && reasons.is_empty()
+            && !self.stop.is_cancelled()
+        {
             reasons.push(format!("not complete: {} schedules explored, see the notes", self.found.searched.len()));
         }
         if self.found.executions.iter().any(|(execution, ..)| execution.waited_in_service) {

@@ -74,9 +74,10 @@ impl Explorer<'_> {
         let steps = self.found.traces.iter().map(Vec::len).sum();
         let mut number = 0;
         while !self.spent(begin) {
+            let seed = self.plan.seed;
             match depth {
-                Some(depth) => self.execute(&mut Pct::new(self.plan.seed, number, requests, steps, depth)).await,
-                None => self.execute(&mut Random::new(self.plan.seed, number)).await,
+                Some(depth) => self.execute_patiently(|| Pct::new(seed, number, requests, steps, depth)).await,
+                None => self.execute_patiently(|| Random::new(seed, number)).await,
             }
             number += 1;
         }
