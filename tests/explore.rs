@@ -449,6 +449,77 @@ async fn a_server_that_dies_in_mid_exploration_gives_no_verdict_and_no_hang() {
     }
 }
 
+/// A service that looks at something else now and then.
+struct Fickle {
+    client: Client,
+    inner: MongoTarget,
+    calls: std::sync::atomic::AtomicU32,
+}
+
+impl Target for Fickle {
+    fn prepare(&self, clients: u32) -> BoxFuture<'_, Result<Preflight, TargetError>> {
+        self.inner.prepare(clients)
+    }
+
+    fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion> {
+        let call = self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let (client, inner) = (self.client.clone(), self.inner.apply(operation));
+        Box::pin(async move {
+            // Not when requests run alone, and not in the first execution.
+            if call > 4 && call % 3 == 0 {
+                client.database("onlyone_explore").collection::<Document>("settings").find_one(doc! {}).await.unwrap();
+            }
+            inner.await
+        })
+    }
+
+    fn observe(&self) -> BoxFuture<'_, Result<Option<Observation>, TargetError>> {
+        self.inner.observe()
+    }
+
+    fn tear_down(&self) -> BoxFuture<'_, Result<(), TargetError>> {
+        self.inner.tear_down()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_not_deterministic_is_told_of() {
+    let mongod = server(0).await;
+    for twice in [false, true] {
+        let uri = MongoUri::new(mongod.uri());
+        let direct = Client::with_uri_str(mongod.uri()).await.unwrap();
+        let proxy = Proxy::start(&members::of(&direct, &uri).await).await.unwrap();
+        let through = proxy.uri(uri.expose()).unwrap();
+        let (spec, kind, run) =
+            (Case::new("upsert-retry", true, 2).spec(), WorkloadKind::CreateOrGet, format!("fickle-{twice}"));
+        let inner =
+            MongoTarget::connect(MongoUri::new(through.clone()), &Guard::default(), spec, kind, 2, &run).await.unwrap();
+        inner.prepare(2).await.unwrap();
+        let client = Client::with_uri_str(through).await.unwrap();
+        let target: Arc<dyn Target> = Arc::new(Fickle { client, inner, calls: 0.into() });
+        let workload = workload::of_kind(kind, &run);
+        let plan = Plan {
+            search: Search::Exhaustive,
+            budget: Budget { together: 0, ..Budget::default() },
+            seed: 1,
+            reduce: None,
+            timing: Timing { deadline: Duration::from_secs(5), ..Timing::default() },
+            invariants: workload.invariants(),
+            warm_up: false,
+            twice,
+        };
+        let keys = move |execution| workload.key(Phase::Main, execution);
+        let actions = vec![Action::CreateOrGet { reversed: false }; 2];
+        let subject = Operations::new(Arc::clone(&target), keys, actions);
+        let explorer = Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new());
+        let none = |_| async { onlyone::explore::lint::Indexes::new() };
+        let report = explorer.explore(none, "x").await.unwrap().report;
+        assert!(!report.complete, "{report:?}");
+        assert!(report.doubts.iter().any(|doubt| doubt.contains("not deterministic")), "{report:?}");
+    }
+    mongod.stop().await.unwrap();
+}
+
 /// A service that makes a client of its own for every request, and looks at a collection in the background.
 struct Wasteful {
     through: String,
