@@ -1,26 +1,14 @@
 //! Searches on a real MongoDB.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use futures::future::BoxFuture;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
-use onlyone::explore::explorer::{Explorer, Plan};
-use onlyone::explore::outcome::Exploration;
+use onlyone::explore::members;
 use onlyone::explore::proxy::Proxy;
-use onlyone::explore::scheduler::Timing;
-use onlyone::explore::search::{Budget, Search};
-use onlyone::explore::subject::Operations;
-use onlyone::explore::{indexes, members};
-use onlyone::history::{Action, Observation, Phase};
+use onlyone::explore::search::Search;
 use onlyone::mongod::{Mongod, Options};
-use onlyone::scenario::{MongoSpec, MongodSpec, WorkloadKind};
-use onlyone::target::mongo::MongoTarget;
-use onlyone::target::{Completion, Guard, Invocation, MongoUri, Preflight, Target, TargetError};
+use onlyone::scenario::MongodSpec;
+use onlyone::target::{MongoUri, Target};
 use onlyone::verdict::Verdict;
-use onlyone::workload;
-use tokio_util::sync::CancellationToken;
 
 use crate::support::{Case, server};
 

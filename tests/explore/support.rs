@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use mongodb::Client;
-use mongodb::bson::{Document, doc};
 use onlyone::explore::explorer::{Explorer, Plan};
 use onlyone::explore::outcome::Exploration;
 use onlyone::explore::proxy::Proxy;
@@ -13,12 +11,11 @@ use onlyone::explore::scheduler::Timing;
 use onlyone::explore::search::{Budget, Search};
 use onlyone::explore::subject::Operations;
 use onlyone::explore::{indexes, members};
-use onlyone::history::{Action, Observation, Phase};
+use onlyone::history::{Action, Phase};
 use onlyone::mongod::{Mongod, Options};
 use onlyone::scenario::{MongoSpec, MongodSpec, WorkloadKind};
 use onlyone::target::mongo::MongoTarget;
-use onlyone::target::{Completion, Guard, Invocation, MongoUri, Preflight, Target, TargetError};
-use onlyone::verdict::Verdict;
+use onlyone::target::{Guard, MongoUri, Target};
 use onlyone::workload;
 use tokio_util::sync::CancellationToken;
 

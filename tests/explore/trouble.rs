@@ -7,18 +7,15 @@ use futures::future::BoxFuture;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use onlyone::explore::explorer::{Explorer, Plan};
-use onlyone::explore::outcome::Exploration;
+use onlyone::explore::members;
 use onlyone::explore::proxy::Proxy;
 use onlyone::explore::scheduler::Timing;
 use onlyone::explore::search::{Budget, Search};
 use onlyone::explore::subject::Operations;
-use onlyone::explore::{indexes, members};
 use onlyone::history::{Action, Observation, Phase};
-use onlyone::mongod::{Mongod, Options};
-use onlyone::scenario::{MongoSpec, MongodSpec, WorkloadKind};
+use onlyone::scenario::WorkloadKind;
 use onlyone::target::mongo::MongoTarget;
 use onlyone::target::{Completion, Guard, Invocation, MongoUri, Preflight, Target, TargetError};
-use onlyone::verdict::Verdict;
 use onlyone::workload;
 use tokio_util::sync::CancellationToken;
 
@@ -143,7 +140,7 @@ impl Target for Fickle {
         let (client, inner) = (self.client.clone(), self.inner.apply(operation));
         Box::pin(async move {
             // Not when requests run alone, and not in the first execution.
-            if call > 4 && call % 3 == 0 {
+            if call > 4 && call.is_multiple_of(3) {
                 client.database("onlyone_explore").collection::<Document>("settings").find_one(doc! {}).await.unwrap();
             }
             inner.await
