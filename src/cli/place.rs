@@ -126,7 +126,10 @@ impl Setting<'_> {
     }
 
     async fn server(&self) -> Result<Server, CliError> {
-        Server::start(&self.common.mongo, self.scenario.mongod, self.common.quiet).await
+        let mut spec = self.scenario.mongod;
+        // An exploration lets upserts meet inside the server, which takes a fail point.
+        spec.test_commands |= self.explored.is_some();
+        Server::start(&self.common.mongo, spec, self.common.quiet).await
     }
 
     async fn http(&self, spec: &HttpSpec) -> Result<Place, CliError> {

@@ -7,7 +7,7 @@ use onlyone::explore::proxy::Proxy;
 use onlyone::explore::search::Search;
 use onlyone::mongod::{Mongod, Options};
 use onlyone::scenario::MongodSpec;
-use onlyone::target::{MongoUri, Target};
+use onlyone::target::MongoUri;
 use onlyone::verdict::Verdict;
 
 use crate::support::{Case, server};
