@@ -1,78 +1,95 @@
-//! How fast schedules are carried out: create-or-get by find, then insert, through the proxy, on an embedded MongoDB.
+//! How fast schedules are carried out, and what they find: the command itself, on embedded MongoDB servers.
 //!
-//! Growth with the requests comes first; the last line is for machines. Searches by chance repeat schedules, so that the
-//! figure is that of many executions, not of six.
+//!     cargo bench --bench explore             # growth with requests and commands; executions per second
+//!     cargo bench --bench explore -- races    # the first schedule that violates, beside bursts of a stress test
+//!
+//! The last line is for machines: `schedules_per_s` is that of two requests of two commands each on the reference service over
+//! HTTP. Its search is a random walk, so that the figure is that of many executions, not of six.
 
 // A benchmark prints its result, and has no one to hand an error to.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
-use std::sync::Arc;
+use std::process::Command;
 
-use mongodb::Client;
-use onlyone::explore::explorer::{Explorer, Plan};
-use onlyone::explore::lint::Indexes;
-use onlyone::explore::members;
-use onlyone::explore::proxy::Proxy;
-use onlyone::explore::scheduler::Timing;
-use onlyone::explore::search::{Budget, Search};
-use onlyone::explore::subject::Operations;
-use onlyone::history::{Action, Phase};
-use onlyone::mongod::{Mongod, Options};
-use onlyone::report::ExploreReport;
-use onlyone::scenario::{MongoSpec, MongodSpec, WorkloadKind};
-use onlyone::target::mongo::MongoTarget;
-use onlyone::target::{Guard, MongoUri, Target};
-use onlyone::workload;
-use tokio_util::sync::CancellationToken;
+use serde_json::Value;
 
-#[tokio::main]
-async fn main() {
-    let mongod = Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: false })).await.unwrap();
-    println!("{:>8} {:>10} {:>9} {:>14} {:>14}", "requests", "executions", "seconds", "executions/s", "interleavings");
-    for requests in 1..=5 {
-        let begin = std::time::Instant::now();
-        let report = explore(&mongod, requests, Search::Exhaustive, &format!("all{requests}")).await;
-        let total = report.total.map_or("-".to_owned(), |total| total.to_string());
-        let seconds = begin.elapsed().as_secs_f64();
-        println!("{requests:>8} {:>10} {seconds:>9.2} {:>14.0} {total:>14}", report.explored, report.schedules_per_s);
-    }
-    let rate = explore(&mongod, 2, Search::Random, "rate").await.schedules_per_s;
-    println!("schedules_per_s={rate:.0}");
-    mongod.stop().await.unwrap();
+/// Races of two requests: what it is called, and the scenario.
+const RACES: [(&str, &str); 6] = [
+    ("create-or-get, find then insert", "direct-find-then-insert"),
+    ("the same over HTTP", "find-then-insert"),
+    ("append, whole array", "append-whole-array"),
+    ("merge, find then push", "merge-find-then-push"),
+    ("group, key worked out after joining", "thread-recompute-key"),
+    ("authorisation, looked up before acting", "thread-authorise-then-act"),
+];
+/// Bursts of a stress test.
+const BURSTS: &str = "200";
+
+fn main() {
+    if std::env::args().any(|argument| argument == "races") { races() } else { speed() }
 }
 
-async fn explore(mongod: &Mongod, requests: u32, search: Search, run: &str) -> ExploreReport {
-    let uri = MongoUri::new(mongod.uri());
-    let direct = Client::with_uri_str(mongod.uri()).await.unwrap();
-    let proxy = Proxy::start(&members::of(&direct, &uri).await).await.unwrap();
-    let spec = MongoSpec {
-        strategy: "find-then-insert".to_owned(),
-        unique_index: false,
-        database: "onlyone_bench".to_owned(),
-        pool: None,
-        retry_writes: false,
-        retry_reads: false,
-        delay: std::time::Duration::ZERO,
+/// Explores a shipped scenario; its report.
+fn explore(scenario: &str, arguments: &[&str]) -> Value {
+    let out = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_onlyone"))
+        .args(["explore", "--format", "json", "--quiet", "--seed", "1", "--set", "expect={}", "--out"])
+        .arg(out.path())
+        .arg(format!("scenarios/explore-{scenario}.toml"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("ONLYONE_MONGO_URI")
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    assert!(report["explore"].is_object(), "{scenario}: {}", String::from_utf8_lossy(&output.stderr));
+    report
+}
+
+fn speed() {
+    println!(
+        "{:>18} {:>8} {:>13} {:>10} {:>12} {:>14}",
+        "commands a request", "requests", "interleavings", "executions", "executions/s", "seconds in all"
+    );
+    let growth = [("upsert-retry", "1", 5), ("find-then-insert", "2", 4), ("create-then-fill", "3", 3)];
+    for (strategy, commands, most) in growth {
+        for requests in 2..=most {
+            let strategy = format!("target.mongo.strategy={strategy}");
+            let requests = requests.to_string();
+            let arguments = ["--requests", &requests, "--set", &strategy];
+            let report = explore("direct-find-then-insert", &arguments);
+            let (found, seconds) = (&report["explore"], report["duration_s"].as_f64().unwrap_or_default());
+            let total = found["total"].as_u64().map_or("-".to_owned(), |total| total.to_string());
+            let (executions, rate) = (found["explored"].as_u64().unwrap(), found["schedules_per_s"].as_f64().unwrap());
+            println!("{commands:>18} {requests:>8} {total:>13} {executions:>10} {rate:>12.0} {seconds:>14.2}");
+        }
+    }
+    let walk = ["--search", "random", "--max-schedules", "2000"];
+    let rate = |scenario| {
+        let report = explore(scenario, &walk);
+        let own = report["generator"]["cpu_s"].as_f64().unwrap_or_default() * 1e6 / 2000.0;
+        (report["explore"]["schedules_per_s"].as_f64().unwrap(), own)
     };
-    let through = MongoUri::new(proxy.uri(uri.expose()).unwrap());
-    let target =
-        MongoTarget::connect(through, &Guard::default(), spec, WorkloadKind::CreateOrGet, requests, run).await.unwrap();
-    target.prepare(requests).await.unwrap();
-    let target: Arc<dyn Target> = Arc::new(target);
-    let workload = workload::of_kind(WorkloadKind::CreateOrGet, run);
-    let plan = Plan {
-        search,
-        budget: Budget::default(),
-        seed: 1,
-        reduce: None,
-        timing: Timing::default(),
-        invariants: workload.invariants(),
-        warm_up: false,
-    };
-    let keys = move |execution| workload.key(Phase::Main, execution);
-    let actions = vec![Action::CreateOrGet { reversed: false }; requests as usize];
-    let subject = Operations::new(Arc::clone(&target), keys, actions);
-    let explorer = Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new());
-    let none = |_| async { Indexes::new() };
-    explorer.explore(none, "").await.unwrap().report
+    let ((direct, direct_cpu), (http, http_cpu)) = (rate("direct-find-then-insert"), rate("find-then-insert"));
+    println!("a random walk of 2000 executions: direct {direct:.0}/s, the harness's own CPU {direct_cpu:.0} us each;");
+    println!("reference service over HTTP {http:.0}/s, own CPU {http_cpu:.0} us each");
+    println!("schedules_per_s={http:.0} direct_schedules_per_s={direct:.0} own_cpu_us={http_cpu:.0}");
+}
+
+fn races() {
+    println!("{:<40} {:>16} {:>18} {:>22}", "race", "first schedule", "violated of all", "bursts of 2 violated");
+    for (name, scenario) in RACES {
+        let report = explore(scenario, &[]);
+        let found = &report["explore"];
+        let number = |value: &Value| value.as_u64().map_or("-".to_owned(), |number| number.to_string());
+        let violated = match found["violated_interleavings"].as_u64() {
+            Some(violated) => violated.to_string(),
+            None => number(&found["violated"]),
+        };
+        let all = format!("{violated} of {}", number(&found["total"]));
+        let stress = explore(scenario, &["--search", "stress", "--max-schedules", BURSTS]);
+        let struck =
+            format!("{} of {}", number(&stress["explore"]["violated"]), number(&stress["explore"]["explored"]));
+        println!("{name:<40} {:>16} {all:>18} {struck:>22}", number(&found["first_violation_at"]));
+    }
 }

@@ -159,6 +159,25 @@ fn express_and_mongoose_and_python_and_pymongo_are_explored() {
 }
 
 #[test]
+fn an_invariant_of_the_users_own_is_judged_after_each_execution() {
+    for (mode, total, violated) in [("before", 6, 4), ("fixed", 2, 0)] {
+        let out = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onlyone"));
+        command.args(["explore", "--quiet", "--format", "json", "--seed", "1", "--requests", "2", "--out"]);
+        command.arg(out.path()).arg("tests/services/python-seats.toml");
+        command.args(["--set", &format!("service.env.MODE={mode}")]);
+        command.env_remove("ONLYONE_MONGO_URI").env("PYTHONPATH", python_path());
+        let report = report(&command.output().unwrap());
+        let explore = &report["explore"];
+        assert_eq!((&explore["total"], &explore["violated"]), (&total.into(), &violated.into()), "{mode}: {explore}");
+        let schedules = explore["schedules"].as_array().unwrap();
+        for schedule in schedules.iter().filter(|schedule| schedule["verdict"] == "violated") {
+            assert_eq!(schedule["invariants"], serde_json::json!(["custom:one seat, one person"]), "{schedule}");
+        }
+    }
+}
+
+#[test]
 fn express_conversations_before_and_after_the_fixes() {
     let lost = ("no-lost-messages", "violated");
     let cases = [

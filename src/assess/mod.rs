@@ -10,6 +10,7 @@ mod record;
 
 use std::path::Path;
 
+pub use queries::violations;
 pub use record::{RUN_FORMAT_VERSION, RunRecord};
 
 use crate::checker::{Evidence, judge};

@@ -27,6 +27,12 @@ pub(super) fn judge(specs: &[InvariantSpec], results: &[QueryResult], seen: &See
     specs.iter().map(|spec| judge_one(spec, results.iter().find(|result| result.name == spec.name), seen)).collect()
 }
 
+/// How much is wrong, by invariant.
+pub fn violations(specs: &[InvariantSpec], results: &[QueryResult]) -> Vec<(Invariant, u64)> {
+    let seen = Seen { operations: &[], cut_short: false };
+    judge(specs, results, &seen).into_iter().map(|result| (result.name, result.violations)).collect()
+}
+
 fn judge_one(spec: &InvariantSpec, result: Option<&QueryResult>, seen: &Seen<'_>) -> InvariantResult {
     let name = Invariant::Custom(spec.name.as_str().into());
     let Some(result) = result else {

@@ -168,6 +168,9 @@ pub struct ExploreArgs {
     /// Explore equivalent interleavings, too
     #[arg(long)]
     pub no_reduction: bool,
+    /// Carry each schedule out twice and compare: requests that are not deterministic show
+    #[arg(long, conflicts_with = "schedule")]
+    pub twice: bool,
     /// Flags that every run-like command shares
     #[command(flatten)]
     pub common: Common,

@@ -14,13 +14,14 @@ use super::place::{self, Place, Setting, is_told};
 use super::run::{load, quoted};
 use super::store::{Store, check_run_id, fresh_run_id};
 use super::{CliError, Io};
-use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
+use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of, violations};
 use crate::explore::explorer::{Explorer, Plan};
 use crate::explore::indexes;
 use crate::explore::outcome::Exploration;
 use crate::explore::scheduler::Timing;
 use crate::explore::search::{Budget, Search};
 use crate::explore::subject::Operations;
+use crate::explore::watch::Watch;
 use crate::history::file::{Header, HistoryWriter};
 use crate::scenario::{self, Load, Scenario, SearchKind};
 use crate::target::mongo::QueryResult;
@@ -60,11 +61,21 @@ pub(super) async fn explore(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus
         }
     })?;
     let one = One { args: &args, scenario: &scenario, seed, run_id, requests, operations, interrupt: &interrupt };
-    tokio::select! {
-        biased;
-        () = interrupt.kill.cancelled() => Ok(ExitStatus::Interrupted),
-        status = one.run(io) => status,
+    let exploring = async {
+        tokio::select! {
+            biased;
+            () = interrupt.kill.cancelled() => Ok(ExitStatus::Interrupted),
+            status = one.run(io) => status,
+        }
+    };
+    if search(&args, &scenario) == Search::Stress {
+        // Without an order requests are to meet by themselves, on all threads there are.
+        return exploring.await;
     }
+    // At any time only one request moves: on one thread, what is handed on from task to task wakes nobody.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::setup)?;
+    // Moved in, because a runtime must not be dropped where nothing may block.
+    tokio::task::block_in_place(move || runtime.block_on(exploring))
 }
 
 fn requests(args: &ExploreArgs, scenario: &Scenario) -> u32 {
@@ -180,7 +191,7 @@ impl One<'_> {
     /// server there is nothing to judge by.
     async fn carry_out(&self, place: &Place, setting: &Setting<'_>) -> Result<Finished, CliError> {
         let stop = self.interrupt.stop.child_token();
-        let mut exploring = std::pin::pin!(self.explore(place, stop.clone()));
+        let mut exploring = std::pin::pin!(self.explore(place, setting.guard, stop.clone()));
         let (explored, aborted) = tokio::select! {
             explored = &mut exploring => (explored?, None),
             lost = place.lost() => {
@@ -200,7 +211,12 @@ impl One<'_> {
         Ok(Finished { exploration: explored, aborted, preflight, queries, shown: place.shown.clone() })
     }
 
-    async fn explore(&self, place: &Place, stop: tokio_util::sync::CancellationToken) -> Result<Exploration, CliError> {
+    async fn explore(
+        &self,
+        place: &Place,
+        guard: &Guard,
+        stop: tokio_util::sync::CancellationToken,
+    ) -> Result<Exploration, CliError> {
         let Some(between) = &place.between else {
             return Err(CliError::setup(anyhow::anyhow!("there is no proxy in front of the server")));
         };
@@ -216,9 +232,19 @@ impl One<'_> {
             timing: Timing { deadline: self.scenario.limits.operation_deadline, ..Timing::default() },
             invariants: workload::invariants_of(self.scenario, &self.run_id),
             warm_up: self.scenario.target.http().is_some(),
+            twice: self.args.twice,
         };
-        let explorer = Explorer::new(&between.proxy, Arc::clone(&place.target), &subject, &plan, stop);
         let client = between.direct.client.clone();
+        let mut explorer =
+            Explorer::new(&between.proxy, Arc::clone(&place.target), &subject, &plan, stop).on_server(client.clone());
+        if let Some(queries) = place.open_queries(guard, self.scenario, &self.run_id).await? {
+            let queries = Arc::new(queries);
+            let scenario = self.scenario;
+            explorer = explorer.watching(Watch::new(Box::new(move || {
+                let queries = Arc::clone(&queries);
+                Box::pin(async move { violations(&scenario.invariants, &queries.run(&scenario.invariants).await) })
+            })));
+        }
         let read = |namespaces| async move { indexes::read(&client, namespaces).await };
         Ok(explorer.explore(read, &self.command()).await?)
     }
@@ -284,6 +310,9 @@ impl One<'_> {
 
     fn reproduce(&self) -> String {
         let mut words = vec![self.command(), format!("--requests {} --seed {}", self.requests, self.seed)];
+        if self.args.twice {
+            words.push("--twice".to_owned());
+        }
         match search(self.args, self.scenario) {
             Search::Replay { schedule, times } => words.push(format!("--schedule \"{schedule}\" --times {times}")),
             Search::Exhaustive => {}

@@ -8,10 +8,10 @@ use super::args::Common;
 use super::server::Server;
 use super::store::Store;
 use crate::explore::members;
-use crate::explore::proxy::Proxy;
+use crate::explore::proxy::{Proxy, can_stand_before};
 use crate::scenario::{HttpSpec, Load, Scenario, ServiceSpec, TargetSpec};
 use crate::target::http::{HttpRun, HttpTarget, check_hosts};
-use crate::target::mongo::{Connected, MongoTarget, PoolOptions, QueryResult, run_queries};
+use crate::target::mongo::{Connected, MongoTarget, PoolOptions, Queries, QueryResult, run_queries};
 use crate::target::{Delayed, Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
 use crate::workload;
 
@@ -113,6 +113,10 @@ impl Setting<'_> {
         if self.explored.is_none() {
             return Ok(None);
         }
+        // Said before anything is asked of the server: a name that must be looked up may take long to fail.
+        can_stand_before(uri.expose()).map_err(|error| CliError::usage(error).hint(
+            "name the server as mongodb://HOST:PORT without TLS, or leave --mongo out: then the harness starts one of its own",
+        ))?;
         let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: false };
         // Opened first: the guard looks at the server's own addresses, not at the proxy's.
         let direct = Connected::open(uri, self.guard, pool).await?;
@@ -122,7 +126,10 @@ impl Setting<'_> {
     }
 
     async fn server(&self) -> Result<Server, CliError> {
-        Server::start(&self.common.mongo, self.scenario.mongod, self.common.quiet).await
+        let mut spec = self.scenario.mongod;
+        // An exploration lets upserts meet inside the server, which takes a fail point.
+        spec.test_commands |= self.explored.is_some();
+        Server::start(&self.common.mongo, spec, self.common.quiet).await
     }
 
     async fn http(&self, spec: &HttpSpec) -> Result<Place, CliError> {
@@ -251,6 +258,21 @@ impl Place {
                 run_queries(specs, uri, setting.guard, database, setting.run_id).await
             }
             _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The user's own invariants, ready to be carried out again and again; none where there are none.
+    pub(super) async fn open_queries(
+        &self,
+        guard: &Guard,
+        scenario: &Scenario,
+        run_id: &str,
+    ) -> Result<Option<Queries>, TargetError> {
+        match &self.data {
+            Some((uri, database)) if !scenario.invariants.is_empty() => {
+                Queries::open(uri, guard, database, run_id).await.map(Some)
+            }
+            _ => Ok(None),
         }
     }
 

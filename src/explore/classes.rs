@@ -61,7 +61,8 @@ impl Order {
     fn new(execution: &Execution) -> Option<Self> {
         let requests = execution.requests.len();
         let together = execution.schedule.0.iter().any(|choice| choice.0.len() > 1);
-        if requests > MAX_REQUESTS || execution.parallel || together || execution.waited || execution.stuck.is_some() {
+        let waits = execution.waited || !execution.polls.is_empty();
+        if requests > MAX_REQUESTS || execution.parallel || together || waits || execution.stuck.is_some() {
             return None;
         }
         let steps = &execution.steps;

@@ -17,6 +17,12 @@ pub fn commute(a: &Command, b: &Command) -> bool {
     }
 }
 
+/// Whether a change may concern what a command looks at: by the collection alone.
+pub fn may_touch(change: &Command, look: &Command) -> bool {
+    let broad = |command: &Command| command.spans || command.in_transaction;
+    broad(change) || broad(look) || (&change.database, &change.collection) == (&look.database, &look.collection)
+}
+
 /// Whether the read cannot see what the write does.
 fn misses(read: &Command, write: &Command) -> bool {
     let whole = read.batch == 1 && write.batch == write.statements.len() && write.batch > 0;

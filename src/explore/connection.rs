@@ -1,6 +1,7 @@
 //! One connection through the proxy: two directions, the commands parked on it and the answers held.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncWriteExt, BufReader};
@@ -26,6 +27,8 @@ struct Connection {
     pending: Mutex<HashMap<i32, Pending>>,
     closed: CancellationToken,
     tasks: TaskTracker,
+    /// A command was parked on it.
+    used: AtomicBool,
 }
 
 /// What to do with the answer to a request.
@@ -47,6 +50,7 @@ pub(super) async fn run(client: TcpStream, server: TcpStream, hub: Arc<Hub>, tas
         server: AsyncMutex::new(to_server),
         pending: Mutex::default(),
         tasks,
+        used: AtomicBool::new(false),
     });
     let (reason, side) = tokio::select! {
         ended = connection.requests(from_client) => (ended, "the client"),
@@ -99,6 +103,9 @@ impl Connection {
 
     /// Holds a command in a task of its own, so that the connection can be read on.
     fn park(self: &Arc<Self>, frame: Frame, command: Command, step: StepId, events: mpsc::UnboundedSender<Event>) {
+        if !self.used.swap(true, Ordering::Relaxed) {
+            self.hub.uses_one_more();
+        }
         let (gate, opened) = oneshot::channel();
         let answered = command.answered;
         // Entered before the event: it may be lost from now on.

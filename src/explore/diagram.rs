@@ -1,6 +1,7 @@
 //! The space-time diagram of an execution, as the report draws it.
 
 use super::execution::{Execution, Step};
+use super::lint::own_name;
 use super::wire::Kind;
 use super::wire::command::{Change, Command};
 use crate::history::{Outcome, Value};
@@ -40,7 +41,8 @@ fn step(step: &Step) -> DiagramStep {
 
 fn title(command: &Command) -> String {
     let batch = if command.batch > 1 { format!(" ({} statements)", command.batch) } else { String::new() };
-    format!("{} {}{batch}", command.name, command.collection.as_deref().unwrap_or_default()).trim().to_owned()
+    let collection = command.collection.as_deref().map(own_name).unwrap_or_default();
+    format!("{} {collection}{batch}", command.name).trim().to_owned()
 }
 
 fn outcome(outcome: &Outcome) -> String {

@@ -1,7 +1,8 @@
 //! What one execution was: its steps, its decisions, its answers. [`Execution`] is a record; it decides nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::schedule::{Choice, Schedule};
 use super::wire::{Command, Reply};
@@ -30,6 +31,8 @@ pub struct Execution {
     pub ambiguous: bool,
     /// A request had several commands parked at once.
     pub parallel: bool,
+    /// Requests of which polls were left out, with the command: see [`super::polling`].
+    pub polls: BTreeMap<usize, String>,
 }
 
 /// One released command.
@@ -41,6 +44,8 @@ pub struct Step {
     pub ordinal: usize,
     /// Position of the release that let it go; commands released together share it.
     pub release: usize,
+    /// When it came to the proxy.
+    pub sent: SystemTime,
     /// What it asked for.
     pub command: Arc<Command>,
     /// What the server said, if it answered.

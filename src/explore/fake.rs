@@ -76,6 +76,11 @@ impl Store {
         .await
     }
 
+    /// Who wrote first, without a command.
+    pub(super) fn first_of(&self, key: &str) -> Option<usize> {
+        self.documents.lock().unwrap().get(key).and_then(|documents| documents.first().copied())
+    }
+
     pub(super) fn count(&self, key: &str) -> usize {
         self.documents.lock().unwrap().get(key).map_or(0, Vec::len)
     }

@@ -14,6 +14,17 @@ pub async fn read(client: &Client, namespaces: Vec<(String, String)>) -> Indexes
         let handle = client.database(&database).collection::<mongodb::bson::Document>(&collection);
         let Ok(cursor) = handle.list_indexes().await else { continue };
         let Ok(models) = cursor.try_collect::<Vec<_>>().await else { continue };
+        let namespace = format!("{database}.{collection}");
+        let expiring: Vec<(String, u64)> = models
+            .iter()
+            .filter_map(|model| {
+                let after = model.options.as_ref()?.expire_after?;
+                Some((model.keys.keys().next()?.clone(), after.as_secs()))
+            })
+            .collect();
+        if !expiring.is_empty() {
+            indexes.expiring.insert(namespace.clone(), expiring);
+        }
         let facts = models.iter().map(|model| {
             let options = model.options.as_ref();
             let key =
@@ -26,7 +37,7 @@ pub async fn read(client: &Client, namespaces: Vec<(String, String)>) -> Indexes
                 key,
             }
         });
-        indexes.insert(format!("{database}.{collection}"), facts.collect());
+        indexes.facts.insert(namespace, facts.collect());
     }
     indexes
 }

@@ -12,7 +12,20 @@ use crate::lint::{self as rule, LintFinding};
 use crate::target::IndexFact;
 
 /// Indexes by namespace, `database.collection`.
-pub type Indexes = BTreeMap<String, Vec<IndexFact>>;
+#[derive(Debug, Clone, Default)]
+pub struct Indexes {
+    /// All of them.
+    pub facts: BTreeMap<String, Vec<IndexFact>>,
+    /// Fields after whose time, and so many seconds, the server removes a document.
+    pub expiring: BTreeMap<String, Vec<(String, u64)>>,
+}
+
+impl Indexes {
+    /// None are known.
+    pub fn new() -> Self {
+        Indexes::default()
+    }
+}
 
 /// What one execution says. `names` has the operation of each request.
 pub fn lint(execution: &Execution, names: &[String], indexes: &Indexes) -> BTreeSet<LintFinding> {
@@ -24,16 +37,17 @@ pub fn lint(execution: &Execution, names: &[String], indexes: &Indexes) -> BTree
         };
         for (position, step) in steps.iter().enumerate() {
             let namespace = namespace(step);
-            let known = indexes.get(&namespace);
+            let known = indexes.facts.get(&namespace);
+            let shown = shown(&namespace);
             for statement in &step.command.statements {
                 if statement.upsert {
-                    upsert(step, statement, &namespace, known, &mut report);
+                    upsert(step, statement, &shown, known, &mut report);
                 }
                 let reads = steps[..position]
                     .iter()
                     .filter(|read| read.command.kind == Kind::Read && self::namespace(read) == namespace);
                 for read in reads {
-                    after_read(read, step, statement, &namespace, &mut report);
+                    after_read(read, step, statement, &shown, &mut report);
                 }
             }
         }
@@ -49,8 +63,22 @@ pub fn namespaces<'a>(executions: impl Iterator<Item = &'a Execution>) -> BTreeS
         .collect()
 }
 
-fn namespace(step: &Step) -> String {
+pub(super) fn namespace(step: &Step) -> String {
     format!("{}.{}", step.command.database, step.command.collection.as_deref().unwrap_or_default())
+}
+
+/// A namespace for people: collections that a run makes for itself have its id in front, which says nothing here.
+pub(super) fn shown(namespace: &str) -> String {
+    match namespace.split_once('.') {
+        Some((database, collection)) => format!("{database}.{}", own_name(collection)),
+        None => own_name(namespace).to_owned(),
+    }
+}
+
+/// The name of a collection without the id of the run that made it.
+pub(super) fn own_name(collection: &str) -> &str {
+    let own = collection.strip_prefix("onlyone_").and_then(|rest| rest.split_once('_'));
+    own.map_or(collection, |(_, name)| name)
 }
 
 fn upsert(

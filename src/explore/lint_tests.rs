@@ -1,6 +1,7 @@
 //! Tests of the lint: good, bad and near miss for each rule.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use mongodb::bson::{RawDocumentBuf, rawdoc};
 
@@ -13,6 +14,7 @@ fn execution(commands: &[(RawDocumentBuf, RawDocumentBuf)]) -> Execution {
         request: 0,
         ordinal,
         release: ordinal,
+        sent: SystemTime::UNIX_EPOCH,
         command: Arc::new(Command::parse(&Message::parse(&msg(0, command, &[])).unwrap()).unwrap()),
         reply: Some(Reply::parse(&Message::parse(&msg(0, reply, &[])).unwrap())),
     };
@@ -24,7 +26,8 @@ fn index(key: &str) -> IndexFact {
 }
 
 fn rules(commands: &[(RawDocumentBuf, RawDocumentBuf)], unique: &[&str]) -> Vec<String> {
-    let indexes = Indexes::from([("app.chats".to_owned(), unique.iter().map(|key| index(key)).collect())]);
+    let facts = [("app.chats".to_owned(), unique.iter().map(|key| index(key)).collect())].into();
+    let indexes = Indexes { facts, ..Indexes::new() };
     lint(&execution(commands), &["op".to_owned()], &indexes).into_iter().map(|finding| finding.rule).collect()
 }
 
@@ -94,4 +97,16 @@ fn writing_back_what_was_read_is_named() {
     assert_eq!(rules(&[read(), whole], &[]), ["read-modify-write"]);
     assert_eq!(rules(&[read(), replace], &[]), ["read-modify-write"]);
     assert!(rules(&[read(), single], &[]).is_empty());
+}
+
+#[test]
+fn the_id_of_the_run_is_not_shown() {
+    let cases = [
+        ("app.onlyone_20260101-1.2_user_chats", "app.user_chats"),
+        ("app.chats", "app.chats"),
+        ("app.onlyone_chats", "app.onlyone_chats"),
+    ];
+    for (namespace, expected) in cases {
+        assert_eq!(shown(namespace), expected);
+    }
 }

@@ -1,6 +1,7 @@
 //! Interleavings: a proxy for MongoDB's wire protocol that parks each command of a service and releases them in an
 //! order it chooses.
 
+mod carry;
 pub mod chance;
 pub mod classes;
 pub mod conflict;
@@ -14,15 +15,21 @@ pub mod explorer;
 mod fake;
 pub mod gate;
 pub mod indexes;
+mod lane;
 pub mod lint;
+mod locks;
 pub mod members;
 pub mod outcome;
 pub mod policy;
+mod polling;
 pub mod predict;
 pub mod proxy;
 mod run;
 pub mod schedule;
 pub mod scheduler;
 pub mod search;
+mod searches;
 pub mod subject;
+mod together;
+pub mod watch;
 pub mod wire;

@@ -4,11 +4,13 @@ use super::chance::Pct;
 use super::dfs::Dfs;
 use super::diagram::diagram;
 use super::evidence::{Documents, operations};
-use super::explorer::Explorer;
+use super::explorer::{Explorer, INTERRUPTED};
 use super::lint::{self, Indexes};
+use super::locks;
 use super::policy::{Replay, Together};
 use super::search::Search;
 use super::subject::Subject;
+use super::together::Meeting;
 use crate::history::{History, Observation, Operation, Phase};
 use crate::report::{Diagram, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult};
 use crate::target::TargetError;
@@ -18,6 +20,10 @@ use crate::verdict::Verdict;
 const SHRINKING: usize = 300;
 /// Seconds that releasing together may take.
 const TOGETHER_SECONDS: f64 = 5.0;
+/// Connections per request that a driver's pool may come to have in the course of the search.
+const POOL: u64 = 3;
+/// Attempts where the server lets upserts meet: what happens is certain.
+const MEETINGS: u32 = 3;
 
 /// What an exploration came to. It is judged as every run is.
 pub struct Exploration {
@@ -76,19 +82,48 @@ impl Explorer<'_> {
     fn lint(&self, indexes: &Indexes) -> Vec<LintFinding> {
         let names = self.names();
         let all = self.found.executions.iter().flat_map(|(execution, ..)| lint::lint(execution, &names, indexes));
-        all.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        let all: std::collections::BTreeSet<_> = all.collect();
+        // Only of a request that ran alone is it its own work that takes the time.
+        let alone = self.found.executions.iter().filter(|(_, requests, phase)| !phase.is_main() && requests.len() == 1);
+        let mut of_locks: Vec<LintFinding> = Vec::new();
+        for finding in alone.flat_map(|(execution, ..)| locks::lint(execution, &names, indexes)) {
+            let is_same = |other: &LintFinding| (&other.rule, &other.operation) == (&finding.rule, &finding.operation);
+            if !of_locks.iter().any(is_same) {
+                of_locks.push(finding);
+            }
+        }
+        all.into_iter().chain(of_locks).collect()
     }
 
     /// Releases the writes of all requests at once, again and again: what happens then is the server's choice.
     async fn together(&mut self, insecure: bool) {
         let all: Vec<usize> = (0..self.subject.requests()).collect();
         let begin = std::time::Instant::now();
-        let attempts = if insecure { self.plan.budget.together } else { self.plan.budget.together / 4 };
+        let mut meeting = if insecure { Meeting::of(self.server.as_ref()).await } else { None };
+        let attempts = match (&meeting, insecure) {
+            (Some(_), _) => self.plan.budget.together.min(MEETINGS),
+            (None, true) => self.plan.budget.together,
+            (None, false) => self.plan.budget.together / 4,
+        };
         for _ in 0..attempts {
             if self.stop.is_cancelled() || begin.elapsed().as_secs_f64() > TOGETHER_SECONDS {
                 break;
             }
+            let opening = match meeting.clone() {
+                Some(place) if place.close().await => Some(tokio::spawn(place.open_when_met(all.len()))),
+                _ => None,
+            };
             let position = self.execute_some(&all, Phase::Main, &mut Together).await;
+            if let Some(opening) = opening {
+                let note = match opening.await {
+                    Ok(true) => "upserts were made to meet inside the server, between their look and their insert",
+                    Ok(false) | Err(_) => {
+                        meeting = None;
+                        "the upserts could not be made to meet inside the server: whether they do is left to chance"
+                    }
+                };
+                self.found.notes.insert(note.to_owned());
+            }
             if self.found.executions[position].0.stuck.is_some() {
                 break;
             }
@@ -106,7 +141,11 @@ impl Explorer<'_> {
         let documents = Documents::new(observation);
         let judged = |position: &usize| {
             let execution = &self.found.executions[*position].0;
-            let (verdict, invariants) = documents.verdict(&self.operations(*position), &self.plan.invariants);
+            let (mut verdict, mut invariants) = documents.verdict(&self.operations(*position), &self.plan.invariants);
+            if let Some(custom) = self.found.custom.get(position) {
+                verdict = Verdict::combine([verdict, Verdict::Violated]);
+                invariants.extend(custom.iter().cloned());
+            }
             let (schedule, choices) = (execution.named(), execution.schedule.to_string());
             ScheduleResult { schedule, choices, verdict, invariants }
         };
@@ -131,7 +170,7 @@ impl Explorer<'_> {
             return Ok(None);
         }
         for fewer in 2..requests {
-            if replaying || self.found.reasons.iter().any(|reason| reason == "interrupted") {
+            if replaying || self.found.reasons.iter().any(|reason| reason == INTERRUPTED) {
                 break;
             }
             let positions = self.explore_fewer(fewer).await;
@@ -203,10 +242,16 @@ impl Explorer<'_> {
         let mut all: Vec<Operation> =
             (0..found.executions.len()).flat_map(|position| self.operations(position)).collect();
         all.sort_by_key(|operation| operation.id);
-        let partial = self.stop.is_cancelled();
-        let history = History { operations: all, partial, interrupted: partial };
+        // Every operation that was begun is here, even if not every one that was meant to be.
+        let history = History { operations: all, partial: false, interrupted: self.stop.is_cancelled() };
         let together = self.together_result(observation.as_ref());
-        let doubts = self.doubts(&lint, together.as_ref());
+        let repeated = self.repeated(observation.as_ref());
+        let mut doubts = self.doubts(&lint, together.as_ref());
+        if let Some(Repeated { times, same }) = repeated.filter(|repeated| repeated.same < repeated.times) {
+            doubts.push(format!(
+                "of {times} schedules that were carried out again, {same} gave the same commands and verdict"
+            ));
+        }
         let is_violated = |result: &ScheduleResult| result.verdict == Verdict::Violated;
         let violated = schedules.iter().filter(|result| is_violated(result)).count();
         let first_violation_at = schedules.iter().position(is_violated).map(|position| position as u64 + 1);
@@ -235,7 +280,7 @@ impl Explorer<'_> {
             smallest,
             together,
             bound: self.bound(),
-            repeated: self.repeated(observation.as_ref()),
+            repeated,
             lint,
             doubts,
             notes: found.notes.iter().cloned().collect(),
@@ -257,7 +302,13 @@ impl Explorer<'_> {
     /// Why a verdict that holds does not.
     fn doubts(&self, lint: &[LintFinding], together: Option<&TogetherResult>) -> Vec<String> {
         let mut reasons = self.found.reasons.clone();
-        if self.plan.search == Search::Exhaustive && !self.found.complete && reasons.is_empty() {
+        // Said of every run that is interrupted.
+        reasons.retain(|reason| reason != INTERRUPTED);
+        if self.plan.search == Search::Exhaustive
+            && !self.found.complete
+            && reasons.is_empty()
+            && !self.stop.is_cancelled()
+        {
             reasons.push(format!("not complete: {} schedules explored, see the notes", self.found.searched.len()));
         }
         if self.found.executions.iter().any(|(execution, ..)| execution.waited_in_service) {
@@ -265,6 +316,13 @@ impl Explorer<'_> {
                 "requests wait for each other in the service: in which order they come to wait is not explored"
                     .to_owned(),
             );
+        }
+        let (connections, executions) = (self.found.connections, self.found.search_executions as u64);
+        if connections > POOL * self.subject.requests() as u64 && connections >= executions {
+            reasons.push(format!(
+                "the service opens connections all the time ({connections} were used for the first time in {executions} \
+                 executions): what it does over them may come at any time"
+            ));
         }
         if self.found.searched.iter().any(|position| !self.found.executions[*position].0.is_exact()) {
             reasons.push("some commands could not be attributed to a request, see the notes".to_owned());
@@ -280,8 +338,14 @@ impl Explorer<'_> {
         reasons
     }
 
-    /// Of a schedule that is replayed: how often, and how often it gave the same commands and the same verdict.
+    /// Of schedules that were carried out again: how often, and how often they gave the same commands and the same verdict.
     fn repeated(&self, observation: Option<&Observation>) -> Option<Repeated> {
+        if self.plan.twice {
+            let (first, second): (Vec<usize>, Vec<usize>) = self.found.repeats.iter().copied().unzip();
+            let pairs = self.verdicts(&first, observation).into_iter().zip(self.verdicts(&second, observation));
+            let same = pairs.filter(|(one, other)| one == other).count() as u64;
+            return Some(Repeated { times: first.len() as u64 + u64::from(self.found.diverged), same });
+        }
         let Search::Replay { schedule, .. } = &self.plan.search else { return None };
         let all = self.subject.requests();
         let executions = self.found.executions.iter().enumerate().filter(|(_, (execution, requests, phase))| {

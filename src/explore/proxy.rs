@@ -38,6 +38,22 @@ pub enum ProxyError {
     Uri(&'static str),
 }
 
+/// Whether a proxy can take the place of the servers of a connection string; what comes after its scheme.
+pub fn can_stand_before(uri: &str) -> Result<&str, ProxyError> {
+    let Some(rest) = uri.strip_prefix("mongodb://") else {
+        return Err(ProxyError::Uri(if uri.starts_with("mongodb+srv://") {
+            "mongodb+srv:// leaves it to the name service which servers there are, and uses TLS"
+        } else {
+            "it does not begin with mongodb://"
+        }));
+    };
+    let options = rest.split_once('?').map_or("", |(_, options)| options).to_ascii_lowercase();
+    if options.split('&').any(|option| matches!(option, "tls=true" | "ssl=true")) {
+        return Err(ProxyError::Uri("it uses TLS, and the proxy has to read what passes"));
+    }
+    Ok(rest)
+}
+
 /// A running proxy. Dropping it closes its connections.
 #[derive(Debug)]
 pub struct Proxy {
@@ -75,13 +91,7 @@ impl Proxy {
 
     /// The connection string with the proxy in the place of the servers.
     pub fn uri(&self, original: &str) -> Result<String, ProxyError> {
-        let Some(rest) = original.strip_prefix("mongodb://") else {
-            return Err(ProxyError::Uri("only mongodb:// names servers that the proxy can stand in front of"));
-        };
-        let options = rest.split_once('?').map_or("", |(_, options)| options).to_ascii_lowercase();
-        if options.contains("tls=true") || options.contains("ssl=true") {
-            return Err(ProxyError::Uri("the proxy reads what passes, so the connection cannot use TLS"));
-        }
+        let rest = can_stand_before(original)?;
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let user = authority.rfind('@').map_or("", |at| &authority[..=at]);
@@ -116,6 +126,11 @@ impl Proxy {
         MAX_CONNECTIONS - self.hub.permits.available_permits()
     }
 
+    /// Connections so far over which a command was parked.
+    pub fn used_connections(&self) -> u64 {
+        self.hub.used.load(Ordering::Relaxed)
+    }
+
     /// Closes all connections and waits until they are gone.
     pub async fn stop(self) {
         self.hub.cancel.cancel();
@@ -137,6 +152,8 @@ pub(super) struct Hub {
     pub(super) cancel: CancellationToken,
     permits: Arc<Semaphore>,
     next: AtomicU64,
+    /// Connections over which a command was parked.
+    used: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -156,6 +173,7 @@ impl Hub {
             cancel: CancellationToken::new(),
             permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             next: AtomicU64::new(0),
+            used: AtomicU64::new(0),
             state: Mutex::default(),
         }
     }
@@ -184,6 +202,11 @@ impl Hub {
         if cursor != 0 {
             self.state().cursors.insert(cursor);
         }
+    }
+
+    /// Counts a connection over which a command is parked for the first time.
+    pub(super) fn uses_one_more(&self) {
+        self.used.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Records why a connection was closed.

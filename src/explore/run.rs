@@ -1,21 +1,21 @@
 //! One execution under way: what is parked, what is in the server, which answers are held.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use tokio::sync::oneshot;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::conflict::commute;
 use super::execution::{Execution, Request, Step};
 use super::gate::{Deliver, Event, Parked, Release, Replied, StepId};
+use super::lane::{Held, Lane};
+use super::lint::own_name;
 use super::policy::{Enabled, LaneView, Policy, View};
+use super::polling::{Changed, Told, polls};
 use super::proxy::signature;
 use super::schedule::{Choice, Pick};
-use super::scheduler::Scheduler;
+use super::scheduler::{Learned, Scheduler};
 use super::subject::Subject;
-use super::wire::{Command, Kind};
+use super::wire::Kind;
 
 /// How long what is left of an execution that is given up may take to end.
 const CLEAN_UP: Duration = Duration::from_secs(2);
@@ -28,54 +28,34 @@ pub(super) struct Run<'a> {
     lanes: Vec<Lane>,
     /// Released commands: their request, and their position in the execution's steps.
     in_server: HashMap<StepId, (usize, usize)>,
-    /// Answers that are held.
-    answers: VecDeque<(usize, Option<Replied>)>,
+    /// Answers that are held: of which request, to which step, and none where it was lost.
+    answers: VecDeque<(usize, usize, Option<Replied>)>,
     /// The request that moved last.
     mover: Option<usize>,
-}
-
-/// One request of it.
-struct Lane {
-    parked: Vec<Held>,
-    next_ordinal: usize,
-    started: bool,
-    finished: bool,
-    /// It neither sends nor ends: it waits for another request.
-    waiting: bool,
-    past: u64,
-    wrote: bool,
-}
-
-/// A parked command.
-struct Held {
-    ordinal: usize,
-    step: StepId,
-    command: Arc<Command>,
-    gate: oneshot::Sender<Release>,
+    /// Changes to the data so far.
+    changes: Vec<Changed>,
+    /// Per step: how many there were when it was released.
+    since: Vec<usize>,
+    /// A silence was not waited for.
+    hurried: bool,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(scheduler: &'a mut Scheduler, subject: &'a dyn Subject, number: u32) -> Self {
-        let lane = |_| Lane {
-            parked: Vec::new(),
-            next_ordinal: 0,
-            started: false,
-            finished: false,
-            waiting: false,
-            past: 0,
-            wrote: false,
-        };
         let now = Instant::now();
         let request = Request { invoked: now, completed: None, completion: None };
         let requests = vec![request; subject.requests()];
         Run {
-            lanes: (0..subject.requests()).map(lane).collect(),
+            lanes: (0..subject.requests()).map(|_| Lane::default()).collect(),
             scheduler,
             subject,
             execution: Execution { number, requests, ..Execution::default() },
             in_server: HashMap::new(),
             answers: VecDeque::new(),
             mover: None,
+            changes: Vec::new(),
+            since: Vec::new(),
+            hurried: false,
         }
     }
 
@@ -101,8 +81,8 @@ impl<'a> Run<'a> {
         }
         loop {
             self.drain();
-            while let Some((request, answer)) = self.answers.pop_front() {
-                self.deliver(request, answer);
+            while let Some((request, step, answer)) = self.answers.pop_front() {
+                self.deliver(request, step, answer);
                 self.settle(request).await?;
             }
             let at_rest = self.in_server.is_empty() && self.lanes.iter().all(|lane| lane.finished);
@@ -143,6 +123,7 @@ impl<'a> Run<'a> {
     /// Waits until a request that can move is at rest again: it has a further command parked, or it has ended.
     async fn settle(&mut self, request: usize) -> Result<(), String> {
         let before = self.lanes[request].next_ordinal;
+        let heard = (self.subject.class(request), self.lanes[request].heard);
         let timing = self.scheduler.timing;
         self.mover = Some(request);
         loop {
@@ -156,6 +137,11 @@ impl<'a> Run<'a> {
             if moved && !self.scheduler.parallel && !others_wait {
                 return Ok(());
             }
+            let known = self.scheduler.learned.get(&heard).filter(|_| self.scheduler.parallel && !others_wait);
+            if known.is_some_and(|known| known.settles(lane.rest(before))) {
+                self.hurried = true;
+                return Ok(());
+            }
             let rested = lane.finished || moved || siblings;
             let others_can =
                 self.lanes.iter().enumerate().any(|(other, lane)| other != request && !lane.parked.is_empty());
@@ -166,6 +152,7 @@ impl<'a> Run<'a> {
             };
             if let Err(Silence) = self.wait(patience, Some(request)).await {
                 if rested {
+                    self.learn(request, heard, before);
                     return Ok(());
                 }
                 if patience == timing.deadline {
@@ -177,6 +164,14 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
         }
+    }
+
+    /// Remembers what a request sent before it fell silent.
+    fn learn(&mut self, request: usize, heard: (usize, u64), before: usize) {
+        let rest = self.lanes[request].rest(before);
+        let learned = self.scheduler.learned.entry(heard).or_insert(Learned { rest, seen: 0 });
+        let seen = if learned.rest == rest { learned.seen + 1 } else { 1 };
+        *learned = Learned { rest, seen };
     }
 
     /// Takes in the next event.
@@ -206,12 +201,12 @@ impl<'a> Run<'a> {
             Event::Replied(replied) => {
                 if let Some((request, index)) = self.in_server.remove(&replied.step) {
                     self.execution.steps[index].reply = Some(replied.reply.clone());
-                    self.answers.push_back((request, Some(replied)));
+                    self.answers.push_back((request, index, Some(replied)));
                 }
             }
             Event::Lost { step, .. } => {
-                if let Some((request, _)) = self.in_server.remove(&step) {
-                    self.answers.push_back((request, None));
+                if let Some((request, index)) = self.in_server.remove(&step) {
+                    self.answers.push_back((request, index, None));
                 }
                 for lane in &mut self.lanes {
                     lane.parked.retain(|held| held.step != step);
@@ -246,7 +241,14 @@ impl<'a> Run<'a> {
                     waiting.iter().any(|other| self.subject.class(*other) != self.subject.class(waiter));
                 Some(waiter)
             }
-            (None, None) if self.scheduler.parallel => self.mover.filter(|mover| !self.lanes[*mover].finished),
+            (None, None) if self.scheduler.parallel => {
+                if self.hurried {
+                    // What was learned is not so: whose command this is can no longer be told.
+                    self.scheduler.learned.clear();
+                    self.execution.ambiguous = true;
+                }
+                self.mover.filter(|mover| !self.lanes[*mover].finished)
+            }
             (None, None) => None,
         }
     }
@@ -256,17 +258,35 @@ impl<'a> Run<'a> {
         lane.waiting = false;
         self.execution.parallel |= !lane.parked.is_empty();
         let Parked { step, command, gate } = parked;
-        lane.parked.push(Held { ordinal: lane.next_ordinal, step, command, gate });
+        lane.parked.push(Held { ordinal: lane.next_ordinal, step, sent: SystemTime::now(), command, gate });
         lane.next_ordinal += 1;
     }
 
-    fn enabled(&self) -> Vec<Enabled> {
+    /// What may be released: all that is parked, but for polls while another request can go on.
+    fn enabled(&mut self) -> Vec<Enabled> {
         let mut enabled = Vec::new();
+        let mut idle = Vec::new();
         for (request, lane) in self.lanes.iter().enumerate() {
+            let alone = self.scheduler.alone.get(&self.subject.class(request)).map_or(&[][..], Vec::as_slice);
             for (slot, held) in lane.parked.iter().enumerate() {
                 let command = Arc::clone(&held.command);
-                enabled.push(Enabled { pick: Pick { request, slot }, ordinal: held.ordinal, command });
+                let is_poll = polls(request, &lane.told, &command, alone, &self.changes);
+                let parked = Enabled { pick: Pick { request, slot }, ordinal: held.ordinal, command };
+                if is_poll { idle.push(parked) } else { enabled.push(parked) }
             }
+        }
+        if enabled.is_empty() {
+            // Nobody else can go on: time may have changed something.
+            return idle;
+        }
+        for poll in idle {
+            self.execution.polls.entry(poll.pick.request).or_insert_with(|| {
+                format!(
+                    "{} {}",
+                    poll.command.name,
+                    poll.command.collection.as_deref().map(own_name).unwrap_or_default()
+                )
+            });
         }
         enabled
     }
@@ -291,10 +311,12 @@ impl<'a> Run<'a> {
             let Some(lane) = lane else { return Err(format!("request {pick} has no such command parked")) };
             let held = lane.parked.remove(pick.slot);
             self.in_server.insert(held.step, (pick.request, self.execution.steps.len()));
+            self.since.push(self.changes.len());
             self.execution.steps.push(Step {
                 request: pick.request,
                 ordinal: held.ordinal,
                 release,
+                sent: held.sent,
                 command: held.command,
                 reply: None,
             });
@@ -322,31 +344,36 @@ impl<'a> Run<'a> {
             }
         }
         // Answers are delivered in the order of the requests, whatever order they came in.
-        self.answers.make_contiguous().sort_by_key(|(request, _)| *request);
+        self.answers.make_contiguous().sort_by_key(|(request, ..)| *request);
         Ok(())
     }
 
-    fn deliver(&mut self, request: usize, answer: Option<Replied>) {
+    fn deliver(&mut self, request: usize, step: usize, answer: Option<Replied>) {
         let Some(replied) = answer else {
             self.lanes[request].wrote = true;
-            return;
+            let command = Arc::clone(&self.execution.steps[step].command);
+            return self.changes.push(Changed { request, command });
         };
-        let position = self.execution.steps.iter().rposition(|step| step.request == request);
-        if let Some(position) = position {
-            let step = &self.execution.steps[position];
-            // Two requests that were told the same by reads with a write between them are where the data is concerned in
-            // one place, but not in one class of interleavings: so the writes count.
-            let writes =
-                self.execution.steps[..position].iter().filter(|other| !commute(&other.command, &step.command));
-            let lane = &mut self.lanes[request];
-            let mut hasher = DefaultHasher::new();
-            let told = (replied.reply.signature, writes.count());
-            (lane.past, &step.command.name, &step.command.collection, told).hash(&mut hasher);
-            lane.past = hasher.finish();
-            lane.wrote |=
-                step.command.in_transaction || (step.command.kind == Kind::Write && !replied.reply.changed_nothing());
-        }
+        self.hear(request, step, &replied);
         replied.gate.send(Deliver::Forward).ok();
+    }
+
+    /// Takes note of what a request is told about a command.
+    fn hear(&mut self, request: usize, position: usize, replied: &Replied) {
+        let step = &self.execution.steps[position];
+        // Two requests that were told the same by reads with a write between them are where the data is concerned in one
+        // place, but not in one class of interleavings: so the writes count.
+        let writes = self.execution.steps[..position].iter().filter(|other| !commute(&other.command, &step.command));
+        let (writes, command, reply) = (writes.count(), Arc::clone(&step.command), &replied.reply);
+        let changed = command.in_transaction || (command.kind == Kind::Write && !reply.changed_nothing());
+        let lane = &mut self.lanes[request];
+        lane.hear(step.ordinal, &command, reply, writes);
+        lane.wrote |= changed;
+        let since = self.since[position];
+        lane.told.push(Told { command: Arc::clone(&command), answer: reply.summary(), changed, since });
+        if changed {
+            self.changes.push(Changed { request, command });
+        }
     }
 
     fn whom_it_waits_for(&self) -> String {

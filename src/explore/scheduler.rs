@@ -5,6 +5,7 @@
 //! next was sent by the request that got the answer. What arrives while nobody could have sent it is background work; it
 //! passes and is reported. Every wait is for an event and has a deadline.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -12,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use super::execution::Execution;
 use super::gate::Event;
 use super::policy::Policy;
+use super::predict::Trace;
 use super::run::Run;
 use super::subject::Subject;
 
@@ -48,12 +50,44 @@ pub struct Scheduler {
     pub timing: Timing,
     /// Requests send several commands at once, so that each needs a silence to be at rest.
     pub parallel: bool,
+    /// What was sent after the same class of request had heard the same: then the silence need not be waited for.
+    pub(super) learned: HashMap<(usize, u64), Learned>,
+    /// What a request of each class sends when it is alone.
+    pub(super) alone: HashMap<usize, Trace>,
+}
+
+/// How a request came to rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rest {
+    /// Commands that it sent.
+    pub(super) sent: usize,
+    /// It ended.
+    pub(super) finished: bool,
+}
+
+/// How requests came to rest so far, after they had heard the same.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Learned {
+    /// Every time.
+    pub(super) rest: Rest,
+    /// How often it was seen in full, with a silence after it.
+    pub(super) seen: u32,
+}
+
+impl Learned {
+    /// Silences after which the next one is not waited for.
+    const ENOUGH: u32 = 2;
+
+    /// Whether a request is known to be at rest when it has come this far.
+    pub(super) fn settles(self, rest: Rest) -> bool {
+        self.seen >= Self::ENOUGH && self.rest == rest
+    }
 }
 
 impl Scheduler {
     /// A scheduler of what arrives through this channel.
     pub fn new((sender, events): (UnboundedSender<Event>, UnboundedReceiver<Event>), timing: Timing) -> Self {
-        Scheduler { sender, events, timing, parallel: false }
+        Scheduler { sender, events, timing, parallel: false, learned: HashMap::new(), alone: HashMap::new() }
     }
 
     /// Carries out an execution of all requests of the subject.

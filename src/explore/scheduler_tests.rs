@@ -4,8 +4,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::super::fake::{Fake, Store, find_then_insert};
-use super::super::policy::{Alternate, Replay, Serial, Together};
-use super::super::schedule::Schedule;
+use super::super::policy::{Alternate, Replay, Serial, Together, Undecided, View, first};
+use super::super::schedule::{Choice, Schedule};
 use super::*;
 
 fn replay(text: &str) -> Replay {
@@ -144,4 +144,84 @@ async fn what_hangs_or_runs_for_ever_is_given_up() {
     let (fake, mut scheduler) = Fake::new(1, never_stops);
     let execution = scheduler.execute(&fake, 0, &mut Serial).await;
     assert!(execution.stuck.as_deref().is_some_and(|reason| reason.contains("do not come to an end")), "{execution:?}");
+}
+
+fn in_parallel_and_once_more(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+    async move {
+        let late = async {
+            if key == "k7" {
+                store.find(&key).await;
+            }
+        };
+        let (first, second, ()) = tokio::join!(store.find(&key), store.find(&key), late);
+        match first.or(second) {
+            Some(by) => by,
+            None => store.insert(&key, by).await,
+        }
+    }
+    .boxed()
+}
+
+#[tokio::test]
+async fn a_silence_that_was_heard_before_is_not_waited_for() {
+    let (fake, mut scheduler) = Fake::new(2, in_parallel_and_once_more);
+    scheduler.parallel = true;
+    let schedule = "1b 2 1 2 1 2";
+    let named = "R1.find R2.find R1.find R2.find R1.insert R2.insert";
+    for number in 0..2 {
+        assert_eq!(scheduler.execute(&fake, number, &mut replay(schedule)).await.named(), named);
+    }
+    // From here on a silence would outlast the test.
+    scheduler.timing.quiet = Duration::from_secs(3600);
+    for number in 2..5 {
+        let mut policy = replay(schedule);
+        let exploring = scheduler.execute(&fake, number, &mut policy);
+        let execution = tokio::time::timeout(Duration::from_secs(60), exploring).await;
+        let execution = execution.expect("no silence is waited for");
+        assert!(execution.is_exact() && execution.named() == named, "{execution:?}");
+    }
+    // A request that sends more than it ever did is noticed, and nothing is concluded from its execution.
+    scheduler.timing.quiet = Duration::from_millis(20);
+    let execution = scheduler.execute(&fake, 7, &mut Serial).await;
+    assert!(!execution.is_exact(), "{execution:?}");
+    // Then silences are waited for again.
+    let execution = scheduler.execute(&fake, 8, &mut replay(schedule)).await;
+    assert!(execution.is_exact(), "{execution:?}");
+}
+
+fn polling(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+    async move {
+        // Whoever is second to write the lock waits until the first has written the result.
+        if store.insert(&format!("{key}-lock"), by).await == by && store.first_of(&format!("{key}-lock")) == Some(by) {
+            return store.insert(&key, by).await;
+        }
+        loop {
+            if let Some(by) = store.find(&key).await {
+                return by;
+            }
+        }
+    }
+    .boxed()
+}
+
+#[tokio::test]
+async fn polls_are_left_out_while_another_can_go_on() {
+    let (fake, mut scheduler) = Fake::new(2, polling);
+    // Once the second asks, it would be asked for ever.
+    let execution = scheduler.execute(&fake, 0, &mut LastFirst).await;
+    assert!(execution.is_exact(), "{execution:?}");
+    assert_eq!(execution.polls.into_keys().collect::<Vec<_>>(), [0], "{}", execution.schedule);
+    assert_eq!(fake.documents(0), 1);
+}
+
+/// The first request that can move, but the second begins: a search that would starve the other.
+struct LastFirst;
+
+impl Policy for LastFirst {
+    fn choose(&mut self, view: &View<'_>) -> Result<Choice, Undecided> {
+        let begun = view.lanes[1].past != 0;
+        let request = if begun { 0 } else { 1 };
+        let chosen = view.enabled.iter().find(|enabled| enabled.pick.request == request);
+        first(view).map(|fallback| chosen.map_or(fallback, |enabled| Choice(vec![enabled.pick])))
+    }
 }

@@ -29,6 +29,13 @@ pub enum Search {
     },
 }
 
+impl Search {
+    /// Whether one schedule is carried out, and nothing is searched.
+    pub fn is_replay(&self) -> bool {
+        matches!(self, Search::Replay { .. })
+    }
+}
+
 /// When to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {

@@ -217,6 +217,7 @@ pub const CATALOGUE: &[Planted] = &[
         Invariant::MergeOnce,
         twice(WorkloadKind::Merge, "lock-collection", true),
     ),
+    few("C21", merge("lock-expires"), Invariant::MergeOnce, merge("lock-collection")),
     many("S4", merge("wrong-key"), Invariant::NoFalseDedupe, ONCE),
     many("S4", merge("double-push"), Invariant::NoDuplicateMessages, ONCE),
     families("G1", thread("members-push"), Invariant::MembersExact, thread("members-add-to-set")),

@@ -16,7 +16,7 @@ pub const NOT_PLANTED: &[NotPlanted] = &[
         reason: "needs a replica set or shards (secondary reads, transactions, shard keys); the trials run on one standalone server",
     },
     NotPlanted {
-        ids: &["C21", "C23", "A5", "A6", "A15", "A18", "A23", "M12", "G6"],
+        ids: &["C23", "A5", "A6", "A15", "A18", "A23", "M12", "G6"],
         reason: "needs a fault in mid-operation (a lost reply, a pause, a killed process); stress alone does not produce it",
     },
     NotPlanted { ids: &["G14"], reason: "needs message identifiers chosen by clients, which no workload sends" },

@@ -54,10 +54,12 @@ pub enum Strategy {
     LockInMemory,
     /// Find, then push, under a lock document.
     LockCollection,
+    /// The same, with slow work under a lock that runs out before it.
+    LockExpires,
 }
 
 /// Every strategy with what users are told of it.
-pub const STRATEGIES: [Named<Strategy>; 16] = [
+pub const STRATEGIES: [Named<Strategy>; 17] = [
     (
         Strategy::FindThenPush,
         bug("find-then-push", "check-then-act: two deliveries find no message of the content and both push it"),
@@ -107,6 +109,10 @@ pub const STRATEGIES: [Named<Strategy>; 16] = [
         },
     ),
     (Strategy::LockCollection, correct("lock-collection")),
+    (
+        Strategy::LockExpires,
+        bug("lock-expires", "a lock good for 20 ms around work of 60 ms: it is taken over, and both are at work"),
+    ),
 ];
 
 super::named_strategies!("merge");
@@ -182,6 +188,8 @@ const TRIES: u32 = 10;
 impl UserChats {
     /// How long a lock document is good for.
     const LOCK_TTL: Duration = Duration::from_secs(60);
+    /// How long it is good for in `lock-expires`, and how long the work under it takes.
+    const SHORT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(60));
 
     /// Pushes the call's content once, by this strategy.
     pub async fn deliver(&self, strategy: Strategy, call: Call<'_>) -> Result<Delivered, Failure> {
@@ -189,7 +197,7 @@ impl UserChats {
         let io = &mut io;
         let content = call.content;
         match strategy {
-            Strategy::FindThenPush => find_then_push(io, call, there(content)).await,
+            Strategy::FindThenPush => find_then_push(io, call, there(content), Duration::ZERO).await,
             Strategy::WrongPath => {
                 let condition = doc! { identifier(content).0: { "$ne": identifier(content).1 } };
                 conditional(io, call, condition, message(call)).await
@@ -237,9 +245,10 @@ impl UserChats {
             }
             Strategy::LockInMemory => {
                 let _held = self.memory.lock(&lock_key(call)).await;
-                find_then_push(io, call, there(content)).await
+                find_then_push(io, call, there(content), Duration::ZERO).await
             }
-            Strategy::LockCollection => self.under_lock(io, call).await,
+            Strategy::LockCollection => self.under_lock(io, call, Self::LOCK_TTL, Duration::ZERO).await,
+            Strategy::LockExpires => self.under_lock(io, call, Self::SHORT.0, Self::SHORT.1).await,
         }
     }
 
@@ -268,11 +277,17 @@ impl UserChats {
         })
     }
 
-    async fn under_lock(&self, io: &mut Session<'_>, call: Call<'_>) -> Result<Delivered, Failure> {
-        let lock = CollectionLock { locks: &self.locks, comment: &self.comment, ttl: Self::LOCK_TTL };
+    async fn under_lock(
+        &self,
+        io: &mut Session<'_>,
+        call: Call<'_>,
+        ttl: Duration,
+        work: Duration,
+    ) -> Result<Delivered, Failure> {
+        let lock = CollectionLock { locks: &self.locks, comment: &self.comment, ttl };
         let (key, holder) = (lock_key(call), stamp(call.op));
         lock.acquire(&key, holder).await?;
-        let result = find_then_push(io, call, there(call.content)).await;
+        let result = find_then_push(io, call, there(call.content), work).await;
         lock.release(&key, holder).await?;
         result
     }
@@ -283,11 +298,20 @@ fn lock_key(call: Call<'_>) -> String {
     format!("msg:{}:{}", call.chat, identity(&message(call)).unwrap_or_default())
 }
 
-async fn find_then_push(io: &mut Session<'_>, call: Call<'_>, there: Document) -> Result<Delivered, Failure> {
-    match io.find_part(in_chat(call, there), doc! { "_id": 1 }).await? {
-        Some(_) => Ok(Delivered { applied: false, chat_seen: Some(true) }),
-        None => push(io, call, message(call)).await,
+/// `work` is what lies between the two: an image that is fetched, a service that is asked.
+async fn find_then_push(
+    io: &mut Session<'_>,
+    call: Call<'_>,
+    there: Document,
+    work: Duration,
+) -> Result<Delivered, Failure> {
+    if io.find_part(in_chat(call, there), doc! { "_id": 1 }).await?.is_some() {
+        return Ok(Delivered { applied: false, chat_seen: Some(true) });
     }
+    if !work.is_zero() {
+        tokio::time::sleep(work).await;
+    }
+    push(io, call, message(call)).await
 }
 
 /// Pushes whatever is there.

@@ -1,5 +1,7 @@
 //! What a request asks of the server: [`Command`], the view that scheduling, the lint and the diagrams share.
 
+use std::collections::BTreeMap;
+
 use mongodb::bson::{RawBsonRef, RawDocument};
 
 pub use super::equality::{Filter, Pinned};
@@ -61,6 +63,8 @@ pub struct Statement {
     pub upsert: bool,
     /// Whether all that match are changed.
     pub multi: bool,
+    /// Times that it writes into fields of the document, in milliseconds since 1970.
+    pub times: BTreeMap<String, i64>,
 }
 
 /// What becomes of the documents.
@@ -194,6 +198,7 @@ impl Command {
             "insert" => self.batch_of(document, sequences, "documents", |element| Statement {
                 filter: Filter::of_document(element),
                 change: Change::Insert,
+                times: times(element).collect(),
                 ..Statement::default()
             }),
             "update" => self.batch_of(document, sequences, "updates", update_statement),
@@ -280,6 +285,7 @@ fn update_statement(element: &RawDocument) -> Statement {
         change: element.get("u").ok().flatten().map(change_of).unwrap_or_default(),
         upsert: element.get_bool("upsert").unwrap_or(false),
         multi: element.get_bool("multi").unwrap_or(false),
+        times: element.get("u").ok().flatten().map(times_set).unwrap_or_default(),
     }
 }
 
@@ -293,7 +299,24 @@ fn modify_statement(document: &RawDocument) -> Statement {
         change,
         upsert: document.get_bool("upsert").unwrap_or(false),
         multi: false,
+        times: document.get("update").ok().flatten().map(times_set).unwrap_or_default(),
     }
+}
+
+/// Fields of a document that are times.
+fn times(document: &RawDocument) -> impl Iterator<Item = (String, i64)> {
+    let time = |(field, value): (_, RawBsonRef<'_>)| match value {
+        RawBsonRef::DateTime(time) => Some((ToString::to_string(field), time.timestamp_millis())),
+        _ => None,
+    };
+    document.into_iter().flatten().filter_map(move |(field, value)| time((field.as_str(), value)))
+}
+
+/// Fields that an update sets to times, or that a replacement has.
+fn times_set(update: RawBsonRef<'_>) -> BTreeMap<String, i64> {
+    let Some(document) = update.as_document() else { return BTreeMap::new() };
+    let set = ["$set", "$setOnInsert"].into_iter().filter_map(|operator| document.get_document(operator).ok());
+    set.chain([document]).flat_map(times).collect()
 }
 
 /// What an update document, a replacement or a pipeline changes.

@@ -48,6 +48,16 @@ impl Pinned {
         self.scalar && self.kind == other.kind && self.text != other.text
     }
 
+    /// Whether two values may be what one request says twice: equal, or a time, or an identifier that is made anew.
+    pub fn is_like(&self, other: &Pinned) -> bool {
+        self.kind == other.kind && (self.kind == ElementType::ObjectId as u8 || !self.differs(other))
+    }
+
+    /// Whether the value is known exactly.
+    pub fn is_scalar(&self) -> bool {
+        self.scalar
+    }
+
     /// The value, for people.
     pub fn text(&self) -> &str {
         &self.text

@@ -33,7 +33,7 @@ pub(super) fn command(legacy: &Legacy<'_>) -> Command {
                 Some(update) => change_of(RawBsonRef::Document(update)),
                 None => Change::Delete,
             };
-            command.push(Statement { filter, change, upsert: legacy.upsert, multi: false });
+            command.push(Statement { filter, change, upsert: legacy.upsert, ..Statement::default() });
         }
         _ => {}
     }

@@ -49,7 +49,7 @@ impl Carrier for Direct {
         if unique {
             indexes.push(unique_index(&self.chats.chats, KEY, false));
         }
-        if self.strategy == Strategy::LockCollection {
+        if matches!(self.strategy, Strategy::LockCollection | Strategy::LockExpires) {
             indexes.push(lock_index(&self.chats.locks));
         }
         indexes

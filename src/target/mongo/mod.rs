@@ -25,7 +25,7 @@ pub(in crate::target) use self::thread::observed as observed_thread;
 pub use carrier::{Carrier, Index, Place, ReadError, carrier, read_all};
 pub use classify::outcome as outcome_of_failure;
 pub use connect::{Connected, PoolOptions, noting_connection};
-pub use queries::{QueryResult, drop_database, run_queries};
+pub use queries::{Queries, QueryResult, drop_database, run_queries};
 
 /// A workload on the run's own collections.
 pub struct MongoTarget {

@@ -29,7 +29,41 @@ pub struct QueryResult {
     pub error: Option<String>,
 }
 
-/// Carries the aggregations out, in their order. One that fails tells why; it stops no other.
+/// A connection on which aggregations are carried out.
+#[derive(Debug)]
+pub struct Queries {
+    connected: Connected,
+    uri: MongoUri,
+    database: String,
+    run_id: String,
+}
+
+impl Queries {
+    /// Connects. `database` is that of aggregations that name none.
+    pub async fn open(uri: &MongoUri, guard: &Guard, database: &str, run_id: &str) -> Result<Self, TargetError> {
+        let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
+        let connected = Connected::open(uri, guard, pool).await?;
+        Ok(Queries { connected, uri: uri.clone(), database: database.to_owned(), run_id: run_id.to_owned() })
+    }
+
+    /// Carries the aggregations out, in their order. One that fails tells why; it stops no other.
+    pub async fn run(&self, specs: &[InvariantSpec]) -> Vec<QueryResult> {
+        let mut results = Vec::new();
+        for spec in specs {
+            let result = run(spec, &self.connected, &self.database, &self.run_id).await;
+            let failed = |error: String| QueryResult {
+                name: spec.name.clone(),
+                documents: 0,
+                examples: Vec::new(),
+                error: Some(self.uri.redact_text(&error)),
+            };
+            results.push(result.unwrap_or_else(failed));
+        }
+        results
+    }
+}
+
+/// Connects, and carries the aggregations out.
 pub async fn run_queries(
     specs: &[InvariantSpec],
     uri: &MongoUri,
@@ -37,20 +71,7 @@ pub async fn run_queries(
     database: &str,
     run_id: &str,
 ) -> Result<Vec<QueryResult>, TargetError> {
-    let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
-    let connected = Connected::open(uri, guard, pool).await?;
-    let mut results = Vec::new();
-    for spec in specs {
-        let result = run(spec, &connected, database, run_id).await;
-        let failed = |error: String| QueryResult {
-            name: spec.name.clone(),
-            documents: 0,
-            examples: Vec::new(),
-            error: Some(uri.redact_text(&error)),
-        };
-        results.push(result.unwrap_or_else(failed));
-    }
-    Ok(results)
+    Ok(Queries::open(uri, guard, database, run_id).await?.run(specs).await)
 }
 
 /// Drops a database that the run made.

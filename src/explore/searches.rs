@@ -1,0 +1,157 @@
+//! The searches of an exploration: prediction first, then every interleaving, or by chance, or no order at all.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::chance::{Pct, Random};
+use super::dfs::Dfs;
+use super::execution::{Execution, Request};
+use super::explorer::Explorer;
+use super::policy::{Alternate, Replay};
+use super::predict::{self, Trace};
+use super::subject::Subject;
+use crate::history::Phase;
+
+/// Interleavings up to which all are carried out, although some are equivalent.
+const SMALL: u64 = 100;
+
+impl Explorer<'_> {
+    /// Strict alternation, then the schedules that realise a conflict.
+    pub(super) async fn predicted(&mut self) {
+        self.execute_patiently(Alternate::default).await;
+        let classes: Vec<usize> = (0..self.subject.requests()).map(|request| self.subject.class(request)).collect();
+        for schedule in predict::predict(&self.found.traces, &classes) {
+            self.execute_patiently(|| Replay::lenient(schedule.clone())).await;
+        }
+    }
+
+    pub(super) async fn exhaustive(&mut self) {
+        let begin = Instant::now();
+        let requests = self.subject.requests();
+        let estimate = estimate(&self.found.traces);
+        let mut reduce = self.plan.reduce.unwrap_or(requests > 2 || estimate > SMALL);
+        let mut dfs = Dfs::new(reduce);
+        loop {
+            if self.spent(begin) {
+                self.found.notes.insert(format!("about {estimate} interleavings in all"));
+                break;
+            }
+            let all: Vec<usize> = (0..requests).collect();
+            let position = self.execute_some(&all, Phase::Main, &mut dfs).await;
+            if self.may_have_been_slow(position) {
+                dfs = Dfs::new(reduce);
+                continue;
+            }
+            if !dfs.is_redundant() {
+                self.count(position);
+                self.again(position).await;
+            }
+            let (execution, ..) = &self.found.executions[position];
+            if reduce && (execution.waited || !execution.polls.is_empty()) {
+                // Requests that wait for each other outside the database share more than the database; and who polls
+                // waits for anyone's write.
+                reduce = false;
+                self.found
+                    .notes
+                    .insert("requests wait for each other, so equivalent interleavings are not left out".into());
+                dfs = Dfs::new(false);
+                continue;
+            }
+            if !dfs.advance() {
+                self.found.complete = true;
+                break;
+            }
+        }
+        self.found.reduced = reduce;
+        let whole =
+            |(execution, ..): &(Execution, Vec<usize>, Phase)| execution.is_exact() && !execution.waited_in_service;
+        self.found.complete &= self.found.diverged == 0 && self.found.executions.iter().all(whole);
+    }
+
+    pub(super) async fn by_chance(&mut self, depth: Option<usize>) {
+        let begin = Instant::now();
+        let requests = self.subject.requests();
+        let steps = self.found.traces.iter().map(Vec::len).sum();
+        let mut number = 0;
+        while !self.spent(begin) {
+            let seed = self.plan.seed;
+            match depth {
+                Some(depth) => self.execute_patiently(|| Pct::new(seed, number, requests, steps, depth)).await,
+                None => self.execute_patiently(|| Random::new(seed, number)).await,
+            }
+            number += 1;
+        }
+    }
+
+    /// All requests at one moment and nothing parked, again and again: each is counted, because there is no schedule that
+    /// could have been the same.
+    pub(super) async fn stress(&mut self) {
+        let begin = Instant::now();
+        while !self.spent(begin) {
+            let number = self.next;
+            self.next += 1;
+            self.seed(number).await;
+            self.proxy.pass();
+            let gate = Arc::new(tokio::sync::Barrier::new(self.subject.requests()));
+            let started: Vec<_> = (0..self.subject.requests())
+                .map(|request| {
+                    let (gate, operation) = (Arc::clone(&gate), self.subject.start(number, request));
+                    let deadline = self.plan.timing.deadline;
+                    tokio::spawn(async move {
+                        gate.wait().await;
+                        let invoked = Instant::now();
+                        let completion = tokio::time::timeout(deadline, operation).await.ok();
+                        Request { invoked, completed: Some(Instant::now()), completion }
+                    })
+                })
+                .collect();
+            let now = Instant::now();
+            let nobody = Request { invoked: now, completed: None, completion: None };
+            let mut requests = Vec::new();
+            for request in started {
+                requests.push(request.await.unwrap_or_else(|_| nobody.clone()));
+            }
+            let execution = Execution { number, requests, ..Execution::default() };
+            self.found.searched.push(self.found.executions.len());
+            self.found.executions.push((execution, (0..self.subject.requests()).collect(), Phase::Main));
+        }
+        self.hold();
+    }
+}
+
+/// How many interleavings there are if every request does what it does alone.
+fn estimate(traces: &[Trace]) -> u64 {
+    let mut done = 0_u64;
+    let mut ways = 1_u64;
+    for trace in traces {
+        for step in 1..=trace.len() as u64 {
+            done += 1;
+            // A product of binomial coefficients: whole after every division.
+            match ways.checked_mul(done) {
+                Some(product) => ways = product / step,
+                None => return u64::MAX,
+            }
+        }
+    }
+    ways
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::rawdoc;
+
+    use super::super::wire::message::tests::msg;
+    use super::super::wire::{Command, Message};
+    use super::*;
+
+    #[test]
+    fn interleavings_are_estimated() {
+        let message = msg(0, &rawdoc! { "find": "chats", "$db": "app" }, &[]);
+        let command = Arc::new(Command::parse(&Message::parse(&message).unwrap()).unwrap());
+        for (lengths, expected) in [(vec![2, 2], 6), (vec![2, 2, 2], 90), (vec![1, 1], 2), (vec![3], 1), (vec![], 1)] {
+            let traces: Vec<Trace> = lengths.iter().map(|length| vec![Arc::clone(&command); *length]).collect();
+            assert_eq!(estimate(&traces), expected, "{lengths:?}");
+        }
+        assert_eq!(estimate(&vec![vec![command; 40]; 4]), u64::MAX);
+    }
+}

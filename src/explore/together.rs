@@ -1,0 +1,61 @@
+//! Upserts inside the server at once: [`Meeting`] makes certain what is otherwise left to chance.
+//!
+//! A server that was started with test commands stops every upsert between "there is none" and its insert while the fail
+//! point is on. It is turned off when all of them have come that far.
+
+use std::time::{Duration, Instant};
+
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+
+const POINT: &str = "hangBeforeUpsertPerformsInsert";
+/// How long upserts may take to come there. One that finds a document never does.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A place in the server where upserts wait for each other.
+#[derive(Debug, Clone)]
+pub(super) struct Meeting(Client);
+
+impl Meeting {
+    /// The meeting place of a server that has one.
+    pub(super) async fn of(server: Option<&Client>) -> Option<Self> {
+        let meeting = Meeting(server?.clone());
+        meeting.set("off").await.then_some(meeting)
+    }
+
+    /// Stops upserts from now on; whether that was possible.
+    pub(super) async fn close(&self) -> bool {
+        self.set("alwaysOn").await
+    }
+
+    /// Waits until so many upserts are there, and lets them go; whether they came.
+    pub(super) async fn open_when_met(self, requests: usize) -> bool {
+        let begin = Instant::now();
+        let mut met = false;
+        while !met && begin.elapsed() < PATIENCE {
+            met = self.waiting().await >= requests;
+            if !met {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        self.set("off").await && met
+    }
+
+    async fn set(&self, mode: &str) -> bool {
+        let command = doc! { "configureFailPoint": POINT, "mode": mode };
+        self.0.database("admin").run_command(command).await.is_ok()
+    }
+
+    async fn waiting(&self) -> usize {
+        let at_the_point = doc! { "$match": { "$or": [{ "failpointMsg": POINT }, { "msg": POINT }] } };
+        let pipeline = [doc! { "$currentOp": { "allUsers": true } }, at_the_point, doc! { "$count": "n" }];
+        let Ok(mut found) = self.0.database("admin").aggregate(pipeline).await else { return 0 };
+        let count = match found.advance().await {
+            Ok(true) => Document::try_from(found.current().to_owned()).ok().and_then(|found| found.get_i32("n").ok()),
+            Ok(false) | Err(_) => None,
+        };
+        usize::try_from(count.unwrap_or(0)).unwrap_or(0)
+    }
+}

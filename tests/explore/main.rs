@@ -1,0 +1,9 @@
+//! Interleavings on a real MongoDB: counted, violated, held, replayed, predicted; and what is said when something dies.
+
+// The lint looks at test functions only, and these are helpers of tests.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod command;
+mod searches;
+mod support;
+mod trouble;
