@@ -209,8 +209,7 @@ async fn create_then_fill(session: &mut Session<'_>, key: &str, call: Call<'_>) 
     if let Err(failure) = inserted {
         return or_existing(session, key, call, Err(failure)).await;
     }
-    let mut whole = chat(key, call);
-    whole.remove(KEY);
+    let mut whole = fields(call);
     whole.remove(STAMP);
     session.update_one(doc! { "_id": half.get_object_id("_id").ok() }, doc! { "$set": whole.clone() }).await?;
     whole.extend(half);
@@ -225,13 +224,12 @@ async fn insert(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<
 }
 
 async fn upsert(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
-    let document = session.upsert(by(KEY, key), set_on_insert(key, call)).await?;
+    let document = session.upsert(by(KEY, key), set_on_insert(call)).await?;
     Ok(answer(document, call.op))
 }
 
 async fn upsert_set(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
-    let mut fields = chat(key, call);
-    fields.remove(KEY);
+    let fields = fields(call);
     let result = session.upsert(by(KEY, key), doc! { "$set": fields }).await;
     let result = result.map(|document| answer(document, call.op));
     or_existing(session, key, call, result).await
@@ -240,7 +238,7 @@ async fn upsert_set(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Res
 async fn upsert_fresh_id(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
     let mut filter = by(KEY, key);
     filter.insert("_id", ObjectId::new());
-    let document = session.upsert(filter, set_on_insert(key, call)).await?;
+    let document = session.upsert(filter, set_on_insert(call)).await?;
     Ok(answer(document, call.op))
 }
 
@@ -252,8 +250,7 @@ fn nothing() -> Answer {
 
 async fn local_id(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
     let own = ObjectId::new();
-    let mut fields = chat(key, call);
-    fields.remove(KEY);
+    let mut fields = fields(call);
     fields.insert("_id", own);
     let result = session.upsert(by(KEY, key), doc! { "$setOnInsert": fields }).await;
     let result = result.map(|document| answer(document, call.op));
@@ -284,19 +281,23 @@ async fn or_existing(
     }
 }
 
-fn set_on_insert(key: &str, call: Call<'_>) -> Document {
-    let mut fields = chat(key, call);
-    // The equality of the filter sets the key.
-    fields.remove(KEY);
-    doc! { "$setOnInsert": fields }
+/// The filter's equality sets the key.
+fn set_on_insert(call: Call<'_>) -> Document {
+    doc! { "$setOnInsert": fields(call) }
 }
 
 /// A complete chat without its `_id`.
 fn chat(key: &str, call: Call<'_>) -> Document {
+    let mut chat = doc! { KEY: key };
+    chat.extend(fields(call));
+    chat
+}
+
+/// A chat without its `_id` and its key.
+fn fields(call: Call<'_>) -> Document {
     let [a, b] = call.participants;
     let sorted = if a <= b { [a, b] } else { [b, a] };
     doc! {
-        KEY: key,
         "participants": sorted.to_vec(),
         "createdBy": call.caller,
         STAMP: stamp(call.op),
