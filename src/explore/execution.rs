@@ -31,7 +31,7 @@ pub struct Execution {
     pub ambiguous: bool,
     /// A request had several commands parked at once.
     pub parallel: bool,
-    /// Requests of which polls were left out, with the command: see [`super::polling`].
+    /// Requests of which polls were left out, with the command.
     pub polls: BTreeMap<usize, String>,
 }
 
