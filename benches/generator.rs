@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 const CLIENTS: u32 = 64;
 const KEYS: u32 = 1000;
-const TURNS: usize = 7;
+const TURNS: usize = 11;
 
 /// What one turn took.
 #[derive(Clone, Copy)]

@@ -144,9 +144,10 @@ impl Chats {
     pub async fn answer(&self, strategy: Strategy, call: Call<'_>) -> Result<Answer, Failure> {
         let mut session = Session::new(&self.chats, &self.comment);
         let key = canonical_key(call.participants);
+        // Every operation's future has room for the largest way: the large ones are kept apart, on the heap.
         match strategy {
-            Strategy::FindThenInsert => find_then_insert(&mut session, &key, call).await,
-            Strategy::CreateThenFill => create_then_fill(&mut session, &key, call).await,
+            Strategy::FindThenInsert => Box::pin(find_then_insert(&mut session, &key, call)).await,
+            Strategy::CreateThenFill => Box::pin(create_then_fill(&mut session, &key, call)).await,
             Strategy::Upsert => upsert(&mut session, &key, call).await,
             Strategy::UpsertRetry => {
                 let result = upsert(&mut session, &key, call).await;
@@ -156,24 +157,24 @@ impl Chats {
                 let result = insert(&mut session, &key, call).await;
                 or_existing(&mut session, &key, call, result).await
             }
-            Strategy::UpsertSet => upsert_set(&mut session, &key, call).await,
+            Strategy::UpsertSet => Box::pin(upsert_set(&mut session, &key, call)).await,
             Strategy::UnsortedKey => {
                 let [a, b] = call.participants;
                 let key = format!("{a}_{b}");
                 let result = upsert(&mut session, &key, call).await;
                 or_existing(&mut session, &key, call, result).await
             }
-            Strategy::FreshId => upsert_fresh_id(&mut session, &key, call).await,
+            Strategy::FreshId => Box::pin(upsert_fresh_id(&mut session, &key, call)).await,
             Strategy::ErrorSwallowed => match insert(&mut session, &key, call).await {
                 Err(failure) if failure.is_duplicate_key_on(KEY) => Ok(nothing()),
                 result => result,
             },
-            Strategy::LocalId => local_id(&mut session, &key, call).await,
+            Strategy::LocalId => Box::pin(local_id(&mut session, &key, call)).await,
             Strategy::LockInMemory => {
                 let _held = self.memory.lock(&key).await;
-                find_then_insert(&mut session, &key, call).await
+                Box::pin(find_then_insert(&mut session, &key, call)).await
             }
-            Strategy::LockCollection => self.under_lock(&mut session, &key, call).await,
+            Strategy::LockCollection => Box::pin(self.under_lock(&mut session, &key, call)).await,
         }
     }
 
@@ -269,15 +270,20 @@ async fn or_existing(
     result: Result<Answer, Failure>,
 ) -> Result<Answer, Failure> {
     match result {
-        Err(failure) if failure.is_duplicate_key_on(KEY) => match session.find_one(by(KEY, key)).await? {
-            Some(found) => {
-                let mut existing = answer(found, call.op);
-                existing.returned.duplicate_key = true;
-                Ok(existing)
-            }
-            None => Err(session.give_up("the key was taken, and then no chat had it")),
-        },
+        Err(failure) if failure.is_duplicate_key_on(KEY) => Box::pin(existing(session, key, call)).await,
         other => other,
+    }
+}
+
+/// The chat that took the key.
+async fn existing(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
+    match session.find_one(by(KEY, key)).await? {
+        Some(found) => {
+            let mut existing = answer(found, call.op);
+            existing.returned.duplicate_key = true;
+            Ok(existing)
+        }
+        None => Err(session.give_up("the key was taken, and then no chat had it")),
     }
 }
 
