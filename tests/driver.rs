@@ -71,6 +71,29 @@ async fn an_honest_store_is_never_accused_and_every_lie_is_caught() {
 }
 
 #[tokio::test]
+async fn rounds_go_on_for_so_long_after_a_violation_was_answered() {
+    let rounds = |rounds: u32, patience: &str| {
+        format!("[load.burst]\nclients = 2\nrounds = {rounds}\n[limits]\nafter_violation = \"{patience}\"")
+    };
+    let closed = "[load.closed]\nclients = 2\nduration = \"1h\"\noperations = 9000\n\
+        keys = { uniform = { count = 7 } }\n[limits]\nafter_violation = \"0s\"";
+    // So many rounds that the recorder is sure to see the first before the last has begun.
+    for (load, lie, early) in [
+        (rounds(1_000_000, "0s"), Lie::WrongId, true),
+        (rounds(5_000, "0s"), Lie::Honest, false),
+        (rounds(5_000, "1h"), Lie::WrongId, false),
+        (closed.to_owned(), Lie::WrongId, false),
+    ] {
+        let (run, _) = prepared(&load, &MemoryTarget::new(lie), CancellationToken::new());
+        let planned = run.plan.operations().unwrap();
+        let (recorded, _) = driver::run(run).await.unwrap();
+        let carried_out = recorded.history.phase(Phase::Main).len() as u64;
+        assert_eq!((recorded.ended_early, carried_out < planned), (early, early), "{load} {lie:?}: {carried_out}");
+        assert!(!recorded.history.interrupted, "nobody interrupted it");
+    }
+}
+
+#[tokio::test]
 async fn every_load_sends_what_it_promises() {
     let cases = [
         ("[load.burst]\nclients = [2, 5]\nrounds = 4", 2 * 2 + 2 * 5),

@@ -18,8 +18,9 @@ use super::store::{Store, check_run_id, fresh_run_id};
 use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
 use crate::driver::{self, Plan, Progress, Recorded, Run};
-use crate::history::Observation;
 use crate::history::file::{Header, HistoryWriter};
+use crate::history::{Observation, Phase};
+use crate::report::count;
 use crate::scenario::{self, Scenario};
 use crate::stats::Meter;
 use crate::strategy;
@@ -170,7 +171,8 @@ impl One<'_> {
         let meter = Meter::start().map_err(CliError::setup)?;
         let plan = Plan::new(self.scenario, &self.run_id, self.seed);
         let progress = Arc::new(Progress::default());
-        let line = ProgressLine::start(Arc::clone(&progress), plan.operations(), io.err_terminal, self.common.quiet);
+        let planned = plan.operations();
+        let line = ProgressLine::start(Arc::clone(&progress), planned, io.err_terminal, self.common.quiet);
         let stop = self.interrupt.stop.child_token();
         let run = Run {
             plan,
@@ -201,6 +203,7 @@ impl One<'_> {
         };
         let mut preflight = place.preflight.clone();
         preflight.notes.extend(place.target.notes());
+        preflight.notes.extend(ended_early(&recorded, planned, self.scenario));
         preflight
             .notes
             .extend(queries.as_ref().err().map(|error| format!("no invariant of your own was judged: {error}")));
@@ -273,6 +276,18 @@ impl One<'_> {
         words.extend(self.common.allow_database.iter().map(|name| format!("--allow-database {}", quoted(name))));
         words.join(" ")
     }
+}
+
+/// What readers are told of a load that did not go on to its end.
+fn ended_early(recorded: &Recorded, planned: Option<u64>, scenario: &Scenario) -> Option<String> {
+    let carried_out = recorded.history.phase(Phase::Main).len() as u64;
+    let planned = planned.filter(|planned| recorded.ended_early && carried_out < *planned)?;
+    Some(format!(
+        "ended after {} of {} operations: answers had shown a violation for {:?}, which nothing can undo (`limits.after_violation`)",
+        count(carried_out),
+        count(planned),
+        scenario.limits.after_violation
+    ))
 }
 
 /// Reads the final state and what the user's own invariants ask for.

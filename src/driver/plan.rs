@@ -126,6 +126,7 @@ mod tests {
         let limits = Limits {
             operation_deadline: Duration::from_secs(1),
             drain: Duration::from_secs(1),
+            after_violation: Duration::from_secs(1),
             serial_control: 10,
             min_effective_trials: 1,
             max_unknown: 0.05,

@@ -32,6 +32,8 @@ pub struct Recorded {
     pub history: History,
     /// The history file could not be written to its end. The run was stopped for it.
     pub write_error: Option<HistoryError>,
+    /// The load was ended before its time because answers had shown a violation for long enough.
+    pub ended_early: bool,
 }
 
 pub(super) enum Message {
@@ -87,12 +89,14 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the thread. Without a writer the history is only kept. `stop` is cancelled when it cannot be written.
+    /// Starts the thread. Without a writer the history is only kept. `stop` is cancelled when it cannot be written, and
+    /// `enough` asked with each operation.
     pub(super) fn start(
         writer: Option<HistoryWriter>,
         expected: Option<u64>,
         progress: Arc<Progress>,
         stop: CancellationToken,
+        enough: Enough,
     ) -> std::io::Result<Self> {
         let (to_recorder, messages) = channel();
         // Reserved memory costs nothing until it is used; growing step by step would copy.
@@ -107,6 +111,7 @@ impl Recorder {
             progress,
             seen: Seen::default(),
             stop,
+            enough,
         };
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || state.run(&messages))?;
         Ok(Recorder { thread, to_recorder })
@@ -132,15 +137,49 @@ struct State {
     progress: Arc<Progress>,
     seen: Seen,
     stop: CancellationToken,
+    enough: Enough,
+}
+
+/// Ends a load when answers have shown a violation for some time: nothing that follows can undo it.
+pub(super) struct Enough {
+    /// How long it goes on after the first; `None` lets it go on to its own end.
+    pub(super) after: Option<Duration>,
+    /// Cancelled then.
+    pub(super) end: CancellationToken,
+    shown: Option<Instant>,
+}
+
+impl Enough {
+    pub(super) fn new(after: Option<Duration>, end: CancellationToken) -> Self {
+        Enough { after, end, shown: None }
+    }
+
+    fn note(&mut self) {
+        self.shown.get_or_insert_with(Instant::now);
+    }
+
+    fn look(&self) {
+        if let (Some(after), Some(shown)) = (self.after, self.shown)
+            && shown.elapsed() >= after
+        {
+            self.end.cancel();
+        }
+    }
 }
 
 impl State {
     fn run(mut self, messages: &Receiver<Message>) -> Recorded {
         loop {
             match messages.recv_timeout(Duration::from_millis(250)) {
-                Ok(message) => self.accept(message),
+                Ok(message) => {
+                    self.accept(message);
+                    self.enough.look();
+                }
                 // A quiet moment: what is recorded should be on the disk.
-                Err(RecvTimeoutError::Timeout) => self.write(HistoryWriter::flush),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.write(HistoryWriter::flush);
+                    self.enough.look();
+                }
                 Err(RecvTimeoutError::Disconnected) => return self.finish(),
             }
         }
@@ -167,6 +206,7 @@ impl State {
         self.progress.operations.fetch_add(1, Ordering::Relaxed);
         if self.seen.violates(operation) {
             self.progress.violations.fetch_add(1, Ordering::Relaxed);
+            self.enough.note();
         }
         match operation.outcome {
             Outcome::Ok(_) => {}
@@ -205,6 +245,7 @@ impl State {
         for (op, late) in self.lates {
             self.history.attach(op, *late);
         }
-        Recorded { history: self.history, write_error: self.write_error }
+        let ended_early = self.enough.end.is_cancelled() && !interrupted && self.write_error.is_none();
+        Recorded { history: self.history, write_error: self.write_error, ended_early }
     }
 }

@@ -11,7 +11,7 @@ use super::gate::Gate;
 use super::load::{self, Closed, Gated, Picker};
 use super::open::{self, Open};
 use super::plan::Plan;
-use super::recorder::{Message, Progress, Recorded, Recorder};
+use super::recorder::{Enough, Message, Progress, Recorded, Recorder};
 use super::worker::{Shared, Worker, control_turn};
 use crate::history::file::HistoryWriter;
 use crate::scenario::Load;
@@ -57,7 +57,11 @@ pub async fn run(run: Run) -> Result<(Recorded, u64), DriverError> {
     let (controls, control_keys) = run.plan.control();
     let keys = KeyTable::new(&*run.workload, control_keys, run.plan.keys());
     run.target.seed(&keys.existing(&*run.workload)).await.map_err(DriverError::Seed)?;
-    let recorder = Recorder::start(run.writer, run.plan.operations(), run.progress, run.stop.clone())
+    // What ends the load before its time is either an interruption or enough seen.
+    let (interruption, stop) = (run.stop.clone(), run.stop.child_token());
+    let rounds = matches!(run.plan.load, Load::Burst { .. } | Load::Waves { .. });
+    let enough = Enough::new(rounds.then_some(run.plan.limits.after_violation), stop.clone());
+    let recorder = Recorder::start(run.writer, run.plan.operations(), run.progress, run.stop, enough)
         .map_err(DriverError::Recorder)?;
     let shared = Arc::new(Shared {
         keys,
@@ -65,7 +69,7 @@ pub async fn run(run: Run) -> Result<(Recorded, u64), DriverError> {
         workload: run.workload,
         epoch: Instant::now(),
         deadline: run.plan.limits.operation_deadline,
-        stop: run.stop,
+        stop,
         abandon: CancellationToken::new(),
         next_client: AtomicU32::new(run.plan.load.clients().max(CONTROL_CLIENTS)),
         stragglers: std::sync::Mutex::new(JoinSet::new()),
@@ -76,7 +80,7 @@ pub async fn run(run: Run) -> Result<(Recorded, u64), DriverError> {
     control(&shared, &recorder, controls).await;
     let dropped = Arc::new(AtomicU64::new(0));
     let finished = main_phase(&shared, &recorder, &run.plan, &dropped).await;
-    if shared.stop.is_cancelled() {
+    if interruption.is_cancelled() {
         recorder.sender().send(Message::Interrupted).ok();
     }
     collect_late_answers(&shared, run.plan.limits.drain).await;

@@ -30,6 +30,7 @@ pub use diagram::render as render_diagram;
 pub use explore::{Diagram, DiagramStep, ExploreReport, Lane, Repeated, ScheduleResult, Smallest, TogetherResult};
 pub use files::{WriteError, write_all, write_atomic};
 pub use finding::{ActionKind, Finding, FindingKind, RepairAction};
+pub(crate) use format::count;
 pub use github::{MOST_ANNOTATIONS, annotations};
 pub use hlog::{HlogError, hgrm, hgrm_of_log, hlog};
 pub use hlog_read::{HlogReadError, LoggedInterval, read_hlog};

@@ -265,6 +265,9 @@ pub(super) struct Limits {
     /// How long operations in flight are waited for after an interruption. Default 5 s.
     #[schemars(with = "Option<DurationText>")]
     pub(super) drain: Option<Spanned<DurationText>>,
+    /// How long bursts and waves go on once answers have shown a violation. Default 5 s.
+    #[schemars(with = "Option<DurationText>")]
+    pub(super) after_violation: Option<Spanned<DurationText>>,
     /// Operations of the serial control; 0 leaves it out. Default 20.
     #[schemars(with = "Option<Count>")]
     pub(super) serial_control: Option<Spanned<Count>>,

@@ -332,6 +332,9 @@ pub struct Limits {
     /// How long operations in flight are waited for after an interruption. Default 5 s.
     #[serde(with = "friendly")]
     pub drain: Duration,
+    /// How long bursts and waves go on once answers have shown a violation, which nothing can undo. Default 5 s.
+    #[serde(with = "friendly")]
+    pub after_violation: Duration,
     /// Operations of the serial control; 0 leaves it out. Default 20.
     pub serial_control: u32,
     /// Fewer keys on which two operations really overlapped than this: inconclusive. Default 1.

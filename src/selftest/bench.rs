@@ -317,6 +317,7 @@ fn limits() -> Limits {
     Limits {
         operation_deadline: Duration::from_secs(10),
         drain: Duration::from_secs(5),
+        after_violation: Duration::from_secs(5),
         serial_control: SERIAL,
         min_effective_trials: 1,
         max_unknown: 1.0,

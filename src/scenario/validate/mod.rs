@@ -220,6 +220,10 @@ impl Check<'_> {
             Some(text) => self.duration(text, "drain", true),
             None => Some(Duration::from_secs(5)),
         };
+        let after_violation = match &limits.after_violation {
+            Some(text) => self.duration(text, "after_violation", true),
+            None => Some(Duration::from_secs(5)),
+        };
         let serial_control = match &limits.serial_control {
             Some(count) => self.count32(count, "serial_control", 0..=1_000_000),
             None => Some(20),
@@ -235,6 +239,7 @@ impl Check<'_> {
         Some(Limits {
             operation_deadline: deadline?,
             drain: drain?,
+            after_violation: after_violation?,
             serial_control: serial_control?,
             min_effective_trials: min_effective_trials?,
             max_unknown: max_unknown?,
