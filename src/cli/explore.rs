@@ -1,6 +1,7 @@
 //! `onlyone explore`: a scenario's requests, driven through their interleavings.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use anyhow::Context;
@@ -11,6 +12,7 @@ use super::args::ExploreArgs;
 use super::check::show;
 use super::interrupt::Interrupt;
 use super::place::{self, Place, Setting, is_told};
+use super::progress::{Counted, ProgressLine};
 use super::run::{load, quoted};
 use super::store::{Store, check_run_id, fresh_run_id};
 use super::{CliError, Io};
@@ -177,7 +179,11 @@ impl One<'_> {
             }
             ready = setting.set_up() => ready.inspect_err(|_| store.discard())?,
         };
-        let finished = self.carry_out(&place, &setting).await;
+        let carried_out = Arc::new(AtomicU64::new(0));
+        let counted = Counted::Schedules(Arc::clone(&carried_out));
+        let line = ProgressLine::start(counted, None, io.err_terminal, common.quiet);
+        let finished = self.carry_out(&place, &setting, carried_out).await;
+        drop(line);
         if finished.as_ref().is_ok_and(|finished| finished.aborted.is_none())
             && let Err(error) = place.tear_down(&guard).await
         {
@@ -189,9 +195,14 @@ impl One<'_> {
 
     /// Explores. A service that is lost in the middle ends the search, and what was found so far is judged; without a
     /// server there is nothing to judge by.
-    async fn carry_out(&self, place: &Place, setting: &Setting<'_>) -> Result<Finished, CliError> {
+    async fn carry_out(
+        &self,
+        place: &Place,
+        setting: &Setting<'_>,
+        carried_out: Arc<AtomicU64>,
+    ) -> Result<Finished, CliError> {
         let stop = self.interrupt.stop.child_token();
-        let mut exploring = std::pin::pin!(self.explore(place, setting.guard, stop.clone()));
+        let mut exploring = std::pin::pin!(self.explore(place, setting.guard, stop.clone(), carried_out));
         let (explored, aborted) = tokio::select! {
             explored = &mut exploring => (explored?, None),
             lost = place.lost() => {
@@ -216,6 +227,7 @@ impl One<'_> {
         place: &Place,
         guard: &Guard,
         stop: tokio_util::sync::CancellationToken,
+        carried_out: Arc<AtomicU64>,
     ) -> Result<Exploration, CliError> {
         let Some(between) = &place.between else {
             return Err(CliError::setup(anyhow::anyhow!("there is no proxy in front of the server")));
@@ -235,8 +247,9 @@ impl One<'_> {
             twice: self.args.twice,
         };
         let client = between.direct.client.clone();
-        let mut explorer =
-            Explorer::new(&between.proxy, Arc::clone(&place.target), &subject, &plan, stop).on_server(client.clone());
+        let mut explorer = Explorer::new(&between.proxy, Arc::clone(&place.target), &subject, &plan, stop)
+            .on_server(client.clone())
+            .counting(carried_out);
         if let Some(queries) = place.open_queries(guard, self.scenario, &self.run_id).await? {
             let queries = Arc::new(queries);
             let scenario = self.scenario;

@@ -2,13 +2,22 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use crate::driver::Progress;
+
+/// What is counted.
+#[derive(Debug, Clone)]
+pub(super) enum Counted {
+    /// Operations of a run.
+    Operations(Arc<Progress>),
+    /// Executions of an exploration, which is judged when it is over.
+    Schedules(Arc<AtomicU64>),
+}
 
 /// Shows progress until it is dropped.
 pub(super) struct ProgressLine {
@@ -17,15 +26,15 @@ pub(super) struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// Starts showing. `expected` is the number of operations, where the load fixes it.
-    pub(super) fn start(progress: Arc<Progress>, expected: Option<u64>, terminal: bool, quiet: bool) -> Self {
-        let bar = (terminal && !quiet).then(|| bar(expected));
+    /// Starts showing. `expected` is how many there will be, where that is known.
+    pub(super) fn start(counted: Counted, expected: Option<u64>, terminal: bool, quiet: bool) -> Self {
+        let bar = (terminal && !quiet).then(|| bar(counted.name(), expected));
         let shown = bar.clone();
         let task = tokio::spawn(async move {
             let started = Instant::now();
             match (shown, quiet) {
-                (Some(bar), _) => redraw(&bar, &progress, started).await,
-                (None, false) => heartbeat(&progress, expected, started).await,
+                (Some(bar), _) => redraw(&bar, &counted, started).await,
+                (None, false) => heartbeat(&counted, expected, started).await,
                 (None, true) => {}
             }
         });
@@ -42,46 +51,68 @@ impl Drop for ProgressLine {
     }
 }
 
-fn bar(expected: Option<u64>) -> ProgressBar {
-    let template = match expected {
-        Some(_) => "{spinner} {bar:30} {pos}/{len} operations  {msg}",
-        None => "{spinner} {pos} operations  {msg}",
+fn bar(name: &str, expected: Option<u64>) -> ProgressBar {
+    let position = match expected {
+        Some(_) => "{bar:30} {pos}/{len}",
+        None => "{pos}",
     };
+    let template = format!("{{spinner}} {position} {name}  {{msg}}");
     let bar = ProgressBar::with_draw_target(expected, ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template(template) {
+    match ProgressStyle::with_template(&template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
 }
 
-async fn redraw(bar: &ProgressBar, progress: &Progress, started: Instant) {
+async fn redraw(bar: &ProgressBar, counted: &Counted, started: Instant) {
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     loop {
         ticks.tick().await;
-        bar.set_position(progress.operations.load(Ordering::Relaxed));
-        bar.set_message(summary(progress, started));
+        bar.set_position(counted.count());
+        bar.set_message(counted.summary(started));
         bar.tick();
     }
 }
 
-async fn heartbeat(progress: &Progress, expected: Option<u64>, started: Instant) {
+async fn heartbeat(counted: &Counted, expected: Option<u64>, started: Instant) {
     let mut ticks = tokio::time::interval(Duration::from_secs(10));
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        let operations = progress.operations.load(Ordering::Relaxed);
         let of = expected.map(|expected| format!(" of {expected}")).unwrap_or_default();
-        let line = format!("{operations}{of} operations  {}\n", summary(progress, started));
+        let line = format!("{}{of} {}  {}\n", counted.count(), counted.name(), counted.summary(started));
         // There is nowhere left to report that stderr is closed.
         std::io::stderr().write_all(line.as_bytes()).ok();
     }
 }
 
-/// `8,320/s  2 failed  1 unknown  4 violations so far`.
-fn summary(progress: &Progress, started: Instant) -> String {
-    let operations = progress.operations.load(Ordering::Relaxed);
-    let rate = operations as f64 / started.elapsed().as_secs_f64().max(0.001);
-    let mut text = format!("{rate:.0}/s");
+impl Counted {
+    fn name(&self) -> &'static str {
+        match self {
+            Counted::Operations(_) => "operations",
+            Counted::Schedules(_) => "schedules",
+        }
+    }
+
+    fn count(&self) -> u64 {
+        match self {
+            Counted::Operations(progress) => progress.operations.load(Ordering::Relaxed),
+            Counted::Schedules(count) => count.load(Ordering::Relaxed),
+        }
+    }
+
+    /// `8320/s  2 failed  1 unknown  4 violations so far`.
+    fn summary(&self, started: Instant) -> String {
+        let rate = self.count() as f64 / started.elapsed().as_secs_f64().max(0.001);
+        match self {
+            Counted::Operations(progress) => format!("{rate:.0}/s{}", outcomes(progress)),
+            Counted::Schedules(_) => format!("{rate:.0}/s"),
+        }
+    }
+}
+
+fn outcomes(progress: &Progress) -> String {
+    let mut text = String::new();
     for (count, name) in [(&progress.failed, "failed"), (&progress.unknown, "unknown")] {
         let count = count.load(Ordering::Relaxed);
         if count > 0 {
@@ -103,12 +134,12 @@ mod tests {
     #[test]
     fn progress_tells_errors_and_violations() {
         let progress = Progress::default();
-        let shown = || summary(&progress, Instant::now());
+        let shown = || outcomes(&progress);
         progress.operations.store(40, Ordering::Relaxed);
-        assert!(shown().ends_with("/s  no violation so far"), "{}", shown());
+        assert_eq!(shown(), "  no violation so far");
         progress.failed.store(2, Ordering::Relaxed);
         progress.unknown.store(1, Ordering::Relaxed);
         progress.violations.store(1, Ordering::Relaxed);
-        assert!(shown().ends_with("/s  2 failed  1 unknown  1 violation so far"), "{}", shown());
+        assert_eq!(shown(), "  2 failed  1 unknown  1 violation so far");
     }
 }

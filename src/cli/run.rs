@@ -13,7 +13,7 @@ use super::check::show;
 use super::ci::Announcer;
 use super::interrupt::Interrupt;
 use super::place::{self, Lost, Place, Setting};
-use super::progress::ProgressLine;
+use super::progress::{Counted, ProgressLine};
 use super::store::{Store, check_run_id, fresh_run_id};
 use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
@@ -172,7 +172,12 @@ impl One<'_> {
         let plan = Plan::new(self.scenario, &self.run_id, self.seed);
         let progress = Arc::new(Progress::default());
         let planned = plan.operations();
-        let line = ProgressLine::start(Arc::clone(&progress), planned, io.err_terminal, self.common.quiet);
+        let line = ProgressLine::start(
+            Counted::Operations(Arc::clone(&progress)),
+            planned,
+            io.err_terminal,
+            self.common.quiet,
+        );
         let stop = self.interrupt.stop.child_token();
         let run = Run {
             plan,

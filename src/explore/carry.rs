@@ -106,7 +106,7 @@ impl Explorer<'_> {
         self.seed(number).await;
         let execution = self.scheduler.execute_some(self.subject, number, requests, policy).await;
         self.learn(&execution);
-        self.found.executions.push((execution, requests.to_vec(), phase));
+        self.keep(execution, requests.to_vec(), phase);
         let position = self.found.executions.len() - 1;
         if let (Some(watch), true) = (&mut self.watch, phase.is_main()) {
             let violated = watch.look().await;
@@ -134,7 +134,7 @@ impl Explorer<'_> {
             requests[request].completed = Some(Instant::now());
             requests[request].completion = answer.ok();
             let execution = Execution { number, requests, ..Execution::default() };
-            self.found.executions.push((execution, vec![request], Phase::Control));
+            self.keep(execution, vec![request], Phase::Control);
         }
         self.hold();
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mongodb::Client;
@@ -71,6 +72,8 @@ pub struct Explorer<'a> {
     pub(super) watch: Option<Watch<'a>>,
     /// The server itself, past the proxy.
     pub(super) server: Option<Client>,
+    /// Executions so far, for who watches.
+    carried_out: Arc<AtomicU64>,
 }
 
 /// What an exploration found, before it is judged.
@@ -122,7 +125,34 @@ impl<'a> Explorer<'a> {
         let scheduler = Scheduler::new(proxy.hold(), plan.timing);
         let (start, found) = (Instant::now(), Found::default());
         let (watch, server) = (None, None);
-        Explorer { proxy, target, subject, plan, stop, scheduler, start, next: 0, seeded: 0, found, watch, server }
+        let carried_out = Arc::default();
+        Explorer {
+            proxy,
+            target,
+            subject,
+            plan,
+            stop,
+            scheduler,
+            start,
+            next: 0,
+            seeded: 0,
+            found,
+            watch,
+            server,
+            carried_out,
+        }
+    }
+
+    /// Counts executions there, for a progress line.
+    pub fn counting(mut self, carried_out: Arc<AtomicU64>) -> Self {
+        self.carried_out = carried_out;
+        self
+    }
+
+    /// Keeps what was carried out.
+    pub(super) fn keep(&mut self, execution: Execution, requests: Vec<usize>, phase: Phase) {
+        self.found.executions.push((execution, requests, phase));
+        self.carried_out.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Looks at the user's own invariants after each execution.

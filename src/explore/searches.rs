@@ -113,7 +113,7 @@ impl Explorer<'_> {
             }
             let execution = Execution { number, requests, ..Execution::default() };
             self.found.searched.push(self.found.executions.len());
-            self.found.executions.push((execution, (0..self.subject.requests()).collect(), Phase::Main));
+            self.keep(execution, (0..self.subject.requests()).collect(), Phase::Main);
         }
         self.hold();
     }

@@ -6,19 +6,22 @@ use crate::report::format::{count, plural};
 use crate::report::{ExploreReport, Smallest, render_diagram};
 use crate::verdict::Verdict;
 
-/// Schedules that are listed on the terminal; the report has more.
+/// Schedules that are listed on the terminal, those that violate something first; the report has all.
 const LISTED: usize = 8;
 
 /// The section of an exploration.
 pub(super) fn section(page: &mut Page, explore: &ExploreReport) {
     page.labelled("interleavings", BOLD, &sentence(explore));
-    for schedule in explore.schedules.iter().take(LISTED) {
+    let (violated, others): (Vec<_>, Vec<_>) =
+        explore.schedules.iter().partition(|schedule| schedule.verdict == Verdict::Violated);
+    for schedule in violated.into_iter().chain(others).take(LISTED) {
         let (style, mark) = mark(schedule.verdict);
         page.line(&[
             (PLAIN, format!("{:14}", "")),
             (style, format!("{mark} ")),
-            (PLAIN, format!("{}  ", schedule.schedule)),
-            (DIM, format!("\"{}\"", schedule.choices)),
+            // First what `--schedule` takes: a long line loses its middle.
+            (PLAIN, format!("\"{}\"  ", schedule.choices)),
+            (DIM, schedule.schedule.clone()),
         ]);
     }
     if explore.schedules.len() > LISTED {
