@@ -4,13 +4,18 @@
 //! n, path, at}`. `createdByOp` stamps the operation that created the session, `opId` the one that sent the message,
 //! `lastOp` is derived: the operation of the last message.
 
+mod documents;
+
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::bson::{Bson, Document, doc};
+
+use documents::{appended, head, length, new_session, pair, push, returned};
+pub use documents::{document_stamp, elements, message_role, message_stamp, missing_fields};
 
 use super::session::{Failure, Session, by};
 use super::{Description, Named, bug, correct, document_id, stamp};
-use crate::history::{Appended, Element, OpId, Returned, Role, Said, Seen, answer_to};
+use crate::history::{Appended, OpId, Returned, Said, Seen};
 
 /// Field of the key.
 pub const KEY: &str = "sessionId";
@@ -200,26 +205,6 @@ impl Sessions {
             None => Seen::new(None, Vec::new()),
         })
     }
-}
-
-/// The messages of a document in their order.
-pub fn elements(document: &Document) -> Vec<Element> {
-    let messages = document.get_array(MESSAGES).map(|messages| messages.as_slice()).unwrap_or_default();
-    messages.iter().map(|message| message.as_document().map_or(Element::UNKNOWN, element)).collect()
-}
-
-fn element(message: &Document) -> Element {
-    Element::new(message_stamp(message), message_role(message))
-}
-
-/// The stamp that a message carries.
-pub fn message_stamp(message: &Document) -> Option<OpId> {
-    message.get_i64("opId").ok().and_then(|stamp| u64::try_from(stamp).ok()).map(OpId)
-}
-
-/// The part of its operation that a message is.
-pub fn message_role(message: &Document) -> Role {
-    if message.get_str("role").is_ok_and(|role| role == "bot") { Role::Bot } else { Role::User }
 }
 
 /// Whether the caller loses the reply to this operation's first push: the same ones in every run.
@@ -416,70 +401,4 @@ async fn last_message_later(io: &mut Session<'_>, call: Call<'_>) -> Result<Appe
     };
     io.update_one(by(KEY, call.session), doc! { "$set": { "lastOp": stamp(call.op) } }).await?;
     Ok(appended(&found, call.op, true))
-}
-
-/// A push of messages to a session that exists.
-fn push(messages: Vec<Document>) -> Document {
-    let op = messages.first().and_then(|message| message.get("opId").cloned());
-    doc! { "$push": { MESSAGES: { "$each": messages } }, "$set": { "lastOp": op } }
-}
-
-/// The user's message and its answer.
-fn pair(call: Call<'_>) -> [Document; 2] {
-    let message = |role: &str, text: &str| {
-        doc! {
-            "opId": stamp(call.op),
-            "role": role,
-            "text": text,
-            "sender": i64::from(call.said.sender),
-            "n": i64::from(call.said.n),
-            "path": call.said.path.as_str(),
-            "at": DateTime::now(),
-        }
-    };
-    [message("user", &call.said.text), message("bot", &answer_to(&call.said.text))]
-}
-
-/// The fields that are written on insert.
-fn new_session(call: Call<'_>) -> Document {
-    doc! { KEY: call.session, "language": "en", "createdAt": DateTime::now(), "createdByOp": stamp(call.op) }
-}
-
-/// All of a session but its messages, and how many these are.
-fn head() -> Document {
-    let mut projection: Document = INSERT_FIELDS.iter().map(|field| ((*field).to_owned(), Bson::Int32(1))).collect();
-    projection.insert("count", doc! { "$size": { "$ifNull": ["$messages", Bson::Array(Vec::new())] } });
-    projection
-}
-
-fn length(head: &Document) -> Option<i32> {
-    head.get_i32("count").ok()
-}
-
-/// What the caller learns; the position is known if the messages went to the end in the same step.
-fn appended(head: &Document, op: OpId, at_end: bool) -> Appended {
-    let position = length(head).filter(|_| at_end).and_then(|length| u32::try_from(length - 2).ok());
-    Appended { session: returned(head, op), position }
-}
-
-fn returned(head: &Document, op: OpId) -> Returned {
-    let created_by = document_stamp(head);
-    Returned {
-        id: document_id(head),
-        created: Some(created_by == Some(op)),
-        duplicate_key: false,
-        created_by,
-        missing: missing_fields(head),
-    }
-}
-
-/// The stamp of the operation that created the session.
-pub fn document_stamp(document: &Document) -> Option<OpId> {
-    super::create_or_get::document_stamp(document)
-}
-
-/// Fields of a complete session that this one lacks.
-pub fn missing_fields(document: &Document) -> Vec<std::sync::Arc<str>> {
-    let lacking = INSERT_FIELDS.iter().filter(|field| !document.contains_key(**field));
-    lacking.map(|field| std::sync::Arc::from(*field)).collect()
 }

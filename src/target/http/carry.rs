@@ -1,5 +1,7 @@
 //! Carries operations out over HTTP: logs in, sends, waits, and tells what came of it. Main type: [`Core`].
 
+mod attempts;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +18,7 @@ use super::release::Releases;
 use super::request::{Prepared, Redactor};
 use super::variables::Subject;
 use super::wire::Connection;
-use crate::history::{Action, Appended, Cause, OpId, Outcome, Phase, Returned, ThreadAnswer, Value};
+use crate::history::{Action, Cause, OpId, Outcome, Phase, Value};
 use crate::scenario::{HttpSpec, OperationSpec};
 use crate::target::{Completion, Invocation, Staged, TargetError};
 
@@ -397,78 +399,8 @@ impl Core {
         let outcome = outcome(&ready.spec, self.spec.messages.as_ref(), &ready.action, answer, &self.redactor);
         Completion { outcome, connected, attempts: 1 }
     }
-
-    /// Sends, and as often again as the scenario says while there is no answer that tells.
-    async fn attempts(self: Arc<Self>, ready: Ready) -> Completion {
-        if self.spec.retries == 0 {
-            let mut ready = ready;
-            // Nothing sends it again.
-            let request = std::mem::take(&mut ready.request);
-            let answer = self.send(request, ready.base).await;
-            return self.completion(&ready, &answer, None);
-        }
-        match self.attempt(&ready).await {
-            Outcome::Unknown(cause) => self.again(ready, cause, 1, None).await,
-            outcome => Completion { outcome, connected: None, attempts: 1 },
-        }
-    }
-
-    /// Further attempts after one that told nothing: it may have happened, whatever the later ones say.
-    async fn again(
-        self: Arc<Self>,
-        ready: Ready,
-        mut doubt: Cause,
-        made: u16,
-        connected: Option<Instant>,
-    ) -> Completion {
-        let most = u16::try_from(self.spec.retries).unwrap_or(u16::MAX - 1) + 1;
-        let mut attempts = made;
-        while attempts < most {
-            attempts += 1;
-            match self.attempt(&ready).await {
-                Outcome::Ok(value) => {
-                    return Completion { outcome: Outcome::Ok(after_doubt(value)), connected, attempts };
-                }
-                Outcome::Failed(cause) => {
-                    // This one had no effect; an earlier one may have had.
-                    return Completion { outcome: Outcome::Unknown(cause), connected, attempts };
-                }
-                Outcome::Unknown(cause) => doubt = cause,
-            }
-        }
-        Completion { outcome: Outcome::Unknown(doubt), connected, attempts }
-    }
-
-    /// One attempt with its own time-out. It goes on after that: a request that is dropped may still happen.
-    async fn attempt(self: &Arc<Self>, ready: &Ready) -> Outcome {
-        let (core, request, base) = (Arc::clone(self), ready.request.clone(), ready.base);
-        let sending = tokio::spawn(async move { core.send(request, base).await });
-        match tokio::time::timeout(self.spec.timeout, sending).await {
-            Ok(Ok(answer)) => self.completion(ready, &answer, None).outcome,
-            Ok(Err(_)) => Outcome::Unknown(Cause::new("the harness's own task ended before the answer")),
-            Err(_) => Outcome::Unknown(Cause::new(format!("no answer within {:?}", self.spec.timeout))),
-        }
-    }
 }
 
 fn lost(error: &std::io::Error) -> NoAnswer {
     NoAnswer::Lost(format!("the connection broke while the request was sent: {error}"))
-}
-
-/// An answer after an attempt that may have happened: "it existed" may mean what that attempt created.
-fn after_doubt(value: Value) -> Value {
-    match value {
-        Value::Document(returned) if returned.created == Some(false) => {
-            Value::Document(Returned { created: None, ..returned })
-        }
-        Value::Appended(Appended { session, position }) if session.created == Some(false) => {
-            Value::Appended(Appended { session: Returned { created: None, ..session }, position })
-        }
-        Value::Thread(answer) => {
-            // Whom this attempt did not add, or what it did not create, an earlier one may have.
-            let created = answer.created.filter(|created| *created);
-            Value::Thread(Box::new(ThreadAnswer { created, added: None, ..*answer }))
-        }
-        other => other,
-    }
 }
