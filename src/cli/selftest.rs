@@ -111,7 +111,7 @@ impl One<'_> {
     async fn carry_out(&self, terminal: bool) -> Result<Report, CliError> {
         let common = &self.args.common;
         let seed = common.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
-        let spec = MongodSpec { replica_set: 0, test_commands: false };
+        let spec = MongodSpec { replica_set: 0, test_commands: true };
         let server = Server::start(&common.mongo, spec, common.quiet).await?;
         let meter = Meter::start().map_err(CliError::setup)?;
         let begin = Instant::now();

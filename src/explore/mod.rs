@@ -30,6 +30,6 @@ pub mod scheduler;
 pub mod search;
 mod searches;
 pub mod subject;
-mod together;
+pub(crate) mod together;
 pub mod watch;
 pub mod wire;

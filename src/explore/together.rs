@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
+use tokio_util::sync::CancellationToken;
 
 const POINT: &str = "hangBeforeUpsertPerformsInsert";
 /// How long upserts may take to come there. One that finds a document never does.
@@ -16,11 +17,11 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// A place in the server where upserts wait for each other.
 #[derive(Debug, Clone)]
-pub(super) struct Meeting(Client);
+pub(crate) struct Meeting(Client);
 
 impl Meeting {
     /// The meeting place of a server that has one.
-    pub(super) async fn of(server: Option<&Client>) -> Option<Self> {
+    pub(crate) async fn of(server: Option<&Client>) -> Option<Self> {
         let meeting = Meeting(server?.clone());
         meeting.set("off").await.then_some(meeting)
     }
@@ -41,6 +42,18 @@ impl Meeting {
             }
         }
         self.set("off").await && met
+    }
+
+    /// Stops upserts for a moment, again and again, until told to end: those of a round then go on together.
+    pub(crate) async fn again_and_again(self, end: CancellationToken) {
+        while !end.is_cancelled() && self.close().await {
+            tokio::time::sleep(PAUSE * 2).await;
+            if !self.set("off").await {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.set("off").await;
     }
 
     async fn set(&self, mode: &str) -> bool {

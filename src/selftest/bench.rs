@@ -12,6 +12,7 @@ use super::instances::Instances;
 use super::outcome::Outcome;
 use crate::checker::{Evidence, judge};
 use crate::driver::{self, DriverError, Plan, Progress, Run};
+use crate::explore::together::Meeting;
 use crate::history::Phase;
 use crate::report::{SelftestBug, SelftestTwin};
 use crate::scenario::{Limits, Load, MongoSpec};
@@ -24,6 +25,8 @@ use crate::workload;
 
 /// Most rounds of one slice.
 const LONGEST_SLICE: u32 = 480;
+/// Rounds that a bug may escape before the server is asked to let upserts meet.
+const MEET_AFTER: u32 = 200;
 /// Slices that a twin's rounds come in.
 const TWIN_SLICES: u32 = 3;
 /// Time after which a twin gets one slice only.
@@ -99,6 +102,8 @@ impl Bench {
         guard.check_database(database)?;
         let most = [Crowd::Few, Crowd::Many, Crowd::Families, Crowd::InServer];
         let connections = most.iter().flat_map(|crowd| crowd.clients()).copied().max().unwrap_or(1);
+        // One more than clients: it tells the server to let them go while all others are held.
+        let connections = connections + 1;
         let pool = PoolOptions { connections, retry_writes: false, retry_reads: false };
         let connected = Connected::open(&uri, guard, pool).await?;
         Ok(Bench { connected, connections, uri, database: database.to_owned(), run_id: run_id.to_owned(), seed, stop })
@@ -157,7 +162,12 @@ impl Bench {
         let mut caught = None;
         while rounds < planted.budget && caught.is_none() && !self.stop.is_cancelled() {
             let length = next.min(planted.budget - rounds).min(LONGEST_SLICE);
-            let slice = self.slice(&format!("{number}-{slices}"), &planted.bug, planted.crowd, length).await?;
+            let name = format!("{number}-{slices}");
+            let slicing = self.slice(&name, &planted.bug, planted.crowd, length);
+            let slice = match rounds >= MEET_AFTER {
+                true => self.meeting(slicing).await?,
+                false => slicing.await?,
+            };
             (rounds, next, slices) = (rounds + length, next * 2, slices + 1);
             effective += slice.effective_trials;
             outcome.operations += slice.operations;
@@ -186,6 +196,22 @@ impl Bench {
             witness: explanation.map(|witness| witness.explanation.clone()),
             twin: planted.twin.name(),
         })
+    }
+
+    /// The same while the server stops upserts for a moment again and again, if it is one that can: on a single processor,
+    /// or a busy one, they hardly ever meet by themselves.
+    async fn meeting<T>(&self, slicing: impl Future<Output = T>) -> T {
+        let Some(meeting) = Meeting::of(Some(&self.connected.client)).await else { return slicing.await };
+        let end = CancellationToken::new();
+        let (slice, ()) = futures::join!(
+            async {
+                let slice = slicing.await;
+                end.cancel();
+                slice
+            },
+            meeting.again_and_again(end.clone())
+        );
+        slice
     }
 
     async fn twin(

@@ -131,8 +131,8 @@ const fn twice(workload: WorkloadKind, strategy: &'static str, unique_index: boo
     Plant::Mongo { workload, strategy, unique_index, instances: 2 }
 }
 
-/// Rounds until a race that strikes in one round of a few has struck almost surely.
-const BUDGET: u32 = 400;
+/// Rounds until a race that strikes in one round of a few has struck almost surely, on one processor too.
+const BUDGET: u32 = 2_000;
 
 const fn few(id: &'static str, bug: Plant, by: Invariant, twin: Plant) -> Planted {
     Planted { id, bug, by, crowd: Crowd::Few, budget: BUDGET, twin }
