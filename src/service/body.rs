@@ -1,15 +1,57 @@
 //! What a request carries: a JSON body with messages for people, and the number of the operation.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::body::{Body as Sent, Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::TryStreamExt;
 use rand::RngExt;
 use serde::de::DeserializeOwned;
 
 use super::refusal::Refusal;
 use crate::history::OpId;
+
+/// Longest body that is taken.
+const TAKEN: usize = 2 * 1024 * 1024;
+
+/// Longest body that is read to its end.
+const READ: usize = 64 * 1024 * 1024;
+
+/// Reads a request to its end before anything answers it.
+///
+/// A server that answers and closes while the client still sends makes the client's system throw the answer away (RFC
+/// 9112, section 9.6): the client would see a broken connection where it was refused.
+pub(super) async fn whole(request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    match read(body).await {
+        Ok(body) => next.run(Request::from_parts(parts, Sent::from(body))).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn read(body: Sent) -> Result<Vec<u8>, Refusal> {
+    let mut sent = body.into_data_stream();
+    let mut taken = Vec::new();
+    let mut length = 0;
+    while length <= READ {
+        match sent.try_next().await {
+            Ok(Some(part)) => {
+                length += part.len();
+                if length <= TAKEN {
+                    taken.extend_from_slice(&part);
+                }
+            }
+            Ok(None) if length <= TAKEN => return Ok(taken),
+            Ok(None) => break,
+            Err(error) => return Err(Refusal::bad_request(format!("the body cannot be read: {error}"))),
+        }
+    }
+    Err(Refusal::too_large("the body is larger than 2 MB"))
+}
 
 /// A JSON body, whatever content type it claims.
 pub(super) struct Body<T>(pub(super) T);
@@ -18,12 +60,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| {
-            match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => Refusal::too_large("the body is larger than 2 MB"),
-                _ => Refusal::bad_request(format!("the body cannot be read: {rejection}")),
-            }
-        })?;
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| Refusal::bad_request(format!("the body cannot be read: {rejection}")))?;
         match serde_json::from_slice(&bytes) {
             Ok(body) => Ok(Body(body)),
             Err(error) => Err(Refusal::bad_request(format!("the body is not the JSON that is expected: {error}"))),

@@ -7,13 +7,13 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use mongodb::bson::doc;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::refusal::Refusal;
-use super::{Service, ServiceError, auth, chats, conversations, merged, openapi, threads};
+use super::{Service, ServiceError, auth, body, chats, conversations, merged, openapi, threads};
 
 /// How long requests in flight may take to end once the service stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -93,6 +93,7 @@ fn router(service: Arc<Service>) -> Router {
         .route("/api/chat/threads/{id}/messages", get(threads::messages))
         .fallback(async || Refusal::not_found("there is no such route; see GET /openapi.json"))
         .method_not_allowed_fallback(async || Refusal::method("the route knows other methods; see GET /openapi.json"))
+        .layer(middleware::from_fn(body::whole))
         .with_state(service)
 }
 

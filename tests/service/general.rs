@@ -51,3 +51,20 @@ async fn the_openapi_document_names_the_routes_that_there_are() {
     }
     mongod.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sends_too_much_is_answered_and_not_cut_off() {
+    let mongod = mongod().await;
+    let api = start(&mongod, settings("large", &[])).await;
+    let full = format!(r#"{{"user":"{}"}}"#, "x".repeat(2 * 1024 * 1024 - 11));
+    let large = format!("{full} ");
+    for _ in 0..20 {
+        for path in ["/login", "/api/chats/create-or-get", "/nowhere"] {
+            api.post_text(path, &large).await.refuses(413, "larger than 2 MB");
+        }
+        api.post_text("/login", &full).await.refuses(400, "`user` must not be longer");
+        api.post_text("/api/chats/create-or-get", &full).await.refuses(401, "log in");
+        api.post_text("/nowhere", &full).await.refuses(404, "no such route");
+    }
+    mongod.stop().await.unwrap();
+}
