@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Recording;
 use crate::history::{Cause, Operation, Outcome, Phase};
-use crate::report::Concurrency;
 use crate::scenario::Scenario;
+use crate::stats::Concurrency;
 
 /// Why a verdict that holds cannot be given; empty when it can.
 pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Concurrency) -> Vec<String> {

@@ -1,7 +1,8 @@
 //! What a scenario expected, whether it was met, and the exit status that follows.
 
-use crate::report::{ExpectationResult, ThresholdResult};
+use crate::report::ExpectationResult;
 use crate::scenario::Expectation;
+use crate::stats::ThresholdResult;
 use crate::verdict::{ExitStatus, InvariantResult, Verdict};
 
 /// Compares; `None` where the scenario expects nothing but that all holds. `conclusive` is whether the run as a whole
@@ -124,7 +125,7 @@ mod tests {
         let breach = ThresholdResult {
             threshold: String::new(),
             observed: None,
-            unit: crate::report::Unit::Share,
+            unit: crate::stats::Unit::Share,
             samples: 0,
             ok: false,
             reason: None,

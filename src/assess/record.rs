@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{ExploreReport, Generator, Machine};
+use crate::report::ExploreReport;
+use crate::stats::{Generator, Machine};
 use crate::target::Preflight;
 use crate::target::mongo::QueryResult;
 

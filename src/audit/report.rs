@@ -1,7 +1,8 @@
 //! An audit or a repair as the report that all renderers know.
 
 use super::Audited;
-use crate::report::{Concurrency, FORMAT_VERSION, Generator, RepairAction, Report};
+use crate::report::{FORMAT_VERSION, RepairAction, Report};
+use crate::stats::{Concurrency, Generator};
 use crate::verdict::{ExitStatus, Verdict};
 
 /// What a report says of how it came about.

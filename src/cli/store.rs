@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::CliError;
 use crate::assess::{RUN_FORMAT_VERSION, RunRecord};
 use crate::history::{History, Observation, file};
-use crate::report::{LoggedInterval, Report, from_json, read_hlog, write_all, write_atomic};
+use crate::report::{Report, from_json, read_hlog, write_all, write_atomic};
 use crate::stats::LatencyStats;
+use crate::stats::LoggedInterval;
 
 /// What to do when a file of a run is not there.
 const NAME_A_RUN: &str = "name the folder of a run, such as reports/20260131-120000-1a2b";

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Unit;
+use crate::stats::Unit;
 
 /// `15,000`.
 pub(crate) fn count(number: u64) -> String {

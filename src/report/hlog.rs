@@ -11,8 +11,8 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
-use super::LoggedInterval;
 use crate::stats::LatencyStats;
+use crate::stats::LoggedInterval;
 
 /// Readers expect the maximum in milliseconds beside a payload in nanoseconds.
 const NANOS_PER_MILLI: f64 = 1e6;

@@ -2,24 +2,10 @@
 //!
 //! [`read_hlog`] takes what [`hlog`](super::hlog()) writes. It is no reader of any histogram log: tags are ours.
 
-use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogHistogram, IntervalLogIterator, LogEntry};
 
-/// One line of the log: what one operation was answered with, one outcome, in one interval.
-#[derive(Debug, Clone)]
-pub struct LoggedInterval {
-    /// Its start, in seconds since the start of the run.
-    pub start_s: f64,
-    /// Its length in seconds.
-    pub length_s: f64,
-    /// Name of the operation.
-    pub operation: String,
-    /// Name of the outcome.
-    pub outcome: String,
-    /// Latency in nanoseconds.
-    pub histogram: Histogram<u64>,
-}
+use crate::stats::LoggedInterval;
 
 /// Why a histogram log cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,8 @@ use quick_junit::{NonSuccessKind, SerializeError, TestCase, TestCaseStatus, Test
 use super::answer::{answer, asked};
 use super::document::shell;
 use super::format::{count, measured, micros, plural, visible};
-use super::{ExpectationResult, Report, ThresholdResult};
+use super::{ExpectationResult, Report};
+use crate::stats::ThresholdResult;
 use crate::verdict::{InvariantResult, Verdict, Witness};
 
 /// Documents and messages beyond this many bytes are cut: CI servers refuse huge files.

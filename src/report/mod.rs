@@ -33,14 +33,11 @@ pub use finding::{ActionKind, Finding, FindingKind, RepairAction};
 pub(crate) use format::count;
 pub use github::{MOST_ANNOTATIONS, annotations};
 pub use hlog::{HlogError, hgrm, hgrm_of_log, hlog};
-pub use hlog_read::{HlogReadError, LoggedInterval, read_hlog};
+pub use hlog_read::{HlogReadError, read_hlog};
 pub use html::{HtmlError, html};
 pub use json::{JsonError, from_json, to_json};
 pub use junit::junit;
-pub use model::{
-    Bucket, Concurrency, ExpectationResult, FORMAT_VERSION, Generator, IntervalStats, Latency, Machine, OperationStats,
-    Report, SerialControl, Skew, ThresholdResult, Unit,
-};
+pub use model::{ExpectationResult, FORMAT_VERSION, Report, SerialControl};
 pub use schema::schema;
 pub use selftest::{SelftestBug, SelftestNotPlanted, SelftestReport, SelftestTwin};
 pub use summary::{summary, summary_within};

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::explore::*;
 use super::*;
 use crate::history::{Action, Cause, Id, Nanos, OpId, Operation, Outcome, Phase, Returned, Value};
+use crate::stats::{
+    Bucket, Concurrency, Generator, IntervalStats, Latency, Machine, OperationStats, Skew, ThresholdResult, Unit,
+};
 use crate::target::{IndexFact, Preflight};
 use crate::verdict::{Invariant, InvariantResult, Verdict, Witness};
 

@@ -5,7 +5,8 @@
 use super::format::{count, measured, micros, plural, seconds, visible};
 use super::junit::told;
 use super::terminal::{explore_sentence, overlap_sentence};
-use super::{LintFinding, Report, ThresholdResult, render_diagram};
+use super::{LintFinding, Report, render_diagram};
+use crate::stats::ThresholdResult;
 use crate::verdict::Verdict;
 
 /// Below the limit of 1 MiB, with room for what else the job writes.

@@ -1,10 +1,8 @@
 //! [`Outcome`]: what came of the table, and the report that it makes.
 
 use super::not_planted::NOT_PLANTED;
-use crate::report::{
-    Concurrency, FORMAT_VERSION, Generator, Machine, Report, SelftestBug, SelftestNotPlanted, SelftestReport,
-    SelftestTwin,
-};
+use crate::report::{FORMAT_VERSION, Report, SelftestBug, SelftestNotPlanted, SelftestReport, SelftestTwin};
+use crate::stats::{Concurrency, Generator, Machine};
 use crate::target::Preflight;
 use crate::verdict::{ExitStatus, Invariant, InvariantResult, Verdict, Witness};
 

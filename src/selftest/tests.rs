@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::report::{Generator, SelftestBug, SelftestTwin};
+use crate::report::{SelftestBug, SelftestTwin};
 use crate::scenario::WorkloadKind;
+use crate::stats::Generator;
 use crate::strategy::{descriptions, names};
 use crate::target::Preflight;
 use crate::verdict::{Invariant, Verdict};

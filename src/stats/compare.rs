@@ -13,9 +13,9 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
+use super::LoggedInterval;
 use super::series::Series;
 use super::thresholds::samples_needed;
-use crate::report::LoggedInterval;
 
 /// Stretches that a run is cut into for the bootstrap, and the fewest intervals that it may have.
 pub(super) const BLOCKS: usize = 8;

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use hdrhistogram::{Counter, CreationError, Histogram};
 
 use super::Timeline;
+use super::{Bucket, Latency, OperationStats};
 use crate::history::{Nanos, Operation, Outcome};
-use crate::report::{Bucket, Latency, OperationStats};
 use crate::scenario::Load;
 
 /// Values below are told apart to half a microsecond only, which halves the memory.

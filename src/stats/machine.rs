@@ -1,6 +1,6 @@
 //! The machine a run was made on, as far as its speed depends on it. Nothing that names or locates it.
 
-use crate::report::Machine;
+use super::Machine;
 
 /// What the operating system tells of this machine; what it does not tell is left out.
 pub fn machine() -> Machine {

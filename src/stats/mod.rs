@@ -3,6 +3,7 @@
 //! Pure functions and accumulators over operations; only [`Meter`] and [`machine()`] ask the operating system. Nothing here judges.
 
 mod compare;
+mod figures;
 mod latency;
 mod machine;
 mod overlap;
@@ -12,6 +13,10 @@ mod thresholds;
 mod timeline;
 
 pub use compare::{Change, Estimate, Finding, compare};
+pub use figures::{
+    Bucket, Concurrency, Generator, IntervalStats, Latency, LoggedInterval, Machine, OperationStats, Skew,
+    ThresholdResult, Unit,
+};
 pub use latency::{Clock, LatencyStats, Samples};
 pub use machine::machine;
 pub use overlap::{Conditions, concurrency};

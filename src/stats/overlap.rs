@@ -5,9 +5,9 @@
 
 use rustc_hash::FxHashMap;
 
+use super::{Concurrency, Skew};
 use crate::checker::Evidence;
 use crate::history::{Nanos, Operation};
-use crate::report::{Concurrency, Skew};
 
 /// What the operations alone do not tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

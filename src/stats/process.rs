@@ -3,7 +3,7 @@
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
-use crate::report::Generator;
+use super::Generator;
 
 /// Linux shows processor time in hundredths of a second, whatever the kernel's own tick is.
 const TICKS_PER_S: f64 = 100.0;

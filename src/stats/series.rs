@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::LoggedInterval;
+use super::LoggedInterval;
 
 /// The intervals in order, those without an answer included.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! thresholds.
 
 use super::LatencyStats;
-use crate::report::{ThresholdResult, Unit};
+use super::{ThresholdResult, Unit};
 use crate::scenario::{Comparison, Metric, Threshold};
 
 /// Holds each threshold against the measurements, in the scenario's order.
@@ -13,7 +13,7 @@ use crate::scenario::{Comparison, Metric, Threshold};
 /// kept.
 pub fn evaluate(thresholds: &[Threshold], stats: &LatencyStats, dropped_arrivals: u64) -> Vec<ThresholdResult> {
     let figures = stats.operations();
-    let sum = |count: fn(&crate::report::OperationStats) -> u64| figures.values().map(count).sum::<u64>();
+    let sum = |count: fn(&super::OperationStats) -> u64| figures.values().map(count).sum::<u64>();
     thresholds
         .iter()
         .map(|threshold| match &threshold.metric {

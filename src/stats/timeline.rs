@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use super::IntervalStats;
 use super::latency::{micros, record};
 use crate::history::{Nanos, Operation, Outcome};
-use crate::report::IntervalStats;
 
 const MAX_INTERVALS: u64 = 64;
 /// Short enough that a run of a third of a second has a course, and blocks to estimate its noise from.

@@ -4,7 +4,7 @@
 
 use super::escape;
 use crate::report::format::{count, micros};
-use crate::report::{Bucket, IntervalStats, Latency, OperationStats};
+use crate::stats::{Bucket, IntervalStats, Latency, OperationStats};
 
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 180.0;

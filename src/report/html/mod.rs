@@ -12,7 +12,8 @@ use minijinja::{AutoEscape, Environment, context};
 use super::document::shell;
 use super::format::{count, measured, mebibytes, micros, percent, plural, seconds, visible};
 use super::terminal::{overlap_sentence, retries};
-use super::{Finding, JsonError, LintFinding, OperationStats, Report, to_json};
+use super::{Finding, JsonError, LintFinding, Report, to_json};
+use crate::stats::{Latency, OperationStats};
 use crate::verdict::{InvariantResult, Verdict};
 
 /// A report beyond this is not enclosed; it lies beside the page.
@@ -160,7 +161,7 @@ fn invariant(result: &InvariantResult) -> minijinja::Value {
 }
 
 fn operation(name: &str, stats: &OperationStats) -> minijinja::Value {
-    let row = |name: &str, number: u64, latency: Option<&super::Latency>| {
+    let row = |name: &str, number: u64, latency: Option<&Latency>| {
         let cells = latency
             .filter(|latency| latency.count > 0)
             .map(|l| [l.p50, l.p90, l.p95, l.p99, l.p99_9, l.max].map(|us| micros(us as f64)).to_vec());

@@ -14,8 +14,9 @@ pub(super) use self::explore::sentence as explore_sentence;
 pub use comparison::compared;
 
 use self::page::{BOLD, CYAN, DIM, GREEN, PLAIN, Page, RED, Side, Span, YELLOW};
+use super::Report;
 use super::format::{count, measured, mebibytes, micros, percent, plural, seconds};
-use super::{Bucket, Latency, Report};
+use crate::stats::{Bucket, Latency};
 use crate::verdict::Verdict;
 
 /// Columns below which a table of latencies does not fit.
