@@ -3,9 +3,8 @@
 use crate::history::{Message, Observed, Operation};
 
 use super::KeyEvidence;
-use super::append_order::told_position;
 use super::findings::Findings;
-use super::lists::{List, Lists, name};
+use super::lists::{List, Lists, name, told_position};
 
 /// Compares them with the order itself.
 pub(super) fn derived(key: &KeyEvidence<'_>, lists: &Lists<'_>, longest: Option<&List<'_>>, findings: &mut Findings) {

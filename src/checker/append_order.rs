@@ -19,12 +19,11 @@
 //!
 //! Checked: reads, messages acknowledged or seen, and derived facts of final documents.
 
-use crate::history::{Appended, Element, Nanos, Operation, Outcome, Role, Value};
+use crate::history::{Element, Nanos};
 use crate::verdict::{Invariant, InvariantResult};
 
 use super::append_defect::{Defect, Event, Who};
 use super::append_derived::derived;
-use super::facts::told;
 use super::findings::Findings;
 use super::list_model::AppendOnly;
 use super::lists::{List, Lists, View, Write, bit, parts, prefix_hashes, seen};
@@ -210,15 +209,5 @@ fn later<'a>(one: Option<Event<'a>>, other: Option<Event<'a>>) -> Option<Event<'
     match (one, other) {
         (Some(one), Some(other)) if other.invoked > one.invoked => Some(other),
         (one, other) => one.or(other),
-    }
-}
-
-/// The position that an append was told, and its first message.
-pub(super) fn told_position(operation: &Operation) -> Option<(u32, Element)> {
-    match told(operation) {
-        Outcome::Ok(Value::Appended(Appended { position: Some(position), .. })) => {
-            Some((*position, Element::new(Some(operation.id), Role::User)))
-        }
-        _ => None,
     }
 }

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::history::{Action, Delivered, Element, Observed, OpId, Operation, Outcome, Role, Seen, Value, chain};
+use crate::history::{
+    Action, Appended, Delivered, Element, Observed, OpId, Operation, Outcome, Role, Seen, Value, chain,
+};
 
 use super::KeyEvidence;
 use super::facts::told;
@@ -201,5 +203,15 @@ pub(super) fn name(element: Element) -> String {
         (None, _) => "a message without a stamp".to_owned(),
         (Some(op), Role::User) => format!("the message of {op}"),
         (Some(op), Role::Bot) => format!("the answer of {op}"),
+    }
+}
+
+/// The position that an append was told, and its first message.
+pub(super) fn told_position(operation: &Operation) -> Option<(u32, Element)> {
+    match told(operation) {
+        Outcome::Ok(Value::Appended(Appended { position: Some(position), .. })) => {
+            Some((*position, Element::new(Some(operation.id), Role::User)))
+        }
+        _ => None,
     }
 }

@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::serve::{MONGO_ENV, PASSWORD_ENV, TOKENS_ENV, parse_pace};
+use super::values::{Ci, Format, parse_duration, parse_members, parse_pace, parse_share, searches};
 use crate::explore::schedule::Schedule;
 use crate::scenario::SearchKind;
 use crate::strategy::Pace;
+
+/// Variables by which an instance of the service is told its secrets.
+pub(super) const MONGO_ENV: &str = "ONLYONE_MONGO_URI";
+pub(super) const PASSWORD_ENV: &str = "ONLYONE_SERVE_PASSWORD";
+pub(super) const TOKENS_ENV: &str = "ONLYONE_SERVE_TOKENS";
 
 /// Exit codes, for `--help`.
 const EXIT_CODES: &str = "\
@@ -115,26 +119,6 @@ pub struct Common {
     pub allow_database: Vec<String>,
 }
 
-/// The CI service that a run announces its result to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Ci {
-    /// The one that this process runs on, if it is known.
-    Auto,
-    /// None.
-    None,
-    /// GitHub Actions.
-    Github,
-}
-
-/// Form of the result on stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A summary to read.
-    Human,
-    /// The object of `report.json`, and nothing else.
-    Json,
-}
-
 /// `onlyone explore`.
 #[derive(Debug, Args)]
 pub struct ExploreArgs {
@@ -176,12 +160,6 @@ pub struct ExploreArgs {
     pub common: Common,
 }
 
-fn searches() -> impl TypedValueParser<Value = SearchKind> {
-    let kind = |word: String| SearchKind::ALL.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
-    PossibleValuesParser::new(SearchKind::ALL.map(|(name, _)| name))
-        .try_map(move |word| kind(word).ok_or("there is no such search"))
-}
-
 /// `onlyone selftest`.
 #[derive(Debug, Args)]
 pub struct SelftestArgs {
@@ -194,11 +172,6 @@ pub struct SelftestArgs {
     /// Flags that every run-like command shares
     #[command(flatten)]
     pub common: Common,
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    Duration::try_from(parsed).map_err(|_| "a time cannot be negative".to_owned())
 }
 
 /// `onlyone check`.
@@ -368,24 +341,6 @@ pub struct MongodArgs {
     pub test_commands: bool,
 }
 
-/// `10%` or `0.1`.
-fn parse_share(text: &str) -> Result<f64, String> {
-    let (number, unit) = text.trim().strip_suffix('%').map_or((text.trim(), 1.0), |percent| (percent.trim(), 100.0));
-    match number.parse::<f64>().map(|number| number / unit) {
-        Ok(share) if share.is_finite() && (0.0..=100.0).contains(&share) => Ok(share),
-        _ => Err("write a share that is not negative, such as 10% or 0.1".to_owned()),
-    }
-}
-
-fn parse_members(text: &str) -> Result<u8, String> {
-    match text {
-        "0" => Ok(0),
-        "1" => Ok(1),
-        "3" => Ok(3),
-        _ => Err("a replica set has 1 or 3 members; 0 is a standalone server".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -394,21 +349,5 @@ mod tests {
     fn the_arguments_are_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn shares() {
-        for (text, share) in [
-            ("10%", Some(0.1)),
-            ("0.1", Some(0.1)),
-            (" 5 % ", Some(0.05)),
-            ("0", Some(0.0)),
-            ("-1%", None),
-            ("x", None),
-            ("NaN", None),
-            ("", None),
-        ] {
-            assert_eq!(parse_share(text).ok(), share, "{text}");
-        }
     }
 }

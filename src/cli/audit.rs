@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::args::Format;
-use super::database::{DatabaseArgs, Opened, OutArgs, ReadArgs, Session, parse_duration};
+use super::database::{DatabaseArgs, Opened, OutArgs, ReadArgs, Session};
 use super::interrupt::Interrupt;
+use super::values::{Format, parse_duration};
 use super::{CliError, Io};
 use crate::audit::{AuditOptions, Audited, audit};
 use crate::report::FindingKind;

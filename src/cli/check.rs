@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-
-use super::args::{CheckArgs, Format};
+use super::args::CheckArgs;
+use super::show::show;
 use super::{CliError, Io, store};
 use crate::assess::{Recording, RunRecord, assess, status_of};
-use crate::report::{Report, Terminal, terminal, to_json};
+use crate::report::Report;
 use crate::stats::LatencyStats;
 use crate::verdict::ExitStatus;
 
@@ -26,16 +25,4 @@ pub(super) fn judge(directory: &Path) -> Result<(Report, LatencyStats, RunRecord
     let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };
     let (report, stats) = assess(recording).map_err(CliError::usage)?;
     Ok((report, stats, record))
-}
-
-/// Puts a report on stdout.
-pub(super) fn show(report: &Report, directory: Option<&str>, format: Format, io: &mut Io) -> Result<(), CliError> {
-    let text = match format {
-        Format::Human => terminal(report, Terminal { colour: io.out_colour, width: io.width, directory }),
-        Format::Json => {
-            let bytes = to_json(report).map_err(CliError::setup)?;
-            String::from_utf8(bytes).context("the report is not UTF-8").map_err(CliError::setup)?
-        }
-    };
-    io.result(&text).context("cannot write to stdout").map_err(CliError::setup)
 }

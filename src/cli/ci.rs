@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 
-use super::args::Ci;
+use super::values::Ci;
 use super::{CliError, Io};
 use crate::report::{MOST_ANNOTATIONS, Report, annotations, summary_within};
 

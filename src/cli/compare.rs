@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::args::{CompareArgs, Format};
+use super::args::CompareArgs;
+use super::values::Format;
 use super::{CliError, Io, store};
 use crate::assess::RunRecord;
 use crate::report::{Comparison, Report, compared};

@@ -7,9 +7,9 @@ use clap::Args;
 use mongodb::Database;
 use mongodb::options::ClientOptions;
 
-use super::args::Format;
-use super::check::show;
+use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id};
+use super::values::{Format, parse_duration};
 use super::{CliError, Io};
 use crate::audit::{AuditError, AuditOptions, Audited, Circumstances, Profile, report, status};
 use crate::report::{RepairAction, write_all};
@@ -223,10 +223,4 @@ impl Session {
             Err(error) => Err(error),
         }
     }
-}
-
-/// `30s`, `5m`, `1h 30m`.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration: jiff::SignedDuration = text.parse().map_err(|_| "a time such as `30s` or `5m`".to_owned())?;
-    Duration::try_from(duration).map_err(|_| "a time that is not negative".to_owned())
 }

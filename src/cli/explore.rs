@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use rand::RngExt;
 
 use super::args::ExploreArgs;
-use super::check::show;
 use super::interrupt::Interrupt;
 use super::place::{self, Place, Setting, is_told};
 use super::progress::{Counted, ProgressLine};
 use super::run::{load, quoted};
+use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id};
 use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of, violations};

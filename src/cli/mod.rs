@@ -22,7 +22,9 @@ mod seed;
 mod selftest;
 mod serve;
 mod server;
+mod show;
 mod store;
+mod values;
 
 use clap::Parser;
 

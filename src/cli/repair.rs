@@ -7,9 +7,9 @@ use clap::Args;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::args::Format;
 use super::database::{AllowArgs, DatabaseArgs, Opened, OutArgs, ReadArgs, Session};
 use super::interrupt::Interrupt;
+use super::values::Format;
 use super::{CliError, Io};
 use crate::audit::{RepairOptions, apply, plan, restore};
 use crate::report::RepairAction;

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use super::args::ReportArgs;
-use super::check::{judge, show};
+use super::check::judge;
+use super::show::show;
 use super::{CliError, Io, store};
 use crate::assess::status_of;
 use crate::report::{hgrm_of_log, write_all, write_atomic};

@@ -3,8 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::args::Format;
 use super::database::{AllowArgs, DatabaseArgs};
+use super::values::Format;
 use super::{CliError, Io};
 use crate::audit::{SeedSpec, seed};
 use crate::verdict::ExitStatus;

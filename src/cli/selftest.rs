@@ -6,11 +6,11 @@ use anyhow::Context;
 use rand::RngExt;
 
 use super::args::SelftestArgs;
-use super::check::show;
 use super::ci::Announcer;
 use super::interrupt::Interrupt;
 use super::run::quoted;
 use super::server::Server;
+use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id};
 use super::{CliError, Io};
 use crate::assess::status_of;

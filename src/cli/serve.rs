@@ -1,11 +1,10 @@
 //! `onlyone serve`: runs the reference service in the foreground, in this process or as several instances.
 
 use std::ffi::OsString;
-use std::time::Duration;
 
 use anyhow::Context;
 
-use super::args::ServeArgs;
+use super::args::{MONGO_ENV, PASSWORD_ENV, ServeArgs, TOKENS_ENV};
 use super::interrupt::Interrupt;
 use super::server::Server;
 use super::{CliError, Io};
@@ -14,11 +13,6 @@ use crate::service::{Fleet, FleetSpec, Listening, Secret, Service, ServiceError,
 use crate::strategy::Pace;
 use crate::target::Guard;
 use crate::verdict::ExitStatus;
-
-/// Variables by which an instance is told its secrets.
-pub(super) const MONGO_ENV: &str = "ONLYONE_MONGO_URI";
-pub(super) const PASSWORD_ENV: &str = "ONLYONE_SERVE_PASSWORD";
-pub(super) const TOKENS_ENV: &str = "ONLYONE_SERVE_TOKENS";
 
 /// Runs until it is interrupted, or its server or an instance is lost.
 pub(super) async fn serve(args: ServeArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
@@ -184,55 +178,6 @@ impl From<ServiceError> for CliError {
                 CliError::setup(error).hint("name another port with --port, or leave it out for any free one")
             }
             other => CliError::setup(other),
-        }
-    }
-}
-
-/// Reads `read=2ms,write=500us`.
-pub(super) fn parse_pace(text: &str) -> Result<Pace, String> {
-    let mut pace = Pace::default();
-    for part in text.split(',') {
-        let form = || format!("`{part}` is not of the form read=2ms or write=500us");
-        let (command, length) = part.split_once('=').ok_or_else(form)?;
-        let length = parse_duration(length).ok_or_else(form)?;
-        match command.trim() {
-            "read" => pace.read = length,
-            "write" => pace.write = length,
-            other => return Err(format!("there is no delay after `{other}`: there are `read` and `write`")),
-        }
-    }
-    Ok(pace)
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let span: jiff::SignedDuration = text.trim().parse().ok()?;
-    Duration::try_from(span).ok().filter(|length| *length <= Duration::from_secs(60))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn delays_are_read_and_mistakes_named() {
-        let ms = Duration::from_millis;
-        let good = [
-            ("read=2ms", Pace { read: ms(2), write: ms(0) }),
-            ("read=2ms,write=1500us", Pace { read: ms(2), write: Duration::from_micros(1500) }),
-            ("write=1s, read=0ms", Pace { read: ms(0), write: ms(1000) }),
-        ];
-        for (text, pace) in good {
-            assert_eq!(parse_pace(text), Ok(pace), "{text}");
-        }
-        for (text, part) in [
-            ("2ms", "not of the form"),
-            ("reed=2ms", "`reed`"),
-            ("read=2", "form"),
-            ("read=-2ms", "form"),
-            ("read=1h", "form"),
-            ("", "form"),
-        ] {
-            assert!(parse_pace(text).unwrap_err().contains(part), "{text}");
         }
     }
 }

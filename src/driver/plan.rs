@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::scenario::{Keys, Limits, Load, Scenario};
 
+/// Clients that take turns in the serial control.
+pub(super) const CONTROL_CLIENTS: u32 = 4;
+
 /// What will be run.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -50,7 +53,7 @@ impl Plan {
     /// Operations of the serial control, and the keys that they need.
     pub(super) fn control(&self) -> (u32, u32) {
         let operations = self.limits.serial_control;
-        (operations, operations.div_ceil(super::run::CONTROL_CLIENTS))
+        (operations, operations.div_ceil(CONTROL_CLIENTS))
     }
 
     /// Keys of the main phase.

@@ -10,16 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::gate::Gate;
 use super::load::{self, Closed, Gated, Picker};
 use super::open::{self, Open};
-use super::plan::Plan;
+use super::plan::{CONTROL_CLIENTS, Plan};
 use super::recorder::{Enough, Message, Progress, Recorded, Recorder};
 use super::worker::{Shared, Worker, control_turn};
 use crate::history::file::HistoryWriter;
 use crate::scenario::Load;
 use crate::target::Target;
 use crate::workload::{KeyTable, Workload};
-
-/// Clients that take turns in the serial control.
-pub(super) const CONTROL_CLIENTS: u32 = 4;
 
 /// Everything that a run needs.
 pub struct Run {

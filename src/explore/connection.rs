@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::gate::{Deliver, Event, Parked, Release, Replied, StepId};
-use super::proxy::Hub;
+use super::hub::Hub;
 use super::wire::{Command, Frame, FrameError, Message, Reply, hello};
 
 /// Requests that may wait for an answer on one connection. Drivers send one at a time, older ones a few.

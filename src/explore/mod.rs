@@ -14,6 +14,7 @@ pub mod explorer;
 #[cfg(test)]
 mod fake;
 pub mod gate;
+mod hub;
 pub mod indexes;
 mod lane;
 pub mod lint;

@@ -113,7 +113,7 @@ impl Scheduler {
         let mut names = Vec::new();
         while let Ok(Some(event)) = tokio::time::timeout_at(until.into(), self.events.recv()).await {
             if let Event::Parked(parked) = event {
-                names.push(super::proxy::signature(&parked.command));
+                names.push(super::hub::signature(&parked.command));
             }
         }
         names.sort();

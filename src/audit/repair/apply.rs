@@ -1,55 +1,21 @@
 //! Applying a repair: what a killed one left half done first, then round after round until nothing is left to do.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::Database;
+use mongodb::bson::Bson;
 use mongodb::options::{Acknowledgment, DatabaseOptions, ReadPreference, SelectionCriteria, WriteConcern};
-use mongodb::{Collection, Database};
 
-use super::journal::{Journal, MergeState, PREFIX};
-use super::pace::{Pace, RepairProgress, Tries};
+use super::journal::{Journal, MergeState, Merged, PREFIX};
 use super::plan::{Plan, Step as Task, draft, repairable};
-use crate::audit::error::{AuditError, Result, Step};
-use crate::audit::{AuditOptions, Audited, Profile};
-use crate::report::{ActionKind, RepairAction};
-
-/// How a repair goes about it.
-#[derive(Debug, Clone)]
-pub struct RepairOptions {
-    /// How it reads.
-    pub audit: AuditOptions,
-    /// Documents a second; without a limit if absent.
-    pub rate: Option<f64>,
-    /// How often a document that others keep changing is tried before it is left and reported.
-    pub attempts: u32,
-    /// How long, if that is over sooner.
-    pub patience: Duration,
-    /// Told how far it got.
-    pub progress: Arc<RepairProgress>,
-}
-
-impl Default for RepairOptions {
-    fn default() -> Self {
-        RepairOptions {
-            audit: AuditOptions::default(),
-            rate: None,
-            attempts: 20,
-            patience: Duration::from_secs(5),
-            progress: Arc::default(),
-        }
-    }
-}
+use super::work::{Repair, RepairOptions};
+use crate::audit::error::{AuditError, Result};
+use crate::audit::{Audited, Profile};
+use crate::report::RepairAction;
 
 /// Indexes that a collection may have.
 const MAX_INDEXES: usize = 64;
 
 /// Rounds before a repair gives up on a database that is broken again as fast as it is mended.
 const ROUNDS: usize = 8;
-
-/// Rounds in which a document may keep changing before it is not tried again.
-const ROUNDS_OF_CHANGE: u32 = 2;
 
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,30 +32,11 @@ pub struct Applied {
     pub audited: Audited,
 }
 
-/// Documents that were merged into others: the id as text, the id, and what it was merged into.
-pub(super) type Merged = BTreeMap<String, (Bson, Bson)>;
-
 /// Merged documents whose references are looked for by one query.
 const MERGED_AT_ONCE: usize = 100;
 
 /// The same for merges of earlier rounds and repairs, most of which nothing refers to any more.
 const SWEPT_AT_ONCE: usize = 1_000;
-
-/// One repair at work.
-pub(super) struct Repair<'a> {
-    pub(super) database: Database,
-    pub(super) profile: &'a Profile,
-    pub(super) options: &'a RepairOptions,
-    pub(super) journal: Journal,
-    pub(super) pace: Pace,
-    /// Merges whose duplicate is removed and not taken in: its content is in the backup only.
-    pub(super) unfinished: Vec<String>,
-    opened: bool,
-    done: BTreeMap<ActionKind, u64>,
-    left: Vec<String>,
-    /// In how many rounds a document kept changing.
-    restless: BTreeMap<String, u32>,
-}
 
 /// Repairs. `id` names the backup of a new repair; one that was cut short goes on under its own.
 pub async fn apply(
@@ -109,18 +56,7 @@ pub async fn apply(
             journal.name()
         )));
     }
-    let mut repair = Repair {
-        database: database.clone(),
-        profile,
-        options,
-        journal,
-        pace: Pace::new(options.rate),
-        unfinished: Vec::new(),
-        opened: resumed,
-        done: BTreeMap::new(),
-        left: Vec::new(),
-        restless: BTreeMap::new(),
-    };
+    let mut repair = Repair::new(database, profile, options, journal, resumed);
     let mut last = repair.rounds().await?;
     if repair.opened && repair.unfinished.is_empty() {
         repair.journal.set_state("applied").await?;
@@ -242,53 +178,6 @@ impl Repair<'_> {
         }
         Ok(())
     }
-
-    /// Whether a document changed through so many rounds that it is left alone. It is told either way.
-    pub(super) fn is_restless(&self, id: &Bson) -> bool {
-        self.restless.get(&id.to_string()).is_some_and(|&rounds| rounds >= ROUNDS_OF_CHANGE)
-    }
-
-    /// Notes that others changed a document at each try.
-    pub(super) fn kept_changing(&mut self, id: &Bson, what_for: &str) {
-        *self.restless.entry(id.to_string()).or_default() += 1;
-        self.left(still_changing(id, what_for));
-    }
-
-    /// The tries that one document is worth.
-    pub(super) fn tries(&self) -> Tries {
-        Tries::new(self.options.attempts, self.options.patience)
-    }
-
-    async fn open(&mut self) -> Result<()> {
-        if !self.opened {
-            self.journal.open(&self.profile.collection, &self.profile.name).await?;
-            self.opened = true;
-        }
-        Ok(())
-    }
-
-    pub(super) fn collection(&self) -> Collection<Document> {
-        self.database.collection(&self.profile.collection)
-    }
-
-    /// The document as it is.
-    pub(super) async fn read(&self, id: &Bson) -> Result<Option<Document>> {
-        self.collection().find_one(doc! { "_id": id }).await.reading(self.database.name(), "read a document")
-    }
-
-    pub(super) fn array_field(&self) -> Option<&str> {
-        self.profile.array.as_ref().map(|array| array.field.as_str())
-    }
-
-    pub(super) fn count(&mut self, kind: ActionKind, count: u64) {
-        if count > 0 {
-            *self.done.entry(kind).or_default() += count;
-        }
-    }
-
-    pub(super) fn left(&mut self, sentence: String) {
-        self.left.push(sentence);
-    }
 }
 
 /// Refuses before anything is changed what could not be finished.
@@ -301,11 +190,4 @@ fn room_for_index(profile: &Profile, plan: &Plan) -> Result<()> {
         kind: format!("at the server's limit of {MAX_INDEXES} indexes"),
         hint: "there must be room for the unique index; drop one that is not used".to_owned(),
     })
-}
-
-/// The sentence for a document that is left because others write to it all the time.
-pub(super) fn still_changing(id: &Bson, what_for: &str) -> String {
-    format!(
-        "document {id} kept changing while it was to {what_for}: it is as it was; repair it when less is written to it"
-    )
 }

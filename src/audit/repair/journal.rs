@@ -4,11 +4,12 @@
 //! what the repair made of it (`after`: the changed fields, or that it was removed). For each merge there is how far it
 //! got. A reader needs nothing else to finish or to undo the repair.
 
+use std::collections::BTreeMap;
+
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::{Collection, Database};
 
-use super::apply::Merged;
 use super::change::{Since, array, since};
 use crate::audit::error::{AuditError, Result, Step};
 
@@ -45,6 +46,9 @@ pub(super) struct MergeEntry {
     pub(super) keeper: Bson,
     pub(super) state: MergeState,
 }
+
+/// Documents that were merged into others: the id as text, the id, and what it was merged into.
+pub(super) type Merged = BTreeMap<String, (Bson, Bson)>;
 
 /// A touched document in the journal.
 #[derive(Debug, Clone, PartialEq)]

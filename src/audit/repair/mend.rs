@@ -2,11 +2,11 @@
 
 use mongodb::bson::{Bson, RawDocumentBuf, doc};
 
-use super::apply::{Repair, still_changing};
 use super::guard::{From, rearranged, same_beginning, same_field};
 use super::journal::After;
 use super::merge::too_large;
 use super::redirect::set_path;
+use super::work::{Repair, still_changing};
 use crate::audit::dedupe::repeated;
 use crate::audit::error::{Result, Step, code};
 use crate::audit::key::{KeyState, state};

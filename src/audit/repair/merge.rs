@@ -5,10 +5,11 @@
 
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 
-use super::apply::{Merged, Repair, still_changing};
 use super::change::{Since, array, larger, merged_order, picked, since, united};
 use super::guard::{rearranged, same_beginning, same_document};
+use super::journal::Merged;
 use super::journal::{After, MergeState};
+use super::work::{Repair, still_changing};
 use crate::audit::error::{Result, Step};
 use crate::audit::key::{KeyState, state};
 use crate::report::ActionKind;

@@ -14,8 +14,10 @@ mod pace;
 mod plan;
 mod redirect;
 mod restore;
+mod work;
 
-pub use apply::{Applied, RepairOptions, apply};
+pub use apply::{Applied, apply};
 pub use pace::RepairProgress;
 pub use plan::{Plan, plan};
 pub use restore::{Restored, backups, restore};
+pub use work::RepairOptions;

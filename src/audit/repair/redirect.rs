@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::apply::{Merged, Repair};
 use super::journal::After;
+use super::journal::Merged;
+use super::work::Repair;
 use crate::audit::Reference;
 use crate::audit::error::{Result, Step, code};
 use crate::report::ActionKind;

@@ -1,0 +1,142 @@
+//! One repair at work: what it works on, what it did, and what it had to leave. Main type: [`Repair`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::{Collection, Database};
+
+use super::journal::Journal;
+use super::pace::{Pace, RepairProgress, Tries};
+use crate::audit::error::{Result, Step};
+use crate::audit::{AuditOptions, Profile};
+use crate::report::ActionKind;
+
+/// How a repair goes about it.
+#[derive(Debug, Clone)]
+pub struct RepairOptions {
+    /// How it reads.
+    pub audit: AuditOptions,
+    /// Documents a second; without a limit if absent.
+    pub rate: Option<f64>,
+    /// How often a document that others keep changing is tried before it is left and reported.
+    pub attempts: u32,
+    /// How long, if that is over sooner.
+    pub patience: Duration,
+    /// Told how far it got.
+    pub progress: Arc<RepairProgress>,
+}
+
+impl Default for RepairOptions {
+    fn default() -> Self {
+        RepairOptions {
+            audit: AuditOptions::default(),
+            rate: None,
+            attempts: 20,
+            patience: Duration::from_secs(5),
+            progress: Arc::default(),
+        }
+    }
+}
+
+/// Rounds in which a document may keep changing before it is not tried again.
+const ROUNDS_OF_CHANGE: u32 = 2;
+
+/// One repair at work.
+pub(super) struct Repair<'a> {
+    pub(super) database: Database,
+    pub(super) profile: &'a Profile,
+    pub(super) options: &'a RepairOptions,
+    pub(super) journal: Journal,
+    pub(super) pace: Pace,
+    /// Merges whose duplicate is removed and not taken in: its content is in the backup only.
+    pub(super) unfinished: Vec<String>,
+    /// Its backup exists.
+    pub(super) opened: bool,
+    /// What was done.
+    pub(super) done: BTreeMap<ActionKind, u64>,
+    /// What could not be repaired, a sentence each.
+    pub(super) left: Vec<String>,
+    /// In how many rounds a document kept changing.
+    restless: BTreeMap<String, u32>,
+}
+
+impl<'a> Repair<'a> {
+    /// One that has done nothing yet; `resumed` if an earlier process began it.
+    pub(super) fn new(
+        database: &Database,
+        profile: &'a Profile,
+        options: &'a RepairOptions,
+        journal: Journal,
+        resumed: bool,
+    ) -> Self {
+        Repair {
+            database: database.clone(),
+            profile,
+            options,
+            journal,
+            pace: Pace::new(options.rate),
+            unfinished: Vec::new(),
+            opened: resumed,
+            done: BTreeMap::new(),
+            left: Vec::new(),
+            restless: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a document changed through so many rounds that it is left alone. It is told either way.
+    pub(super) fn is_restless(&self, id: &Bson) -> bool {
+        self.restless.get(&id.to_string()).is_some_and(|&rounds| rounds >= ROUNDS_OF_CHANGE)
+    }
+
+    /// Notes that others changed a document at each try.
+    pub(super) fn kept_changing(&mut self, id: &Bson, what_for: &str) {
+        *self.restless.entry(id.to_string()).or_default() += 1;
+        self.left(still_changing(id, what_for));
+    }
+
+    /// The tries that one document is worth.
+    pub(super) fn tries(&self) -> Tries {
+        Tries::new(self.options.attempts, self.options.patience)
+    }
+
+    /// Begins the backup, if that was not done yet.
+    pub(super) async fn open(&mut self) -> Result<()> {
+        if !self.opened {
+            self.journal.open(&self.profile.collection, &self.profile.name).await?;
+            self.opened = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn collection(&self) -> Collection<Document> {
+        self.database.collection(&self.profile.collection)
+    }
+
+    /// The document as it is.
+    pub(super) async fn read(&self, id: &Bson) -> Result<Option<Document>> {
+        self.collection().find_one(doc! { "_id": id }).await.reading(self.database.name(), "read a document")
+    }
+
+    pub(super) fn array_field(&self) -> Option<&str> {
+        self.profile.array.as_ref().map(|array| array.field.as_str())
+    }
+
+    pub(super) fn count(&mut self, kind: ActionKind, count: u64) {
+        if count > 0 {
+            *self.done.entry(kind).or_default() += count;
+        }
+    }
+
+    pub(super) fn left(&mut self, sentence: String) {
+        self.left.push(sentence);
+    }
+}
+
+/// The sentence for a document that is left because others write to it all the time.
+pub(super) fn still_changing(id: &Bson, what_for: &str) -> String {
+    format!(
+        "document {id} kept changing while it was to {what_for}: it is as it was; repair it when less is written to it"
+    )
+}

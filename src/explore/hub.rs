@@ -1,0 +1,95 @@
+//! [`Hub`]: what the proxy and its connections share: whether commands are parked, whom to tell, and what went wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::gate::{Event, StepId};
+use super::wire::hello::Addresses;
+use super::wire::{Command, Kind};
+
+/// Connections at a time; further ones wait to be accepted.
+pub(super) const MAX_CONNECTIONS: usize = 1024;
+/// Reasons of closed connections that are kept.
+const MAX_COMPLAINTS: usize = 32;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Hub {
+    pub(super) addresses: Addresses,
+    pub(super) cancel: CancellationToken,
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) next: AtomicU64,
+    /// Connections over which a command was parked.
+    pub(super) used: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) events: Option<mpsc::UnboundedSender<Event>>,
+    pub(super) background: BTreeSet<String>,
+    /// Cursors that parked commands opened. Others belong to work that passes.
+    pub(super) cursors: BTreeSet<i64>,
+    pub(super) complaints: BTreeMap<String, u64>,
+}
+
+impl Hub {
+    pub(super) fn new(addresses: Addresses) -> Self {
+        Hub {
+            addresses,
+            cancel: CancellationToken::new(),
+            permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            next: AtomicU64::new(0),
+            used: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // The state is whole after every statement, so that a panic elsewhere leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where to tell of a command, if it is to be parked.
+    pub(super) fn parks(&self, command: &Command) -> Option<(StepId, mpsc::UnboundedSender<Event>)> {
+        if command.kind == Kind::Control {
+            return None;
+        }
+        let state = self.state();
+        let events = state.events.clone()?;
+        let unknown_cursor = command.cursor.is_some_and(|cursor| !state.cursors.contains(&cursor));
+        if unknown_cursor || (!state.background.is_empty() && state.background.contains(&signature(command))) {
+            return None;
+        }
+        Some((StepId(self.next.fetch_add(1, Ordering::Relaxed)), events))
+    }
+
+    /// Remembers a cursor that a parked command opened.
+    pub(super) fn opened(&self, cursor: i64) {
+        if cursor != 0 {
+            self.state().cursors.insert(cursor);
+        }
+    }
+
+    /// Counts a connection over which a command is parked for the first time.
+    pub(super) fn uses_one_more(&self) {
+        self.used.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records why a connection was closed.
+    pub(super) fn complain(&self, reason: String) {
+        let mut state = self.state();
+        if state.complaints.len() < MAX_COMPLAINTS || state.complaints.contains_key(&reason) {
+            *state.complaints.entry(reason).or_default() += 1;
+        }
+    }
+}
+
+/// Name and namespace of a command: what background work is recognised by.
+pub fn signature(command: &Command) -> String {
+    format!("{} {}.{}", command.name, command.database, command.collection.as_deref().unwrap_or("$cmd"))
+}
