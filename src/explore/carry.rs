@@ -1,35 +1,18 @@
 //! Executions of an exploration, one by one: what must be there before them, what they teach, what counts.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::dfs::NOT_DETERMINISTIC;
 use super::execution::{Execution, Request};
-use super::explorer::{Explorer, MAX_DEAD};
+use super::explorer::{Explorer, MAX_DEAD, Patience, describe};
 use super::policy::{Policy, Replay};
-use super::scheduler::{Scheduler, Timing};
+use super::scheduler::Scheduler;
 use super::subject::Subject;
 use crate::history::Phase;
 
 /// Executions whose documents are made at once.
 const SEEDED_AT_ONCE: u32 = 64;
 const WAIT_IN_SERVICE: &str = "requests wait for each other in the service";
-
-/// How long a request may take before it counts as waiting for another.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Patience {
-    /// This long.
-    Usual(Duration),
-    /// Longer, because one seemed to wait; usually this long.
-    Raised(Duration),
-    /// As usual: requests do wait for each other.
-    Confirmed,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience::Usual(Timing::default().stall)
-    }
-}
 
 impl Explorer<'_> {
     /// One execution of all requests, counted.
@@ -255,13 +238,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-pub(super) fn describe(outcome: Option<&crate::history::Outcome>) -> String {
-    use crate::history::Outcome;
-    match outcome {
-        Some(Outcome::Ok(_)) => "it answered".to_owned(),
-        Some(Outcome::Failed(cause) | Outcome::Unknown(cause)) => cause.message.to_string(),
-        None => "no answer".to_owned(),
-    }
 }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use mongodb::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::carry::{Patience, describe};
 use super::chance::Pct;
 use super::classes::Classes;
 use super::execution::Execution;
@@ -74,6 +73,23 @@ pub struct Explorer<'a> {
     pub(super) server: Option<Client>,
     /// Executions so far, for who watches.
     carried_out: Arc<AtomicU64>,
+}
+
+/// How long a request may take before it counts as waiting for another.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Patience {
+    /// This long.
+    Usual(Duration),
+    /// Longer, because one seemed to wait; usually this long.
+    Raised(Duration),
+    /// As usual: requests do wait for each other.
+    Confirmed,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience::Usual(Timing::default().stall)
+    }
 }
 
 /// What an exploration found, before it is judged.
@@ -297,5 +313,15 @@ impl<'a> Explorer<'a> {
             ));
         }
         None
+    }
+}
+
+/// What a request came to, in words.
+pub(super) fn describe(outcome: Option<&crate::history::Outcome>) -> String {
+    use crate::history::Outcome;
+    match outcome {
+        Some(Outcome::Ok(_)) => "it answered".to_owned(),
+        Some(Outcome::Failed(cause) | Outcome::Unknown(cause)) => cause.message.to_string(),
+        None => "no answer".to_owned(),
     }
 }

@@ -8,8 +8,16 @@ use tokio::sync::oneshot;
 
 use super::gate::{Release, StepId};
 use super::polling::Told;
-use super::scheduler::Rest;
 use super::wire::{Command, Reply};
+
+/// How a request came to rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rest {
+    /// Commands that it sent.
+    pub(super) sent: usize,
+    /// It ended.
+    pub(super) finished: bool,
+}
 
 /// One request.
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::execution::Execution;
 use super::gate::Event;
+use super::lane::Rest;
 use super::policy::Policy;
 use super::predict::Trace;
 use super::run::Run;
@@ -54,15 +55,6 @@ pub struct Scheduler {
     pub(super) learned: HashMap<(usize, u64), Learned>,
     /// What a request of each class sends when it is alone.
     pub(super) alone: HashMap<usize, Trace>,
-}
-
-/// How a request came to rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rest {
-    /// Commands that it sent.
-    pub(super) sent: usize,
-    /// It ended.
-    pub(super) finished: bool,
 }
 
 /// How requests came to rest so far, after they had heard the same.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::process::{ProcessError, ProcessSpec, Supervisor, find_program};
 
+use super::log::tail;
 use super::provision::{cached, provision};
-use super::server::tail;
 use super::{Environment, MongodError};
 
 /// A mongod that can run on this machine.

@@ -14,8 +14,11 @@ use tokio::net::TcpStream;
 
 use crate::process::{Process, ProcessError, ProcessSpec, Supervisor};
 
-use super::server::tail;
+use super::log::tail;
 use super::{MongodError, Options};
+
+/// The name of the embedded replica set.
+pub(super) const REPLICA_SET: &str = "onlyone";
 
 /// A port can be taken by others between its choice and its use.
 const PORT_ATTEMPTS: u32 = 5;
@@ -203,7 +206,7 @@ fn arguments(spec: ProcessSpec, port: u16, data: &std::path::Path, options: &Opt
         .args([data])
         .args(["--wiredTigerCacheSizeGB", "0.5", "--setParameter", "diagnosticDataCollectionEnabled=false"]);
     if options.spec.replica_set > 0 {
-        spec = spec.args(["--replSet", super::replica::NAME, "--oplogSize", "128"]);
+        spec = spec.args(["--replSet", REPLICA_SET, "--oplogSize", "128"]);
     }
     if options.spec.test_commands {
         spec = spec.args(["--setParameter", "enableTestCommands=1"]);

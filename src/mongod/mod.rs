@@ -5,7 +5,9 @@
 mod environment;
 mod error;
 mod locate;
+mod log;
 mod member;
+mod options;
 mod provision;
 mod replica;
 mod server;
@@ -14,4 +16,5 @@ pub use environment::Environment;
 pub use error::{MongodError, ProvisionError};
 pub use locate::{Binary, locate};
 pub use member::Member;
-pub use server::{Mongod, Options};
+pub use options::Options;
+pub use server::Mongod;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::process::{ProcessError, ProcessSpec, Supervisor, find_program};
 
-use super::server::tail;
+use super::log::tail;
 use super::{Environment, ProvisionError};
 
 /// Where the wheel puts the program.

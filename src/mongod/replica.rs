@@ -4,11 +4,8 @@ use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
 
-use super::member::{POLL, READY_DEADLINE};
+use super::member::{POLL, READY_DEADLINE, REPLICA_SET};
 use super::{Member, MongodError};
-
-/// The name of the embedded replica set.
-pub(super) const NAME: &str = "onlyone";
 
 /// Initiates the set and waits for a writable primary, usually the first member, and for the others to be secondaries.
 pub(super) async fn initiate(members: &[Member]) -> Result<(), MongodError> {
@@ -18,7 +15,7 @@ pub(super) async fn initiate(members: &[Member]) -> Result<(), MongodError> {
         .collect();
     // Elections are quick, because a run should not wait ten seconds for one that it has provoked itself.
     let settings = doc! { "electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500 };
-    let config = doc! { "_id": NAME, "version": 1, "members": hosts, "settings": settings };
+    let config = doc! { "_id": REPLICA_SET, "version": 1, "members": hosts, "settings": settings };
     let Some(first) = members.first() else { return Ok(()) };
     let client = client(first)?;
     let answer = client.database("admin").run_command(doc! { "replSetInitiate": config }).await;

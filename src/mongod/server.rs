@@ -1,46 +1,13 @@
 //! [`Mongod`]: the embedded server, standalone or a replica set.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 use futures::future::try_join_all;
 
 use crate::process::Supervisor;
-use crate::scenario::MongodSpec;
 
-use super::{Binary, Environment, Member, MongodError, locate, replica};
-
-/// How the embedded server is to be started.
-#[derive(Clone)]
-pub struct Options {
-    /// What a scenario says of it.
-    pub spec: MongodSpec,
-    /// Further parameters of the server, by name.
-    pub parameters: BTreeMap<String, String>,
-    /// Where a mongod comes from.
-    pub environment: Environment,
-    /// Is told before something that takes long, such as the installation.
-    pub notice: Arc<dyn Fn(&str) + Send + Sync>,
-}
-
-impl Options {
-    /// Options of a scenario, in the environment of this process, without notices.
-    pub fn new(spec: MongodSpec) -> Self {
-        Options { spec, parameters: BTreeMap::new(), environment: Environment::of_process(), notice: Arc::new(|_| {}) }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("spec", &self.spec)
-            .field("parameters", &self.parameters)
-            .field("environment", &self.environment)
-            .finish_non_exhaustive()
-    }
-}
+use super::member::REPLICA_SET;
+use super::{Binary, Member, MongodError, Options, locate, replica};
 
 /// The embedded server. Dropping it kills it and removes its data, in the background; [`Mongod::stop`] does so and waits.
 #[derive(Debug)]
@@ -72,7 +39,7 @@ impl Mongod {
     /// The address that drivers connect to.
     pub fn uri(&self) -> String {
         let hosts: Vec<String> = self.members.iter().map(Member::address).collect();
-        let options = if self.replica_set { format!("?replicaSet={}", replica::NAME) } else { String::new() };
+        let options = if self.replica_set { format!("?replicaSet={}", REPLICA_SET) } else { String::new() };
         format!("mongodb://{}/{options}", hosts.join(","))
     }
 
@@ -113,17 +80,5 @@ impl Mongod {
     /// Kills it, removes its data, and returns when that is done.
     pub async fn stop(self) -> Result<(), MongodError> {
         Ok(self.supervisor.stop().await?)
-    }
-}
-
-/// The last lines of a log; what cannot be read is said in their place, because this goes into an error.
-pub(super) fn tail(log: &Path, lines: usize) -> String {
-    match std::fs::read(log) {
-        Ok(bytes) => {
-            let text = String::from_utf8_lossy(&bytes);
-            let all: Vec<&str> = text.lines().collect();
-            all[all.len().saturating_sub(lines)..].join("\n")
-        }
-        Err(error) => format!("(cannot read {}: {error})", log.display()),
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::model::WorkloadKind;
+use super::workload_kind::WorkloadKind;
 
 /// Fields of one message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -19,6 +19,7 @@ mod template;
 mod threshold;
 mod validate;
 mod values;
+mod workload_kind;
 
 pub use diagnostic::Diagnostics;
 pub use environment::Environment;
@@ -30,7 +31,7 @@ pub use http::{
 pub use messages::MessageSpec;
 pub use model::{
     Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, Keys, Limits, Load, Metric, MongoSpec, MongodSpec,
-    Scenario, SearchKind, TargetSpec, Threshold, WorkloadKind,
+    Scenario, SearchKind, TargetSpec, Threshold,
 };
 pub use read::{load, load_text};
 pub use resolved::resolved_toml;
@@ -38,3 +39,4 @@ pub use schema::schema;
 pub use secret::SecretText;
 pub use template::{JsonTemplate, RenderError, Scope, Template, TemplateMistake};
 pub use validate::KnownStrategies;
+pub use workload_kind::WorkloadKind;

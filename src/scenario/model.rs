@@ -8,6 +8,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly
 use serde::{Serialize, Serializer};
 
 use super::http::{HttpSpec, InvariantSpec, ObserveSpec, ServiceSpec};
+use super::workload_kind::WorkloadKind;
 use crate::verdict::{Invariant, Verdict};
 
 /// What to run, against what, and what to expect.
@@ -39,22 +40,6 @@ pub struct Scenario {
     pub expect: Expectation,
     /// The user's own invariants.
     pub invariants: Vec<InvariantSpec>,
-}
-
-/// Kind of operations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WorkloadKind {
-    /// Creates the document of a participant pair, or gets it.
-    CreateOrGet,
-    /// Appends messages and their answers to sessions.
-    Append,
-    /// Delivers images and videos to chats, each several times.
-    Merge,
-    /// Operations of the user's own.
-    Custom,
-    /// Starts, expands and reads direct and group threads.
-    Thread,
 }
 
 /// At-least-once delivery (`[deliveries]`).
@@ -110,78 +95,6 @@ impl SearchKind {
 impl Default for Deliveries {
     fn default() -> Self {
         Deliveries { max: 3 }
-    }
-}
-
-impl WorkloadKind {
-    /// All that exist.
-    pub const ALL: [WorkloadKind; 5] = [
-        WorkloadKind::CreateOrGet,
-        WorkloadKind::Append,
-        WorkloadKind::Merge,
-        WorkloadKind::Thread,
-        WorkloadKind::Custom,
-    ];
-
-    /// The word in files and on the terminal.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            WorkloadKind::CreateOrGet => "create-or-get",
-            WorkloadKind::Append => "append",
-            WorkloadKind::Merge => "merge",
-            WorkloadKind::Custom => "custom",
-            WorkloadKind::Thread => "thread",
-        }
-    }
-
-    /// Names of the operations that it sends; thresholds speak of them. Those of a custom workload are the scenario's.
-    pub fn operations(self) -> &'static [&'static str] {
-        match self {
-            WorkloadKind::CreateOrGet => &["create-or-get"],
-            WorkloadKind::Append => &["append", "read"],
-            WorkloadKind::Merge => &["deliver", "open", "read"],
-            WorkloadKind::Thread => {
-                &["start-conversation", "check-existing-thread", "expand-thread", "resign-admin", "read-thread"]
-            }
-            WorkloadKind::Custom => &[],
-        }
-    }
-
-    /// Operations that a service may leave out: they are then not sent.
-    pub fn optional_operations(self) -> &'static [&'static str] {
-        match self {
-            WorkloadKind::CreateOrGet => &["get"],
-            WorkloadKind::Append => &["read"],
-            WorkloadKind::Merge | WorkloadKind::Thread | WorkloadKind::Custom => &[],
-        }
-    }
-
-    /// What can be read from the answer to an operation, by its name.
-    pub fn outcomes(self, operation: &str) -> &'static [&'static str] {
-        match (self, operation) {
-            (WorkloadKind::Append, "append") => &["id", "created", "existing", "created_by", "position", "error"],
-            (WorkloadKind::Append | WorkloadKind::Merge, "read") => &["id", "messages", "error"],
-            (WorkloadKind::Merge, "deliver") => &["applied", "chat_seen", "error"],
-            (WorkloadKind::Thread, "start-conversation") => &["id", "created", "existing", "members", "error"],
-            (WorkloadKind::Thread, "expand-thread") => &["id", "members", "added", "error"],
-            (WorkloadKind::Thread, _) => &["id", "members", "error"],
-            _ => &["id", "created", "existing", "created_by", "error"],
-        }
-    }
-
-    /// What must be read from it: without that the answer tells nothing.
-    pub fn needed_outcomes(self, operation: &str) -> &'static [&'static str] {
-        match (self, operation) {
-            (WorkloadKind::Append | WorkloadKind::Merge, "read") => &["messages"],
-            (WorkloadKind::Merge, "deliver") => &["applied"],
-            (WorkloadKind::Thread, _) => &["id"],
-            _ => &[],
-        }
-    }
-
-    /// Whether its documents hold messages.
-    pub fn has_messages(self) -> bool {
-        matches!(self, WorkloadKind::Append | WorkloadKind::Merge)
     }
 }
 

@@ -3,9 +3,8 @@
 use serde::Serialize;
 
 use super::http::{InvariantSpec, ObserveSpec, ServiceSpec};
-use super::model::{
-    Deliveries, Expectation, ExploreSpec, Limits, Load, MongodSpec, Scenario, TargetSpec, WorkloadKind,
-};
+use super::model::{Deliveries, Expectation, ExploreSpec, Limits, Load, MongodSpec, Scenario, TargetSpec};
+use super::workload_kind::WorkloadKind;
 
 /// Everything but the path, in the order of the file format.
 #[derive(Serialize)]

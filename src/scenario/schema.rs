@@ -6,8 +6,8 @@
 use serde_json::{Value, json};
 
 use super::file::File;
-use super::model::WorkloadKind;
 use super::validate::KnownStrategies;
+use super::workload_kind::WorkloadKind;
 use crate::verdict::Invariant;
 
 /// The schema; `known` names the strategies.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::model::WorkloadKind;
 use super::secret::SecretText;
+use super::workload_kind::WorkloadKind;
 
 /// Name of the one template of an environment.
 const NAME: &str = "value";

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use mongodb::bson::{RawBsonRef, RawDocument};
 
 pub use super::equality::{Filter, Pinned};
-use super::legacy;
 use super::message::{Message, Msg, Query};
 use super::text;
 
@@ -108,7 +107,7 @@ impl Command {
         match message {
             Message::Msg(msg) => Self::of_msg(msg),
             Message::Query(query) => Some(Self::of_query(query)),
-            Message::Legacy(legacy) => Some(legacy::command(legacy)),
+            Message::Legacy(legacy) => Some(Self::of_legacy(legacy)),
             Message::Reply(_) => None,
         }
     }

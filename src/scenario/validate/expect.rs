@@ -6,8 +6,9 @@ use toml::Spanned;
 
 use super::super::diagnostic::Problem;
 use super::super::file;
-use super::super::model::{Expectation, Metric, Threshold, WorkloadKind};
+use super::super::model::{Expectation, Metric, Threshold};
 use super::super::threshold;
+use super::super::workload_kind::WorkloadKind;
 use super::Check;
 use crate::verdict::{Invariant, Verdict};
 

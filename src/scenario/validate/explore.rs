@@ -2,7 +2,8 @@
 
 use super::super::diagnostic::Problem;
 use super::super::file;
-use super::super::model::{ExploreSpec, SearchKind, WorkloadKind};
+use super::super::model::{ExploreSpec, SearchKind};
+use super::super::workload_kind::WorkloadKind;
 use super::Check;
 
 impl Check<'_> {

@@ -11,9 +11,9 @@ use super::super::http::{
     AuthSpec, HttpSpec, JsonPath, KeySharing, LoginSpec, OperationSpec, Release, StatusSpec, TlsSpec,
 };
 use super::super::messages::Messages;
-use super::super::model::WorkloadKind;
 use super::super::template::Scope;
 use super::super::values::Count;
+use super::super::workload_kind::WorkloadKind;
 use super::Check;
 use super::request::Kind;
 

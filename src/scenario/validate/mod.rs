@@ -21,10 +21,11 @@ use toml::Spanned;
 use super::diagnostic::Problem;
 use super::environment::Expansion;
 use super::file::{self, File};
-use super::model::{Deliveries, Limits, Scenario, TargetSpec, WorkloadKind};
+use super::model::{Deliveries, Limits, Scenario, TargetSpec};
 use super::source::Sources;
 use super::suggest::nearest;
 use super::values::{Count, DurationText, Share};
+use super::workload_kind::WorkloadKind;
 
 /// Names of the strategies of a workload.
 pub type KnownStrategies<'a> = &'a dyn Fn(WorkloadKind) -> &'static [&'static str];

@@ -7,8 +7,9 @@ use toml::Spanned;
 use super::super::diagnostic::Problem;
 use super::super::file_http::{self, Request};
 use super::super::http::{ObserveHttp, ObserveMongo, ObserveSpec};
-use super::super::model::{TargetSpec, WorkloadKind};
+use super::super::model::TargetSpec;
 use super::super::template::Scope;
+use super::super::workload_kind::WorkloadKind;
 use super::Check;
 use super::request::Kind;
 

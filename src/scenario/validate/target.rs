@@ -6,7 +6,8 @@ use toml::Spanned;
 
 use super::super::diagnostic::Problem;
 use super::super::file;
-use super::super::model::{MongoSpec, MongodSpec, TargetSpec, WorkloadKind};
+use super::super::model::{MongoSpec, MongodSpec, TargetSpec};
+use super::super::workload_kind::WorkloadKind;
 use super::{Check, KnownStrategies};
 
 /// Where a run puts its data if the scenario does not say.
