@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 use mongodb::Client;
 
 use super::lint::Indexes;
-use crate::target::IndexFact;
+use crate::lint::IndexFact;
 
 /// Reads the indexes of collections, given as database and collection. One that cannot be read is left out, and the lint
 /// says nothing of it.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::execution::{Execution, Step};
 use super::wire::Kind;
 use super::wire::command::{Change, Statement};
+use crate::lint::IndexFact;
 use crate::lint::{self as rule, LintFinding};
-use crate::target::IndexFact;
 
 /// Indexes by namespace, `database.collection`.
 #[derive(Debug, Clone, Default)]

@@ -10,9 +10,20 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::target::IndexFact;
-
 pub use strategies::before_run;
+
+/// One index, as the rules need to know it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct IndexFact {
+    /// Its name.
+    pub name: String,
+    /// Its key, as in `participantsKey: 1`.
+    pub key: String,
+    /// Whether it is unique.
+    pub unique: bool,
+    /// Whether it is sparse.
+    pub sparse: bool,
+}
 
 /// What commands or strategies say by themselves.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]

@@ -1,8 +1,7 @@
 //! What is known of a strategy before its run: how it brings a document into being, against the indexes that are there.
 
-use super::{LintFinding, Upsert, upsert};
+use super::{IndexFact, LintFinding, Upsert, upsert};
 use crate::strategy::{Creation, How};
-use crate::target::IndexFact;
 
 /// What a strategy leaves open on these indexes of the collection that holds its key.
 pub fn before_run(creations: &[Creation], indexes: &[IndexFact]) -> Vec<LintFinding> {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::explore::*;
 use super::*;
 use crate::history::{Action, Cause, Id, Nanos, OpId, Operation, Outcome, Phase, Returned, Value};
+use crate::lint::IndexFact;
 use crate::stats::{
     Bucket, Concurrency, Generator, IntervalStats, Latency, Machine, OperationStats, Skew, ThresholdResult, Unit,
 };
-use crate::target::{IndexFact, Preflight};
+use crate::target::Preflight;
 use crate::verdict::{Invariant, InvariantResult, Verdict, Witness};
 
 pub(super) fn all() -> Vec<(&'static str, Report)> {

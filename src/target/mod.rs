@@ -119,7 +119,7 @@ pub struct Preflight {
     pub connections_ready: Option<u32>,
     /// Indexes of the collection that holds the key.
     #[serde(default)]
-    pub indexes: Vec<IndexFact>,
+    pub indexes: Vec<crate::lint::IndexFact>,
     /// Plan of the lookup by key: `IXSCAN participantsKey_1` or `COLLSCAN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookup_plan: Option<String>,
@@ -132,19 +132,6 @@ pub struct Preflight {
     /// What the run cannot show, or should be read with care.
     #[serde(default)]
     pub notes: Vec<String>,
-}
-
-/// One index.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-pub struct IndexFact {
-    /// Its name.
-    pub name: String,
-    /// Its key, as in `participantsKey: 1`.
-    pub key: String,
-    /// Whether it is unique.
-    pub unique: bool,
-    /// Whether it is sparse.
-    pub sparse: bool,
 }
 
 /// Why a target cannot be used.

@@ -8,7 +8,7 @@ use mongodb::{Collection, Database};
 
 use crate::audit::KeySpec;
 use crate::audit::error::{Result, Step};
-use crate::target::IndexFact;
+use crate::lint::IndexFact;
 
 /// What the indexes are worth.
 #[derive(Debug, Clone, PartialEq, Default)]

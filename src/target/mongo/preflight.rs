@@ -4,9 +4,10 @@ use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::MongoTarget;
+use crate::lint::IndexFact;
 use crate::lint::before_run;
 use crate::strategy::creations;
-use crate::target::{IndexFact, Preflight, TargetError};
+use crate::target::{Preflight, TargetError};
 
 /// Version of the driver, as locked.
 const DRIVER_VERSION: &str = "mongodb (Rust) 3.9.1";
