@@ -141,3 +141,35 @@ impl Parked {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn connected() -> (Arc<TcpStream>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Arc::new(client), listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn an_answer_before_the_release_is_counted_and_one_after_it_is_not() {
+        for together in [true, false] {
+            let releases = Releases::new(together);
+            let ((eager, mut at_once), (patient, mut in_time)) = (connected().await, connected().await);
+            let parked = [releases.park(Arc::clone(&eager), b'e'), releases.park(Arc::clone(&patient), b'p')];
+            at_once.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+            eager.readable().await.unwrap();
+            releases.release(&parked[1]).await.unwrap();
+            assert_eq!(in_time.read_u8().await.unwrap(), b'p');
+            in_time.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+            patient.readable().await.unwrap();
+            releases.release(&parked[0]).await.unwrap();
+            assert_eq!(at_once.read_u8().await.unwrap(), b'e');
+            assert_eq!(releases.early.load(Ordering::Relaxed), 1, "together: {together}");
+        }
+    }
+}
