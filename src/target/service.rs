@@ -84,18 +84,19 @@ impl Service {
         let mut service = Service { supervisor, instances: Vec::new() };
         let starter = Starter { spec, context, client, deadline: Instant::now() + spec.ready_timeout };
         for number in 1..=spec.instances {
-            let instance = starter.launch(&service.supervisor, number, true)?;
+            let instance = starter.launch(&service.supervisor, number, &[])?;
             service.instances.push(instance);
         }
         for (number, instance) in (1..).zip(&mut service.instances) {
             let mut tried = Vec::new();
             while let Start::PortTaken(log) = starter.ready(instance).await? {
-                tried.push(instance.port.port().to_string());
+                tried.push(instance.port.port());
                 if tried.len() >= PORTS {
-                    let why = format!("another process took its port each time ({}){log}", tried.join(", "));
+                    let ports = tried.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+                    let why = format!("another process took its port each time ({ports}){log}");
                     return Err(step(STARTING, why));
                 }
-                *instance = starter.launch(&service.supervisor, number, false)?;
+                *instance = starter.launch(&service.supervisor, number, &tried)?;
             }
             instance.port.let_go();
         }
@@ -132,11 +133,12 @@ impl Service {
 
 impl Starter<'_> {
     /// Starts an instance on a port of its own. A port that is held until the service listens can be taken by nobody else;
-    /// a service that does not set `SO_REUSEADDR` can listen only on one that is let go before.
-    fn launch(&self, supervisor: &Supervisor, number: u32, held: bool) -> Result<Instance, TargetError> {
-        let mut port = Reservation::new().map_err(|error| step("finding a free port", error))?;
+    /// a service that does not set `SO_REUSEADDR` can listen only on one that is let go before: that is done once a port was
+    /// tried in vain.
+    fn launch(&self, supervisor: &Supervisor, number: u32, tried: &[u16]) -> Result<Instance, TargetError> {
+        let mut port = Reservation::other_than(tried).map_err(|error| step("finding a free port", error))?;
         let process = process_spec(self.spec, self.context, number, port.port())?;
-        if !held {
+        if !tried.is_empty() {
             port.let_go();
         }
         let log_from = std::fs::metadata(&process.log).map_or(0, |log| log.len());

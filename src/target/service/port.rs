@@ -24,8 +24,20 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
-    /// Takes a free port.
-    pub(super) fn new() -> io::Result<Self> {
+    /// Takes a free port that is none of these.
+    pub(super) fn other_than(tried: &[u16]) -> io::Result<Self> {
+        // Held until another is found, because the system may give the same one again.
+        let mut again = Vec::new();
+        loop {
+            let reservation = Self::new()?;
+            if !tried.contains(&reservation.port) {
+                return Ok(reservation);
+            }
+            again.push(reservation);
+        }
+    }
+
+    fn new() -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
         socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -139,6 +151,16 @@ mod tests {
         assert!(others.iter().all(|other| !ports.contains(&other.local_addr().unwrap().port())));
         TcpListener::bind(("127.0.0.1", reserved[0].port())).unwrap();
         TcpListener::bind(("0.0.0.0", reserved[1].port())).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_port_that_was_tried_is_not_tried_again() {
+        let mut drawn: Vec<u16> = (0..99).map(|_| Reservation::new().unwrap().port()).collect();
+        drawn.sort_unstable();
+        let tried: Vec<u16> = (1..=drawn[49]).collect();
+        for _ in 0..50 {
+            assert!(Reservation::other_than(&tried).unwrap().port() > drawn[49]);
+        }
     }
 
     #[tokio::test]
