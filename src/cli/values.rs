@@ -50,6 +50,7 @@ pub(super) fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Members of a replica set.
 pub(super) fn parse_members(text: &str) -> Result<u8, String> {
     match text {
         "0" => Ok(0),
