@@ -28,15 +28,32 @@ fn read(folder: &Path, named: &mut BTreeSet<String>) {
         } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
             let text = std::fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
-            for line in code.lines().map(|line| line.split("//").next().unwrap()) {
-                named.extend(line.split("crate::").skip(1).map(first_word));
-            }
+            let code: String = code.lines().map(|line| line.split("//").next().unwrap()).collect();
+            named.extend(named_in(&code));
         }
     }
 }
 
 fn is_test(path: &Path) -> bool {
     path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem == "tests" || stem.ends_with("_tests"))
+}
+
+/// Whether no brace is open after this text.
+fn balanced(text: &str) -> bool {
+    text.matches('{').count() == text.matches('}').count()
+}
+
+/// The rooms that follow `crate::`, one or several in braces.
+fn named_in(code: &str) -> Vec<String> {
+    let named = |rest: &str| match rest.strip_prefix('{') {
+        None => vec![first_word(rest)],
+        Some(list) => {
+            let list = list.split(';').next().unwrap();
+            let starts = std::iter::once(0).chain(list.match_indices(',').map(|(at, _)| at + 1));
+            starts.filter(|at| balanced(&list[..*at])).map(|at| first_word(list[at..].trim_start())).collect()
+        }
+    };
+    code.split("crate::").skip(1).flat_map(named).filter(|word| !word.is_empty()).collect()
 }
 
 fn first_word(text: &str) -> String {
@@ -61,6 +78,12 @@ fn no_room_imports_one_that_imports_it() {
     assert!(imports.len() > 10 && imports["cli"].contains("report"), "the imports were not read: {imports:?}");
     let left = above_circles(imports);
     assert!(left.is_empty(), "these rooms import each other in a circle, or stand above one: {left:#?}");
+}
+
+#[test]
+fn rooms_are_read_one_by_one_and_in_braces() {
+    let code = "use crate::cli::Io;use crate::{report, stats::{self, latency}, verdict::Verdict};let a = crate::lint::upsert();";
+    assert_eq!(named_in(code), ["cli", "report", "stats", "verdict", "lint"]);
 }
 
 #[test]

@@ -62,7 +62,8 @@ pub(super) async fn explore(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus
             std::io::stderr().write_all(text.as_bytes()).ok();
         }
     })?;
-    let one = One { args: &args, scenario: &scenario, seed, run_id, requests, operations, interrupt: &interrupt };
+    let (interrupt, carried_out) = (&interrupt, Arc::default());
+    let one = One { args: &args, scenario: &scenario, seed, run_id, requests, operations, interrupt, carried_out };
     let exploring = async {
         tokio::select! {
             biased;
@@ -144,6 +145,8 @@ struct One<'a> {
     requests: u32,
     operations: Vec<String>,
     interrupt: &'a Interrupt,
+    /// Executions so far, for the progress line.
+    carried_out: Arc<AtomicU64>,
 }
 
 /// What an exploration left behind, before it is judged.
@@ -179,10 +182,9 @@ impl One<'_> {
             }
             ready = setting.set_up() => ready.inspect_err(|_| store.discard())?,
         };
-        let carried_out = Arc::new(AtomicU64::new(0));
-        let counted = Counted::Schedules(Arc::clone(&carried_out));
+        let counted = Counted::Schedules(Arc::clone(&self.carried_out));
         let line = ProgressLine::start(counted, None, io.err_terminal, common.quiet);
-        let finished = self.carry_out(&place, &setting, carried_out).await;
+        let finished = self.carry_out(&place, &setting).await;
         drop(line);
         if finished.as_ref().is_ok_and(|finished| finished.aborted.is_none())
             && let Err(error) = place.tear_down(&guard).await
@@ -195,14 +197,9 @@ impl One<'_> {
 
     /// Explores. A service that is lost in the middle ends the search, and what was found so far is judged; without a
     /// server there is nothing to judge by.
-    async fn carry_out(
-        &self,
-        place: &Place,
-        setting: &Setting<'_>,
-        carried_out: Arc<AtomicU64>,
-    ) -> Result<Finished, CliError> {
+    async fn carry_out(&self, place: &Place, setting: &Setting<'_>) -> Result<Finished, CliError> {
         let stop = self.interrupt.stop.child_token();
-        let mut exploring = std::pin::pin!(self.explore(place, setting.guard, stop.clone(), carried_out));
+        let mut exploring = std::pin::pin!(self.explore(place, setting.guard, stop.clone()));
         let (explored, aborted) = tokio::select! {
             explored = &mut exploring => (explored?, None),
             lost = place.lost() => {
@@ -227,7 +224,6 @@ impl One<'_> {
         place: &Place,
         guard: &Guard,
         stop: tokio_util::sync::CancellationToken,
-        carried_out: Arc<AtomicU64>,
     ) -> Result<Exploration, CliError> {
         let Some(between) = &place.between else {
             return Err(CliError::setup(anyhow::anyhow!("there is no proxy in front of the server")));
@@ -249,7 +245,7 @@ impl One<'_> {
         let client = between.direct.client.clone();
         let mut explorer = Explorer::new(&between.proxy, Arc::clone(&place.target), &subject, &plan, stop)
             .on_server(client.clone())
-            .counting(carried_out);
+            .counting(Arc::clone(&self.carried_out));
         if let Some(queries) = place.open_queries(guard, self.scenario, &self.run_id).await? {
             let queries = Arc::new(queries);
             let scenario = self.scenario;

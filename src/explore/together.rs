@@ -48,11 +48,10 @@ impl Meeting {
     pub(crate) async fn again_and_again(self, end: CancellationToken) {
         while !end.is_cancelled() && self.close().await {
             tokio::time::sleep(PAUSE * 2).await;
-            if !self.set("off").await {
-                break;
-            }
+            self.set("off").await;
             tokio::time::sleep(PAUSE).await;
         }
+        // A command without an answer may have been carried out.
         self.set("off").await;
     }
 

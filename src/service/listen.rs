@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use axum::{Json, Router, middleware};
@@ -93,6 +93,8 @@ fn router(service: Arc<Service>) -> Router {
         .route("/api/chat/threads/{id}/messages", get(threads::messages))
         .fallback(async || Refusal::not_found("there is no such route; see GET /openapi.json"))
         .method_not_allowed_fallback(async || Refusal::method("the route knows other methods; see GET /openapi.json"))
+        // The one limit of a body is the one of `whole`.
+        .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(body::whole))
         .with_state(service)
 }

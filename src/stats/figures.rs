@@ -1,4 +1,4 @@
-//! What is measured of a run, as reports show it: counts, latency, overlap, cost. Data, and nothing else.
+//! What is measured of a run, as reports show it: counts, latency, overlap, cost. Data: nothing is computed here.
 
 use std::collections::BTreeMap;
 

@@ -10,8 +10,9 @@ use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
+pub use super::create_or_get::document_stamp;
 use documents::{appended, head, length, new_session, pair, push, returned};
-pub use documents::{document_stamp, elements, message_role, message_stamp, missing_fields};
+pub use documents::{elements, message_role, message_stamp, missing_fields};
 
 use super::session::{Failure, Session, by};
 use super::{Description, Named, bug, correct, document_id, stamp};

@@ -313,18 +313,18 @@ fn fields(call: Call<'_>) -> Document {
 }
 
 fn answer(document: Document, op: OpId) -> Answer {
-    Answer { returned: returned(&document, op), document }
+    Answer { returned: returned(&document, op, missing_fields(&document)), document }
 }
 
-/// What the caller learns from a chat.
-fn returned(document: &Document, op: OpId) -> Returned {
+/// What the caller learns from a document that lacks these fields.
+pub(super) fn returned(document: &Document, op: OpId, missing: Vec<std::sync::Arc<str>>) -> Returned {
     let created_by = document_stamp(document);
     Returned {
         id: document_id(document),
         created: Some(created_by == Some(op)),
         duplicate_key: false,
         created_by,
-        missing: missing_fields(document),
+        missing,
     }
 }
 
@@ -335,9 +335,11 @@ pub fn document_stamp(document: &Document) -> Option<OpId> {
 
 /// Fields of a complete chat that this one lacks.
 pub fn missing_fields(document: &Document) -> Vec<std::sync::Arc<str>> {
-    INSERT_FIELDS
-        .iter()
-        .filter(|field| !document.contains_key(**field))
-        .map(|field| std::sync::Arc::from(*field))
-        .collect()
+    lacking(document, &INSERT_FIELDS)
+}
+
+/// Those of the fields that a document lacks.
+pub(super) fn lacking(document: &Document, fields: &[&str]) -> Vec<std::sync::Arc<str>> {
+    let lacking = fields.iter().filter(|field| !document.contains_key(**field));
+    lacking.map(|field| std::sync::Arc::from(*field)).collect()
 }

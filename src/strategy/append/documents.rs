@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use super::{Call, INSERT_FIELDS, KEY, MESSAGES};
 use crate::history::{Appended, Element, OpId, Returned, Role, answer_to};
-use crate::strategy::{create_or_get, document_id, stamp};
+use crate::strategy::{create_or_get, stamp};
 
 /// The messages of a document in their order.
 pub fn elements(document: &Document) -> Vec<Element> {
@@ -71,23 +71,10 @@ pub(super) fn appended(head: &Document, op: OpId, at_end: bool) -> Appended {
 }
 
 pub(super) fn returned(head: &Document, op: OpId) -> Returned {
-    let created_by = document_stamp(head);
-    Returned {
-        id: document_id(head),
-        created: Some(created_by == Some(op)),
-        duplicate_key: false,
-        created_by,
-        missing: missing_fields(head),
-    }
-}
-
-/// The stamp of the operation that created the session.
-pub fn document_stamp(document: &Document) -> Option<OpId> {
-    create_or_get::document_stamp(document)
+    create_or_get::returned(head, op, missing_fields(head))
 }
 
 /// Fields of a complete session that this one lacks.
 pub fn missing_fields(document: &Document) -> Vec<std::sync::Arc<str>> {
-    let lacking = INSERT_FIELDS.iter().filter(|field| !document.contains_key(**field));
-    lacking.map(|field| std::sync::Arc::from(*field)).collect()
+    create_or_get::lacking(document, &INSERT_FIELDS)
 }
