@@ -1,6 +1,7 @@
 //! What dies, hangs, waits, or is not what it was.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -136,7 +137,7 @@ impl Target for Fickle {
     }
 
     fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion> {
-        let call = self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let (client, inner) = (self.client.clone(), self.inner.apply(operation));
         Box::pin(async move {
             // Not when requests run alone, and not in the first execution.
@@ -185,9 +186,14 @@ async fn a_service_that_is_not_deterministic_is_told_of() {
         let keys = move |execution| workload.key(Phase::Main, execution);
         let actions = vec![Action::CreateOrGet { reversed: false }; 2];
         let subject = Operations::new(Arc::clone(&target), keys, actions);
-        let explorer = Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new());
+        let count = Arc::new(AtomicU64::new(0));
+        let explorer =
+            Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new()).counting(Arc::clone(&count));
         let none = |_| async { onlyone::explore::lint::Indexes::new() };
-        let report = explorer.explore(none, "x").await.unwrap().report;
+        let explored = explorer.explore(none, "x").await.unwrap();
+        let (count, operations) = (count.load(Ordering::Relaxed) as usize, explored.history.operations.len());
+        assert!((count..=2 * count).contains(&operations), "{operations} operations of {count} executions");
+        let report = explored.report;
         assert!(!report.complete, "{report:?}");
         assert!(report.doubts.iter().any(|doubt| doubt.contains("not deterministic")), "{report:?}");
     }
