@@ -49,7 +49,7 @@ impl Case {
     fn duplicate_key(&self) -> bool {
         self.operations
             .iter()
-            .any(|operation| matches!(&operation.outcome, Outcome::Failed(cause) if cause.code == Some(11000)))
+            .any(|operation| matches!(&operation.outcome, Outcome::Failed(cause) if cause.is_duplicate_key()))
     }
 
     fn single_document(&self) -> bool {
@@ -82,12 +82,13 @@ impl Case {
             .collect();
         let innocent = |operation: &&Operation| match &operation.outcome {
             Outcome::Ok(Value::Document(answer)) => answer.created == Some(false),
-            Outcome::Failed(cause) => cause.code != Some(11000),
+            Outcome::Failed(cause) => !cause.is_duplicate_key(),
             Outcome::Ok(_) | Outcome::Unknown(_) => operation.action == Action::Get,
         };
         let innocents: Vec<OpId> = self.operations.iter().filter(innocent).map(|operation| operation.id).collect();
         let stamps = self.stamps();
         creators.len() < 2
+            && !self.stamped_after_it_was_seen()
             && stamps.iter().all(|stamp| {
                 stamps.iter().all(|other| stamp == other)
                     && creators.iter().all(|creator| creator == stamp)
@@ -95,9 +96,33 @@ impl Case {
             })
     }
 
+    /// Some stamp is of an operation that was invoked after another had been answered with the stamped document.
+    fn stamped_after_it_was_seen(&self) -> bool {
+        let mut carriers: Vec<(OpId, Option<&Id>)> = Vec::new();
+        for (_, answer) in self.answers() {
+            carriers.extend(answer.created_by.map(|stamp| (stamp, answer.id.as_ref())));
+        }
+        carriers.extend(self.documents.iter().filter_map(|document| Some((document.created_by?, Some(&document.id)))));
+        let sightings = self.operations.iter().filter_map(|operation| match operation.value()? {
+            Value::Document(answer) => Some((operation, answer.id.as_ref())),
+            Value::Found(Some(id)) => Some((operation, Some(id))),
+            _ => None,
+        });
+        let sightings: Vec<(&Operation, Option<&Id>)> = sightings.collect();
+        carriers.iter().any(|(stamp, carried)| {
+            let stamped = self.operations.iter().find(|operation| operation.id == *stamp);
+            stamped.is_some_and(|stamped| {
+                sightings.iter().any(|(other, seen)| {
+                    let same = seen.is_none() || carried.is_none() || seen == carried;
+                    other.id != stamped.id && other.completed < stamped.invoked && same
+                })
+            })
+        })
+    }
+
     fn no_leaked_errors(&self) -> usize {
         let leaked = |operation: &&Operation| match &operation.outcome {
-            Outcome::Failed(cause) | Outcome::Unknown(cause) => matches!(cause.code, Some(11000 | 112)),
+            Outcome::Failed(cause) | Outcome::Unknown(cause) => cause.is_lost_race(),
             Outcome::Ok(_) => false,
         };
         self.operations.iter().filter(leaked).count()
@@ -147,9 +172,9 @@ fn stamp(rng: &mut ChaCha8Rng, first: u64, number: u64) -> Option<OpId> {
 fn outcome(rng: &mut ChaCha8Rng, key: u64, first: u64, number: u64, is_first: bool) -> (Action, Outcome) {
     let create = Action::CreateOrGet { reversed: false };
     match rng.random_range(0..24) {
-        0 => (create, Outcome::Failed(Cause::with_code(11000, "E11000"))),
-        1 => (create, Outcome::Failed(Cause::with_code(422, "refused"))),
-        2 => (create, Outcome::Failed(Cause::with_code(112, "WriteConflict"))),
+        0 => (create, Outcome::Failed(Cause::database(11000, "E11000"))),
+        1 => (create, Outcome::Failed(Cause::http(422, "refused"))),
+        2 => (create, Outcome::Failed(Cause::database(112, "WriteConflict"))),
         3 | 4 => (create, Outcome::Unknown(Cause::new("timed out"))),
         5 => (Action::Get, Outcome::Ok(Value::Found(None))),
         6 => (Action::Get, Outcome::Ok(Value::Found(Some(id(rng, key))))),

@@ -3,10 +3,12 @@
 //! It joins what the checkers, the statistics and the conditions of the run say. It touches neither network nor clock, so
 //! a stored run gives the same report.
 
+mod answers;
 mod conditions;
 mod expectation;
 mod queries;
 mod record;
+mod serial;
 
 use std::path::Path;
 
@@ -15,7 +17,7 @@ pub use record::{RUN_FORMAT_VERSION, RunRecord};
 
 use crate::checker::{Evidence, judge};
 use crate::history::{History, Observation, Phase};
-use crate::report::{FORMAT_VERSION, Report, SerialControl};
+use crate::report::{FORMAT_VERSION, Report};
 use crate::scenario::{Load, Scenario, ScenarioError};
 use crate::stats::{self, Clock, Conditions, LatencyStats};
 use crate::target::http::describe;
@@ -47,8 +49,19 @@ pub struct Recording<'a> {
 /// Judges a recorded run. The statistics come with the report for the latency files.
 pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError> {
     let scenario = scenario_of(run.record)?;
+    let understood = match scenario.target.http() {
+        Some(_) => answers::understand(run.history),
+        None => answers::Understood { history: std::borrow::Cow::Borrowed(run.history), reasons: Vec::new() },
+    };
+    let run = Recording { history: &understood.history, ..run };
     let invariants = workload::invariants_of(&scenario, &run.record.run_id);
     let mut results = judge(run.history, run.observation, Phase::Main, &invariants);
+    // Without a serial control there is nothing to hold the load against.
+    results.retain(|result| result.name != Invariant::SomebodyServed || result.checked > 0);
+    let control = serial::judged(&run, &invariants);
+    if let Some((_, serially)) = &control {
+        results = serial::used(results, serially);
+    }
     if let Some(error) = &run.record.observe_error {
         let unread = |result: InvariantResult| result.weaken(format!("the final state could not be read: {error}"));
         results = results.into_iter().map(unread).collect();
@@ -70,7 +83,8 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
             violated: judged != Verdict::Holds,
         },
     );
-    let reasons = conditions::reasons(&run, &scenario, &concurrency);
+    let mut reasons = understood.reasons.clone();
+    reasons.extend(conditions::reasons(&run, &scenario, &concurrency));
     // What weakens the run weakens a verdict that holds; a violation stays one.
     let verdict = if reasons.is_empty() { judged } else { judged.max(Verdict::Inconclusive) };
     let thresholds = stats::evaluate(&scenario.expect.thresholds, &stats, run.record.generator.dropped_arrivals);
@@ -92,7 +106,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         partial: run.history.partial || run.history.interrupted,
         reproduce: run.record.reproduce.clone(),
         invariants: results,
-        serial_control: serial_control(run, &invariants),
+        serial_control: control.map(|(told, _)| told),
         operations: stats.operations(),
         concurrency,
         throughput_per_s: stats.throughput_per_s(),
@@ -115,7 +129,8 @@ fn over_http(results: Vec<InvariantResult>, scenario: &Scenario, record: &RunRec
     if scenario.target.http().is_none() {
         return results;
     }
-    let unread = workload::blind_spots(scenario).into_iter().next();
+    let observed = scenario.observe.mongo.is_some() || scenario.observe.http.is_some();
+    let unread = workload::blind_spots(scenario).into_iter().next().filter(|_| !observed);
     let told = |mut result: InvariantResult| {
         for witness in &mut result.witnesses {
             let requests: Vec<String> = (witness.operations.iter())
@@ -143,20 +158,6 @@ pub fn scenario_of(record: &RunRecord) -> Result<Scenario, AssessError> {
     let environment = |_: &str| None;
     let known = crate::strategy::names;
     crate::scenario::load_text(path, record.scenario.clone(), &[], &environment, &known).map_err(AssessError::Scenario)
-}
-
-fn serial_control(run: Recording<'_>, invariants: &[crate::verdict::Invariant]) -> Option<SerialControl> {
-    let operations = run.history.phase(Phase::Control).len() as u64;
-    if operations == 0 {
-        return None;
-    }
-    let results = judge(run.history, run.observation, Phase::Control, invariants);
-    let violated = results.iter().filter(|result| result.verdict == Verdict::Violated);
-    Some(SerialControl {
-        verdict: Verdict::combine(results.iter().map(|result| result.verdict)),
-        operations,
-        violated: violated.map(|result| result.name.clone()).collect(),
-    })
 }
 
 /// The status that a report's process ends with.

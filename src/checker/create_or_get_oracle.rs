@@ -32,7 +32,7 @@ fn apply<'a>(state: State<'a>, operation: &'a Operation) -> Option<State<'a>> {
         Outcome::Unknown(_) if state == State::Absent => Some(State::There(None)),
         Outcome::Unknown(_) => Some(state),
         Outcome::Failed(cause) => {
-            assert_eq!(cause.code, Some(11000), "other failed operations are removed");
+            assert!(cause.is_duplicate_key(), "other failed operations are removed");
             see(None)
         }
         Outcome::Ok(Value::Found(None)) => (state == State::Absent).then_some(state),
@@ -67,7 +67,7 @@ fn fits_an_order(operations: &[&Operation]) -> bool {
     let relevant = |operation: &&Operation| {
         let outcome = operation.late.as_ref().map_or(&operation.outcome, |late| &late.outcome);
         match outcome {
-            Outcome::Failed(cause) => cause.code == Some(11000),
+            Outcome::Failed(cause) => cause.is_duplicate_key(),
             Outcome::Unknown(_) => operation.action != Action::Get,
             Outcome::Ok(_) => true,
         }
@@ -92,8 +92,8 @@ fn any_outcome(rng: &mut ChaCha8Rng) -> (Action, Outcome) {
         3..8 => (create, document(Some(id(name)), Some(false))),
         8 => (create, document(Some(id(name)), None)),
         9 => (create, document(None, [Some(true), Some(false), None][rng.random_range(0..3)])),
-        10..12 => (create, Outcome::Failed(Cause::with_code(11000, "E11000"))),
-        12 => (create, Outcome::Failed(Cause::with_code(400, "refused"))),
+        10..12 => (create, Outcome::Failed(Cause::database(11000, "E11000"))),
+        12 => (create, Outcome::Failed(Cause::http(400, "refused"))),
         13..16 => (create, Outcome::Unknown(Cause::new("timed out"))),
         16 => (Action::Get, Outcome::Unknown(Cause::new("timed out"))),
         17..19 => (Action::Get, Outcome::Ok(Value::Found(Some(id(name))))),
@@ -106,7 +106,7 @@ fn correct_outcome(rng: &mut ChaCha8Rng, exists: &mut bool) -> (Action, Outcome)
     let create = Action::CreateOrGet { reversed: false };
     match rng.random_range(0..10) {
         0 => (Action::Get, Outcome::Ok(Value::Found(exists.then(|| id(1))))),
-        1 if *exists => (create, Outcome::Failed(Cause::with_code(11000, "E11000"))),
+        1 if *exists => (create, Outcome::Failed(Cause::database(11000, "E11000"))),
         2 | 3 => {
             *exists |= rng.random::<bool>();
             (create, Outcome::Unknown(Cause::new("timed out")))

@@ -2,7 +2,8 @@
 //!
 //! - Property: at most one operation per key says that it created the document; the stamps of the creating operation, in
 //!   answers and in final documents, are all of one operation, which is that one, and which can have created:
-//!   not one that found the document, that failed, or that only reads.
+//!   not one that found the document, that failed, that only reads, or that was invoked after somebody had been answered
+//!   with the document.
 //! - Assumptions: the stamp is written in the same command that creates the document, and on insert only.
 //! - Soundness: each claim rests on two statements of the system under test that contradict each other.
 //! - Completeness: where the interface tells no created flag, stamps alone are judged; where there is neither, the key is
@@ -11,7 +12,9 @@
 //!
 //! Checked: keys with a created flag or a stamp.
 
-use crate::history::{Action, Observed, OpId, Operation};
+use rustc_hash::FxHashSet;
+
+use crate::history::{Action, Id, Observed, OpId, Operation};
 use crate::verdict::{Invariant, InvariantResult};
 
 use super::facts::{Fact, answered_at, returned};
@@ -149,7 +152,38 @@ fn judge(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, claims: &Claims<'_>, fi
         findings.add(key.key, &[operation], &documents, || {
             format!("{}, but {} {why} (at {})", stamp.describe(), operation.id, ms(answered_at(operation)))
         });
+    } else if let Some((operation, early)) =
+        stamped.and_then(|operation| Some((operation, seen_before(key, operation)?)))
+    {
+        findings.add(key.key, &[early, operation], &documents, || {
+            format!(
+                "{}, but {} was invoked at {}, when {} had already been answered with the document (at {}); nothing is \
+                 seen before it is created",
+                stamp.describe(),
+                operation.id,
+                ms(operation.invoked),
+                early.id,
+                ms(answered_at(early))
+            )
+        });
     }
+}
+
+/// The first answer with the document that carries this operation's stamp, if it came before the operation was invoked.
+fn seen_before<'a>(key: &KeyEvidence<'a>, stamped: &Operation) -> Option<&'a Operation> {
+    let early =
+        key.operations().filter(|operation| operation.id != stamped.id && operation.returned() < stamped.invoked);
+    let mut early = early.filter_map(|operation| Some((operation, Fact::of(operation).answered()?))).peekable();
+    early.peek()?;
+    // A key may wrongly have several documents: what was seen of another one says nothing.
+    let of_documents = key.documents().filter(|document| document.created_by == Some(stamped.id));
+    let of_answers = key.operations().filter_map(returned).filter(|answer| answer.created_by == Some(stamped.id));
+    let carriers: FxHashSet<Option<&Id>> =
+        of_documents.map(|document| Some(&document.id)).chain(of_answers.map(|answer| answer.id.as_ref())).collect();
+    early
+        .filter(|(_, seen)| seen.is_none() || carriers.contains(&None) || carriers.contains(seen))
+        .min_by_key(|(operation, _)| operation.returned())
+        .map(|(operation, _)| operation)
 }
 
 /// Why the operation cannot have created the document, if so. A duplicate-key error is no proof: an operation that was

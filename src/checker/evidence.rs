@@ -156,6 +156,11 @@ impl<'a> Evidence<'a> {
         self.run.get(position)
     }
 
+    /// The operations of the serial control, ordered by number, whichever phase this is the evidence of.
+    pub fn control(&self) -> &'a [Operation] {
+        &self.run[..self.run.partition_point(|operation| operation.phase == Phase::Control)]
+    }
+
     /// The phase's operations, ordered by number.
     pub fn operations(&self) -> impl ExactSizeIterator<Item = &'a Operation> + Clone + use<'a> {
         self.operations.iter()

@@ -91,8 +91,8 @@ fn case(rng: &mut ChaCha8Rng, number: u64, first: u64) -> Case {
         };
         let (outcome, happens) = match rng.random_range(0..10) {
             0 => (unknown(), rng.random()),
-            1 => (Outcome::Failed(Cause::with_code(400, "refused")), rng.random_range(0..6) == 0),
-            2 => (Outcome::Failed(Cause::with_code(11000, "E11000")), false),
+            1 => (Outcome::Failed(Cause::http(400, "refused")), rng.random_range(0..6) == 0),
+            2 => (Outcome::Failed(Cause::database(11000, "E11000")), false),
             _ => (Outcome::Ok(value), !repetition && rng.random_range(0..12) > 0),
         };
         if happens {
@@ -214,7 +214,7 @@ impl Case {
     }
 
     fn failed(operation: &Operation) -> bool {
-        matches!(&operation.outcome, Outcome::Failed(cause) if cause.code == Some(400))
+        matches!(&operation.outcome, Outcome::Failed(cause) if cause.status() == Some(400))
     }
 
     fn lost(&self) -> bool {
@@ -231,7 +231,7 @@ impl Case {
             let told = match &writer.outcome {
                 Outcome::Ok(Value::Delivered(delivered)) => delivered.applied,
                 Outcome::Ok(_) => true,
-                Outcome::Failed(cause) => cause.code == Some(11000),
+                Outcome::Failed(cause) => cause.is_duplicate_key(),
                 Outcome::Unknown(_) => false,
             };
             let gone = |element: &Element| !there(element) && (told || self.reads().concat().contains(element));
@@ -331,7 +331,7 @@ impl Case {
                         (false, operation.completed)
                     }
                     Outcome::Ok(_) => (true, operation.completed),
-                    Outcome::Failed(cause) if cause.code == Some(400) => continue,
+                    Outcome::Failed(cause) if cause.status() == Some(400) => continue,
                     Outcome::Failed(_) => (false, operation.completed),
                     Outcome::Unknown(_) => (false, u64::MAX),
                 };

@@ -34,7 +34,7 @@ impl Write {
         Some(match told(operation) {
             Outcome::Ok(Value::Delivered(Delivered { applied: false, .. })) => Write::Deduplicated,
             Outcome::Ok(_) => Write::Acknowledged,
-            Outcome::Failed(cause) if matches!(cause.code, Some(11000 | 112)) => Write::LostRace,
+            Outcome::Failed(cause) if cause.is_lost_race() => Write::LostRace,
             Outcome::Failed(_) => Write::Failed,
             Outcome::Unknown(_) => Write::Unknown,
         })

@@ -1,18 +1,16 @@
 //! No leaked errors: no operation ends in an error that the service should have handled.
 //!
-//! - Property: no operation of the phase ended in a duplicate-key error (E11000) or a write conflict (112), unless its code
-//!   is declared legitimate: these are what the database tells the loser of a race, and the service should have given the
-//!   caller the winner's document instead.
-//! - Assumptions: the load asks only for what must succeed. The target reports a code of the database only when the
-//!   answer carried it, whatever its HTTP status made of the outcome.
+//! - Property: no operation of the phase ended in a duplicate-key error, a write conflict or a version error: these are what
+//!   the database, or the object mapper above it, tells the loser of a race, and the service should have given the caller
+//!   the winner's document instead.
+//! - Assumptions: the load asks only for what must succeed; what the scenario calls a refusal is none. The target reports an
+//!   error of the database only when the answer named or quoted it, whatever its HTTP status made of the outcome.
 //! - Soundness: the error was received by the caller. Failures of the surroundings (a server that is gone, a time-out) are
 //!   not the service's, and are no leaks: they are counted as failed or unknown.
 //! - Completeness: exact for answers in time. An error that came after the client had given up is not counted.
 //! - Cost: one pass; the winner is looked up only for the witnesses kept.
 //!
 //! Checked: operations that ended ok or in such an error. Violations: operations that ended in such an error.
-
-use std::collections::BTreeSet;
 
 use crate::history::{Cause, Operation, Outcome};
 use crate::verdict::{Invariant, InvariantResult};
@@ -22,21 +20,8 @@ use super::findings::{Findings, ms, short};
 use super::{Budget, Checker, Evidence, KeyEvidence};
 
 /// Judges [`Invariant::NoLeakedErrors`].
-#[derive(Debug, Clone, Default)]
-pub struct NoLeakedErrors {
-    legitimate: BTreeSet<i32>,
-}
-
-impl NoLeakedErrors {
-    fn is_leak(&self, cause: &Cause) -> bool {
-        cause.code.is_some_and(|code| Cause::LOST_RACE.contains(&code) && !self.legitimate.contains(&code))
-    }
-
-    /// A judge that lets errors of these codes pass.
-    pub fn allowing(codes: impl IntoIterator<Item = i32>) -> Self {
-        NoLeakedErrors { legitimate: codes.into_iter().collect() }
-    }
-}
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoLeakedErrors;
 
 impl Checker for NoLeakedErrors {
     fn invariant(&self) -> Invariant {
@@ -54,7 +39,7 @@ impl Checker for NoLeakedErrors {
                 match &operation.outcome {
                     Outcome::Ok(_) => findings.checked += 1,
                     Outcome::Unknown(cause) | Outcome::Failed(cause) => {
-                        if self.is_leak(cause) {
+                        if cause.is_lost_race() {
                             findings.checked += 1;
                             let winner = *winner.get_or_insert_with(|| winner_of(&key));
                             let mut operations = vec![operation];
@@ -77,7 +62,7 @@ fn winner_of<'a>(key: &KeyEvidence<'a>) -> Option<&'a Operation> {
 }
 
 fn explain(operation: &Operation, cause: &Cause, winner: Option<&Operation>) -> String {
-    let code = cause.code.map(|code| format!(" with code {code}")).unwrap_or_default();
+    let code = cause.database_error().map(|error| format!(" with {error}")).unwrap_or_default();
     let (op, at) = (operation.id, ms(operation.completed));
     let failed = format!("{op} failed{code} at {at}: \"{}\"", cause.message);
     let winner = winner.map(|winner| {

@@ -1,9 +1,10 @@
 //! Same id: all answers for one key name the same document, and it is there.
 //!
-//! - Property: every successful answer carries an identifier; all identifiers of one key are equal; with the final state
+//! - Property: every successful answer carries an identifier, unless serially only those that created are told one; all identifiers of one key are equal; with the final state
 //!   at hand, each is the identifier of a document of that key.
 //! - Assumptions: documents are not deleted and created anew during the run; the final state was read after every answer.
-//! - Soundness: each claim rests on answers received, or on an answer and the documents read.
+//! - Soundness: each claim rests on answers received, or on an answer and the documents read. An answer over HTTP that says
+//!   yes and names nothing is accused only where the serial control shows that those who come second are told a name.
 //! - Completeness: exact. Without the final state, an identifier that all answers share is believed.
 //! - Cost: one pass over the operations; documents are looked up once per key and identifier.
 //!
@@ -16,8 +17,9 @@ use rustc_hash::FxHashMap;
 use crate::history::{Id, Observed, Operation};
 use crate::verdict::{Invariant, InvariantResult};
 
-use super::facts::{Fact, answered_at};
+use super::facts::{Fact, answered_at, returned};
 use super::findings::{Findings, ms, short, short_pair};
+use super::naming::Naming;
 use super::{Budget, Checker, Evidence, KeyEvidence};
 
 /// Judges [`Invariant::SameId`].
@@ -31,12 +33,13 @@ impl Checker for SameId {
 
     fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
         let mut findings = Findings::new(self.invariant());
+        let naming = Naming::of(evidence.control());
         let elsewhere = Elsewhere { evidence, by_id: OnceCell::new() };
         for key in evidence.keys() {
             if !budget.take(1 + key.operations().len() as u64) {
                 return Budget::exhausted(findings.into_result());
             }
-            let answers = Answers::of(&key);
+            let answers = Answers::of(&key, &naming);
             if answers.any {
                 findings.checked += 1;
                 judge(&elsewhere, &key, &answers, &mut findings);
@@ -61,13 +64,15 @@ struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    fn of(key: &KeyEvidence<'a>) -> Self {
+    fn of(key: &KeyEvidence<'a>, naming: &Naming<'_>) -> Self {
         let mut answers = Answers::default();
         let mut seen: Option<&Id> = None;
         let mut several = false;
         for operation in key.operations() {
             match Fact::of(operation).answered() {
+                None if naming.misses_name(operation) => earlier(&mut answers.without_id, operation),
                 None => continue,
+                Some(None) if returned(operation).is_some_and(|answer| answer.nameless) => continue,
                 Some(None) => earlier(&mut answers.without_id, operation),
                 Some(Some(id)) => {
                     several |= *seen.get_or_insert(id) != id;

@@ -28,7 +28,7 @@ use crate::history::file::{Header, HistoryWriter};
 use crate::scenario::{self, Load, Scenario, SearchKind};
 use crate::target::mongo::QueryResult;
 use crate::target::{Guard, Preflight};
-use crate::verdict::ExitStatus;
+use crate::verdict::{ExitStatus, Invariant};
 use crate::workload::{self, Requests};
 
 /// Requests beyond this many are not the default, although the scenario's burst has them.
@@ -136,6 +136,12 @@ fn check(scenario: &Scenario, guard: &Guard) -> Result<(), CliError> {
     Ok(place::check(scenario, guard)?)
 }
 
+/// What can be judged on one execution alone; who is served serially is known only in the end.
+fn of_one_execution(mut invariants: Vec<Invariant>) -> Vec<Invariant> {
+    invariants.retain(|invariant| *invariant != Invariant::SomebodyServed);
+    invariants
+}
+
 /// One exploration.
 struct One<'a> {
     args: &'a ExploreArgs,
@@ -238,7 +244,7 @@ impl One<'_> {
             seed: self.seed,
             reduce: self.args.no_reduction.then_some(false),
             timing: Timing { deadline: self.scenario.limits.operation_deadline, ..Timing::default() },
-            invariants: workload::invariants_of(self.scenario, &self.run_id),
+            invariants: of_one_execution(workload::invariants_of(self.scenario, &self.run_id)),
             warm_up: self.scenario.target.http().is_some(),
             twice: self.args.twice,
         };

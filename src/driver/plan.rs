@@ -47,7 +47,13 @@ pub(super) struct Segment {
 impl Plan {
     /// Resolves a scenario.
     pub fn new(scenario: &Scenario, run_id: &str, seed: u64) -> Self {
-        Plan { run_id: Arc::from(run_id), seed, load: scenario.load.clone(), limits: scenario.limits.clone() }
+        let mut limits = scenario.limits.clone();
+        // A request that nothing sends again is given up after its own time-out; it goes on in the background, so that an
+        // answer that comes late is still attached.
+        if let Some(http) = scenario.target.http().filter(|http| http.retries == 0) {
+            limits.operation_deadline = limits.operation_deadline.min(http.timeout);
+        }
+        Plan { run_id: Arc::from(run_id), seed, load: scenario.load.clone(), limits }
     }
 
     /// Operations of the serial control, and the keys that they need.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::history::{Action, Cause, Id, Operation, Outcome, Value};
+use crate::history::{Action, Id, Operation, Outcome, Value};
 
 /// What was answered so far.
 #[derive(Debug, Default)]
@@ -29,9 +29,7 @@ impl Seen {
             (Action::CreateOrGet { .. }, Outcome::Ok(Value::Document(returned))) => {
                 returned.id.as_ref().is_some_and(|id| self.differs(&operation.key, id))
             }
-            (_, Outcome::Failed(cause) | Outcome::Unknown(cause)) => {
-                cause.code.is_some_and(|code| Cause::LOST_RACE.contains(&code))
-            }
+            (_, Outcome::Failed(cause) | Outcome::Unknown(cause)) => cause.is_lost_race(),
             _ => false,
         }
     }
@@ -53,7 +51,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{OpId, Phase, Returned};
+    use crate::history::{Cause, OpId, Phase, Returned};
 
     fn operation(key: &str, phase: Phase, outcome: Outcome) -> Operation {
         Operation {
@@ -77,7 +75,7 @@ mod tests {
     fn what_answers_give_away_is_counted_once_for_each_key() {
         let named =
             |id: &str| Outcome::Ok(Value::Document(Returned { id: Some(Id::Text(id.into())), ..Returned::default() }));
-        let failed = |code: i32| Outcome::Failed(Cause { code: Some(code), message: "x".into() });
+        let failed = |code: i32| Outcome::Failed(Cause::database(code, "x"));
         let mut seen = Seen::default();
         for (step, (key, phase, outcome, violates)) in [
             ("a", Phase::Main, named("1"), false),

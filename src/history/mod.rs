@@ -3,6 +3,7 @@
 //! [`Operation`] is the record; the observation that is read back afterwards is [`Observation`]. Files are read and
 //! written in `file` and nowhere else.
 
+mod cause;
 mod delivery;
 pub mod export;
 pub mod file;
@@ -12,11 +13,12 @@ mod observation;
 mod operation;
 mod thread;
 
+pub use cause::{Cause, CauseKind, DatabaseError, Transport};
 pub use delivery::{CodePath, ContentKind, Delivered, Delivery, Via};
 pub use id::{Id, OpId};
 pub use messages::{Appended, Compactor, Element, Message, MessagePath, Role, Said, Seen, answer_to, chain};
 pub use observation::{Observation, Observed, Source};
-pub use operation::{Action, Cause, Late, Nanos, Operation, Outcome, Phase, Returned, Value};
+pub use operation::{Action, Late, Nanos, Operation, Outcome, Phase, Returned, Value};
 pub use thread::{Conversation, Expansion, Member, ThreadAnswer, ThreadKind, ThreadState, family_of, thread_key};
 
 /// The operations of one run, ordered by their number.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Appended, Conversation, Delivered, Delivery, Expansion, Id, OpId, Said, Seen, ThreadAnswer};
+use super::{Appended, Cause, Conversation, Delivered, Delivery, Expansion, Id, OpId, Said, Seen, ThreadAnswer};
 
 /// Nanoseconds since the start of the run, on the monotonic clock.
 pub type Nanos = u64;
@@ -133,52 +133,12 @@ pub struct Returned {
     /// The stamp of the creating operation that the returned document carried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<OpId>,
+    /// The interface names no document in such an answer, as its serial control shows: nothing is missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nameless: bool,
     /// Fields written on insert that the returned document lacked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Arc<str>>,
-}
-
-/// Why an operation failed or is unknown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Cause {
-    /// The server's error code, or the HTTP status.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<i32>,
-    /// One line without secrets.
-    pub message: Arc<str>,
-}
-
-impl Cause {
-    /// MongoDB's code of a duplicate-key error.
-    pub const DUPLICATE_KEY: i32 = 11000;
-    /// What the database tells the loser of a race: DuplicateKey, WriteConflict.
-    pub const LOST_RACE: [i32; 2] = [Self::DUPLICATE_KEY, 112];
-
-    /// What a service says to a caller that it does not know (HTTP).
-    pub const UNAUTHENTICATED: i32 = 401;
-
-    /// Begins the message of an operation that was not sent because nothing took it.
-    pub const UNREACHABLE: &'static str = "cannot connect";
-
-    /// A cause without a code.
-    pub fn new(message: impl Into<Arc<str>>) -> Self {
-        Cause { code: None, message: message.into() }
-    }
-
-    /// A cause with the server's code.
-    pub fn with_code(code: i32, message: impl Into<Arc<str>>) -> Self {
-        Cause { code: Some(code), message: message.into() }
-    }
-
-    /// Whether the operation was not sent because nothing took it.
-    pub fn is_unreachable(&self) -> bool {
-        self.code.is_none() && self.message.starts_with(Self::UNREACHABLE)
-    }
-
-    /// Whether the cause is a duplicate-key error: the key's document existed at some moment of the operation.
-    pub fn is_duplicate_key(&self) -> bool {
-        self.code == Some(Self::DUPLICATE_KEY)
-    }
 }
 
 /// What is known of an operation's effect.
@@ -311,6 +271,7 @@ impl Operation {
             Outcome::Ok(Value::Messages(_)) => "read",
             Outcome::Ok(Value::Delivered(Delivered { applied: true, .. })) => "delivered",
             Outcome::Ok(Value::Delivered(Delivered { applied: false, .. })) => "already-there",
+            Outcome::Failed(cause) if cause.is_refusal() => "refused",
             Outcome::Failed(cause) if cause.is_duplicate_key() => "duplicate-key-leaked",
             Outcome::Failed(_) => "failed",
             Outcome::Unknown(_) => "unknown",

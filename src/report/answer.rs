@@ -49,6 +49,7 @@ pub(super) fn answer(operation: &Operation) -> String {
             }
             (_, length) => format!("read {length} messages"),
         },
+        Outcome::Failed(cause) if cause.is_refusal() => format!("refused: {}", why(cause)),
         Outcome::Failed(cause) => format!("error {}", why(cause)),
         Outcome::Unknown(cause) => format!("unknown: {}", why(cause)),
     }
@@ -64,9 +65,11 @@ pub(super) fn tail(id: &Id) -> String {
 }
 
 fn why(cause: &Cause) -> String {
-    match cause.code {
-        Some(code) if cause.message.contains(&code.to_string()) => cause.message.to_string(),
-        Some(code) => format!("{code}: {}", cause.message),
-        None => cause.message.to_string(),
+    match (cause.database_error(), cause.status()) {
+        (Some(error), None) if error.code().is_some_and(|code| !cause.message.contains(&code.to_string())) => {
+            format!("{error}: {}", cause.message)
+        }
+        (None, Some(status)) if !cause.message.contains(&status.to_string()) => format!("{status}: {}", cause.message),
+        _ => cause.message.to_string(),
     }
 }

@@ -103,6 +103,7 @@ pub(super) fn passing() -> Report {
             peak_in_flight_same_key: 150,
             release_skew_us: Skew { p50: 410, max: 2_210 },
             effective_trials: 100,
+            race_trials: 100,
             violation_rate_upper_bound_95: Some(0.03),
         },
         throughput_per_s: 12_096.8,
@@ -210,7 +211,7 @@ pub(super) fn violated() -> Report {
         let name = report.invariants[index].name.clone();
         report.invariants[index] = InvariantResult::new(name, 100, violations, vec![witness(), witness()]);
     }
-    let leaked = Outcome::Failed(Cause::with_code(11_000, "E11000 duplicate key error index: participantsKey_1"));
+    let leaked = Outcome::Failed(Cause::database(11_000, "E11000 duplicate key error index: participantsKey_1"));
     let given_up = Outcome::Unknown(Cause::new("no answer within 10 s"));
     let times = [1_204_100_000, 1_204_100_000, 1_206_000_000];
     report.invariants[5] = InvariantResult::new(

@@ -290,6 +290,10 @@ pub(super) struct Expect {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub(super) invariants: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Invariants that are not judged, because the service rightly breaks them.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) ignore: Vec<Spanned<String>>,
     /// Bounds such as `create-or-get.p99 < 250ms`, `error_rate < 0.01%`, `throughput > 500/s`.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]

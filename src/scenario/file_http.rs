@@ -164,6 +164,12 @@ pub(super) struct Status {
     /// It happened and created.
     #[schemars(with = "Option<Vec<Count>>")]
     pub(super) created: Option<Vec<Spanned<Count>>>,
+    /// It was rightly refused: what the loser of a unique create is told. No effect, and no error.
+    #[schemars(with = "Option<Vec<Count>>")]
+    pub(super) refused: Option<Vec<Spanned<Count>>>,
+    /// Of a read: there is nothing.
+    #[schemars(with = "Option<Vec<Count>>")]
+    pub(super) absent: Option<Vec<Spanned<Count>>>,
     /// It certainly had no effect.
     #[schemars(with = "Option<Vec<Count>>")]
     pub(super) failed: Option<Vec<Spanned<Count>>>,

@@ -162,6 +162,12 @@ pub struct StatusSpec {
     /// It happened, and this operation created the document.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub created: Vec<u16>,
+    /// It was rightly refused: what the loser of a unique create is told. It had no effect, and is no error.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<u16>,
+    /// Of a read: there is nothing. Default 404, unless another list has it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<u16>,
     /// It certainly had no effect.
     pub failed: Vec<u16>,
     /// It may have had one.
@@ -173,6 +179,8 @@ impl Default for StatusSpec {
         StatusSpec {
             ok: vec![200, 201],
             created: Vec::new(),
+            refused: Vec::new(),
+            absent: Vec::new(),
             failed: vec![400, 401, 403, 404, 422],
             unknown: vec![408, 429, 500, 502, 503, 504],
         }

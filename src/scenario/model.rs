@@ -263,6 +263,9 @@ pub struct Expectation {
     pub verdict: Option<Verdict>,
     /// Expected verdicts of single invariants.
     pub invariants: BTreeMap<Invariant, Verdict>,
+    /// Invariants that are not judged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<Invariant>,
     /// Bounds on latency and error rate.
     #[serde(serialize_with = "texts")]
     pub thresholds: Vec<Threshold>,

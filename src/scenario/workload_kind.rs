@@ -64,14 +64,23 @@ impl WorkloadKind {
     /// What can be read from the answer to an operation, by its name.
     pub fn outcomes(self, operation: &str) -> &'static [&'static str] {
         match (self, operation) {
-            (WorkloadKind::Append, "append") => &["id", "created", "existing", "created_by", "position", "error"],
-            (WorkloadKind::Append | WorkloadKind::Merge, "read") => &["id", "messages", "error"],
-            (WorkloadKind::Merge, "deliver") => &["applied", "chat_seen", "error"],
-            (WorkloadKind::Thread, "start-conversation") => &["id", "created", "existing", "members", "error"],
-            (WorkloadKind::Thread, "expand-thread") => &["id", "members", "added", "error"],
-            (WorkloadKind::Thread, _) => &["id", "members", "error"],
-            _ => &["id", "created", "existing", "created_by", "error"],
+            (WorkloadKind::Append, "append") => {
+                &["id", "created", "existing", "created_by", "position", "error", "refused"]
+            }
+            (WorkloadKind::Append | WorkloadKind::Merge, "read") => &["id", "messages", "error", "refused"],
+            (WorkloadKind::Merge, "deliver") => &["applied", "chat_seen", "error", "refused"],
+            (WorkloadKind::Thread, "start-conversation") => {
+                &["id", "created", "existing", "members", "error", "refused"]
+            }
+            (WorkloadKind::Thread, "expand-thread") => &["id", "members", "added", "error", "refused"],
+            (WorkloadKind::Thread, _) => &["id", "members", "error", "refused"],
+            _ => &["id", "created", "existing", "created_by", "error", "refused"],
         }
+    }
+
+    /// Whether an operation only reads, by its name; of a custom workload's own nothing is known.
+    pub fn reads(self, operation: &str) -> bool {
+        self != WorkloadKind::Custom && matches!(operation, "get" | "read" | "read-thread" | "check-existing-thread")
     }
 
     /// What must be read from it: without that the answer tells nothing.

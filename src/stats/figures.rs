@@ -95,7 +95,11 @@ pub struct Concurrency {
     pub release_skew_us: Skew,
     /// Rounds (or keys) on which at least two operations overlapped.
     pub effective_trials: u64,
-    /// With no violation in n effective trials, the probability of one per trial is below 3/n (95 %). Absent when there
+    /// Those among them on which a race was possible: two that create, or one that writes and another that it concerns, were
+    /// in flight together, and both got through.
+    #[serde(default)]
+    pub race_trials: u64,
+    /// With no violation in n trials in which a race was possible, the probability of one per trial is below 3/n (95 %). Absent when there
     /// was a violation or no trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub violation_rate_upper_bound_95: Option<f64>,

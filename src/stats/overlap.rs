@@ -6,8 +6,8 @@
 use rustc_hash::FxHashMap;
 
 use super::{Concurrency, Skew};
-use crate::checker::Evidence;
-use crate::history::{Nanos, Operation};
+use crate::checker::{Evidence, KeyEvidence};
+use crate::history::{Action, CauseKind, Nanos, Operation, Outcome, Value};
 
 /// What the operations alone do not tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +28,15 @@ pub fn concurrency(evidence: &Evidence<'_>, conditions: Conditions) -> Concurren
     let limit = conditions.connections.unwrap_or(u32::MAX);
     let mut sweep = Sweep::default();
     let peak_in_flight = sweep.peak(evidence.operations());
-    let (mut keys, mut peak_in_flight_same_key, mut effective_trials) = (0, 0, 0);
+    let (mut keys, mut peak_in_flight_same_key, mut effective_trials, mut race_trials) = (0, 0, 0, 0);
     for key in evidence.keys().filter(|key| key.operations().len() > 0) {
         let peak = sweep.peak(key.operations()).min(limit);
         keys += 1;
         peak_in_flight_same_key = peak.max(peak_in_flight_same_key);
         effective_trials += u64::from(peak >= 2);
+        race_trials += u64::from(peak >= 2 && could_race(&key, &mut sweep));
     }
-    let bounded = effective_trials > 0 && !conditions.violated;
+    let bounded = race_trials > 0 && !conditions.violated;
     Concurrency {
         clients: conditions.clients,
         keys,
@@ -43,7 +44,41 @@ pub fn concurrency(evidence: &Evidence<'_>, conditions: Conditions) -> Concurren
         peak_in_flight_same_key,
         release_skew_us: if conditions.burst { release_skew(evidence.operations()) } else { Skew::default() },
         effective_trials,
-        violation_rate_upper_bound_95: bounded.then(|| rule_of_three(effective_trials)),
+        race_trials,
+        violation_rate_upper_bound_95: bounded.then(|| rule_of_three(race_trials)),
+    }
+}
+
+/// Whether operations on the key could race: of those that got through, one that writes was in flight together with another
+/// that it concerns. Where only a creation writes, an operation that began after somebody had been answered with the
+/// document can no longer take part in it.
+fn could_race(key: &KeyEvidence<'_>, sweep: &mut Sweep) -> bool {
+    let creates = |operation: &Operation| matches!(operation.action, Action::CreateOrGet { .. });
+    let only_creation = key.operations().all(|operation| creates(operation) || reads(&operation.action));
+    let answered = key.operations().filter(|operation| is_answered(operation)).map(Operation::returned).min();
+    let until = answered.filter(|_| only_creation).unwrap_or(Nanos::MAX);
+    let racers = || key.operations().filter(|operation| got_through(operation) && operation.started() <= until);
+    let racers: Vec<&Operation> = racers().collect();
+    racers.iter().any(|operation| !reads(&operation.action)) && sweep.peak(racers.iter().copied()) >= 2
+}
+
+fn reads(action: &Action) -> bool {
+    matches!(action, Action::Get | Action::Read | Action::CheckExisting(_) | Action::ReadThread)
+}
+
+/// Whether it was answered with the document.
+fn is_answered(operation: &Operation) -> bool {
+    matches!(operation.value(), Some(Value::Document(_) | Value::Found(Some(_))))
+}
+
+/// Whether it came as far as what races: it was not turned away at the door.
+fn got_through(operation: &Operation) -> bool {
+    match &operation.outcome {
+        Outcome::Ok(_) | Outcome::Unknown(_) => true,
+        Outcome::Failed(cause) => match cause.kind {
+            CauseKind::Transport(_) => false,
+            _ => !matches!(cause.status(), Some(401 | 429)),
+        },
     }
 }
 

@@ -142,8 +142,7 @@ mod tests {
         let handled = Returned { created: Some(false), duplicate_key: true, ..Returned::default() };
         let mut operations: Vec<_> = (0..8).map(|i| answered(i, 1_000, i == 0)).collect();
         operations[1].outcome = Outcome::Ok(Value::Document(handled));
-        operations[2].outcome =
-            Outcome::Failed(Cause { code: Some(11_000), ..Cause::new("E11000 duplicate key error") });
+        operations[2].outcome = Outcome::Failed(Cause::database(11_000, "E11000 duplicate key error"));
         let stats = LatencyStats::of(Clock::Service, &operations).unwrap();
         for (bound, ok) in [(0.25, true), (0.24, false)] {
             let bound = threshold(Metric::DuplicateKeyRate, Comparison::AtMost, bound);

@@ -324,6 +324,7 @@ pub(super) fn returned(document: &Document, op: OpId, missing: Vec<std::sync::Ar
         created: Some(created_by == Some(op)),
         duplicate_key: false,
         created_by,
+        nameless: false,
         missing,
     }
 }

@@ -270,7 +270,7 @@ impl UserChats {
         };
         let created_by = append::document_stamp(&found);
         let created = Some(created_by == Some(op));
-        Ok(Returned { id: document_id(&found), created, duplicate_key, created_by, missing: Vec::new() })
+        Ok(Returned { id: document_id(&found), created, duplicate_key, created_by, ..Returned::default() })
     }
 
     /// All messages of a chat.

@@ -5,6 +5,8 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
 use mongodb::options::{ReturnDocument, UpdateModifications};
 
+use crate::history::DatabaseError;
+
 /// Why an operation ended without a value, and what it may have left behind.
 #[derive(Debug)]
 pub struct Failure {
@@ -181,7 +183,7 @@ pub fn server_answer(error: &Error) -> Option<(i32, &str)> {
 /// The index that a duplicate-key error names: `E11000 duplicate key error collection: db.c index: key_1 dup key: {…}`.
 fn duplicate_key_index(error: &Error) -> Option<String> {
     let (code, message) = server_answer(error)?;
-    if code != crate::history::Cause::DUPLICATE_KEY {
+    if DatabaseError::of_code(code, None) != DatabaseError::DuplicateKey {
         return None;
     }
     let rest = message.split(" index: ").nth(1)?;

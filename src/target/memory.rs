@@ -102,7 +102,7 @@ impl MemoryTarget {
         });
         match self.lie {
             Lie::LeakedError if !created && found.is_none() => {
-                Outcome::Failed(Cause::with_code(Cause::DUPLICATE_KEY, "E11000 duplicate key error"))
+                Outcome::Failed(Cause::database(11000, "E11000 duplicate key error"))
             }
             Lie::WrongId => answer(fresh, created),
             Lie::AlwaysCreated => answer(document, true),

@@ -47,13 +47,15 @@ pub enum Invariant {
     AdminsOnly,
     /// Counters that follow from other fields agree with them.
     DerivedFieldsExact,
+    /// Where serially somebody is served, somebody is served also when all come at once.
+    SomebodyServed,
     /// A user's own query.
     Custom(Arc<str>),
 }
 
 impl Invariant {
     /// All invariants that have a fixed name.
-    pub const NAMED: [Invariant; 19] = [
+    pub const NAMED: [Invariant; 20] = [
         Invariant::SingleDocument,
         Invariant::ZeroDuplicates,
         Invariant::SameId,
@@ -73,6 +75,7 @@ impl Invariant {
         Invariant::OneThreadPerSet,
         Invariant::AdminsOnly,
         Invariant::DerivedFieldsExact,
+        Invariant::SomebodyServed,
     ];
 
     /// The name without a custom invariant's own part.
@@ -97,6 +100,7 @@ impl Invariant {
             Invariant::OneThreadPerSet => "one-thread-per-set",
             Invariant::AdminsOnly => "admins-only",
             Invariant::DerivedFieldsExact => "derived-fields-exact",
+            Invariant::SomebodyServed => "somebody-served",
             Invariant::Custom(_) => "custom",
         }
     }

@@ -51,6 +51,7 @@ impl Workload for Append {
             Invariant::PayloadIntact,
             Invariant::InsertFieldsIntact,
             Invariant::NoLeakedErrors,
+            Invariant::SomebodyServed,
         ]
     }
 

@@ -42,6 +42,7 @@ impl Workload for CreateOrGet {
             Invariant::CreateOrGetLinearizable,
             Invariant::NoLeakedErrors,
             Invariant::InsertFieldsIntact,
+            Invariant::SomebodyServed,
         ]
     }
 

@@ -42,7 +42,7 @@ impl Custom {
 
 impl Workload for Custom {
     fn invariants(&self) -> Vec<Invariant> {
-        vec![Invariant::NoLeakedErrors]
+        vec![Invariant::NoLeakedErrors, Invariant::SomebodyServed]
     }
 
     fn key(&self, phase: Phase, number: u32) -> Arc<str> {

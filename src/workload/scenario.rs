@@ -30,6 +30,7 @@ pub fn invariants_of(scenario: &Scenario, run_id: &str) -> Vec<Invariant> {
     if let Some(http) = scenario.target.http() {
         invariants.retain(|invariant| can_be_judged(invariant, scenario, http));
     }
+    invariants.retain(|invariant| !scenario.expect.ignore.contains(invariant));
     invariants
 }
 
@@ -64,12 +65,18 @@ fn can_be_judged(invariant: &Invariant, scenario: &Scenario, http: &HttpSpec) ->
 
 /// What a run over HTTP does not show, for its report.
 pub fn blind_spots(scenario: &Scenario) -> Vec<String> {
-    let Some(_) = scenario.target.http() else { return Vec::new() };
+    let Some(http) = scenario.target.http() else { return Vec::new() };
     let observed = scenario.observe.mongo.is_some() || scenario.observe.http.is_some();
     let said = if scenario.invariants.is_empty() { ONLY_RESPONSES } else { ONLY_RESPONSES_AND_QUERIES };
     let unread = (!observed).then(|| said.to_owned());
-    unread.into_iter().collect()
+    let instances = scenario.service.as_ref().map_or(http.base_urls.len(), |service| {
+        http.base_urls.len().max(usize::try_from(service.instances).unwrap_or(usize::MAX))
+    });
+    unread.into_iter().chain((instances == 1).then(|| ONE_INSTANCE.to_owned())).collect()
 }
+
+/// Said of a service that was run as one process.
+const ONE_INSTANCE: &str = "one instance of the service was asked: where a single process puts its requests in order, by a lock or by having one thread, this proves nothing for two instances";
 
 /// The same where the user's own invariants look into the database.
 const ONLY_RESPONSES_AND_QUERIES: &str = "apart from your own invariants only responses were judged: without [observe.mongo] or [observe.http] a duplicate that neither shows stays unseen";

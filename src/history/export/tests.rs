@@ -37,7 +37,7 @@ fn history() -> History {
         operation(2, 1, [10, 20], ask(), document("x", Some(false))),
         operation(3, 0, [20, 30], Action::Get, Outcome::Ok(Value::Found(Some(Id::parse("x"))))),
         operation(4, 2, [20, 25], Action::Get, Outcome::Ok(Value::Found(None))),
-        operation(5, 3, [22, 40], ask(), Outcome::Failed(Cause::with_code(11_000, "E11000"))),
+        operation(5, 3, [22, 40], ask(), Outcome::Failed(Cause::database(11_000, "E11000"))),
         operation(6, 4, [22, 50], ask(), unknown()),
         operation(7, 5, [22, 50], ask(), unknown()),
         operation(8, 1, [60, 60], ask(), Outcome::Ok(Value::Document(Returned::default()))),

@@ -35,13 +35,22 @@ impl Check<'_> {
             let verdict = self.word(verdict, "verdict", &VERDICTS);
             invariants.extend(invariant.zip(verdict));
         }
+        let ignore: Vec<Invariant> = expect.ignore.iter().filter_map(|name| self.invariant(name)).collect();
+        if let Some(name) = expect
+            .ignore
+            .iter()
+            .find(|ignored| expect.invariants.keys().any(|expected| expected.get_ref() == ignored.get_ref()))
+        {
+            let problem = Problem::at(name.span(), format!("`{}` cannot be expected and ignored", name.get_ref()));
+            self.problems.push(problem.help("keep one of the two"));
+        }
         // Of an unknown workload nothing more can be said: its own mistake is reported.
         let workload = workload?;
         let mut operations: Vec<&str> = workload.operations().to_vec();
         operations.extend(own.iter().map(String::as_str).filter(|name| !workload.operations().contains(name)));
         let thresholds: Vec<Threshold> =
             expect.thresholds.iter().filter_map(|text| self.threshold(text, &operations, over_http)).collect();
-        Some(Expectation { verdict: verdict?, invariants, thresholds })
+        Some(Expectation { verdict: verdict?, invariants, ignore, thresholds })
     }
 
     fn invariant(&mut self, name: &Spanned<String>) -> Option<Invariant> {

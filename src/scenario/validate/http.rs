@@ -211,7 +211,7 @@ impl Check<'_> {
         let usual = if reads { "GET" } else { "POST" };
         let request = self.request(request, (&table, &place), Scope::Request(workload), usual);
         let outcome = self.outcome(&outcome, workload, name, &place);
-        let status = self.status(&status);
+        let status = self.status(&status, workload.reads(name));
         for (key, span) in [("weight", weight.as_ref().map(Spanned::span)), ("keys", keys.as_ref().map(Spanned::span))]
         {
             if let Some(span) = span.filter(|_| workload != WorkloadKind::Custom) {
@@ -268,9 +268,15 @@ impl Check<'_> {
     }
 
     /// What a status means; what is left out has its safe default, less what another list claims.
-    fn status(&mut self, status: &file_http::Status) -> Option<StatusSpec> {
-        let named = [&status.ok, &status.created, &status.failed, &status.unknown];
-        let mut lists: [Option<Vec<u16>>; 4] = [None, None, None, None];
+    fn status(&mut self, status: &file_http::Status, reads: bool) -> Option<StatusSpec> {
+        if let Some(first) = status.absent.iter().flatten().next().filter(|_| !reads) {
+            return self.note(
+                Problem::at(first.span(), "only a read can be answered with nothing: `absent` belongs to it")
+                    .help("write `failed`, or `refused` where the loser of a race is rightly told so"),
+            );
+        }
+        let named = [&status.ok, &status.created, &status.refused, &status.absent, &status.failed, &status.unknown];
+        let mut lists: [Option<Vec<u16>>; 6] = [None, None, None, None, None, None];
         let mut seen: BTreeMap<u16, std::ops::Range<usize>> = BTreeMap::new();
         for (list, written) in lists.iter_mut().zip(named) {
             let Some(written) = written else { continue };
@@ -288,11 +294,17 @@ impl Check<'_> {
             *list = Some(codes);
         }
         let usual = StatusSpec::default();
-        let [ok, created, failed, unknown] = lists;
+        let [ok, created, refused, absent, failed, unknown] = lists;
+        // The built-in meaning of a read's 404 gives way to the scenario's own.
+        let none_there =
+            absent.unwrap_or_else(|| if reads && !seen.contains_key(&404) { vec![404] } else { Vec::new() });
+        seen.extend(none_there.iter().map(|&code| (code, 0..0)));
         let rest = |usual: Vec<u16>| usual.into_iter().filter(|code| !seen.contains_key(code)).collect();
         Some(StatusSpec {
             ok: ok.unwrap_or_else(|| rest(usual.ok)),
             created: created.unwrap_or_default(),
+            refused: refused.unwrap_or_default(),
+            absent: none_there,
             failed: failed.unwrap_or_else(|| rest(usual.failed)),
             unknown: unknown.unwrap_or_else(|| rest(usual.unknown)),
         })

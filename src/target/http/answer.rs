@@ -1,7 +1,8 @@
 //! From an HTTP answer to an outcome. The main function is [`outcome`].
 //!
 //! Failed is what the scenario's table says certainly had no effect. A status that says yes with a body that does not
-//! is unknown: the effect may have happened. Whatever is in no list is unknown.
+//! is unknown: the effect may have happened. Whatever is in no list is unknown. The scenario's own lists come first: a
+//! meaning that is built in counts only for a status that they do not name.
 
 use std::sync::Arc;
 
@@ -10,14 +11,13 @@ use serde_json::Value as Json;
 use super::messages;
 use super::request::Redactor;
 use crate::history::{
-    Action, Appended, Cause, Delivered, Element, Id, OpId, Outcome, Returned, Seen, ThreadAnswer, Value,
+    Action, Appended, Cause, CauseKind, DatabaseError, Delivered, Element, Id, OpId, Outcome, Returned, Seen,
+    ThreadAnswer, Transport, Value,
 };
 use crate::scenario::{JsonPath, MessageSpec, OperationSpec};
 
 /// Longest excerpt of a body in a cause.
 const LONGEST_EXCERPT: usize = 240;
-/// MongoDB's code of a write conflict.
-const WRITE_CONFLICT: i32 = 112;
 
 /// An answer, as it came.
 #[derive(Debug, Clone, Default)]
@@ -31,10 +31,41 @@ pub(super) struct Answer {
 /// No answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NoAnswer {
-    /// The request was not sent: it certainly had no effect.
+    /// Nothing took the request: it certainly had no effect.
+    Unreachable(String),
+    /// The request was not sent for another reason: it certainly had no effect.
     NotSent(String),
     /// It was sent, at least in part.
     Lost(String),
+    /// It was sent, and given up after its time.
+    TimedOut(String),
+}
+
+impl NoAnswer {
+    /// Why, in words.
+    pub(super) fn why(&self) -> &str {
+        match self {
+            NoAnswer::Unreachable(why) | NoAnswer::NotSent(why) | NoAnswer::Lost(why) | NoAnswer::TimedOut(why) => why,
+        }
+    }
+
+    /// The outcome of an operation that ended so.
+    pub(super) fn outcome(&self, redactor: &Redactor) -> Outcome {
+        let cause = |what| Cause::transport(what, redactor.clear(self.why()));
+        match self {
+            NoAnswer::Unreachable(_) => Outcome::Failed(cause(Transport::Unreachable)),
+            NoAnswer::NotSent(_) => Outcome::Failed(cause(Transport::NotSent)),
+            NoAnswer::Lost(_) => Outcome::Unknown(cause(Transport::Lost)),
+            NoAnswer::TimedOut(_) => Outcome::Unknown(cause(Transport::TimedOut)),
+        }
+    }
+}
+
+impl From<String> for NoAnswer {
+    /// Why a request could not be made.
+    fn from(why: String) -> Self {
+        NoAnswer::NotSent(why)
+    }
 }
 
 /// The outcome of an operation, from what came back.
@@ -47,17 +78,21 @@ pub(super) fn outcome(
 ) -> Outcome {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(NoAnswer::NotSent(why)) => return Outcome::Failed(Cause::new(redactor.clear(why))),
-        Err(NoAnswer::Lost(why)) => return Outcome::Unknown(Cause::new(redactor.clear(why))),
+        Err(no_answer) => return no_answer.outcome(redactor),
     };
     let says = |list: &[u16]| list.contains(&answer.status);
-    if let Some(absent) = absent(action).filter(|_| answer.status == 404) {
+    let json: Option<Json> = serde_json::from_slice(&answer.body).ok();
+    if says(&spec.status.refused) || json.as_ref().is_some_and(|json| shows(spec, "refused", json)) {
+        let cause = cause(answer, "", redactor);
+        return Outcome::Failed(Cause { kind: CauseKind::Refused { status: answer.status }, ..cause });
+    }
+    if let Some(absent) = absent(action).filter(|_| says(&spec.status.absent)) {
         return Outcome::Ok(absent);
     }
     if says(&spec.status.ok) || says(&spec.status.created) {
-        return match value(spec, messages, action, answer) {
+        return match value(spec, messages, action, answer, json.as_ref()) {
             Ok(value) => Outcome::Ok(value),
-            Err(why) => Outcome::Unknown(cause(answer, &why, redactor)),
+            Err(doubt) => Outcome::Unknown(doubt.cause(answer, redactor)),
         };
     }
     if says(&spec.status.failed) {
@@ -67,38 +102,77 @@ pub(super) fn outcome(
     }
 }
 
+/// Whether a path of the scenario's selects something in a body that means yes.
+fn shows(spec: &OperationSpec, name: &str, json: &Json) -> bool {
+    let found = spec.outcome.get(name).and_then(|path| path.first(json));
+    found.is_some_and(|found| *found != Json::Bool(false) && found.as_array().is_none_or(|list| !list.is_empty()))
+}
+
+/// Why an answer whose status says yes tells nothing.
+#[derive(Debug)]
+enum Doubt {
+    /// The body cannot be read as the scenario says.
+    Why(String),
+    /// The body shows the database's error.
+    Leaked(DatabaseError),
+    /// The body says yes as well, and names no document.
+    Unnamed { path: String, created: Option<bool> },
+}
+
+impl From<String> for Doubt {
+    fn from(why: String) -> Self {
+        Doubt::Why(why)
+    }
+}
+
+impl Doubt {
+    fn cause(self, answer: &Answer, redactor: &Redactor) -> Cause {
+        let status = answer.status;
+        match self {
+            Doubt::Why(why) => cause(answer, &why, redactor),
+            Doubt::Leaked(error) => {
+                let cause = cause(answer, "the body has an error of the database", redactor);
+                Cause { kind: CauseKind::Http { status, database: Some(error) }, ..cause }
+            }
+            Doubt::Unnamed { path, created } => {
+                let cause = cause(answer, &format!("the body has no identifier at {path}"), redactor);
+                Cause { kind: CauseKind::Unnamed { status, created }, ..cause }
+            }
+        }
+    }
+}
+
 /// What an answer that says yes tells, or why it does not tell.
 fn value(
     spec: &OperationSpec,
     messages: Option<&MessageSpec>,
     action: &Action,
     answer: &Answer,
-) -> Result<Value, String> {
+    json: Option<&Json>,
+) -> Result<Value, Doubt> {
+    if let Some(error) = leaked(answer, json) {
+        return Err(Doubt::Leaked(error));
+    }
     if spec.outcome.is_empty() {
         let created = spec.status.created.contains(&answer.status).then_some(true);
         return Ok(written(action, Returned { created, ..Returned::default() }, None));
     }
-    let json: Json = serde_json::from_slice(&answer.body).map_err(|_| {
+    let json = json.ok_or_else(|| {
         let kind = if answer.content_type.is_empty() { "without a type" } else { answer.content_type.as_str() };
         format!("the body is not JSON ({kind})")
     })?;
     let path = |name: &str| spec.outcome.get(name);
-    let first = |name: &str| path(name).and_then(|path| path.first(&json));
-    if let (Some(path), Some(error)) = (path("error"), first("error"))
-        && *error != Json::Bool(false)
-    {
-        return Err(format!("the body has an error at {path}"));
+    let first = |name: &str| path(name).and_then(|path| path.first(json));
+    if let Some(path) = path("error").filter(|_| shows(spec, "error", json)) {
+        return Err(Doubt::Why(format!("the body has an error at {path}")));
     }
     let id = first("id").and_then(id_of);
     match action {
         Action::Get => return Ok(Value::Found(id)),
-        Action::Read => return read(spec, messages, id, &json),
-        Action::Deliver(_) => return delivered(spec, &json),
+        Action::Read => return Ok(read(spec, messages, id, json)?),
+        Action::Deliver(_) => return Ok(delivered(spec, json)?),
         Action::CheckExisting(_) | Action::ReadThread if id.is_none() => return Ok(Value::Found(None)),
         _ => {}
-    }
-    if let (Some(path), None) = (path("id"), &id) {
-        return Err(format!("the body has no identifier at {path}"));
     }
     let flag = |name: &str| first(name).and_then(Json::as_bool);
     let by_status = || match (spec.status.created.is_empty(), spec.status.created.contains(&answer.status)) {
@@ -106,15 +180,21 @@ fn value(
         (false, created) => Some(created),
     };
     let created = flag("created").or_else(|| flag("existing").map(|existing| !existing)).or_else(by_status);
+    if let (Some(path), None) = (path("id"), &id) {
+        return Err(match is_of_thread(action) || says_no(json) {
+            true => Doubt::Why(format!("the body has no identifier at {path}")),
+            false => Doubt::Unnamed { path: path.to_string(), created },
+        });
+    }
     let created_by = first("created_by").and_then(stamp_of);
     if is_of_thread(action) {
-        let names = |name: &str| path(name).map(|path| names(path, &json)).transpose();
+        let names = |name: &str| path(name).map(|path| names(path, json)).transpose();
         let (members, added) = (names("members")?, names("added")?);
         let created = created.filter(|_| matches!(action, Action::StartConversation(_)));
         return Ok(Value::Thread(Box::new(ThreadAnswer { id, created, duplicate_key: false, members, added })));
     }
     let position = first("position").and_then(Json::as_u64).and_then(|position| u32::try_from(position).ok());
-    Ok(written(action, Returned { id, created, duplicate_key: false, created_by, missing: Vec::new() }, position))
+    Ok(written(action, Returned { id, created, created_by, ..Returned::default() }, position))
 }
 
 /// What a read says by 404: there is nothing.
@@ -206,31 +286,37 @@ pub(super) fn documents(path: &JsonPath, json: &Json) -> Vec<Json> {
 
 fn cause(answer: &Answer, why: &str, redactor: &Redactor) -> Cause {
     let body = String::from_utf8_lossy(&answer.body);
-    let code = database_code(&body).unwrap_or_else(|| i32::from(answer.status));
     let why = if why.is_empty() { String::new() } else { format!(", but {why}") };
     let message = format!("HTTP {}{why}: {}", answer.status, excerpt(&body));
-    Cause::with_code(code, redactor.clear(message.trim_end_matches(": ")))
+    let kind = CauseKind::Http { status: answer.status, database: DatabaseError::in_text(&body) };
+    Cause { kind, message: redactor.clear(message.trim_end_matches(": ")).into() }
 }
 
-/// MongoDB's code in a body that passes its error on.
-fn database_code(body: &str) -> Option<i32> {
-    if body.contains("E11000") {
-        return Some(Cause::DUPLICATE_KEY);
-    }
-    let json: Json = serde_json::from_str(body).ok()?;
-    let codes = [Cause::DUPLICATE_KEY, WRITE_CONFLICT];
-    codes.into_iter().find(|code| has_code(&json, *code))
-}
+/// Names of the fields in which a body whose status says yes may report an error all the same.
+const ERROR_FIELDS: [&str; 9] = ["errors", "error", "err", "exception", "message", "msg", "detail", "reason", "name"];
 
-fn has_code(json: &Json, code: i32) -> bool {
+/// The database's error in an answer whose status says yes: in the fields that report errors, as GraphQL's `errors`, or in
+/// a body that is no JSON. What else a body holds is data.
+fn leaked(answer: &Answer, json: Option<&Json>) -> Option<DatabaseError> {
     match json {
-        Json::Object(object) => {
-            object.get("code").and_then(Json::as_i64) == Some(i64::from(code))
-                || object.values().any(|value| has_code(value, code))
+        Some(Json::Object(object)) => {
+            ERROR_FIELDS.iter().filter_map(|name| object.get(*name)).find_map(|value| match value {
+                Json::String(text) => DatabaseError::in_text(text),
+                Json::Object(_) | Json::Array(_) => DatabaseError::in_text(&value.to_string()),
+                Json::Null | Json::Bool(_) | Json::Number(_) => None,
+            })
         }
-        Json::Array(items) => items.iter().any(|item| has_code(item, code)),
-        _ => false,
+        Some(_) => None,
+        None => DatabaseError::in_text(&String::from_utf8_lossy(&answer.body)),
     }
+}
+
+/// Whether a body says no in one of the usual ways, although its status says yes.
+fn says_no(json: &Json) -> bool {
+    let Json::Object(object) = json else { return true };
+    let is_error = |name: &str| object.get(name).is_some_and(|value| !matches!(value, Json::Null | Json::Bool(false)));
+    let is_false = |name: &str| object.get(name) == Some(&Json::Bool(false));
+    ["errors", "error", "err"].into_iter().any(is_error) || ["success", "ok"].into_iter().any(is_false)
 }
 
 /// The beginning of a body on one line.

@@ -18,7 +18,7 @@ use super::release::Releases;
 use super::request::{Prepared, Redactor};
 use super::variables::Subject;
 use super::wire::Connection;
-use crate::history::{Action, Cause, OpId, Outcome, Phase, Value};
+use crate::history::{Action, OpId, Outcome, Phase, Value};
 use crate::scenario::{HttpSpec, OperationSpec};
 use crate::target::{Completion, Invocation, Staged, TargetError};
 
@@ -150,10 +150,10 @@ impl Core {
                     let request =
                         Prepared { method: "GET", path: path.to_owned(), headers: Vec::new(), body: Vec::new() };
                     match client::send(client, &self.bases[share].url, request).await {
-                        Err(NoAnswer::NotSent(why)) => {
+                        Err(NoAnswer::Unreachable(why) | NoAnswer::NotSent(why)) => {
                             Err(unreachable(&self.bases[share], client::explained(why, &self.spec.tls)))
                         }
-                        Ok(_) | Err(NoAnswer::Lost(_)) => Ok(()),
+                        Ok(_) | Err(NoAnswer::Lost(_) | NoAnswer::TimedOut(_)) => Ok(()),
                     }
                 };
                 futures::future::try_join_all(shares.map(ask)).await?;
@@ -197,18 +197,22 @@ impl Core {
         }
     }
 
-    fn not_sent(&self, why: &str) -> Completion {
-        let outcome = Outcome::Failed(Cause::new(self.redactor.clear(why)));
+    fn not_sent(&self, why: &NoAnswer) -> Completion {
+        // It was its log-in, or what it needs, that got no answer: the operation itself was not sent.
+        let outcome = match why.outcome(&self.redactor) {
+            Outcome::Unknown(cause) => Outcome::Failed(cause),
+            outcome => outcome,
+        };
         Completion { outcome, connected: None, attempts: 1 }
     }
 
-    async fn ready(self: &Arc<Self>, operation: &Invocation) -> Result<Ready, String> {
+    async fn ready(self: &Arc<Self>, operation: &Invocation) -> Result<Ready, NoAnswer> {
         let given = self.given(operation).await?;
         self.request_of(operation, given.as_deref()).await
     }
 
     /// The request of an operation, with its user's session.
-    async fn request_of(self: &Arc<Self>, operation: &Invocation, given: Option<&str>) -> Result<Ready, String> {
+    async fn request_of(self: &Arc<Self>, operation: &Invocation, given: Option<&str>) -> Result<Ready, NoAnswer> {
         let name = operation.action.name();
         let spec = self.operations.get(name).ok_or_else(|| format!("the scenario has no operation `{name}`"))?;
         let base = usize::try_from(operation.id.0).unwrap_or_default() % self.bases.len();
@@ -224,7 +228,7 @@ impl Core {
     pub(super) async fn beforehand(self: &Arc<Self>, key: &Arc<str>, action: Action) -> Result<Value, String> {
         let id = OpId(OWN + self.own_operations.fetch_add(1, Ordering::Relaxed));
         let operation = Invocation { id, client: 0, phase: Phase::Control, key: Arc::clone(key), action };
-        let ready = self.request_of(&operation, None).await?;
+        let ready = self.request_of(&operation, None).await.map_err(|no_answer| no_answer.why().to_owned())?;
         let answer = self.send(ready.request.clone(), ready.base).await;
         match self.completion(&ready, &answer, None).outcome {
             Outcome::Ok(value) => Ok(value),
@@ -258,13 +262,21 @@ impl Core {
         variables: &minijinja::Value,
         client: u32,
         base: usize,
-    ) -> Result<Option<Arc<Session>>, String> {
+    ) -> Result<Option<Arc<Session>>, NoAnswer> {
         if let Some(login) = &self.spec.auth.login {
             let send = |mut request: Prepared| async move {
-                self.general_headers(&mut request, variables).map_err(NoAnswer::NotSent)?;
+                self.general_headers(&mut request, variables)?;
                 self.send(request, base).await
             };
-            return self.logins.session(login, variables, &self.redactor, send).await.map(Some);
+            let general: Vec<String> = self
+                .spec
+                .auth
+                .headers
+                .values()
+                .map(|value| value.render(variables))
+                .collect::<Result<_, _>>()
+                .map_err(|error| error.to_string())?;
+            return self.logins.session(login, variables, &general, &self.redactor, send).await.map(Some);
         }
         Ok(self.spec.cookies.then(|| self.logins.of_client(client)))
     }
@@ -307,7 +319,7 @@ impl Core {
             Transport::Client(client) => client::send(client, &self.bases[base].url, request).await,
             Transport::Raw(_) => self.send_raw(&request, base).await,
         };
-        if !matches!(answer, Err(NoAnswer::Lost(_))) {
+        if !matches!(answer, Err(NoAnswer::Lost(_) | NoAnswer::TimedOut(_))) {
             open.done();
         }
         answer
@@ -350,7 +362,7 @@ impl Core {
             }
         }
         let opened = Connection::open(&self.bases[base].address()).await;
-        opened.map_err(|error| NoAnswer::NotSent(format!("{}: {error}", Cause::UNREACHABLE)))
+        opened.map_err(|error| NoAnswer::Unreachable(format!("cannot connect: {error}")))
     }
 
     /// Sends all but the last byte; the rest of the operation waits for the release.
@@ -376,6 +388,11 @@ impl Core {
         let finish = async move {
             let released = self.releases.release(&parked).await;
             let answer = match &released {
+                Ok(_) if self.spec.retries > 0 => {
+                    let reading = self.read(connection, &ready.request, ready.base);
+                    tokio::time::timeout(self.spec.timeout, reading).await.unwrap_or_else(|_| Err(self.timed_out()))
+                }
+                // Nothing sends it again: the operation's own deadline is not later than this time-out.
                 Ok(_) => self.read(connection, &ready.request, ready.base).await,
                 // What was said before the request was complete still is an answer.
                 Err(error) => self.read(connection, &ready.request, ready.base).await.map_err(|_| lost(error)),
@@ -390,6 +407,10 @@ impl Core {
             }
         };
         Staged { sent: Some(sent), finish: finish.boxed() }
+    }
+
+    fn timed_out(&self) -> NoAnswer {
+        NoAnswer::TimedOut(format!("no answer within {:?}", self.spec.timeout))
     }
 
     fn completion(&self, ready: &Ready, answer: &Result<Answer, NoAnswer>, connected: Option<Instant>) -> Completion {

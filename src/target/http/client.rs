@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::answer::{Answer, NoAnswer};
 use super::request::Prepared;
 use super::wire::LARGEST_BODY;
-use crate::history::Cause;
 use crate::scenario::{HttpSpec, TlsSpec};
 use crate::target::TargetError;
 
@@ -94,7 +93,7 @@ fn no_answer(error: reqwest::Error) -> NoAnswer {
         return NoAnswer::NotSent(format!("the request cannot be sent: {reason}"));
     }
     if error.is_connect() {
-        return NoAnswer::NotSent(format!("{}: {reason}", Cause::UNREACHABLE));
+        return NoAnswer::Unreachable(format!("cannot connect: {reason}"));
     }
     NoAnswer::Lost(format!("the connection broke before the answer: {reason}"))
 }

@@ -1,4 +1,6 @@
 //! Log-in: once per user, before the user's first operation, however many clients act as that user. Main type: [`Logins`].
+//!
+//! Who the user is follows from the whole request that logs in: its method, path, headers and body.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,34 +40,51 @@ impl Logins {
     }
 
     /// The user's session. One of all that ask logs in, the others wait for it; a log-in that failed is tried again by
-    /// the next.
+    /// the next. `general` is what the headers of every request say for this user: they may be all that names the user.
     pub(super) async fn session<F>(
         &self,
         spec: &LoginSpec,
         variables: &Value,
+        general: &[String],
         redactor: &Redactor,
         send: impl FnOnce(Prepared) -> F,
-    ) -> Result<Arc<Session>, String>
+    ) -> Result<Arc<Session>, NoAnswer>
     where
         F: Future<Output = Result<Answer, NoAnswer>>,
     {
         let request = Prepared::new(&spec.request, variables).map_err(|error| format!("log-in: {error}"))?;
-        let user = [request.path.as_bytes(), b"\n", &request.body].concat();
+        let user = whole(&request, general);
         let cell = {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(sessions.entry(user).or_default())
         };
         let log_in = || async move {
-            let answer = send(request).await.map_err(|no_answer| match no_answer {
-                NoAnswer::NotSent(why) => format!("{}, so it could not log in", redactor.clear(&why)),
-                NoAnswer::Lost(why) => {
-                    format!("the log-in got no answer: {}", redactor.clear(&why))
+            let answer = send(request).await.map_err(|no_answer| {
+                let why = redactor.clear(no_answer.why());
+                match no_answer {
+                    NoAnswer::Unreachable(_) => NoAnswer::Unreachable(format!("{why}, so it could not log in")),
+                    NoAnswer::NotSent(_) => NoAnswer::NotSent(format!("{why}, so it could not log in")),
+                    NoAnswer::Lost(_) => NoAnswer::Lost(format!("the log-in got no answer: {why}")),
+                    NoAnswer::TimedOut(_) => NoAnswer::TimedOut(format!("the log-in got no answer: {why}")),
                 }
             })?;
-            session(spec, &answer, redactor).map(Arc::new)
+            Ok(Arc::new(session(spec, &answer, redactor)?))
         };
         cell.get_or_try_init(log_in).await.map(Arc::clone)
     }
+}
+
+/// The whole of a log-in's request, each part apart from the next: two that differ anywhere log two users in.
+fn whole(request: &Prepared, general: &[String]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    let headers = request.headers.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+    let parts = [request.method, request.path.as_str()].into_iter().chain(headers);
+    let parts = parts.chain(general.iter().map(String::as_str)).map(str::as_bytes);
+    for part in parts.chain([request.body.as_slice()]) {
+        whole.extend_from_slice(&part.len().to_be_bytes());
+        whole.extend_from_slice(part);
+    }
+    whole
 }
 
 /// The session that an answer gives. The body is not quoted: it may hold what must not be shown.

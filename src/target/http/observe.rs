@@ -12,7 +12,7 @@ use mongodb::Collection;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::HttpTarget;
-use super::answer::{self, NoAnswer};
+use super::answer;
 use super::carry::is_own;
 use super::messages;
 use super::request::Prepared;
@@ -320,12 +320,11 @@ async fn of_key(target: &HttpTarget, spec: &ObserveHttp, key: Arc<str>) -> Resul
     let action = Action::Get;
     let variables = subject(&target.run.run_id, &key, &action).variables();
     let core = &target.core;
-    let session = core.session(&variables, 0, 0).await.map_err(|why| step(STEP, why))?;
+    let session = core.session(&variables, 0, 0).await;
+    let session = session.map_err(|no_answer| step(STEP, core.redactor.clear(no_answer.why())))?;
     let mut request = Prepared::new(&spec.request, &variables).map_err(|error| step(STEP, error))?;
     core.authorize(&mut request, session.as_deref(), &variables).map_err(|why| step(STEP, why))?;
-    let answer = core.send(request, 0).await.map_err(|no_answer| match no_answer {
-        NoAnswer::NotSent(why) | NoAnswer::Lost(why) => step(STEP, core.redactor.clear(&why)),
-    })?;
+    let answer = core.send(request, 0).await.map_err(|no_answer| step(STEP, core.redactor.clear(no_answer.why())))?;
     if answer.status == 404 {
         return Ok(Vec::new());
     }

@@ -5,7 +5,7 @@
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
-use crate::history::{Cause, Outcome};
+use crate::history::{Cause, CauseKind, DatabaseError, Outcome, Transport};
 use crate::strategy::{Failure, Reason, server_answer};
 
 /// The outcome of an operation that ended in this failure.
@@ -27,9 +27,19 @@ pub fn outcome(failure: &Failure) -> Outcome {
 fn cause(failure: &Failure) -> Cause {
     match &failure.reason {
         Reason::GaveUp(reason) => Cause::new(reason.as_str()),
-        Reason::Driver(error) => match server_answer(error) {
-            Some((code, message)) => Cause::with_code(code, message),
-            None => Cause::new(describe(error)),
+        Reason::Driver(error) => match (server_answer(error), error.kind.as_ref()) {
+            (Some((code, message)), kind) => {
+                let name = match kind {
+                    ErrorKind::Command(command) => Some(command.code_name.as_str()),
+                    ErrorKind::Write(WriteFailure::WriteError(write)) => write.code_name.as_deref(),
+                    _ => None,
+                };
+                let kind = CauseKind::Database(DatabaseError::of_code(code, name));
+                Cause { kind, message: message.into() }
+            }
+            (None, ErrorKind::ServerSelection { .. }) => Cause::transport(Transport::Unreachable, describe(error)),
+            (None, ErrorKind::Io(_)) => Cause::transport(Transport::Lost, describe(error)),
+            (None, _) => Cause::new(describe(error)),
         },
     }
 }

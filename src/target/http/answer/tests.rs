@@ -22,7 +22,11 @@ fn answer(status: u16, body: &str) -> Result<Answer, NoAnswer> {
 
 /// `ok ID CREATED`, `failed CODE` or `unknown CODE`.
 fn told(spec: &OperationSpec, action: &Action, answer: &Result<Answer, NoAnswer>) -> String {
-    let code = |cause: &Cause| cause.code.map_or("-".to_owned(), |code| code.to_string());
+    let code = |cause: &Cause| {
+        let code =
+            cause.database_error().map_or_else(|| cause.status().map(i32::from), crate::history::DatabaseError::code);
+        code.map_or("-".to_owned(), |code| code.to_string())
+    };
     match outcome(spec, None, action, answer, &Redactor::default()) {
         Outcome::Ok(Value::Document(Returned { id, created, .. })) => {
             let id = id.map_or("-".to_owned(), |id| id.to_string());
@@ -44,6 +48,7 @@ fn answers_of_the_other_workloads_are_read() {
     let paths =
         [("id", "$.id"), ("messages", "$.list"), ("applied", "$.applied"), ("members", "$.who"), ("added", "$.new")];
     spec.outcome = paths.map(|(name, path)| (name.to_owned(), JsonPath::compile(path).unwrap())).into();
+    spec.status.absent = vec![404];
     let said = |status, action: &Action, body: &str| match outcome(
         &spec,
         Some(&messages),
@@ -105,7 +110,12 @@ fn every_answer_has_its_outcome() {
         // It says yes and does not show what it did.
         (200, r#"{"chat":null}"#, "unknown 200"),
         (200, r#"{"error":"no"}"#, "unknown 200"),
-        (200, r#"{"error":{"code":11000},"chat":{"_id":"x"}}"#, "unknown 11000"),
+        (200, r#"{"error":{"code":11000},"chat":{"_id":"x"}}"#, "unknown 200"),
+        // It says yes, and passes the database's error on all the same.
+        (200, r#"{"success":false,"message":"E11000 duplicate key error"}"#, "unknown 11000"),
+        (200, r#"{"data":{"open":null},"errors":[{"message":"E11000 duplicate key"}]}"#, "unknown 11000"),
+        (200, r#"{"chat":{"_id":"x","topic":"E11000 explained"},"created":false}"#, "ok x false"),
+        (200, "E11000 duplicate key", "unknown 11000"),
         (200, r#"{"error":false,"chat":{"_id":"x"}}"#, "ok x -"),
         (200, "<!doctype html><h1>Welcome", "unknown 200"),
         (200, "", "unknown 200"),
@@ -114,10 +124,13 @@ fn every_answer_has_its_outcome() {
         (400, r#"{"message":"bad"}"#, "failed 400"),
         (404, "", "failed 404"),
         (409, r#"{"message":"E11000 duplicate key error"}"#, "unknown 11000"),
-        (422, r#"{"err":{"code":11000}}"#, "failed 11000"),
+        // A number alone may be the application's own.
+        (422, r#"{"err":{"code":11000}}"#, "failed 422"),
+        (422, r#"{"err":{"code":11000,"codeName":"DuplicateKey"}}"#, "failed 11000"),
         (418, "", "unknown 418"),
         (500, r#"{"message":"E11000 duplicate key error collection"}"#, "unknown 11000"),
-        (500, r#"{"errors":[{"code":112}]}"#, "unknown 112"),
+        (500, r#"{"errors":[{"code":112}]}"#, "unknown 500"),
+        (500, r#"{"errors":[{"codeName":"WriteConflict","code":112}]}"#, "unknown 112"),
         (500, r#"{"code":500}"#, "unknown 500"),
         (503, "", "unknown 503"),
         (302, "", "unknown 302"),
@@ -128,7 +141,6 @@ fn every_answer_has_its_outcome() {
     }
     assert_eq!(told(&spec, &create, &Err(NoAnswer::NotSent("refused".into()))), "failed -");
     assert_eq!(told(&spec, &create, &Err(NoAnswer::Lost("reset".into()))), "unknown -");
-    assert_eq!(told(&spec, &Action::Get, &answer(404, "")), "found -");
     assert_eq!(told(&spec, &Action::Get, &answer(200, r#"{"chat":{"_id":"x"}}"#)), "found x");
 }
 
@@ -146,8 +158,62 @@ fn a_table_of_the_users_own_is_followed() {
     for (status, body, expected) in cases {
         assert_eq!(told(&spec, &create, &answer(status, body)), expected, "{status} {body}");
     }
+    // A refusal is no error, whatever it quotes, and its body may say so where the status does not.
+    let spec = operation("outcome = { id = '$.id', refused = '$.taken' }\nstatus = { ok = [200], refused = [409] }");
+    for (status, body) in
+        [(409, r#"{"error":"E11000 duplicate key"}"#), (200, r#"{"taken":true}"#), (422, r#"{"taken":"yes"}"#)]
+    {
+        let found = outcome(&spec, None, &create, &answer(status, body), &Redactor::default());
+        assert!(
+            matches!(&found, Outcome::Failed(cause) if cause.is_refusal() && !cause.is_lost_race()),
+            "{body}: {found:?}"
+        );
+    }
+    assert_eq!(told(&spec, &create, &answer(200, r#"{"id":"x","taken":false}"#)), "ok x -");
     let silent = operation("status = { ok = [202] }");
     assert_eq!(told(&silent, &create, &answer(202, "queued")), "ok - -");
+}
+
+#[test]
+fn a_yes_without_a_name_is_told_from_a_no_and_from_what_cannot_be_read() {
+    let spec = operation("outcome = { id = '$.chat._id', created = '$.created' }");
+    let create = Action::CreateOrGet { reversed: false };
+    for (body, unnamed) in [
+        (r#"{"chat":null}"#, true),
+        (r#"{"success":true}"#, true),
+        (r#"{"created":false}"#, true),
+        (r#"{"success":false}"#, false),
+        (r#"{"error":"try later"}"#, false),
+        ("<!doctype html>", false),
+        (r#"{"chat":"#, false),
+    ] {
+        let found = outcome(&spec, None, &create, &answer(200, body), &Redactor::default());
+        assert!(matches!(&found, Outcome::Unknown(cause) if cause.is_unnamed() == unnamed), "{body}: {found:?}");
+    }
+}
+
+#[test]
+fn the_scenarios_own_meaning_of_404_comes_before_the_built_in_one() {
+    let read = |status: &str| {
+        let get = format!("[target.http.operations.get]\npath = '/x'\noutcome = {{ id = '$.id' }}\n{status}");
+        let text = format!(
+            "name = 'a'\nworkload = 'create-or-get'\n[target.http]\nbase_urls = ['http://127.0.0.1:1']\n\
+             [target.http.operations.create-or-get]\npath = '/x'\n{get}\n[load.burst]\nclients = 2\nrounds = 1\n"
+        );
+        let known: scenario::KnownStrategies<'_> = &|_| &[];
+        let scenario = scenario::load_text(std::path::Path::new("a.toml"), text, &[], &|_| None, known)
+            .unwrap_or_else(|error| panic!("{}", error.render(false)));
+        scenario.target.http().unwrap().operations["get"].clone()
+    };
+    for (status, code, expected) in [
+        ("", 404, "found -"),
+        ("status = { failed = [404] }", 404, "failed 404"),
+        ("status = { unknown = [404] }", 404, "unknown 404"),
+        ("status = { absent = [410] }", 410, "found -"),
+        ("status = { absent = [410] }", 404, "failed 404"),
+    ] {
+        assert_eq!(told(&read(status), &Action::Get, &answer(code, "")), expected, "{status} {code}");
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Core {
         match tokio::time::timeout(self.spec.timeout, sending).await {
             Ok(Ok(answer)) => self.completion(ready, &answer, None).outcome,
             Ok(Err(_)) => Outcome::Unknown(Cause::new("the harness's own task ended before the answer")),
-            Err(_) => Outcome::Unknown(Cause::new(format!("no answer within {:?}", self.spec.timeout))),
+            Err(_) => self.timed_out().outcome(&self.redactor),
         }
     }
 }
