@@ -62,7 +62,11 @@ fn winner_of<'a>(key: &KeyEvidence<'a>) -> Option<&'a Operation> {
 }
 
 fn explain(operation: &Operation, cause: &Cause, winner: Option<&Operation>) -> String {
-    let code = cause.database_error().map(|error| format!(" with {error}")).unwrap_or_default();
+    let code = match cause.database_error().map(|error| (error.code(), error.name())) {
+        Some((Some(code), _)) => format!(" with code {code}"),
+        Some((None, Some(name))) => format!(" with {name}"),
+        _ => String::new(),
+    };
     let (op, at) = (operation.id, ms(operation.completed));
     let failed = format!("{op} failed{code} at {at}: \"{}\"", cause.message);
     let winner = winner.map(|winner| {
