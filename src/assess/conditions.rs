@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Recording;
 use crate::history::{Action, Appended, Operation, Outcome, Phase, Value};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, WorkloadKind};
 use crate::stats::Concurrency;
+use crate::verdict::{Invariant, InvariantResult};
 
 /// Why a verdict that holds cannot be given; empty when it can.
 pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Concurrency) -> Vec<String> {
@@ -45,6 +46,15 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
     reasons.extend(unreachable(operations, scenario.limits.max_unknown));
     reasons.extend(unauthenticated(operations, scenario.limits.max_unknown));
     reasons
+}
+
+/// A custom workload says nothing of itself: without an invariant there is nothing that could be violated.
+pub(super) fn nothing_said(scenario: &Scenario, results: &[InvariantResult]) -> Option<String> {
+    let of_any =
+        |result: &InvariantResult| matches!(result.name, Invariant::NoLeakedErrors | Invariant::SomebodyServed);
+    (scenario.workload == WorkloadKind::Custom && results.iter().all(of_any)).then(|| {
+        "a custom workload without an invariant of its own: nothing says what must hold; add `[[invariant]]`".to_owned()
+    })
 }
 
 /// Judged for all operations together and for each kind: what hits a rare kind alone is not noise.

@@ -58,10 +58,6 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     let mut results = judge(run.history, run.observation, Phase::Main, &invariants);
     // Without a serial control there is nothing to hold the load against.
     results.retain(|result| result.name != Invariant::SomebodyServed || result.checked > 0);
-    let control = serial::judged(&run, &invariants);
-    if let Some((_, serially)) = &control {
-        results = serial::used(results, serially);
-    }
     if let Some(error) = &run.record.observe_error {
         let unread = |result: InvariantResult| result.weaken(format!("the final state could not be read: {error}"));
         results = results.into_iter().map(unread).collect();
@@ -70,7 +66,21 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         operations: &run.history.operations,
         cut_short: run.history.partial || run.history.interrupted || run.record.aborted.is_some(),
     };
-    results.extend(queries::judge(&scenario.invariants, &run.record.queries, &seen));
+    let before = match run.record.queries_serial.as_slice() {
+        [] => &run.record.queries_before,
+        after_control => after_control,
+    };
+    results.extend(queries::judge(&scenario.invariants, &run.record.queries, before, &seen));
+    let own_serially = queries::judge_serial(
+        &scenario.invariants,
+        &run.record.queries_serial,
+        &run.record.queries_before,
+        run.history.phase(Phase::Control),
+    );
+    let control = serial::judged(&run, &invariants, own_serially);
+    if let Some((_, serially)) = &control {
+        results = serial::used(results, serially);
+    }
     let results = over_http(results, &scenario, run.record);
     let judged = Verdict::combine(results.iter().map(|result| result.verdict));
     let stats = LatencyStats::of(Clock::of(&scenario.load), run.history.phase(Phase::Main))?;
@@ -84,6 +94,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         },
     );
     let mut reasons = understood.reasons.clone();
+    reasons.extend(conditions::nothing_said(&scenario, &results));
     reasons.extend(conditions::reasons(&run, &scenario, &concurrency));
     // What weakens the run weakens a verdict that holds; a violation stays one.
     let verdict = if reasons.is_empty() { judged } else { judged.max(Verdict::Inconclusive) };

@@ -49,6 +49,12 @@ pub struct RunRecord {
     /// The interleavings, when they were explored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explore: Option<ExploreReport>,
+    /// What the user's own invariants found before the first operation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queries_before: Vec<QueryResult>,
+    /// What they found after the serial control.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queries_serial: Vec<QueryResult>,
     /// What the user's own invariants found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queries: Vec<QueryResult>,

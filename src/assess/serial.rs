@@ -6,8 +6,12 @@ use crate::history::Phase;
 use crate::report::SerialControl;
 use crate::verdict::{Invariant, InvariantResult, Verdict};
 
-/// The results of the serial control, and what the report says of them; `None` where nothing was run serially.
-pub(super) fn judged(run: &Recording<'_>, invariants: &[Invariant]) -> Option<(SerialControl, Vec<InvariantResult>)> {
+/// The results of the serial control, with those of the user's own invariants, and what the report says of them; `None` where nothing was run serially.
+pub(super) fn judged(
+    run: &Recording<'_>,
+    invariants: &[Invariant],
+    own: Vec<InvariantResult>,
+) -> Option<(SerialControl, Vec<InvariantResult>)> {
     let operations = run.history.phase(Phase::Control).len() as u64;
     if operations == 0 {
         return None;
@@ -15,7 +19,8 @@ pub(super) fn judged(run: &Recording<'_>, invariants: &[Invariant]) -> Option<(S
     // Who is served serially is what others are held against.
     let invariants: Vec<Invariant> =
         invariants.iter().filter(|invariant| **invariant != Invariant::SomebodyServed).cloned().collect();
-    let results = judge(run.history, run.observation, Phase::Control, &invariants);
+    let mut results = judge(run.history, run.observation, Phase::Control, &invariants);
+    results.extend(own);
     let violated = results.iter().filter(|result| result.verdict == Verdict::Violated);
     let told = SerialControl {
         verdict: Verdict::combine(results.iter().map(|result| result.verdict)),

@@ -297,6 +297,8 @@ impl One<'_> {
             observe_error: None,
             aborted,
             explore: Some(report),
+            queries_before: Vec::new(),
+            queries_serial: Vec::new(),
             queries,
         };
         store.write_evidence(&record, observation.as_ref())?;

@@ -11,7 +11,7 @@ use crate::explore::members;
 use crate::explore::proxy::{Proxy, can_stand_before};
 use crate::scenario::{HttpSpec, Load, Scenario, ServiceSpec, TargetSpec};
 use crate::target::http::{HttpRun, HttpTarget, check_hosts};
-use crate::target::mongo::{Connected, MongoTarget, PoolOptions, Queries, QueryResult, run_queries};
+use crate::target::mongo::{Connected, MongoTarget, PoolOptions, Queries, QueryResult};
 use crate::target::{Delayed, Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
 use crate::workload;
 
@@ -253,11 +253,9 @@ impl Place {
     /// Carries out the user's own invariants.
     pub(super) async fn queries(&self, setting: &Setting<'_>) -> Result<Vec<QueryResult>, TargetError> {
         let specs = &setting.scenario.invariants;
-        match &self.data {
-            Some((uri, database)) if !specs.is_empty() => {
-                run_queries(specs, uri, setting.guard, database, setting.run_id).await
-            }
-            _ => Ok(Vec::new()),
+        match self.open_queries(setting.guard, setting.scenario, setting.run_id).await? {
+            Some(queries) => Ok(queries.run_until_at_rest(specs).await),
+            None => Ok(Vec::new()),
         }
     }
 

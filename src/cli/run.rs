@@ -1,7 +1,7 @@
 //! `onlyone run`: scenario after scenario, each to its report.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Context;
@@ -21,10 +21,10 @@ use crate::driver::{self, Plan, Progress, Recorded, Run};
 use crate::history::file::{Header, HistoryWriter};
 use crate::history::{Observation, Phase};
 use crate::report::count;
-use crate::scenario::{self, Scenario};
+use crate::scenario::{self, InvariantSpec, Scenario};
 use crate::stats::Meter;
 use crate::strategy;
-use crate::target::mongo::QueryResult;
+use crate::target::mongo::{Queries, QueryResult};
 use crate::target::{Guard, Preflight};
 use crate::verdict::ExitStatus;
 use crate::workload;
@@ -126,8 +126,16 @@ struct Finished {
     dropped: u64,
     aborted: Option<String>,
     observation: Result<Option<Observation>, String>,
-    queries: Vec<QueryResult>,
+    queries: Asked,
     preflight: Preflight,
+}
+
+/// What the user's own invariants found, before the run, after its serial control and in the end.
+#[derive(Default)]
+struct Asked {
+    before: Vec<QueryResult>,
+    serial: Vec<QueryResult>,
+    after: Vec<QueryResult>,
 }
 
 impl One<'_> {
@@ -189,7 +197,17 @@ impl One<'_> {
             stop: stop.clone(),
             progress,
         };
-        let mut running = std::pin::pin!(driver::run(run));
+        let specs = &self.scenario.invariants;
+        let opened = place.open_queries(setting.guard, self.scenario, &self.run_id).await;
+        let unasked = opened.as_ref().err().map(|error| format!("no invariant of your own was judged: {error}"));
+        let queries = opened.ok().flatten().map(Arc::new);
+        let mut asked = Asked::default();
+        if let Some(queries) = &queries {
+            asked.before = queries.run(specs).await;
+        }
+        let serial = Arc::new(Mutex::new(Vec::new()));
+        let between = queries.clone().map(|queries| ask_between(queries, specs, &serial));
+        let mut running = std::pin::pin!(driver::run_with(run, between));
         let mut lost = None;
         let (recorded, dropped) = tokio::select! {
             result = &mut running => result,
@@ -202,18 +220,23 @@ impl One<'_> {
         }
         .map_err(CliError::setup)?;
         drop(line);
-        let (observation, queries) = match &lost {
-            Some(Lost { reason, readable: false }) => (Err(reason.clone()), Ok(Vec::new())),
-            Some(Lost { readable: true, .. }) | None => read_back(place, setting).await,
+        asked.serial = std::mem::take(&mut *serial.lock().unwrap_or_else(PoisonError::into_inner));
+        let observation = match &lost {
+            Some(Lost { reason, readable: false }) => Err(reason.clone()),
+            Some(Lost { readable: true, .. }) | None => {
+                // Asked while the service still runs: it may have work to do in the background.
+                if let Some(queries) = &queries {
+                    asked.after = queries.run_until_at_rest(specs).await;
+                }
+                read_back(place, setting).await
+            }
         };
         let mut preflight = place.preflight.clone();
         preflight.notes.extend(place.target.notes());
         preflight.notes.extend(ended_early(&recorded, planned, self.scenario));
-        preflight
-            .notes
-            .extend(queries.as_ref().err().map(|error| format!("no invariant of your own was judged: {error}")));
-        let (aborted, queries) = (lost.map(|lost| lost.reason), queries.unwrap_or_default());
-        Ok(Finished { meter, recorded, dropped, aborted, observation, queries, preflight })
+        preflight.notes.extend(unasked);
+        let aborted = lost.map(|lost| lost.reason);
+        Ok(Finished { meter, recorded, dropped, aborted, observation, queries: asked, preflight })
     }
 
     /// Judges and reports. Whatever cannot be written any more is told at the end, and masks no violation.
@@ -251,7 +274,9 @@ impl One<'_> {
             observe_error: observe_error.filter(|_| aborted.is_none()),
             aborted,
             explore: None,
-            queries: finished.queries,
+            queries_before: finished.queries.before,
+            queries_serial: finished.queries.serial,
+            queries: finished.queries.after,
         };
         let evidence_written = store.write_evidence(&record, observation.as_ref());
         let recording =
@@ -295,17 +320,26 @@ fn ended_early(recorded: &Recorded, planned: Option<u64>, scenario: &Scenario) -
     ))
 }
 
-/// Reads the final state and what the user's own invariants ask for.
-async fn read_back(
-    place: &mut Place,
-    setting: &Setting<'_>,
-) -> (Result<Option<Observation>, String>, Result<Vec<QueryResult>, String>) {
+/// Asks for the user's own invariants between the serial control and the load.
+fn ask_between(
+    queries: Arc<Queries>,
+    specs: &[InvariantSpec],
+    found: &Arc<Mutex<Vec<QueryResult>>>,
+) -> driver::Between {
+    let (specs, found) = (specs.to_vec(), Arc::clone(found));
+    Box::new(move || {
+        Box::pin(async move {
+            let results = queries.run_until_at_rest(&specs).await;
+            *found.lock().unwrap_or_else(PoisonError::into_inner) = results;
+        })
+    })
+}
+
+/// Reads the final state.
+async fn read_back(place: &mut Place, setting: &Setting<'_>) -> Result<Option<Observation>, String> {
     let text = |error| format!("{:#}", anyhow::Error::new(error));
-    if let Err(error) = place.quiesce(setting.scenario).await {
-        let reason: String = text(error);
-        return (Err(reason.clone()), Err(reason));
-    }
-    (place.target.observe().await.map_err(text), place.queries(setting).await.map_err(text))
+    place.quiesce(setting.scenario).await.map_err(text)?;
+    place.target.observe().await.map_err(text)
 }
 
 /// A word for a shell.

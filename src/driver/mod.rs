@@ -14,4 +14,4 @@ mod worker;
 
 pub use plan::Plan;
 pub use recorder::{Progress, Recorded};
-pub use run::{DriverError, Run, run};
+pub use run::{Between, DriverError, Run, run, run_with};

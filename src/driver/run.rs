@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +52,14 @@ pub enum DriverError {
 /// Carries out a run to its end, or to the end of its drain once `stop` is cancelled. The number is that of the
 /// arrivals of an open load that found every client busy.
 pub async fn run(run: Run) -> Result<(Recorded, u64), DriverError> {
+    run_with(run, None).await
+}
+
+/// Something to be done between the serial control and the load, while nothing of the run is in flight.
+pub type Between = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
+/// Carries out a run as [`run`] does, and this between its serial control and its load.
+pub async fn run_with(run: Run, between: Option<Between>) -> Result<(Recorded, u64), DriverError> {
     let (controls, control_keys) = run.plan.control();
     let keys = KeyTable::new(&*run.workload, control_keys, run.plan.keys());
     run.target.seed(&keys.existing(&*run.workload)).await.map_err(DriverError::Seed)?;
@@ -75,6 +84,13 @@ pub async fn run(run: Run) -> Result<(Recorded, u64), DriverError> {
     });
     let watchdog = tokio::spawn(abandon_after_drain(Arc::clone(&shared), run.plan.limits.drain));
     control(&shared, &recorder, controls).await;
+    if let Some(between) = between.filter(|_| controls > 0) {
+        tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => {}
+            () = between() => {}
+        }
+    }
     let dropped = Arc::new(AtomicU64::new(0));
     let finished = main_phase(&shared, &recorder, &run.plan, &dropped).await;
     if interruption.is_cancelled() {

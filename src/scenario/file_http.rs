@@ -301,6 +301,9 @@ pub(super) struct Invariant {
     /// What the query must give: `"empty"`, a number of documents, or bounds.
     #[schemars(with = "Option<Expected>")]
     pub(super) expect: Option<Spanned<Expected>>,
+    /// How long work done in the background may take until it is met; asked again until then.
+    #[schemars(with = "Option<DurationText>")]
+    pub(super) within: Option<Spanned<DurationText>>,
 }
 
 /// `expect = "empty"`, `expect = 0` or `expect = { min = 0, max = 1 }`

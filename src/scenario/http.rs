@@ -275,6 +275,9 @@ pub struct InvariantSpec {
     pub pipeline: Template,
     /// What must come of it.
     pub expect: Expected,
+    /// How long work done in the background may take until it is met. Default none.
+    #[serde(with = "friendly", skip_serializing_if = "Duration::is_zero")]
+    pub within: Duration,
 }
 
 /// What must come of an aggregation.
@@ -289,6 +292,35 @@ pub enum Expected {
         /// Largest.
         max: f64,
     },
+}
+
+impl Expected {
+    /// Whether an aggregation that gave so many documents, the first of which is this one, is as expected. What cannot be
+    /// told is not.
+    pub fn is_met(&self, documents: u64, first: Option<&serde_json::Value>) -> bool {
+        match self {
+            Expected::Empty => documents == 0,
+            Expected::Number { min, max } => {
+                the_number(documents, first).is_ok_and(|number| (*min..=*max).contains(&number))
+            }
+        }
+    }
+}
+
+/// The one number of the one document of an aggregation; no document counts as 0, which is what `$count` and `$group` give
+/// of nothing.
+pub fn the_number(documents: u64, first: Option<&serde_json::Value>) -> Result<f64, String> {
+    let document = match (documents, first) {
+        (0, _) => return Ok(0.0),
+        (1, Some(document)) => document,
+        (found, _) => return Err(format!("the aggregation must give one document, and gave {found}")),
+    };
+    let fields = document.as_object().into_iter().flatten();
+    let numbers: Vec<f64> = fields.filter(|(name, _)| *name != "_id").filter_map(|(_, value)| value.as_f64()).collect();
+    match numbers.as_slice() {
+        [number] => Ok(*number),
+        numbers => Err(format!("the document must have one number besides `_id`, and has {}", numbers.len())),
+    }
 }
 
 impl fmt::Display for Expected {

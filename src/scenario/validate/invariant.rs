@@ -48,6 +48,10 @@ impl Check<'_> {
         let pipeline = pipeline.and_then(|text| self.template(&text, Scope::Run, Kind::Open));
         let expect = self.required(invariant.expect, "expect", "[invariant]", Some(&span));
         let expect = expect.and_then(|expect| self.expected(expect));
+        let within = match &invariant.within {
+            Some(text) => self.duration(text, "within", true),
+            None => Some(std::time::Duration::ZERO),
+        };
         let database = match invariant.database {
             Some(database) => self.database(database).map(Some),
             None => Some(None),
@@ -58,6 +62,7 @@ impl Check<'_> {
             collection: collection?,
             pipeline: pipeline?,
             expect: expect?,
+            within: within?,
         })
     }
 

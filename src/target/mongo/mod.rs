@@ -5,6 +5,7 @@ mod carrier;
 mod classify;
 mod connect;
 mod create_or_get;
+mod looked_at;
 mod merge;
 mod observe;
 mod preflight;
@@ -25,7 +26,8 @@ pub(in crate::target) use self::thread::observed as observed_thread;
 pub use carrier::{Carrier, Index, Place, ReadError, carrier, read_all};
 pub use classify::outcome as outcome_of_failure;
 pub use connect::{Connected, PoolOptions, noting_connection};
-pub use queries::{Queries, QueryResult, drop_database, run_queries};
+pub use looked_at::LookedAt;
+pub use queries::{Queries, QueryResult, drop_database};
 
 /// A workload on the run's own collections.
 pub struct MongoTarget {

@@ -1,4 +1,6 @@
-//! Custom invariants: the user's own aggregations, carried out once nothing of the run is in flight. They only read.
+//! Custom invariants: the user's own aggregations, carried out while no operation of the run is in flight. They only read.
+
+use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use minijinja::context;
@@ -6,6 +8,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document};
 use serde::{Deserialize, Serialize};
 
+use super::looked_at::{LookedAt, looked_at};
 use super::{Connected, PoolOptions};
 use crate::scenario::InvariantSpec;
 use crate::target::{Guard, MongoUri, TargetError};
@@ -14,6 +17,12 @@ use crate::target::{Guard, MongoUri, TargetError};
 const EXAMPLES: usize = 5;
 /// Documents counted at most.
 const MOST: u64 = 1_000_000;
+/// Between two looks at what may still be moving.
+const BETWEEN: Duration = Duration::from_millis(200);
+/// What is not as expected must stay as it is for so long: work in the background may be about to mend it.
+const UNMET_FOR: Duration = Duration::from_secs(1);
+/// What never comes to rest is looked at no longer than this, besides the invariant's own `within`.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// What came of an aggregation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +33,12 @@ pub struct QueryResult {
     pub documents: u64,
     /// The first of them.
     pub examples: Vec<serde_json::Value>,
+    /// What it looked at; absent in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<LookedAt>,
+    /// Two answers in a row were never equal in the time that there was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moving: bool,
     /// Why it could not be carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -50,28 +65,63 @@ impl Queries {
     pub async fn run(&self, specs: &[InvariantSpec]) -> Vec<QueryResult> {
         let mut results = Vec::new();
         for spec in specs {
-            let result = run(spec, &self.connected, &self.database, &self.run_id).await;
-            let failed = |error: String| QueryResult {
-                name: spec.name.clone(),
-                documents: 0,
-                examples: Vec::new(),
-                error: Some(self.uri.redact_text(&error)),
-            };
-            results.push(result.unwrap_or_else(failed));
+            results.push(self.run_one(spec).await);
         }
         results
     }
+
+    async fn run_one(&self, spec: &InvariantSpec) -> QueryResult {
+        let result = run(spec, &self.connected, &self.database, &self.run_id).await;
+        result.unwrap_or_else(|error| QueryResult {
+            error: Some(self.uri.redact_text(&error)),
+            ..QueryResult::nothing(&spec.name)
+        })
+    }
+
+    /// Carries the aggregations out again and again, each until what it gives is at rest: until two answers in a row are
+    /// equal, and, where they are not as expected, until they have stayed so for a while, or until the invariant's own
+    /// `within` is over. The service may still be at work in the background.
+    pub async fn run_until_at_rest(&self, specs: &[InvariantSpec]) -> Vec<QueryResult> {
+        futures::future::join_all(specs.iter().map(|spec| self.at_rest(spec))).await
+    }
+
+    async fn at_rest(&self, spec: &InvariantSpec) -> QueryResult {
+        let begin = Instant::now();
+        let mut last = self.run_one(spec).await;
+        let mut since = begin;
+        loop {
+            tokio::time::sleep(BETWEEN).await;
+            let now = self.run_one(spec).await;
+            let equal = now.gives_as_much_as(&last);
+            if !equal {
+                since = Instant::now();
+            }
+            last = now;
+            let met = last.error.is_none() && spec.expect.is_met(last.documents, last.examples.first());
+            let long_enough = since.elapsed() >= UNMET_FOR && begin.elapsed() >= spec.within;
+            if equal && (met || long_enough) {
+                return last;
+            }
+            if begin.elapsed() >= LONGEST + spec.within {
+                return QueryResult { moving: !equal, ..last };
+            }
+        }
+    }
 }
 
-/// Connects, and carries the aggregations out.
-pub async fn run_queries(
-    specs: &[InvariantSpec],
-    uri: &MongoUri,
-    guard: &Guard,
-    database: &str,
-    run_id: &str,
-) -> Result<Vec<QueryResult>, TargetError> {
-    Ok(Queries::open(uri, guard, database, run_id).await?.run(specs).await)
+impl QueryResult {
+    /// Whether two answers are equal, as far as their order does not matter: which documents come first is the server's choice.
+    fn gives_as_much_as(&self, other: &Self) -> bool {
+        let one = |result: &Self| result.examples.first().filter(|_| result.documents == 1).cloned();
+        (self.documents, &self.looked_at, &self.error) == (other.documents, &other.looked_at, &other.error)
+            && one(self) == one(other)
+    }
+
+    /// The result of an aggregation that gave nothing yet.
+    fn nothing(name: &str) -> Self {
+        let name = name.to_owned();
+        QueryResult { name, documents: 0, examples: Vec::new(), looked_at: None, moving: false, error: None }
+    }
 }
 
 /// Drops a database that the run made.
@@ -98,8 +148,13 @@ async fn run(spec: &InvariantSpec, connected: &Connected, database: &str, run_id
     let collection = spec.collection.render(&variables).map_err(|error| error.to_string())?;
     let database = connected.client.database(spec.database.as_deref().unwrap_or(database));
     let failed = |error: mongodb::error::Error| error.kind.to_string();
+    let looked_at = looked_at(&database, &collection, &pipeline).await.map_err(failed)?;
+    let nowhere = !looked_at.missing.is_empty();
+    let mut result = QueryResult { looked_at: Some(looked_at), ..QueryResult::nothing(&spec.name) };
+    if nowhere {
+        return Ok(result);
+    }
     let mut cursor = database.collection::<Document>(&collection).aggregate(pipeline).await.map_err(failed)?;
-    let mut result = QueryResult { name: spec.name.clone(), documents: 0, examples: Vec::new(), error: None };
     while let Some(document) = cursor.try_next().await.map_err(failed)? {
         result.documents += 1;
         if result.examples.len() < EXAMPLES {
