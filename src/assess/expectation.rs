@@ -65,7 +65,8 @@ pub(super) fn exit_status(
         Some(false) => ExitStatus::Violated,
         None if interrupted => ExitStatus::Interrupted,
         None => ExitStatus::Inconclusive,
-        Some(true) if thresholds.iter().any(|threshold| !threshold.ok) => ExitStatus::Threshold,
+        Some(true) if thresholds.iter().any(ThresholdResult::is_breached) => ExitStatus::Threshold,
+        Some(true) if thresholds.iter().any(|threshold| !threshold.ok) => ExitStatus::Inconclusive,
         Some(true) => ExitStatus::Holds,
     }
 }
@@ -128,11 +129,17 @@ mod tests {
             unit: crate::stats::Unit::Share,
             samples: 0,
             ok: false,
+            too_few: false,
             reason: None,
         };
         let status = |verdict| exit_status(verdict, None, std::slice::from_ref(&breach), false);
         assert_eq!(status(Holds), ExitStatus::Threshold);
         assert_eq!(status(Violated), ExitStatus::Violated);
         assert_eq!(status(Inconclusive), ExitStatus::Inconclusive);
+        // Too few samples breach nothing, and keep nothing either.
+        let too_few = ThresholdResult { too_few: true, ..breach.clone() };
+        assert_eq!(exit_status(Holds, None, std::slice::from_ref(&too_few), false), ExitStatus::Inconclusive);
+        assert_eq!(exit_status(Violated, None, std::slice::from_ref(&too_few), false), ExitStatus::Violated);
+        assert_eq!(exit_status(Holds, None, &[too_few, breach.clone()], false), ExitStatus::Threshold);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It is put together from two reports and the [`Change`]s of their latency logs; it judges nothing again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -106,7 +106,12 @@ fn changed_invariants(base: &Report, new: &Report) -> Vec<InvariantChange> {
 fn status(invariants: &[InvariantChange], figures: &[Change]) -> ExitStatus {
     let broken = invariants.iter().any(|change| change.new == Some(Verdict::Violated));
     let untold = invariants.iter().any(|change| change.base == Some(Verdict::Holds) && change.new != change.base);
-    let measured = figures.iter().any(|figure| figure.finding != Finding::TooFew);
+    let told = |figure: &&Change| !matches!(figure.finding, Finding::TooFew | Finding::Unclear);
+    // Of each operation at least one figure must tell: noise alone is not "no slower".
+    let operations: BTreeSet<&str> = figures.iter().map(|figure| figure.operation.as_str()).collect();
+    let told_of = |name: &&str| figures.iter().filter(told).any(|figure| figure.operation == **name);
+    let measured = figures.iter().any(|figure| told(&figure))
+        && operations.iter().filter(|name| **name != "all").all(|name| told_of(name));
     if broken {
         ExitStatus::Violated
     } else if figures.iter().any(|figure| figure.finding == Finding::Worse) {
@@ -170,7 +175,7 @@ mod tests {
         let (passing, violated, open) = (sample::passing(), sample::violated(), sample::inconclusive());
         let cases = [
             (&passing, &passing, Finding::Same, ExitStatus::Holds),
-            (&passing, &passing, Finding::Unclear, ExitStatus::Holds),
+            (&passing, &passing, Finding::Unclear, ExitStatus::Inconclusive),
             (&passing, &passing, Finding::Better, ExitStatus::Holds),
             (&passing, &passing, Finding::Worse, ExitStatus::Threshold),
             (&passing, &passing, Finding::TooFew, ExitStatus::Inconclusive),

@@ -131,6 +131,11 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A quantile of so many samples; a dash where there are too few to tell one.
+pub(super) fn quantile(us: u64, of: f64, samples: u64) -> String {
+    if samples < crate::stats::samples_needed(of) { "–".to_owned() } else { micros(us as f64) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

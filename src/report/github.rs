@@ -50,11 +50,12 @@ fn problems(report: &Report) -> Vec<(String, String)> {
     if let Some(expectation) = unmet.filter(|_| report.verdict != Verdict::Violated || problems.is_empty()) {
         problems.push(("expectation not met".to_owned(), expectation.details.join("; ")));
     }
-    if report.exit_code == 5 {
+    if matches!(report.exit_code, 3 | 5) {
         for threshold in report.thresholds.iter().filter(|threshold| !threshold.ok) {
             let value = threshold.observed.map(|value| format!("measured {}", measured(value, threshold.unit)));
             let found = threshold.reason.clone().or(value).unwrap_or_else(|| "not measured".to_owned());
-            problems.push(("threshold breached".to_owned(), format!("{}: {found}", threshold.threshold)));
+            let title = if threshold.too_few { "too few samples for a threshold" } else { "threshold breached" };
+            problems.push((title.to_owned(), format!("{}: {found}", threshold.threshold)));
         }
     }
     if report.verdict == Verdict::Inconclusive {

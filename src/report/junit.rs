@@ -114,7 +114,10 @@ fn threshold(report: &Report, result: &ThresholdResult) -> TestCase {
     } else {
         let found = result.observed.map(|value| format!("measured {}", measured(value, result.unit)));
         let message = result.reason.clone().or(found).unwrap_or_else(|| "not measured".to_owned());
-        not_passed(NonSuccessKind::Failure, "ThresholdBreached", message, report.reproduce.clone())
+        match result.too_few {
+            true => not_passed(NonSuccessKind::Error, "TooFewSamples", message, report.reproduce.clone()),
+            false => not_passed(NonSuccessKind::Failure, "ThresholdBreached", message, report.reproduce.clone()),
+        }
     };
     case(report, "thresholds", &result.threshold, status)
 }

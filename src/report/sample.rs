@@ -115,6 +115,7 @@ pub(super) fn passing() -> Report {
             unit: Unit::Us,
             samples: 15_000,
             ok: true,
+            too_few: false,
             reason: None,
         }],
         explore: None,
@@ -260,6 +261,7 @@ pub(super) fn breached() -> Report {
         unit: Unit::Us,
         samples: 800,
         ok: false,
+        too_few: false,
         reason: Some("too few samples: 800, needs 10,000".into()),
     });
     report.thresholds.push(ThresholdResult {
@@ -268,6 +270,7 @@ pub(super) fn breached() -> Report {
         unit: Unit::Share,
         samples: 15_000,
         ok: true,
+        too_few: false,
         reason: None,
     });
     report

@@ -2,9 +2,9 @@
 //!
 //! The verdict comes first. When the text would be too long, detail goes first: witnesses, then latency.
 
-use super::format::{count, measured, micros, plural, seconds, visible};
+use super::format::{count, measured, plural, quantile, seconds, visible};
 use super::junit::told;
-use super::terminal::{explore_sentence, overlap_sentence};
+use super::terminal::{explore_sentence, held_under_doubt, overlap_sentence};
 use super::{LintFinding, Report, render_diagram};
 use crate::stats::ThresholdResult;
 use crate::verdict::Verdict;
@@ -65,7 +65,7 @@ fn symbol(verdict: Verdict) -> &'static str {
 }
 
 fn heading(report: &Report) -> String {
-    let breached = report.thresholds.iter().filter(|threshold| !threshold.ok).count() as u64;
+    let breached = report.thresholds.iter().filter(|threshold| threshold.is_breached()).count() as u64;
     let mut text = format!("### {} {}", symbol(report.verdict), report.verdict);
     if breached > 0 {
         text.push_str(&format!(", {} breached", plural(breached, "threshold")));
@@ -110,6 +110,9 @@ fn invariants(report: &Report) -> String {
             count(result.checked),
             count(result.violations)
         ));
+    }
+    if let Some(meaning) = held_under_doubt(report) {
+        text.push_str(&format!("\n{}\n", cell(meaning)));
     }
     text
 }
@@ -184,7 +187,11 @@ fn thresholds(report: &Report) -> String {
         text.push_str(&format!(
             "| {} | {} | {} | {} |\n",
             cell(&result.threshold),
-            if result.ok { "✅" } else { "❌" },
+            match (result.ok, result.too_few) {
+                (true, _) => "✅",
+                (false, true) => "⚠️",
+                (false, false) => "❌",
+            },
             cell(&found(result)),
             count(result.samples)
         ));
@@ -208,8 +215,14 @@ fn latency(report: &Report) -> String {
         let rows = std::iter::once(("all", &stats.latency_us))
             .chain(stats.latency_by_outcome_us.iter().map(|(name, latency)| (name.as_str(), latency)));
         for (outcome, latency) in rows {
-            let values = [latency.p50, latency.p95, latency.p99, latency.p99_9, latency.max];
-            let values = values.map(|us| micros(us as f64)).join(" | ");
+            let values = [
+                (latency.p50, 0.5),
+                (latency.p95, 0.95),
+                (latency.p99, 0.99),
+                (latency.p99_9, 0.999),
+                (latency.max, 1.0),
+            ];
+            let values = values.map(|(us, of)| quantile(us, of, latency.count)).join(" | ");
             text.push_str(&format!("| {} | {} | {values} |\n", cell(outcome), count(latency.count)));
         }
     }

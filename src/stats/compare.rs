@@ -174,7 +174,23 @@ fn judged(mut figure: Change, errors: [f64; 2], limits: Limits, worse: f64) -> C
     } else {
         Finding::Unclear
     };
+    if figure.finding == Finding::Unclear {
+        figure.reason = Some(needed(&figure, width, limit - ratio.abs()));
+    }
     figure
+}
+
+/// How many samples would tell, as far as the noise of these runs says: the interval shrinks with the root of their number.
+fn needed(figure: &Change, width: f64, room: f64) -> String {
+    let least = figure.samples[0].min(figure.samples[1]);
+    if room <= 0.05 * width {
+        return format!("the difference is about as large as the threshold: {least} samples in each run do not tell");
+    }
+    let wanted = (width / room).powi(2).max(1.1) * least as f64;
+    // An estimate of noise has no more than two digits that mean something.
+    let digits = 10_f64.powi((wanted.max(1.0).log10().floor() as i32 - 1).max(0));
+    let wanted = (wanted / digits).ceil() * digits;
+    format!("noise hides a difference: needs about {wanted:.0} samples in each run, there are {least}")
 }
 
 /// The standard error of the logarithm of each quantile.
@@ -295,9 +311,20 @@ mod tests {
         let few = run(3, 1, 1.0);
         for (changes, metrics) in [(compare(&short, &short, 0.1, false), 5), (compare(&few, &few, 0.1, false), 1)] {
             assert_eq!(found(&changes, Finding::TooFew).len(), metrics, "{changes:#?}");
-            assert!(changes.iter().all(|change| change.reason.is_some() == change.change.is_none()));
+            let few = |change: &&Change| change.finding == Finding::TooFew;
+            assert!(changes.iter().filter(few).all(|change| change.reason.is_some() && change.change.is_none()));
         }
         assert_eq!(found(&compare(&[], &[], 0.1, false), Finding::TooFew), ["throughput"]);
+    }
+
+    #[test]
+    fn what_noise_hides_says_how_much_would_tell() {
+        let changes = compare(&run(1, 2, 1.0), &run(2, 2, 1.0), 0.001, false);
+        let unclear: Vec<&Change> = changes.iter().filter(|change| change.finding == Finding::Unclear).collect();
+        assert!(!unclear.is_empty(), "{changes:#?}");
+        for change in unclear {
+            assert!(change.reason.as_ref().is_some_and(|reason| reason.contains("samples in each run")), "{change:?}");
+        }
     }
 
     #[test]

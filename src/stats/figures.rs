@@ -129,9 +129,19 @@ pub struct ThresholdResult {
     pub samples: u64,
     /// Whether it is kept. Too few samples never is.
     pub ok: bool,
+    /// It can be told neither kept nor breached: there were too few samples.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub too_few: bool,
     /// Why it is not, when the reason is not the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl ThresholdResult {
+    /// Whether what was measured breaches it.
+    pub fn is_breached(&self) -> bool {
+        !self.ok && !self.too_few
+    }
 }
 
 /// Unit of a measured threshold.

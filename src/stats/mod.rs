@@ -21,5 +21,5 @@ pub use latency::{Clock, LatencyStats, Samples};
 pub use machine::machine;
 pub use overlap::{Conditions, concurrency};
 pub use process::{Meter, UsageError, usage};
-pub use thresholds::evaluate;
+pub use thresholds::{evaluate, samples_needed};
 pub use timeline::{Interval, Timeline};

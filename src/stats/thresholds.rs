@@ -1,7 +1,7 @@
 //! Thresholds: bounds on latency, errors and throughput, held against what was measured.
 //!
-//! A threshold without enough samples is never kept: a p99 of a hundred samples is one sample. Invariants are not
-//! thresholds.
+//! A threshold without enough samples is neither kept nor breached: a p99 of a hundred samples is one sample, and a share of
+//! errors below one in a thousand cannot be told from a hundred operations. Invariants are not thresholds.
 
 use super::LatencyStats;
 use super::{ThresholdResult, Unit};
@@ -21,18 +21,23 @@ pub fn evaluate(thresholds: &[Threshold], stats: &LatencyStats, dropped_arrivals
                 let samples = stats.all_outcomes(operation);
                 let needed = samples_needed(*quantile);
                 let observed = samples.quantile(*quantile).map(|ns| ns as f64 / 1e3);
-                let reason = match samples.count() {
-                    0 => Some(format!("no `{operation}` was answered")),
-                    count if count < needed => Some(format!("too few samples: {count}, needs {needed}")),
-                    _ if dropped_arrivals > 0 => Some(format!("{dropped_arrivals} arrivals could not be sent")),
+                let doubt = match samples.count() {
+                    0 => Some(Doubt::TooFew(format!("no `{operation}` was answered, needs {needed}"))),
+                    count if count < needed => Some(Doubt::too_few(count, needed)),
+                    _ if dropped_arrivals > 0 => {
+                        Some(Doubt::NotKept(format!("{dropped_arrivals} arrivals could not be sent")))
+                    }
                     _ => None,
                 };
-                result(threshold, observed, samples.count(), reason)
+                result(threshold, observed, samples.count(), doubt)
             }
             Metric::ErrorRate => {
                 let attempted = sum(|figures| figures.attempted);
-                let errors = sum(|figures| figures.failed + figures.unknown);
-                result(threshold, Some(errors as f64 / attempted as f64), attempted, nothing(attempted))
+                // What the scenario calls a refusal is an answer as it should be.
+                let refused = |figures: &super::OperationStats| figures.outcomes.get("refused").copied().unwrap_or(0);
+                let refused = figures.values().map(refused).sum::<u64>();
+                let errors = sum(|figures| figures.failed + figures.unknown).saturating_sub(refused);
+                share(threshold, errors, attempted)
             }
             Metric::DuplicateKeyRate => {
                 let attempted = sum(|figures| figures.attempted);
@@ -40,7 +45,7 @@ pub fn evaluate(thresholds: &[Threshold], stats: &LatencyStats, dropped_arrivals
                     let labels = ["duplicate-key-handled", "duplicate-key-leaked"];
                     labels.iter().filter_map(|label| figures.outcomes.get(*label)).sum()
                 });
-                result(threshold, Some(met as f64 / attempted as f64), attempted, nothing(attempted))
+                share(threshold, met, attempted)
             }
             Metric::Throughput => {
                 let answered = sum(|figures| figures.ok + figures.failed);
@@ -50,12 +55,41 @@ pub fn evaluate(thresholds: &[Threshold], stats: &LatencyStats, dropped_arrivals
         .collect()
 }
 
-fn nothing(count: u64) -> Option<String> {
-    (count == 0).then(|| "no samples".to_owned())
+/// Why a threshold cannot be told to be kept.
+enum Doubt {
+    /// Neither that nor the contrary.
+    TooFew(String),
+    /// It is not kept.
+    NotKept(String),
+}
+
+impl Doubt {
+    fn too_few(count: u64, needed: u64) -> Self {
+        Doubt::TooFew(format!("too few samples: {count}, needs {needed}"))
+    }
+}
+
+fn nothing(count: u64) -> Option<Doubt> {
+    (count == 0).then(|| Doubt::TooFew("no samples".to_owned()))
+}
+
+/// A share, held against its bound. One that is kept needs as many samples as let a single more breach it no further than to
+/// the bound: of fewer, none at all says little.
+fn share(threshold: &Threshold, met: u64, attempted: u64) -> ThresholdResult {
+    let needed = match threshold.comparison {
+        Comparison::Less | Comparison::AtMost if threshold.bound > 0.0 => (1.0 / threshold.bound - 1e-6).ceil() as u64,
+        _ => 1,
+    };
+    let observed = (attempted > 0).then(|| met as f64 / attempted as f64);
+    let found = result(threshold, observed, attempted, nothing(attempted));
+    match found.ok && attempted < needed {
+        true => result(threshold, observed, attempted, Some(Doubt::too_few(attempted, needed))),
+        false => found,
+    }
 }
 
 /// Samples below which a quantile is only a few extreme values: ten beyond it, and one for the maximum.
-pub(super) fn samples_needed(quantile: f64) -> u64 {
+pub fn samples_needed(quantile: f64) -> u64 {
     if quantile >= 1.0 {
         return 1;
     }
@@ -63,8 +97,13 @@ pub(super) fn samples_needed(quantile: f64) -> u64 {
     ((10.0 / (1.0 - quantile)) - 1e-6).ceil() as u64
 }
 
-fn result(threshold: &Threshold, observed: Option<f64>, samples: u64, reason: Option<String>) -> ThresholdResult {
-    let enough = reason.is_none();
+fn result(threshold: &Threshold, observed: Option<f64>, samples: u64, doubt: Option<Doubt>) -> ThresholdResult {
+    let enough = doubt.is_none();
+    let (too_few, reason) = match doubt {
+        None => (false, None),
+        Some(Doubt::TooFew(why)) => (true, Some(why)),
+        Some(Doubt::NotKept(why)) => (false, Some(why)),
+    };
     let observed = observed.filter(|value| enough && value.is_finite());
     let kept = observed.is_some_and(|value| match threshold.comparison {
         Comparison::Less => value < threshold.bound,
@@ -77,7 +116,7 @@ fn result(threshold: &Threshold, observed: Option<f64>, samples: u64, reason: Op
         Metric::ErrorRate | Metric::DuplicateKeyRate => Unit::Share,
         Metric::Throughput => Unit::PerS,
     };
-    ThresholdResult { threshold: threshold.text.clone(), observed, unit, samples, ok: kept, reason }
+    ThresholdResult { threshold: threshold.text.clone(), observed, unit, samples, ok: kept, too_few, reason }
 }
 
 #[cfg(test)]
@@ -111,7 +150,8 @@ mod tests {
             let result = evaluate(std::slice::from_ref(&bound), &stats(needed, 0), 0).remove(0);
             assert!(result.ok && result.samples == needed, "{result:?}");
             let result = evaluate(&[bound], &stats(needed - 1, 0), 0).remove(0);
-            assert!(!result.ok && result.observed.is_none() && result.reason.is_some(), "{result:?}");
+            assert!(!result.ok && result.too_few && !result.is_breached() && result.observed.is_none(), "{result:?}");
+            assert!(result.reason.as_ref().is_some_and(|reason| reason.contains(&needed.to_string())), "{result:?}");
         }
     }
 

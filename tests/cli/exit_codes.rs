@@ -16,7 +16,7 @@ fn code_0_when_every_invariant_holds() {
 #[test]
 fn code_1_when_an_invariant_is_violated() {
     let ran = Harness::new(&scenario("find-then-insert", false, SHORT)).run(&["run", "s.toml", "--seed", "7"]);
-    ran.expect(1, &["VIOLATED", "single-document", "documents found", "Reproduce", "onlyone run s.toml --seed 7"]);
+    ran.expect(1, &["VIOLATED", "single-document", "documents found", "Run again", "onlyone run s.toml --seed 7"]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn external_chromium_shows_every_kind_of_run() {
         let report = report(kind.id);
         assert_eq!(report["verdict"], kind.verdict, "{}", kind.id);
         let badge = format!("<span class=\"badge {0}\">{0}</span>", kind.verdict);
-        let common = [badge.as_str(), "<h2>Invariants</h2>", "<h2>Environment</h2>", "<h2>Reproduce</h2>"];
+        let common = [badge.as_str(), "<h2>Invariants</h2>", "<h2>Environment</h2>", "<h2>Run again</h2>"];
         for text in common.iter().chain(kind.shows) {
             assert!(document.contains(text), "{}: no {text}", kind.id);
         }

@@ -10,8 +10,8 @@ mod witness;
 use minijinja::{AutoEscape, Environment, context};
 
 use super::document::shell;
-use super::format::{count, measured, mebibytes, micros, percent, plural, seconds, visible};
-use super::terminal::{overlap_sentence, retries};
+use super::format::{count, measured, mebibytes, micros, percent, plural, quantile, seconds, visible};
+use super::terminal::{again, held_under_doubt, overlap_sentence, retries};
 use super::{Finding, JsonError, LintFinding, Report, to_json};
 use crate::stats::{Latency, OperationStats};
 use crate::verdict::{InvariantResult, Verdict};
@@ -38,7 +38,9 @@ pub fn html(report: &Report) -> Result<String, HtmlError> {
         css => include_str!("style.css"),
         report => run(report),
         verdict => report.verdict.as_str(),
-        breached => report.thresholds.iter().any(|threshold| !threshold.ok),
+        breached => report.thresholds.iter().any(crate::stats::ThresholdResult::is_breached),
+        held => held_under_doubt(report),
+        again => again(report),
         subtitle => subtitle(report),
         overlap => overlap_sentence(report),
         invariants => report.invariants.iter().map(invariant).collect::<Vec<_>>(),
@@ -162,9 +164,10 @@ fn invariant(result: &InvariantResult) -> minijinja::Value {
 
 fn operation(name: &str, stats: &OperationStats) -> minijinja::Value {
     let row = |name: &str, number: u64, latency: Option<&Latency>| {
-        let cells = latency
-            .filter(|latency| latency.count > 0)
-            .map(|l| [l.p50, l.p90, l.p95, l.p99, l.p99_9, l.max].map(|us| micros(us as f64)).to_vec());
+        let cells = latency.filter(|latency| latency.count > 0).map(|l| {
+            let values = [(l.p50, 0.5), (l.p90, 0.9), (l.p95, 0.95), (l.p99, 0.99), (l.p99_9, 0.999), (l.max, 1.0)];
+            values.map(|(us, of)| quantile(us, of, l.count)).to_vec()
+        });
         context! { name => name, count => count(number), cells => cells.unwrap_or_default() }
     };
     let mut rows = vec![row("all", stats.attempted, Some(&stats.latency_us))];
@@ -187,7 +190,7 @@ fn thresholds(report: &Report) -> Vec<minijinja::Value> {
         .map(|result| {
             let value = result.observed.map(|value| measured(value, result.unit));
             let found = result.reason.clone().or(value).unwrap_or_else(|| "not measured".to_owned());
-            context! { text => visible(&result.threshold), ok => result.ok, found => found, samples => count(result.samples) }
+            context! { text => visible(&result.threshold), ok => result.ok, too_few => result.too_few, found => found, samples => count(result.samples) }
         })
         .collect()
 }
@@ -309,7 +312,7 @@ mod tests {
     #[test]
     fn a_violation_has_its_diagram_and_a_run_its_charts() {
         let page = html(&sample::violated()).unwrap();
-        for part in ["class=\"lane", "op451", "class=\"bar", "class=\"line", "Reproduce"] {
+        for part in ["class=\"lane", "op451", "class=\"bar", "class=\"line", "<h2>Run again</h2>"] {
             assert!(page.contains(part), "{part}");
         }
     }

@@ -15,7 +15,7 @@ pub use comparison::compared;
 
 use self::page::{BOLD, CYAN, DIM, GREEN, PLAIN, Page, RED, Side, Span, YELLOW};
 use super::Report;
-use super::format::{count, measured, mebibytes, micros, percent, plural, seconds};
+use super::format::{count, measured, mebibytes, micros, percent, plural, quantile, seconds};
 use crate::stats::{Bucket, Latency};
 use crate::verdict::Verdict;
 
@@ -70,10 +70,12 @@ fn mark(verdict: Verdict) -> (anstyle::Style, &'static str) {
 
 fn heading(page: &mut Page, report: &Report) {
     let (style, mark) = mark(report.verdict);
-    let breached = report.thresholds.iter().any(|threshold| !threshold.ok);
+    let breached = report.thresholds.iter().any(crate::stats::ThresholdResult::is_breached);
     let mut also = String::new();
     if breached {
         also.push_str(", a threshold is breached");
+    } else if report.thresholds.iter().any(|threshold| threshold.too_few) {
+        also.push_str(", too few samples for a threshold");
     }
     if report.partial {
         also.push_str(", cut short");
@@ -133,6 +135,9 @@ fn invariants(page: &mut Page, report: &Report) {
         ]);
     }
     page.table(&[Side::Left, Side::Left, Side::Right, Side::Right], &rows);
+    if let Some(meaning) = held_under_doubt(report) {
+        page.labelled("", YELLOW, meaning);
+    }
     let mut said: Vec<&str> = Vec::new();
     for result in &report.invariants {
         // The same reason for several invariants is read once.
@@ -144,6 +149,15 @@ fn invariants(page: &mut Page, report: &Report) {
             page.labelled("", YELLOW, &format!("{who}: {reason}"));
         }
     }
+}
+
+/// What a mark of one that holds means in a run that proves nothing as a whole.
+pub(super) fn held_under_doubt(report: &Report) -> Option<&'static str> {
+    let holds = report.invariants.iter().any(|result| result.verdict == Verdict::Holds);
+    (report.verdict == Verdict::Inconclusive && holds).then_some(
+        "`holds` in this table: nothing wrong was seen in what was checked. The run as a whole does not prove it, for the \
+         reasons given.",
+    )
 }
 
 fn latency(page: &mut Page, report: &Report) {
@@ -171,8 +185,9 @@ fn latency(page: &mut Page, report: &Report) {
 fn quantiles(name: String, number: u64, latency: Option<&Latency>) -> Vec<Span> {
     let mut row = vec![(PLAIN, name), (PLAIN, count(number))];
     if let Some(latency) = latency.filter(|latency| latency.count > 0) {
-        let values = [latency.p50, latency.p90, latency.p99, latency.p99_9, latency.max];
-        row.extend(values.map(|us| (PLAIN, micros(us as f64))));
+        let values =
+            [(latency.p50, 0.5), (latency.p90, 0.9), (latency.p99, 0.99), (latency.p99_9, 0.999), (latency.max, 1.0)];
+        row.extend(values.map(|(us, of)| (PLAIN, quantile(us, of, latency.count))));
     }
     row
 }
@@ -328,7 +343,11 @@ fn environment(page: &mut Page, report: &Report) {
 
 fn thresholds(page: &mut Page, report: &Report) {
     for (index, threshold) in report.thresholds.iter().enumerate() {
-        let (style, mark) = if threshold.ok { (GREEN, "✓") } else { (RED, "✗") };
+        let (style, mark) = match (threshold.ok, threshold.too_few) {
+            (true, _) => (GREEN, "✓"),
+            (false, true) => (YELLOW, "?"),
+            (false, false) => (RED, "✗"),
+        };
         let found = match (&threshold.reason, threshold.observed) {
             (Some(reason), _) => reason.clone(),
             (None, Some(value)) => {
@@ -346,7 +365,16 @@ fn ending(page: &mut Page, report: &Report, directory: Option<&str>) {
     if let Some(directory) = directory {
         page.labelled("Files", CYAN, directory);
     }
-    page.line_uncut("Reproduce", &report.reproduce);
+    page.line_uncut(again(report), &report.reproduce);
+}
+
+/// What its command does: only a search that puts commands in order repeats itself.
+pub(super) fn again(report: &Report) -> &'static str {
+    match &report.explore {
+        Some(explore) if explore.search != "stress" => "Reproduce",
+        _ if report.findings.is_some() => "Reproduce",
+        _ => "Run again",
+    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,9 @@ fn any_width_and_any_text_is_rendered_within_the_width() {
                 let text = terminal(&report, Terminal { colour, width, directory: None });
                 if !colour {
                     // Commands are to be copied, and never cut.
-                    let is_command = |line: &str| line.starts_with("Repr") || line.starts_with("replay");
+                    let is_command = |line: &str| {
+                        ["Repr", "Run again"].iter().any(|label| line.starts_with(label)) || line.starts_with("replay")
+                    };
                     let long = text.lines().find(|line| line.chars().count() > width.max(40) && !is_command(line));
                     assert_eq!(long, None, "{name} {width}");
                     assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{name}");
