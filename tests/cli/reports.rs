@@ -71,7 +71,8 @@ fn compare_ends_with_0_for_the_same_and_5_for_a_slower_run() {
     // Waiting that is planted outweighs what a busy machine adds.
     stored(&harness, "fast", 0, &["--set", "target.mongo.delay=20ms"]);
     stored(&harness, "slow", 0, &["--set", "target.mongo.delay=200ms"]);
-    let same = harness.run(&["compare", "reports/fast", "reports/fast", "--threshold", "900%"]).expect(0, &["NO REGRESSION"]);
+    let same =
+        harness.run(&["compare", "reports/fast", "reports/fast", "--threshold", "900%"]).expect(0, &["NO REGRESSION"]);
     assert!(same.stderr.is_empty(), "{}", same.shown());
     // What noise hides is not taken for no difference.
     let unclear = harness.run(&["compare", "reports/fast", "reports/fast", "--threshold", "0.001%"]);
