@@ -110,8 +110,8 @@ fn status(invariants: &[InvariantChange], figures: &[Change]) -> ExitStatus {
     // Of each operation at least one figure must tell: noise alone is not "no slower".
     let operations: BTreeSet<&str> = figures.iter().map(|figure| figure.operation.as_str()).collect();
     let told_of = |name: &&str| figures.iter().filter(told).any(|figure| figure.operation == **name);
-    let measured = figures.iter().any(|figure| told(&figure))
-        && operations.iter().filter(|name| **name != "all").all(|name| told_of(name));
+    let measured =
+        figures.iter().any(|figure| told(&figure)) && operations.iter().filter(|name| **name != "all").all(told_of);
     if broken {
         ExitStatus::Violated
     } else if figures.iter().any(|figure| figure.finding == Finding::Worse) {

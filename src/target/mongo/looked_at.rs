@@ -164,7 +164,7 @@ mod tests {
         let group = doc! { "$group": { "_id": "$seat" } };
         assert_eq!(scope(&[filter.clone(), group.clone()]), Some(&doc! { "run": "r" }));
         assert_eq!(scope(&[filter.clone(), doc! { "$count": "n" }]), None);
-        assert_eq!(scope(&[filter.clone()]), None);
+        assert_eq!(scope(std::slice::from_ref(&filter)), None);
         assert_eq!(scope(&[group, filter]), None);
     }
 
