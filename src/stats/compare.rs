@@ -175,15 +175,16 @@ fn judged(mut figure: Change, errors: [f64; 2], limits: Limits, worse: f64) -> C
         Finding::Unclear
     };
     if figure.finding == Finding::Unclear {
-        figure.reason = Some(needed(&figure, width, limit - ratio.abs()));
+        figure.reason = Some(needed(&figure, width, limit, ratio.abs()));
     }
     figure
 }
 
 /// How many samples would tell, as far as the noise of these runs says: the interval shrinks with the root of their number.
-fn needed(figure: &Change, width: f64, room: f64) -> String {
+fn needed(figure: &Change, width: f64, limit: f64, difference: f64) -> String {
     let least = figure.samples[0].min(figure.samples[1]);
-    if room <= 0.05 * width {
+    let room = limit - difference;
+    if room <= 0.1 * limit {
         return format!("the difference is about as large as the threshold: {least} samples in each run do not tell");
     }
     let wanted = (width / room).powi(2).max(1.1) * least as f64;
