@@ -13,6 +13,7 @@ pub mod mongod;
 pub mod process;
 pub mod report;
 pub mod scenario;
+pub mod scope;
 pub mod selftest;
 pub mod service;
 pub mod stats;

@@ -2,7 +2,13 @@
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    ExitCode::from(onlyone::cli::main().await.code())
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(_) => return ExitCode::from(onlyone::verdict::ExitStatus::Setup.code()),
+    };
+    let status = runtime.block_on(onlyone::cli::main());
+    // What still blocks a thread, such as the look-up of a name, is not waited for.
+    runtime.shutdown_background();
+    ExitCode::from(status.code())
 }

@@ -17,7 +17,9 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
     }
     match &run.record.aborted {
         Some(reason) => reasons.push(reason.clone()),
-        None if run.history.interrupted => reasons.push("the run was interrupted before its end".to_owned()),
+        None if run.history.interrupted || run.record.interrupted => {
+            reasons.push("the run was interrupted before its end".to_owned())
+        }
         None => {}
     }
     if let Some(error) = &run.record.observe_error {

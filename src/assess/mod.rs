@@ -101,7 +101,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     let thresholds = stats::evaluate(&scenario.expect.thresholds, &stats, run.record.generator.dropped_arrivals);
     let expectation = expectation::evaluate(&scenario.expect, verdict, &results, reasons.is_empty());
     // A run that ended early for a reason of its own was not interrupted by anyone.
-    let interrupted = run.history.interrupted && run.record.aborted.is_none();
+    let interrupted = (run.history.interrupted || run.record.interrupted) && run.record.aborted.is_none();
     let status = expectation::exit_status(verdict, expectation.as_ref(), &thresholds, interrupted);
     let report = Report {
         format_version: FORMAT_VERSION,
@@ -114,7 +114,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         reasons,
         exit_code: status.code(),
         expectation,
-        partial: run.history.partial || run.history.interrupted,
+        partial: run.history.partial || run.history.interrupted || run.record.interrupted,
         reproduce: run.record.reproduce.clone(),
         invariants: results,
         serial_control: control.map(|(told, _)| told),

@@ -46,6 +46,9 @@ pub struct RunRecord {
     /// Why the run ended early, other than by an interruption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aborted: Option<String>,
+    /// It was interrupted when its operations had ended: while the final state was read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// The interleavings, when they were explored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explore: Option<ExploreReport>,

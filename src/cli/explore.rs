@@ -192,12 +192,10 @@ impl One<'_> {
         let line = ProgressLine::start(counted, None, io.err_terminal, common.quiet);
         let finished = self.carry_out(&place, &setting).await;
         drop(line);
-        if finished.as_ref().is_ok_and(|finished| finished.aborted.is_none())
-            && let Err(error) = place.tear_down(&guard).await
-        {
-            io.note(&CliError::from(error).render(io.err_colour));
+        let lost = !finished.as_ref().is_ok_and(|finished| finished.aborted.is_none());
+        for error in place.end(&guard, lost).await {
+            io.note(&error.render(io.err_colour));
         }
-        place.stop().await?;
         self.conclude(finished?, &store, started, io)
     }
 
@@ -296,12 +294,14 @@ impl One<'_> {
             generator: crate::stats::usage().map_err(CliError::setup)?,
             observe_error: None,
             aborted,
+            interrupted: false,
             explore: Some(report),
             queries_before: Vec::new(),
             queries_serial: Vec::new(),
             queries,
         };
-        store.write_evidence(&record, observation.as_ref())?;
+        store.write_record(&record)?;
+        store.write_observation(observation.as_ref())?;
         let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };
         let (report, stats) = assess(recording).map_err(CliError::setup)?;
         store.write_reports(&report, &stats, started)?;

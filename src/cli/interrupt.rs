@@ -5,6 +5,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::CliError;
 
+/// How long an end that was asked for twice may take.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// What an interruption asks for.
 #[derive(Debug, Clone)]
 pub(super) struct Interrupt {
@@ -30,6 +33,9 @@ impl Interrupt {
                 }
                 if tokens.stop.is_cancelled() {
                     tokens.kill.cancel();
+                    tokio::time::sleep(GRACE).await;
+                    // Something is at work that nothing interrupts.
+                    nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).ok();
                     return;
                 }
                 note("interrupted: no new operations; once more ends at once, without a verdict\n");

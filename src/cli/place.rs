@@ -3,13 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::CliError;
 use super::args::Common;
+use super::run::TEAR_DOWN_WITHIN;
 use super::server::Server;
 use super::store::Store;
 use crate::explore::members;
 use crate::explore::proxy::{Proxy, can_stand_before};
 use crate::scenario::{HttpSpec, Load, Scenario, ServiceSpec, TargetSpec};
+use crate::scope::{Ended, Scope};
 use crate::target::http::{HttpRun, HttpTarget, check_hosts};
 use crate::target::mongo::{Connected, MongoTarget, PoolOptions, Queries, QueryResult};
 use crate::target::{Delayed, Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
@@ -87,7 +91,7 @@ impl Setting<'_> {
                 let to = between.as_ref().map_or_else(|| uri.clone(), |between| between.through.clone());
                 let target = MongoTarget::connect(to, self.guard, spec.clone(), workload, clients, self.run_id).await?;
                 let target = Delayed::wrap(Arc::new(target), spec.delay);
-                let preflight = target.prepare(clients).await?;
+                let preflight = prepared(&*target, clients).await?;
                 Ok(Place {
                     target,
                     preflight,
@@ -175,7 +179,7 @@ impl Setting<'_> {
             base_urls: base_urls.clone(),
         };
         let target = HttpTarget::new(spec.clone(), run, self.guard)?;
-        let preflight = target.prepare(self.clients()).await?;
+        let preflight = prepared(&target, self.clients()).await?;
         let made = service.is_some() && matches!(server, Some(Server::Named(_)));
         let shown = base_urls.join(", ");
         Ok(Place { target: Arc::new(target), preflight, shown, server, service, data, made, between })
@@ -209,6 +213,15 @@ impl Setting<'_> {
 /// Whether the service is told this: `mongo`, anything of the run's server; `mongo.uri`, where that is.
 pub(super) fn is_told(service: &ServiceSpec, variable: &str) -> bool {
     service.command.iter().chain(service.env.values()).any(|template| template.names(variable))
+}
+
+/// How long a target may take to be made ready: far beyond the time-outs of its own steps.
+const PREPARE_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Makes the target ready. An interruption drops this as a whole.
+async fn prepared(target: &dyn Target, clients: u32) -> Result<Preflight, TargetError> {
+    let late = |late: Ended| TargetError::Step { step: "making the target ready".to_owned(), source: late.into() };
+    Scope::new(PREPARE_WITHIN, &CancellationToken::new()).wait(target.prepare(clients)).await.map_err(late)?
 }
 
 /// The database of a run's own service.
@@ -274,8 +287,28 @@ impl Place {
         }
     }
 
+    /// Removes what the run made, unless the server or the service was lost, and stops what was started. What fails is said
+    /// and changes nothing: the run is recorded.
+    pub(super) async fn end(self, guard: &Guard, lost: bool) -> Vec<CliError> {
+        let mut failed = Vec::new();
+        let never = CancellationToken::new();
+        let within = Scope::new(TEAR_DOWN_WITHIN, &never);
+        let late = |what: &str, ended: Ended| CliError::setup(anyhow::Error::new(ended).context(what.to_owned()));
+        if !lost {
+            match within.wait(self.tear_down(guard)).await {
+                Ok(removed) => failed.extend(removed.err().map(CliError::from)),
+                Err(ended) => failed.push(late("cannot remove what the run made", ended)),
+            }
+        }
+        match within.wait(self.stop()).await {
+            Ok(stopped) => failed.extend(stopped.err()),
+            Err(ended) => failed.push(late("cannot stop what the run started", ended)),
+        }
+        failed
+    }
+
     /// Removes what the run made.
-    pub(super) async fn tear_down(&self, guard: &Guard) -> Result<(), TargetError> {
+    async fn tear_down(&self, guard: &Guard) -> Result<(), TargetError> {
         self.target.tear_down().await?;
         match &self.data {
             Some((uri, database)) if self.made && database.starts_with("onlyone_") => {
@@ -286,7 +319,7 @@ impl Place {
     }
 
     /// Stops what was started.
-    pub(super) async fn stop(self) -> Result<(), CliError> {
+    async fn stop(self) -> Result<(), CliError> {
         if let Some(service) = self.service {
             service.stop().await?;
         }

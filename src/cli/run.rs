@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -19,13 +19,14 @@ use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
 use crate::driver::{self, Plan, Progress, Recorded, Run};
 use crate::history::file::{Header, HistoryWriter};
-use crate::history::{Observation, Phase};
+use crate::history::{History, Observation, Phase};
 use crate::report::count;
 use crate::scenario::{self, InvariantSpec, Scenario};
-use crate::stats::Meter;
+use crate::scope::{Ended, Scope};
+use crate::stats::{Generator, Meter};
 use crate::strategy;
 use crate::target::mongo::{Queries, QueryResult};
-use crate::target::{Guard, Preflight};
+use crate::target::{Guard, TargetError};
 use crate::verdict::ExitStatus;
 use crate::workload;
 
@@ -124,19 +125,14 @@ struct Finished {
     meter: Meter,
     recorded: Recorded,
     dropped: u64,
-    aborted: Option<String>,
-    observation: Result<Option<Observation>, String>,
-    queries: Asked,
-    preflight: Preflight,
+    record: RunRecord,
+    observation: Option<Observation>,
 }
 
-/// What the user's own invariants found, before the run, after its serial control and in the end.
-#[derive(Default)]
-struct Asked {
-    before: Vec<QueryResult>,
-    serial: Vec<QueryResult>,
-    after: Vec<QueryResult>,
-}
+/// How long the final state and the user's own invariants may take to be read.
+pub(super) const READ_WITHIN: Duration = Duration::from_secs(120);
+/// How long it may take to remove what the run made, and to stop what it started.
+pub(super) const TEAR_DOWN_WITHIN: Duration = Duration::from_secs(20);
 
 impl One<'_> {
     async fn run(&self, io: &mut Io) -> Result<ExitStatus, CliError> {
@@ -164,19 +160,25 @@ impl One<'_> {
         for finding in place.preflight.lint.iter().filter(|_| !self.common.quiet) {
             io.note(&format!("lint: {finding}\n"));
         }
-        let finished = self.carry_out(&mut place, &setting, io).await;
-        if finished.as_ref().is_ok_and(|finished| finished.aborted.is_none())
-            && let Err(error) = place.tear_down(&guard).await
-        {
-            io.note(&CliError::from(error).render(io.err_colour));
+        let finished = self.carry_out(&mut place, &setting, started, io).await;
+        let lost = !finished.as_ref().is_ok_and(|finished| finished.record.aborted.is_none());
+        for error in place.end(&guard, lost).await {
+            io.note(&error.render(io.err_colour));
         }
-        let shown = place.shown.clone();
-        place.stop().await?;
-        self.conclude(finished?, shown, &store, started, io)
+        self.conclude(finished?, &store, started, io)
     }
 
-    async fn carry_out(&self, place: &mut Place, setting: &Setting<'_>, io: &Io) -> Result<Finished, CliError> {
+    async fn carry_out(
+        &self,
+        place: &mut Place,
+        setting: &Setting<'_>,
+        started: SystemTime,
+        io: &Io,
+    ) -> Result<Finished, CliError> {
         let meter = Meter::start().map_err(CliError::setup)?;
+        // Saved first: whatever becomes of this process, what is recorded can be judged.
+        let mut record = self.new_record(place, started)?;
+        setting.store.write_record(&record)?;
         let plan = Plan::new(self.scenario, &self.run_id, self.seed);
         let progress = Arc::new(Progress::default());
         let planned = plan.operations();
@@ -198,13 +200,7 @@ impl One<'_> {
             progress,
         };
         let specs = &self.scenario.invariants;
-        let opened = place.open_queries(setting.guard, self.scenario, &self.run_id).await;
-        let unasked = opened.as_ref().err().map(|error| format!("no invariant of your own was judged: {error}"));
-        let queries = opened.ok().flatten().map(Arc::new);
-        let mut asked = Asked::default();
-        if let Some(queries) = &queries {
-            asked.before = queries.run(specs).await;
-        }
+        let (queries, unasked) = self.ask_before(place, setting, &mut record).await;
         let serial = Arc::new(Mutex::new(Vec::new()));
         let between = queries.clone().map(|queries| ask_between(queries, specs, &serial));
         let mut running = std::pin::pin!(driver::run_with(run, between));
@@ -220,67 +216,101 @@ impl One<'_> {
         }
         .map_err(CliError::setup)?;
         drop(line);
-        asked.serial = std::mem::take(&mut *serial.lock().unwrap_or_else(PoisonError::into_inner));
+        record.queries_serial = std::mem::take(&mut *serial.lock().unwrap_or_else(PoisonError::into_inner));
         let observation = match &lost {
             Some(Lost { reason, readable: false }) => Err(reason.clone()),
             Some(Lost { readable: true, .. }) | None => {
-                // Asked while the service still runs: it may have work to do in the background.
-                if let Some(queries) = &queries {
-                    asked.after = queries.run_until_at_rest(specs).await;
-                }
-                read_back(place, setting).await
+                let reading = self.reading(&recorded.history);
+                let read = async {
+                    // Asked while the service still runs: it may have work to do in the background.
+                    if let Some(queries) = &queries {
+                        record.queries = queries.run_until_at_rest(specs).await;
+                    }
+                    read_back(place, setting).await
+                };
+                let read = reading.wait(read).await;
+                record.interrupted = read.as_ref().is_err_and(|ended| *ended == Ended::Stopped);
+                read.unwrap_or_else(|ended| Err(ended.to_string()))
             }
         };
-        let mut preflight = place.preflight.clone();
-        preflight.notes.extend(place.target.notes());
-        preflight.notes.extend(ended_early(&recorded, planned, self.scenario));
-        preflight.notes.extend(unasked);
-        let aborted = lost.map(|lost| lost.reason);
-        Ok(Finished { meter, recorded, dropped, aborted, observation, queries: asked, preflight })
+        let notes = &mut record.preflight.notes;
+        notes.extend(place.target.notes());
+        notes.extend(ended_early(&recorded, planned, self.scenario));
+        notes.extend(unasked);
+        let unwritten = recorded.write_error.as_ref().map(|_| "the history could not be written".to_owned());
+        record.aborted = lost.map(|lost| lost.reason).or_else(|| recorded.aborted.clone()).or(unwritten);
+        record.observe_error = observation.as_ref().err().cloned().filter(|_| record.aborted.is_none());
+        Ok(Finished { meter, recorded, dropped, record, observation: observation.unwrap_or_default() })
     }
 
-    /// Judges and reports. Whatever cannot be written any more is told at the end, and masks no violation.
-    fn conclude(
-        &self,
-        finished: Finished,
-        target: String,
-        store: &Store,
-        started: SystemTime,
-        io: &mut Io,
-    ) -> Result<ExitStatus, CliError> {
-        let (observation, observe_error) = match finished.observation {
-            Ok(observation) => (observation, None),
-            Err(error) => (None, Some(error)),
-        };
-        let unwritten = finished.recorded.write_error.map(CliError::setup);
-        let aborted =
-            finished.aborted.or_else(|| unwritten.as_ref().map(|_| "the history could not be written".to_owned()));
-        let mut generator = finished.meter.stop(self.common.mongo != "embedded").map_err(CliError::setup)?;
-        generator.dropped_arrivals = finished.dropped;
-        let record = RunRecord {
+    /// The limits of reading back. An interruption that ended the load has not ended this, the next one does.
+    fn reading(&self, history: &History) -> Scope {
+        let stop = if history.interrupted { &self.interrupt.kill } else { &self.interrupt.stop };
+        Scope::new(READ_WITHIN, stop)
+    }
+
+    /// The record of a run that has not begun.
+    fn new_record(&self, place: &Place, started: SystemTime) -> Result<RunRecord, CliError> {
+        Ok(RunRecord {
             format_version: RUN_FORMAT_VERSION,
             tool: "onlyone".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             run_id: self.run_id.clone(),
             seed: self.seed,
             started_at: Timestamp::try_from(started).map_err(CliError::setup)?.to_string(),
-            target,
+            target: place.shown.clone(),
             reproduce: self.reproduce(),
             scenario_file: self.scenario.file.display().to_string(),
             scenario: scenario::resolved_toml(self.scenario).map_err(CliError::setup)?,
-            preflight: finished.preflight,
+            preflight: place.preflight.clone(),
             machine: Some(crate::stats::machine()),
-            generator,
-            observe_error: observe_error.filter(|_| aborted.is_none()),
-            aborted,
+            generator: Generator::default(),
+            observe_error: None,
+            aborted: None,
+            interrupted: false,
             explore: None,
-            queries_before: finished.queries.before,
-            queries_serial: finished.queries.serial,
-            queries: finished.queries.after,
+            queries_before: Vec::new(),
+            queries_serial: Vec::new(),
+            queries: Vec::new(),
+        })
+    }
+
+    /// Asks for the user's own invariants before the first operation; where to ask again, or why they cannot be asked for.
+    async fn ask_before(
+        &self,
+        place: &Place,
+        setting: &Setting<'_>,
+        record: &mut RunRecord,
+    ) -> (Option<Arc<Queries>>, Option<String>) {
+        let asking = async {
+            let queries = place.open_queries(setting.guard, self.scenario, &self.run_id).await?;
+            if let Some(queries) = &queries {
+                record.queries_before = queries.run(&self.scenario.invariants).await;
+            }
+            Ok::<_, TargetError>(queries.map(Arc::new))
         };
-        let evidence_written = store.write_evidence(&record, observation.as_ref());
-        let recording =
-            Recording { record: &record, history: &finished.recorded.history, observation: observation.as_ref() };
+        let unasked = |why: String| (None, Some(format!("no invariant of your own was judged: {why}")));
+        match Scope::new(READ_WITHIN, &self.interrupt.stop).wait(asking).await {
+            Ok(Ok(queries)) => (queries, None),
+            Ok(Err(error)) => unasked(error.to_string()),
+            Err(ended) => unasked(ended.to_string()),
+        }
+    }
+
+    /// Judges and reports. Whatever cannot be written any more is told at the end, and masks no violation.
+    fn conclude(
+        &self,
+        finished: Finished,
+        store: &Store,
+        started: SystemTime,
+        io: &mut Io,
+    ) -> Result<ExitStatus, CliError> {
+        let Finished { meter, recorded, dropped, mut record, observation } = finished;
+        let unwritten = recorded.write_error.map(CliError::setup);
+        record.generator = meter.stop(self.common.mongo != "embedded").map_err(CliError::setup)?;
+        record.generator.dropped_arrivals = dropped;
+        let evidence_written = store.write_record(&record);
+        let recording = Recording { record: &record, history: &recorded.history, observation: observation.as_ref() };
         let (report, stats) = assess(recording).map_err(CliError::setup)?;
         let reports_written = store.write_reports(&report, &stats, started);
         show(&report, Some(&store.directory.display().to_string()), self.common.format, io)?;
@@ -339,7 +369,10 @@ fn ask_between(
 async fn read_back(place: &mut Place, setting: &Setting<'_>) -> Result<Option<Observation>, String> {
     let text = |error| format!("{:#}", anyhow::Error::new(error));
     place.quiesce(setting.scenario).await.map_err(text)?;
-    place.target.observe().await.map_err(text)
+    let observation = place.target.observe().await.map_err(text)?;
+    // Saved at once: what was read is evidence, whatever follows.
+    setting.store.write_observation(observation.as_ref()).map_err(|error| error.render(false))?;
+    Ok(observation)
 }
 
 /// A word for a shell.

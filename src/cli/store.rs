@@ -20,6 +20,8 @@ use crate::stats::LoggedInterval;
 /// What to do when a file of a run is not there.
 const NAME_A_RUN: &str = "name the folder of a run, such as reports/20260131-120000-1a2b";
 
+/// The plan of a run.
+const RECORD: &str = "run.json";
 /// Version of `observation.json`.
 const OBSERVATION_FORMAT_VERSION: u32 = 1;
 
@@ -70,10 +72,14 @@ impl Store {
         Ok(Store { directory })
     }
 
-    /// Removes the folder of a run that never began, if nothing is in it.
+    /// Removes the folder of a run that never began, if nothing but the plan is in it.
     pub(super) fn discard(&self) {
-        // If something is in it after all, it is better kept.
-        fs::remove_dir(&self.directory).ok();
+        // If something is in it after all, such as the service's log, it is better kept, and the plan with it.
+        let only_the_plan = fs::read_dir(&self.directory)
+            .is_ok_and(|entries| entries.filter_map(Result::ok).all(|entry| entry.file_name() == RECORD));
+        if only_the_plan {
+            fs::remove_dir_all(&self.directory).ok();
+        }
     }
 
     /// Path of the history.
@@ -81,11 +87,16 @@ impl Store {
         self.directory.join("history.jsonl")
     }
 
-    /// Writes what was run and what was read back; from then on the run can be judged again.
-    pub(super) fn write_evidence(&self, record: &RunRecord, observation: Option<&Observation>) -> Result<(), CliError> {
+    /// Writes what is run, before its first operation and again when more is known: from then on it can be judged, whatever
+    /// becomes of this process.
+    pub(super) fn write_record(&self, record: &RunRecord) -> Result<(), CliError> {
+        write_json(&self.directory.join(RECORD), record)
+    }
+
+    /// Writes what was read back.
+    pub(super) fn write_observation(&self, observation: Option<&Observation>) -> Result<(), CliError> {
         let observation =
             StoredObservation { format_version: OBSERVATION_FORMAT_VERSION, observation: observation.cloned() };
-        write_json(&self.directory.join("run.json"), record)?;
         write_json(&self.directory.join("observation.json"), &observation)
     }
 
@@ -102,7 +113,7 @@ impl Store {
 
 /// Reads `run.json`.
 pub(super) fn read_record(directory: &Path) -> Result<RunRecord, CliError> {
-    let path = directory.join("run.json");
+    let path = directory.join(RECORD);
     let record: RunRecord = read_json(&path)?;
     if record.tool != "onlyone" || record.format_version != RUN_FORMAT_VERSION {
         let version = record.format_version;
@@ -132,9 +143,13 @@ pub(super) fn read_observation(directory: &Path) -> Result<Option<Observation>, 
     Ok(stored.observation)
 }
 
-/// Reads `history.jsonl`, which must be that of the record.
+/// Reads `history.jsonl`, which must be that of the record. A run that was killed before its first line was written has none.
 pub(super) fn read_history(directory: &Path, record: &RunRecord) -> Result<History, CliError> {
-    let (header, history) = file::read(&directory.join("history.jsonl")).map_err(CliError::usage)?;
+    let path = directory.join("history.jsonl");
+    if !path.exists() || file::is_unwritten(&path).map_err(CliError::usage)? {
+        return Ok(History { partial: true, ..History::default() });
+    }
+    let (header, history) = file::read(&path).map_err(CliError::usage)?;
     if header.run_id == record.run_id {
         return Ok(history);
     }

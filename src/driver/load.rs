@@ -44,8 +44,9 @@ pub(super) async fn rounds(shared: Arc<Shared>, segments: Arc<Vec<Gated>>, clien
                 continue;
             }
             turn.intended = released + jitter(segment.jitter, &mut worker.random);
-            if turn.intended > released {
-                tokio::time::sleep_until(turn.intended.into()).await;
+            let offset = async { tokio::time::sleep_until(turn.intended.into()).await };
+            if turn.intended > released && shared.stop.run_until_cancelled(offset).await.is_none() {
+                return;
             }
             match staged {
                 Some((invocation, staged)) => worker.finish(turn, invocation, staged).await,

@@ -10,6 +10,7 @@ mod plan;
 mod recorder;
 mod run;
 mod seen;
+mod silence;
 mod worker;
 
 pub use plan::Plan;

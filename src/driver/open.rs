@@ -70,6 +70,20 @@ pub(super) async fn open(shared: Arc<Shared>, load: Arc<Open>, workers: Vec<Work
 const FIRST_STREAM: u64 = 1 << 40;
 const PACER_STREAM: u64 = 1 << 39;
 
+/// How late the end of a run is noticed at most.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Sleeps in short pieces, so that a run that is told to stop between two arrivals ends; whether it goes on.
+fn sleep_until(moment: Instant, shared: &Shared) -> bool {
+    loop {
+        let left = moment.saturating_duration_since(Instant::now());
+        if left.is_zero() || shared.stop.is_cancelled() {
+            return !shared.stop.is_cancelled();
+        }
+        std::thread::sleep(left.min(TICK));
+    }
+}
+
 fn pace(shared: &Shared, load: &Open, to_dispatcher: &UnboundedSender<Arrival>) {
     let mut random: ChaCha8Rng = shared.random(PACER_STREAM);
     let start = Instant::now();
@@ -90,7 +104,9 @@ fn pace(shared: &Shared, load: &Open, to_dispatcher: &UnboundedSender<Arrival>) 
             return;
         }
         let intended = start + offset;
-        std::thread::sleep(intended.saturating_duration_since(Instant::now()));
+        if !sleep_until(intended, shared) {
+            return;
+        }
         if to_dispatcher.send(Arrival { number, intended }).is_err() {
             return;
         }

@@ -34,6 +34,8 @@ pub struct Recorded {
     pub write_error: Option<HistoryError>,
     /// The load was ended before its time because answers had shown a violation for long enough.
     pub ended_early: bool,
+    /// Why the run could not go on to its end, other than by an interruption.
+    pub aborted: Option<String>,
 }
 
 pub(super) enum Message {
@@ -246,6 +248,6 @@ impl State {
             self.history.attach(op, *late);
         }
         let ended_early = self.enough.end.is_cancelled() && !interrupted && self.write_error.is_none();
-        Recorded { history: self.history, write_error: self.write_error, ended_early }
+        Recorded { history: self.history, write_error: self.write_error, ended_early, aborted: None }
     }
 }

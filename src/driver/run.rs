@@ -1,9 +1,11 @@
 //! One run: the serial control, the load, the drain, the history.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -13,10 +15,12 @@ use super::load::{self, Closed, Gated, Picker};
 use super::open::{self, Open};
 use super::plan::{CONTROL_CLIENTS, Plan};
 use super::recorder::{Enough, Message, Progress, Recorded, Recorder};
+use super::silence::Silence;
 use super::worker::{Shared, Worker, control_turn};
 use crate::history::file::HistoryWriter;
 use crate::scenario::Load;
-use crate::target::Target;
+use crate::scope::{Ended, Scope};
+use crate::target::{Target, TargetError};
 use crate::workload::{KeyTable, Workload};
 
 /// Everything that a run needs.
@@ -39,15 +43,23 @@ pub struct Run {
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     /// A task of the harness itself panicked.
-    #[error("a task of the harness panicked: this is a bug of onlyone, and nothing can be concluded from the run")]
+    #[error("{PANICKED}")]
     Panicked,
     /// The documents that must be there before the run could not be created.
     #[error("cannot prepare the keys of the run")]
-    Seed(#[source] crate::target::TargetError),
+    Seed(#[source] TargetError),
     /// A thread could not be started.
     #[error("cannot start the recorder")]
     Recorder(#[source] std::io::Error),
 }
+
+/// What is said of a run in which a task of the harness panicked.
+const PANICKED: &str =
+    "a task of the harness panicked: this is a bug of onlyone, and nothing can be concluded from the run";
+/// How long the documents that must be there before a run may take to create.
+const SEED_WITHIN: Duration = Duration::from_secs(60);
+/// How long late answers are waited for once it is clear that there are none.
+const SILENT_DRAIN: Duration = Duration::from_millis(300);
 
 /// Carries out a run to its end, or to the end of its drain once `stop` is cancelled. The number is that of the
 /// arrivals of an open load that found every client busy.
@@ -62,7 +74,7 @@ pub type Between = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 pub async fn run_with(run: Run, between: Option<Between>) -> Result<(Recorded, u64), DriverError> {
     let (controls, control_keys) = run.plan.control();
     let keys = KeyTable::new(&*run.workload, control_keys, run.plan.keys());
-    run.target.seed(&keys.existing(&*run.workload)).await.map_err(DriverError::Seed)?;
+    seed(&*run.target, &keys.existing(&*run.workload), &run.stop).await?;
     // What ends the load before its time is either an interruption or enough seen.
     let (interruption, stop) = (run.stop.clone(), run.stop.child_token());
     let rounds = matches!(run.plan.load, Load::Burst { .. } | Load::Waves { .. });
@@ -81,32 +93,61 @@ pub async fn run_with(run: Run, between: Option<Between>) -> Result<(Recorded, u
         stragglers: std::sync::Mutex::new(JoinSet::new()),
         seed: run.plan.seed,
         first_main: u64::from(controls),
+        silence: Silence::default(),
     });
     let watchdog = tokio::spawn(abandon_after_drain(Arc::clone(&shared), run.plan.limits.drain));
-    control(&shared, &recorder, controls).await;
-    if let Some(between) = between.filter(|_| controls > 0) {
-        tokio::select! {
-            biased;
-            () = shared.stop.cancelled() => {}
-            () = between() => {}
-        }
-    }
     let dropped = Arc::new(AtomicU64::new(0));
-    let finished = main_phase(&shared, &recorder, &run.plan, &dropped).await;
+    let phases = phases(&shared, &recorder, &run.plan, between, &dropped);
+    // A panic of this task's own work, too, ends the run in good order: what was recorded is worth having.
+    let panicked = match AssertUnwindSafe(phases).catch_unwind().await {
+        Ok(finished) => finished.is_err(),
+        Err(_) => true,
+    };
     if interruption.is_cancelled() {
         recorder.sender().send(Message::Interrupted).ok();
     }
-    collect_late_answers(&shared, run.plan.limits.drain).await;
+    let late = collect_late_answers(&shared, run.plan.limits.drain).await;
     watchdog.abort();
+    let aborted = match panicked || late.is_err() {
+        true => Some(PANICKED.to_owned()),
+        false => shared.silence.reason(),
+    };
     let recorded = tokio::task::spawn_blocking(|| recorder.finish()).await.ok().flatten();
-    finished?;
     let recorded = recorded.ok_or(DriverError::Panicked)?;
-    Ok((recorded, dropped.load(Ordering::Relaxed)))
+    Ok((Recorded { aborted, ..recorded }, dropped.load(Ordering::Relaxed)))
+}
+
+/// Creates what must be there before the first operation, unless the run is to stop.
+async fn seed(target: &dyn Target, keys: &[Arc<str>], stop: &CancellationToken) -> Result<(), DriverError> {
+    match Scope::new(SEED_WITHIN, stop).wait(target.seed(keys)).await {
+        Ok(seeded) => seeded.map_err(DriverError::Seed),
+        Err(Ended::Stopped) => Ok(()),
+        Err(late @ Ended::Deadline(_)) => {
+            Err(DriverError::Seed(TargetError::Step { step: "creating it".to_owned(), source: late.into() }))
+        }
+    }
+}
+
+/// The serial control, then the load.
+async fn phases(
+    shared: &Arc<Shared>,
+    recorder: &Recorder,
+    plan: &Plan,
+    between: Option<Between>,
+    dropped: &Arc<AtomicU64>,
+) -> Result<(), DriverError> {
+    let (controls, _) = plan.control();
+    control(shared, recorder, controls).await;
+    if let Some(between) = between.filter(|_| controls > 0) {
+        shared.stop.run_until_cancelled(between()).await;
+    }
+    main_phase(shared, recorder, plan, dropped).await
 }
 
 /// Once the run is to stop, answers are waited for no longer than the drain.
 async fn abandon_after_drain(shared: Arc<Shared>, drain: Duration) {
     shared.stop.cancelled().await;
+    let drain = if shared.silence.reason().is_some() { drain.min(SILENT_DRAIN) } else { drain };
     tokio::time::sleep(drain).await;
     shared.abandon.cancel();
 }
@@ -175,13 +216,22 @@ async fn main_phase(
     result
 }
 
-/// Waits a little for answers that missed their deadline; what never comes stays unknown.
-async fn collect_late_answers(shared: &Shared, patience: Duration) {
+/// Waits a little for answers that missed their deadline, as long as the run may still wait; what never comes stays unknown.
+async fn collect_late_answers(shared: &Shared, patience: Duration) -> Result<(), DriverError> {
     let mut stragglers =
         std::mem::take(&mut *shared.stragglers.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    let all = async { while stragglers.join_next().await.is_some() {} };
-    if tokio::time::timeout(patience, all).await.is_err() {
+    let mut result = Ok(());
+    let all = async {
+        while let Some(joined) = stragglers.join_next().await {
+            if joined.is_err() {
+                result = Err(DriverError::Panicked);
+            }
+        }
+    };
+    // A run that was told to stop has begun to drain already.
+    if Scope::new(patience, &shared.abandon).wait(all).await.is_err() {
         // The server may still carry them out: the final read ends them there.
         stragglers.shutdown().await;
     }
+    result
 }

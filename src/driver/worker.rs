@@ -16,6 +16,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::recorder::{Buffer, Message};
+use super::silence::Silence;
 use crate::history::{Cause, Late, Nanos, OpId, Operation, Outcome, Phase};
 use crate::target::{Completion, Invocation, Staged, Target};
 use crate::workload::{KeyTable, Slot, Workload};
@@ -39,6 +40,8 @@ pub(super) struct Shared {
     pub(super) seed: u64,
     /// Number of the first operation of the main phase.
     pub(super) first_main: u64,
+    /// Which kinds of operations are answered at all.
+    pub(super) silence: Silence,
 }
 
 impl Shared {
@@ -103,8 +106,18 @@ impl Patience {
     }
 }
 
-/// One client.
+/// An operation of which a byte may be out.
+struct Begun {
+    turn: Turn,
+    invocation: Invocation,
+    invoked: Instant,
+}
+
+/// One client. It owns the operation that it is at: dropped before the answer, for whatever reason, it records it as unknown.
 pub(super) struct Worker {
+    begun: Option<Begun>,
+    /// Kinds of operations that were answered to it.
+    heard: Vec<String>,
     patience: Patience,
     shared: Arc<Shared>,
     buffer: Buffer,
@@ -120,6 +133,8 @@ impl Worker {
     pub(super) fn new(shared: Arc<Shared>, client: u32, to_recorder: Sender<Message>) -> Self {
         let random = shared.random(u64::from(client));
         Worker {
+            begun: None,
+            heard: Vec::new(),
             patience: Patience::new(&shared),
             buffer: Buffer::new(to_recorder.clone()),
             to_recorder,
@@ -139,16 +154,27 @@ impl Worker {
     /// Does what can be done of an operation ahead of its release; the rest is for [`Worker::finish`].
     pub(super) async fn stage(&mut self, turn: Turn) -> (Invocation, Staged) {
         let invocation = self.invocation(turn);
+        let begin = Instant::now();
+        self.begun = Some(Begun { turn, invocation: invocation.clone(), invoked: begin });
         let staging = self.shared.target.stage(invocation.clone());
-        let staged = match tokio::time::timeout(self.shared.deadline, staging).await {
-            Ok(staged) => staged,
-            Err(_) => {
-                let cause =
-                    Cause::new(format!("it could not be made ready for its release within {:?}", self.shared.deadline));
-                let completion = Completion { outcome: Outcome::Unknown(cause), connected: None, attempts: 1 };
-                Staged { sent: None, finish: Box::pin(std::future::ready(completion)) }
+        let staged = tokio::select! {
+            staged = tokio::time::timeout(self.shared.deadline, staging) => {
+                staged.map_err(|_| format!("within {:?}", self.shared.deadline))
             }
+            () = self.shared.abandon.cancelled() => Err("before the run ended early".to_owned()),
         };
+        let staged = staged.unwrap_or_else(|when| {
+            let cause = Cause::new(format!("it could not be made ready for its release {when}"));
+            let completion = Completion { outcome: Outcome::Unknown(cause), connected: None, attempts: 1 };
+            // Some of it may be out already.
+            Staged { sent: Some(begin), finish: Box::pin(std::future::ready(completion)) }
+        });
+        if begin.elapsed() >= self.shared.deadline * 9 / 10 {
+            // A log-in that is never answered comes before anything is sent.
+            self.note(invocation.action.name(), true);
+        }
+        // What was not sent has no effect, whatever becomes of its owner.
+        self.begun = staged.sent.map(|invoked| Begun { turn, invocation: invocation.clone(), invoked });
         (invocation, staged)
     }
 
@@ -162,10 +188,19 @@ impl Worker {
 
     /// Carries out the rest of an operation and records it.
     pub(super) async fn finish(&mut self, turn: Turn, invocation: Invocation, staged: Staged) {
-        let Invocation { id, client, phase, key, action } = invocation;
         let invoked = staged.sent.unwrap_or_else(Instant::now);
+        let id = invocation.id;
+        self.begun = Some(Begun { turn, invocation, invoked });
         let answer = self.answer(staged.finish, id, invoked).await;
+        if let Some(begun) = self.begun.take() {
+            self.record(begun, answer);
+        }
+    }
+
+    /// Hands an operation over with what came of it.
+    fn record(&mut self, begun: Begun, answer: Completion) {
         let completed = Instant::now();
+        let Begun { turn, invocation: Invocation { id, client, phase, key, action }, invoked } = begun;
         let record = Operation {
             id,
             client,
@@ -185,7 +220,22 @@ impl Worker {
             // Its effect may still come: whoever asks next must not be taken for the same client.
             self.client = self.shared.next_client.fetch_add(1, Ordering::Relaxed);
         }
+        let missed = !record.is_ok() && completed - invoked >= self.shared.deadline * 9 / 10;
+        self.note(record.action.name(), missed);
         self.buffer.push(record, completed);
+    }
+
+    /// Takes note of whether operations of this kind are answered. If one missed its deadline and none ever was, the run ends.
+    fn note(&mut self, name: &str, missed: bool) {
+        let Shared { silence, stop, deadline, .. } = &*self.shared;
+        if missed {
+            if silence.falls(name, *deadline) {
+                stop.cancel();
+            }
+        } else if !self.heard.iter().any(|heard| heard == name) {
+            silence.broken(name);
+            self.heard.push(name.to_owned());
+        }
     }
 
     /// The operation's answer, or an unknown one when it misses its deadline. It then goes on in the background: a
@@ -224,6 +274,15 @@ impl Worker {
             // The recorder may have ended already; then the operation stays unknown, which is true.
             to_recorder.send(Message::Late(id, Box::new(late))).ok();
         });
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(begun) = self.begun.take() {
+            let outcome = Outcome::Unknown(Cause::new("the run ended before its answer"));
+            self.record(begun, Completion { outcome, connected: None, attempts: 1 });
+        }
     }
 }
 

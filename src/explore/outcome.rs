@@ -110,7 +110,9 @@ impl Explorer<'_> {
                 break;
             }
             let opening = match meeting.clone() {
-                Some(place) if place.close().await => Some(tokio::spawn(place.open_when_met(all.len()))),
+                Some(place) if place.close(u32::try_from(all.len()).unwrap_or(u32::MAX)).await => {
+                    Some(tokio::spawn(place.open_when_met(all.len())))
+                }
                 _ => None,
             };
             let position = self.execute_some(&all, Phase::Main, &mut Together).await;

@@ -148,6 +148,14 @@ fn io_error(action: &'static str, path: &Path, source: io::Error) -> HistoryErro
     HistoryError::Io { action, path: path.to_owned(), source }
 }
 
+/// Whether not even the first line is whole: the writer was killed at once.
+pub fn is_unwritten(path: &Path) -> Result<bool, HistoryError> {
+    let mut first = Vec::new();
+    let file = File::open(path).map_err(|source| io_error("read", path, source))?;
+    BufReader::new(file).read_until(b'\n', &mut first).map_err(|source| io_error("read", path, source))?;
+    Ok(first.last() != Some(&b'\n'))
+}
+
 /// Reads a history back, operations ordered by number.
 pub fn read(path: &Path) -> Result<(Header, History), HistoryError> {
     let file = File::open(path).map_err(|source| io_error("read", path, source))?;

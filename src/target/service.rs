@@ -159,12 +159,13 @@ impl Starter<'_> {
                 let log = instance.quoted(&log);
                 return Err(step(STARTING, format!("it ended with {status} before it was ready{log}")));
             }
-            match self.client.get(&url).send().await {
-                Ok(answer) if answer.status().is_success() => {
+            let asked = tokio::time::timeout_at(self.deadline.into(), self.client.get(&url).send()).await;
+            match asked.ok().and_then(Result::ok) {
+                Some(answer) if answer.status().is_success() => {
                     return instance.no_stranger().map(|()| Start::Ready);
                 }
-                Ok(answer) => last = format!("HTTP {}", answer.status().as_u16()),
-                Err(_) => {}
+                Some(answer) => last = format!("HTTP {}", answer.status().as_u16()),
+                None => {}
             }
             if Instant::now() >= self.deadline {
                 instance.no_stranger()?;

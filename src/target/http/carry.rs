@@ -149,11 +149,13 @@ impl Core {
                 let ask = |share: usize| async move {
                     let request =
                         Prepared { method: "GET", path: path.to_owned(), headers: Vec::new(), body: Vec::new() };
-                    match client::send(client, &self.bases[share].url, request).await {
-                        Err(NoAnswer::Unreachable(why) | NoAnswer::NotSent(why)) => {
+                    let sending = client::send(client, &self.bases[share].url, request);
+                    match tokio::time::timeout(self.spec.timeout, sending).await {
+                        Ok(Err(NoAnswer::Unreachable(why) | NoAnswer::NotSent(why))) => {
                             Err(unreachable(&self.bases[share], client::explained(why, &self.spec.tls)))
                         }
-                        Ok(_) | Err(NoAnswer::Lost(_) | NoAnswer::TimedOut(_)) => Ok(()),
+                        Ok(Ok(_) | Err(NoAnswer::Lost(_) | NoAnswer::TimedOut(_))) => Ok(()),
+                        Err(_) => Err(self.no_warm_up(&self.bases[share].url, path)),
                     }
                 };
                 futures::future::try_join_all(shares.map(ask)).await?;
@@ -171,6 +173,14 @@ impl Core {
                 Ok(Some(clients))
             }
         }
+    }
+
+    fn no_warm_up(&self, url: &str, path: &str) -> TargetError {
+        let (patience, shown) = (self.spec.timeout, self.redactor.clear(path));
+        let why = format!(
+            "GET {url}{shown} had no answer within {patience:?}; `target.http.warm_up` can name a path that is answered"
+        );
+        TargetError::Step { step: "making connections to the service".to_owned(), source: why.into() }
     }
 
     /// Carries an operation out at once.
@@ -229,7 +239,7 @@ impl Core {
         let id = OpId(OWN + self.own_operations.fetch_add(1, Ordering::Relaxed));
         let operation = Invocation { id, client: 0, phase: Phase::Control, key: Arc::clone(key), action };
         let ready = self.request_of(&operation, None).await.map_err(|no_answer| no_answer.why().to_owned())?;
-        let answer = self.send(ready.request.clone(), ready.base).await;
+        let answer = self.send_in_time(ready.request.clone(), ready.base).await;
         match self.completion(&ready, &answer, None).outcome {
             Outcome::Ok(value) => Ok(value),
             Outcome::Failed(cause) | Outcome::Unknown(cause) => Err(cause.message.to_string()),
@@ -266,7 +276,7 @@ impl Core {
         if let Some(login) = &self.spec.auth.login {
             let send = |mut request: Prepared| async move {
                 self.general_headers(&mut request, variables)?;
-                self.send(request, base).await
+                self.send_in_time(request, base).await
             };
             let general: Vec<String> = self
                 .spec
@@ -323,6 +333,13 @@ impl Core {
             open.done();
         }
         answer
+    }
+
+    /// Sends once and waits no longer than the time-out: for what is none of the run's operations, which have deadlines of
+    /// their own.
+    pub(super) async fn send_in_time(self: &Arc<Self>, request: Prepared, base: usize) -> Result<Answer, NoAnswer> {
+        let late = |_| NoAnswer::TimedOut(format!("no answer within {:?}", self.spec.timeout));
+        tokio::time::timeout(self.spec.timeout, self.send(request, base)).await.map_err(late)?
     }
 
     async fn send_raw(&self, request: &Prepared, base: usize) -> Result<Answer, NoAnswer> {

@@ -324,7 +324,8 @@ async fn of_key(target: &HttpTarget, spec: &ObserveHttp, key: Arc<str>) -> Resul
     let session = session.map_err(|no_answer| step(STEP, core.redactor.clear(no_answer.why())))?;
     let mut request = Prepared::new(&spec.request, &variables).map_err(|error| step(STEP, error))?;
     core.authorize(&mut request, session.as_deref(), &variables).map_err(|why| step(STEP, why))?;
-    let answer = core.send(request, 0).await.map_err(|no_answer| step(STEP, core.redactor.clear(no_answer.why())))?;
+    let answer =
+        core.send_in_time(request, 0).await.map_err(|no_answer| step(STEP, core.redactor.clear(no_answer.why())))?;
     if answer.status == 404 {
         return Ok(Vec::new());
     }

@@ -16,6 +16,8 @@ const LARGEST_HEAD: usize = 64 * 1024;
 /// An idle connection that is older is not used again: many services close theirs after five seconds, and a request on
 /// a connection that is just being closed would have an unknown outcome for nothing.
 const OLDEST_IDLE: Duration = Duration::from_secs(3);
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One connection, with at most one request on it.
 #[derive(Debug)]
@@ -28,7 +30,8 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects.
     pub(super) async fn open(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+        let stream = connecting.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
         Ok(Connection { stream: Arc::new(stream), buffer: Vec::new(), used: Instant::now() })
     }

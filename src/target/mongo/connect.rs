@@ -40,7 +40,7 @@ pub struct Connected {
 /// How long a server is looked for.
 const SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the pool may take to fill.
-const WARM_UP_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const WARM_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Connected {
     /// Makes a client and sees that the server answers, after the guard has seen every host involved.
@@ -76,7 +76,8 @@ impl Connected {
     /// Fills the pool and waits until as many connections are ready; the number that is.
     pub async fn warm_up(&self, connections: u32) -> u32 {
         let deadline = Instant::now() + WARM_UP_TIMEOUT;
-        self.client.warm_connection_pool().await;
+        // It waits for as long as it takes, also for connections that can never be made; what counts is counted below.
+        tokio::time::timeout(WARM_UP_TIMEOUT, self.client.warm_connection_pool()).await.ok();
         while self.ready() < connections && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -25,6 +25,7 @@ use crate::scenario::{MongoSpec, WorkloadKind};
 pub(in crate::target) use self::thread::observed as observed_thread;
 pub use carrier::{Carrier, Index, Place, ReadError, carrier, read_all};
 pub use classify::outcome as outcome_of_failure;
+use connect::WARM_UP_TIMEOUT;
 pub use connect::{Connected, PoolOptions, noting_connection};
 pub use looked_at::LookedAt;
 pub use queries::{Queries, QueryResult, drop_database};
@@ -101,8 +102,13 @@ impl MongoTarget {
 impl Target for MongoTarget {
     fn prepare(&self, clients: u32) -> BoxFuture<'_, Result<Preflight, TargetError>> {
         async move {
+            let wanted = self.spec.pool.unwrap_or(clients).max(1);
+            preflight::room_for(self, wanted).await?;
             self.create_collections().await?;
-            let ready = self.connected.warm_up(self.spec.pool.unwrap_or(clients).max(1)).await;
+            let ready = self.connected.warm_up(wanted).await;
+            if ready < wanted {
+                return Err(preflight::too_few(wanted, &format!("only {ready} could be made within {WARM_UP_TIMEOUT:?}")));
+            }
             let mut preflight = preflight::facts(self).await?;
             preflight.connections_ready = Some(ready);
             if ready < clients {

@@ -51,15 +51,56 @@ fn topology(hello: &Document) -> String {
     }
 }
 
-/// A note when the server has hardly more room for connections than the run takes. Not every user may ask.
+/// A note when the server has hardly more room for connections than the run takes.
 async fn connection_limit(target: &MongoTarget) -> Option<String> {
-    let status = target.connected.admin(doc! { "serverStatus": 1, "repl": 0, "metrics": 0, "locks": 0 }).await.ok()?;
-    let available = match status.get_document("connections").ok()?.get("available")? {
-        Bson::Int32(available) => i64::from(*available),
-        Bson::Int64(available) => *available,
-        _ => return None,
-    };
+    let available = available_connections(target).await?;
     (available < 100).then(|| format!("the server has room for only {available} more connections"))
+}
+
+/// How many more connections the server takes. Not every user may ask.
+async fn available_connections(target: &MongoTarget) -> Option<i64> {
+    let status = target.connected.admin(doc! { "serverStatus": 1, "repl": 0, "metrics": 0, "locks": 0 }).await.ok()?;
+    match status.get_document("connections").ok()?.get("available")? {
+        Bson::Int32(available) => Some(i64::from(*available)),
+        Bson::Int64(available) => Some(*available),
+        _ => None,
+    }
+}
+
+/// Files that this process needs besides its connections.
+const OTHER_FILES: u64 = 48;
+
+/// Refuses at once what can never be: more connections than this process may open files, or than the server takes.
+pub(super) async fn room_for(target: &MongoTarget, wanted: u32) -> Result<(), TargetError> {
+    if let Some(limit) = open_files().filter(|limit| *limit < u64::from(wanted) + OTHER_FILES) {
+        return Err(too_few(wanted, &format!("this process may open {limit} files (`ulimit -n`)")));
+    }
+    let made = i64::from(target.connected.ready());
+    if let Some(available) =
+        available_connections(target).await.filter(|available| *available + made < i64::from(wanted))
+    {
+        return Err(too_few(wanted, &format!("the server has room for {available} more")));
+    }
+    Ok(())
+}
+
+/// How many files this process may open, raised as far as it may be.
+fn open_files() -> Option<u64> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
+        return Some(hard);
+    }
+    Some(soft)
+}
+
+/// The error when the pool cannot be what the clients need.
+pub(super) fn too_few(wanted: u32, why: &str) -> TargetError {
+    let source = format!(
+        "{why}; raise the limit of the server (`net.maxIncomingConnections`, its `ulimit -n`) or of this process \
+         (`ulimit -n`), or let fewer clients come"
+    );
+    TargetError::Step { step: format!("opening {wanted} connections"), source: source.into() }
 }
 
 async fn indexes(target: &MongoTarget) -> Result<Vec<IndexFact>, TargetError> {
