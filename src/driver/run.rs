@@ -114,7 +114,8 @@ pub async fn run_with(run: Run, between: Option<Between>) -> Result<(Recorded, u
     };
     let recorded = tokio::task::spawn_blocking(|| recorder.finish()).await.ok().flatten();
     let recorded = recorded.ok_or(DriverError::Panicked)?;
-    Ok((Recorded { aborted, ..recorded }, dropped.load(Ordering::Relaxed)))
+    let ended_early = recorded.ended_early && aborted.is_none();
+    Ok((Recorded { aborted, ended_early, ..recorded }, dropped.load(Ordering::Relaxed)))
 }
 
 /// Creates what must be there before the first operation, unless the run is to stop.

@@ -116,6 +116,8 @@ struct Begun {
 /// One client. It owns the operation that it is at: dropped before the answer, for whatever reason, it records it as unknown.
 pub(super) struct Worker {
     begun: Option<Begun>,
+    /// What came before the release of its operation took as long as an answer may.
+    staged_late: bool,
     /// Kinds of operations that were answered to it.
     heard: Vec<String>,
     patience: Patience,
@@ -134,6 +136,7 @@ impl Worker {
         let random = shared.random(u64::from(client));
         Worker {
             begun: None,
+            staged_late: false,
             heard: Vec::new(),
             patience: Patience::new(&shared),
             buffer: Buffer::new(to_recorder.clone()),
@@ -169,10 +172,8 @@ impl Worker {
             // Some of it may be out already.
             Staged { sent: Some(begin), finish: Box::pin(std::future::ready(completion)) }
         });
-        if begin.elapsed() >= self.shared.deadline * 9 / 10 {
-            // A log-in that is never answered comes before anything is sent.
-            self.note(invocation.action.name(), true);
-        }
+        // A log-in that is never answered comes before anything is sent.
+        self.staged_late = begin.elapsed() >= self.shared.deadline * 9 / 10;
         // What was not sent has no effect, whatever becomes of its owner.
         self.begun = staged.sent.map(|invoked| Begun { turn, invocation: invocation.clone(), invoked });
         (invocation, staged)
@@ -220,16 +221,20 @@ impl Worker {
             // Its effect may still come: whoever asks next must not be taken for the same client.
             self.client = self.shared.next_client.fetch_add(1, Ordering::Relaxed);
         }
-        let missed = !record.is_ok() && completed - invoked >= self.shared.deadline * 9 / 10;
+        let late = std::mem::take(&mut self.staged_late) || completed - invoked >= self.shared.deadline * 9 / 10;
+        let missed = match &record.outcome {
+            Outcome::Failed(cause) | Outcome::Unknown(cause) if late => Some(&*cause.message),
+            _ => None,
+        };
         self.note(record.action.name(), missed);
         self.buffer.push(record, completed);
     }
 
     /// Takes note of whether operations of this kind are answered. If one missed its deadline and none ever was, the run ends.
-    fn note(&mut self, name: &str, missed: bool) {
-        let Shared { silence, stop, deadline, .. } = &*self.shared;
-        if missed {
-            if silence.falls(name, *deadline) {
+    fn note(&mut self, name: &str, missed: Option<&str>) {
+        let Shared { silence, stop, .. } = &*self.shared;
+        if let Some(why) = missed {
+            if silence.falls(name, why) {
                 stop.cancel();
             }
         } else if !self.heard.iter().any(|heard| heard == name) {

@@ -7,5 +7,6 @@ mod evidence;
 mod exit_codes;
 mod files;
 mod harness;
+mod life;
 mod reports;
 mod trouble;
