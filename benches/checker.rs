@@ -110,7 +110,7 @@ fn synthetic(operations: u64, correct: bool) -> (History, Observation) {
         }
         history.operations.push(operation(OpId(op), &key, Id::from(id), creator));
     }
-    let observation = Observation { source: Source::Memory, quiescent: true, documents };
+    let observation = Observation { source: Source::Memory, quiescent: true, documents, ..Observation::default() };
     (history, observation)
 }
 

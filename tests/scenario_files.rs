@@ -73,6 +73,27 @@ fn every_invalid_scenario_is_refused_with_the_message_beside_it() {
     assert!(differences.is_empty(), "not as expected:\n{}", differences.join("\n"));
 }
 
+/// A custom workload over HTTP.
+const CUSTOM: &str = "name = 'a'\nworkload = 'custom'\n[load.burst]\nclients = 2\nrounds = 1\n[service]\ncommand = ['x']\n\
+    ready = '/'\n[target.http.operations.like]\npath = '/{{ key }}'\noutcome = { number = '$.n' }\n";
+
+#[test]
+fn rules_about_numbers_and_elements_read_back_from_their_resolved_form() {
+    let rules = "[[invariant]]\nname = 'a'\nper = 'key'\ncollection = 'c'\npipeline = '[]'\nkey = '{{ key }}'\n\
+        expect = { min = 'like.acknowledged', max = 'acknowledged + unknown' }\n\
+        [[invariant]]\nname = 'b'\nat_most = 3\noperations = ['like']\n\
+        [[invariant]]\nname = 'c'\ndistinct = 'number'\nper = 'run'\ngaps = true\n\
+        [[invariant]]\nname = 'd'\nper = 'key'\nvalue = '$.likes'\nexpect = 4\n\
+        [[invariant]]\nname = 'e'\ncollection = 'c'\npipeline = '[]'\nexpect = 'empty'\n\
+        [observe.mongo]\ncollection = 'c'\nkey = 'k'\n\
+        elements = { in = 'tags', is = 't{{ op.id }}', count = 'set', operations = ['like'] }\n";
+    let scenario = load_text(&format!("{CUSTOM}{rules}"), &[]);
+    assert_eq!((scenario.numbers.len(), scenario.invariants.len()), (4, 1));
+    let resolved = resolved_toml(&scenario).unwrap();
+    let again = load_text(&resolved, &[]);
+    assert_eq!((&again.numbers, &again.observe), (&scenario.numbers, &scenario.observe), "{resolved}");
+}
+
 const HEAD: &str = "name = 'a'\nworkload = 'create-or-get'\n[target.mongo]\nstrategy = 'upsert'\n";
 fn mongo(scenario: &Scenario) -> &onlyone::scenario::MongoSpec {
     match &scenario.target {

@@ -257,7 +257,8 @@ fn the_checkers_agree_with_their_definitions() {
         for case in &cases {
             let history = History { operations: case.operations.clone(), ..History::default() };
             let documents = case.documents.clone();
-            let observation = Observation { source: Source::Memory, quiescent: true, documents };
+            let observation =
+                Observation { source: Source::Memory, quiescent: true, documents, ..Observation::default() };
             let result = judge(&history, Some(&observation), Phase::Main, std::slice::from_ref(&invariant)).remove(0);
             let expected = definition(case) as u64;
             assert_eq!(result.violations, expected, "{result:#?}\n{:#?}\n{:#?}", case.operations, case.documents);

@@ -73,7 +73,7 @@ fn synthetic(operations: u64) -> (History, Observation) {
         } else {
             list.extend([Role::User, Role::Bot].map(|role| Element::new(Some(OpId(op)), role)));
             let session = Returned { id: Some(id.clone()), created: Some(op % SESSION == 0), ..Returned::default() };
-            let said = Said { path: MessagePath::Text, sender: 0, n: 0, text: text.clone() };
+            let said = Said { path: MessagePath::Text, sender: 0, n: 0, text: text.clone(), answered: true };
             (Action::Append(said), Value::Appended(Appended { session, position: u32::try_from(list.len() - 2).ok() }))
         };
         compactor.push(&mut history.operations, operation(op, &key, action, value));
@@ -82,7 +82,7 @@ fn synthetic(operations: u64) -> (History, Observation) {
             list.clear();
         }
     }
-    (history, Observation { source: Source::Memory, quiescent: true, documents })
+    (history, Observation { source: Source::Memory, quiescent: true, documents, ..Observation::default() })
 }
 
 fn operation(op: u64, key: &Arc<str>, action: Action, value: Value) -> Operation {

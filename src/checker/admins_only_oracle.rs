@@ -116,7 +116,8 @@ fn case(rng: &mut ChaCha8Rng, first: u64, key: &Arc<str>) -> (Vec<Operation>, Ve
 fn the_rule_agrees_with_enumeration() {
     let mut rng = ChaCha8Rng::seed_from_u64(13);
     let mut history = History::default();
-    let mut observation = Observation { source: Source::Memory, quiescent: true, documents: Vec::new() };
+    let mut observation =
+        Observation { source: Source::Memory, quiescent: true, documents: Vec::new(), ..Observation::default() };
     let mut expected = Vec::new();
     for number in 0..CASES {
         let key: Arc<str> = Arc::from(format!("t{number}"));

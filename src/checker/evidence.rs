@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::history::{History, Observation, Observed, OpId, Operation, Phase, Source};
+use crate::history::{Effects, History, Observation, Observed, OpId, Operation, Phase, Source};
 
 /// Operations and final documents, grouped by their canonical key. Built once, read by every checker.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct Evidence<'a> {
     /// Those of the phase.
     operations: &'a [Operation],
     observation: Option<&'a Observation>,
+    /// Values and elements that were read for the user's own rules, and whether nothing was in flight then.
+    effects: Option<(&'a Arc<Effects>, bool)>,
     /// Positions in `operations`, key after key.
     order: Vec<u32>,
     /// Positions in the observation's documents, key after key.
@@ -113,6 +115,7 @@ impl<'a> Evidence<'a> {
         elsewhere: &Elsewhere<'_>,
         partial: bool,
     ) -> Self {
+        let effects = observation.map(|observation| (&observation.effects, observation.quiescent));
         let observation = observation.filter(|observation| observation.source != Source::None);
         let documents = observation.map_or(&[][..], |observation| &observation.documents);
         let mut keys = Keys::default();
@@ -137,12 +140,22 @@ impl<'a> Evidence<'a> {
                 documents: document_bounds[index]..document_bounds[index + 1],
             })
             .collect();
-        Evidence { run, operations, observation, order, document_order, groups, partial }
+        Evidence { run, operations, observation, effects, order, document_order, groups, partial }
     }
 
     /// The final state, if it was read at all.
     pub fn observation(&self) -> Option<&'a Observation> {
         self.observation
+    }
+
+    /// Values and elements that were read for the user's own rules, also where no document was.
+    pub fn effects(&self) -> Option<&'a Arc<Effects>> {
+        self.effects.map(|(effects, _)| effects)
+    }
+
+    /// Whether nothing of the run was in flight when they were read.
+    pub fn effects_are_quiescent(&self) -> bool {
+        self.effects.is_some_and(|(_, quiescent)| quiescent)
     }
 
     /// Whether operations may be missing.
@@ -279,7 +292,7 @@ mod tests {
             vec![get(1, "c", control), get(2, "b", main), get(3, "a", main), get(4, "b", main), get(5, "a", main)];
         let history = History { operations, ..History::default() };
         let documents = vec![document(1, "a"), document(2, "b"), document(3, "b"), document(4, "c"), document(5, "d")];
-        let observation = Observation { source: Source::Memory, quiescent: true, documents };
+        let observation = Observation { source: Source::Memory, quiescent: true, documents, ..Observation::default() };
         let evidence = Evidence::of_phase(&history, Some(&observation), main);
         let expected = [("b".to_owned(), vec![2, 4], 2), ("a".to_owned(), vec![3, 5], 1), ("d".to_owned(), vec![], 1)];
         assert_eq!(summary(&evidence), expected);

@@ -18,3 +18,11 @@ pub(super) fn weaken(evidence: &Evidence<'_>, result: InvariantResult) -> Invari
         _ => result,
     }
 }
+
+/// The same of a result that rests on values and elements.
+pub(super) fn weaken_effects(evidence: &Evidence<'_>, result: InvariantResult) -> InvariantResult {
+    match evidence.effects_are_quiescent() {
+        true => result,
+        false => result.weaken("values were read while operations may still have been at work on the server"),
+    }
+}

@@ -10,10 +10,10 @@ use crate::history::{History, Observation, Phase};
 use crate::verdict::{Invariant, InvariantResult};
 
 use super::{
-    AdminsOnly, AppendOrder, Budget, Checker, CreateOrGetLinearizable, CreatedOnce, DerivedFieldsExact, Evidence,
-    InsertFieldsIntact, MembersExact, MergeOnce, NoDuplicateMessages, NoFalseDedupe, NoLeakedErrors, NoLostMessages,
-    NoPhantomMessages, OneThreadPerSet, PairAdjacent, PayloadIntact, SameId, SingleDocument, SomebodyServed,
-    ZeroDuplicates,
+    AdminsOnly, AppendOrder, Budget, Checker, CreateOrGetLinearizable, CreatedOnce, DerivedFieldsExact, ElementRule,
+    Evidence, InsertFieldsIntact, KeyNumbers, MembersExact, MergeOnce, NoDuplicateMessages, NoFalseDedupe,
+    NoLeakedErrors, NoLostMessages, NoPhantomMessages, OfElements, OneThreadPerSet, PairAdjacent, PayloadIntact,
+    SameId, SingleDocument, SomebodyServed, ZeroDuplicates,
 };
 
 /// Judges the invariants on one phase of a history; one result for each, in their order.
@@ -30,9 +30,9 @@ pub fn judge(
     let evidence = Evidence::of_phase(history, observation, phase);
     invariants
         .par_iter()
-        .map(|invariant| match checker_of(invariant) {
+        .map(|invariant| match checker_of(invariant).or_else(|| own_checker(invariant, &evidence)) {
             Some(checker) => guarded(checker.as_ref(), &evidence, Budget::default()),
-            None => InvariantResult::inconclusive(invariant.clone(), "no checker judges this invariant on a history"),
+            None => InvariantResult::inconclusive(invariant.clone(), "what it asks for was not read"),
         })
         .collect()
 }
@@ -60,6 +60,18 @@ pub fn checker_of(invariant: &Invariant) -> Option<Box<dyn Checker>> {
         Invariant::AdminsOnly => Some(Box::new(AdminsOnly)),
         Invariant::DerivedFieldsExact => Some(Box::new(DerivedFieldsExact)),
         Invariant::SomebodyServed => Some(Box::new(SomebodyServed)),
+        Invariant::NoLostElements => Some(Box::new(OfElements(ElementRule::Lost))),
+        Invariant::NoDuplicateElements => Some(Box::new(OfElements(ElementRule::Duplicate))),
+        Invariant::NoPhantomElements => Some(Box::new(OfElements(ElementRule::Phantom))),
+        Invariant::ElementOrder => Some(Box::new(OfElements(ElementRule::Order))),
+        _ => None,
+    }
+}
+
+/// The checker of a user's own rule about numbers, which comes with what was read for it.
+fn own_checker(invariant: &Invariant, evidence: &Evidence<'_>) -> Option<Box<dyn Checker>> {
+    match invariant {
+        Invariant::Custom(name) => Some(Box::new(KeyNumbers::of(evidence.effects()?, name)?)),
         _ => None,
     }
 }

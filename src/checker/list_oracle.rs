@@ -51,7 +51,7 @@ fn unknown() -> Outcome {
 }
 
 fn said() -> Said {
-    Said { path: MessagePath::Text, sender: 0, n: 0, text: Arc::from("hello") }
+    Said { path: MessagePath::Text, sender: 0, n: 0, text: Arc::from("hello"), answered: true }
 }
 
 /// A history of a service that appends single messages (deliveries) or pairs, with a bug now and then.
@@ -385,7 +385,7 @@ fn histories(seed: u64, keys: u64) -> (Vec<Case>, History, Observation) {
         documents.extend(case.documents.iter().cloned());
         cases.push(case);
     }
-    let observation = Observation { source: Source::Memory, quiescent: true, documents };
+    let observation = Observation { source: Source::Memory, quiescent: true, documents, ..Observation::default() };
     (cases, History { operations, ..History::default() }, observation)
 }
 
@@ -411,7 +411,12 @@ fn compare(case: &Case) -> [Option<bool>; RULES.len()] {
     for operation in &case.operations {
         compactor.push(&mut history.operations, operation.clone());
     }
-    let observation = Observation { source: Source::Memory, quiescent: true, documents: case.documents.clone() };
+    let observation = Observation {
+        source: Source::Memory,
+        quiescent: true,
+        documents: case.documents.clone(),
+        ..Observation::default()
+    };
     let evidence = Evidence::of_phase(&history, Some(&observation), Phase::Main);
     RULES.map(|(checker, definition)| {
         let expected = definition(case)?;

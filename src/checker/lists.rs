@@ -44,8 +44,8 @@ impl Write {
 /// The parts of an operation that writes messages.
 pub(super) fn parts(operation: &Operation) -> Option<&'static [Role]> {
     match &operation.action {
-        Action::Append(_) => Some(&[Role::User, Role::Bot]),
-        Action::Deliver(_) | Action::StartConversation(_) => Some(&[Role::User]),
+        Action::Append(said) if said.answered => Some(&[Role::User, Role::Bot]),
+        Action::Append(_) | Action::Deliver(_) | Action::StartConversation(_) => Some(&[Role::User]),
         Action::ExpandThread(expansion) if expansion.message => Some(&[Role::User]),
         _ => None,
     }

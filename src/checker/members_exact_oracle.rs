@@ -256,7 +256,8 @@ fn observed(key: &Arc<str>, state: &State) -> Observed {
 fn the_rule_agrees_with_the_search_and_with_enumeration() {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     let mut history = History::default();
-    let mut observation = Observation { source: Source::Memory, quiescent: true, documents: Vec::new() };
+    let mut observation =
+        Observation { source: Source::Memory, quiescent: true, documents: Vec::new(), ..Observation::default() };
     let mut states = Vec::new();
     for number in 0..CASES {
         let key: Arc<str> = Arc::from(format!("t{number}"));

@@ -219,7 +219,8 @@ fn observed(key: &Arc<str>, threads: &[Entry]) -> Vec<Observed> {
 fn the_rule_agrees_with_enumeration() {
     let mut rng = ChaCha8Rng::seed_from_u64(12);
     let mut history = History::default();
-    let mut observation = Observation { source: Source::Memory, quiescent: true, documents: Vec::new() };
+    let mut observation =
+        Observation { source: Source::Memory, quiescent: true, documents: Vec::new(), ..Observation::default() };
     let mut expected: BTreeMap<Arc<str>, (bool, Vec<Entry>)> = BTreeMap::new();
     for number in 0..CASES {
         let key: Arc<str> = Arc::from(format!("t{number}"));

@@ -12,7 +12,7 @@ use super::server::Server;
 use super::store::Store;
 use crate::explore::members;
 use crate::explore::proxy::{Proxy, can_stand_before};
-use crate::scenario::{HttpSpec, Load, Scenario, ServiceSpec, TargetSpec};
+use crate::scenario::{HttpSpec, Load, NumberSpec, Scenario, ServiceSpec, TargetSpec};
 use crate::scope::{Ended, Scope};
 use crate::target::http::{HttpRun, HttpTarget, check_hosts};
 use crate::target::mongo::{Connected, MongoTarget, PoolOptions, Queries, QueryResult};
@@ -172,6 +172,7 @@ impl Setting<'_> {
                 || matches!(self.scenario.load, Load::Waves { .. }),
             workload: self.scenario.workload,
             observe: self.scenario.observe.clone(),
+            numbers: self.scenario.numbers.clone(),
             mongo: own.clone(),
             // An exploration looks at the final state while the service runs.
             own_service: service.is_some() && self.explored.is_none(),
@@ -203,10 +204,11 @@ impl Setting<'_> {
 
     /// Whether something of the scenario uses the run's own server.
     fn needs_server(&self) -> bool {
-        let Scenario { service, observe, invariants, .. } = self.scenario;
+        let Scenario { service, observe, invariants, numbers, .. } = self.scenario;
         let elsewhere = observe.mongo.as_ref().is_some_and(|mongo| mongo.uri.is_some());
         service.as_ref().is_some_and(|service| is_told(service, "mongo"))
-            || (!elsewhere && (observe.mongo.is_some() || !invariants.is_empty()))
+            || (!elsewhere
+                && (observe.mongo.is_some() || !invariants.is_empty() || numbers.iter().any(NumberSpec::has_query)))
     }
 }
 

@@ -67,8 +67,12 @@ impl<'a> Documents<'a> {
     pub(super) fn verdict(&self, operations: &[Operation], invariants: &[Invariant]) -> (Verdict, Vec<Invariant>) {
         let Some(first) = operations.first() else { return (Verdict::Inconclusive, Vec::new()) };
         let documents = self.by_key.get(&first.key).cloned().unwrap_or_default();
-        let observation =
-            self.observation.map(|whole| Observation { source: whole.source, quiescent: whole.quiescent, documents });
+        let observation = self.observation.map(|whole| Observation {
+            source: whole.source,
+            quiescent: whole.quiescent,
+            documents,
+            effects: Arc::clone(&whole.effects),
+        });
         let history = History { operations: operations.to_vec(), partial: false, interrupted: false };
         let results = judge(&history, observation.as_ref(), Phase::Main, invariants);
         let violated =

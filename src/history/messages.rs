@@ -43,6 +43,17 @@ pub struct Said {
     pub n: u32,
     /// The text.
     pub text: Arc<str>,
+    /// Whether the service stores an answer with it.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub answered: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(answered: &bool) -> bool {
+    *answered
 }
 
 /// The bot's answer to a text. Fixed, so that a checker knows what must be stored.

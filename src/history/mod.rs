@@ -5,6 +5,7 @@
 
 mod cause;
 mod delivery;
+mod effects;
 pub mod export;
 pub mod file;
 mod id;
@@ -15,6 +16,7 @@ mod thread;
 
 pub use cause::{Cause, CauseKind, DatabaseError, Transport};
 pub use delivery::{CodePath, ContentKind, Delivered, Delivery, Via};
+pub use effects::{Effects, ElementCount, Elements, KeyElements, NumberRule, Numbers};
 pub use id::{Id, OpId};
 pub use messages::{Appended, Compactor, Element, Message, MessagePath, Role, Said, Seen, answer_to, chain};
 pub use observation::{Observation, Observed, Source};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Id, Message, OpId, ThreadState};
+use super::{Effects, Id, Message, OpId, ThreadState};
 
 /// The final state of the documents that the run's keys stand for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Observation {
     pub quiescent: bool,
     /// Every document of the run, ordered by key, then by identifier.
     pub documents: Vec<Observed>,
+    /// What else the user's own rules ask for: values and elements, by key.
+    #[serde(default, skip_serializing_if = "Effects::is_empty")]
+    pub effects: Arc<Effects>,
 }
 
 /// Where the final state was read.

@@ -127,6 +127,9 @@ pub struct Returned {
     /// Whether this operation says that it created the document; absent when the interface does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<bool>,
+    /// The number that the answer gave, such as that of an invoice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<Arc<str>>,
     /// A duplicate-key error (E11000) was met and handled on the way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub duplicate_key: bool,

@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::messages::Messages;
-use super::values::{Count, DurationText, Number};
+use super::values::{Bound, Count, DurationText};
 
 /// Texts by name.
 pub(super) type Texts = BTreeMap<Spanned<String>, Spanned<String>>;
@@ -246,6 +246,38 @@ pub(super) struct ObserveMongo {
     /// Fields that are written on insert.
     #[serde(default)]
     pub(super) insert_fields: Vec<String>,
+    /// What each operation leaves in the document of its key.
+    #[schemars(with = "Option<Elements>")]
+    pub(super) elements: Option<Spanned<Elements>>,
+}
+
+/// `elements = { in = "tags", is = "t{{ op.id }}", count = "exactly-once" }`
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Elements {
+    /// Where they are: a dotted field, through lists; over HTTP a JSONPath.
+    #[serde(rename = "in")]
+    #[schemars(with = "String")]
+    pub(super) place: Option<Spanned<String>>,
+    /// What an operation leaves; a template.
+    #[schemars(with = "String")]
+    pub(super) is: Option<Spanned<String>>,
+    /// How often: `exactly-once`, `at-most-once`, `at-least-once` or `set`.
+    #[schemars(with = "Option<String>")]
+    pub(super) count: Option<Spanned<String>>,
+    /// Whether their order must respect real time.
+    #[schemars(with = "Option<bool>")]
+    pub(super) order: Option<Spanned<bool>>,
+    /// The operations that leave one.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) operations: Vec<Spanned<String>>,
+    /// Another collection that has them.
+    #[schemars(with = "Option<String>")]
+    pub(super) collection: Option<Spanned<String>>,
+    /// The field of that collection which holds the key.
+    #[schemars(with = "Option<String>")]
+    pub(super) key: Option<Spanned<String>>,
 }
 
 /// `[observe.http]`
@@ -280,6 +312,9 @@ pub(super) struct ObserveHttp {
     /// Field that holds the messages.
     #[schemars(with = "Option<String>")]
     pub(super) messages: Option<Spanned<String>>,
+    /// What each operation leaves in the document of its key.
+    #[schemars(with = "Option<Elements>")]
+    pub(super) elements: Option<Spanned<Elements>>,
 }
 
 /// `[[invariant]]`
@@ -298,12 +333,34 @@ pub(super) struct Invariant {
     /// Aggregation pipeline as JSON; a template.
     #[schemars(with = "Option<String>")]
     pub(super) pipeline: Option<Spanned<String>>,
-    /// What the query must give: `"empty"`, a number of documents, or bounds.
+    /// What the query must give: `"empty"`, a number of documents, or bounds; per key, an expression over what was done.
     #[schemars(with = "Option<Expected>")]
     pub(super) expect: Option<Spanned<Expected>>,
     /// How long work done in the background may take until it is met; asked again until then.
     #[schemars(with = "Option<DurationText>")]
     pub(super) within: Option<Spanned<DurationText>>,
+    /// What is judged by itself: `key` or `run`.
+    #[schemars(with = "Option<String>")]
+    pub(super) per: Option<Spanned<String>>,
+    /// The operations that it speaks of.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) operations: Vec<Spanned<String>>,
+    /// JSONPath of a value in each observed document, in place of an aggregation.
+    #[schemars(with = "Option<String>")]
+    pub(super) value: Option<Spanned<String>>,
+    /// What a document of the aggregation names the key by; a template.
+    #[schemars(with = "Option<String>")]
+    pub(super) key: Option<Spanned<String>>,
+    /// Most operations that may be acknowledged.
+    #[schemars(with = "Option<Count>")]
+    pub(super) at_most: Option<Spanned<Count>>,
+    /// What is all different, and leaves none out: `number`.
+    #[schemars(with = "Option<String>")]
+    pub(super) distinct: Option<Spanned<String>>,
+    /// Whether distinct numbers may be left out in between.
+    #[schemars(with = "Option<bool>")]
+    pub(super) gaps: Option<Spanned<bool>>,
 }
 
 /// `expect = "empty"`, `expect = 0` or `expect = { min = 0, max = 1 }`
@@ -318,10 +375,12 @@ pub(super) enum Expected {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table with `min`, `max` or both")]
 pub(super) struct Bounds {
-    /// At least so many.
-    pub(super) min: Option<Number>,
-    /// At most so many.
-    pub(super) max: Option<Number>,
+    /// At least so many; per key also an expression.
+    #[schemars(with = "Option<Bound>")]
+    pub(super) min: Option<Spanned<Bound>>,
+    /// At most so many; per key also an expression.
+    #[schemars(with = "Option<Bound>")]
+    pub(super) max: Option<Spanned<Bound>>,
 }
 
 /// JSON written as TOML; each part knows its place.
@@ -434,6 +493,6 @@ impl schemars::JsonSchema for Expected {
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let bounds = generator.subschema_for::<Bounds>();
-        schemars::json_schema!({ "anyOf": [{ "const": "empty" }, { "type": "number" }, bounds] })
+        schemars::json_schema!({ "anyOf": [{ "type": "string", "examples": ["empty", "like.acknowledged"] }, { "type": "number" }, bounds] })
     }
 }

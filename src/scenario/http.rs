@@ -10,6 +10,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly
 use serde::{Serialize, Serializer};
 
 use super::messages::MessageSpec;
+use super::rules::ElementsSpec;
 use super::secret::SecretText;
 use super::template::{JsonTemplate, Template};
 
@@ -244,6 +245,9 @@ pub struct ObserveMongo {
     /// Fields that every complete document has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub insert_fields: Vec<String>,
+    /// What operations leave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elements: Option<ElementsSpec>,
 }
 
 /// Reads the final state through the service (`[observe.http]`), one request per key.
@@ -259,6 +263,17 @@ pub struct ObserveHttp {
     /// The field that holds the messages, where documents have any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<String>,
+    /// What operations leave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elements: Option<ElementsSpec>,
+}
+
+impl ObserveSpec {
+    /// What operations leave, wherever that is read.
+    pub fn elements(&self) -> Option<&ElementsSpec> {
+        let mongo = self.mongo.as_ref().and_then(|mongo| mongo.elements.as_ref());
+        mongo.or_else(|| self.http.as_ref().and_then(|http| http.elements.as_ref()))
+    }
 }
 
 /// A user's own invariant (`[[invariant]]`).

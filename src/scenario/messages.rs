@@ -20,6 +20,8 @@ pub struct MessageSpec {
     pub sender: String,
     /// Count of the sender's messages. Default `n`.
     pub n: String,
+    /// Whether the service stores an answer with each message. Default true.
+    pub answers: bool,
     /// Whether the answer repeats the message, `re: hello` to `hello`. Only then is it known what must be stored.
     pub repeats: bool,
 }
@@ -40,6 +42,8 @@ pub(super) struct Messages {
     pub(super) sender: Option<String>,
     /// Field of the count of the sender's messages.
     pub(super) n: Option<String>,
+    /// Whether an answer is stored with each message.
+    pub(super) answers: Option<bool>,
     /// Whether the answer is `re: ` and the message.
     #[serde(default)]
     pub(super) repeats: bool,
@@ -48,7 +52,7 @@ pub(super) struct Messages {
 impl Messages {
     /// With every default filled in.
     pub(super) fn filled(messages: Option<Spanned<Messages>>, workload: WorkloadKind) -> MessageSpec {
-        let Messages { op, role, bot, text, sender, n, repeats } =
+        let Messages { op, role, bot, text, sender, n, answers, repeats } =
             messages.map(Spanned::into_inner).unwrap_or_default();
         let usual = if workload == WorkloadKind::Merge { "url" } else { "text" };
         let or = |written: Option<String>, usual: &str| written.unwrap_or_else(|| usual.to_owned());
@@ -59,6 +63,7 @@ impl Messages {
             text: or(text, usual),
             sender: or(sender, "sender"),
             n: or(n, "n"),
+            answers: answers.unwrap_or(true),
             repeats,
         }
     }

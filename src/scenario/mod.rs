@@ -11,6 +11,7 @@ mod model;
 mod overrides;
 mod read;
 mod resolved;
+mod rules;
 mod schema;
 mod secret;
 mod source;
@@ -35,6 +36,7 @@ pub use model::{
 };
 pub use read::{load, load_text};
 pub use resolved::resolved_toml;
+pub use rules::{BoundsSpec, Distinct, ElementPlace, ElementsSpec, NumberSpec, Per};
 pub use schema::schema;
 pub use secret::SecretText;
 pub use template::{JsonTemplate, RenderError, Scope, Template, TemplateMistake};

@@ -8,6 +8,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly
 use serde::{Serialize, Serializer};
 
 use super::http::{HttpSpec, InvariantSpec, ObserveSpec, ServiceSpec};
+use super::rules::NumberSpec;
 use super::workload_kind::WorkloadKind;
 use crate::verdict::{Invariant, Verdict};
 
@@ -40,6 +41,8 @@ pub struct Scenario {
     pub expect: Expectation,
     /// The user's own invariants.
     pub invariants: Vec<InvariantSpec>,
+    /// The user's own rules about numbers.
+    pub numbers: Vec<NumberSpec>,
 }
 
 /// At-least-once delivery (`[deliveries]`).

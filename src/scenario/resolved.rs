@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::http::{InvariantSpec, ObserveSpec, ServiceSpec};
 use super::model::{Deliveries, Expectation, ExploreSpec, Limits, Load, MongodSpec, Scenario, TargetSpec};
+use super::rules::NumberSpec;
 use super::workload_kind::WorkloadKind;
 
 /// Everything but the path, in the order of the file format.
@@ -23,8 +24,16 @@ struct Resolved<'a> {
     explore: Option<&'a ExploreSpec>,
     limits: &'a Limits,
     expect: &'a Expectation,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    invariant: &'a [InvariantSpec],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    invariant: Vec<Own<'a>>,
+}
+
+/// One of the user's own invariants.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Own<'a> {
+    Query(&'a InvariantSpec),
+    Numbers(&'a NumberSpec),
 }
 
 /// The scenario as TOML.
@@ -43,6 +52,7 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         limits,
         expect,
         invariants,
+        numbers,
     } = scenario;
     let resolved = Resolved {
         name,
@@ -56,7 +66,7 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         explore: (*explore != ExploreSpec::default()).then_some(explore),
         limits,
         expect,
-        invariant: invariants,
+        invariant: invariants.iter().map(Own::Query).chain(numbers.iter().map(Own::Numbers)).collect(),
     };
     // What is literal here must stay so when it is read again: the environment has already been expanded.
     toml::to_string(&resolved).map(|text| text.replace("${", "$${"))

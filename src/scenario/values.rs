@@ -27,6 +27,15 @@ pub(super) enum Counts {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DurationText(pub(super) String);
 
+/// A bound: a number, or an expression over counts.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Bound {
+    /// `4`
+    Number(f64),
+    /// `"like.acknowledged + like.unknown"`
+    Text(String),
+}
+
 /// A share, `"5%"` or `0.05`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Share {
@@ -105,6 +114,16 @@ deserialize!(DurationText, "a duration such as \"10s\", \"5ms\" or \"1m 30s\"", 
     }
 });
 
+deserialize!(Bound, "a number or an expression such as \"like.acknowledged\"", {
+    visit_integers!(number => Ok(Bound::Number(number as f64)));
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Bound::Number(number))
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Bound::Text(text.to_owned()))
+    }
+});
+
 deserialize!(Share, "a share such as \"5%\" or 0.05", {
     visit_integers!(number => Ok(Share::Number(number as f64)));
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
@@ -138,6 +157,7 @@ json_schema!(Counts, {
     "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "array", "items": { "type": "integer", "minimum": 1 }, "minItems": 1 }]
 });
 json_schema!(DurationText, { "type": "string", "examples": ["10s", "5ms", "1m 30s"] });
+json_schema!(Bound, { "anyOf": [{ "type": "number" }, { "type": "string", "examples": ["like.acknowledged"] }] });
 json_schema!(Share, {
     "anyOf": [{ "type": "string", "examples": ["5%"] }, { "type": "number", "minimum": 0, "maximum": 1 }]
 });

@@ -74,7 +74,7 @@ impl WorkloadKind {
             }
             (WorkloadKind::Thread, "expand-thread") => &["id", "members", "added", "error", "refused"],
             (WorkloadKind::Thread, _) => &["id", "members", "error", "refused"],
-            _ => &["id", "created", "existing", "created_by", "error", "refused"],
+            _ => &["id", "created", "existing", "created_by", "number", "error", "refused"],
         }
     }
 

@@ -79,7 +79,7 @@ async fn append(
     if input.text.is_empty() || input.text.len() > LONGEST {
         return Err(Refusal::bad_request(format!("`text` must have 1 to {LONGEST} bytes")));
     }
-    let said = Said { path, sender: input.sender, n: input.n, text: input.text };
+    let said = Said { path, sender: input.sender, n: input.n, text: input.text, answered: true };
     let call = Call { session: &session, op: stamp.0, said: &said };
     let strategy = service.settings.strategies.append;
     let appended = paced(service.settings.pace, service.sessions.append(strategy, call)).await?;

@@ -322,10 +322,10 @@ pub(super) fn returned(document: &Document, op: OpId, missing: Vec<std::sync::Ar
     Returned {
         id: document_id(document),
         created: Some(created_by == Some(op)),
-        duplicate_key: false,
         created_by,
         nameless: false,
         missing,
+        ..Returned::default()
     }
 }
 

@@ -166,7 +166,12 @@ impl Target for MemoryTarget {
                 fields: serde_json::json!({ "key": &**key, "createdByOp": document.created_by }),
             };
             let all = documents.iter().flat_map(|(key, list)| list.iter().map(move |document| observed(key, document)));
-            Ok(Some(Observation { source: Source::Memory, quiescent: true, documents: all.collect() }))
+            Ok(Some(Observation {
+                source: Source::Memory,
+                quiescent: true,
+                documents: all.collect(),
+                ..Observation::default()
+            }))
         }
         .boxed()
     }

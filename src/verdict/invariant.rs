@@ -49,13 +49,21 @@ pub enum Invariant {
     DerivedFieldsExact,
     /// Where serially somebody is served, somebody is served also when all come at once.
     SomebodyServed,
+    /// What an acknowledged operation leaves in its key is there.
+    NoLostElements,
+    /// What an operation leaves is there once.
+    NoDuplicateElements,
+    /// Nothing is there that no operation left.
+    NoPhantomElements,
+    /// What operations left stands in an order that respects real time.
+    ElementOrder,
     /// A user's own query.
     Custom(Arc<str>),
 }
 
 impl Invariant {
     /// All invariants that have a fixed name.
-    pub const NAMED: [Invariant; 20] = [
+    pub const NAMED: [Invariant; 24] = [
         Invariant::SingleDocument,
         Invariant::ZeroDuplicates,
         Invariant::SameId,
@@ -76,6 +84,10 @@ impl Invariant {
         Invariant::AdminsOnly,
         Invariant::DerivedFieldsExact,
         Invariant::SomebodyServed,
+        Invariant::NoLostElements,
+        Invariant::NoDuplicateElements,
+        Invariant::NoPhantomElements,
+        Invariant::ElementOrder,
     ];
 
     /// The name without a custom invariant's own part.
@@ -101,6 +113,10 @@ impl Invariant {
             Invariant::AdminsOnly => "admins-only",
             Invariant::DerivedFieldsExact => "derived-fields-exact",
             Invariant::SomebodyServed => "somebody-served",
+            Invariant::NoLostElements => "no-lost-elements",
+            Invariant::NoDuplicateElements => "no-duplicate-elements",
+            Invariant::NoPhantomElements => "no-phantom-elements",
+            Invariant::ElementOrder => "element-order",
             Invariant::Custom(_) => "custom",
         }
     }

@@ -3,6 +3,7 @@
 //! Scenarios state expectations in them, checkers answer in them, reports print them. There is no judging here.
 
 mod exit;
+mod expression;
 mod invariant;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use exit::ExitStatus;
+pub use expression::{Expression, ExpressionMistake};
 pub use invariant::{Invariant, UnknownInvariant};
 
 /// What is known of an invariant. Ordered so that the worse wins when verdicts combine by maximum.

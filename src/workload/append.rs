@@ -18,6 +18,7 @@ pub struct Append {
     tag: Arc<str>,
     texts: [Arc<str>; QUICK.len()],
     reads: bool,
+    answers: bool,
 }
 
 impl Append {
@@ -28,7 +29,7 @@ impl Append {
 
     /// A workload whose sessions carry this tag.
     pub fn new(tag: &str) -> Self {
-        Append { tag: Arc::from(tag), texts: QUICK.map(Arc::from), reads: true }
+        Append { tag: Arc::from(tag), texts: QUICK.map(Arc::from), reads: true, answers: true }
     }
 
     /// The same without reads, for a service that has none.
@@ -36,11 +37,17 @@ impl Append {
     pub fn without_reads(self) -> Self {
         Append { reads: false, ..self }
     }
+
+    /// The same for a service that stores messages without answers.
+    #[must_use]
+    pub fn without_answers(self) -> Self {
+        Append { answers: false, ..self }
+    }
 }
 
 impl Workload for Append {
     fn invariants(&self) -> Vec<Invariant> {
-        vec![
+        let mut invariants = vec![
             Invariant::SingleDocument,
             Invariant::ZeroDuplicates,
             Invariant::NoLostMessages,
@@ -52,7 +59,14 @@ impl Workload for Append {
             Invariant::InsertFieldsIntact,
             Invariant::NoLeakedErrors,
             Invariant::SomebodyServed,
-        ]
+        ];
+        // A message without an answer is no pair.
+        invariants.retain(|invariant| self.answers || *invariant != Invariant::PairAdjacent);
+        invariants
+    }
+
+    fn answers(&self) -> bool {
+        self.answers
     }
 
     fn key(&self, phase: Phase, number: u32) -> Arc<str> {
@@ -78,7 +92,8 @@ impl Workload for Append {
         // On a fresh session three clients are one sender, who types three messages quickly.
         let (sender, n) = if slot.fresh { (slot.client / 3, slot.client % 3) } else { (slot.client, slot.round) };
         let text = Arc::clone(&self.texts[n as usize % QUICK.len()]);
-        Action::Append(Said { path: if voice { MessagePath::Voice } else { MessagePath::Text }, sender, n, text })
+        let path = if voice { MessagePath::Voice } else { MessagePath::Text };
+        Action::Append(Said { path, sender, n, text, answered: self.answers })
     }
 }
 

@@ -49,6 +49,11 @@ pub trait Workload: Send + Sync + 'static {
     /// Canonical name of the key with this number.
     fn key(&self, phase: Phase, number: u32) -> Arc<str>;
 
+    /// Whether what is said is answered, in a workload of messages.
+    fn answers(&self) -> bool {
+        true
+    }
+
     /// Whether the document of the key with this number is there before the run.
     fn exists_before(&self, _number: u32) -> bool {
         false

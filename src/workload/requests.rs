@@ -109,7 +109,14 @@ impl Requests {
             (WorkloadKind::CreateOrGet, Some("get")) => Action::Get,
             (WorkloadKind::Append | WorkloadKind::Merge, Some("read")) => Action::Read,
             (WorkloadKind::Append, Some("append")) => {
-                Action::Append(Said { path: MessagePath::Text, sender: request, n: 0, text: Arc::from("hello") })
+                let answered = self.workload.answers();
+                Action::Append(Said {
+                    path: MessagePath::Text,
+                    sender: request,
+                    n: 0,
+                    text: Arc::from("hello"),
+                    answered,
+                })
             }
             (WorkloadKind::Merge, Some("open")) => Action::Open,
             (WorkloadKind::Merge, Some("deliver")) => {

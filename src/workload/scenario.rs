@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use super::{Append, CreateOrGet, Custom, Merge, Workload, of_kind, tag};
-use crate::scenario::{HttpSpec, Scenario, WorkloadKind};
+use crate::history::ElementCount;
+use crate::scenario::{ElementsSpec, HttpSpec, Scenario, WorkloadKind};
 use crate::verdict::Invariant;
 
 /// The workload of a scenario. The keys of a run are its own.
@@ -16,8 +17,11 @@ pub fn of_scenario(scenario: &Scenario, run_id: &str) -> Arc<dyn Workload> {
         (WorkloadKind::CreateOrGet, Some(http)) if !http.operations.contains_key("get") => {
             Arc::new(CreateOrGet::new(&tag(run_id)).without_gets())
         }
-        (WorkloadKind::Append, Some(http)) if !http.operations.contains_key("read") => {
-            Arc::new(Append::new(&tag(run_id)).without_reads())
+        (WorkloadKind::Append, Some(http)) => {
+            let append = Append::new(&tag(run_id));
+            let append = if http.operations.contains_key("read") { append } else { append.without_reads() };
+            let answers = http.messages.as_ref().is_none_or(|messages| messages.answers);
+            Arc::new(if answers { append } else { append.without_answers() })
         }
         (WorkloadKind::Merge, _) => Arc::new(Merge::new(&tag(run_id), scenario.deliveries.max)),
         (kind, _) => of_kind(kind, run_id),
@@ -30,7 +34,24 @@ pub fn invariants_of(scenario: &Scenario, run_id: &str) -> Vec<Invariant> {
     if let Some(http) = scenario.target.http() {
         invariants.retain(|invariant| can_be_judged(invariant, scenario, http));
     }
+    invariants.extend(scenario.observe.elements().into_iter().flat_map(of_elements));
+    invariants.extend(scenario.numbers.iter().map(|rule| Invariant::Custom(rule.name.as_str().into())));
     invariants.retain(|invariant| !scenario.expect.ignore.contains(invariant));
+    invariants
+}
+
+/// What is demanded of elements.
+fn of_elements(spec: &ElementsSpec) -> Vec<Invariant> {
+    let mut invariants = vec![Invariant::NoPhantomElements];
+    if spec.count != ElementCount::AtMostOnce {
+        invariants.push(Invariant::NoLostElements);
+    }
+    if spec.count != ElementCount::AtLeastOnce {
+        invariants.push(Invariant::NoDuplicateElements);
+    }
+    if spec.order {
+        invariants.push(Invariant::ElementOrder);
+    }
     invariants
 }
 
@@ -67,7 +88,11 @@ fn can_be_judged(invariant: &Invariant, scenario: &Scenario, http: &HttpSpec) ->
 pub fn blind_spots(scenario: &Scenario) -> Vec<String> {
     let Some(http) = scenario.target.http() else { return Vec::new() };
     let observed = scenario.observe.mongo.is_some() || scenario.observe.http.is_some();
-    let said = if scenario.invariants.is_empty() { ONLY_RESPONSES } else { ONLY_RESPONSES_AND_QUERIES };
+    let said = if scenario.invariants.is_empty() && scenario.numbers.is_empty() {
+        ONLY_RESPONSES
+    } else {
+        ONLY_RESPONSES_AND_QUERIES
+    };
     let unread = (!observed).then(|| said.to_owned());
     let instances = scenario.service.as_ref().map_or(http.base_urls.len(), |service| {
         http.base_urls.len().max(usize::try_from(service.instances).unwrap_or(usize::MAX))

@@ -72,7 +72,7 @@ impl Recorder {
     ) {
         let id = OpId(self.next.fetch_add(1, Ordering::Relaxed));
         let text: Arc<str> = format!("client {client} says {n}").into();
-        let said = Said { path: MessagePath::Text, sender: client, n, text };
+        let said = Said { path: MessagePath::Text, sender: client, n, text, answered: true };
         let invoked = self.now();
         let pair = pair_of(id, &said, invoked);
         let outcome = match carry_out(pair).await {
@@ -194,7 +194,7 @@ async fn observed(database: &Database) -> Observation {
         })
         .collect();
     documents.sort_by(|left, right| (&left.key, &left.id).cmp(&(&right.key, &right.id)));
-    Observation { source: Source::Mongo, quiescent: true, documents }
+    Observation { source: Source::Mongo, quiescent: true, documents, ..Observation::default() }
 }
 
 fn names(results: &[InvariantResult], verdict: Verdict) -> Vec<String> {

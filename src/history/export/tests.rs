@@ -191,6 +191,7 @@ fn a_session_is_a_list_and_a_shortened_read_is_made_whole() {
         sender: 0,
         n: 0,
         text: "hello".into(),
+        answered: true,
     });
     let element = |op, role| Element::new(Some(OpId(op)), role);
     let list: Vec<Element> =

@@ -1,11 +1,13 @@
 //! From the file as written to the [`Scenario`] that it means. Every semantic mistake is collected; a scenario comes out
 //! only if there is none. Main type: [`Check`]. Each section of the file has its own function.
 
+mod elements;
 mod expect;
 mod explore;
 mod http;
 mod invariant;
 mod load;
+mod numbers;
 mod observe;
 mod request;
 mod service;
@@ -58,7 +60,7 @@ pub(super) fn validate(
     let explore = check.explore(file.explore, workload, &operations);
     let expect =
         check.expect(file.expect, workload, &operations, target.as_ref().is_some_and(|target| target.http().is_some()));
-    let invariants = check.invariants(file.invariant);
+    let invariants = check.invariants(file.invariant, workload, target.as_ref(), observe.as_ref());
     let problems = check.problems;
     let parts = (
         name.zip(workload),
@@ -73,7 +75,7 @@ pub(super) fn validate(
             Some((target, service)),
             Some((observe, (mongod, deliveries))),
             Some((load, (explore, limits))),
-            Some((expect, invariants)),
+            Some((expect, (invariants, numbers))),
         ) if problems.is_empty() => {
             let file = path.to_owned();
             Ok(Scenario {
@@ -90,6 +92,7 @@ pub(super) fn validate(
                 limits,
                 expect,
                 invariants,
+                numbers,
             })
         }
         _ => Err(problems),

@@ -41,12 +41,13 @@ impl Check<'_> {
                     .help("the target is MongoDB itself: its final state is read from there"),
             );
         }
+        let operations = target.map(super::operations).unwrap_or_default();
         let mongo = match observe.mongo {
-            Some(mongo) => self.observe_mongo(mongo, workload, own_service).map(Some),
+            Some(mongo) => self.observe_mongo(mongo, workload, own_service, &operations).map(Some),
             None => Some(None),
         };
         let http = match observe.http {
-            Some(http) => self.observe_http(http, workload).map(Some),
+            Some(http) => self.observe_http(http, workload, &operations).map(Some),
             None => Some(None),
         };
         Some(ObserveSpec { mongo: mongo?, http: http? })
@@ -57,6 +58,7 @@ impl Check<'_> {
         mongo: Spanned<file_http::ObserveMongo>,
         workload: Option<WorkloadKind>,
         own_service: bool,
+        operations: &[String],
     ) -> Option<ObserveMongo> {
         let span = mongo.span();
         let mongo = mongo.into_inner();
@@ -83,6 +85,10 @@ impl Check<'_> {
             Some(database) => self.database(database).map(Some),
             None => Some(None),
         };
+        let elements = match mongo.elements {
+            Some(elements) => self.elements(elements, workload?, operations, true).map(Some),
+            None => Some(None),
+        };
         Some(ObserveMongo {
             uri: mongo.uri.as_ref().map(|uri| self.text(uri, Kind::Credential)),
             database: database?,
@@ -93,6 +99,7 @@ impl Check<'_> {
             stamp: mongo.stamp.map(Spanned::into_inner),
             messages: messages?,
             insert_fields: mongo.insert_fields,
+            elements: elements?,
         })
     }
 
@@ -146,10 +153,11 @@ impl Check<'_> {
         &mut self,
         http: Spanned<file_http::ObserveHttp>,
         workload: Option<WorkloadKind>,
+        operations: &[String],
     ) -> Option<ObserveHttp> {
         let span = http.span();
         let scope = Scope::Request(workload?);
-        let file_http::ObserveHttp { method, path, headers, json, body, form, documents, id, messages } =
+        let file_http::ObserveHttp { method, path, headers, json, body, form, documents, id, messages, elements } =
             http.into_inner();
         let request = Request { method, path, headers, json, body, form };
         let messages = self.messages_field(messages, "observe.http", &span, workload);
@@ -162,6 +170,11 @@ impl Check<'_> {
         let documents = documents.and_then(|path| self.json_path(&path));
         let id = id.unwrap_or_else(|| Spanned::new(span.clone(), "$._id".to_owned()));
         let id = self.json_path(&id);
-        Some(ObserveHttp { request: request?, documents: documents?, id: id?, messages: messages? })
+        let elements = match elements {
+            Some(elements) => self.elements(elements, workload?, operations, false).map(Some),
+            None => Some(None),
+        };
+        let (request, documents, elements) = (request?, documents?, elements?);
+        Some(ObserveHttp { request, documents, id: id?, messages: messages?, elements })
     }
 }

@@ -194,7 +194,8 @@ fn value(
         return Ok(Value::Thread(Box::new(ThreadAnswer { id, created, duplicate_key: false, members, added })));
     }
     let position = first("position").and_then(Json::as_u64).and_then(|position| u32::try_from(position).ok());
-    Ok(written(action, Returned { id, created, created_by, ..Returned::default() }, position))
+    let number = first("number").and_then(number_of);
+    Ok(written(action, Returned { id, created, created_by, number, ..Returned::default() }, position))
 }
 
 /// What a read says by 404: there is nothing.
@@ -265,6 +266,16 @@ pub(super) fn id_of(value: &Json) -> Option<Id> {
         Json::String(text) if !text.is_empty() => Some(Id::parse(text)),
         Json::Number(number) => Some(Id::parse(&number.to_string())),
         Json::Object(object) => object.get("$oid").and_then(Json::as_str).map(Id::parse),
+        _ => None,
+    }
+}
+
+/// A number that an answer gives, as text: `17`, `INV-0017`.
+fn number_of(value: &Json) -> Option<Arc<str>> {
+    match value {
+        Json::String(text) => Some(Arc::from(text.as_str())),
+        Json::Number(number) => Some(Arc::from(number.to_string())),
+        Json::Object(object) => object.get("$numberLong").and_then(number_of),
         _ => None,
     }
 }

@@ -12,6 +12,7 @@ use rustc_hash::FxHashSet;
 
 use super::answer::{Answer, NoAnswer, outcome};
 use super::client;
+use super::effects::Left;
 use super::given::Given;
 use super::login::{Logins, Session};
 use super::release::Releases;
@@ -84,6 +85,8 @@ pub(super) struct Core {
     pub(super) run_id: Arc<str>,
     pub(super) transport: Transport,
     pub(super) logins: Logins,
+    /// What operations leave in their keys.
+    pub(super) left: Left,
     pub(super) redactor: Redactor,
     pub(super) releases: Releases,
     /// Keys that were asked for; the final state is that of these.
@@ -231,6 +234,7 @@ impl Core {
         let session = self.session(&variables, operation.client, base).await?;
         let mut request = Prepared::new(&spec.request, &variables).map_err(|error| error.to_string())?;
         self.authorize(&mut request, session.as_deref(), &variables)?;
+        self.left.note((&operation.key, operation.id, name), spec, &variables)?;
         Ok(Ready { spec: Arc::clone(spec), action: operation.action.clone(), request, session, base })
     }
 

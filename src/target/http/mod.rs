@@ -6,6 +6,7 @@
 mod answer;
 mod carry;
 mod client;
+mod effects;
 mod given;
 mod login;
 mod messages;
@@ -26,7 +27,7 @@ use rustc_hash::FxHashSet;
 use self::carry::{Core, Transport};
 use super::{Completion, Guard, Invocation, MongoUri, Preflight, Staged, Target, TargetError};
 use crate::history::Observation;
-use crate::scenario::{HttpSpec, ObserveSpec, Release, WorkloadKind};
+use crate::scenario::{HttpSpec, NumberSpec, ObserveSpec, Release, WorkloadKind};
 
 pub use request::describe;
 
@@ -47,6 +48,8 @@ pub struct HttpRun {
     pub workload: WorkloadKind,
     /// Where the final state is read.
     pub observe: ObserveSpec,
+    /// The user's own rules about numbers.
+    pub numbers: Vec<NumberSpec>,
     /// The run's own server and database, if it has one.
     pub mongo: Option<(MongoUri, String)>,
     /// The service is the harness's own, and has ended before the final state is read.
@@ -78,6 +81,7 @@ impl HttpTarget {
             spec,
             transport,
             logins: login::Logins::default(),
+            left: effects::Left::new(run.observe.elements()),
             releases: release::Releases::new(run.together),
             keys: std::sync::Mutex::new(FxHashSet::default()),
             open: AtomicU64::new(0),
@@ -147,7 +151,7 @@ impl Target for HttpTarget {
     }
 
     fn observe(&self) -> BoxFuture<'_, Result<Option<Observation>, TargetError>> {
-        async move { observe::final_state(self).await }.boxed()
+        async move { effects::attach(self, observe::final_state(self).await?).await }.boxed()
     }
 
     fn notes(&self) -> Vec<String> {

@@ -18,7 +18,7 @@ use super::messages;
 use super::request::Prepared;
 use super::variables::Subject;
 use crate::history::{Action, Id, Message, Observation, Observed, OpId, Source};
-use crate::scenario::{MessageSpec, ObserveHttp, ObserveMongo, WorkloadKind};
+use crate::scenario::{MessageSpec, ObserveHttp, ObserveMongo, Template, WorkloadKind};
 use crate::strategy::create_or_get::canonical_key;
 use crate::target::mongo::{Connected, PoolOptions, observed_thread};
 use crate::target::{MongoUri, TargetError};
@@ -60,14 +60,14 @@ pub(super) async fn final_state(target: &HttpTarget) -> Result<Option<Observatio
         if equal {
             // A request that was given up may still be at work in a service that is not the harness's to stop.
             let quiescent = answered && (!abandoned || (target.run.own_service && source == Source::Mongo));
-            return Ok(Some(Observation { source, quiescent, documents: last }));
+            return Ok(Some(Observation { source, quiescent, documents: last, ..Observation::default() }));
         }
     }
-    Ok(Some(Observation { source, quiescent: false, documents: last }))
+    Ok(Some(Observation { source, quiescent: false, documents: last, ..Observation::default() }))
 }
 
 /// Waits until no request is open.
-async fn all_answered(target: &HttpTarget) -> bool {
+pub(super) async fn all_answered(target: &HttpTarget) -> bool {
     let deadline = Instant::now() + QUIESCE_TIMEOUT;
     while target.core.open.load(Ordering::Relaxed) > 0 {
         if Instant::now() >= deadline {
@@ -97,13 +97,28 @@ impl<'a> List<'a> {
         let (Some(field), Some(spec), Some(object)) = (self.field, self.spec, fields.as_object_mut()) else {
             return Ok(Vec::new());
         };
-        let list = match object.remove(field) {
+        let list = match take_nested(object, field) {
             Some(serde_json::Value::Array(list)) => list,
             _ => return Err(step(STEP, format!("a document has no list of messages in `{field}`"))),
         };
         object.insert("messageCount".to_owned(), list.len().into());
         let messages = list.iter().map(|one| messages::message(spec, one, self.delivered));
         messages.collect::<Result<_, _>>().map_err(|error| step(STEP, error))
+    }
+}
+
+/// Takes the value at a dotted field out of a document.
+fn take_nested(mut object: &mut serde_json::Map<String, serde_json::Value>, field: &str) -> Option<serde_json::Value> {
+    let mut rest = field;
+    loop {
+        // A name that has a dot in it is found as it is written.
+        match rest.split_once('.').filter(|_| !object.contains_key(rest)) {
+            None => return object.remove(rest),
+            Some((name, inner)) => {
+                object = object.get_mut(name)?.as_object_mut()?;
+                rest = inner;
+            }
+        }
     }
 }
 
@@ -160,7 +175,7 @@ impl<'a> Database<'a> {
         let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
         let connected = Connected::open(&uri, &target.guard, pool).await?;
         let collection = connected.client.database(&name).collection(&spec.collection);
-        let keys = stored_forms(target, spec)?;
+        let keys = forms_of(target, spec.stored.as_ref())?;
         let messages = List::new(target, spec.messages.as_deref());
         let threads = target.run.workload == WorkloadKind::Thread;
         let database = Database { spec, uri, connected, name, collection, keys, own, threads, messages };
@@ -276,11 +291,14 @@ fn stored_key(value: Option<&Bson>) -> Option<String> {
 }
 
 /// Every form in which a key of the run may be stored: as the scenario says, or as it is, in either order of a pair.
-fn stored_forms(target: &HttpTarget, spec: &ObserveMongo) -> Result<BTreeMap<String, Arc<str>>, TargetError> {
+pub(super) fn forms_of(
+    target: &HttpTarget,
+    stored: Option<&Template>,
+) -> Result<BTreeMap<String, Arc<str>>, TargetError> {
     let keys = target.core.keys.lock().unwrap_or_else(PoisonError::into_inner);
     let mut forms = BTreeMap::new();
     for key in keys.iter() {
-        match &spec.stored {
+        match stored {
             Some(template) => {
                 for reversed in [false, true] {
                     let action = Action::CreateOrGet { reversed };

@@ -128,7 +128,7 @@ mod tests {
             (WorkloadKind::Custom, Action::Custom(Arc::from("x"))),
             (
                 WorkloadKind::Append,
-                Action::Append(Said { path: MessagePath::Text, sender: 1, n: 2, text: Arc::from("x") }),
+                Action::Append(Said { path: MessagePath::Text, sender: 1, n: 2, text: Arc::from("x"), answered: true }),
             ),
             (WorkloadKind::Merge, Action::Deliver(delivery)),
             (WorkloadKind::Thread, Action::StartConversation(Box::new(conversation))),

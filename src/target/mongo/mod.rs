@@ -10,6 +10,7 @@ mod merge;
 mod observe;
 mod preflight;
 mod queries;
+mod rows;
 mod thread;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use connect::WARM_UP_TIMEOUT;
 pub use connect::{Connected, PoolOptions, noting_connection};
 pub use looked_at::LookedAt;
 pub use queries::{Queries, QueryResult, drop_database};
+pub(in crate::target) use rows::Rows;
 
 /// A workload on the run's own collections.
 pub struct MongoTarget {

@@ -22,10 +22,15 @@ pub(super) async fn final_state(target: &MongoTarget) -> Result<Observation, Tar
         let equal = next == last;
         last = next;
         if equal {
-            return Ok(Observation { source: Source::Mongo, quiescent: ended, documents: last });
+            return Ok(Observation {
+                source: Source::Mongo,
+                quiescent: ended,
+                documents: last,
+                ..Observation::default()
+            });
         }
     }
-    Ok(Observation { source: Source::Mongo, quiescent: false, documents: last })
+    Ok(Observation { source: Source::Mongo, quiescent: false, documents: last, ..Observation::default() })
 }
 
 /// Ends the run's operations that are still in the server; whether none is left. A user without the right to ask gets

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::looked_at::{LookedAt, looked_at};
 use super::{Connected, PoolOptions};
-use crate::scenario::InvariantSpec;
+use crate::scenario::{InvariantSpec, Template};
 use crate::target::{Guard, MongoUri, TargetError};
 
 /// Documents kept of what should have been empty.
@@ -137,14 +137,7 @@ pub async fn drop_database(uri: &MongoUri, guard: &Guard, database: &str) -> Res
 
 async fn run(spec: &InvariantSpec, connected: &Connected, database: &str, run_id: &str) -> Result<QueryResult, String> {
     let variables = context! { run => context! { id => run_id }, mongo => context! { database } };
-    let text = spec.pipeline.render(&variables).map_err(|error| error.to_string())?;
-    let stages: Vec<serde_json::Value> =
-        serde_json::from_str(&text).map_err(|error| format!("the pipeline is not a list of stages: {error}"))?;
-    let stage = |stage: serde_json::Value| match bson_of(stage)? {
-        Bson::Document(stage) => Ok(stage),
-        _ => Err("a stage of the pipeline is not an object".to_owned()),
-    };
-    let pipeline: Vec<Document> = stages.into_iter().map(stage).collect::<Result<_, _>>()?;
+    let pipeline = pipeline_of(&spec.pipeline, &variables)?;
     let collection = spec.collection.render(&variables).map_err(|error| error.to_string())?;
     let database = connected.client.database(spec.database.as_deref().unwrap_or(database));
     let failed = |error: mongodb::error::Error| error.kind.to_string();
@@ -166,6 +159,18 @@ async fn run(spec: &InvariantSpec, connected: &Connected, database: &str, run_id
         }
     }
     Ok(result)
+}
+
+/// The stages of a pipeline.
+pub(super) fn pipeline_of(pipeline: &Template, variables: &minijinja::Value) -> Result<Vec<Document>, String> {
+    let text = pipeline.render(variables).map_err(|error| error.to_string())?;
+    let stages: Vec<serde_json::Value> =
+        serde_json::from_str(&text).map_err(|error| format!("the pipeline is not a list of stages: {error}"))?;
+    let stage = |stage: serde_json::Value| match bson_of(stage)? {
+        Bson::Document(stage) => Ok(stage),
+        _ => Err("a stage of the pipeline is not an object".to_owned()),
+    };
+    stages.into_iter().map(stage).collect()
 }
 
 /// A value of a pipeline; an ObjectId and a date are written as MongoDB's extended JSON has them.

@@ -43,7 +43,8 @@ fn told(spec: &OperationSpec, action: &Action, answer: &Result<Answer, NoAnswer>
 fn answers_of_the_other_workloads_are_read() {
     let word = str::to_owned;
     let (op, role, bot, text) = (word("opId"), word("role"), word("bot"), word("text"));
-    let messages = MessageSpec { op, role, bot, text, sender: word("sender"), n: word("n"), repeats: false };
+    let messages =
+        MessageSpec { op, role, bot, text, sender: word("sender"), n: word("n"), answers: true, repeats: false };
     let mut spec = operation("");
     let paths =
         [("id", "$.id"), ("messages", "$.list"), ("applied", "$.applied"), ("members", "$.who"), ("added", "$.new")];

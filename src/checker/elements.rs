@@ -1,0 +1,283 @@
+//! Elements: what an acknowledged operation must have left in its key, such as a tag in a list, a vote, a row of another
+//! collection.
+//!
+//! - Property, by rule, of each text that operations leave. *Lost*: it is there as often as operations that leave it were
+//!   acknowledged. *Duplicate*: it is not there more often than operations may have left it. *Phantom*: some operation of
+//!   the key may have left it at all. Of a set, once is enough and once is all, however many operations leave it. *Order*:
+//!   where one operation was answered before another was sent, its element stands first.
+//! - Assumptions: elements are not removed; the final state was read after every answer; what an operation leaves follows
+//!   from its request. An element of another form than operations leave is the service's own, and only counted.
+//! - Soundness: a claim rests on answers and on elements that were read. An unknown operation may have left its element,
+//!   once, or not; a refused one may not. In a history that lacks operations nothing is called a phantom or a duplicate.
+//! - Completeness: exact. If no element that an operation leaves is found on any key, nothing is concluded: then the scenario
+//!   is more likely to be wrong.
+//! - Cost: one pass over operations and elements, one look-up per element.
+//!
+//! Checked: acknowledged operations for *lost*, elements found for the others. Violations: texts; for *order*, elements.
+
+use rustc_hash::FxHashMap;
+
+use crate::history::{ElementCount, Elements, KeyElements, Operation, Outcome};
+use crate::verdict::{Invariant, InvariantResult};
+
+use super::facts::{answered_at, told};
+use super::findings::{Findings, count, ms};
+use super::{Budget, Checker, Evidence, KeyEvidence, final_state};
+
+/// Most operations that a witness shows.
+const MOST_SHOWN: usize = 4;
+
+/// What is judged of elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ElementRule {
+    /// [`Invariant::NoLostElements`].
+    Lost,
+    /// [`Invariant::NoDuplicateElements`].
+    Duplicate,
+    /// [`Invariant::NoPhantomElements`].
+    Phantom,
+    /// [`Invariant::ElementOrder`].
+    Order,
+}
+
+/// Judges one rule of elements.
+#[derive(Debug, Clone, Copy)]
+pub struct OfElements(pub ElementRule);
+
+impl Checker for OfElements {
+    fn invariant(&self) -> Invariant {
+        match self.0 {
+            ElementRule::Lost => Invariant::NoLostElements,
+            ElementRule::Duplicate => Invariant::NoDuplicateElements,
+            ElementRule::Phantom => Invariant::NoPhantomElements,
+            ElementRule::Order => Invariant::ElementOrder,
+        }
+    }
+
+    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+        let Some(elements) = evidence.effects().and_then(|effects| effects.elements.as_ref()) else {
+            return final_state::missing(self.invariant());
+        };
+        let mut findings = Findings::new(self.invariant());
+        let none = KeyElements::default();
+        let (mut found, mut known) = (0, 0);
+        for key in evidence.keys().filter(|key| key.operations().len() > 0) {
+            let of_key = elements.keys.get(key.key).unwrap_or(&none);
+            let lists = of_key.found.iter().map(|list| list.len() as u64).sum::<u64>();
+            if !budget.take(1 + key.operations().len() as u64 + lists) {
+                return Budget::exhausted(findings.into_result());
+            }
+            let left = Left::of(&key, of_key);
+            found += lists;
+            known +=
+                left.by_text.values().map(|text| u64::from(text.operations() > 0) * u64::from(text.found)).sum::<u64>();
+            let judged = Judged { key: key.key, elements, of_key, left: &left, partial: evidence.partial() };
+            match self.0 {
+                ElementRule::Lost => judged.lost(&mut findings),
+                ElementRule::Duplicate => judged.duplicate(&mut findings),
+                ElementRule::Phantom => judged.phantom(&mut findings),
+                ElementRule::Order => judged.order(&mut findings),
+            }
+        }
+        if known == 0 && evidence.operations().any(|operation| matches!(told(operation), Outcome::Ok(_))) {
+            let why = match found {
+                0 => "no element was found on any key: see where they are looked for (`in`, and the key's field)"
+                    .to_owned(),
+                _ => format!(
+                    "{} were found, and no operation of their key leaves any of them: see `is`",
+                    count(usize::try_from(found).unwrap_or(usize::MAX), "element")
+                ),
+            };
+            return InvariantResult::inconclusive(self.invariant(), why);
+        }
+        final_state::weaken_effects(evidence, findings.into_result())
+    }
+}
+
+/// One text: who leaves it, and how often it is there.
+#[derive(Debug, Default)]
+struct Text<'a> {
+    acknowledged: u32,
+    unknown: u32,
+    refused: u32,
+    found: u32,
+    /// Who leaves it; the acknowledged ones first.
+    by: Vec<&'a Operation>,
+}
+
+impl Text<'_> {
+    fn operations(&self) -> u32 {
+        self.acknowledged + self.unknown + self.refused
+    }
+
+    /// How often it must be there.
+    fn least(&self, rule: ElementCount) -> u32 {
+        match rule {
+            ElementCount::ExactlyOnce | ElementCount::AtLeastOnce => self.acknowledged,
+            ElementCount::Set => self.acknowledged.min(1),
+            ElementCount::AtMostOnce => 0,
+        }
+    }
+
+    /// How often it may be there; `None` is as often as it likes.
+    fn most(&self, rule: ElementCount) -> Option<u32> {
+        match rule {
+            ElementCount::ExactlyOnce | ElementCount::AtMostOnce => Some(self.acknowledged + self.unknown),
+            ElementCount::Set => Some((self.acknowledged + self.unknown).min(1)),
+            ElementCount::AtLeastOnce => None,
+        }
+    }
+
+    fn shown<'o>(&self, others: impl Iterator<Item = &'o Operation>) -> Vec<&'o Operation>
+    where
+        Self: 'o,
+    {
+        others.take(MOST_SHOWN).collect()
+    }
+}
+
+/// The texts of one key.
+struct Left<'a> {
+    by_text: FxHashMap<&'a str, Text<'a>>,
+}
+
+impl<'a> Left<'a> {
+    fn of(key: &KeyEvidence<'a>, of_key: &'a KeyElements) -> Self {
+        let mut by_text: FxHashMap<&str, Text<'a>> = FxHashMap::default();
+        let mut left = of_key.left.iter().peekable();
+        for operation in key.operations() {
+            // Both are ordered by operation.
+            while left.next_if(|(op, _)| *op < operation.id).is_some() {}
+            let Some((_, text)) = left.next_if(|(op, _)| *op == operation.id) else { continue };
+            let text = by_text.entry(text).or_default();
+            match told(operation) {
+                Outcome::Ok(_) => text.acknowledged += 1,
+                Outcome::Unknown(_) => text.unknown += 1,
+                Outcome::Failed(_) => text.refused += 1,
+            }
+            text.by.push(operation);
+        }
+        for element in of_key.found.iter().flatten() {
+            by_text.entry(element).or_default().found += 1;
+        }
+        Left { by_text }
+    }
+
+    /// The texts in a fixed order: witnesses must not depend on hashing.
+    fn sorted(&self, wanted: impl Fn(&Text<'a>) -> bool) -> Vec<(&'a str, &Text<'a>)> {
+        let mut texts: Vec<(&str, &Text<'a>)> =
+            self.by_text.iter().filter(|(_, text)| wanted(text)).map(|(name, text)| (*name, text)).collect();
+        texts.sort_unstable_by_key(|(name, text)| (text.by.first().map(|operation| operation.id), *name));
+        texts
+    }
+}
+
+/// One key, under judgement.
+struct Judged<'a> {
+    key: &'a str,
+    elements: &'a Elements,
+    of_key: &'a KeyElements,
+    left: &'a Left<'a>,
+    partial: bool,
+}
+
+impl Judged<'_> {
+    fn lost(&self, findings: &mut Findings) {
+        findings.checked += self.left.by_text.values().map(|text| u64::from(text.acknowledged)).sum::<u64>();
+        let rule = self.elements.count;
+        for (name, text) in self.left.sorted(|text| text.found < text.least(rule)) {
+            let due = text.by.iter().copied().filter(|operation| matches!(told(operation), Outcome::Ok(_)));
+            let shown = text.shown(due);
+            findings.add(self.key, &shown, &[], || {
+                let who = shown.first().map_or_else(String::new, |operation| {
+                    format!("{} was acknowledged at {}", operation.id, ms(answered_at(operation)))
+                });
+                match (text.found, text.least(rule)) {
+                    (0, _) => format!("{who}, but what it leaves, `{name}`, is not there in the end; what was acknowledged must stay"),
+                    (found, least) => format!(
+                        "{who}, as were others that leave `{name}`: it must be there {least} times and is there {found} times"
+                    ),
+                }
+            });
+        }
+    }
+
+    fn duplicate(&self, findings: &mut Findings) {
+        let rule = self.elements.count;
+        findings.checked += self.left.by_text.values().map(|text| u64::from(text.found)).sum::<u64>();
+        let too_often = |text: &Text<'_>| {
+            text.acknowledged + text.unknown > 0 && text.most(rule).is_some_and(|most| text.found > most)
+        };
+        if self.partial {
+            return;
+        }
+        for (name, text) in self.left.sorted(too_often) {
+            let may = text.by.iter().copied().filter(|operation| !matches!(told(operation), Outcome::Failed(_)));
+            findings.add(self.key, &text.shown(may), &[], || {
+                let most = text.most(rule).unwrap_or_default();
+                format!("`{name}` is there {} times, and may be there {most} times at most", text.found)
+            });
+        }
+    }
+
+    fn phantom(&self, findings: &mut Findings) {
+        let mut foreign = 0;
+        let nobodys = |text: &Text<'_>| text.found > 0 && text.acknowledged + text.unknown == 0;
+        findings.checked += self.left.by_text.values().map(|text| u64::from(text.found)).sum::<u64>();
+        for (name, text) in self.left.sorted(nobodys) {
+            if text.refused > 0 {
+                findings.add(self.key, &text.shown(text.by.iter().copied()), &[], || {
+                    format!(
+                        "`{name}` is there, though whoever leaves it was refused; what was refused must have no effect"
+                    )
+                });
+            } else if !self.elements.has_form(name) {
+                foreign += u64::from(text.found);
+            } else if !self.partial {
+                findings.add(self.key, &[], &[], || {
+                    let elsewhere = self.elements.keys.iter().find_map(|(key, other)| {
+                        let (op, _) = other.left.iter().find(|(_, text)| **text == *name)?;
+                        Some(format!("{op} leaves it, on the key `{key}`"))
+                    });
+                    let why = elsewhere.unwrap_or_else(|| "no operation of the run leaves it".to_owned());
+                    format!("`{name}` is there, but {why}")
+                });
+            }
+        }
+        if foreign > 0 {
+            findings.figure("elements of another form", foreign);
+        }
+    }
+
+    /// Elements in the order of their first places: none may stand before one whose operation had been answered when its
+    /// own was sent.
+    fn order(&self, findings: &mut Findings) {
+        for list in &self.of_key.found {
+            // The operation that was sent last of those that stand earlier.
+            let mut latest: Option<&Operation> = None;
+            let mut seen = rustc_hash::FxHashSet::default();
+            for name in list {
+                let Some([operation]) = self.left.by_text.get(&**name).map(|text| text.by.as_slice()) else { continue };
+                if !seen.insert(operation.id) {
+                    continue;
+                }
+                findings.checked += 1;
+                if let Some(earlier) = latest.filter(|earlier| operation.returned() < earlier.invoked) {
+                    findings.add(self.key, &[operation, earlier], &[], || {
+                        format!(
+                            "{} was answered at {}, before {} was sent at {}, yet `{name}` stands after what {} left",
+                            operation.id,
+                            ms(operation.completed),
+                            earlier.id,
+                            ms(earlier.invoked),
+                            earlier.id
+                        )
+                    });
+                }
+                if latest.is_none_or(|latest| latest.invoked < operation.invoked) {
+                    latest = Some(operation);
+                }
+            }
+        }
+    }
+}

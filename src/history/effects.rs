@@ -1,0 +1,115 @@
+//! What was read beside the documents, by key: the values that a user's own rules compare with what was done, and the
+//! elements that operations left. The rules are part of the record, so that a stored run is judged as it was.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::OpId;
+
+/// Values and elements, by key.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Effects {
+    /// The user's rules about numbers, with what was found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<Numbers>,
+    /// What operations left in their keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elements: Option<Elements>,
+}
+
+impl Effects {
+    /// Whether nothing of the kind was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty() && self.elements.is_none()
+    }
+}
+
+/// One rule about numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// Name of the invariant, without `custom:`.
+    pub name: Arc<str>,
+    /// What is demanded.
+    pub rule: NumberRule,
+    /// The operations that it speaks of; none: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<Arc<str>>,
+    /// Whether each key is judged by itself.
+    pub per_key: bool,
+    /// What the aggregation gave, by key; absent where the answers themselves are judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<BTreeMap<Arc<str>, Vec<Json>>>,
+    /// Why the aggregation gave nothing to judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What is demanded of numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NumberRule {
+    /// The value of a key lies between these, which are expressions over what was done on it.
+    Bounds {
+        /// Smallest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min: Option<Arc<str>>,
+        /// Largest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max: Option<Arc<str>>,
+    },
+    /// So many operations are acknowledged at most.
+    AtMost(u64),
+    /// All are different.
+    Distinct {
+        /// Whether some may be left out in between.
+        gaps: bool,
+    },
+}
+
+/// What operations left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elements {
+    /// How often an element must be there.
+    pub count: ElementCount,
+    /// Whether their order must respect real time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ordered: bool,
+    /// What every element that an operation leaves begins with and ends on: another one is the service's own.
+    pub form: (Arc<str>, Arc<str>),
+    /// By key.
+    pub keys: BTreeMap<Arc<str>, KeyElements>,
+}
+
+impl Elements {
+    /// Whether a text has the form of what operations leave.
+    pub fn has_form(&self, text: &str) -> bool {
+        let (before, after) = &self.form;
+        text.len() >= before.len() + after.len() && text.starts_with(&**before) && text.ends_with(&**after)
+    }
+}
+
+/// How often an element must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ElementCount {
+    /// Once for each acknowledged operation that leaves it.
+    ExactlyOnce,
+    /// Not more often than that.
+    AtMostOnce,
+    /// Not less often than that.
+    AtLeastOnce,
+    /// Once, however many operations leave it.
+    Set,
+}
+
+/// The elements of one key.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KeyElements {
+    /// What was found, list by list, in its order.
+    pub found: Vec<Vec<Arc<str>>>,
+    /// What each operation leaves, ordered by operation.
+    pub left: Vec<(OpId, Arc<str>)>,
+}

@@ -1,0 +1,77 @@
+//! Rows of a database for the user's own rules about values and elements: [`Rows`]. They are only read.
+
+use futures::TryStreamExt;
+use minijinja::context;
+use mongodb::bson::{Document, doc};
+
+use super::queries::pipeline_of;
+use super::{Connected, PoolOptions};
+use crate::scenario::Template;
+use crate::target::{Guard, MongoUri, TargetError};
+
+/// Rows read at most.
+const MOST: usize = 5_000_000;
+
+/// A connection on which rows are read.
+#[derive(Debug)]
+pub(in crate::target) struct Rows {
+    connected: Connected,
+    uri: MongoUri,
+    database: String,
+    run_id: String,
+}
+
+impl Rows {
+    /// Connects. `database` is that of aggregations that name none.
+    pub(in crate::target) async fn open(
+        uri: &MongoUri,
+        guard: &Guard,
+        database: &str,
+        run_id: &str,
+    ) -> Result<Self, TargetError> {
+        let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
+        let connected = Connected::open(uri, guard, pool).await?;
+        Ok(Rows { connected, uri: uri.clone(), database: database.to_owned(), run_id: run_id.to_owned() })
+    }
+
+    /// Everything that an aggregation gives.
+    pub(in crate::target) async fn aggregate(
+        &self,
+        database: Option<&str>,
+        collection: &Template,
+        pipeline: &Template,
+    ) -> Result<Vec<serde_json::Value>, String> {
+        let database = database.unwrap_or(&self.database);
+        let (run, mongo) = (context! { id => &self.run_id }, context! { database => &self.database });
+        let variables = context! { run, mongo };
+        let pipeline = pipeline_of(pipeline, &variables)?;
+        let collection = collection.render(&variables).map_err(|error| error.to_string())?;
+        let failed = |error: mongodb::error::Error| self.uri.redact_text(&error.kind.to_string());
+        let database = self.connected.client.database(database);
+        let cursor = database.collection::<Document>(&collection).aggregate(pipeline).await.map_err(failed)?;
+        collect(cursor).await.map_err(|error| self.uri.redact_text(&error))
+    }
+
+    /// Every document of a collection.
+    pub(in crate::target) async fn documents(&self, collection: &str) -> Result<Vec<serde_json::Value>, TargetError> {
+        let failed = |source: String| TargetError::Step {
+            step: "reading the elements".to_owned(),
+            source: self.uri.redact_text(&source).into(),
+        };
+        let collection = self.connected.client.database(&self.database).collection::<Document>(collection);
+        let cursor = collection.find(doc! {}).sort(doc! { "_id": 1 }).batch_size(1000).await;
+        let cursor = cursor.map_err(|error| failed(error.kind.to_string()))?;
+        collect(cursor).await.map_err(failed)
+    }
+}
+
+async fn collect(mut cursor: mongodb::Cursor<Document>) -> Result<Vec<serde_json::Value>, String> {
+    let mut rows = Vec::new();
+    while let Some(row) = cursor.try_next().await.map_err(|error| error.kind.to_string())? {
+        rows.push(serde_json::to_value(&row).map_err(|error| format!("a row cannot be read: {error}"))?);
+        if rows.len() > MOST {
+            return Err(format!("there are more than {MOST} rows"));
+        }
+    }
+    Ok(rows)
+}
