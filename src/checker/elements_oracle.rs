@@ -158,9 +158,10 @@ fn observation(case: &Case) -> Observation {
     Observation { source: Source::None, quiescent: true, documents: Vec::new(), effects }
 }
 
-fn mismatches(seed: u64, cases: u32) -> (u32, u32, u32) {
+/// What was judged otherwise than by brute force; how many histories were violated, and how many out of order.
+fn mismatches(seed: u64, cases: u32) -> (Vec<String>, u32, u32) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let (mut wrong, mut violated, mut disordered) = (0, 0, 0);
+    let (mut wrong, mut violated, mut disordered) = (Vec::new(), 0, 0);
     for _ in 0..cases {
         let case = case(&mut random);
         let observation = observation(&case);
@@ -179,8 +180,9 @@ fn mismatches(seed: u64, cases: u32) -> (u32, u32, u32) {
         violated += u32::from(expected);
         disordered += u32::from(expected_disorder);
         if accused != expected || disorder != expected_disorder {
-            wrong += 1;
-            eprintln!("accused {accused}, disorder {disorder}, but {expected} and {expected_disorder}: {case:?}");
+            wrong.push(format!(
+                "accused {accused}, disorder {disorder}, but {expected} and {expected_disorder}: {case:?}"
+            ));
         }
     }
     (wrong, violated, disordered)
@@ -189,12 +191,13 @@ fn mismatches(seed: u64, cases: u32) -> (u32, u32, u32) {
 #[test]
 fn elements_are_judged_as_by_brute_force() {
     let (wrong, violated, disordered) = mismatches(7, 20_000);
-    assert_eq!(wrong, 0);
+    assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(violated > 2000 && violated < 18_000 && disordered > 200, "{violated} {disordered}");
 }
 
 #[test]
 #[ignore = "a campaign: a million histories"]
 fn a_million_histories_of_elements_are_judged_as_by_brute_force() {
-    assert_eq!(mismatches(11, 1_000_000).0, 0);
+    let (wrong, ..) = mismatches(11, 1_000_000);
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -23,8 +23,11 @@ const READS: u32 = 10;
 #[derive(Debug, Default)]
 pub(super) struct Left {
     spec: Option<ElementsSpec>,
-    by_key: Mutex<FxHashMap<Arc<str>, Vec<(OpId, Arc<str>)>>>,
+    by_key: Mutex<FxHashMap<Arc<str>, OfKey>>,
 }
+
+/// What each operation on one key leaves.
+type OfKey = Vec<(OpId, Arc<str>)>;
 
 impl Left {
     /// Takes note of what these say.
