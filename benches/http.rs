@@ -55,6 +55,7 @@ async fn carry_out(scenario: &Scenario) -> (usize, Duration) {
         warm_up: "/health".to_owned(),
         together: matches!(scenario.load, Load::Burst { .. }),
         observe: ObserveSpec::default(),
+        numbers: Vec::new(),
         mongo: None,
         own_service: false,
         notes: Vec::new(),
