@@ -171,8 +171,13 @@ impl Bench {
             (rounds, next, slices) = (rounds + length, next * 2, slices + 1);
             effective += slice.effective_trials;
             outcome.operations += slice.operations;
-            for result in slice.main.iter().filter(|result| result.verdict == Verdict::Violated) {
+            // What needs no race shows in the serial control as well, or only there.
+            let judged = slice.main.iter().chain(&slice.control);
+            for result in judged.filter(|result| result.verdict == Verdict::Violated) {
                 if result.name == planted.by {
+                    if caught.is_some() {
+                        continue;
+                    }
                     caught = Some(result.clone());
                 } else if !also.contains(&result.name) {
                     also.push(result.name.clone());

@@ -1,5 +1,6 @@
 //! The planted bugs as data. An identifier names the kind of bug: `C` create-or-get, `A` append, `M` merge, `G` threads;
-//! `S2` and `S4` are bugs that only one of the described systems had, `I3` a lie that has no other name.
+//! `S2` and `S4` are bugs that only one of the described systems had, `I3` a lie and `I5` a mutual refusal that have no other
+//! name.
 
 use crate::scenario::WorkloadKind;
 use crate::target::memory::Lie;
@@ -168,6 +169,9 @@ pub const CATALOGUE: &[Planted] = &[
     few("C3", chat("upsert-fresh-id", true), Invariant::NoLeakedErrors, RETRY),
     few("C4", chat("find-then-insert", true), Invariant::NoLeakedErrors, FIRST),
     few("C5", chat("error-swallowed", true), Invariant::SameId, FIRST),
+    few("C9", chat("return-before", true), Invariant::SameId, RETRY),
+    few("A19", chat("stale-reads", true), Invariant::CreateOrGetLinearizable, RETRY),
+    few("I5", chat("step-back", true), Invariant::SomebodyServed, FIRST),
     few("C8", chat("local-id", true), Invariant::SameId, RETRY),
     few("C10", chat("unsorted-key", true), Invariant::SingleDocument, RETRY),
     few("C15", chat("insert-first", false), Invariant::SingleDocument, FIRST),

@@ -15,7 +15,7 @@ use super::json::Shown;
 use super::page::{Page, Paged};
 use super::refusal::Refusal;
 use super::state::Service;
-use crate::strategy::create_or_get::{Call, KEY, canonical_key};
+use crate::strategy::create_or_get::{Call, KEY};
 use crate::strategy::paced;
 
 /// `POST /api/chats/create-or-get`.
@@ -71,7 +71,9 @@ pub(super) async fn with(
     caller: Caller,
     Path(other): Path<String>,
 ) -> Result<Json<One>, Refusal> {
-    one(&service, doc! { KEY: canonical_key([&caller.0, &other]) }).await
+    let strategy = service.settings.strategies.create_or_get;
+    let found = paced(service.settings.pace, service.chats.find(strategy, [&caller.0, &other])).await?;
+    shown(found)
 }
 
 /// `GET /api/chats/{id}`.
@@ -85,7 +87,10 @@ pub(super) async fn by_id(
 }
 
 async fn one(service: &Service, filter: Document) -> Result<Json<One>, Refusal> {
-    let found = service.chats.chats.find_one(filter).await?;
+    shown(service.chats.chats.find_one(filter).await?)
+}
+
+fn shown(found: Option<Document>) -> Result<Json<One>, Refusal> {
     let chat = found.map(Shown).ok_or_else(|| Refusal::not_found("there is no such chat"))?;
     Ok(Json(One { chat }))
 }

@@ -74,6 +74,7 @@ impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         match failure.reason {
             Reason::GaveUp(reason) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason),
+            Reason::Conflict(reason) => Refusal::conflict(reason),
             Reason::Driver(error) => Refusal::from(*error),
         }
     }

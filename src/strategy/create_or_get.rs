@@ -3,6 +3,7 @@
 //! A chat is `{participantsKey, participants, createdBy, createdByOp, createdAt, status}`, its key the sorted participants
 //! joined by `_`. `createdByOp` stamps the operation that inserted it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mongodb::Collection;
@@ -40,8 +41,14 @@ pub enum Strategy {
     UnsortedKey,
     /// The upsert's filter carries a fresh `_id` besides the key.
     FreshId,
-    /// Insert; a duplicate-key error is answered as a success.
+    /// Find; if there is none, insert; a duplicate-key error is answered as a success.
     ErrorSwallowed,
+    /// An upsert that returns the document as it was before: whoever creates is answered with nothing.
+    ReturnBefore,
+    /// Find; if there is none, reserve the key, and insert if nobody else has reserved it; else be refused.
+    StepBack,
+    /// An upsert; reads are served by two members in turn, one of which lags behind.
+    StaleReads,
     /// Returns an identifier of its own making, although another document was matched.
     LocalId,
     /// Find, then insert, under a lock in this process.
@@ -51,7 +58,7 @@ pub enum Strategy {
 }
 
 /// Every strategy with what users are told of it.
-pub const STRATEGIES: [Named<Strategy>; 12] = [
+pub const STRATEGIES: [Named<Strategy>; 15] = [
     (Strategy::FindThenInsert, bug("find-then-insert", "check-then-act: two callers find nothing and both insert")),
     (Strategy::CreateThenFill, bug("create-then-fill", "two writes: others read a half-built document between them")),
     (
@@ -75,6 +82,21 @@ pub const STRATEGIES: [Named<Strategy>; 12] = [
     (
         Strategy::ErrorSwallowed,
         bug("error-swallowed", "a duplicate-key error is answered as a success that names no document"),
+    ),
+    (
+        Strategy::ReturnBefore,
+        bug(
+            "return-before",
+            "the upsert returns the document before the update: whoever creates is answered with null",
+        ),
+    ),
+    (
+        Strategy::StepBack,
+        bug("step-back", "callers that see each other's reservations all step back: nobody is served"),
+    ),
+    (
+        Strategy::StaleReads,
+        bug("stale-reads", "reads go to a member that lags behind: what was created a moment ago is not found"),
     ),
     (Strategy::LocalId, bug("local-id", "returns a locally made identifier that names no document")),
     (
@@ -149,7 +171,7 @@ impl Chats {
             Strategy::FindThenInsert => Box::pin(find_then_insert(&mut session, &key, call)).await,
             Strategy::CreateThenFill => Box::pin(create_then_fill(&mut session, &key, call)).await,
             Strategy::Upsert => upsert(&mut session, &key, call).await,
-            Strategy::UpsertRetry => {
+            Strategy::UpsertRetry | Strategy::StaleReads => {
                 let result = upsert(&mut session, &key, call).await;
                 or_existing(&mut session, &key, call, result).await
             }
@@ -165,10 +187,12 @@ impl Chats {
                 or_existing(&mut session, &key, call, result).await
             }
             Strategy::FreshId => Box::pin(upsert_fresh_id(&mut session, &key, call)).await,
-            Strategy::ErrorSwallowed => match insert(&mut session, &key, call).await {
+            Strategy::ErrorSwallowed => match Box::pin(find_then_insert(&mut session, &key, call)).await {
                 Err(failure) if failure.is_duplicate_key_on(KEY) => Ok(nothing()),
                 result => result,
             },
+            Strategy::ReturnBefore => Box::pin(return_before(&mut session, &key, call)).await,
+            Strategy::StepBack => Box::pin(self.step_back(&mut session, &key, call)).await,
             Strategy::LocalId => Box::pin(local_id(&mut session, &key, call)).await,
             Strategy::LockInMemory => {
                 let _held = self.memory.lock(&key).await;
@@ -179,9 +203,28 @@ impl Chats {
     }
 
     /// The chat of a pair, without creating it.
-    pub async fn get(&self, participants: [&str; 2]) -> Result<Option<Id>, Failure> {
+    pub async fn get(&self, strategy: Strategy, participants: [&str; 2]) -> Result<Option<Id>, Failure> {
+        Ok(self.find(strategy, participants).await?.as_ref().and_then(document_id))
+    }
+
+    /// The chat itself.
+    pub async fn find(&self, strategy: Strategy, participants: [&str; 2]) -> Result<Option<Document>, Failure> {
         let found = Session::new(&self.chats, &self.comment).find_one(by(KEY, &canonical_key(participants))).await?;
-        Ok(found.as_ref().and_then(document_id))
+        // Every other read goes to the member that lags.
+        let lags = strategy == Strategy::StaleReads && READS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        Ok(found.filter(|chat| !lags || is_older_than(chat, LAG)))
+    }
+
+    async fn step_back(&self, session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
+        if let Some(found) = session.find_one(by(KEY, key)).await? {
+            return Ok(answer(found, call.op));
+        }
+        let mut reservations = Session::new(&self.locks, &self.comment);
+        reservations.insert_one(&doc! { "_id": ObjectId::new(), KEY: key }).await?;
+        match reservations.count(by(KEY, key)).await? {
+            ..2 => insert(session, key, call).await,
+            _ => Err(Failure::conflict("another caller creates this chat")),
+        }
     }
 
     async fn under_lock(&self, session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
@@ -241,6 +284,26 @@ async fn upsert_fresh_id(session: &mut Session<'_>, key: &str, call: Call<'_>) -
     filter.insert("_id", ObjectId::new());
     let document = session.upsert(filter, set_on_insert(call)).await?;
     Ok(answer(document, call.op))
+}
+
+/// Reads so far, of all services in this process: which of two members serves the next one follows.
+static READS: AtomicU64 = AtomicU64::new(0);
+/// How far a member lags behind.
+const LAG: Duration = Duration::from_millis(300);
+
+/// Whether a chat was created so long ago.
+fn is_older_than(chat: &Document, age: Duration) -> bool {
+    let created = chat.get_datetime("createdAt").map_or(i64::MIN, |created| created.timestamp_millis());
+    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    DateTime::now().timestamp_millis().saturating_sub(created) > age
+}
+
+async fn return_before(session: &mut Session<'_>, key: &str, call: Call<'_>) -> Result<Answer, Failure> {
+    match session.upsert_returning_before(by(KEY, key), set_on_insert(call)).await {
+        Ok(Some(found)) => Ok(answer(found, call.op)),
+        Ok(None) => Ok(Answer { returned: Returned::default(), document: Document::new() }),
+        Err(failure) => or_existing(session, key, call, Err(failure)).await,
+    }
 }
 
 /// A success that tells nothing.

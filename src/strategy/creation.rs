@@ -54,16 +54,19 @@ fn of_chat(strategy: create_or_get::Strategy) -> Creation {
     use create_or_get::{KEY, Strategy};
     const OPERATION: &str = "create-or-get";
     match strategy {
-        Strategy::FindThenInsert | Strategy::LockInMemory => insert(OPERATION, KEY, false),
+        Strategy::FindThenInsert | Strategy::LockInMemory | Strategy::StepBack => insert(OPERATION, KEY, false),
         // Whoever holds the lock is alone.
         Strategy::LockCollection | Strategy::CreateThenFill | Strategy::InsertFirst | Strategy::ErrorSwallowed => {
             insert(OPERATION, KEY, true)
         }
         Strategy::Upsert => upsert(OPERATION, &[KEY], false),
         Strategy::FreshId => upsert(OPERATION, &[KEY, "_id"], false),
-        Strategy::UpsertRetry | Strategy::UpsertSet | Strategy::UnsortedKey | Strategy::LocalId => {
-            upsert(OPERATION, &[KEY], true)
-        }
+        Strategy::UpsertRetry
+        | Strategy::UpsertSet
+        | Strategy::UnsortedKey
+        | Strategy::LocalId
+        | Strategy::ReturnBefore
+        | Strategy::StaleReads => upsert(OPERATION, &[KEY], true),
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Reason {
     Driver(Box<Error>),
     /// The strategy's own decision.
     GaveUp(String),
+    /// Another caller has what was asked for: a refusal before anything was written.
+    Conflict(String),
 }
 
 /// Sends the commands of one operation to one collection.
@@ -124,6 +126,30 @@ impl<'a> Session<'a> {
         Ok(found)
     }
 
+    /// `findOneAndUpdate` with `upsert`, returning the document before the update: none, where it created one.
+    pub async fn upsert_returning_before(
+        &mut self,
+        filter: Document,
+        update: Document,
+    ) -> Result<Option<Document>, Failure> {
+        let result = self
+            .collection
+            .find_one_and_update(filter, update)
+            .upsert(true)
+            .return_document(ReturnDocument::Before)
+            .comment(self.comment.clone())
+            .await;
+        super::pace::after_write().await;
+        self.after_write(result)
+    }
+
+    /// How many documents there are.
+    pub async fn count(&mut self, filter: Document) -> Result<u64, Failure> {
+        let result = self.collection.count_documents(filter).comment(self.comment.clone()).await;
+        super::pace::after_read().await;
+        result.map_err(|error| self.failure(error, false))
+    }
+
     /// A failure by the strategy's own decision.
     pub fn give_up(&self, reason: impl Into<String>) -> Failure {
         Failure { reason: Reason::GaveUp(reason.into()), in_write: false, after_write: self.wrote }
@@ -156,6 +182,11 @@ impl Failure {
         Failure { reason: Reason::GaveUp(reason.into()), in_write: false, after_write: false }
     }
 
+    /// A refusal because another caller has what was asked for.
+    pub fn conflict(reason: impl Into<String>) -> Self {
+        Failure { reason: Reason::Conflict(reason.into()), in_write: false, after_write: false }
+    }
+
     /// The same failure of an operation that may have written something before.
     pub fn after_write(self) -> Self {
         Failure { after_write: true, ..self }
@@ -165,7 +196,7 @@ impl Failure {
     pub fn is_duplicate_key_on(&self, field: &str) -> bool {
         match &self.reason {
             Reason::Driver(error) => duplicate_key_index(error).is_some_and(|index| index_covers(&index, field)),
-            Reason::GaveUp(_) => false,
+            Reason::GaveUp(_) | Reason::Conflict(_) => false,
         }
     }
 }

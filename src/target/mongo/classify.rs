@@ -16,7 +16,7 @@ pub fn outcome(failure: &Failure) -> Outcome {
         return Outcome::Unknown(cause);
     }
     match &failure.reason {
-        Reason::GaveUp(_) => Outcome::Failed(cause),
+        Reason::GaveUp(_) | Reason::Conflict(_) => Outcome::Failed(cause),
         // A read changes nothing, whatever became of it.
         Reason::Driver(_) if !failure.in_write => Outcome::Failed(cause),
         Reason::Driver(error) if certainly_without_effect(error) => Outcome::Failed(cause),
@@ -27,6 +27,8 @@ pub fn outcome(failure: &Failure) -> Outcome {
 fn cause(failure: &Failure) -> Cause {
     match &failure.reason {
         Reason::GaveUp(reason) => Cause::new(reason.as_str()),
+        // What a service would answer with.
+        Reason::Conflict(reason) => Cause { kind: CauseKind::Refused { status: 409 }, message: reason.as_str().into() },
         Reason::Driver(error) => match (server_answer(error), error.kind.as_ref()) {
             (Some((code, message)), kind) => {
                 let name = match kind {

@@ -70,7 +70,7 @@ impl Carrier for Direct {
                     let call = Call { participants, op: operation.id, caller: &caller };
                     self.chats.create_or_get(self.strategy, call).await.map(Value::Document)
                 }
-                Action::Get => self.chats.get([a, b]).await.map(Value::Found),
+                Action::Get => self.chats.get(self.strategy, [a, b]).await.map(Value::Found),
                 other => Err(Failure::foreign(other.name(), "create-or-get")),
             }
         }

@@ -157,7 +157,7 @@ impl Carrier for Direct {
             for family in keys {
                 self.given(family).await.map_err(|failure| match failure.reason {
                     Reason::Driver(error) => *error,
-                    Reason::GaveUp(why) => mongodb::error::Error::custom(why),
+                    Reason::GaveUp(why) | Reason::Conflict(why) => mongodb::error::Error::custom(why),
                 })?;
             }
             Ok(())
