@@ -9,6 +9,8 @@ use crate::scenario::{Expected, InvariantSpec, the_number};
 use crate::target::mongo::QueryResult;
 use crate::verdict::{Invariant, InvariantResult, Verdict, Witness};
 
+/// Most documents that a witness shows.
+const MOST_DOCUMENTS: usize = 5;
 /// Most operations that a witness shows.
 const MOST_SHOWN: usize = 4;
 
@@ -147,6 +149,7 @@ fn witness(
     if documents.is_empty() {
         documents.clone_from(&result.examples);
     }
+    documents.truncate(MOST_DOCUMENTS);
     let named = documents.iter().find_map(|document| key_named_in(document, seen.operations));
     let Some(key) = named else {
         return Witness { key: spec.name.clone(), operations: Vec::new(), documents, explanation };

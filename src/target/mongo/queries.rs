@@ -13,8 +13,8 @@ use super::{Connected, PoolOptions};
 use crate::scenario::{InvariantSpec, Template};
 use crate::target::{Guard, MongoUri, TargetError};
 
-/// Documents kept of what should have been empty.
-const EXAMPLES: usize = 5;
+/// Documents kept of what should have been empty: more than are shown, so that those of the load are among them.
+const EXAMPLES: usize = 40;
 /// Documents counted at most.
 const MOST: u64 = 1_000_000;
 /// Between two looks at what may still be moving.
@@ -97,7 +97,8 @@ impl Queries {
                 since = Instant::now();
             }
             last = now;
-            let met = last.error.is_none() && spec.expect.is_met(last.documents, last.examples.first());
+            let looked = last.looked_at.as_ref().is_some_and(|looked_at| looked_at.missing.is_empty());
+            let met = looked && spec.expect.is_met(last.documents, last.examples.first());
             let long_enough = since.elapsed() >= UNMET_FOR && begin.elapsed() >= spec.within;
             if equal && (met || long_enough) {
                 return last;
