@@ -6,18 +6,20 @@
 mod answers;
 mod conditions;
 mod expectation;
+mod fit;
 mod queries;
 mod record;
 mod serial;
 
 use std::path::Path;
 
+pub use fit::fit;
 pub use queries::violations;
 pub use record::{RUN_FORMAT_VERSION, RunRecord};
 
 use crate::checker::{Evidence, judge};
 use crate::history::{History, Observation, Phase};
-use crate::report::{FORMAT_VERSION, Report};
+use crate::report::{ExploreReport, FORMAT_VERSION, Fit, Report};
 use crate::scenario::{Load, Scenario, ScenarioError};
 use crate::stats::{self, Clock, Conditions, LatencyStats};
 use crate::target::http::describe;
@@ -49,6 +51,9 @@ pub struct Recording<'a> {
 /// Judges a recorded run. The statistics come with the report for the latency files.
 pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError> {
     let scenario = scenario_of(run.record)?;
+    // As they were recorded: what answers mean in the light of all of them is worked out from a description that fits.
+    let described = described(&run, &scenario);
+    let misfit = described.as_ref().and_then(Fit::misfit);
     let understood = match scenario.target.http() {
         Some(_) => answers::understand(run.history),
         None => answers::Understood { history: std::borrow::Cow::Borrowed(run.history), reasons: Vec::new() },
@@ -77,8 +82,10 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         &run.record.queries_before,
         run.history.phase(Phase::Control),
     );
-    let control = serial::judged(&run, &invariants, own_serially);
-    if let Some((_, serially)) = &control {
+    results = results.into_iter().map(|result| fit::doubted(result, misfit.as_deref())).collect();
+    let mut control = serial::judged(&run, &invariants, own_serially);
+    if let Some((told, serially)) = &mut control {
+        serial::doubt(told, serially, misfit.as_deref());
         results = serial::used(results, serially);
     }
     let results = over_http(results, &scenario, run.record);
@@ -93,7 +100,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
             violated: judged != Verdict::Holds,
         },
     );
-    let mut reasons = understood.reasons.clone();
+    let mut reasons = misfit.as_ref().map_or_else(|| understood.reasons.clone(), |misfit| vec![misfit.clone()]);
     reasons.extend(conditions::nothing_said(&scenario, &results));
     reasons.extend(conditions::reasons(&run, &scenario, &concurrency));
     // What weakens the run weakens a verdict that holds; a violation stays one.
@@ -103,6 +110,8 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     // A run that ended early for a reason of its own was not interrupted by anyone.
     let interrupted = (run.history.interrupted || run.record.interrupted) && run.record.aborted.is_none();
     let status = expectation::exit_status(verdict, expectation.as_ref(), &thresholds, interrupted);
+    let mut preflight = run.record.preflight.clone();
+    preflight.notes.extend(described.as_ref().and_then(|fit| others(fit, &scenario)));
     let report = Report {
         format_version: FORMAT_VERSION,
         tool: "onlyone".to_owned(),
@@ -126,8 +135,8 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         thresholds,
         generator: run.record.generator,
         machine: run.record.machine.clone(),
-        preflight: run.record.preflight.clone(),
-        explore: run.record.explore.clone(),
+        preflight,
+        explore: run.record.explore.clone().map(|explore| doubted_exploration(explore, misfit.is_some())),
         selftest: None,
         findings: None,
         actions: None,
@@ -169,6 +178,45 @@ pub fn scenario_of(record: &RunRecord) -> Result<Scenario, AssessError> {
     let environment = |_: &str| None;
     let known = crate::strategy::names;
     crate::scenario::load_text(path, record.scenario.clone(), &[], &environment, &known).map_err(AssessError::Scenario)
+}
+
+/// The scenario, held against what was seen of the service; nothing where there is no service, or nothing was kept of it.
+fn described(run: &Recording<'_>, scenario: &Scenario) -> Option<Fit> {
+    let sightings = run.record.sightings.as_ref().filter(|_| scenario.target.http().is_some())?;
+    Some(fit(scenario, &run.record.run_id, run.history, run.observation, sightings))
+}
+
+/// What readers are told of documents that are none of the run's.
+fn others(fit: &Fit, scenario: &Scenario) -> Option<String> {
+    let collection = &scenario.observe.mongo.as_ref()?.collection;
+    let (count, are) = match fit.others {
+        0 => return None,
+        1 => ("1 document".to_owned(), "is"),
+        count => (format!("{} documents", crate::report::count(count)), "are"),
+    };
+    Some(format!(
+        "{count} in `{collection}` {are} none of the run's: no operation named their key, and they were not judged"
+    ))
+}
+
+/// An exploration that was judged by a description that fits nothing has found nothing.
+fn doubted_exploration(explore: ExploreReport, doubted: bool) -> ExploreReport {
+    if !doubted {
+        return explore;
+    }
+    let mut explore = explore;
+    for schedule in &mut explore.schedules {
+        schedule.verdict = Verdict::Inconclusive;
+        schedule.invariants.clear();
+    }
+    ExploreReport {
+        violated: 0,
+        violated_interleavings: None,
+        first_violation_at: None,
+        smallest: None,
+        together: None,
+        ..explore
+    }
 }
 
 /// The status that a report's process ends with.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::history::Sightings;
 use crate::report::ExploreReport;
 use crate::stats::{Generator, Machine};
 use crate::target::Preflight;
@@ -61,4 +62,7 @@ pub struct RunRecord {
     /// What the user's own invariants found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queries: Vec<QueryResult>,
+    /// What was seen of a service besides the outcomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sightings: Option<Sightings>,
 }

@@ -30,6 +30,14 @@ pub(super) fn judged(
     Some((told, results))
 }
 
+/// Takes back what the serial control accuses of, and grants, where the scenario describes another service.
+pub(super) fn doubt(told: &mut SerialControl, results: &mut Vec<InvariantResult>, misfit: Option<&str>) {
+    *results = std::mem::take(results).into_iter().map(|result| super::fit::doubted(result, misfit)).collect();
+    let violated = results.iter().filter(|result| result.verdict == Verdict::Violated);
+    told.violated = violated.map(|result| result.name.clone()).collect();
+    told.verdict = Verdict::combine(results.iter().map(|result| result.verdict));
+}
+
 /// Results of the load with what the serial control proves: an invariant that is violated there does not hold, even where
 /// the load did not happen to show it.
 pub(super) fn used(results: Vec<InvariantResult>, serially: &[InvariantResult]) -> Vec<InvariantResult> {

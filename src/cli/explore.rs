@@ -24,6 +24,7 @@ use crate::explore::scheduler::Timing;
 use crate::explore::search::{Budget, Search};
 use crate::explore::subject::Operations;
 use crate::explore::watch::Watch;
+use crate::history::Sightings;
 use crate::history::file::{Header, HistoryWriter};
 use crate::scenario::{self, Load, Scenario, SearchKind};
 use crate::target::mongo::QueryResult;
@@ -162,6 +163,7 @@ struct Finished {
     aborted: Option<String>,
     preflight: Preflight,
     queries: Vec<QueryResult>,
+    sightings: Option<Sightings>,
     shown: String,
 }
 
@@ -220,7 +222,8 @@ impl One<'_> {
             preflight.notes.push(format!("no invariant of your own was judged: {:#}", anyhow::Error::new(error)));
             Vec::new()
         });
-        Ok(Finished { exploration: explored, aborted, preflight, queries, shown: place.shown.clone() })
+        let (sightings, shown) = (place.target.sightings(), place.shown.clone());
+        Ok(Finished { exploration: explored, aborted, preflight, queries, sightings, shown })
     }
 
     async fn explore(
@@ -270,7 +273,7 @@ impl One<'_> {
         started: SystemTime,
         io: &mut Io,
     ) -> Result<ExitStatus, CliError> {
-        let Finished { exploration, aborted, preflight, queries, shown } = finished;
+        let Finished { exploration, aborted, preflight, queries, sightings, shown } = finished;
         let Exploration { history, observation, report } = exploration;
         let mut writer =
             HistoryWriter::create(&store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?;
@@ -299,6 +302,7 @@ impl One<'_> {
             queries_before: Vec::new(),
             queries_serial: Vec::new(),
             queries,
+            sightings,
         };
         store.write_record(&record)?;
         store.write_observation(observation.as_ref())?;

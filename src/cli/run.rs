@@ -233,6 +233,7 @@ impl One<'_> {
                 read.unwrap_or_else(|ended| Err(ended.to_string()))
             }
         };
+        record.sightings = place.target.sightings();
         let notes = &mut record.preflight.notes;
         notes.extend(place.target.notes());
         notes.extend(ended_early(&recorded, planned, self.scenario));
@@ -272,6 +273,7 @@ impl One<'_> {
             queries_before: Vec::new(),
             queries_serial: Vec::new(),
             queries: Vec::new(),
+            sightings: None,
         })
     }
 

@@ -12,6 +12,7 @@ mod id;
 mod messages;
 mod observation;
 mod operation;
+mod sightings;
 mod thread;
 
 pub use cause::{Cause, CauseKind, DatabaseError, Transport};
@@ -21,6 +22,7 @@ pub use id::{Id, OpId};
 pub use messages::{Appended, Compactor, Element, Message, MessagePath, Role, Said, Seen, answer_to, chain};
 pub use observation::{Observation, Observed, Source};
 pub use operation::{Action, Late, Nanos, Operation, Outcome, Phase, Returned, Value};
+pub use sightings::{DocumentSightings, Exchange, FieldSighting, Sample, Sightings};
 pub use thread::{Conversation, Expansion, Member, ThreadAnswer, ThreadKind, ThreadState, family_of, thread_key};
 
 /// The operations of one run, ordered by their number.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::file_fields::{Names, Stored};
 use super::messages::Messages;
 use super::values::{Bound, Count, DurationText};
 
@@ -228,24 +229,25 @@ pub(super) struct ObserveMongo {
     /// Collection.
     #[schemars(with = "Option<String>")]
     pub(super) collection: Option<Spanned<String>>,
-    /// Field that holds the logical key.
-    #[schemars(with = "Option<String>")]
-    pub(super) key: Option<Spanned<String>>,
-    /// Field that holds the key as stored.
-    #[schemars(with = "Option<String>")]
-    pub(super) stored: Option<Spanned<String>>,
-    /// Where the identifier is.
+    /// Path of the field that holds the key, or of the fields that hold it together.
+    #[schemars(with = "Option<Names>")]
+    pub(super) key: Option<Spanned<Names>>,
+    /// What the key's fields hold, where that is not the key itself; templates.
+    #[schemars(with = "Option<Stored>")]
+    pub(super) stored: Option<Spanned<Stored>>,
+    /// Path of the identifier.
     #[schemars(with = "Option<String>")]
     pub(super) id: Option<Spanned<String>>,
-    /// Field that holds the stamp of the creating operation.
+    /// Path of the stamp of the creating operation.
     #[schemars(with = "Option<String>")]
     pub(super) stamp: Option<Spanned<String>>,
-    /// Field that holds the messages.
+    /// Path of the list of messages.
     #[schemars(with = "Option<String>")]
     pub(super) messages: Option<Spanned<String>>,
-    /// Fields that are written on insert.
+    /// Paths that are written on insert.
     #[serde(default)]
-    pub(super) insert_fields: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub(super) insert_fields: Vec<Spanned<String>>,
     /// What each operation leaves in the document of its key.
     #[schemars(with = "Option<Elements>")]
     pub(super) elements: Option<Spanned<Elements>>,

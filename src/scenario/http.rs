@@ -145,6 +145,14 @@ pub enum KeySharing {
     Private,
 }
 
+/// One value is written as itself.
+fn one_or_list<T: Serialize, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    match values {
+        [one] => one.serialize(serializer),
+        several => several.serialize(serializer),
+    }
+}
+
 fn is_one(weight: &u32) -> bool {
     *weight == 1
 }
@@ -229,20 +237,21 @@ pub struct ObserveMongo {
     pub database: Option<String>,
     /// The collection.
     pub collection: String,
-    /// The field that holds the key.
-    pub key: String,
-    /// What the key's field holds, where it is not the key itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stored: Option<Template>,
-    /// The field that identifies a document. Default `_id`.
+    /// The paths of the fields that hold the key, mostly one.
+    #[serde(serialize_with = "one_or_list")]
+    pub key: Vec<String>,
+    /// What each of the key's fields holds, in their order; empty where it is the key itself.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "one_or_list")]
+    pub stored: Vec<Template>,
+    /// The path of what identifies a document. Default `_id`.
     pub id: String,
-    /// The field that holds the number of the creating operation.
+    /// The path of the number of the creating operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamp: Option<String>,
-    /// The field that holds the messages, where documents have any.
+    /// The path of the messages, where documents have any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<String>,
-    /// Fields that every complete document has.
+    /// Paths that every complete document has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub insert_fields: Vec<String>,
     /// What operations leave.

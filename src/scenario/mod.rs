@@ -4,6 +4,7 @@ mod diagnostic;
 mod environment;
 mod error;
 mod file;
+mod file_fields;
 mod file_http;
 mod http;
 mod messages;

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::{Completion, Invocation, Preflight, Target, TargetError};
-use crate::history::Observation;
+use crate::history::{Observation, Sightings};
 
 /// Waits before each operation, on the client's side: nothing of it is in the server meanwhile.
 pub struct Delayed {
@@ -38,6 +38,10 @@ impl Target for Delayed {
 
     fn notes(&self) -> Vec<String> {
         self.inner.notes()
+    }
+
+    fn sightings(&self) -> Option<Sightings> {
+        self.inner.sightings()
     }
 
     fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion> {

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use futures::future::BoxFuture;
 
-use crate::history::{Action, Observation, OpId, Outcome, Phase};
+use crate::history::{Action, Observation, OpId, Outcome, Phase, Sightings};
 
 pub use delayed::Delayed;
 pub use safety::{Guard, Refused};
@@ -90,6 +90,12 @@ pub trait Target: Send + Sync + 'static {
     /// What was noticed in the course of the run, for its report.
     fn notes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What was seen of a service besides the outcomes, after the final state was read; `None` of a target that the
+    /// scenario need not describe.
+    fn sightings(&self) -> Option<Sightings> {
+        None
     }
 
     /// Waits until nothing of the run is in flight and reads the final state; `None` if it is out of reach by design.

@@ -81,7 +81,7 @@ pub fn of_kind(kind: WorkloadKind, run_id: &str) -> Arc<dyn Workload> {
 }
 
 /// Seven characters that stand for a run: keys are read by people, and a whole run id on both sides of a pair is not.
-fn tag(run_id: &str) -> String {
+pub fn tag(run_id: &str) -> String {
     // FNV-1a: stable across versions and machines, which a standard hasher does not promise.
     let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let mut hash = run_id.bytes().fold(0xcbf2_9ce4_8422_2325, fold);

@@ -5,10 +5,11 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::super::diagnostic::Problem;
+use super::super::file_fields::{Names, Stored};
 use super::super::file_http::{self, Request};
 use super::super::http::{ObserveHttp, ObserveMongo, ObserveSpec};
 use super::super::model::TargetSpec;
-use super::super::template::Scope;
+use super::super::template::{Scope, Template};
 use super::super::workload_kind::WorkloadKind;
 use super::Check;
 use super::request::Kind;
@@ -66,11 +67,12 @@ impl Check<'_> {
         let collection = self.required(mongo.collection, "collection", "observe.mongo", Some(&span));
         let collection = collection.and_then(|name| self.named(name, "collection"));
         let key = self.required(mongo.key, "key", "observe.mongo", Some(&span));
-        let key = key.and_then(|name| self.named(name, "field"));
-        let stored = match &mongo.stored {
-            Some(text) => self.template(text, scope, Kind::Open).map(Some),
-            None => Some(None),
-        };
+        let key = key.and_then(|names| self.key_fields(names));
+        let stored = self.stored(mongo.stored, key.as_deref(), scope, &span);
+        let id = mongo.id.map_or(Some("_id".to_owned()), |path| self.field_path(path));
+        let stamp = mongo.stamp.map_or(Some(None), |path| self.field_path(path).map(Some));
+        let insert_fields: Vec<Option<String>> =
+            mongo.insert_fields.into_iter().map(|path| self.field_path(path)).collect();
         let messages = self.messages_field(mongo.messages, "observe.mongo", &span, workload);
         if let Some(elsewhere) = mongo.uri.as_ref().or(mongo.database.as_ref())
             && workload == Some(WorkloadKind::Thread)
@@ -95,10 +97,10 @@ impl Check<'_> {
             collection: collection?,
             key: key?,
             stored: stored?,
-            id: mongo.id.map_or_else(|| "_id".to_owned(), Spanned::into_inner),
-            stamp: mongo.stamp.map(Spanned::into_inner),
+            id: id?,
+            stamp: stamp?,
             messages: messages?,
-            insert_fields: mongo.insert_fields,
+            insert_fields: insert_fields.into_iter().collect::<Option<_>>()?,
             elements: elements?,
         })
     }
@@ -129,7 +131,7 @@ impl Check<'_> {
     ) -> Option<Option<String>> {
         let workload = workload?;
         match field {
-            Some(field) if workload.has_messages() => self.named(field, "field").map(Some),
+            Some(field) if workload.has_messages() => self.field_path(field).map(Some),
             Some(field) => {
                 let message = format!("the documents of the workload `{}` hold no messages", workload.as_str());
                 self.note(Problem::at(field.span(), message).help("leave it out"))
@@ -147,6 +149,84 @@ impl Check<'_> {
             true => self.note(Problem::at(name.span(), format!("no name of a {what}"))),
             false => Some(name.into_inner()),
         }
+    }
+
+    /// The path of a field, as MongoDB resolves it: names joined by dots.
+    fn field_path(&mut self, path: Spanned<String>) -> Option<String> {
+        match path.get_ref().split('.').any(str::is_empty) {
+            true => self.note(
+                Problem::at(path.span(), "no path of a field").help("a path is names joined by dots: `chat.key`"),
+            ),
+            false => self.named(path, "field"),
+        }
+    }
+
+    /// The fields that together hold a document's key.
+    fn key_fields(&mut self, names: Spanned<Names>) -> Option<Vec<String>> {
+        let span = names.span();
+        match names.into_inner() {
+            Names::One(name) => self.field_path(Spanned::new(span, name)).map(|name| vec![name]),
+            Names::Several(names) if names.is_empty() => {
+                self.note(Problem::at(span, "the key has no field").help("name at least one: `key = \"chatKey\"`"))
+            }
+            Names::Several(names) => {
+                let paths: Vec<Option<String>> = names.into_iter().map(|name| self.field_path(name)).collect();
+                paths.into_iter().collect()
+            }
+        }
+    }
+
+    /// What each field of the key holds, in their order.
+    fn stored(
+        &mut self,
+        stored: Option<Spanned<Stored>>,
+        key: Option<&[String]>,
+        scope: Scope,
+        table: &Range<usize>,
+    ) -> Option<Vec<Template>> {
+        let Some(stored) = stored else {
+            return match key {
+                Some([_, _, ..]) => self.note(
+                    Problem::at(table.clone(), "`stored` is missing: the key has several fields")
+                        .help("say what each holds: `stored = [\"{{ pair.a }}\", \"{{ pair.b }}\"]`"),
+                ),
+                _ => Some(Vec::new()),
+            };
+        };
+        let span = stored.span();
+        let texts = match stored.into_inner() {
+            Stored::One(text) => vec![Spanned::new(span.clone(), text)],
+            Stored::InOrder(texts) => texts,
+            Stored::ByName(entries) => self.in_order_of(key?, entries, &span)?,
+        };
+        if let Some(key) = key.filter(|key| key.len() != texts.len()) {
+            let message = format!("`stored` says {} of the key's {}", texts.len(), fields(key.len()));
+            return self.note(Problem::at(span, message).help("one text for each field of `key`, in their order"));
+        }
+        let templates: Vec<Option<Template>> =
+            texts.iter().map(|text| self.template(text, scope, Kind::Open)).collect();
+        templates.into_iter().collect()
+    }
+
+    /// The texts of a table in the order of the key's fields.
+    fn in_order_of(
+        &mut self,
+        key: &[String],
+        mut entries: Vec<(Spanned<String>, Spanned<String>)>,
+        table: &Range<usize>,
+    ) -> Option<Vec<Spanned<String>>> {
+        if let Some((foreign, _)) = entries.iter().find(|(name, _)| !key.contains(name.get_ref())) {
+            let known = key.iter().map(String::as_str);
+            return self.note(Problem::unknown(foreign.span(), "field of the key", foreign.get_ref(), known));
+        }
+        let mut texts = Vec::new();
+        for name in key {
+            let Some(at) = entries.iter().position(|(entry, _)| entry.get_ref() == name) else {
+                return self.note(Problem::at(table.clone(), format!("`stored` does not say what `{name}` holds")));
+            };
+            texts.push(entries.swap_remove(at).1);
+        }
+        Some(texts)
     }
 
     fn observe_http(
@@ -177,4 +257,8 @@ impl Check<'_> {
         let (request, documents, elements) = (request?, documents?, elements?);
         Some(ObserveHttp { request, documents, id: id?, messages: messages?, elements })
     }
+}
+
+fn fields(count: usize) -> String {
+    if count == 1 { "one field".to_owned() } else { format!("{count} fields") }
 }

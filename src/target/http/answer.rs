@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::messages;
 use super::request::Redactor;
+use super::value::id_of;
 use crate::history::{
     Action, Appended, Cause, CauseKind, DatabaseError, Delivered, Element, Id, OpId, Outcome, Returned, Seen,
     ThreadAnswer, Transport, Value,
@@ -258,16 +259,6 @@ fn names(path: &JsonPath, json: &Json) -> Result<Vec<Arc<str>>, String> {
         one.as_str().map(Arc::from).ok_or_else(|| format!("the body has something else than names at {path}"))
     };
     list.into_iter().map(name).collect()
-}
-
-/// An identifier: a text, a number, or MongoDB's extended JSON.
-pub(super) fn id_of(value: &Json) -> Option<Id> {
-    match value {
-        Json::String(text) if !text.is_empty() => Some(Id::parse(text)),
-        Json::Number(number) => Some(Id::parse(&number.to_string())),
-        Json::Object(object) => object.get("$oid").and_then(Json::as_str).map(Id::parse),
-        _ => None,
-    }
 }
 
 /// A number that an answer gives, as text: `17`, `INV-0017`.

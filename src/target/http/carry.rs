@@ -17,6 +17,7 @@ use super::given::Given;
 use super::login::{Logins, Session};
 use super::release::Releases;
 use super::request::{Prepared, Redactor};
+use super::samples::Samples;
 use super::variables::Subject;
 use super::wire::Connection;
 use crate::history::{Action, OpId, Outcome, Phase, Value};
@@ -88,6 +89,8 @@ pub(super) struct Core {
     /// What operations leave in their keys.
     pub(super) left: Left,
     pub(super) redactor: Redactor,
+    /// Answers that are kept as they came.
+    pub(super) samples: Samples,
     pub(super) releases: Releases,
     /// Keys that were asked for; the final state is that of these.
     pub(super) keys: Mutex<FxHashSet<Arc<str>>>,
@@ -131,6 +134,7 @@ impl Drop for Open {
 
 /// A request with everything that its answer needs.
 struct Ready {
+    op: OpId,
     spec: Arc<OperationSpec>,
     action: Action,
     request: Prepared,
@@ -235,7 +239,7 @@ impl Core {
         let mut request = Prepared::new(&spec.request, &variables).map_err(|error| error.to_string())?;
         self.authorize(&mut request, session.as_deref(), &variables)?;
         self.left.note((&operation.key, operation.id, name), spec, &variables)?;
-        Ok(Ready { spec: Arc::clone(spec), action: operation.action.clone(), request, session, base })
+        Ok(Ready { op: operation.id, spec: Arc::clone(spec), action: operation.action.clone(), request, session, base })
     }
 
     /// Carries out an operation that belongs to no run; its value.
@@ -437,6 +441,9 @@ impl Core {
     fn completion(&self, ready: &Ready, answer: &Result<Answer, NoAnswer>, connected: Option<Instant>) -> Completion {
         if let (Ok(answer), Some(session), true) = (answer, &ready.session, self.spec.cookies) {
             session.keep(&answer.cookies, &self.redactor);
+        }
+        if let (Ok(answer), false) = (answer, is_own(ready.op)) {
+            self.samples.keep(ready.action.name(), ready.op, answer, &self.redactor);
         }
         let outcome = outcome(&ready.spec, self.spec.messages.as_ref(), &ready.action, answer, &self.redactor);
         Completion { outcome, connected, attempts: 1 }

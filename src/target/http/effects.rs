@@ -245,7 +245,10 @@ async fn found(
     if let (Some(collection), Some(key), ElementPlace::Field(field), Some(rows)) =
         (&spec.collection, &spec.key, &spec.place, rows)
     {
-        let stored = target.run.observe.mongo.as_ref().and_then(|mongo| mongo.stored.as_ref());
+        let stored = target.run.observe.mongo.as_ref().and_then(|mongo| match mongo.stored.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        });
         let forms = forms_of(target, stored)?;
         for document in rows.documents(collection).await? {
             let key = leaves(&document, key).into_iter().find_map(|text| forms.get(&text).cloned());

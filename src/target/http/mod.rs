@@ -11,14 +11,17 @@ mod given;
 mod login;
 mod messages;
 mod observe;
+mod path;
 mod release;
 mod request;
+mod samples;
+mod value;
 mod variables;
 mod wire;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -26,7 +29,7 @@ use rustc_hash::FxHashSet;
 
 use self::carry::{Core, Transport};
 use super::{Completion, Guard, Invocation, MongoUri, Preflight, Staged, Target, TargetError};
-use crate::history::Observation;
+use crate::history::{DocumentSightings, Exchange, Observation, Sightings};
 use crate::scenario::{HttpSpec, NumberSpec, ObserveSpec, Release, WorkloadKind};
 
 pub use request::describe;
@@ -63,6 +66,8 @@ pub struct HttpTarget {
     core: Arc<Core>,
     run: HttpRun,
     guard: Guard,
+    /// What the last reading of the final state saw besides the documents.
+    observed: std::sync::Mutex<(Vec<Exchange>, DocumentSightings)>,
 }
 
 impl HttpTarget {
@@ -75,6 +80,7 @@ impl HttpTarget {
         };
         let core = Core {
             redactor: request::Redactor::new(spec.secrets()),
+            samples: samples::Samples::new(spec.operations.len()),
             bases: run.base_urls.iter().map(|url| carry::Base::new(url)).collect(),
             run_id: Arc::clone(&run.run_id),
             operations: spec.operations.iter().map(|(name, one)| (name.clone(), Arc::new(one.clone()))).collect(),
@@ -90,7 +96,7 @@ impl HttpTarget {
             given: given::Given::default(),
             abandoned: AtomicU64::new(0),
         };
-        Ok(HttpTarget { core: Arc::new(core), run, guard: guard.clone() })
+        Ok(HttpTarget { core: Arc::new(core), run, guard: guard.clone(), observed: std::sync::Mutex::default() })
     }
 }
 
@@ -152,6 +158,12 @@ impl Target for HttpTarget {
 
     fn observe(&self) -> BoxFuture<'_, Result<Option<Observation>, TargetError>> {
         async move { effects::attach(self, observe::final_state(self).await?).await }.boxed()
+    }
+
+    fn sightings(&self) -> Option<Sightings> {
+        let (observed, documents) = self.observed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answers = self.core.samples.all().into_iter().chain(observed).collect();
+        Some(Sightings { answers, documents })
     }
 
     fn notes(&self) -> Vec<String> {

@@ -1,0 +1,135 @@
+//! Paths of `outcome`, held against answers as they came; identifiers, held against those that are stored.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashSet;
+use serde_json::Value as Json;
+
+use super::context::{Context, answered_id, precedes, says_there_is_one, subject};
+use super::{Cases, search};
+use crate::history::{Action, Exchange, Id, Operation};
+use crate::report::FitRow;
+use crate::scenario::{JsonPath, OperationSpec};
+
+/// Paths that mostly lead to nothing, and are meant to.
+const RARE: [&str; 2] = ["error", "refused"];
+
+pub(super) fn rows(context: &Context<'_>) -> Vec<FitRow> {
+    let Some(http) = context.scenario.target.http() else { return Vec::new() };
+    let mut rows = Vec::new();
+    for (name, spec) in &http.operations {
+        for (what, path) in spec.outcome.iter().filter(|(what, _)| !RARE.contains(&what.as_str())) {
+            rows.push(path_row(context, name, spec, what, path));
+        }
+    }
+    rows.extend(id_rows(context));
+    rows.extend(read_rows(context));
+    rows
+}
+
+/// Whether a path leads to something in an answer that says yes.
+fn path_row(context: &Context<'_>, name: &str, spec: &OperationSpec, what: &str, path: &JsonPath) -> FitRow {
+    let mut cases = Cases::default();
+    for answer in context.sightings.answers.iter().filter(|answer| *answer.operation == *name) {
+        let says_yes = spec.status.ok.contains(&answer.status) || spec.status.created.contains(&answer.status);
+        if !says_yes || answer.cut || !tells(context, answer) {
+            continue;
+        }
+        let Ok(json) = serde_json::from_str::<Json>(&answer.body) else { continue };
+        cases.count(leads_somewhere(path, &json));
+    }
+    let setting = format!("target.http.operations.{name}.outcome.{what}");
+    cases.row(setting, format!("{path} leads to something in an answer"), || None)
+}
+
+/// A list may be empty where a path selects its elements.
+fn leads_somewhere(path: &JsonPath, json: &Json) -> bool {
+    path.first(json).is_some() || path.to_string().contains(['*', '?'])
+}
+
+/// Whether this answer should have what the paths name: one that looks something up only if it is known to be there.
+fn tells(context: &Context<'_>, answer: &Exchange) -> bool {
+    let Some(operation) = answer.op.and_then(|op| context.operation(op)) else { return true };
+    match operation.action {
+        Action::Get | Action::CheckExisting(_) | Action::Read | Action::ReadThread => is_known(context, operation),
+        _ => true,
+    }
+}
+
+/// Whether something that this operation looks up was acknowledged before it was sent.
+fn is_known(context: &Context<'_>, reader: &Operation) -> bool {
+    let about = subject(reader);
+    let writes = |operation: &Operation| match operation.action {
+        Action::CreateOrGet { .. } | Action::Append(_) | Action::Open | Action::Deliver(_) => true,
+        Action::StartConversation(_) => about == subject(operation),
+        _ => false,
+    };
+    context.of_key(&reader.key).is_some_and(|key| {
+        key.operations.iter().any(|one| writes(one) && says_there_is_one(one) && precedes(one, reader))
+    })
+}
+
+/// Whether what is looked up after it was acknowledged is ever found.
+fn read_rows(context: &Context<'_>) -> Vec<FitRow> {
+    let mut by_name: BTreeMap<&str, Cases> = BTreeMap::new();
+    for operation in context.operations {
+        let reads = matches!(operation.action, Action::Get | Action::CheckExisting(_) | Action::Read);
+        if reads && operation.is_ok() && is_known(context, operation) {
+            by_name.entry(operation.action.name()).or_default().count(says_there_is_one(operation));
+        }
+    }
+    let row = |(name, cases): (&str, Cases)| {
+        let expected = "what was acknowledged before is found";
+        cases.row(format!("target.http.operations.{name}.path"), expected, || {
+            Some("every answer says that there is nothing".to_owned())
+        })
+    };
+    by_name.into_iter().map(row).collect()
+}
+
+/// Whether an answered identifier is ever that of a stored document.
+fn id_rows(context: &Context<'_>) -> Vec<FitRow> {
+    if !context.observed || context.documents.is_empty() {
+        return Vec::new();
+    }
+    let stored: FxHashSet<&Id> = context.documents.iter().map(|document| &document.id).collect();
+    let mut by_name: BTreeMap<&str, (Cases, Option<&Operation>)> = BTreeMap::new();
+    for operation in context.operations {
+        let documents = context.documents_of(&operation.key);
+        let Some(id) = answered_id(operation).filter(|_| !documents.is_empty()) else { continue };
+        let (cases, first) = by_name.entry(operation.action.name()).or_default();
+        cases.count(stored.contains(id));
+        first.get_or_insert(operation);
+    }
+    let row = |(name, (cases, first)): (&str, (Cases, Option<&Operation>))| {
+        let setting = format!("target.http.operations.{name}.outcome.id");
+        cases.row(setting, "an answered identifier is that of a stored document", || {
+            first.map(|operation| where_ids_are(context, operation))
+        })
+    };
+    by_name.into_iter().map(row).collect()
+}
+
+/// Where the document has what was answered, and the answer what is stored.
+fn where_ids_are(context: &Context<'_>, operation: &Operation) -> String {
+    let answered = answered_id(operation).map(ToString::to_string).unwrap_or_default();
+    let documents = context.documents_of(&operation.key);
+    let stored = documents.first().map(|document| document.id.to_string()).unwrap_or_default();
+    let mut text = format!("answered `{answered}`, stored `{stored}`");
+    let in_document = documents.iter().find_map(|document| search::find(&document.fields, &[&answered]));
+    let of_operation = |answer: &&Exchange| answer.op == Some(operation.id);
+    let body = context.sightings.answers.iter().find(of_operation);
+    let body = body.and_then(|answer| serde_json::from_str::<Json>(&answer.body).ok());
+    let in_answer = body.and_then(|body| search::find(&body, &[&stored]));
+    let relation = |place: &search::Place| if place.whole { "holds" } else { "has in a text" };
+    if let Some(place) = in_document {
+        text.push_str(&format!("; `{}` of the document {} what was answered", place.path, relation(&place)));
+    }
+    if let Some(place) = in_answer {
+        text.push_str(&format!("; `$.{}` of the answer {} what is stored", place.path, relation(&place)));
+    }
+    if answered.len() > 5 && stored.len() > 5 && (answered.contains(&stored) || stored.contains(&answered)) {
+        text.push_str("; one is part of the other");
+    }
+    text
+}

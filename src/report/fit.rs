@@ -1,0 +1,94 @@
+//! Whether a scenario describes the service: what it says, held against what was seen.
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that a scenario says of a service, held against what was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct FitRow {
+    /// The setting that says it.
+    pub setting: String,
+    /// What it says.
+    pub expected: String,
+    /// Cases that were looked at.
+    pub looked_at: u64,
+    /// Cases in which it is so.
+    pub fitting: u64,
+    /// What was seen instead, or where what was looked for is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+}
+
+impl FitRow {
+    /// Whether it was so in none of the cases. What is so in some cases and not in others is evidence against the service.
+    pub fn never(&self) -> bool {
+        self.looked_at > 0 && self.fitting == 0
+    }
+
+    /// Its sign in a table.
+    pub fn sign(&self) -> &'static str {
+        match (self.looked_at, self.fitting) {
+            (0, _) => "-",
+            (_, 0) => "✗",
+            _ => "✓",
+        }
+    }
+}
+
+/// What a scenario says of a service, with one real answer and one real document.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Fit {
+    /// Everything that could be held against something.
+    pub rows: Vec<FitRow>,
+    /// Requests and what they were answered.
+    pub answers: Vec<String>,
+    /// A document as it was read, with its collection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
+    /// Documents that are none of the run's.
+    #[serde(default)]
+    pub others: u64,
+}
+
+impl Fit {
+    /// Why the scenario does not describe the service; nothing if it does as far as it was looked at.
+    pub fn misfit(&self) -> Option<String> {
+        let wrong: Vec<String> = self.rows.iter().filter(|row| row.never()).map(sentence).collect();
+        if wrong.is_empty() {
+            return None;
+        }
+        let answer = self.answers.first().map(|answer| format!(". An answer: {answer}"));
+        let document = self.document.as_ref().map(|document| format!(". A document: {document}"));
+        Some(format!(
+            "the scenario does not describe this service: {}{}{}",
+            wrong.join("; "),
+            answer.unwrap_or_default(),
+            document.unwrap_or_default()
+        ))
+    }
+
+    /// The table for people.
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        let width = self.rows.iter().map(|row| row.setting.chars().count()).max().unwrap_or(0);
+        for row in &self.rows {
+            let counts = match row.looked_at {
+                0 => "nothing to look at".to_owned(),
+                all => format!("{} of {all}", row.fitting),
+            };
+            text.push_str(&format!("  {} {:width$}  {}: {counts}\n", row.sign(), row.setting, row.expected));
+            if let Some(found) = &row.found {
+                text.push_str(&format!("    {:width$}  {found}\n", ""));
+            }
+        }
+        text
+    }
+}
+
+fn sentence(row: &FitRow) -> String {
+    let found = row.found.as_ref().map(|found| format!(" ({found})")).unwrap_or_default();
+    let cases = match row.looked_at {
+        1 => "not in the one case that was looked at".to_owned(),
+        all => format!("in none of {all} cases"),
+    };
+    format!("`{}`: {}, {cases}{found}", row.setting, row.expected)
+}
