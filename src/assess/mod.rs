@@ -112,6 +112,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     let status = expectation::exit_status(verdict, expectation.as_ref(), &thresholds, interrupted);
     let mut preflight = run.record.preflight.clone();
     preflight.notes.extend(described.as_ref().and_then(|fit| others(fit, &scenario)));
+    preflight.notes.extend(described.iter().flat_map(Fit::unseen));
     let report = Report {
         format_version: FORMAT_VERSION,
         tool: "onlyone".to_owned(),

@@ -13,6 +13,9 @@ pub struct FitRow {
     pub looked_at: u64,
     /// Cases in which it is so.
     pub fitting: u64,
+    /// It only adds to the evidence: where it is never so, less is judged, and nobody is accused for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
     /// What was seen instead, or where what was looked for is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
@@ -21,13 +24,19 @@ pub struct FitRow {
 impl FitRow {
     /// Whether it was so in none of the cases. What is so in some cases and not in others is evidence against the service.
     pub fn never(&self) -> bool {
-        self.looked_at > 0 && self.fitting == 0
+        self.looked_at > 0 && self.fitting == 0 && !self.optional
+    }
+
+    /// Whether evidence that the scenario asks for was in none of the cases.
+    pub fn is_unseen(&self) -> bool {
+        self.looked_at > 0 && self.fitting == 0 && self.optional
     }
 
     /// Its sign in a table.
     pub fn sign(&self) -> &'static str {
         match (self.looked_at, self.fitting) {
             (0, _) => "-",
+            (_, 0) if self.optional => "○",
             (_, 0) => "✗",
             _ => "✓",
         }
@@ -64,6 +73,16 @@ impl Fit {
             answer.unwrap_or_default(),
             document.unwrap_or_default()
         ))
+    }
+
+    /// What was asked for and not seen: less was judged than the scenario says.
+    pub fn unseen(&self) -> Vec<String> {
+        let rows = self.rows.iter().filter(|row| row.is_unseen());
+        let note = |row: &FitRow| {
+            let (setting, expected, all) = (&row.setting, &row.expected, row.looked_at);
+            format!("not seen, and not judged: `{setting}`: {expected}, in none of {all} cases")
+        };
+        rows.map(note).collect()
     }
 
     /// The table for people.

@@ -11,6 +11,8 @@ use crate::history::{Action, Exchange, Id, Operation};
 use crate::report::FitRow;
 use crate::scenario::{JsonPath, OperationSpec};
 
+/// Paths without which an answer says nothing, or would be read as what it does not say.
+const NEEDED: [&str; 3] = ["id", "messages", "applied"];
 /// Paths that mostly lead to nothing, and are meant to.
 const RARE: [&str; 2] = ["error", "refused"];
 
@@ -39,7 +41,8 @@ fn path_row(context: &Context<'_>, name: &str, spec: &OperationSpec, what: &str,
         cases.count(leads_somewhere(path, &json));
     }
     let setting = format!("target.http.operations.{name}.outcome.{what}");
-    cases.row(setting, format!("{path} leads to something in an answer"), || None)
+    let row = cases.row(setting, format!("{path} leads to something in an answer"), || None);
+    FitRow { optional: !NEEDED.contains(&what), ..row }
 }
 
 /// A list may be empty where a path selects its elements.

@@ -136,6 +136,7 @@ impl Cases {
             expected: expected.into(),
             looked_at,
             fitting,
+            optional: false,
             found: if never { found() } else { None },
         }
     }
