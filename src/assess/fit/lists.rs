@@ -70,7 +70,7 @@ fn deliveries(context: &Context<'_>) -> Vec<FitRow> {
         let mut contents: FxHashMap<u32, Vec<(&Operation, Delivered)>> = FxHashMap::default();
         for operation in &key.operations {
             if let (Action::Deliver(delivery), Some(Value::Delivered(told))) = (&operation.action, value(operation)) {
-                contents.entry(delivery.content).or_default().push((operation, told.clone()));
+                contents.entry(delivery.content).or_default().push((operation, *told));
             }
         }
         for deliveries in contents.values() {

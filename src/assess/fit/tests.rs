@@ -80,7 +80,8 @@ impl Seen {
 
     fn fit(self) -> Fit {
         let history = History { operations: self.operations, ..History::default() };
-        let observation = Observation { source: Source::Mongo, quiescent: true, documents: self.documents };
+        let observation =
+            Observation { source: Source::Mongo, quiescent: true, documents: self.documents, ..Observation::default() };
         fit(&scenario(), "r", &history, Some(&observation), &self.sightings)
     }
 }
