@@ -209,9 +209,6 @@ impl One<'_> {
         let (explored, aborted) = tokio::select! {
             explored = &mut exploring => (explored?, None),
             lost = place.lost() => {
-                if !lost.readable {
-                    return Err(CliError::setup(anyhow::anyhow!(lost.reason)));
-                }
                 stop.cancel();
                 (exploring.await?, Some(lost.reason))
             }
@@ -262,7 +259,7 @@ impl One<'_> {
             })));
         }
         let read = |namespaces| async move { indexes::read(&client, namespaces).await };
-        Ok(explorer.explore(read, &self.command()).await?)
+        Ok(explorer.explore(read, &self.command()).await)
     }
 
     /// Stores, judges and reports.
@@ -274,7 +271,11 @@ impl One<'_> {
         io: &mut Io,
     ) -> Result<ExitStatus, CliError> {
         let Finished { exploration, aborted, preflight, queries, sightings, shown } = finished;
-        let Exploration { history, observation, report } = exploration;
+        let Exploration { history, observation, report, unread, misfit } = exploration;
+        if let Some(misfit) = misfit {
+            return Err(CliError::usage(anyhow::anyhow!(misfit))
+                .hint("a schedule belongs to its requests: give the same `--requests` and `--operations`"));
+        }
         let mut writer =
             HistoryWriter::create(&store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?;
         for operation in &history.operations {
@@ -295,7 +296,7 @@ impl One<'_> {
             preflight,
             machine: Some(crate::stats::machine()),
             generator: crate::stats::usage().map_err(CliError::setup)?,
-            observe_error: None,
+            observe_error: unread.filter(|_| aborted.is_none()),
             aborted,
             interrupted: false,
             explore: Some(report),

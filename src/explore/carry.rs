@@ -1,47 +1,87 @@
 //! Executions of an exploration, one by one: what must be there before them, what they teach, what counts.
 
-use std::time::Instant;
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
 
 use super::dfs::NOT_DETERMINISTIC;
-use super::execution::{Execution, Request};
-use super::explorer::{Explorer, MAX_DEAD, Patience, describe};
-use super::policy::{Policy, Replay};
-use super::scheduler::Scheduler;
+use super::execution::{Execution, INTERRUPTED, Request};
+use super::explorer::{Explorer, Found, MAX_DEAD, Patience, describe};
+use super::policy::{MISFIT, Policy, Replay};
+use super::scheduler::{Learned, Scheduler};
 use super::subject::Subject;
-use crate::history::Phase;
+use crate::history::{Cause, Outcome, Phase};
+use crate::scope::Scope;
+use crate::target::Completion;
 
 /// Executions whose documents are made at once.
 const SEEDED_AT_ONCE: u32 = 64;
+/// How long their making may take.
+const SEED_WITHIN: Duration = Duration::from_secs(60);
+/// How long the user's own invariants may take to be looked at after an execution.
+const LOOK_WITHIN: Duration = Duration::from_secs(30);
 const WAIT_IN_SERVICE: &str = "requests wait for each other in the service";
 
 impl Explorer<'_> {
-    /// One execution of all requests, counted.
-    pub(super) async fn execute(&mut self, policy: &mut dyn Policy) {
-        let all: Vec<usize> = (0..self.subject.requests()).collect();
-        let position = self.execute_some(&all, Phase::Main, policy).await;
-        self.count(position);
-        self.again(position).await;
-    }
-
     /// One execution of all requests, counted; repeated if it was the machine that was slow.
-    pub(super) async fn execute_patiently<P: Policy>(&mut self, policy: impl Fn() -> P) {
+    pub(super) async fn execute<P: Policy + Clone>(&mut self, policy: &mut P) {
         let all: Vec<usize> = (0..self.subject.requests()).collect();
-        let mut position = self.execute_some(&all, Phase::Main, &mut policy()).await;
-        if self.may_have_been_slow(position) {
-            position = self.execute_some(&all, Phase::Main, &mut policy()).await;
-            if !self.may_have_been_slow(position) && !self.found.executions[position].0.waited {
-                // It was the machine: it may be slow again.
-                self.found.patience = Patience::Usual(self.scheduler.timing.stall);
-            }
-        }
+        let position = self.execute_surely(&all, Phase::Main, policy).await;
         self.count(position);
         self.again(position).await;
     }
 
-    /// Whether an execution in which a request seemed to wait for another is to be repeated: the first time the machine may
-    /// just have been slow. The second time, with more patience, it is so.
-    pub(super) fn may_have_been_slow(&mut self, position: usize) -> bool {
-        let (execution, ..) = &mut self.found.executions[position];
+    /// One execution of some requests; its position. One in which something seems to be amiss is carried out once more,
+    /// because the machine may just have been slow: then the first takes back all that it taught.
+    pub(super) async fn execute_surely<P: Policy + Clone>(
+        &mut self,
+        requests: &[usize],
+        phase: Phase,
+        policy: &mut P,
+    ) -> usize {
+        let (before, taught) = (policy.clone(), self.taught());
+        let position = self.execute_some(requests, phase, policy).await;
+        if !self.is_doubtful(position) {
+            return position;
+        }
+        self.take_back(taught, position);
+        *policy = before;
+        let again = self.execute_some(requests, phase, policy).await;
+        self.confirm(again);
+        again
+    }
+
+    /// What is known before an execution.
+    fn taught(&self) -> Taught {
+        Taught {
+            notes: self.found.notes.clone(),
+            reasons: self.found.reasons.clone(),
+            dead: self.found.dead,
+            diverged: self.found.diverged,
+            parallel: self.scheduler.parallel,
+            learned: self.scheduler.learned.clone(),
+        }
+    }
+
+    /// Whether an execution is to be repeated: nothing in it may be due to a slow machine.
+    fn is_doubtful(&mut self, position: usize) -> bool {
+        if self.stop.is_cancelled() {
+            return false;
+        }
+        let Found { executions, confirmed, .. } = &self.found;
+        let (execution, ..) = &executions[position];
+        // Other commands after the same releases are the service's own doing, unless whose they are was in doubt.
+        let diverged = execution.stuck.as_deref().is_some_and(|reason| reason.starts_with(NOT_DETERMINISTIC))
+            || self.found.seen.get(&execution.schedule).is_some_and(|named| *named != execution.named());
+        let stuck = execution.stuck.is_some() && !diverged && !is_misfit(execution);
+        let inexact = execution.ambiguous || !execution.strays.is_empty();
+        if (stuck && !confirmed.stuck)
+            || (diverged && execution.ambiguous && !confirmed.diverged)
+            || (inexact && !confirmed.inexact)
+        {
+            return true;
+        }
         if !execution.waited {
             return false;
         }
@@ -49,16 +89,38 @@ impl Explorer<'_> {
             Patience::Usual(stall) => {
                 self.found.patience = Patience::Raised(stall);
                 self.scheduler.timing.stall = (stall * 5).min(self.plan.timing.deadline / 2);
-                (execution.waited, execution.waited_in_service) = (false, false);
-                self.found.notes.remove(WAIT_IN_SERVICE);
                 true
             }
-            Patience::Raised(stall) => {
-                self.found.patience = Patience::Confirmed;
-                self.scheduler.timing.stall = stall;
-                false
-            }
-            Patience::Confirmed => false,
+            Patience::Raised(_) | Patience::Confirmed => false,
+        }
+    }
+
+    /// Takes back all that an execution taught; its requests were sent, and stay in the history.
+    fn take_back(&mut self, taught: Taught, position: usize) {
+        let found = &mut self.found;
+        (found.notes, found.reasons) = (taught.notes, taught.reasons);
+        (found.dead, found.diverged) = (taught.dead, taught.diverged);
+        (self.scheduler.parallel, self.scheduler.learned) = (taught.parallel, taught.learned);
+        let (execution, ..) = &mut found.executions[position];
+        *execution = Execution {
+            number: execution.number,
+            requests: std::mem::take(&mut execution.requests),
+            ..Execution::default()
+        };
+    }
+
+    /// What a repetition shows as well is not the machine's doing.
+    fn confirm(&mut self, position: usize) {
+        let found = &mut self.found;
+        let (execution, ..) = &found.executions[position];
+        let diverged = execution.stuck.as_deref().is_some_and(|reason| reason.starts_with(NOT_DETERMINISTIC));
+        found.confirmed.diverged |= diverged;
+        found.confirmed.stuck |= execution.stuck.is_some() && !diverged;
+        found.confirmed.inexact |= execution.ambiguous || !execution.strays.is_empty();
+        if let Patience::Raised(stall) = found.patience {
+            // It was the machine, which may be slow again; or requests do wait for each other.
+            found.patience = if execution.waited { Patience::Confirmed } else { Patience::Usual(stall) };
+            self.scheduler.timing.stall = stall;
         }
     }
 
@@ -82,22 +144,57 @@ impl Explorer<'_> {
         }
     }
 
-    /// One execution of some requests; its position.
+    /// One execution of some requests, whatever comes of it; its position.
     pub(super) async fn execute_some(&mut self, requests: &[usize], phase: Phase, policy: &mut dyn Policy) -> usize {
         let number = self.next;
         self.next += 1;
         self.seed(number).await;
+        self.make_ready(number, requests).await;
         let execution = self.scheduler.execute_some(self.subject, number, requests, policy).await;
         self.learn(&execution);
         self.keep(execution, requests.to_vec(), phase);
         let position = self.found.executions.len() - 1;
-        if let (Some(watch), true) = (&mut self.watch, phase.is_main()) {
-            let violated = watch.look().await;
-            if !violated.is_empty() {
-                self.found.custom.insert(position, violated);
-            }
+        if self.watch.is_some() && phase.is_main() {
+            // The service may have work to do in the background.
+            self.proxy.pass();
+            self.look(position).await;
+            self.hold();
         }
         position
+    }
+
+    /// Looks at the user's own invariants after an execution.
+    pub(super) async fn look(&mut self, position: usize) {
+        let Some(watch) = &mut self.watch else { return };
+        if let Ok(violated) = Scope::new(LOOK_WITHIN, &self.stop).wait(watch.look()).await
+            && !violated.is_empty()
+        {
+            self.found.custom.insert(position, violated);
+        }
+    }
+
+    /// Does what comes before the requests of an execution, such as a log-in. It is none of what is put in order: it passes.
+    async fn make_ready(&mut self, number: u32, requests: &[usize]) {
+        let mut passing = false;
+        for &request in requests {
+            let mut making = self.subject.make_ready(number, request);
+            let rest = match (&mut making).now_or_never() {
+                Some(rest) => rest,
+                None => {
+                    self.proxy.pass();
+                    passing = true;
+                    let made = Scope::new(self.plan.timing.deadline, &self.stop).wait(making).await;
+                    made.unwrap_or_else(|ended| {
+                        let outcome = Outcome::Failed(Cause::new(format!("what comes before it: {ended}")));
+                        std::future::ready(Completion { outcome, connected: None, attempts: 1 }).boxed()
+                    })
+                }
+            };
+            self.subject.keep_ready(number, request, rest);
+        }
+        if passing {
+            self.hold();
+        }
     }
 
     /// Every request once, one after the other, and nothing parked: who logs in, fills a cache or opens a connection at its
@@ -111,7 +208,8 @@ impl Explorer<'_> {
             let number = self.next;
             self.next += 1;
             let invoked = Instant::now();
-            let answer = tokio::time::timeout(self.plan.timing.deadline, self.subject.start(number, request)).await;
+            let patience = Scope::new(self.plan.timing.deadline, &self.stop);
+            let answer = patience.wait(self.subject.start(number, request)).await;
             let nobody = Request { invoked, completed: None, completion: None };
             let mut requests = vec![nobody; self.subject.requests()];
             requests[request].completed = Some(Instant::now());
@@ -134,9 +232,14 @@ impl Explorer<'_> {
             return;
         }
         self.proxy.pass();
-        if let Err(error) = self.target.seed(&keys).await {
+        let seeded = Scope::new(SEED_WITHIN, &self.stop).wait(self.target.seed(&keys)).await;
+        let failed = match seeded {
+            Ok(seeded) => seeded.err().map(|error| chain(&error)),
+            Err(ended) => Some(ended.to_string()),
+        };
+        if let Some(why) = failed {
             self.found.dead = MAX_DEAD;
-            self.found.reasons.push(format!("what must be there before the requests is not: {}", chain(&error)));
+            self.found.reasons.push(format!("what must be there before the requests is not: {why}"));
         }
         self.hold();
     }
@@ -172,6 +275,9 @@ impl Explorer<'_> {
             return self.diverged(execution.stuck.clone().unwrap_or_default());
         }
         let started = execution.requests.iter().any(|request| request.completion.is_some());
+        if execution.stuck.as_deref() == Some(INTERRUPTED) {
+            return;
+        }
         let dead = execution.stuck.is_some() || (started && execution.steps.is_empty());
         if !dead {
             found.dead = 0;
@@ -226,11 +332,27 @@ impl Explorer<'_> {
         self.scheduler.parallel = before.parallel;
         self.scheduler.learned = before.learned;
         self.scheduler.alone = before.alone;
+        self.scheduler.stop = before.stop;
     }
 }
 
+/// What executions have taught so far.
+struct Taught {
+    notes: BTreeSet<String>,
+    reasons: Vec<String>,
+    dead: u32,
+    diverged: u32,
+    parallel: bool,
+    learned: HashMap<(usize, u64), Learned>,
+}
+
+/// Whether a schedule that was given does not fit.
+pub(super) fn is_misfit(execution: &Execution) -> bool {
+    execution.stuck.as_deref().is_some_and(|reason| reason.starts_with(MISFIT))
+}
+
 /// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

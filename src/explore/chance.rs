@@ -10,12 +10,23 @@ use super::schedule::Choice;
 
 /// A random walk: each parked command is equally likely.
 #[derive(Debug)]
-pub struct Random(ChaCha8Rng);
+pub struct Random {
+    random: ChaCha8Rng,
+    seed: u64,
+    execution: u64,
+}
 
 impl Random {
     /// The walk of an execution.
     pub fn new(seed: u64, execution: u64) -> Self {
-        Random(generator(seed, execution))
+        Random { random: generator(seed, execution), seed, execution }
+    }
+}
+
+impl Clone for Random {
+    /// The same walk from its beginning.
+    fn clone(&self) -> Self {
+        Random::new(self.seed, self.execution)
     }
 }
 
@@ -24,14 +35,14 @@ impl Policy for Random {
         if view.enabled.is_empty() {
             return Err(Undecided("nothing is parked".to_owned()));
         }
-        let index = self.0.random_range(0..view.enabled.len());
+        let index = self.random.random_range(0..view.enabled.len());
         Ok(Choice(vec![view.enabled[index].pick]))
     }
 }
 
 /// Probabilistic concurrency testing (ASPLOS 2010): requests have random priorities, the highest moves, and at d - 1 random
 /// steps the one that is to move falls below all others.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pct {
     /// Per request; the highest moves.
     priorities: Vec<usize>,

@@ -83,12 +83,13 @@ impl Connection {
     async fn requests(self: &Arc<Self>, reader: OwnedReadHalf) -> Result<(), FrameError> {
         let mut reader = BufReader::with_capacity(16 * 1024, reader);
         while let Some(frame) = Frame::read(&mut reader).await? {
-            let Some(command) = Command::parse(&Message::parse(&frame)?) else {
+            let Some(mut command) = Command::parse(&Message::parse(&frame)?) else {
                 return Err(FrameError::Malformed { what: "request: it is an answer" });
             };
             if self.pending().len() >= MAX_PENDING {
                 return Err(FrameError::Pipelined(MAX_PENDING));
             }
+            self.hub.widen(&mut command);
             if let Some((step, events)) = self.hub.parks(&command) {
                 self.park(frame, command, step, events);
                 continue;

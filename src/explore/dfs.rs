@@ -15,7 +15,7 @@ use super::schedule::Choice;
 pub(super) const NOT_DETERMINISTIC: &str = "the requests are not deterministic";
 
 /// The search: a stack of decisions, the last of which is changed next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Dfs {
     stack: Vec<Decision>,
     depth: usize,
@@ -25,7 +25,7 @@ pub struct Dfs {
 }
 
 /// A decision and what is left of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Decision {
     enabled: Vec<Enabled>,
     /// Positions in `enabled`, in the order in which they are tried.

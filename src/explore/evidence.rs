@@ -63,8 +63,13 @@ impl<'a> Documents<'a> {
         Documents { observation, by_key }
     }
 
-    /// Judges one execution by itself: the worst verdict, and what is violated.
-    pub(super) fn verdict(&self, operations: &[Operation], invariants: &[Invariant]) -> (Verdict, Vec<Invariant>) {
+    /// Judges one execution by itself, beside what requests do alone: the worst verdict, and what is violated.
+    pub(super) fn verdict(
+        &self,
+        operations: &[Operation],
+        alone: &[Operation],
+        invariants: &[Invariant],
+    ) -> (Verdict, Vec<Invariant>) {
         let Some(first) = operations.first() else { return (Verdict::Inconclusive, Vec::new()) };
         let documents = self.by_key.get(&first.key).cloned().unwrap_or_default();
         let observation = self.observation.map(|whole| Observation {
@@ -73,7 +78,8 @@ impl<'a> Documents<'a> {
             documents,
             effects: Arc::clone(&whole.effects),
         });
-        let history = History { operations: operations.to_vec(), partial: false, interrupted: false };
+        let operations = [alone, operations].concat();
+        let history = History { operations, partial: false, interrupted: false };
         let results = judge(&history, observation.as_ref(), Phase::Main, invariants);
         let violated =
             results.iter().filter(|result| result.verdict == Verdict::Violated).map(|result| result.name.clone());

@@ -8,6 +8,9 @@ use super::schedule::{Choice, Schedule};
 use super::wire::{Command, Reply};
 use crate::target::Completion;
 
+/// Why an execution ended that was told to.
+pub(super) const INTERRUPTED: &str = "interrupted";
+
 /// One execution of all requests under one schedule.
 #[derive(Debug, Clone, Default)]
 pub struct Execution {

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::chance::Pct;
 use super::classes::Classes;
-use super::execution::Execution;
+use super::evidence::operations;
+use super::execution::{Execution, INTERRUPTED};
 use super::policy::{Replay, Serial};
 use super::predict::Trace;
 use super::proxy::Proxy;
@@ -20,7 +21,7 @@ use super::scheduler::{Scheduler, Timing};
 use super::search::{Budget, Search};
 use super::subject::{Operations, Subject};
 use super::watch::Watch;
-use crate::history::Phase;
+use crate::history::{Operation, Phase};
 use crate::target::Target;
 use crate::verdict::Invariant;
 
@@ -30,9 +31,6 @@ const LISTEN: Duration = Duration::from_millis(60);
 pub(super) const MAX_DEAD: u32 = 3;
 /// Executions that are not like the first, after which the exploration ends.
 const MAX_DIVERGED: u32 = 10;
-
-/// Why a search ended that was told to.
-pub(super) const INTERRUPTED: &str = "interrupted";
 
 /// What to explore.
 pub struct Plan {
@@ -73,6 +71,24 @@ pub struct Explorer<'a> {
     pub(super) server: Option<Client>,
     /// Executions so far, for who watches.
     carried_out: Arc<AtomicU64>,
+    /// Databases that requests touch.
+    pub(super) databases: BTreeSet<String>,
+    /// Is given the operations of each execution as it ends.
+    record: Option<Record<'a>>,
+}
+
+/// Takes what was carried out, as it comes.
+pub type Record<'a> = Box<dyn FnMut(&[Operation]) + Send + 'a>;
+
+/// Doubts about an execution that its repetition did not clear: they are no longer the machine's doing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Confirmed {
+    /// It came to no end.
+    pub(super) stuck: bool,
+    /// The same releases led to something else.
+    pub(super) diverged: bool,
+    /// It could not be told whose command is whose.
+    pub(super) inexact: bool,
 }
 
 /// How long a request may take before it counts as waiting for another.
@@ -127,6 +143,11 @@ pub(super) struct Found {
     traced: usize,
     pub(super) dead: u32,
     pub(super) diverged: u32,
+    pub(super) confirmed: Confirmed,
+    /// It is not known which namespaces are views.
+    pub(super) unknown_catalogue: bool,
+    /// Why the final state could not be read.
+    pub(super) unread: Option<String>,
 }
 
 impl<'a> Explorer<'a> {
@@ -138,7 +159,8 @@ impl<'a> Explorer<'a> {
         plan: &'a Plan,
         stop: CancellationToken,
     ) -> Self {
-        let scheduler = Scheduler::new(proxy.hold(), plan.timing);
+        let mut scheduler = Scheduler::new(proxy.hold(), plan.timing);
+        scheduler.stop = stop.clone();
         let (start, found) = (Instant::now(), Found::default());
         let (watch, server) = (None, None);
         let carried_out = Arc::default();
@@ -156,7 +178,15 @@ impl<'a> Explorer<'a> {
             watch,
             server,
             carried_out,
+            databases: BTreeSet::new(),
+            record: None,
         }
+    }
+
+    /// Gives the operations of each execution away as it ends.
+    pub fn recording(mut self, record: Record<'a>) -> Self {
+        self.record = Some(record);
+        self
     }
 
     /// Counts executions there, for a progress line.
@@ -167,6 +197,9 @@ impl<'a> Explorer<'a> {
 
     /// Keeps what was carried out.
     pub(super) fn keep(&mut self, execution: Execution, requests: Vec<usize>, phase: Phase) {
+        if let Some(record) = &mut self.record {
+            record(&operations(&execution, &requests, self.subject, phase, self.start));
+        }
         self.found.executions.push((execution, requests, phase));
         self.carried_out.fetch_add(1, Ordering::Relaxed);
     }
@@ -274,7 +307,7 @@ impl<'a> Explorer<'a> {
             if traces.contains_key(&class) {
                 continue;
             }
-            let position = self.execute_some(&[request], Phase::Control, &mut Serial).await;
+            let position = self.execute_surely(&[request], Phase::Control, &mut Serial).await;
             let (execution, ..) = &self.found.executions[position];
             parallel |= execution.parallel;
             let record = &execution.requests[request];
@@ -292,8 +325,9 @@ impl<'a> Explorer<'a> {
             self.found.notes.insert("a request sends several commands at once; each is a choice of its own".to_owned());
         }
         // A request that is this much slower than alone waits for another one.
-        self.scheduler.timing.stall = (longest * 3).clamp(Duration::from_millis(100), self.plan.timing.deadline / 2);
+        self.scheduler.timing.stall = (longest * 3).max(Duration::from_millis(100)).min(self.plan.timing.deadline / 2);
         self.found.patience = Patience::Usual(self.scheduler.timing.stall);
+        self.read_catalogue(&traces).await;
         self.found.traces =
             (0..requests).filter_map(|request| traces.get(&self.subject.class(request)).cloned()).collect();
         true

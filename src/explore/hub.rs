@@ -35,6 +35,8 @@ pub(super) struct State {
     /// Cursors that parked commands opened. Others belong to work that passes.
     pub(super) cursors: BTreeSet<i64>,
     pub(super) complaints: BTreeMap<String, u64>,
+    /// Namespaces whose commands may concern other places or values than they name.
+    pub(super) broad: BTreeSet<String>,
 }
 
 impl Hub {
@@ -66,6 +68,17 @@ impl Hub {
             return None;
         }
         Some((StepId(self.next.fetch_add(1, Ordering::Relaxed)), events))
+    }
+
+    /// Marks a command that may concern more than it names.
+    pub(super) fn widen(&self, command: &mut Command) {
+        let state = self.state();
+        if !state.broad.is_empty()
+            && let Some(collection) = &command.collection
+            && state.broad.contains(&format!("{}.{collection}", command.database))
+        {
+            command.spans = true;
+        }
     }
 
     /// Remembers a cursor that a parked command opened.

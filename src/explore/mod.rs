@@ -2,6 +2,7 @@
 //! order it chooses.
 
 mod carry;
+mod catalogue;
 pub mod chance;
 pub mod classes;
 pub mod conflict;

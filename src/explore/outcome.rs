@@ -1,10 +1,16 @@
 //! The second half of an exploration: release together, the smallest violation, verdicts, and the report.
 
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::carry::{chain, is_misfit};
 use super::chance::Pct;
 use super::dfs::Dfs;
 use super::diagram::diagram;
 use super::evidence::{Documents, operations};
-use super::explorer::{Explorer, INTERRUPTED};
+use super::execution::INTERRUPTED;
+use super::explorer::Explorer;
 use super::lint::{self, Indexes};
 use super::locks;
 use super::policy::{Replay, Together};
@@ -13,9 +19,12 @@ use super::subject::Subject;
 use super::together::Meeting;
 use crate::history::{History, Observation, Operation, Phase};
 use crate::report::{Diagram, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult};
-use crate::target::TargetError;
+use crate::scope::Scope;
 use crate::verdict::Verdict;
 
+/// How long the final state may take to be read, and the indexes.
+const READ_WITHIN: Duration = Duration::from_secs(60);
+const INDEXES_WITHIN: Duration = Duration::from_secs(10);
 /// Executions that the search for a smaller violation may take.
 const SHRINKING: usize = 300;
 /// Seconds that releasing together may take.
@@ -33,23 +42,25 @@ pub struct Exploration {
     pub observation: Option<Observation>,
     /// The `explore` object of the report.
     pub report: ExploreReport,
+    /// Why the final state could not be read.
+    pub unread: Option<String>,
+    /// Why the schedule that was given cannot be carried out.
+    pub misfit: Option<String>,
 }
 
 impl Explorer<'_> {
     /// Explores and judges. `indexes` tells the unique indexes of the collections that are touched; `replay` is the command
     /// that carries a schedule out again, without the schedule.
-    pub async fn explore<F>(
-        mut self,
-        indexes: impl FnOnce(Vec<(String, String)>) -> F,
-        replay: &str,
-    ) -> Result<Exploration, TargetError>
+    pub async fn explore<F>(mut self, indexes: impl FnOnce(Vec<(String, String)>) -> F, replay: &str) -> Exploration
     where
         F: Future<Output = Indexes>,
     {
         self.search().await;
         let touched = lint::namespaces(self.found.executions.iter().map(|(execution, ..)| execution));
         self.proxy.pass();
-        let indexes = indexes(touched.into_iter().collect()).await;
+        let reading = Scope::new(INDEXES_WITHIN, &self.stop).wait(indexes(touched.into_iter().collect())).await;
+        let indexes = reading.unwrap_or_default();
+        self.look_at_catalogue_again().await;
         let findings = self.lint(&indexes);
         if self.plan.search != Search::Stress
             && self
@@ -60,17 +71,31 @@ impl Explorer<'_> {
                 .any(|command| command.statements.iter().any(|statement| statement.upsert))
         {
             self.hold();
-            self.together(findings.iter().any(|finding| finding.rule == "upsert-without-unique-index")).await;
+            let weak = ["upsert-without-unique-index", "upsert-not-retried"];
+            self.together(findings.iter().any(|finding| weak.contains(&finding.rule.as_str()))).await;
             self.proxy.pass();
         }
-        let mut observation = self.target.observe().await?;
+        let mut observation = self.observe().await;
         let schedules = self.verdicts(&self.found.searched, observation.as_ref());
-        let smallest = self.smallest(&schedules, observation.as_ref(), replay).await?;
+        let smallest = self.smallest(&schedules, observation.as_ref(), replay).await;
         self.proxy.pass();
         if smallest.is_some() {
-            observation = self.target.observe().await?;
+            observation = self.observe().await;
         }
-        Ok(self.conclude(observation, schedules, smallest, findings))
+        self.conclude(observation, schedules, smallest, findings)
+    }
+
+    /// Reads the final state. If that is not possible, nothing that rests on it is concluded. An interruption that ended the
+    /// search has not ended this, the next one does.
+    async fn observe(&mut self) -> Option<Observation> {
+        let stop = if self.stop.is_cancelled() { CancellationToken::new() } else { self.stop.clone() };
+        let unread = match Scope::new(READ_WITHIN, &stop).wait(self.target.observe()).await {
+            Ok(Ok(observation)) => return observation,
+            Ok(Err(error)) => chain(&error),
+            Err(ended) => ended.to_string(),
+        };
+        self.found.unread = Some(unread);
+        None
     }
 
     fn names(&self) -> Vec<String> {
@@ -141,9 +166,13 @@ impl Explorer<'_> {
     /// Judges executions one by one.
     fn verdicts(&self, positions: &[usize], observation: Option<&Observation>) -> Vec<ScheduleResult> {
         let documents = Documents::new(observation);
+        let executions = self.found.executions.iter().enumerate();
+        let control = executions.filter(|(_, (_, _, phase))| !phase.is_main());
+        let alone: Vec<Operation> = control.flat_map(|(position, _)| self.operations(position)).collect();
         let judged = |position: &usize| {
             let execution = &self.found.executions[*position].0;
-            let (mut verdict, mut invariants) = documents.verdict(&self.operations(*position), &self.plan.invariants);
+            let (mut verdict, mut invariants) =
+                documents.verdict(&self.operations(*position), &alone, &self.plan.invariants);
             if let Some(custom) = self.found.custom.get(position) {
                 verdict = Verdict::combine([verdict, Verdict::Violated]);
                 invariants.extend(custom.iter().cloned());
@@ -160,7 +189,7 @@ impl Explorer<'_> {
         schedules: &[ScheduleResult],
         observation: Option<&Observation>,
         replay: &str,
-    ) -> Result<Option<Smallest>, TargetError> {
+    ) -> Option<Smallest> {
         let requests = self.subject.requests();
         let mut best = self.fewest_switches(&self.found.searched.clone(), observation);
         let replaying = matches!(self.plan.search, Search::Replay { .. });
@@ -169,7 +198,7 @@ impl Explorer<'_> {
             || best.is_none()
             || !schedules.iter().any(|result| result.verdict == Verdict::Violated)
         {
-            return Ok(None);
+            return None;
         }
         for fewer in 2..requests {
             if replaying || self.found.reasons.iter().any(|reason| reason == INTERRUPTED) {
@@ -177,13 +206,13 @@ impl Explorer<'_> {
             }
             let positions = self.explore_fewer(fewer).await;
             self.proxy.pass();
-            let observation = self.target.observe().await?;
+            let observation = self.observe().await;
             if let Some(found) = self.fewest_switches(&positions, observation.as_ref()) {
                 best = Some(found);
                 break;
             }
         }
-        let Some((position, result)) = best else { return Ok(None) };
+        let (position, result) = best?;
         let (execution, taking_part, _) = &self.found.executions[position];
         let (schedule, taking_part) = (execution.schedule.clone(), taking_part.clone());
         let names = self.names();
@@ -192,13 +221,13 @@ impl Explorer<'_> {
         self.hold();
         let again = self.execute_some(&taking_part, Phase::Main, &mut Replay::new(schedule.clone())).await;
         self.proxy.pass();
-        let observation = self.target.observe().await?;
+        let observation = self.observe().await;
         let repeated = self.verdicts(&[again], observation.as_ref());
         let reproduced = repeated.first().is_some_and(|repeated| *repeated == result);
         let replay = format!("{replay} --requests {} --schedule \"{schedule}\"", taking_part.len());
         let switches = u32::try_from(schedule.switches()).unwrap_or(u32::MAX);
         let requests = u32::try_from(taking_part.len()).unwrap_or(u32::MAX);
-        Ok(Some(Smallest { requests, result, switches, reproduced, replay, diagram }))
+        Some(Smallest { requests, result, switches, reproduced, replay, diagram })
     }
 
     /// All interleavings of the first requests, as far as they are few.
@@ -208,7 +237,7 @@ impl Explorer<'_> {
         let mut positions = Vec::new();
         self.hold();
         while positions.len() < SHRINKING && !self.stop.is_cancelled() {
-            let position = self.execute_some(&taking_part, Phase::Main, &mut dfs).await;
+            let position = self.execute_surely(&taking_part, Phase::Main, &mut dfs).await;
             if self.found.executions[position].0.stuck.is_some() {
                 break;
             }
@@ -288,7 +317,10 @@ impl Explorer<'_> {
             notes: found.notes.iter().cloned().collect(),
             schedules_per_s: self.rate(),
         };
-        Exploration { history, observation, report }
+        let misfit = found.executions.iter().find(|(execution, ..)| is_misfit(execution));
+        let misfit = misfit.and_then(|(execution, ..)| execution.stuck.clone());
+        let unread = found.unread.clone();
+        Exploration { history, observation, report, unread, misfit }
     }
 
     fn together_result(&self, observation: Option<&Observation>) -> Option<TogetherResult> {

@@ -41,6 +41,9 @@ pub struct LaneView {
 #[error("{0}")]
 pub struct Undecided(pub String);
 
+/// How the reason begins when a schedule that was given does not fit.
+pub(super) const MISFIT: &str = "the schedule does not fit";
+
 /// Decides what is released next.
 pub trait Policy: Send {
     /// One of the enabled commands, or several to be released together.
@@ -48,7 +51,7 @@ pub trait Policy: Send {
 }
 
 /// One request after the other, each to its end.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Serial;
 
 impl Policy for Serial {
@@ -58,7 +61,7 @@ impl Policy for Serial {
 }
 
 /// Each request in turn.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Alternate {
     last: Option<usize>,
 }
@@ -76,7 +79,7 @@ impl Policy for Alternate {
 }
 
 /// A schedule as it is written; when it is at its end, the rest one request after the other.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Replay {
     schedule: Schedule,
     next: usize,
@@ -105,7 +108,7 @@ impl Policy for Replay {
             }
             if self.strict {
                 return Err(Undecided(format!(
-                    "the schedule does not fit: step {} releases {choice}, but request {choice} has no such command parked",
+                    "{MISFIT}: step {} releases {choice}, but request {choice} has no such command parked",
                     self.next
                 )));
             }
@@ -115,7 +118,7 @@ impl Policy for Replay {
 }
 
 /// Each request alone up to its first write; then the writes of all of them together.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Together;
 
 impl Policy for Together {

@@ -4,7 +4,7 @@
 //! It knows nothing of requests or schedules; it reports events and opens gates. A connection that cannot be understood is
 //! closed with a reason, the proxy goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -107,6 +107,16 @@ impl Proxy {
     /// Lets commands of this name and namespace pass also in hold mode: the service's own background work.
     pub fn let_pass(&self, signature: String) {
         self.hub.state().background.insert(signature);
+    }
+
+    /// Commands on these namespaces may concern other places or values than they name.
+    pub fn widen(&self, namespaces: BTreeSet<String>) {
+        self.hub.state().broad = namespaces;
+    }
+
+    /// The namespaces that were widened.
+    pub fn widened(&self) -> BTreeSet<String> {
+        self.hub.state().broad.clone()
     }
 
     /// Connections that were closed because they could not be understood, and how often each reason.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::conflict::commute;
-use super::execution::{Execution, Request, Step};
+use super::execution::{Execution, INTERRUPTED, Request, Step};
 use super::gate::{Deliver, Event, Parked, Release, Replied, StepId};
 use super::hub::signature;
 use super::lane::{Held, Lane};
@@ -16,9 +16,11 @@ use super::schedule::{Choice, Pick};
 use super::scheduler::{Learned, Scheduler};
 use super::subject::Subject;
 use super::wire::Kind;
+use crate::scope::Scope;
 
-/// How long what is left of an execution that is given up may take to end.
+/// How long what is left of an execution that is given up may take to end; shorter if the exploration is to end.
 const CLEAN_UP: Duration = Duration::from_secs(2);
+const SHORT_CLEAN_UP: Duration = Duration::from_millis(200);
 
 /// An execution under way.
 pub(super) struct Run<'a> {
@@ -81,6 +83,9 @@ impl<'a> Run<'a> {
         }
         loop {
             self.drain();
+            if self.scheduler.stop.is_cancelled() {
+                return Err(INTERRUPTED.to_owned());
+            }
             while let Some((request, step, answer)) = self.answers.pop_front() {
                 self.deliver(request, step, answer);
                 self.settle(request).await?;
@@ -151,6 +156,9 @@ impl<'a> Run<'a> {
                 (false, false) => timing.deadline,
             };
             if let Err(Silence) = self.wait(patience, Some(request)).await {
+                if self.scheduler.stop.is_cancelled() {
+                    return Err(INTERRUPTED.to_owned());
+                }
                 if rested {
                     self.learn(request, heard, before);
                     return Ok(());
@@ -176,7 +184,8 @@ impl<'a> Run<'a> {
 
     /// Takes in the next event.
     async fn wait(&mut self, patience: Duration, mover: Option<usize>) -> Result<(), Silence> {
-        match tokio::time::timeout(patience, self.scheduler.events.recv()).await {
+        let event = Scope::new(patience, &self.scheduler.stop).wait(self.scheduler.events.recv()).await;
+        match event {
             Ok(Some(event)) => {
                 self.absorb(event, mover);
                 Ok(())
@@ -336,6 +345,9 @@ impl<'a> Run<'a> {
             let others_can = self.lanes.iter().any(|lane| !lane.parked.is_empty()) || !self.answers.is_empty();
             let patience = if others_can { self.scheduler.timing.stall } else { self.scheduler.timing.deadline };
             if let Err(Silence) = self.wait(patience, None).await {
+                if self.scheduler.stop.is_cancelled() {
+                    return Err(INTERRUPTED.to_owned());
+                }
                 if !others_can {
                     return Err(self.whom_it_waits_for());
                 }
@@ -365,11 +377,17 @@ impl<'a> Run<'a> {
         // place, but not in one class of interleavings: so the writes count.
         let writes = self.execution.steps[..position].iter().filter(|other| !commute(&other.command, &step.command));
         let (writes, command, reply) = (writes.count(), Arc::clone(&step.command), &replied.reply);
-        let changed = command.in_transaction || (command.kind == Kind::Write && !reply.changed_nothing());
+        // What fails in a transaction undoes all of it, and so does an end without a commit.
+        let undone = command.in_transaction && (!reply.ok || command.name == "abortTransaction");
+        let changed = !undone && (command.in_transaction || (command.kind == Kind::Write && !reply.changed_nothing()));
         let lane = &mut self.lanes[request];
         lane.hear(step.ordinal, &command, reply, writes);
         lane.wrote |= changed;
         let since = self.since[position];
+        if undone {
+            let of_it = |told: &&mut Told| told.command.in_transaction && told.command.name != "commitTransaction";
+            lane.told.iter_mut().rev().take_while(of_it).for_each(|told| told.changed = false);
+        }
         lane.told.push(Told { command: Arc::clone(&command), answer: reply.summary(), changed, since });
         if changed {
             self.changes.push(Changed { request, command });
@@ -391,7 +409,8 @@ impl<'a> Run<'a> {
 
     /// Lets everything pass that is left, and gives it a little time to end.
     async fn clean_up(&mut self) {
-        let until = Instant::now() + CLEAN_UP;
+        let stopped = self.scheduler.stop.is_cancelled();
+        let until = Instant::now() + if stopped { SHORT_CLEAN_UP } else { CLEAN_UP };
         self.answers.clear();
         for lane in &mut self.lanes {
             lane.parked.clear();

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio_util::sync::CancellationToken;
 
 use super::execution::Execution;
 use super::gate::Event;
@@ -55,6 +56,8 @@ pub struct Scheduler {
     pub(super) learned: HashMap<(usize, u64), Learned>,
     /// What a request of each class sends when it is alone.
     pub(super) alone: HashMap<usize, Trace>,
+    /// Ends every wait.
+    pub(super) stop: CancellationToken,
 }
 
 /// How requests came to rest so far, after they had heard the same.
@@ -79,7 +82,15 @@ impl Learned {
 impl Scheduler {
     /// A scheduler of what arrives through this channel.
     pub fn new((sender, events): (UnboundedSender<Event>, UnboundedReceiver<Event>), timing: Timing) -> Self {
-        Scheduler { sender, events, timing, parallel: false, learned: HashMap::new(), alone: HashMap::new() }
+        Scheduler {
+            sender,
+            events,
+            timing,
+            parallel: false,
+            learned: HashMap::new(),
+            alone: HashMap::new(),
+            stop: CancellationToken::new(),
+        }
     }
 
     /// Carries out an execution of all requests of the subject.

@@ -11,6 +11,7 @@ use super::policy::{Alternate, Replay};
 use super::predict::{self, Trace};
 use super::subject::Subject;
 use crate::history::Phase;
+use crate::scope::Scope;
 
 /// Interleavings up to which all are carried out, although some are equivalent.
 const SMALL: u64 = 100;
@@ -18,10 +19,10 @@ const SMALL: u64 = 100;
 impl Explorer<'_> {
     /// Strict alternation, then the schedules that realise a conflict.
     pub(super) async fn predicted(&mut self) {
-        self.execute_patiently(Alternate::default).await;
+        self.execute(&mut Alternate::default()).await;
         let classes: Vec<usize> = (0..self.subject.requests()).map(|request| self.subject.class(request)).collect();
         for schedule in predict::predict(&self.found.traces, &classes) {
-            self.execute_patiently(|| Replay::lenient(schedule.clone())).await;
+            self.execute(&mut Replay::lenient(schedule.clone())).await;
         }
     }
 
@@ -37,11 +38,7 @@ impl Explorer<'_> {
                 break;
             }
             let all: Vec<usize> = (0..requests).collect();
-            let position = self.execute_some(&all, Phase::Main, &mut dfs).await;
-            if self.may_have_been_slow(position) {
-                dfs = Dfs::new(reduce);
-                continue;
-            }
+            let position = self.execute_surely(&all, Phase::Main, &mut dfs).await;
             if !dfs.is_redundant() {
                 self.count(position);
                 self.again(position).await;
@@ -65,7 +62,8 @@ impl Explorer<'_> {
         self.found.reduced = reduce;
         let whole =
             |(execution, ..): &(Execution, Vec<usize>, Phase)| execution.is_exact() && !execution.waited_in_service;
-        self.found.complete &= self.found.diverged == 0 && self.found.executions.iter().all(whole);
+        self.found.complete &=
+            !self.found.unknown_catalogue && self.found.diverged == 0 && self.found.executions.iter().all(whole);
     }
 
     pub(super) async fn by_chance(&mut self, depth: Option<usize>) {
@@ -76,8 +74,8 @@ impl Explorer<'_> {
         while !self.spent(begin) {
             let seed = self.plan.seed;
             match depth {
-                Some(depth) => self.execute_patiently(|| Pct::new(seed, number, requests, steps, depth)).await,
-                None => self.execute_patiently(|| Random::new(seed, number)).await,
+                Some(depth) => self.execute(&mut Pct::new(seed, number, requests, steps, depth)).await,
+                None => self.execute(&mut Random::new(seed, number)).await,
             }
             number += 1;
         }
@@ -92,30 +90,40 @@ impl Explorer<'_> {
             self.next += 1;
             self.seed(number).await;
             self.proxy.pass();
-            let gate = Arc::new(tokio::sync::Barrier::new(self.subject.requests()));
-            let started: Vec<_> = (0..self.subject.requests())
-                .map(|request| {
-                    let (gate, operation) = (Arc::clone(&gate), self.subject.start(number, request));
-                    let deadline = self.plan.timing.deadline;
-                    tokio::spawn(async move {
-                        gate.wait().await;
-                        let invoked = Instant::now();
-                        let completion = tokio::time::timeout(deadline, operation).await.ok();
-                        Request { invoked, completed: Some(Instant::now()), completion }
-                    })
-                })
-                .collect();
-            let now = Instant::now();
-            let nobody = Request { invoked: now, completed: None, completion: None };
-            let mut requests = Vec::new();
-            for request in started {
-                requests.push(request.await.unwrap_or_else(|_| nobody.clone()));
-            }
-            let execution = Execution { number, requests, ..Execution::default() };
-            self.found.searched.push(self.found.executions.len());
-            self.keep(execution, (0..self.subject.requests()).collect(), Phase::Main);
+            self.at_one_moment(number).await;
         }
         self.hold();
+    }
+
+    /// All requests of one execution at one moment, and nothing parked.
+    pub(super) async fn at_one_moment(&mut self, number: u32) {
+        let gate = Arc::new(tokio::sync::Barrier::new(self.subject.requests()));
+        let started: Vec<_> = (0..self.subject.requests())
+            .map(|request| {
+                let (gate, operation) = (Arc::clone(&gate), self.subject.start(number, request));
+                let patience = Scope::new(self.plan.timing.deadline, &self.stop);
+                tokio::spawn(async move {
+                    gate.wait().await;
+                    let invoked = Instant::now();
+                    let completion = patience.wait(operation).await.ok();
+                    Request { invoked, completed: Some(Instant::now()), completion }
+                })
+            })
+            .collect();
+        let now = Instant::now();
+        let nobody = Request { invoked: now, completed: None, completion: None };
+        let mut requests = Vec::new();
+        for request in started {
+            requests.push(request.await.unwrap_or_else(|_| {
+                self.found.reasons.push("a task of the harness panicked: this is a bug of onlyone".to_owned());
+                nobody.clone()
+            }));
+        }
+        let execution = Execution { number, requests, ..Execution::default() };
+        let position = self.found.executions.len();
+        self.found.searched.push(position);
+        self.keep(execution, (0..self.subject.requests()).collect(), Phase::Main);
+        self.look(position).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is explored: a number of requests that come together on one fresh key per execution.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 
@@ -27,6 +28,8 @@ pub struct Operations {
     act: Arc<dyn Fn(u32, usize) -> Action + Send + Sync>,
     requests: usize,
     seeded: bool,
+    /// Requests of which only their own part is left, by execution and position.
+    ready: Mutex<HashMap<(u32, usize), BoxFuture<'static, Completion>>>,
 }
 
 impl Operations {
@@ -38,7 +41,14 @@ impl Operations {
     ) -> Self {
         let requests = actions.len();
         let act = move |_, request: usize| actions[request].clone();
-        Operations { target, keys: Arc::new(keys), act: Arc::new(act), requests, seeded: false }
+        Operations {
+            target,
+            keys: Arc::new(keys),
+            act: Arc::new(act),
+            requests,
+            seeded: false,
+            ready: Mutex::default(),
+        }
     }
 
     /// The requests of a workload, each of which may act on what the execution's key names.
@@ -52,12 +62,27 @@ impl Operations {
             act: Arc::new(act),
             requests: count as usize,
             seeded: requests.are_seeded(),
+            ready: Mutex::default(),
         }
     }
 
     /// Keys of executions from this one on whose documents must be there before the requests; none where nothing must.
     pub(super) fn keys_to_seed(&self, executions: std::ops::Range<u32>) -> Vec<Arc<str>> {
         if self.seeded { executions.map(|execution| (self.keys)(execution)).collect() } else { Vec::new() }
+    }
+
+    /// What comes before a request's own part, such as a log-in.
+    pub(super) fn make_ready(
+        &self,
+        execution: u32,
+        request: usize,
+    ) -> BoxFuture<'static, BoxFuture<'static, Completion>> {
+        self.target.make_ready(self.invocation(execution, request))
+    }
+
+    /// Keeps what is left of a request for its start.
+    pub(super) fn keep_ready(&self, execution: u32, request: usize, rest: BoxFuture<'static, Completion>) {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).insert((execution, request), rest);
     }
 
     /// The operation that a request of an execution stands for.
@@ -92,6 +117,7 @@ impl Subject for Operations {
     }
 
     fn start(&self, execution: u32, request: usize) -> BoxFuture<'static, Completion> {
-        self.target.apply(self.invocation(execution, request))
+        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).remove(&(execution, request));
+        ready.unwrap_or_else(|| self.target.apply(self.invocation(execution, request)))
     }
 }

@@ -76,6 +76,12 @@ pub trait Target: Send + Sync + 'static {
     /// because a dropped operation may still happen on the server.
     fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion>;
 
+    /// Does what comes before an operation's own request, such as a log-in; the rest of it can be started at any time.
+    fn make_ready(&self, operation: Invocation) -> BoxFuture<'static, BoxFuture<'static, Completion>> {
+        let rest = self.apply(operation);
+        Box::pin(std::future::ready(rest))
+    }
+
     /// Whether something can be done ahead of a release; then a burst calls `stage`.
     fn stages(&self) -> bool {
         false

@@ -62,13 +62,11 @@ const LOGIN: &str =
 
 #[test]
 fn a_service_that_never_answers_ends_the_run_with_the_reason() {
-    let get = "[target.http.operations.get]\nmethod = \"GET\"\npath = \"/look/{{ key }}\"\noutcome = { id = \"$.id\" }";
     for (silent, auth, more, code, reason) in [
         ("/ready", "", "", 4, "was not ready within 3s"),
         ("/warm", "warm_up = \"/warm\"", "", 4, "had no answer within 1s"),
         ("/login", LOGIN, "", 3, "the log-in got no answer"),
         ("/rooms", "", "", 3, "no `create-or-get` was ever answered"),
-        ("/look", "", get, 3, "no `get` was ever answered"),
         ("/list", "", OBSERVED, 3, "the final state could not be read"),
     ] {
         let harness = served(silent, auth, "task", LOAD, more);

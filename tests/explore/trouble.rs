@@ -28,7 +28,11 @@ async fn a_service_that_is_killed_or_hangs_gives_no_verdict_and_no_hang() {
     let serve =
         "echo $$ > \"$PID_FILE\"; exec \"$0\" serve --quiet --port {{ service.port }} --database {{ mongo.database }}";
     for (signal, reason) in
-        [("KILL", "the service under test ended in mid-run"), ("STOP", "neither sends a command nor ends")]
+        // What is stopped may be a request, or the log-in before it.
+        [
+            ("KILL", &["the service under test ended in mid-run"][..]),
+            ("STOP", &["neither sends a command nor ends", "what comes before it"]),
+        ]
     {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
@@ -56,7 +60,8 @@ async fn a_service_that_is_killed_or_hangs_gives_no_verdict_and_no_hang() {
         let (status, report) = exploring.await.unwrap();
         assert_eq!(status, Some(3), "{signal}: {report}");
         assert_eq!(report["verdict"], "inconclusive", "{signal}: {report}");
-        assert!(report["reasons"].to_string().contains(reason), "{signal}: {}", report["reasons"]);
+        let told = report["reasons"].to_string();
+        assert!(reason.iter().any(|reason| told.contains(reason)), "{signal}: {told}");
     }
     mongod.stop().await.unwrap();
 }
@@ -115,13 +120,11 @@ async fn a_server_that_dies_in_mid_exploration_gives_no_verdict_and_no_hang() {
         };
         let none = |_| async { onlyone::explore::lint::Indexes::new() };
         let (explored, ()) = tokio::join!(explorer.explore(none, "x"), killed);
-        explored.map(|explored| explored.report)
+        explored
     });
-    match exploring.await.expect("no hang") {
-        // The final state cannot be read.
-        Err(_) => {}
-        Ok(report) => assert!(!report.doubts.is_empty() && !report.complete, "{report:?}"),
-    }
+    let explored = exploring.await.expect("no hang");
+    assert!(explored.unread.is_some(), "the final state cannot be read");
+    assert!(!explored.report.doubts.is_empty() && !explored.report.complete, "{:?}", explored.report);
 }
 
 /// A service that looks at something else now and then.
@@ -190,7 +193,7 @@ async fn a_service_that_is_not_deterministic_is_told_of() {
         let explorer =
             Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new()).counting(Arc::clone(&count));
         let none = |_| async { onlyone::explore::lint::Indexes::new() };
-        let explored = explorer.explore(none, "x").await.unwrap();
+        let explored = explorer.explore(none, "x").await;
         let (count, operations) = (count.load(Ordering::Relaxed) as usize, explored.history.operations.len());
         assert!((count..=2 * count).contains(&operations), "{operations} operations of {count} executions");
         let report = explored.report;
@@ -265,7 +268,7 @@ async fn extra_connections_and_side_work_are_inconclusive_and_accuse_nobody() {
     let explorer = Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new());
     let none = |_| async { onlyone::explore::lint::Indexes::new() };
     let exploring = tokio::time::timeout(Duration::from_secs(120), explorer.explore(none, "x"));
-    let report = exploring.await.expect("no hang").unwrap().report;
+    let report = exploring.await.expect("no hang").report;
     assert_eq!(report.violated, 0, "{report:?}");
     assert!(report.doubts.iter().any(|doubt| doubt.contains("opens connections all the time")), "{report:?}");
     // The side work was parked and put in order like everything else.

@@ -215,8 +215,13 @@ impl Command {
                 self.spans = true;
                 Kind::Write
             }
-            "commitTransaction" => {
+            // An abort lets go of what others wait for.
+            "commitTransaction" | "abortTransaction" | "dropDatabase" | "renameCollection" => {
                 self.spans = true;
+                Kind::Write
+            }
+            "create" | "createIndexes" | "drop" | "dropIndexes" | "deleteIndexes" | "collMod" => {
+                self.push(Statement::default());
                 Kind::Write
             }
             _ => Kind::Control,
@@ -271,7 +276,8 @@ impl Command {
     pub(super) fn classify(&mut self, kind: Kind) {
         let system_database = matches!(self.database.as_str(), "admin" | "config" | "local" | "");
         let system_collection = self.collection.as_deref().is_some_and(|name| name.starts_with("system."));
-        let everywhere = matches!(self.name.as_str(), "commitTransaction" | "bulkWrite");
+        let everywhere =
+            matches!(self.name.as_str(), "commitTransaction" | "abortTransaction" | "bulkWrite" | "renameCollection");
         let user = everywhere || (!system_database && !system_collection);
         self.kind = if user && !self.tails { kind } else { Kind::Control };
     }

@@ -35,11 +35,14 @@ fn commands_are_told_apart() {
         (rawdoc! { "find": "system.users", "filter": {}, "$db": "app" }, Control, "system.users"),
         (rawdoc! { "find": "x", "filter": {}, "$db": "admin" }, Control, "x"),
         (rawdoc! { "commitTransaction": 1, "$db": "admin" }, Write, ""),
-        (rawdoc! { "abortTransaction": 1, "$db": "admin" }, Control, ""),
+        (rawdoc! { "abortTransaction": 1, "$db": "admin" }, Write, ""),
+        (rawdoc! { "create": "chats", "viewOn": "all", "$db": "app" }, Write, "chats"),
+        (rawdoc! { "dropDatabase": 1, "$db": "app" }, Write, ""),
+        (rawdoc! { "collMod": "chats", "$db": "admin" }, Control, "chats"),
         (rawdoc! { "hello": 1, "$db": "admin" }, Control, ""),
         (rawdoc! { "ping": 1, "$db": "app" }, Control, ""),
         (rawdoc! { "endSessions": [], "$db": "admin" }, Control, ""),
-        (rawdoc! { "createIndexes": "chats", "indexes": [], "$db": "app" }, Control, "chats"),
+        (rawdoc! { "createIndexes": "chats", "indexes": [], "$db": "app" }, Write, "chats"),
     ];
     for (document, kind, collection) in cases {
         let command = command(document);

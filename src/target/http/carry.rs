@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use rustc_hash::FxHashSet;
 
 use super::answer::{Answer, NoAnswer, outcome};
@@ -198,6 +199,14 @@ impl Core {
         }
     }
 
+    /// Logs in and fills the templates in; what is left is to send the request.
+    pub(super) async fn make_ready(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Completion> {
+        match self.ready(&operation).await {
+            Ok(ready) => async move { self.attempts(ready).await }.boxed(),
+            Err(why) => futures::future::ready(self.not_sent(&why)).boxed(),
+        }
+    }
+
     /// Does what can be done ahead of the release: logs in, fills the templates in, and for a release by the last byte
     /// sends all but that.
     pub(super) async fn stage(self: Arc<Self>, operation: Invocation) -> Staged {
@@ -346,8 +355,10 @@ impl Core {
     /// Sends once and waits no longer than the time-out: for what is none of the run's operations, which have deadlines of
     /// their own.
     pub(super) async fn send_in_time(self: &Arc<Self>, request: Prepared, base: usize) -> Result<Answer, NoAnswer> {
-        let late = |_| NoAnswer::TimedOut(format!("no answer within {:?}", self.spec.timeout));
-        tokio::time::timeout(self.spec.timeout, self.send(request, base)).await.map_err(late)?
+        // A little less than an operation's own deadline: what came before it is then told as the reason.
+        let patience = self.spec.timeout * 9 / 10;
+        let late = |_| NoAnswer::TimedOut(format!("no answer within {patience:?}"));
+        tokio::time::timeout(patience, self.send(request, base)).await.map_err(late)?
     }
 
     async fn send_raw(&self, request: &Prepared, base: usize) -> Result<Answer, NoAnswer> {

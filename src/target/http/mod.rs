@@ -147,6 +147,11 @@ impl Target for HttpTarget {
         async move { core.apply(operation).await }.boxed()
     }
 
+    fn make_ready(&self, operation: Invocation) -> BoxFuture<'static, BoxFuture<'static, Completion>> {
+        let core = Arc::clone(&self.core);
+        async move { core.make_ready(operation).await }.boxed()
+    }
+
     fn stages(&self) -> bool {
         true
     }
