@@ -70,3 +70,7 @@ fn says_yes(operation: &Operation) -> Option<bool> {
         _ => is_unnamed(operation).then_some(false),
     }
 }
+
+#[cfg(test)]
+#[path = "naming_oracle.rs"]
+mod oracle;
