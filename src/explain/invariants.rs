@@ -26,6 +26,10 @@ pub fn of(invariant: &Invariant) -> Text {
         | Invariant::OneThreadPerSet
         | Invariant::AdminsOnly
         | Invariant::DerivedFieldsExact => threads(invariant),
+        Invariant::NoLostElements
+        | Invariant::NoDuplicateElements
+        | Invariant::NoPhantomElements
+        | Invariant::ElementOrder => elements(invariant),
         Invariant::Custom(_) => Text {
             meaning: "An aggregation of your own, from `[[invariant]]` in the scenario, has the result that you expect.",
             cause: "What your query describes.",
@@ -121,6 +125,32 @@ fn messages(invariant: &Invariant) -> Text {
             "What is stored is what its writer sent.",
             "An edit by array index while the array changes, or the loser of a race overwriting the winner's content.",
             "Address elements by their id (`arrayFilters`), and never overwrite what another request wrote.",
+        ),
+    };
+    Text { meaning, cause, fix }
+}
+
+fn elements(invariant: &Invariant) -> Text {
+    let (meaning, cause, fix) = match invariant {
+        Invariant::NoLostElements => (
+            "What an acknowledged operation must leave in its key (`observe.mongo.elements`) is there in the end.",
+            "Read, change in memory, write back: the slower request erases what the faster one left.",
+            "Add the element with one atomic update (`$push`, `$addToSet`, an insert).",
+        ),
+        Invariant::NoDuplicateElements => (
+            "What an operation leaves is there no more often than the scenario allows.",
+            "A retry or a second delivery without a condition, or a look-up before the write.",
+            "`$addToSet`, a condition on the element in the update's filter, or a unique index.",
+        ),
+        Invariant::NoPhantomElements => (
+            "Nothing is there that no operation left, or that only a refused operation left.",
+            "An error after the write: the caller is told that nothing happened.",
+            "Make the write the last step that can fail, or undo it in the same transaction.",
+        ),
+        _ => (
+            "What operations left stands in an order that respects real time.",
+            "Positions computed from a list that was read before, or sorting by clocks that tie.",
+            "Append in the database (`$push`), and order by position.",
         ),
     };
     Text { meaning, cause, fix }
