@@ -6,6 +6,7 @@ pub mod audit;
 pub mod checker;
 pub mod cli;
 pub mod driver;
+pub mod explain;
 pub mod explore;
 pub mod history;
 pub mod lint;

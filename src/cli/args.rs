@@ -60,6 +60,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Write the history of a stored run in the form of another checker
     Export(ExportArgs),
+    /// Explain a name in a report: an invariant, a lint rule, a planted bug or an exit code
+    Explain(ExplainArgs),
     /// Run the embedded mongod in the foreground and print its URI
     Mongod(MongodArgs),
     /// Print the JSON Schema of scenario files or of report.json
@@ -295,6 +297,17 @@ pub enum ExportFormat {
     ElleJson,
     /// JSON in the shape of Porcupine's `[]Operation`.
     PorcupineJson,
+}
+
+/// `onlyone explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Names, as in `single-document`, `upsert-not-retried`, `C5` or `3`; every name in a line each when none is given
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Print the page of documentation that explains every name
+    #[arg(long, conflicts_with = "names")]
+    pub markdown: bool,
 }
 
 /// `onlyone schema`.

@@ -7,6 +7,7 @@ mod ci;
 mod compare;
 mod database;
 mod error;
+mod explain;
 mod explore;
 mod export;
 mod interrupt;
@@ -67,6 +68,7 @@ pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
         Command::Report(args) => report::report(&args, io),
         Command::Compare(args) => compare::compare(&args, io),
         Command::Export(args) => export::export(&args, io),
+        Command::Explain(args) => explain::explain(&args, io),
         Command::Mongod(args) => server::foreground(&args, io).await,
         Command::Schema(args) => meta::schema(&args, io),
         Command::Completions(args) => meta::completions(&args, io),

@@ -5,6 +5,7 @@
 mod audit;
 mod evidence;
 mod exit_codes;
+mod explain;
 mod files;
 mod harness;
 mod life;

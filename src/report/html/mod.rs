@@ -13,6 +13,7 @@ use super::document::shell;
 use super::format::{count, measured, mebibytes, micros, percent, plural, quantile, seconds, visible};
 use super::terminal::{again, held_under_doubt, overlap_sentence, retries};
 use super::{Finding, JsonError, LintFinding, Report, to_json};
+use crate::explain;
 use crate::stats::{Latency, OperationStats};
 use crate::verdict::{InvariantResult, Verdict};
 
@@ -149,7 +150,11 @@ fn shown(result: &InvariantResult) -> String {
 }
 
 fn invariant(result: &InvariantResult) -> minijinja::Value {
+    let text = explain::invariant(&result.name);
     context! {
+        meaning => text.meaning,
+        cause => text.cause,
+        fix => text.fix,
         mark => mark(result.verdict),
         shown => shown(result),
         name => visible(&result.name.to_string()),
