@@ -48,7 +48,10 @@ impl<'a> Fact<'a> {
             Outcome::Failed(cause) if cause.is_duplicate_key() => Fact::DuplicateKey,
             Outcome::Failed(_) => Fact::Nothing,
             Outcome::Unknown(_) => match operation.action {
-                Action::CreateOrGet { .. } | Action::Append(_) | Action::Open | Action::Deliver(_) => {
+                Action::CreateOrGet { .. } | Action::Append(_)
+                | Action::Open
+                | Action::Deliver(_)
+                | Action::Custom(_) => {
                     Fact::MayHaveCreated
                 }
                 _ => Fact::Nothing,

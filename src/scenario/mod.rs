@@ -6,10 +6,12 @@ mod error;
 mod file;
 mod file_fields;
 mod file_http;
+mod filters;
 mod http;
 mod messages;
 mod model;
 mod overrides;
+mod prior;
 mod read;
 mod resolved;
 mod rules;
@@ -35,11 +37,12 @@ pub use model::{
     Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, Keys, Limits, Load, Metric, MongoSpec, MongodSpec,
     Scenario, SearchKind, TargetSpec, Threshold,
 };
+pub use prior::{Capture, PriorSpec};
 pub use read::{load, load_text};
 pub use resolved::resolved_toml;
 pub use rules::{BoundsSpec, Distinct, ElementPlace, ElementsSpec, NumberSpec, Per};
 pub use schema::schema;
 pub use secret::SecretText;
 pub use template::{JsonTemplate, RenderError, Scope, Template, TemplateMistake};
-pub use validate::KnownStrategies;
+pub use validate::{KnownStrategies, names_a_secret};
 pub use workload_kind::WorkloadKind;
