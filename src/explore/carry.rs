@@ -130,11 +130,17 @@ impl Explorer<'_> {
         }
         self.seeded = number.saturating_add(SEEDED_AT_ONCE);
         let keys = self.subject.keys_to_seed(number..self.seeded);
-        if keys.is_empty() {
+        let first = match self.target.has_preliminaries() {
+            true => self.subject.invocations(number..self.seeded),
+            false => Vec::new(),
+        };
+        if keys.is_empty() && first.is_empty() {
             return;
         }
         self.proxy.pass();
-        if let Err(error) = self.target.seed(&keys).await {
+        let seeded = if keys.is_empty() { Ok(()) } else { self.target.seed(&keys).await };
+        let ready = if seeded.is_ok() { self.target.preliminaries(&first).await } else { seeded };
+        if let Err(error) = ready {
             self.found.dead = MAX_DEAD;
             self.found.reasons.push(format!("what must be there before the requests is not: {}", chain(&error)));
         }

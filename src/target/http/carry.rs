@@ -58,7 +58,7 @@ impl Base {
 pub(super) type Pool = Mutex<Vec<Connection>>;
 
 /// Most requests at a time before the run.
-const AT_A_TIME: usize = 16;
+pub(super) const AT_A_TIME: usize = 16;
 
 /// How requests are sent.
 #[derive(Debug)]

@@ -150,6 +150,14 @@ impl Target for HttpTarget {
         .boxed()
     }
 
+    fn has_preliminaries(&self) -> bool {
+        self.core.priors.are_per_key() || self.core.spec.auth.login.is_some()
+    }
+
+    fn preliminaries<'a>(&'a self, operations: &'a [Invocation]) -> BoxFuture<'a, Result<(), TargetError>> {
+        self.core.preliminaries(operations).boxed()
+    }
+
     fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion> {
         let core = Arc::clone(&self.core);
         async move { core.apply(operation).await }.boxed()

@@ -121,6 +121,25 @@ impl Core {
         cell.get_or_try_init(|| self.before_key(operation)).await.map(|_| ())
     }
 
+    /// Logs everybody in who carries one of these operations out, and does what comes before it.
+    pub(super) async fn preliminaries(self: &Arc<Self>, operations: &[Invocation]) -> Result<(), TargetError> {
+        let failed = |why: String| TargetError::Step {
+            step: "doing what comes before the requests".to_owned(),
+            source: self.redactor.clear(&why).into(),
+        };
+        for operations in operations.chunks(super::carry::AT_A_TIME) {
+            let each = operations.iter().map(|operation| async move {
+                self.before(operation).await?;
+                let variables = Subject::of(&self.run_id, operation).variables();
+                let variables = self.priors.with(variables, &operation.key);
+                let session = self.session(&variables, operation.client, 0).await;
+                session.map(|_| ()).map_err(|no_answer| no_answer.why().to_owned())
+            });
+            futures::future::try_join_all(each).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
     async fn before_key(self: &Arc<Self>, operation: &Invocation) -> Result<Captured, String> {
         let mut captured = Captured::new();
         for prior in &self.priors.before {
