@@ -29,7 +29,7 @@ pub use diagnostic::Diagnostics;
 pub use environment::Environment;
 pub use error::ScenarioError;
 pub use http::{
-    AuthSpec, BodySpec, Expected, HttpSpec, InvariantSpec, JsonPath, KeySharing, LoginSpec, ObserveHttp, ObserveMongo,
+    AuthSpec, BodySpec, Expected, HttpSpec, InvariantSpec, JsonPath, KeySharing, LoginPer, LoginSpec, ObserveHttp, ObserveMongo,
     ObserveSpec, OperationSpec, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec, the_number,
 };
 pub use messages::MessageSpec;

@@ -81,6 +81,7 @@ impl HttpTarget {
             Release::Task => Transport::Client(client::build(&spec, &run.folder)?),
             Release::LastByte => Transport::Raw(run.base_urls.iter().map(|_| carry::Pool::default()).collect()),
         };
+        let before = spec.operations.values().flat_map(|operation| operation.before.iter().cloned()).collect();
         let core = Core {
             redactor: request::Redactor::new(spec.secrets()),
             samples: samples::Samples::new(spec.operations.len()),
@@ -90,10 +91,7 @@ impl HttpTarget {
             spec,
             transport,
             logins: login::Logins::default(),
-            priors: prior::Priors::new(
-                run.setup.clone(),
-                spec.operations.values().flat_map(|operation| operation.before.iter().cloned()).collect(),
-            ),
+            priors: prior::Priors::new(run.setup.clone(), before),
             left: effects::Left::new(run.observe.elements()),
             releases: release::Releases::new(run.together),
             keys: std::sync::Mutex::new(FxHashSet::default()),
