@@ -56,11 +56,12 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer(401, {"error": "who are you?"})
             if mode == "once" and self.headers.get("Authorization") != "Token tok-all":
                 return self.answer(401, {"error": "who are you?"})
+            if self.headers.get("X-Place") != self.path:
+                return self.answer(404, {"error": "no such place"})
             if body.get("like-" + self.path.split("/")[-1]) != 1:
                 return self.answer(422, {"error": "not this post"})
             post = self.path.split("/")[-1]
             likes[post] = likes.get(post, 0) + 1
-            # One that counts each post twice makes them of its own accord.
             self.answer(200, {"id": post})
     def log_message(self, *arguments): pass
 class Server(ThreadingHTTPServer):
@@ -82,7 +83,8 @@ timeout = '10s'
 {http}
 [target.http.operations.like]
 before = {{ path = '/rooms/{{{{ setup.room }}}}/posts', json = {{ title = '{{{{ key }}}}' }}, capture = {{ post = '$.id', place = 'header:location' }} }}
-path = '{{{{ before.place }}}}'
+path = '/posts/{{{{ before.post }}}}'
+headers = {{ X-Place = '{{{{ before.place }}}}' }}
 json = {{ "like-{{{{ before.post }}}}" = 1, who = '{{{{ client.user }}}}' }}
 [service]
 command = ['python3', 'service.py', '{{{{ service.port }}}}', '{mode}']
