@@ -124,9 +124,15 @@ fn report(output: &Output) -> Value {
 fn what_comes_first_is_captured_and_named_in_paths_bodies_and_headers() {
     let form = "_csrf = '{{ login.csrf }}', user = '{{ client.user }}'";
     let before = "before = { method = 'GET', path = '/login', capture = { csrf = 'field:_csrf' } }, token = '$.token'";
-    let each = format!("auth.login = {{ {before}, header = 'X-Token', scheme = '', request = {{ path = '/login', form = {{ {form} }} }} }}");
-    let once = format!("auth.login = {{ {before}, per = 'once', scheme = 'Token', request = {{ path = '/login', form = {{ _csrf = '{{{{ login.csrf }}}}', user = 'all' }} }} }}");
-    for (mode, http, accepted) in [("open", "", true), ("guarded", &each, true), ("once", &once, true), ("guarded", "", false)] {
+    let each = format!(
+        "auth.login = {{ {before}, header = 'X-Token', scheme = '', request = {{ path = '/login', form = {{ {form} }} }} }}"
+    );
+    let once = format!(
+        "auth.login = {{ {before}, per = 'once', scheme = 'Token', request = {{ path = '/login', form = {{ _csrf = '{{{{ login.csrf }}}}', user = 'all' }} }} }}"
+    );
+    for (mode, http, accepted) in
+        [("open", "", true), ("guarded", &each, true), ("once", &once, true), ("guarded", "", false)]
+    {
         let folder = tempfile::tempdir().unwrap();
         let report = report(&run(folder.path(), mode, http));
         let stats = &report["operations"]["like"];

@@ -356,7 +356,11 @@ fn fastapi_path() -> &'static Path {
         let folder = practice("fastapi");
         if !folder.join("uvicorn").exists() {
             let packages = ["pymongo", "fastapi", "uvicorn"];
-            install("python3", &[&["-m", "pip", "install", "--quiet", "--target", "."], &packages[..]].concat(), &folder);
+            install(
+                "python3",
+                &[&["-m", "pip", "install", "--quiet", "--target", "."], &packages[..]].concat(),
+                &folder,
+            );
         }
         folder
     })

@@ -453,10 +453,12 @@ impl<'de> Deserialize<'de> for Json {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
                 let mut entries: Vec<(Spanned<String>, Spanned<Json>)> = Vec::new();
-                while let Some(name) = map.next_key::<Spanned<String>>()? {
-                    if name.get_ref().starts_with("$__toml_private") {
-                        return Err(A::Error::custom("JSON has no dates: write the date as a text"));
-                    }
+                // The parser hands a date over as a map of one name, which has no place.
+                let no_date = |error: A::Error| match error.to_string().contains("$__toml_private") {
+                    true => A::Error::custom("JSON has no dates: write the date as a text"),
+                    false => error,
+                };
+                while let Some(name) = map.next_key::<Spanned<String>>().map_err(no_date)? {
                     entries.push((name, map.next_value()?));
                 }
                 Ok(Json::Object(entries))

@@ -29,8 +29,8 @@ pub use diagnostic::Diagnostics;
 pub use environment::Environment;
 pub use error::ScenarioError;
 pub use http::{
-    AuthSpec, BodySpec, Expected, HttpSpec, InvariantSpec, JsonPath, KeySharing, LoginPer, LoginSpec, ObserveHttp, ObserveMongo,
-    ObserveSpec, OperationSpec, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec, the_number,
+    AuthSpec, BodySpec, Expected, HttpSpec, InvariantSpec, JsonPath, KeySharing, LoginPer, LoginSpec, ObserveHttp,
+    ObserveMongo, ObserveSpec, OperationSpec, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec, the_number,
 };
 pub use messages::MessageSpec;
 pub use model::{

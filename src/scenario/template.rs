@@ -80,7 +80,9 @@ impl Scope {
                 "thread.participants",
                 "message.text",
             ],
-            Scope::Request(WorkloadKind::Custom | WorkloadKind::Unique) => &["run.id", "op.id", "op.name", "client.id", "client.user", "key"],
+            Scope::Request(WorkloadKind::Custom | WorkloadKind::Unique) => {
+                &["run.id", "op.id", "op.name", "client.id", "client.user", "key"]
+            }
         }
     }
 }
@@ -270,7 +272,8 @@ impl JsonTemplate {
                 serde_json::Value::Array(items.iter().map(|item| item.render(variables)).collect::<Result<_, _>>()?)
             }
             JsonTemplate::Object(entries) => {
-                let entry = |(name, value): &(Template, JsonTemplate)| Ok((name.render(variables)?, value.render(variables)?));
+                let entry =
+                    |(name, value): &(Template, JsonTemplate)| Ok((name.render(variables)?, value.render(variables)?));
                 serde_json::Value::Object(entries.iter().map(entry).collect::<Result<_, _>>()?)
             }
         })
@@ -282,10 +285,9 @@ impl JsonTemplate {
             JsonTemplate::Plain(_) => Vec::new(),
             JsonTemplate::Text(template) => vec![template],
             JsonTemplate::List(items) => items.iter().flat_map(JsonTemplate::templates).collect(),
-            JsonTemplate::Object(entries) => entries
-                .iter()
-                .flat_map(|(name, value)| std::iter::once(name).chain(value.templates()))
-                .collect(),
+            JsonTemplate::Object(entries) => {
+                entries.iter().flat_map(|(name, value)| std::iter::once(name).chain(value.templates())).collect()
+            }
         }
     }
 }

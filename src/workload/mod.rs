@@ -7,8 +7,8 @@ mod keys;
 mod merge;
 mod requests;
 mod scenario;
-mod unique;
 pub mod thread;
+mod unique;
 
 use std::sync::Arc;
 

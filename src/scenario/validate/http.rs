@@ -152,10 +152,9 @@ impl Check<'_> {
             self.capture_names("login", std::iter::once(&captured));
         }
         let per = login.per.as_ref().map_or(Some(LoginPer::User), |word| self.word(word, "who logs in", &LOGINS));
-        for (key, place) in [
-            ("header", login.header.as_ref().map(Spanned::span)),
-            ("scheme", login.scheme.as_ref().map(Spanned::span)),
-        ] {
+        for (key, place) in
+            [("header", login.header.as_ref().map(Spanned::span)), ("scheme", login.scheme.as_ref().map(Spanned::span))]
+        {
             if let Some(place) = place.filter(|_| login.token.is_none()) {
                 let problem = Problem::at(place, format!("`{key}` says how a token is sent, and there is none"));
                 self.problems.push(problem.help("say where the answer has it: `token = \"$.token\"`"));
@@ -252,8 +251,7 @@ impl Check<'_> {
     ) -> Option<OperationSpec> {
         let place = operation.span();
         let operation = operation.into_inner();
-        let Operation { method, path, headers, json, body, form, outcome, status, weight, keys, before } =
-            operation;
+        let Operation { method, path, headers, json, body, form, outcome, status, weight, keys, before } = operation;
         let request = Request { method, path, headers, json, body, form };
         let table = format!("target.http.operations.{name}");
         let reads = name == "get" || (workload != WorkloadKind::Custom && matches!(name, "read" | "read-thread"));

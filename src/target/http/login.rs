@@ -118,8 +118,8 @@ where
         let mut before = Prepared::new(&prior.request, &variables).map_err(|error| wrong(error.to_string()))?;
         session.add_cookies(&mut before).map_err(wrong)?;
         let answer = send(before).await.map_err(|no_answer| wrong(no_answer.why().to_owned()))?;
-        let done = prior.accept.contains(&answer.status)
-            || (prior.accept.is_empty() && (200..400).contains(&answer.status));
+        let done =
+            prior.accept.contains(&answer.status) || (prior.accept.is_empty() && (200..400).contains(&answer.status));
         if !done {
             return Err(wrong(format!("HTTP {}", answer.status)));
         }

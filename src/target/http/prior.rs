@@ -266,7 +266,14 @@ fn attribute_of(tag: &str, name: &str) -> Option<String> {
         quote @ ('"' | '\'') => rest[1..].split(quote).next()?,
         _ => rest.split(|letter: char| letter.is_whitespace() || letter == '/').next()?,
     };
-    Some(value.replace("&quot;", "\"").replace("&#39;", "'").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    Some(
+        value
+            .replace("&quot;", "\"")
+            .replace("&#39;", "'")
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&"),
+    )
 }
 
 #[cfg(test)]
@@ -284,7 +291,8 @@ mod tests {
             ..Answer::default()
         };
         let page = Answer {
-            body: br#"<html><meta content='m&amp;1' name="csrf-token"><INPUT type=hidden name=_csrf value="h1"/>"#.to_vec(),
+            body: br#"<html><meta content='m&amp;1' name="csrf-token"><INPUT type=hidden name=_csrf value="h1"/>"#
+                .to_vec(),
             ..answer.clone()
         };
         let path = |text| Capture::Path(JsonPath::compile(text).unwrap());

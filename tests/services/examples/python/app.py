@@ -59,8 +59,8 @@ async def message(chat: str, body: dict):
     if FIXED:
         await add_unread(chat)
     else:
-        unread = await database.messages.count_documents({"chat": chat})
-        await set_unread(chat, unread)
+        found = await database.unread.find_one({"chat": chat})
+        await set_unread(chat, found["unread"] + 1 if found else 1)
     return {"ok": True}
 
 
