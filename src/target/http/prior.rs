@@ -229,7 +229,7 @@ fn captured_value(capture: &Capture, answer: &Answer) -> Option<String> {
             let json: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
             match path.first(&json)? {
                 serde_json::Value::String(text) => Some(text.clone()),
-                other => super::answer::id_of(other).map(|id| id.to_string()).or_else(|| Some(other.to_string())),
+                other => super::value::id_of(other).map(|id| id.to_string()).or_else(|| Some(other.to_string())),
             }
         }
         Capture::Cookie(wanted) => answer.cookies.iter().find_map(|set| {
