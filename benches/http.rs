@@ -56,6 +56,7 @@ async fn carry_out(scenario: &Scenario) -> (usize, Duration) {
         together: matches!(scenario.load, Load::Burst { .. }),
         observe: ObserveSpec::default(),
         numbers: Vec::new(),
+        setup: Vec::new(),
         mongo: None,
         own_service: false,
         notes: Vec::new(),

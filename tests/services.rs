@@ -348,3 +348,53 @@ fn is_alive(pid: &str) -> bool {
     let state = String::from_utf8(found.stdout).unwrap();
     !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
+
+/// Where the packages of the FastAPI service are.
+fn fastapi_path() -> &'static Path {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let folder = practice("fastapi");
+        if !folder.join("uvicorn").exists() {
+            let packages = ["pymongo", "fastapi", "uvicorn"];
+            install(
+                "python3",
+                &[&["-m", "pip", "install", "--quiet", "--target", "."], &packages[..]].concat(),
+                &folder,
+            );
+        }
+        folder
+    })
+}
+
+/// Services as many are written, in three ecosystems, before and after their fixes: run and explored.
+#[test]
+fn nine_examples_before_and_after_their_fixes() {
+    let examples = ["coupon", "seat", "likes", "cart", "unread", "invoices", "sign-up", "webhook", "outbox"];
+    let mut wrong = Vec::new();
+    for example in examples {
+        let scenario = format!("tests/services/examples/{example}.toml");
+        let lines = std::fs::read_to_string(&scenario).unwrap().lines().count();
+        assert!(lines <= 25, "{scenario} has {lines} lines");
+        for (mode, wanted) in [("before", "violated"), ("fixed", "holds")] {
+            for command in ["run", "explore"] {
+                let out = tempfile::tempdir().unwrap();
+                let output = Command::new(env!("CARGO_BIN_EXE_onlyone"))
+                    .args([command, "--quiet", "--format", "json", "--seed", "1", "--out"])
+                    .arg(out.path())
+                    .arg(&scenario)
+                    .env_remove("ONLYONE_MONGO_URI")
+                    .env("MODE", mode)
+                    .env("NODE_PATH", node_path())
+                    .env("PYTHONPATH", fastapi_path())
+                    .env("PATH", path_with_node())
+                    .output()
+                    .unwrap();
+                let report = report(&output);
+                if report["verdict"] != wanted {
+                    wrong.push(format!("{example} {mode} {command}: {} {}", report["verdict"], report["reasons"]));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -48,9 +48,11 @@ impl<'a> Fact<'a> {
             Outcome::Failed(cause) if cause.is_duplicate_key() => Fact::DuplicateKey,
             Outcome::Failed(_) => Fact::Nothing,
             Outcome::Unknown(_) => match operation.action {
-                Action::CreateOrGet { .. } | Action::Append(_) | Action::Open | Action::Deliver(_) => {
-                    Fact::MayHaveCreated
-                }
+                Action::CreateOrGet { .. }
+                | Action::Append(_)
+                | Action::Open
+                | Action::Deliver(_)
+                | Action::Custom(_) => Fact::MayHaveCreated,
                 _ => Fact::Nothing,
             },
         }

@@ -173,6 +173,7 @@ impl Setting<'_> {
             workload: self.scenario.workload,
             observe: self.scenario.observe.clone(),
             numbers: self.scenario.numbers.clone(),
+            setup: self.scenario.setup.clone(),
             mongo: own.clone(),
             // An exploration looks at the final state while the service runs.
             own_service: service.is_some() && self.explored.is_none(),

@@ -228,11 +228,21 @@ impl Explorer<'_> {
         }
         self.seeded = number.saturating_add(SEEDED_AT_ONCE);
         let keys = self.subject.keys_to_seed(number..self.seeded);
-        if keys.is_empty() {
+        let first = match self.target.has_preliminaries() {
+            true => self.subject.invocations(number..self.seeded),
+            false => Vec::new(),
+        };
+        if keys.is_empty() && first.is_empty() {
             return;
         }
         self.proxy.pass();
-        let seeded = Scope::new(SEED_WITHIN, &self.stop).wait(self.target.seed(&keys)).await;
+        let preparing = async {
+            if !keys.is_empty() {
+                self.target.seed(&keys).await?;
+            }
+            self.target.preliminaries(&first).await
+        };
+        let seeded = Scope::new(SEED_WITHIN, &self.stop).wait(preparing).await;
         let failed = match seeded {
             Ok(seeded) => seeded.err().map(|error| chain(&error)),
             Err(ended) => Some(ended.to_string()),

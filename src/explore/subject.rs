@@ -85,6 +85,12 @@ impl Operations {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).insert((execution, request), rest);
     }
 
+    /// The operations of these executions.
+    pub(super) fn invocations(&self, executions: std::ops::Range<u32>) -> Vec<Invocation> {
+        let of_one = |execution| (0..self.requests).map(move |request| (execution, request));
+        executions.flat_map(of_one).map(|(execution, request)| self.invocation(execution, request)).collect()
+    }
+
     /// The operation that a request of an execution stands for.
     pub fn invocation(&self, execution: u32, request: usize) -> Invocation {
         let number = u64::from(execution) * self.requests as u64 + request as u64;

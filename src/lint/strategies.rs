@@ -60,7 +60,7 @@ mod tests {
         let key = match kind {
             WorkloadKind::CreateOrGet | WorkloadKind::Thread => "participantsKey",
             WorkloadKind::Append => "sessionId",
-            WorkloadKind::Merge | WorkloadKind::Custom => "chatId",
+            WorkloadKind::Merge | WorkloadKind::Custom | WorkloadKind::Unique => "chatId",
         };
         let mut indexes = vec![index("_id")];
         if unique {

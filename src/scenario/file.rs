@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::file_http::{Http, Invariant, Observe, Service};
+use super::prior::Prior;
 use super::values::{Count, Counts, DurationText, Number, Share};
 
 /// The whole file.
@@ -28,6 +29,10 @@ pub(super) struct File {
     /// The service under test, started by the harness.
     #[schemars(with = "Option<Service>")]
     pub(super) service: Option<Spanned<Service>>,
+    /// Requests that come first, once per run, in this order.
+    #[serde(default)]
+    #[schemars(with = "Vec<Prior>")]
+    pub(super) setup: Vec<Spanned<Prior>>,
     /// Where the final state of a service is read.
     #[serde(default)]
     pub(super) observe: Observe,

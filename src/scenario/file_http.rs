@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use super::file_fields::{Names, Stored};
 use super::messages::Messages;
+use super::prior::{OneOrMany, Prior};
 use super::values::{Bound, Count, DurationText};
 
 /// Texts by name.
@@ -81,6 +82,18 @@ pub(super) struct Login {
     /// JSONPath of the token in the answer.
     #[schemars(with = "Option<String>")]
     pub(super) token: Option<Spanned<String>>,
+    /// The header that carries the token; by default `authorization`.
+    #[schemars(with = "Option<String>")]
+    pub(super) header: Option<Spanned<String>>,
+    /// What stands before the token; by default `Bearer`.
+    #[schemars(with = "Option<String>")]
+    pub(super) scheme: Option<Spanned<String>>,
+    /// Who logs in: each `user`, or one for all, `once`.
+    #[schemars(with = "Option<String>")]
+    pub(super) per: Option<Spanned<String>>,
+    /// Requests before the log-in, such as one that fetches a token against forgery.
+    #[schemars(with = "Option<OneOrMany<Prior>>")]
+    pub(super) before: Option<Spanned<OneOrMany<Prior>>>,
 }
 
 /// `tls`
@@ -153,6 +166,9 @@ pub(super) struct Operation {
     /// What its keys are.
     #[schemars(with = "Option<String>")]
     pub(super) keys: Option<Spanned<String>>,
+    /// Requests that come first, once per key.
+    #[schemars(with = "Option<OneOrMany<Prior>>")]
+    pub(super) before: Option<Spanned<OneOrMany<Prior>>>,
 }
 
 /// `status`
@@ -391,7 +407,7 @@ pub(super) enum Json {
     Plain(serde_json::Value),
     Text(String),
     List(Vec<Spanned<Json>>),
-    Object(Vec<(String, Spanned<Json>)>),
+    Object(Vec<(Spanned<String>, Spanned<Json>)>),
 }
 
 impl<'de> Deserialize<'de> for Json {
@@ -436,11 +452,13 @@ impl<'de> Deserialize<'de> for Json {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-                let mut entries: Vec<(String, Spanned<Json>)> = Vec::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    if name.starts_with("$__toml_private") {
-                        return Err(A::Error::custom("JSON has no dates: write the date as a text"));
-                    }
+                let mut entries: Vec<(Spanned<String>, Spanned<Json>)> = Vec::new();
+                // The parser hands a date over as a map of one name, which has no place.
+                let no_date = |error: A::Error| match error.to_string().contains("$__toml_private") {
+                    true => A::Error::custom("JSON has no dates: write the date as a text"),
+                    false => error,
+                };
+                while let Some(name) = map.next_key::<Spanned<String>>().map_err(no_date)? {
                     entries.push((name, map.next_value()?));
                 }
                 Ok(Json::Object(entries))

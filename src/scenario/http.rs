@@ -10,6 +10,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly
 use serde::{Serialize, Serializer};
 
 use super::messages::MessageSpec;
+use super::prior::PriorSpec;
 use super::rules::ElementsSpec;
 use super::secret::SecretText;
 use super::template::{JsonTemplate, Template};
@@ -77,6 +78,25 @@ pub struct LoginSpec {
     /// Where the answer has the bearer token; without it only cookies are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<JsonPath>,
+    /// The header that carries the token.
+    pub header: String,
+    /// What stands before the token.
+    pub scheme: String,
+    /// Who logs in.
+    pub per: LoginPer,
+    /// Requests before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<PriorSpec>,
+}
+
+/// Who logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoginPer {
+    /// Each user.
+    User,
+    /// One for all.
+    Once,
 }
 
 /// TLS (`tls`).
@@ -133,6 +153,9 @@ pub struct OperationSpec {
     /// Whose keys it acts on, in a custom workload.
     #[serde(skip_serializing_if = "KeySharing::is_shared")]
     pub keys: KeySharing,
+    /// Requests that come first, once per key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<PriorSpec>,
 }
 
 /// Whose keys an operation of a custom workload acts on.
@@ -181,6 +204,20 @@ pub struct StatusSpec {
     pub failed: Vec<u16>,
     /// It may have had one.
     pub unknown: Vec<u16>,
+}
+
+impl StatusSpec {
+    /// Of a route that only creates: who is served has created, and 409 refuses, unless the scenario says otherwise.
+    pub(super) fn of_unique(mut self) -> Self {
+        if self.created.is_empty() {
+            self.created = std::mem::take(&mut self.ok);
+        }
+        let lists = [&self.ok, &self.created, &self.absent, &self.failed, &self.unknown];
+        if self.refused.is_empty() && !lists.iter().any(|list| list.contains(&409)) {
+            self.refused.push(409);
+        }
+        self
+    }
 }
 
 impl Default for StatusSpec {
@@ -435,6 +472,9 @@ impl HttpSpec {
         let AuthSpec { login, bearer, headers } = &self.auth;
         let mut templates: Vec<&Template> = bearer.iter().chain(headers.values()).collect();
         templates.extend(login.iter().flat_map(|login| login.request.templates()));
+        let before = login.iter().flat_map(|login| &login.before);
+        let before = before.chain(self.operations.values().flat_map(|operation| &operation.before));
+        templates.extend(before.flat_map(|prior| prior.request.templates()));
         templates.extend(self.operations.values().flat_map(|operation| operation.request.templates()));
         let mut secrets: Vec<Arc<str>> =
             templates.into_iter().flat_map(|template| template.text().secrets()).cloned().collect();

@@ -6,10 +6,12 @@ mod error;
 mod file;
 mod file_fields;
 mod file_http;
+mod filters;
 mod http;
 mod messages;
 mod model;
 mod overrides;
+mod prior;
 mod read;
 mod resolved;
 mod rules;
@@ -27,14 +29,15 @@ pub use diagnostic::Diagnostics;
 pub use environment::Environment;
 pub use error::ScenarioError;
 pub use http::{
-    AuthSpec, BodySpec, Expected, HttpSpec, InvariantSpec, JsonPath, KeySharing, LoginSpec, ObserveHttp, ObserveMongo,
-    ObserveSpec, OperationSpec, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec, the_number,
+    AuthSpec, BodySpec, Expected, HttpSpec, InvariantSpec, JsonPath, KeySharing, LoginPer, LoginSpec, ObserveHttp,
+    ObserveMongo, ObserveSpec, OperationSpec, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec, the_number,
 };
 pub use messages::MessageSpec;
 pub use model::{
     Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, Keys, Limits, Load, Metric, MongoSpec, MongodSpec,
     Scenario, SearchKind, TargetSpec, Threshold,
 };
+pub use prior::{Capture, PriorSpec};
 pub use read::{load, load_text};
 pub use resolved::resolved_toml;
 pub use rules::{BoundsSpec, Distinct, ElementPlace, ElementsSpec, NumberSpec, Per};
@@ -42,5 +45,5 @@ pub use schema::schema;
 pub use secret::SecretText;
 pub(crate) use suggest::nearest;
 pub use template::{JsonTemplate, RenderError, Scope, Template, TemplateMistake};
-pub use validate::KnownStrategies;
+pub use validate::{KnownStrategies, names_a_secret};
 pub use workload_kind::WorkloadKind;

@@ -8,6 +8,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly
 use serde::{Serialize, Serializer};
 
 use super::http::{HttpSpec, InvariantSpec, ObserveSpec, ServiceSpec};
+use super::prior::PriorSpec;
 use super::rules::NumberSpec;
 use super::workload_kind::WorkloadKind;
 use crate::verdict::{Invariant, Verdict};
@@ -25,6 +26,8 @@ pub struct Scenario {
     pub target: TargetSpec,
     /// The service under test, if the harness starts it.
     pub service: Option<ServiceSpec>,
+    /// Requests that come first, once per run.
+    pub setup: Vec<PriorSpec>,
     /// Where the final state of a service is read.
     pub observe: ObserveSpec,
     /// The embedded server, when no other is named.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::http::{InvariantSpec, ObserveSpec, ServiceSpec};
 use super::model::{Deliveries, Expectation, ExploreSpec, Limits, Load, MongodSpec, Scenario, TargetSpec};
+use super::prior::PriorSpec;
 use super::rules::NumberSpec;
 use super::workload_kind::WorkloadKind;
 
@@ -15,6 +16,8 @@ struct Resolved<'a> {
     target: &'a TargetSpec,
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<&'a ServiceSpec>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    setup: &'a [PriorSpec],
     observe: &'a ObserveSpec,
     mongod: MongodSpec,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,6 +47,7 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         workload,
         target,
         service,
+        setup,
         observe,
         mongod,
         deliveries,
@@ -59,6 +63,7 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         workload: *workload,
         target,
         service: service.as_ref(),
+        setup,
         observe,
         mongod: *mongod,
         deliveries: (*workload == WorkloadKind::Merge).then_some(*deliveries),

@@ -22,6 +22,8 @@ pub enum Scope {
     Service,
     /// A request: of an operation, a log-in, or an observation.
     Request(WorkloadKind),
+    /// A request of the set-up, before anything else.
+    Setup,
     /// A custom invariant.
     Run,
 }
@@ -32,6 +34,7 @@ impl Scope {
         match self {
             Scope::Service => &["mongo.uri", "mongo.database", "service.port", "service.instance", "run.id", "onlyone"],
             Scope::Run => &["run.id", "mongo.database"],
+            Scope::Setup => &["run.id", "client.id", "client.user"],
             Scope::Request(WorkloadKind::CreateOrGet) => {
                 &["run.id", "op.id", "op.name", "client.id", "client.user", "key", "pair.a", "pair.b", "pair.key"]
             }
@@ -77,17 +80,19 @@ impl Scope {
                 "thread.participants",
                 "message.text",
             ],
-            Scope::Request(WorkloadKind::Custom) => &["run.id", "op.id", "op.name", "client.id", "client.user", "key"],
+            Scope::Request(WorkloadKind::Custom | WorkloadKind::Unique) => {
+                &["run.id", "op.id", "op.name", "client.id", "client.user", "key"]
+            }
         }
     }
 }
 
 impl Scope {
     /// Some value for every variable.
-    fn sample(self) -> Value {
+    fn sample(self, further: &[String]) -> Value {
         let mut groups: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
         let mut variables: BTreeMap<&str, Value> = BTreeMap::new();
-        for name in self.variables() {
+        for name in self.variables().iter().copied().chain(further.iter().map(String::as_str)) {
             match name.split_once('.') {
                 Some((group, field)) => {
                     let number =
@@ -136,12 +141,18 @@ pub struct RenderError {
 impl Template {
     /// Compiles a text and checks that every variable exists.
     pub fn compile(text: SecretText, scope: Scope) -> Result<Self, TemplateMistake> {
+        Self::compile_with(text, scope, &[])
+    }
+
+    /// The same where further variables exist, such as what earlier requests captured.
+    pub fn compile_with(text: SecretText, scope: Scope, further: &[String]) -> Result<Self, TemplateMistake> {
         let source = text.expose();
         if !source.contains("{{") && !source.contains("{%") && !source.contains("{#") {
             return Ok(Template { text, compiled: None, variable: None });
         }
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        super::filters::add(&mut environment);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         let whole = 0..source.len();
         let mistake = |error: minijinja::Error| TemplateMistake {
@@ -155,7 +166,7 @@ impl Template {
         named.sort();
         for name in named {
             let known = scope.variables();
-            if !known.contains(&name.as_str()) {
+            if !known.contains(&name.as_str()) && !further.contains(&name) {
                 let part = source.find(&name).map_or(whole, |start| start..start + name.len());
                 return Err(TemplateMistake {
                     part,
@@ -164,7 +175,7 @@ impl Template {
                 });
             }
         }
-        if let Err(error) = compiled.render(scope.sample()) {
+        if let Err(error) = compiled.render(scope.sample(further)) {
             use minijinja::ErrorKind::{UnknownFilter, UnknownFunction, UnknownMethod, UnknownTest};
             // Any other error may be the sample's, not the template's.
             if matches!(error.kind(), UnknownFilter | UnknownFunction | UnknownMethod | UnknownTest) {
@@ -248,7 +259,7 @@ pub enum JsonTemplate {
     /// A list.
     List(Vec<JsonTemplate>),
     /// An object, in the order of its keys.
-    Object(Vec<(String, JsonTemplate)>),
+    Object(Vec<(Template, JsonTemplate)>),
 }
 
 impl JsonTemplate {
@@ -261,7 +272,8 @@ impl JsonTemplate {
                 serde_json::Value::Array(items.iter().map(|item| item.render(variables)).collect::<Result<_, _>>()?)
             }
             JsonTemplate::Object(entries) => {
-                let entry = |(name, value): &(String, JsonTemplate)| Ok((name.clone(), value.render(variables)?));
+                let entry =
+                    |(name, value): &(Template, JsonTemplate)| Ok((name.render(variables)?, value.render(variables)?));
                 serde_json::Value::Object(entries.iter().map(entry).collect::<Result<_, _>>()?)
             }
         })
@@ -273,7 +285,9 @@ impl JsonTemplate {
             JsonTemplate::Plain(_) => Vec::new(),
             JsonTemplate::Text(template) => vec![template],
             JsonTemplate::List(items) => items.iter().flat_map(JsonTemplate::templates).collect(),
-            JsonTemplate::Object(entries) => entries.iter().flat_map(|(_, value)| value.templates()).collect(),
+            JsonTemplate::Object(entries) => {
+                entries.iter().flat_map(|(name, value)| std::iter::once(name).chain(value.templates())).collect()
+            }
         }
     }
 }

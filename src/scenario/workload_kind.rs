@@ -14,18 +14,21 @@ pub enum WorkloadKind {
     Merge,
     /// Operations of the user's own.
     Custom,
+    /// A route that only creates: one is served, the others are refused.
+    Unique,
     /// Starts, expands and reads direct and group threads.
     Thread,
 }
 
 impl WorkloadKind {
     /// All that exist.
-    pub const ALL: [WorkloadKind; 5] = [
+    pub const ALL: [WorkloadKind; 6] = [
         WorkloadKind::CreateOrGet,
         WorkloadKind::Append,
         WorkloadKind::Merge,
         WorkloadKind::Thread,
         WorkloadKind::Custom,
+        WorkloadKind::Unique,
     ];
 
     /// The word in files and on the terminal.
@@ -35,6 +38,7 @@ impl WorkloadKind {
             WorkloadKind::Append => "append",
             WorkloadKind::Merge => "merge",
             WorkloadKind::Custom => "custom",
+            WorkloadKind::Unique => "unique",
             WorkloadKind::Thread => "thread",
         }
     }
@@ -49,6 +53,7 @@ impl WorkloadKind {
                 &["start-conversation", "check-existing-thread", "expand-thread", "resign-admin", "read-thread"]
             }
             WorkloadKind::Custom => &[],
+            WorkloadKind::Unique => &["create"],
         }
     }
 
@@ -57,7 +62,7 @@ impl WorkloadKind {
         match self {
             WorkloadKind::CreateOrGet => &["get"],
             WorkloadKind::Append => &["read"],
-            WorkloadKind::Merge | WorkloadKind::Thread | WorkloadKind::Custom => &[],
+            WorkloadKind::Merge | WorkloadKind::Thread | WorkloadKind::Custom | WorkloadKind::Unique => &[],
         }
     }
 

@@ -123,7 +123,7 @@ impl Strategies {
             WorkloadKind::CreateOrGet => self.create_or_get = name.parse().map_err(|_| unknown())?,
             WorkloadKind::Append => self.append = name.parse().map_err(|_| unknown())?,
             WorkloadKind::Merge => self.merge = name.parse().map_err(|_| unknown())?,
-            WorkloadKind::Custom => return Err(unknown()),
+            WorkloadKind::Custom | WorkloadKind::Unique => return Err(unknown()),
             WorkloadKind::Thread => self.thread = name.parse().map_err(|_| unknown())?,
         }
         Ok(())

@@ -38,7 +38,7 @@ pub fn creations(kind: WorkloadKind, strategy: &str) -> Vec<Creation> {
         WorkloadKind::Append => strategy.parse().ok().and_then(of_append).into_iter().collect(),
         WorkloadKind::Merge => strategy.parse().map(of_merge).unwrap_or_default(),
         WorkloadKind::Thread => strategy.parse().map(of_thread).into_iter().collect(),
-        WorkloadKind::Custom => Vec::new(),
+        WorkloadKind::Custom | WorkloadKind::Unique => Vec::new(),
     }
 }
 

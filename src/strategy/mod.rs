@@ -98,7 +98,7 @@ pub fn names(kind: WorkloadKind) -> &'static [&'static str] {
         WorkloadKind::CreateOrGet => &create_or_get::NAMES,
         WorkloadKind::Append => &append::NAMES,
         WorkloadKind::Merge => &merge::NAMES,
-        WorkloadKind::Custom => &[],
+        WorkloadKind::Custom | WorkloadKind::Unique => &[],
         WorkloadKind::Thread => &thread::NAMES,
     }
 }
@@ -112,7 +112,7 @@ pub fn descriptions(kind: WorkloadKind) -> Vec<Description> {
         WorkloadKind::CreateOrGet => told(&create_or_get::STRATEGIES),
         WorkloadKind::Append => told(&append::STRATEGIES),
         WorkloadKind::Merge => told(&merge::STRATEGIES),
-        WorkloadKind::Custom => Vec::new(),
+        WorkloadKind::Custom | WorkloadKind::Unique => Vec::new(),
         WorkloadKind::Thread => told(&thread::STRATEGIES),
     }
 }

@@ -72,6 +72,16 @@ pub trait Target: Send + Sync + 'static {
         Box::pin(std::future::ready(Err(TargetError::Step { step: "seeding".to_owned(), source })))
     }
 
+    /// Whether something comes before an operation that is none of it: a log-in, requests that come first.
+    fn has_preliminaries(&self) -> bool {
+        false
+    }
+
+    /// Does what comes before these operations. Otherwise each does so itself, when it is its turn.
+    fn preliminaries<'a>(&'a self, _operations: &'a [Invocation]) -> BoxFuture<'a, Result<(), TargetError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Carries an operation out. The future owns what it needs: one that missed its deadline goes on in the background,
     /// because a dropped operation may still happen on the server.
     fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion>;

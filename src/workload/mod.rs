@@ -8,6 +8,7 @@ mod merge;
 mod requests;
 mod scenario;
 pub mod thread;
+mod unique;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use merge::Merge;
 pub use requests::Requests;
 pub use scenario::{blind_spots, invariants_of, of_scenario};
 pub use thread::Threads;
+pub use unique::Unique;
 
 /// The place of an operation in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +79,7 @@ pub fn of_kind(kind: WorkloadKind, run_id: &str) -> Arc<dyn Workload> {
         WorkloadKind::Merge => Arc::new(Merge::new(&tag, crate::scenario::Deliveries::default().max)),
         WorkloadKind::Custom => Arc::new(Custom::new(&tag, [])),
         WorkloadKind::Thread => Arc::new(Threads::new(&tag)),
+        WorkloadKind::Unique => Arc::new(Unique::new(&tag)),
     }
 }
 

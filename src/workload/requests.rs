@@ -49,7 +49,7 @@ impl Requests {
             WorkloadKind::Append => Some("append"),
             WorkloadKind::Merge => Some("deliver"),
             WorkloadKind::Thread => Some("expand-thread"),
-            WorkloadKind::Custom => None,
+            WorkloadKind::Custom | WorkloadKind::Unique => None,
         }
     }
 
@@ -135,7 +135,7 @@ impl Requests {
             (WorkloadKind::Thread, Some("check-existing-thread")) => {
                 Action::CheckExisting(Box::new(self.conversation(&key, last)))
             }
-            (WorkloadKind::Custom, Some(name)) => Action::Custom(Arc::from(name)),
+            (WorkloadKind::Custom | WorkloadKind::Unique, Some(name)) => Action::Custom(Arc::from(name)),
             _ => {
                 let slot =
                     Slot { phase: Phase::Main, client: request, round: 0, key: self.number(execution), fresh: true };

@@ -8,9 +8,10 @@ use toml::Spanned;
 use super::super::diagnostic::Problem;
 use super::super::file_http::{self, Http, Operation, Request};
 use super::super::http::{
-    AuthSpec, HttpSpec, JsonPath, KeySharing, LoginSpec, OperationSpec, Release, StatusSpec, TlsSpec,
+    AuthSpec, HttpSpec, JsonPath, KeySharing, LoginPer, LoginSpec, OperationSpec, Release, StatusSpec, TlsSpec,
 };
 use super::super::messages::Messages;
+use super::super::prior::{OneOrMany, Prior, PriorSpec};
 use super::super::template::Scope;
 use super::super::values::Count;
 use super::super::workload_kind::WorkloadKind;
@@ -18,6 +19,7 @@ use super::Check;
 use super::request::Kind;
 
 const RELEASES: [(&str, Release); 2] = [("task", Release::Task), ("last-byte", Release::LastByte)];
+const LOGINS: [(&str, LoginPer); 2] = [("user", LoginPer::User), ("once", LoginPer::Once)];
 const SHARINGS: [(&str, KeySharing); 2] = [("shared", KeySharing::Shared), ("private", KeySharing::Private)];
 
 impl Check<'_> {
@@ -142,6 +144,24 @@ impl Check<'_> {
     fn login(&mut self, login: Spanned<file_http::Login>, scope: Scope) -> Option<LoginSpec> {
         let span = login.span();
         let login = login.into_inner();
+        let mut before = Vec::new();
+        let known = self.captured.len();
+        for prior in login.before.map(|before| before.into_inner().0).unwrap_or_default() {
+            let captured = prior.capture.keys().map(|name| (name.clone(), name.clone())).collect();
+            before.push(self.prior(prior, ("target.http.auth.login.before", &span), scope));
+            self.capture_names("login", std::iter::once(&captured));
+        }
+        let per = login.per.as_ref().map_or(Some(LoginPer::User), |word| self.word(word, "who logs in", &LOGINS));
+        for (key, place) in
+            [("header", login.header.as_ref().map(Spanned::span)), ("scheme", login.scheme.as_ref().map(Spanned::span))]
+        {
+            if let Some(place) = place.filter(|_| login.token.is_none()) {
+                let problem = Problem::at(place, format!("`{key}` says how a token is sent, and there is none"));
+                self.problems.push(problem.help("say where the answer has it: `token = \"$.token\"`"));
+            }
+        }
+        let header = login.header.map_or_else(|| Some("authorization".to_owned()), |name| self.header_name(name));
+        let scheme = login.scheme.map_or_else(|| "Bearer".to_owned(), Spanned::into_inner);
         let request = self.required(login.request, "request", "target.http.auth.login", Some(&span));
         let request = request.and_then(|request| {
             let place = request.span();
@@ -151,7 +171,34 @@ impl Check<'_> {
             Some(path) => self.json_path(path).map(Some),
             None => Some(None),
         };
-        Some(LoginSpec { request: request?, token: token? })
+        // What comes before the log-in is known to the log-in alone.
+        self.captured.truncate(known);
+        let before: Option<Vec<PriorSpec>> = before.into_iter().collect();
+        let (request, token) = (request?, token?);
+        Some(LoginSpec { request, token, header: header?, scheme, per: per?, before: before? })
+    }
+
+    fn header_name(&mut self, name: Spanned<String>) -> Option<String> {
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        match !name.get_ref().is_empty() && name.get_ref().bytes().all(token) {
+            true => Some(name.into_inner()),
+            false => self.note(Problem::at(name.span(), format!("`{}` is no name of a header", name.get_ref()))),
+        }
+    }
+
+    fn before(
+        &mut self,
+        before: Option<Spanned<OneOrMany<Prior>>>,
+        table: &str,
+        workload: WorkloadKind,
+    ) -> Option<Vec<PriorSpec>> {
+        let Some(before) = before else { return Some(Vec::new()) };
+        let span = before.span();
+        let table = format!("{table}.before");
+        let priors = before.into_inner().0;
+        let specs: Vec<Option<PriorSpec>> =
+            priors.into_iter().map(|prior| self.prior(prior, (&table, &span), Scope::Request(workload))).collect();
+        specs.into_iter().collect()
     }
 
     fn operations(
@@ -204,14 +251,16 @@ impl Check<'_> {
     ) -> Option<OperationSpec> {
         let place = operation.span();
         let operation = operation.into_inner();
-        let Operation { method, path, headers, json, body, form, outcome, status, weight, keys } = operation;
+        let Operation { method, path, headers, json, body, form, outcome, status, weight, keys, before } = operation;
         let request = Request { method, path, headers, json, body, form };
         let table = format!("target.http.operations.{name}");
         let reads = name == "get" || (workload != WorkloadKind::Custom && matches!(name, "read" | "read-thread"));
         let usual = if reads { "GET" } else { "POST" };
         let request = self.request(request, (&table, &place), Scope::Request(workload), usual);
+        let before = self.before(before, &table, workload);
         let outcome = self.outcome(&outcome, workload, name, &place);
         let status = self.status(&status, workload.reads(name));
+        let status = status.map(|status| if workload == WorkloadKind::Unique { status.of_unique() } else { status });
         for (key, span) in [("weight", weight.as_ref().map(Spanned::span)), ("keys", keys.as_ref().map(Spanned::span))]
         {
             if let Some(span) = span.filter(|_| workload != WorkloadKind::Custom) {
@@ -229,7 +278,8 @@ impl Check<'_> {
             Some(word) => self.word(word, "kind of keys", &SHARINGS),
             None => Some(KeySharing::Shared),
         };
-        Some(OperationSpec { request: request?, outcome: outcome?, status: status?, weight: weight?, keys: keys? })
+        let (request, outcome, status) = (request?, outcome?, status?);
+        Some(OperationSpec { request, outcome, status, weight: weight?, keys: keys?, before: before? })
     }
 
     fn outcome(

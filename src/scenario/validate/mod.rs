@@ -9,6 +9,7 @@ mod invariant;
 mod load;
 mod numbers;
 mod observe;
+mod prior;
 mod request;
 mod service;
 mod target;
@@ -32,6 +33,8 @@ use super::workload_kind::WorkloadKind;
 /// Names of the strategies of a workload.
 pub type KnownStrategies<'a> = &'a dyn Fn(WorkloadKind) -> &'static [&'static str];
 
+pub use request::names_a_secret;
+
 /// Most clients, connections and the like.
 const MOST_CLIENTS: u64 = 100_000;
 /// The longest duration: far beyond any test, and far below where clocks overflow.
@@ -45,10 +48,11 @@ pub(super) fn validate(
     expansions: &[Expansion],
     known: KnownStrategies<'_>,
 ) -> Result<Scenario, Vec<Problem>> {
-    let mut check = Check { problems: Vec::new(), sources, expansions };
+    let mut check = Check { problems: Vec::new(), sources, expansions, captured: Vec::new() };
     let name = check.name(file.name);
     let workload = check.workload(file.workload);
     let own_service = file.service.is_some();
+    let setup = check.setup(file.setup, file.target.as_ref());
     let target = check.target(file.target, workload, own_service, known);
     let service = check.service(file.service, target.as_ref());
     let observe = check.observe(file.observe, workload, target.as_ref(), own_service);
@@ -64,7 +68,7 @@ pub(super) fn validate(
     let problems = check.problems;
     let parts = (
         name.zip(workload),
-        target.zip(service),
+        target.zip(service.zip(setup)),
         observe.zip(mongod.zip(deliveries)),
         load.zip(explore.zip(limits)),
         expect.zip(invariants),
@@ -72,7 +76,7 @@ pub(super) fn validate(
     match parts {
         (
             Some((name, workload)),
-            Some((target, service)),
+            Some((target, (service, setup))),
             Some((observe, (mongod, deliveries))),
             Some((load, (explore, limits))),
             Some((expect, (invariants, numbers))),
@@ -84,6 +88,7 @@ pub(super) fn validate(
                 workload,
                 target,
                 service,
+                setup,
                 observe,
                 mongod,
                 deliveries,
@@ -109,6 +114,8 @@ struct Check<'a> {
     problems: Vec<Problem>,
     sources: &'a Sources,
     expansions: &'a [Expansion],
+    /// Whole names of what earlier requests capture: `setup.token`.
+    captured: Vec<String>,
 }
 
 impl Check<'_> {

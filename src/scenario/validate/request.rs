@@ -26,6 +26,11 @@ pub(super) enum Kind {
     Credential,
 }
 
+/// Whether what has this name is a credential, which no output may show.
+pub fn names_a_secret(name: &str) -> bool {
+    kind_of(name) == Kind::Credential
+}
+
 /// Whether a field of this name holds a credential.
 pub(super) fn kind_of(name: &str) -> Kind {
     const WORDS: [&str; 7] = ["password", "passwd", "secret", "token", "apikey", "authorization", "cookie"];
@@ -59,13 +64,15 @@ impl Check<'_> {
 
     /// A template, compiled.
     pub(super) fn template(&mut self, text: &Spanned<String>, scope: Scope, kind: Kind) -> Option<Template> {
-        match Template::compile(self.text(text, kind), scope) {
+        match Template::compile_with(self.text(text, kind), scope, &self.captured) {
             Ok(template) => Some(template),
             Err(mistake) => {
                 let place = self.sources.inside(&text.span(), text.get_ref(), &mistake.part);
                 match &mistake.variable {
                     Some(name) => {
-                        self.note(Problem::unknown(place, "variable", name, scope.variables().iter().copied()))
+                        let captured = self.captured.clone();
+                        let known = scope.variables().iter().copied().chain(captured.iter().map(String::as_str));
+                        self.note(Problem::unknown(place, "variable", name, known))
                     }
                     None => self.note(
                         Problem::at(place, format!("not a template: {}", mistake.message))
@@ -202,9 +209,12 @@ impl Check<'_> {
                 let mut object = Vec::new();
                 let mut whole = true;
                 for (name, value) in entries {
-                    let kind = if kind_of(&name) == Kind::Credential { Kind::Credential } else { kind };
-                    match self.json(value, scope, kind) {
-                        Some(value) => object.push((name, value)),
+                    let of_name = kind_of(name.get_ref());
+                    let kind = if of_name == Kind::Credential { Kind::Credential } else { kind };
+                    // A name is a template like a value.
+                    let name = self.template(&name, scope, Kind::Open);
+                    match name.zip(self.json(value, scope, kind)) {
+                        Some(entry) => object.push(entry),
                         None => whole = false,
                     }
                 }

@@ -30,8 +30,8 @@ impl Check<'_> {
         let span = target.span();
         let target = target.into_inner();
         match (target.mongo, target.http) {
-            (Some(mongo), None) if workload == Some(WorkloadKind::Custom) => self.note(
-                Problem::at(mongo.span(), "a custom workload has no strategies")
+            (Some(mongo), None) if matches!(workload, Some(WorkloadKind::Custom | WorkloadKind::Unique)) => self.note(
+                Problem::at(mongo.span(), "this workload has no strategies")
                     .help("its operations are those of `[target.http.operations]`"),
             ),
             (Some(mongo), None) => self.mongo(mongo, workload, known).map(TargetSpec::Mongo),

@@ -26,6 +26,7 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) content_type: String,
     pub(super) cookies: Vec<String>,
+    pub(super) location: Option<String>,
     pub(super) body: Vec<u8>,
 }
 

@@ -16,6 +16,7 @@ use super::client;
 use super::effects::Left;
 use super::given::Given;
 use super::login::{Logins, Session};
+use super::prior::Priors;
 use super::release::Releases;
 use super::request::{Prepared, Redactor};
 use super::samples::Samples;
@@ -58,7 +59,7 @@ impl Base {
 pub(super) type Pool = Mutex<Vec<Connection>>;
 
 /// Most requests at a time before the run.
-const AT_A_TIME: usize = 16;
+pub(super) const AT_A_TIME: usize = 16;
 
 /// How requests are sent.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ pub(super) enum Transport {
 
 /// Operations of the harness's own, before the run, have numbers from here to below twice as many: all of them are exact
 /// in JSON, and no operation of a run has one.
-const OWN: u64 = 1 << 50;
+pub(super) const OWN: u64 = 1 << 50;
 
 /// Whether an operation is none of the run: it made something that had to be there before.
 pub(super) fn is_own(op: OpId) -> bool {
@@ -87,6 +88,8 @@ pub(super) struct Core {
     pub(super) run_id: Arc<str>,
     pub(super) transport: Transport,
     pub(super) logins: Logins,
+    /// Requests that come first.
+    pub(super) priors: Priors,
     /// What operations leave in their keys.
     pub(super) left: Left,
     pub(super) redactor: Redactor,
@@ -233,6 +236,7 @@ impl Core {
     }
 
     async fn ready(self: &Arc<Self>, operation: &Invocation) -> Result<Ready, NoAnswer> {
+        self.before(operation).await?;
         let given = self.given(operation).await?;
         self.request_of(operation, given.as_deref()).await
     }
@@ -244,6 +248,7 @@ impl Core {
         let base = usize::try_from(operation.id.0).unwrap_or_default() % self.bases.len();
         self.remember(&operation.key);
         let variables = Subject { thread: given, ..Subject::of(&self.run_id, operation) }.variables();
+        let variables = self.priors.with(variables, &operation.key);
         let session = self.session(&variables, operation.client, base).await?;
         let mut request = Prepared::new(&spec.request, &variables).map_err(|error| error.to_string())?;
         self.authorize(&mut request, session.as_deref(), &variables)?;
@@ -305,7 +310,7 @@ impl Core {
                 .map_err(|error| error.to_string())?;
             return self.logins.session(login, variables, &general, &self.redactor, send).await.map(Some);
         }
-        Ok(self.spec.cookies.then(|| self.logins.of_client(client)))
+        Ok(self.spec.cookies.then(|| self.logins.of_client(client, self.priors.session())))
     }
 
     /// Adds who is asking.
@@ -319,8 +324,10 @@ impl Core {
         let bearer = self.spec.auth.bearer.as_ref().map(|bearer| bearer.render(variables));
         let bearer = bearer.transpose().map_err(|error| error.to_string())?.map(|token| format!("Bearer {token}"));
         let mut header = |name: &str, value: String| request.header(name, value).map_err(|error| error.to_string());
-        if let Some(value) = bearer.or_else(|| session.and_then(Session::authorization)) {
-            header("authorization", value)?;
+        match (bearer, session.and_then(Session::token)) {
+            (Some(value), _) => header("authorization", value)?,
+            (None, Some((name, value))) => header(name, value.to_owned())?,
+            (None, None) => {}
         }
         if let Some(value) = session.and_then(Session::cookie) {
             header("cookie", value)?;

@@ -59,6 +59,7 @@ pub(super) async fn send(client: &reqwest::Client, base_url: &str, request: Prep
         status,
         content_type: response.headers().get("content-type").map(text).unwrap_or_default(),
         cookies: response.headers().get_all("set-cookie").iter().map(text).collect(),
+        location: response.headers().get("location").map(text),
         body: Vec::new(),
     };
     loop {

@@ -10,13 +10,15 @@ use rustc_hash::FxHashMap;
 use tokio::sync::OnceCell;
 
 use super::answer::{Answer, NoAnswer};
+use super::prior::{captures, with_placeholders};
 use super::request::{Prepared, Redactor};
-use crate::scenario::LoginSpec;
+use crate::scenario::{LoginPer, LoginSpec};
 
 /// What a log-in gave.
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    bearer: Option<Arc<str>>,
+    /// The header that carries the token, and its value.
+    token: Option<(Arc<str>, Arc<str>)>,
     cookies: Mutex<BTreeMap<String, String>>,
 }
 
@@ -31,11 +33,11 @@ pub(super) struct Logins {
 
 impl Logins {
     /// The session of a client that does not log in; it has cookies only.
-    pub(super) fn of_client(&self, client: u32) -> Arc<Session> {
+    pub(super) fn of_client(&self, client: u32, first: &Session) -> Arc<Session> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let cell = sessions
             .entry(client.to_be_bytes().to_vec())
-            .or_insert_with(|| Arc::new(OnceCell::new_with(Some(Arc::default()))));
+            .or_insert_with(|| Arc::new(OnceCell::new_with(Some(Arc::new(Session::beginning_with(first))))));
         cell.get().map(Arc::clone).unwrap_or_default()
     }
 
@@ -47,18 +49,27 @@ impl Logins {
         variables: &Value,
         general: &[String],
         redactor: &Redactor,
-        send: impl FnOnce(Prepared) -> F,
+        send: impl Fn(Prepared) -> F,
     ) -> Result<Arc<Session>, NoAnswer>
     where
         F: Future<Output = Result<Answer, NoAnswer>>,
     {
-        let request = Prepared::new(&spec.request, variables).map_err(|error| format!("log-in: {error}"))?;
-        let user = whole(&request, general);
+        // Who logs in is told apart by the request without what is captured for it.
+        let own = match spec.before.is_empty() {
+            true => variables.clone(),
+            false => with_placeholders(variables.clone()),
+        };
+        let request = Prepared::new(&spec.request, &own).map_err(|error| format!("log-in: {error}"))?;
+        let user = match spec.per {
+            LoginPer::User => whole(&request, general),
+            LoginPer::Once => b"once".to_vec(),
+        };
         let cell = {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(sessions.entry(user).or_default())
         };
         let log_in = || async move {
+            let (request, session) = first(spec, variables, request, redactor, &send).await?;
             let answer = send(request).await.map_err(|no_answer| {
                 let why = redactor.clear(no_answer.why());
                 match no_answer {
@@ -68,7 +79,7 @@ impl Logins {
                     NoAnswer::TimedOut(_) => NoAnswer::TimedOut(format!("the log-in got no answer: {why}")),
                 }
             })?;
-            Ok(Arc::new(session(spec, &answer, redactor)?))
+            Ok(Arc::new(logged_in(spec, &answer, session, redactor)?))
         };
         cell.get_or_try_init(log_in).await.map(Arc::clone)
     }
@@ -87,12 +98,49 @@ fn whole(request: &Prepared, general: &[String]) -> Vec<u8> {
     whole
 }
 
+/// Carries out what comes before the log-in; its request, which names what was captured, and the cookies so far. The user is
+/// known by the request as it is without that.
+async fn first<F>(
+    spec: &LoginSpec,
+    variables: &Value,
+    mut request: Prepared,
+    redactor: &Redactor,
+    send: &impl Fn(Prepared) -> F,
+) -> Result<(Prepared, Session), NoAnswer>
+where
+    F: Future<Output = Result<Answer, NoAnswer>>,
+{
+    let session = Session::default();
+    let mut captured = BTreeMap::new();
+    let wrong = |why: String| NoAnswer::NotSent(format!("what comes before the log-in: {}", redactor.clear(&why)));
+    for prior in &spec.before {
+        let variables = minijinja::context! { login => captured.clone(), ..variables.clone() };
+        let mut before = Prepared::new(&prior.request, &variables).map_err(|error| wrong(error.to_string()))?;
+        session.add_cookies(&mut before).map_err(wrong)?;
+        let answer = send(before).await.map_err(|no_answer| wrong(no_answer.why().to_owned()))?;
+        let done =
+            prior.accept.contains(&answer.status) || (prior.accept.is_empty() && (200..400).contains(&answer.status));
+        if !done {
+            return Err(wrong(format!("HTTP {}", answer.status)));
+        }
+        session.keep(&answer.cookies, redactor);
+        captured.extend(captures(prior, &answer, redactor).map_err(wrong)?);
+    }
+    if !spec.before.is_empty() {
+        let variables = minijinja::context! { login => captured, ..variables.clone() };
+        request = Prepared::new(&spec.request, &variables).map_err(|error| wrong(error.to_string()))?;
+        session.add_cookies(&mut request).map_err(wrong)?;
+    }
+    Ok((request, session))
+}
+
 /// The session that an answer gives. The body is not quoted: it may hold what must not be shown.
-fn session(spec: &LoginSpec, answer: &Answer, redactor: &Redactor) -> Result<Session, String> {
-    if !(200..300).contains(&answer.status) {
+fn logged_in(spec: &LoginSpec, answer: &Answer, session: Session, redactor: &Redactor) -> Result<Session, String> {
+    // A log-in by a form mostly sends its caller to another page.
+    let most = if spec.token.is_none() { 400 } else { 300 };
+    if !(200..most).contains(&answer.status) {
         return Err(format!("the log-in was answered with HTTP {}", answer.status));
     }
-    let session = Session::default();
     session.keep(&answer.cookies, redactor);
     let Some(path) = &spec.token else { return Ok(session) };
     let json: serde_json::Value = serde_json::from_slice(&answer.body)
@@ -101,7 +149,8 @@ fn session(spec: &LoginSpec, answer: &Answer, redactor: &Redactor) -> Result<Ses
     let token: Arc<str> =
         token.map(Arc::from).ok_or_else(|| format!("the answer to the log-in has no token at {path}"))?;
     redactor.learn(Arc::clone(&token));
-    Ok(Session { bearer: Some(token), ..session })
+    let value = if spec.scheme.is_empty() { token } else { Arc::from(format!("{} {token}", spec.scheme)) };
+    Ok(Session { token: Some((Arc::from(spec.header.as_str()), value)), ..session })
 }
 
 impl Session {
@@ -117,9 +166,22 @@ impl Session {
         }
     }
 
-    /// The value of the header `authorization`.
-    pub(super) fn authorization(&self) -> Option<String> {
-        self.bearer.as_ref().map(|token| format!("Bearer {token}"))
+    /// The header that carries the token, and its value.
+    pub(super) fn token(&self) -> Option<(&str, &str)> {
+        self.token.as_ref().map(|(header, value)| (&**header, &**value))
+    }
+
+    /// Cookies like those of another session, to begin with.
+    pub(super) fn beginning_with(other: &Session) -> Self {
+        let cookies = other.cookies.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Session { token: None, cookies: Mutex::new(cookies) }
+    }
+
+    fn add_cookies(&self, request: &mut Prepared) -> Result<(), String> {
+        match self.cookie() {
+            Some(cookies) => request.header("cookie", cookies).map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
     }
 
     /// The value of the header `cookie`.

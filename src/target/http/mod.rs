@@ -12,6 +12,7 @@ mod login;
 mod messages;
 mod observe;
 mod path;
+mod prior;
 mod release;
 mod request;
 mod samples;
@@ -30,7 +31,7 @@ use rustc_hash::FxHashSet;
 use self::carry::{Core, Transport};
 use super::{Completion, Guard, Invocation, MongoUri, Preflight, Staged, Target, TargetError};
 use crate::history::{DocumentSightings, Exchange, Observation, Sightings};
-use crate::scenario::{HttpSpec, NumberSpec, ObserveSpec, Release, WorkloadKind};
+use crate::scenario::{HttpSpec, NumberSpec, ObserveSpec, PriorSpec, Release, WorkloadKind};
 
 pub use request::describe;
 
@@ -51,6 +52,8 @@ pub struct HttpRun {
     pub workload: WorkloadKind,
     /// Where the final state is read.
     pub observe: ObserveSpec,
+    /// Requests that come first, once.
+    pub setup: Vec<PriorSpec>,
     /// The user's own rules about numbers.
     pub numbers: Vec<NumberSpec>,
     /// The run's own server and database, if it has one.
@@ -78,6 +81,7 @@ impl HttpTarget {
             Release::Task => Transport::Client(client::build(&spec, &run.folder)?),
             Release::LastByte => Transport::Raw(run.base_urls.iter().map(|_| carry::Pool::default()).collect()),
         };
+        let before = spec.operations.values().flat_map(|operation| operation.before.iter().cloned()).collect();
         let core = Core {
             redactor: request::Redactor::new(spec.secrets()),
             samples: samples::Samples::new(spec.operations.len()),
@@ -87,6 +91,7 @@ impl HttpTarget {
             spec,
             transport,
             logins: login::Logins::default(),
+            priors: prior::Priors::new(run.setup.clone(), before),
             left: effects::Left::new(run.observe.elements()),
             releases: release::Releases::new(run.together),
             keys: std::sync::Mutex::new(FxHashSet::default()),
@@ -117,6 +122,7 @@ impl Target for HttpTarget {
 
     fn prepare(&self, clients: u32) -> BoxFuture<'_, Result<Preflight, TargetError>> {
         async move {
+            self.core.set_up().await?;
             let warm_up = self.core.spec.warm_up.as_deref().unwrap_or(&self.run.warm_up);
             let ready = self.core.warm_up(clients, warm_up).await?;
             let mut notes = self.run.notes.clone();
@@ -140,6 +146,14 @@ impl Target for HttpTarget {
             })
         }
         .boxed()
+    }
+
+    fn has_preliminaries(&self) -> bool {
+        self.core.priors.are_per_key() || self.core.spec.auth.login.is_some()
+    }
+
+    fn preliminaries<'a>(&'a self, operations: &'a [Invocation]) -> BoxFuture<'a, Result<(), TargetError>> {
+        self.core.preliminaries(operations).boxed()
     }
 
     fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion> {

@@ -124,7 +124,7 @@ fn form_encoded(text: &str) -> String {
 /// from its resolved form has no secrets, so none can be shown.
 pub fn describe(scenario: &Scenario, run_id: &str, operation: &Operation) -> Option<String> {
     let spec: &OperationSpec = scenario.target.http()?.operations.get(operation.action.name())?;
-    let variables = Subject::of_record(run_id, operation).variables();
+    let variables = super::prior::with_placeholders(Subject::of_record(run_id, operation).variables());
     let prepared = Prepared::new(&spec.request, &variables).ok()?;
     let body = String::from_utf8_lossy(&prepared.body);
     let text = format!("{} {} {body}", prepared.method, prepared.path);

@@ -215,6 +215,7 @@ impl Head {
             let value = value.trim();
             match name.to_ascii_lowercase().as_str() {
                 "content-type" => value.clone_into(&mut head.answer.content_type),
+                "location" => head.answer.location = Some(value.to_owned()),
                 "set-cookie" => head.answer.cookies.push(value.to_owned()),
                 "content-length" if head.length != Length::Chunked => head.length = Length::Known(value.parse().ok()?),
                 "transfer-encoding" if value.to_ascii_lowercase().ends_with("chunked") => head.length = Length::Chunked,

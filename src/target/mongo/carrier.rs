@@ -104,7 +104,7 @@ pub fn carrier(kind: WorkloadKind, strategy: &str, place: &Place) -> Result<Arc<
         WorkloadKind::CreateOrGet => Ok(Arc::new(create_or_get::Direct::new(strategy.parse()?, place))),
         WorkloadKind::Merge => Ok(Arc::new(merge::Direct::new(strategy.parse()?, place))),
         WorkloadKind::Append => Ok(Arc::new(append::Direct::new(strategy.parse()?, place))),
-        WorkloadKind::Custom => Err(UnknownStrategy::new("custom", strategy)),
+        WorkloadKind::Custom | WorkloadKind::Unique => Err(UnknownStrategy::new("custom", strategy)),
         WorkloadKind::Thread => Ok(Arc::new(thread::Direct::new(strategy.parse()?, place))),
     }
 }

@@ -17,7 +17,7 @@ fn operation(more: &str) -> OperationSpec {
 
 fn answer(status: u16, body: &str) -> Result<Answer, NoAnswer> {
     let content_type = if body.starts_with('<') { "text/html" } else { "application/json" };
-    Ok(Answer { status, content_type: content_type.into(), cookies: Vec::new(), body: body.into() })
+    Ok(Answer { status, content_type: content_type.into(), cookies: Vec::new(), location: None, body: body.into() })
 }
 
 /// `ok ID CREATED`, `failed CODE` or `unknown CODE`.

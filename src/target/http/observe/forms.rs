@@ -41,7 +41,7 @@ impl Forms {
             }
             for reversed in [false, true] {
                 let action = Action::CreateOrGet { reversed };
-                let variables = subject(&target.run.run_id, key, &action).variables();
+                let variables = target.core.priors.with(subject(&target.run.run_id, key, &action).variables(), key);
                 let form: Result<Vec<String>, _> = stored.iter().map(|template| template.render(&variables)).collect();
                 forms.keys.insert(form.map_err(|error| step(STEP, error))?, Arc::clone(key));
             }

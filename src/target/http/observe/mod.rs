@@ -175,7 +175,7 @@ async fn through_service(target: &HttpTarget, spec: &ObserveHttp) -> Result<Read
 async fn of_key(target: &HttpTarget, spec: &ObserveHttp, key: Arc<str>) -> Result<Read, TargetError> {
     const STEP: &str = "reading the final state through the service";
     let action = Action::Get;
-    let variables = subject(&target.run.run_id, &key, &action).variables();
+    let variables = target.core.priors.with(subject(&target.run.run_id, &key, &action).variables(), &key);
     let core = &target.core;
     let session = core.session(&variables, 0, 0).await;
     let session = session.map_err(|no_answer| step(STEP, core.redactor.clear(no_answer.why())))?;
