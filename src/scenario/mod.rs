@@ -28,7 +28,7 @@ pub use environment::Environment;
 pub use error::ScenarioError;
 pub use http::{
     AuthSpec, BodySpec, Expected, HttpSpec, InvariantSpec, JsonPath, KeySharing, LoginSpec, ObserveHttp, ObserveMongo,
-    ObserveSpec, OperationSpec, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec, the_number,
+    ObserveSpec, OperationSpec, PortKind, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec, the_number,
 };
 pub use messages::MessageSpec;
 pub use model::{
