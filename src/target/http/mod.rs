@@ -12,6 +12,7 @@ mod login;
 mod messages;
 mod observe;
 mod path;
+pub mod probe;
 mod release;
 mod request;
 mod samples;
