@@ -9,6 +9,8 @@ pub mod driver;
 pub mod explain;
 pub mod explore;
 pub mod history;
+pub mod import;
+pub mod init;
 pub mod lint;
 pub mod mongod;
 pub mod process;
