@@ -87,10 +87,13 @@ impl Explorer<'_> {
         let number = self.next;
         self.next += 1;
         self.seed(number).await;
+        self.open_window().await;
         let execution = self.scheduler.execute_some(self.subject, number, requests, policy).await;
+        let execution = self.await_quiescence(execution).await;
         self.learn(&execution);
+        let position = self.found.executions.len();
+        self.close_window(position, &execution, requests.to_vec(), false).await;
         self.keep(execution, requests.to_vec(), phase);
-        let position = self.found.executions.len() - 1;
         if let (Some(watch), true) = (&mut self.watch, phase.is_main()) {
             let violated = watch.look().await;
             if !violated.is_empty() {
@@ -148,7 +151,7 @@ impl Explorer<'_> {
     }
 
     /// Takes note of what an execution says of all.
-    fn learn(&mut self, execution: &Execution) {
+    pub(super) fn learn(&mut self, execution: &Execution) {
         let found = &mut self.found;
         for stray in &execution.strays {
             found.notes.insert(format!("no request could have sent this; it passed: {stray}"));

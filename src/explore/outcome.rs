@@ -9,10 +9,13 @@ use super::lint::{self, Indexes};
 use super::locks;
 use super::policy::{Replay, Together};
 use super::search::Search;
+use super::serial_runs::violated;
 use super::subject::Subject;
 use super::together::Meeting;
 use crate::history::{History, Observation, Operation, Phase};
-use crate::report::{Diagram, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult};
+use crate::report::{
+    AsIfSerialReport, Diagram, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult,
+};
 use crate::target::TargetError;
 use crate::verdict::Verdict;
 
@@ -33,6 +36,8 @@ pub struct Exploration {
     pub observation: Option<Observation>,
     /// The `explore` object of the report.
     pub report: ExploreReport,
+    /// What the serial runs say, where they were asked.
+    pub as_if_serial: Option<AsIfSerialReport>,
 }
 
 impl Explorer<'_> {
@@ -63,14 +68,17 @@ impl Explorer<'_> {
             self.together(findings.iter().any(|finding| finding.rule == "upsert-without-unique-index")).await;
             self.proxy.pass();
         }
+        let judged: Vec<usize> = self.found.searched.iter().chain(&self.found.together).copied().collect();
+        self.judge_serially(&judged).await;
         let mut observation = self.target.observe().await?;
+        let as_if_serial = self.as_if_serial(&judged, self.names());
         let schedules = self.verdicts(&self.found.searched, observation.as_ref());
         let smallest = self.smallest(&schedules, observation.as_ref(), replay).await?;
         self.proxy.pass();
         if smallest.is_some() {
             observation = self.target.observe().await?;
         }
-        Ok(self.conclude(observation, schedules, smallest, findings))
+        Ok(Exploration { as_if_serial, ..self.conclude(observation, schedules, smallest, findings) })
     }
 
     fn names(&self) -> Vec<String> {
@@ -148,6 +156,11 @@ impl Explorer<'_> {
                 verdict = Verdict::combine([verdict, Verdict::Violated]);
                 invariants.extend(custom.iter().cloned());
             }
+            let serially = self.serial_verdict(*position);
+            if let Some(serially) = serially {
+                verdict = if self.plan.invariants.is_empty() { serially } else { verdict.max(serially) };
+                invariants.extend(violated(serially));
+            }
             let (schedule, choices) = (execution.named(), execution.schedule.to_string());
             ScheduleResult { schedule, choices, verdict, invariants }
         };
@@ -177,6 +190,7 @@ impl Explorer<'_> {
             }
             let positions = self.explore_fewer(fewer).await;
             self.proxy.pass();
+            self.judge_serially(&positions).await;
             let observation = self.target.observe().await?;
             if let Some(found) = self.fewest_switches(&positions, observation.as_ref()) {
                 best = Some(found);
@@ -192,6 +206,7 @@ impl Explorer<'_> {
         self.hold();
         let again = self.execute_some(&taking_part, Phase::Main, &mut Replay::new(schedule.clone())).await;
         self.proxy.pass();
+        self.judge_serially(&[again]).await;
         let observation = self.target.observe().await?;
         let repeated = self.verdicts(&[again], observation.as_ref());
         let reproduced = repeated.first().is_some_and(|repeated| *repeated == result);
@@ -288,7 +303,7 @@ impl Explorer<'_> {
             notes: found.notes.iter().cloned().collect(),
             schedules_per_s: self.rate(),
         };
-        Exploration { history, observation, report }
+        Exploration { history, observation, report, as_if_serial: None }
     }
 
     fn together_result(&self, observation: Option<&Observation>) -> Option<TogetherResult> {

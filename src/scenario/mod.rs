@@ -34,8 +34,8 @@ pub use http::{
 };
 pub use messages::MessageSpec;
 pub use model::{
-    Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, Keys, Limits, Load, Metric, MongoSpec, MongodSpec,
-    Scenario, SearchKind, TargetSpec, Threshold,
+    Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, JudgeKind, Judging, Keys, Limits, Load, Metric,
+    MongoSpec, MongodSpec, Scenario, SearchKind, TargetSpec, Threshold,
 };
 pub use prior::{Capture, PriorSpec};
 pub use read::{load, load_text};

@@ -105,7 +105,8 @@ impl Forms {
             all.extend(items.iter().map(|(label, term)| (label.clone(), *term)));
             former(&all)
         };
-        let every: Vec<(String, &Term)> = answers.iter().chain(&probes).map(|(label, term)| (label.clone(), *term)).collect();
+        let every: Vec<(String, &Term)> =
+            answers.iter().chain(&probes).map(|(label, term)| (label.clone(), *term)).collect();
         Forms {
             all: with(&every),
             documents: former(&documents),
@@ -182,7 +183,8 @@ impl Specification {
 
 /// Whether each answer is one that some order gives, and documents and statuses are those of one.
 fn is_mixed(forms: &Forms, serial: &[Forms]) -> bool {
-    let given = |(position, answer): (usize, &String)| serial.iter().any(|one| one.answers.get(position) == Some(answer));
+    let given =
+        |(position, answer): (usize, &String)| serial.iter().any(|one| one.answers.get(position) == Some(answer));
     serial.iter().any(|one| one.statuses == forms.statuses) && forms.answers.iter().enumerate().all(given)
 }
 

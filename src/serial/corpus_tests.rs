@@ -22,11 +22,15 @@ fn value(json: &Json, run: usize) -> Value {
         Json::String(text) if text.starts_with('@') => Value::Id(format!("{:024x}", scrambled(text, run))),
         Json::String(text) if text.starts_with('~') => Value::Text(format!("{:x}", scrambled(text, run) % 0xff_ffff)),
         Json::Object(fields) => match fields.iter().next() {
-            Some((name, Json::Number(number))) if name == "$seq" => Value::Int(run as i64 * 10 + number.as_i64().unwrap()),
+            Some((name, Json::Number(number))) if name == "$seq" => {
+                Value::Int(run as i64 * 10 + number.as_i64().unwrap())
+            }
             Some((name, number)) if name == "$random" => {
                 Value::Int((scrambled(&number.to_string(), run) % 1_000_000) as i64)
             }
-            _ => Value::Map(fields.iter().map(|(name, one)| (name.replace('~', &format!("k{run}x")), value(one, run))).collect()),
+            _ => Value::Map(
+                fields.iter().map(|(name, one)| (name.replace('~', &format!("k{run}x")), value(one, run))).collect(),
+            ),
         },
         Json::Array(items) => Value::List(items.iter().map(|item| value(item, run)).collect()),
         other => Value::of_json(other),
@@ -34,7 +38,8 @@ fn value(json: &Json, run: usize) -> Value {
 }
 
 fn sample(json: &Json, run: usize) -> Sample {
-    let order: Vec<usize> = json["order"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize - 1).collect();
+    let order: Vec<usize> =
+        json["order"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize - 1).collect();
     let answer = |json: &Json| Answer { status: json[0].as_u64().unwrap() as u16, body: value(&json[1], run) };
     let answers = json["answers"].as_object().into_iter().flatten();
     let document = |(collection, json): (&String, &Json)| {
@@ -100,7 +105,8 @@ fn every_case_of_the_corpus_is_judged_as_it_says() {
                 assert_eq!(judged.in_words().as_deref(), words.as_str(), "{name}: {judged:#?}");
             }
         }
-        let not_compared: Vec<String> = case["not_compared"].as_array().into_iter().flatten().map(|one| one.as_str().unwrap().to_owned()).collect();
+        let not_compared: Vec<String> =
+            case["not_compared"].as_array().into_iter().flatten().map(|one| one.as_str().unwrap().to_owned()).collect();
         assert_eq!(judgement.not_compared, not_compared, "{name}");
         assert_eq!(judgement.inconclusive.is_some(), case.get("inconclusive").is_some(), "{name}: {judgement:#?}");
     }
@@ -143,7 +149,8 @@ fn renamed(term: &Term, names: &BTreeMap<String, String>) -> Term {
         }
         Term::Map(fields) => Term::Map(fields.iter().map(|(name, one)| (name.clone(), renamed(one, names))).collect()),
         Term::Entries(entries) => {
-            let mut entries: Vec<_> = entries.iter().map(|(name, one)| (renamed(name, names), renamed(one, names))).collect();
+            let mut entries: Vec<_> =
+                entries.iter().map(|(name, one)| (renamed(name, names), renamed(one, names))).collect();
             entries.sort();
             Term::Entries(entries)
         }

@@ -183,7 +183,8 @@ impl Judge {
     fn one(&self, execution: &Normal, serial: &[Normal], specification: &Specification) -> Judged {
         let refuses = |status| self.settings.refuses(status);
         let (class, without) = specification.class(execution, refuses, self.settings.former());
-        let status = without.first().and_then(|request| execution.answers.get(request)).map_or(0, |(status, _)| *status);
+        let status =
+            without.first().and_then(|request| execution.answers.get(request)).map_or(0, |(status, _)| *status);
         let requests: BTreeSet<&usize> = execution.order.iter().collect();
         let alike = serial.iter().filter(|run| run.order.iter().collect::<BTreeSet<_>>() == requests);
         let found = if class == Class::Serial { None } else { nearest(execution, alike) };
@@ -251,10 +252,7 @@ fn shared<'a>(samples: impl Iterator<Item = &'a Sample>) -> BTreeSet<(String, St
 }
 
 /// Values that look as if they were made anew, and stand in several executions: unless one of them made it.
-fn known<'a>(
-    samples: impl Iterator<Item = &'a Sample>,
-    normals: impl Iterator<Item = &'a Normal>,
-) -> BTreeSet<String> {
+fn known<'a>(samples: impl Iterator<Item = &'a Sample>, normals: impl Iterator<Item = &'a Normal>) -> BTreeSet<String> {
     let mut executions: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
     let names = BTreeMap::new();
     for (position, normal) in normals.enumerate() {

@@ -48,7 +48,9 @@ pub(super) fn learn(runs: &[Normal]) -> Masks {
             continue;
         }
         match rule(&values, &groups) {
-            Rule::Sequence { .. } => sequences.push((place.clone(), values.iter().map(|run| ints(run)).collect::<Vec<_>>())),
+            Rule::Sequence { .. } => {
+                sequences.push((place.clone(), values.iter().map(|run| ints(run)).collect::<Vec<_>>()))
+            }
             rule => drop(masks.rules.insert(place.clone(), rule)),
         }
     }
@@ -61,7 +63,8 @@ pub(super) fn learn(runs: &[Normal]) -> Masks {
 
 /// Collections of which repetitions of one order did not write equally many documents, with the numbers.
 pub(super) fn varying_counts(runs: &[Normal]) -> Vec<(String, BTreeSet<usize>)> {
-    let collections: BTreeSet<&String> = runs.iter().flat_map(|run| run.documents.iter().map(|(name, _)| name)).collect();
+    let collections: BTreeSet<&String> =
+        runs.iter().flat_map(|run| run.documents.iter().map(|(name, _)| name)).collect();
     let mut varying = Vec::new();
     for collection in collections {
         for group in groups(runs) {

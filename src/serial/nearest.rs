@@ -62,7 +62,8 @@ impl Names {
 fn compare(serially: &Normal, here: &Normal, names: &mut Names, names_here: &mut Names) -> Vec<Difference> {
     let mut found = Vec::new();
     // What stays comes before what was said.
-    let collections: BTreeSet<&String> = serially.documents.iter().chain(&here.documents).map(|(name, _)| name).collect();
+    let collections: BTreeSet<&String> =
+        serially.documents.iter().chain(&here.documents).map(|(name, _)| name).collect();
     for collection in collections {
         let one = documents(serially, collection, names);
         let other = documents(here, collection, names_here);
@@ -127,7 +128,8 @@ fn of_collection(collection: &str, mut one: Vec<Fields>, mut other: Vec<Fields>,
 
 fn of_fields(prefix: &str, one: &Fields, other: &Fields) -> Vec<Difference> {
     let places: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-    let value = |fields: &Fields, place: &str| fields.get(place).map_or_else(|| "absent".to_owned(), |value| cut(value));
+    let value =
+        |fields: &Fields, place: &str| fields.get(place).map_or_else(|| "absent".to_owned(), |value| cut(value));
     places
         .into_iter()
         .filter(|place| one.get(*place) != other.get(*place))

@@ -138,9 +138,12 @@ fn recorded(change: &Change, is_shared: bool) -> Option<Value> {
 
 /// The text as it was, of its parts.
 pub(super) fn plain(pieces: &[Piece]) -> String {
-    pieces.iter().map(|piece| match piece {
-        Piece::Plain(text) | Piece::Made(text) => text.as_str(),
-    }).collect()
+    pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Plain(text) | Piece::Made(text) => text.as_str(),
+        })
+        .collect()
 }
 
 /// Looks at every part of a term, from the outside in.
@@ -194,9 +197,9 @@ impl Shaper<'_> {
             Value::Other(text) => Term::Literal(text.clone()),
             Value::Text(text) => Term::Text(self.pieces(text)),
             Value::List(items) => Term::List(items.iter().map(|item| self.term(item)).collect()),
-            Value::Map(fields) => Term::Map(
-                fields.iter().map(|(name, value)| (self.marked(name), self.term(value))).collect(),
-            ),
+            Value::Map(fields) => {
+                Term::Map(fields.iter().map(|(name, value)| (self.marked(name), self.term(value))).collect())
+            }
         }
     }
 
@@ -276,7 +279,8 @@ impl Filter<'_> {
             Term::List(items) => {
                 let element = place.child(ELEMENT);
                 let items = items.iter().map(|item| self.term(item, &element, found)).collect();
-                let any_order = rule == Some(&Rule::Unordered) || self.unordered.iter().any(|pattern| pattern.names(place));
+                let any_order =
+                    rule == Some(&Rule::Unordered) || self.unordered.iter().any(|pattern| pattern.names(place));
                 if any_order { Term::Bag(items) } else { Term::List(items) }
             }
             Term::Map(fields) => self.map(fields, place, found),

@@ -112,9 +112,12 @@ mod tests {
         let answer = Place::root(Source::Answer(0)).child("items").child(ELEMENT).child("count");
         let document = Place::root(Source::Document("posts".into())).child("tags");
         assert_eq!((answer.to_string(), document.to_string()), ("$.items[].count".into(), "posts.tags".into()));
-        for (pattern, of_answer, of_document) in
-            [("$.items.count", true, false), ("$.items[].count", true, false), ("posts.tags", false, true), ("$.tags", false, false)]
-        {
+        for (pattern, of_answer, of_document) in [
+            ("$.items.count", true, false),
+            ("$.items[].count", true, false),
+            ("posts.tags", false, true),
+            ("$.tags", false, false),
+        ] {
             let pattern: Pattern = pattern.parse().unwrap();
             assert_eq!((pattern.names(&answer), pattern.names(&document)), (of_answer, of_document), "{pattern}");
         }

@@ -66,7 +66,8 @@ pub(super) fn parts(text: &str, now: i64) -> Vec<Part<'_>> {
 /// What begins here and is not plain, with its length. It begins where a word begins.
 fn special(text: &str, at: usize, now: i64) -> Option<(usize, Part<'_>)> {
     let bytes = text.as_bytes();
-    if !bytes[at].is_ascii_hexdigit() || (at > 0 && bytes[at - 1].is_ascii_alphanumeric() && !begins_digits(bytes, at)) {
+    if !bytes[at].is_ascii_hexdigit() || (at > 0 && bytes[at - 1].is_ascii_alphanumeric() && !begins_digits(bytes, at))
+    {
         return None;
     }
     let rest = &text[at..];
@@ -107,7 +108,10 @@ fn uuid(bytes: &[u8]) -> Option<usize> {
 fn date_time(bytes: &[u8], now: i64) -> Option<usize> {
     let number = |from: usize, to: usize| -> Option<i64> {
         let digits = bytes.get(from..to)?;
-        digits.iter().all(u8::is_ascii_digit).then(|| digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
+        digits
+            .iter()
+            .all(u8::is_ascii_digit)
+            .then(|| digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
     };
     let is = |at: usize, one_of: &[u8]| bytes.get(at).is_some_and(|byte| one_of.contains(byte));
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
@@ -197,7 +201,8 @@ mod tests {
         ] {
             assert_eq!(parts(text, NOW), [Part::Time], "{text}");
         }
-        for text in ["2019-01-01T00:00:00Z", "2026-11-27", "Fri, 01 Jan 2010 00:00:00 GMT", "1234567890", "Monday", ""] {
+        for text in ["2019-01-01T00:00:00Z", "2026-11-27", "Fri, 01 Jan 2010 00:00:00 GMT", "1234567890", "Monday", ""]
+        {
             assert_eq!(parts(text, NOW), [Part::Plain(text)], "{text}");
         }
         assert!(is_time(1_795_756_000, NOW) && is_time(1_795_756_000_123, NOW) && !is_time(42, NOW));
@@ -206,7 +211,10 @@ mod tests {
     #[test]
     fn identifiers_are_found_inside_longer_texts() {
         let (hex, uuid) = ("65f0a1b2c3d4e5f60718293a", "550e8400-e29b-41d4-a716-446655440000");
-        assert_eq!(parts(&format!("/items/{hex}/x"), NOW), [Part::Plain("/items/"), Part::Made(hex), Part::Plain("/x")]);
+        assert_eq!(
+            parts(&format!("/items/{hex}/x"), NOW),
+            [Part::Plain("/items/"), Part::Made(hex), Part::Plain("/x")]
+        );
         assert_eq!(parts(uuid, NOW), [Part::Made(uuid)]);
         assert_eq!(parts("ORD1795756000123", NOW), [Part::Plain("ORD"), Part::Time]);
         let bcrypt = format!("$2b$10${}", "a".repeat(53));

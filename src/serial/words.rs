@@ -28,8 +28,12 @@ pub(super) fn of_class(class: Class, count: u64, all: u64, without: &[usize], st
         Class::Status if !without.is_empty() => format!(
             "in {count} of {all}, {gone} failed ({status}) and left nothing; the rest is as if it had not been sent"
         ),
-        Class::Lasting => format!("in {count} of {all} interleavings the documents are those of no order of the requests"),
-        Class::Status => format!("in {count} of {all} interleavings the statuses are those of no order of the requests"),
+        Class::Lasting => {
+            format!("in {count} of {all} interleavings the documents are those of no order of the requests")
+        }
+        Class::Status => {
+            format!("in {count} of {all} interleavings the statuses are those of no order of the requests")
+        }
         Class::Answer => format!("in {count} of {all} interleavings an answer is that of no order of the requests"),
     }
 }
