@@ -59,6 +59,7 @@ async fn carry_out(scenario: &Scenario) -> (usize, Duration) {
         setup: Vec::new(),
         mongo: None,
         own_service: false,
+        keeps_answers: false,
         notes: Vec::new(),
     };
     let target: Arc<dyn Target> = Arc::new(HttpTarget::new(spec, run, &Guard::default()).unwrap());

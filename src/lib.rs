@@ -18,6 +18,7 @@ pub mod report;
 pub mod scenario;
 pub mod scope;
 pub mod selftest;
+pub mod serial;
 pub mod service;
 pub mod stats;
 pub mod strategy;

@@ -19,7 +19,7 @@ pub use record::{RUN_FORMAT_VERSION, RunRecord};
 
 use crate::checker::{Evidence, judge};
 use crate::history::{History, Observation, Phase};
-use crate::report::{ExploreReport, FORMAT_VERSION, Fit, Report};
+use crate::report::{AsIfSerialReport, ExploreReport, FORMAT_VERSION, Fit, Report};
 use crate::scenario::{Load, Scenario, ScenarioError};
 use crate::stats::{self, Clock, Conditions, LatencyStats};
 use crate::target::http::describe;
@@ -60,6 +60,9 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     };
     let run = Recording { history: &understood.history, ..run };
     let invariants = workload::invariants_of(&scenario, &run.record.run_id);
+    // An exploration may be judged by its serial runs alone.
+    let alone = run.record.as_if_serial.is_some() && !scenario.judging().checkers;
+    let invariants = if alone { Vec::new() } else { invariants };
     let mut results = judge(run.history, run.observation, Phase::Main, &invariants);
     // Without a serial control there is nothing to hold the load against.
     results.retain(|result| result.name != Invariant::SomebodyServed || result.checked > 0);
@@ -75,7 +78,10 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         [] => &run.record.queries_before,
         after_control => after_control,
     };
-    results.extend(queries::judge(&scenario.invariants, &run.record.queries, before, &seen));
+    if !alone {
+        results.extend(queries::judge(&scenario.invariants, &run.record.queries, before, &seen));
+    }
+    results.extend(run.record.as_if_serial.iter().map(AsIfSerialReport::result));
     let own_serially = queries::judge_serial(
         &scenario.invariants,
         &run.record.queries_serial,
@@ -83,7 +89,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         run.history.phase(Phase::Control),
     );
     results = results.into_iter().map(|result| fit::doubted(result, misfit.as_deref())).collect();
-    let mut control = serial::judged(&run, &invariants, own_serially);
+    let mut control = if alone { None } else { serial::judged(&run, &invariants, own_serially) };
     if let Some((told, serially)) = &mut control {
         serial::doubt(told, serially, misfit.as_deref());
         results = serial::used(results, serially);
@@ -138,6 +144,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         machine: run.record.machine.clone(),
         preflight,
         explore: run.record.explore.clone().map(|explore| doubted_exploration(explore, misfit.is_some())),
+        as_if_serial: run.record.as_if_serial.clone(),
         selftest: None,
         findings: None,
         actions: None,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::history::Sightings;
-use crate::report::ExploreReport;
+use crate::report::{AsIfSerialReport, ExploreReport};
 use crate::stats::{Generator, Machine};
 use crate::target::Preflight;
 use crate::target::mongo::QueryResult;
@@ -53,6 +53,9 @@ pub struct RunRecord {
     /// The interleavings, when they were explored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explore: Option<ExploreReport>,
+    /// Executions held against the serial runs of the same requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_if_serial: Option<AsIfSerialReport>,
     /// What the user's own invariants found before the first operation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queries_before: Vec<QueryResult>,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::values::{Ci, Format, parse_duration, parse_members, parse_pace, parse_share, searches};
+use super::values::{Ci, Format, judges, parse_duration, parse_members, parse_pace, parse_share, searches};
 use crate::explore::schedule::Schedule;
-use crate::scenario::SearchKind;
+use crate::scenario::{JudgeKind, SearchKind};
 use crate::strategy::Pace;
 
 /// Variables by which an instance of the service is told its secrets.
@@ -147,6 +147,13 @@ pub struct ExploreArgs {
     /// How schedules are chosen; by default what the scenario says, or `exhaustive`
     #[arg(long, value_parser = searches())]
     pub search: Option<SearchKind>,
+    /// What judges: the checkers, the serial runs of the same requests and nothing else, or both; by default what the scenario
+    /// says, or both for operations of one's own without an invariant, else the checkers
+    #[arg(long, value_parser = judges())]
+    pub judge: Option<JudgeKind>,
+    /// As if serial: refused requests and mixed answers violate as well
+    #[arg(long)]
+    pub strict: bool,
     /// Orderings that must come together for the bug that `pct` looks for
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub depth: u8,

@@ -17,6 +17,7 @@ use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id};
 use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of, violations};
+use crate::explore::comparison::AsIfSerial;
 use crate::explore::explorer::{Explorer, Plan};
 use crate::explore::indexes;
 use crate::explore::outcome::Exploration;
@@ -26,7 +27,8 @@ use crate::explore::subject::Operations;
 use crate::explore::watch::Watch;
 use crate::history::Sightings;
 use crate::history::file::{Header, HistoryWriter};
-use crate::scenario::{self, Load, Scenario, SearchKind};
+use crate::scenario::{self, JudgeKind, Load, Scenario, SearchKind, WorkloadKind};
+use crate::serial::Settings;
 use crate::target::mongo::QueryResult;
 use crate::target::{Guard, Preflight};
 use crate::verdict::{ExitStatus, Invariant};
@@ -42,7 +44,9 @@ pub(super) async fn explore(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus
     }
     match &args.scenario {
         Some(path) => {
-            let scenario = load(path, &args.common)?;
+            let mut scenario = load(path, &args.common)?;
+            scenario.explore.judge = args.judge.or(scenario.explore.judge);
+            scenario.explore.strict = args.strict.then_some(true).or(scenario.explore.strict);
             explore_scenario(&args, scenario, None, io).await
         }
         None => super::init::explore_requests(args, io).await,
@@ -262,15 +266,23 @@ impl One<'_> {
             seed: self.seed,
             reduce: self.args.no_reduction.then_some(false),
             timing: Timing { deadline: self.scenario.limits.operation_deadline, ..Timing::default() },
-            invariants: of_one_execution(workload::invariants_of(self.scenario, &self.run_id)),
+            invariants: match self.scenario.judging().checkers {
+                true => of_one_execution(workload::invariants_of(self.scenario, &self.run_id)),
+                false => Vec::new(),
+            },
             warm_up: self.scenario.target.http().is_some(),
             twice: self.args.twice,
         };
         let client = between.direct.client.clone();
+        let as_if_serial = self.as_if_serial(self.scenario);
         let mut explorer = Explorer::new(&between.proxy, Arc::clone(&place.target), &subject, &plan, stop)
             .on_server(client.clone())
             .counting(Arc::clone(&self.carried_out));
-        if let Some(queries) = place.open_queries(guard, self.scenario, &self.run_id).await? {
+        if let Some(how) = as_if_serial {
+            explorer = explorer.judging(how);
+        }
+        let checkers = self.scenario.judging().checkers;
+        if let Some(queries) = place.open_queries(guard, self.scenario, &self.run_id).await?.filter(|_| checkers) {
             let queries = Arc::new(queries);
             let scenario = self.scenario;
             explorer = explorer.watching(Watch::new(Box::new(move || {
@@ -282,6 +294,28 @@ impl One<'_> {
         Ok(explorer.explore(read, &self.command()).await)
     }
 
+    /// How executions are held against serial runs, where they are.
+    fn as_if_serial(&self, scenario: &Scenario) -> Option<AsIfSerial> {
+        let judging = scenario.judging();
+        if !judging.as_if_serial {
+            return None;
+        }
+        let spec = &scenario.explore;
+        // A validated scenario names places only.
+        let places = |names: &[String]| names.iter().filter_map(|name| name.parse().ok()).collect();
+        let settings = Settings {
+            ignore: places(&spec.ignore),
+            unordered: places(&spec.unordered),
+            refusals: spec.refusals.clone(),
+            strict: spec.strict.unwrap_or(false),
+            now: Timestamp::now().as_millisecond(),
+            coarse: false,
+        };
+        // Other checkers take every operation on a key for one of the execution's own.
+        let alone = !judging.checkers || (scenario.workload == WorkloadKind::Custom && scenario.invariants.is_empty());
+        Some(AsIfSerial { settings, probes: spec.probes.unwrap_or(alone) })
+    }
+
     /// Stores, judges and reports.
     fn conclude(
         &self,
@@ -291,7 +325,7 @@ impl One<'_> {
         io: &mut Io,
     ) -> Result<ExitStatus, CliError> {
         let Finished { exploration, aborted, preflight, queries, sightings, shown } = finished;
-        let Exploration { history, observation, report, unread, misfit } = exploration;
+        let Exploration { history, observation, report, as_if_serial, unread, misfit } = exploration;
         if let Some(misfit) = misfit {
             return Err(CliError::usage(anyhow::anyhow!(misfit))
                 .hint("a schedule belongs to its requests: give the same `--requests` and `--operations`"));
@@ -320,6 +354,7 @@ impl One<'_> {
             aborted,
             interrupted: false,
             explore: Some(report),
+            as_if_serial,
             queries_before: Vec::new(),
             queries_serial: Vec::new(),
             queries,
@@ -339,6 +374,9 @@ impl One<'_> {
         let common = &self.args.common;
         let mut words = vec!["onlyone explore".to_owned(), quoted(&self.scenario.file.display().to_string())];
         words.extend(common.overrides.iter().map(|set| format!("--set {}", quoted(set))));
+        let judge = JudgeKind::ALL.iter().find(|(_, kind)| self.args.judge == Some(*kind));
+        words.extend(judge.map(|(name, _)| format!("--judge {name}")));
+        words.extend(self.args.strict.then(|| "--strict".to_owned()));
         if !self.args.operations.is_empty() {
             words.push(format!("--operations {}", self.operations.join(",")));
         }

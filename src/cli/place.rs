@@ -133,6 +133,10 @@ impl Setting<'_> {
         let mut spec = self.scenario.mongod;
         // An exploration lets upserts meet inside the server, which takes a fail point.
         spec.test_commands |= self.explored.is_some();
+        if self.explored.is_some() && self.scenario.judging().as_if_serial {
+            // What each execution wrote is read from the oplog, which a standalone server does not keep.
+            spec.replica_set = spec.replica_set.max(1);
+        }
         Server::start(&self.common.mongo, spec, self.common.quiet).await
     }
 
@@ -182,6 +186,7 @@ impl Setting<'_> {
             mongo: own.clone(),
             // An exploration looks at the final state while the service runs.
             own_service: service.is_some() && self.explored.is_none(),
+            keeps_answers: self.explored.is_some(),
             notes: workload::blind_spots(self.scenario),
             base_urls: base_urls.clone(),
         };

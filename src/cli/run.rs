@@ -276,6 +276,7 @@ impl One<'_> {
             aborted: None,
             interrupted: false,
             explore: None,
+            as_if_serial: None,
             queries_before: Vec::new(),
             queries_serial: Vec::new(),
             queries: Vec::new(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::scenario::SearchKind;
+use crate::scenario::{JudgeKind, SearchKind};
 use crate::strategy::Pace;
 
 /// The CI service that a run announces its result to.
@@ -26,6 +26,13 @@ pub enum Format {
     Human,
     /// The object of `report.json`, and nothing else.
     Json,
+}
+
+/// What may judge an exploration.
+pub(super) fn judges() -> impl TypedValueParser<Value = JudgeKind> {
+    let kind = |word: String| JudgeKind::ALL.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
+    PossibleValuesParser::new(JudgeKind::ALL.map(|(name, _)| name))
+        .try_map(move |word| kind(word).ok_or("no judge of this name"))
 }
 
 /// How schedules are chosen, by name.

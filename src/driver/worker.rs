@@ -168,7 +168,8 @@ impl Worker {
         };
         let staged = staged.unwrap_or_else(|when| {
             let cause = Cause::new(format!("it could not be made ready for its release {when}"));
-            let completion = Completion { outcome: Outcome::Unknown(cause), connected: None, attempts: 1 };
+            let completion =
+                Completion { outcome: Outcome::Unknown(cause), connected: None, attempts: 1, answer: None };
             // Some of it may be out already.
             Staged { sent: Some(begin), finish: Box::pin(std::future::ready(completion)) }
         });
@@ -265,7 +266,7 @@ impl Worker {
                     Exhausted::Abandoned => "no answer before the run ended early".to_owned(),
                 };
                 self.outlive(operation, id);
-                Completion { outcome: Outcome::Unknown(Cause::new(why)), connected: None, attempts: 1 }
+                Completion { outcome: Outcome::Unknown(Cause::new(why)), connected: None, attempts: 1, answer: None }
             }
         }
     }
@@ -286,7 +287,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         if let Some(begun) = self.begun.take() {
             let outcome = Outcome::Unknown(Cause::new("the run ended before its answer"));
-            self.record(begun, Completion { outcome, connected: None, attempts: 1 });
+            self.record(begun, Completion { outcome, connected: None, attempts: 1, answer: None });
         }
     }
 }

@@ -30,6 +30,11 @@ pub fn of(invariant: &Invariant) -> Text {
         | Invariant::NoDuplicateElements
         | Invariant::NoPhantomElements
         | Invariant::ElementOrder => elements(invariant),
+        Invariant::AsIfSerial => Text {
+            meaning: "What concurrent requests answer and leave behind is what some order of the same requests, one after another, gives.",
+            cause: "A decision that rests on what was read before another request wrote.",
+            fix: "The witness shows what differs from the nearest order; the lint names the commands to join into one.",
+        },
         Invariant::Custom(_) => Text {
             meaning: "An aggregation of your own, from `[[invariant]]` in the scenario, has the result that you expect.",
             cause: "What your query describes.",

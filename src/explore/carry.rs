@@ -150,8 +150,12 @@ impl Explorer<'_> {
         self.next += 1;
         self.seed(number).await;
         self.make_ready(number, requests).await;
+        self.open_window().await;
         let execution = self.scheduler.execute_some(self.subject, number, requests, policy).await;
+        let execution = self.await_quiescence(execution).await;
         self.learn(&execution);
+        let position = self.found.executions.len();
+        self.close_window(position, &execution, requests.to_vec(), false).await;
         self.keep(execution, requests.to_vec(), phase);
         let position = self.found.executions.len() - 1;
         if self.watch.is_some() && phase.is_main() {
@@ -186,7 +190,7 @@ impl Explorer<'_> {
                     let made = Scope::new(self.plan.timing.deadline, &self.stop).wait(making).await;
                     made.unwrap_or_else(|ended| {
                         let outcome = Outcome::Failed(Cause::new(format!("what comes before it: {ended}")));
-                        std::future::ready(Completion { outcome, connected: None, attempts: 1 }).boxed()
+                        std::future::ready(Completion { outcome, connected: None, attempts: 1, answer: None }).boxed()
                     })
                 }
             };
@@ -255,7 +259,7 @@ impl Explorer<'_> {
     }
 
     /// Takes note of what an execution says of all.
-    fn learn(&mut self, execution: &Execution) {
+    pub(super) fn learn(&mut self, execution: &Execution) {
         let found = &mut self.found;
         for stray in &execution.strays {
             found.notes.insert(format!("no request could have sent this; it passed: {stray}"));

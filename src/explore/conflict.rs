@@ -3,7 +3,9 @@
 //! Only what is certain counts. Two commands on one collection that both write are never taken to commute, because a unique
 //! index may lie between them.
 
-use super::wire::command::{Change, Command, Kind};
+use mongodb::bson::{Document, RawBsonRef, RawDocumentBuf};
+
+use super::wire::command::{Change, Command, Kind, Pinned, Statement};
 
 /// Whether the order of two commands cannot matter.
 pub fn commute(a: &Command, b: &Command) -> bool {
@@ -21,6 +23,32 @@ pub fn commute(a: &Command, b: &Command) -> bool {
 pub fn may_touch(change: &Command, look: &Command) -> bool {
     let broad = |command: &Command| command.spans || command.in_transaction;
     broad(change) || broad(look) || (&change.database, &change.collection) == (&look.database, &look.collection)
+}
+
+/// Whether a command may concern this document: by its collection, and the fields that it asks for by value.
+pub(super) fn may_meet(command: &Command, namespace: &str, document: &Document) -> bool {
+    if command.spans {
+        return true;
+    }
+    let own = format!("{}.{}", command.database, command.collection.as_deref().unwrap_or_default());
+    if own != namespace || command.kind == Kind::Control {
+        return false;
+    }
+    let Ok(raw) = RawDocumentBuf::try_from(document) else { return true };
+    let unknown = command.collation || command.batch != command.statements.len();
+    unknown || command.statements.iter().any(|statement| statement_meets(statement, &raw))
+}
+
+fn statement_meets(statement: &Statement, document: &RawDocumentBuf) -> bool {
+    let inserts = matches!(statement.change, Change::Insert);
+    let asked = statement.filter.equalities.iter().filter(|(field, _)| !inserts || *field == "_id");
+    asked.filter(|(field, _)| !field.contains('.')).all(|(field, asked)| match document.get(field) {
+        // Who asks for one value also finds a list that holds it.
+        Ok(Some(RawBsonRef::Array(_))) => true,
+        Ok(Some(value)) => !Pinned::new(value).differs(asked),
+        // A field that is not there may have been, or may yet be.
+        Ok(None) | Err(_) => !asked.is_scalar(),
+    })
 }
 
 /// Whether the read cannot see what the write does.

@@ -85,6 +85,22 @@ impl Execution {
         self.stuck.is_none() && self.strays.is_empty() && !self.ambiguous
     }
 
+    /// The same, followed by another request that was sent when all of it was over.
+    pub(super) fn followed_by(mut self, later: Execution, request: usize) -> Self {
+        let releases = self.schedule.0.len();
+        self.schedule.0.extend(later.schedule.0);
+        self.steps.extend(later.steps.into_iter().map(|step| Step { release: step.release + releases, ..step }));
+        if let Some(record) = later.requests.into_iter().nth(request) {
+            self.requests[request] = record;
+        }
+        self.stuck = self.stuck.or(later.stuck);
+        self.strays.extend(later.strays);
+        self.waited |= later.waited;
+        self.ambiguous |= later.ambiguous;
+        self.parallel |= later.parallel;
+        self
+    }
+
     /// Records a release.
     pub(super) fn released(&mut self, choice: Choice) -> usize {
         self.schedule.0.push(choice);

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::chance::Pct;
 use super::classes::Classes;
+use super::comparison::Comparison;
 use super::evidence::operations;
 use super::execution::{Execution, INTERRUPTED};
 use super::policy::{Replay, Serial};
@@ -22,6 +23,7 @@ use super::search::{Budget, Search};
 use super::subject::{Operations, Subject};
 use super::watch::Watch;
 use crate::history::{Operation, Phase};
+use crate::serial::Judged;
 use crate::target::Target;
 use crate::verdict::Invariant;
 
@@ -69,6 +71,8 @@ pub struct Explorer<'a> {
     pub(super) watch: Option<Watch<'a>>,
     /// The server itself, past the proxy.
     pub(super) server: Option<Client>,
+    /// Executions are held against serial runs.
+    pub(super) comparison: Option<Comparison>,
     /// Executions so far, for who watches.
     carried_out: Arc<AtomicU64>,
     /// Databases that requests touch.
@@ -136,6 +140,8 @@ pub(super) struct Found {
     pub(super) search_executions: usize,
     /// What the user's own invariants say of executions, by position.
     pub(super) custom: BTreeMap<usize, Vec<Invariant>>,
+    /// What serial runs say of executions, by position.
+    pub(super) serial: BTreeMap<usize, Judged>,
     pub(super) seen: BTreeMap<Schedule, String>,
     /// Executions that were repeated with the same commands: positions of the first and of the second.
     pub(super) repeats: Vec<(usize, usize)>,
@@ -177,6 +183,7 @@ impl<'a> Explorer<'a> {
             found,
             watch,
             server,
+            comparison: None,
             carried_out,
             databases: BTreeSet::new(),
             record: None,
@@ -223,6 +230,9 @@ impl<'a> Explorer<'a> {
         }
         for name in self.scheduler.listen(LISTEN).await {
             self.found.notes.insert(format!("background work, which passes: {name}"));
+            if let Some(comparison) = &mut self.comparison {
+                comparison.background.insert(name.clone());
+            }
             self.proxy.let_pass(name);
         }
         if !self.trace().await {
@@ -231,6 +241,7 @@ impl<'a> Explorer<'a> {
         if let Some(watch) = &mut self.watch {
             watch.begin().await;
         }
+        self.serial_rounds().await;
         let (begin, used) = (Instant::now(), self.proxy.used_connections());
         let traced = self.found.executions.len();
         self.found.traced = traced;

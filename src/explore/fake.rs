@@ -137,7 +137,7 @@ impl Subject for Fake {
                 usize::MAX => Outcome::Failed(Cause::new("failed")),
                 _ => Outcome::Ok(Value::Document(Returned::default())),
             };
-            Completion { outcome, connected: None, attempts: 1 }
+            Completion { outcome, connected: None, attempts: 1, answer: None }
         }
         .boxed()
     }

@@ -1,10 +1,12 @@
 //! Interleavings: a proxy for MongoDB's wire protocol that parks each command of a service and releases them in an
 //! order it chooses.
 
+mod capture;
 mod carry;
 mod catalogue;
 pub mod chance;
 pub mod classes;
+pub mod comparison;
 pub mod conflict;
 mod connection;
 pub mod dfs;
@@ -31,6 +33,7 @@ pub mod schedule;
 pub mod scheduler;
 pub mod search;
 mod searches;
+mod serial_runs;
 pub mod subject;
 pub(crate) mod together;
 pub mod watch;

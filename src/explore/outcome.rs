@@ -15,10 +15,13 @@ use super::lint::{self, Indexes};
 use super::locks;
 use super::policy::{Replay, Together};
 use super::search::Search;
+use super::serial_runs::violated;
 use super::subject::Subject;
 use super::together::Meeting;
 use crate::history::{History, Observation, Operation, Phase};
-use crate::report::{Diagram, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult};
+use crate::report::{
+    AsIfSerialReport, Diagram, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult,
+};
 use crate::scope::Scope;
 use crate::verdict::Verdict;
 
@@ -46,6 +49,8 @@ pub struct Exploration {
     pub unread: Option<String>,
     /// Why the schedule that was given cannot be carried out.
     pub misfit: Option<String>,
+    /// What the serial runs say, where they were asked.
+    pub as_if_serial: Option<AsIfSerialReport>,
 }
 
 impl Explorer<'_> {
@@ -75,14 +80,17 @@ impl Explorer<'_> {
             self.together(findings.iter().any(|finding| weak.contains(&finding.rule.as_str()))).await;
             self.proxy.pass();
         }
+        let judged: Vec<usize> = self.found.searched.iter().chain(&self.found.together).copied().collect();
+        self.judge_serially(&judged).await;
         let mut observation = self.observe().await;
+        let as_if_serial = self.as_if_serial(&judged, self.names());
         let schedules = self.verdicts(&self.found.searched, observation.as_ref());
         let smallest = self.smallest(&schedules, observation.as_ref(), replay).await;
         self.proxy.pass();
         if smallest.is_some() {
             observation = self.observe().await;
         }
-        self.conclude(observation, schedules, smallest, findings)
+        Exploration { as_if_serial, ..self.conclude(observation, schedules, smallest, findings) }
     }
 
     /// Reads the final state. If that is not possible, nothing that rests on it is concluded. An interruption that ended the
@@ -177,6 +185,11 @@ impl Explorer<'_> {
                 verdict = Verdict::combine([verdict, Verdict::Violated]);
                 invariants.extend(custom.iter().cloned());
             }
+            let serially = self.serial_verdict(*position);
+            if let Some(serially) = serially {
+                verdict = if self.plan.invariants.is_empty() { serially } else { verdict.max(serially) };
+                invariants.extend(violated(serially));
+            }
             let (schedule, choices) = (execution.named(), execution.schedule.to_string());
             ScheduleResult { schedule, choices, verdict, invariants }
         };
@@ -206,6 +219,7 @@ impl Explorer<'_> {
             }
             let positions = self.explore_fewer(fewer).await;
             self.proxy.pass();
+            self.judge_serially(&positions).await;
             let observation = self.observe().await;
             if let Some(found) = self.fewest_switches(&positions, observation.as_ref()) {
                 best = Some(found);
@@ -221,6 +235,7 @@ impl Explorer<'_> {
         self.hold();
         let again = self.execute_some(&taking_part, Phase::Main, &mut Replay::new(schedule.clone())).await;
         self.proxy.pass();
+        self.judge_serially(&[again]).await;
         let observation = self.observe().await;
         let repeated = self.verdicts(&[again], observation.as_ref());
         let reproduced = repeated.first().is_some_and(|repeated| *repeated == result);
@@ -320,7 +335,7 @@ impl Explorer<'_> {
         let misfit = found.executions.iter().find(|(execution, ..)| is_misfit(execution));
         let misfit = misfit.and_then(|(execution, ..)| execution.stuck.clone());
         let unread = found.unread.clone();
-        Exploration { history, observation, report, unread, misfit }
+        Exploration { history, observation, report, as_if_serial: None, unread, misfit }
     }
 
     fn together_result(&self, observation: Option<&Observation>) -> Option<TogetherResult> {

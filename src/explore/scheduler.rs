@@ -110,6 +110,42 @@ impl Scheduler {
         Run::new(self, subject, number).carry_out(requests, policy).await
     }
 
+    /// Lets what comes after an execution pass, until nothing is in flight and nothing more has come for this long; the names
+    /// of what came.
+    pub(super) async fn await_quiescence(&mut self, quiet: Duration) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut open = std::collections::BTreeSet::new();
+        let until = Instant::now() + self.timing.deadline;
+        loop {
+            let event = match self.events.try_recv() {
+                Ok(event) => event,
+                Err(_) if quiet.is_zero() && open.is_empty() => return names,
+                Err(_) => {
+                    let patience =
+                        if open.is_empty() { quiet } else { until.saturating_duration_since(Instant::now()) };
+                    match tokio::time::timeout(patience, self.events.recv()).await {
+                        Ok(Some(event)) => event,
+                        Ok(None) | Err(_) => return names,
+                    }
+                }
+            };
+            match event {
+                // Dropped, which lets it pass.
+                Event::Parked(parked) => {
+                    names.push(super::hub::signature(&parked.command));
+                    open.insert(parked.step);
+                }
+                Event::Replied(replied) => {
+                    open.remove(&replied.step);
+                }
+                Event::Lost { step, .. } => {
+                    open.remove(&step);
+                }
+                Event::Finished { .. } => {}
+            }
+        }
+    }
+
     /// Listens while no request runs: what arrives is the service's own work. It passes, and its names are returned.
     pub async fn listen(&mut self, time: Duration) -> Vec<String> {
         let until = Instant::now() + time;

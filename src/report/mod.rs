@@ -1,6 +1,7 @@
 //! Reports: the judged run, rendered. No network, no clock, no judging.
 
 mod answer;
+mod as_if_serial;
 mod comparison;
 mod diagram;
 mod document;
@@ -26,6 +27,7 @@ mod summary;
 mod terminal;
 
 pub use crate::lint::LintFinding;
+pub use as_if_serial::{AsIfSerialReport, FieldDifference, PairResult};
 pub use comparison::{Comparison, InvariantChange, Side};
 pub use diagram::render as render_diagram;
 pub use explore::{Diagram, DiagramStep, ExploreReport, Lane, Repeated, ScheduleResult, Smallest, TogetherResult};

@@ -69,6 +69,9 @@ pub struct Report {
     /// The interleavings, when they were explored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explore: Option<super::ExploreReport>,
+    /// Executions held against the serial runs of the same requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_if_serial: Option<super::AsIfSerialReport>,
     /// The kill matrix; only `selftest` has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selftest: Option<super::SelftestReport>,

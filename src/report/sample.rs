@@ -119,6 +119,7 @@ pub(super) fn passing() -> Report {
             reason: None,
         }],
         explore: None,
+        as_if_serial: None,
         selftest: None,
         findings: None,
         actions: None,

@@ -139,6 +139,27 @@ pub(super) struct Explore {
     /// How schedules are chosen: `exhaustive`, `pct`, `random` or `stress`.
     #[schemars(with = "Option<String>")]
     pub(super) search: Option<Spanned<String>>,
+    /// What judges: `checkers`, `as-if-serial` (the serial runs of the same requests, and nothing else) or `both`; by default
+    /// `both` for operations of one's own without an invariant, else `checkers`.
+    #[schemars(with = "Option<String>")]
+    pub(super) judge: Option<Spanned<String>>,
+    /// As if serial: each request is sent once more when all is over, and its answer compared; by default where nothing else
+    /// judges.
+    pub(super) probes: Option<bool>,
+    /// As if serial: places that are not compared: `$.field` of answers, `collection.field` of documents.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) ignore: Vec<Spanned<String>>,
+    /// As if serial: lists of which the order does not count.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) unordered: Vec<Spanned<String>>,
+    /// As if serial: statuses that refuse a request; by default 4xx other than 401, 403, 404 and 410, and 503.
+    #[serde(default)]
+    #[schemars(with = "Vec<Count>")]
+    pub(super) refusals: Vec<Spanned<Count>>,
+    /// As if serial: refused requests and mixed answers violate as well.
+    pub(super) strict: Option<bool>,
 }
 
 /// `[load]`: one of these.

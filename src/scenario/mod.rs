@@ -30,12 +30,13 @@ pub use environment::Environment;
 pub use error::ScenarioError;
 pub use http::{
     AuthSpec, BodySpec, Expected, HttpSpec, InvariantSpec, JsonPath, KeySharing, LoginPer, LoginSpec, ObserveHttp,
-    ObserveMongo, ObserveSpec, OperationSpec, PortKind, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec, the_number,
+    ObserveMongo, ObserveSpec, OperationSpec, PortKind, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec,
+    the_number,
 };
 pub use messages::MessageSpec;
 pub use model::{
-    Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, Keys, Limits, Load, Metric, MongoSpec, MongodSpec,
-    Scenario, SearchKind, TargetSpec, Threshold,
+    Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, JudgeKind, Judging, Keys, Limits, Load, Metric,
+    MongoSpec, MongodSpec, Scenario, SearchKind, TargetSpec, Threshold,
 };
 pub use prior::{Capture, PriorSpec};
 pub use read::{load, load_text};

@@ -67,6 +67,65 @@ pub struct ExploreSpec {
     /// How schedules are chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search: Option<SearchKind>,
+    /// What judges the executions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge: Option<JudgeKind>,
+    /// Whether each request is sent once more when all is over, so that its answer is compared as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probes: Option<bool>,
+    /// Places that are not compared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+    /// Lists of which the order does not count.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unordered: Vec<String>,
+    /// Statuses that refuse a request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<u16>,
+    /// Whether refused requests and mixed answers violate as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+}
+
+/// What judges the executions of an exploration (`[explore] judge`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JudgeKind {
+    /// The workload's checkers and the user's own invariants.
+    Checkers,
+    /// The serial runs of the same requests, and nothing else.
+    AsIfSerial,
+    /// Both.
+    Both,
+}
+
+impl JudgeKind {
+    /// All, with their words.
+    pub const ALL: [(&'static str, JudgeKind); 3] =
+        [("checkers", JudgeKind::Checkers), ("as-if-serial", JudgeKind::AsIfSerial), ("both", JudgeKind::Both)];
+}
+
+/// Who judges an exploration, with the defaults resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judging {
+    /// The workload's checkers and the user's own invariants.
+    pub checkers: bool,
+    /// The serial runs of the same requests.
+    pub as_if_serial: bool,
+}
+
+impl Scenario {
+    /// Who judges an exploration: operations of one's own without an invariant have nothing else to be held against than
+    /// their own serial runs.
+    pub fn judging(&self) -> Judging {
+        let nothing_else = self.workload == WorkloadKind::Custom && self.invariants.is_empty();
+        let by_default = if nothing_else { JudgeKind::Both } else { JudgeKind::Checkers };
+        match self.explore.judge.unwrap_or(by_default) {
+            JudgeKind::Checkers => Judging { checkers: true, as_if_serial: false },
+            JudgeKind::AsIfSerial => Judging { checkers: false, as_if_serial: true },
+            JudgeKind::Both => Judging { checkers: true, as_if_serial: true },
+        }
+    }
 }
 
 impl ExploreSpec {

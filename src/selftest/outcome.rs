@@ -130,6 +130,7 @@ impl Outcome {
             machine: Some(facts.machine),
             preflight: facts.preflight,
             explore: None,
+            as_if_serial: None,
             selftest: Some(SelftestReport {
                 operations: self.operations,
                 bugs: self.bugs,

@@ -146,7 +146,7 @@ impl Target for MemoryTarget {
                 // Closing the gate is the only way through, and an error.
                 store.gate.acquire().await.map(|_| ()).err();
             }
-            Completion { outcome, connected: None, attempts: 1 }
+            Completion { outcome, connected: None, attempts: 1, answer: None }
         }
         .boxed()
     }

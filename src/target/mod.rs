@@ -1,6 +1,7 @@
 //! Targets: where operations go. The only rooms that speak a protocol; each classifies every error as ok, failed or
 //! unknown.
 
+mod answer;
 mod delayed;
 pub mod http;
 pub mod memory;
@@ -16,6 +17,7 @@ use futures::future::BoxFuture;
 
 use crate::history::{Action, Observation, OpId, Outcome, Phase, Sightings};
 
+pub use answer::RawAnswer;
 pub use delayed::Delayed;
 pub use safety::{Guard, Refused};
 pub use service::{INHERITED, Service, ServiceContext};
@@ -45,6 +47,8 @@ pub struct Completion {
     pub connected: Option<Instant>,
     /// How often it was sent.
     pub attempts: u16,
+    /// The answer itself, where it is asked for.
+    pub answer: Option<Arc<RawAnswer>>,
 }
 
 /// An operation made ready ahead of a release.

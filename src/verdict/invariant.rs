@@ -57,13 +57,15 @@ pub enum Invariant {
     NoPhantomElements,
     /// What operations left stands in an order that respects real time.
     ElementOrder,
+    /// Every interleaving has the outcome of some order of the same requests.
+    AsIfSerial,
     /// A user's own query.
     Custom(Arc<str>),
 }
 
 impl Invariant {
     /// All invariants that have a fixed name.
-    pub const NAMED: [Invariant; 24] = [
+    pub const NAMED: [Invariant; 25] = [
         Invariant::SingleDocument,
         Invariant::ZeroDuplicates,
         Invariant::SameId,
@@ -88,6 +90,7 @@ impl Invariant {
         Invariant::NoDuplicateElements,
         Invariant::NoPhantomElements,
         Invariant::ElementOrder,
+        Invariant::AsIfSerial,
     ];
 
     /// The name without a custom invariant's own part.
@@ -117,6 +120,7 @@ impl Invariant {
             Invariant::NoDuplicateElements => "no-duplicate-elements",
             Invariant::NoPhantomElements => "no-phantom-elements",
             Invariant::ElementOrder => "element-order",
+            Invariant::AsIfSerial => "as-if-serial",
             Invariant::Custom(_) => "custom",
         }
     }

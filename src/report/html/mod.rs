@@ -2,6 +2,7 @@
 //!
 //! [`html`] is a pure function of the report. The report itself is enclosed as a data block, unless it is huge.
 
+mod as_if_serial;
 mod chart;
 mod explore;
 mod selftest;
@@ -47,6 +48,7 @@ pub fn html(report: &Report) -> Result<String, HtmlError> {
         invariants => report.invariants.iter().map(invariant).collect::<Vec<_>>(),
         operations => report.operations.iter().map(|(name, stats)| operation(name, stats)).collect::<Vec<_>>(),
         over_time => chart::over_time(&report.over_time),
+        serial => report.as_if_serial.as_ref().map(as_if_serial::context),
         explore => report.explore.as_ref().map(explore::context),
         selftest => report.selftest.as_ref().map(selftest::context),
         lint => report.lint().map(lint).collect::<Vec<_>>(),

@@ -3,6 +3,7 @@
 //! [`terminal`] is a pure function of the report; whether there is colour, and how wide the terminal is, is told. A passing
 //! run fits one screen.
 
+mod as_if_serial;
 mod comparison;
 mod explore;
 mod page;
@@ -41,6 +42,10 @@ pub fn terminal(report: &Report, options: Terminal<'_>) -> String {
     let mut shown = Vec::new();
     for result in report.invariants.iter().filter(|result| result.verdict == Verdict::Violated) {
         witness::first(&mut page, result, &mut shown);
+    }
+    if let Some(serial) = &report.as_if_serial {
+        page.blank();
+        as_if_serial::section(&mut page, serial);
     }
     if let Some(explored) = &report.explore {
         page.blank();

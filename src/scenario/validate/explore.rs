@@ -1,10 +1,13 @@
 //! `[explore]`.
 
+use toml::Spanned;
+
 use super::super::diagnostic::Problem;
 use super::super::file;
-use super::super::model::{ExploreSpec, SearchKind};
+use super::super::model::{ExploreSpec, JudgeKind, SearchKind};
 use super::super::workload_kind::WorkloadKind;
 use super::Check;
+use crate::serial::Pattern;
 
 impl Check<'_> {
     /// What an exploration does. `own` are the operations that a service is asked for; without any, the workload's count.
@@ -45,6 +48,36 @@ impl Check<'_> {
             Some(word) => self.word(word, "search", &SearchKind::ALL).map(Some),
             None => Some(None),
         };
-        Some(ExploreSpec { requests: requests?, operations: operations?, search: search? })
+        let judge = match &explore.judge {
+            Some(word) => self.word(word, "judge", &JudgeKind::ALL).map(Some),
+            None => Some(None),
+        };
+        let (ignore, unordered) = (self.places(&explore.ignore), self.places(&explore.unordered));
+        let refusals: Option<Vec<u16>> = (explore.refusals.iter())
+            .map(|status| u16::try_from(self.count(status, "refusals", 100..=599)?).ok())
+            .collect();
+        Some(ExploreSpec {
+            requests: requests?,
+            operations: operations?,
+            search: search?,
+            judge: judge?,
+            probes: explore.probes,
+            ignore: ignore?,
+            unordered: unordered?,
+            refusals: refusals?,
+            strict: explore.strict,
+        })
+    }
+
+    /// Names of places in answers and documents.
+    fn places(&mut self, names: &[Spanned<String>]) -> Option<Vec<String>> {
+        let mut places = Some(Vec::new());
+        for name in names {
+            match name.get_ref().parse::<Pattern>() {
+                Ok(_) => places.iter_mut().for_each(|places| places.push(name.get_ref().clone())),
+                Err(error) => places = self.note(Problem::at(name.span(), error.to_string())),
+            }
+        }
+        places
     }
 }

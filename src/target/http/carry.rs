@@ -24,7 +24,7 @@ use super::variables::Subject;
 use super::wire::Connection;
 use crate::history::{Action, OpId, Outcome, Phase, Value};
 use crate::scenario::{HttpSpec, OperationSpec};
-use crate::target::{Completion, Invocation, Staged, TargetError};
+use crate::target::{Completion, Invocation, RawAnswer, Staged, TargetError};
 
 /// Where one instance is.
 #[derive(Debug, Clone)]
@@ -106,6 +106,8 @@ pub(super) struct Core {
     pub(super) of_threads: bool,
     /// Threads that families have from the start.
     pub(super) given: Given,
+    /// Answers are handed on as they came.
+    pub(super) keeps_answers: bool,
     /// Requests that were given up: the service may still be at work on them.
     pub(super) abandoned: AtomicU64,
 }
@@ -232,7 +234,7 @@ impl Core {
             Outcome::Unknown(cause) => Outcome::Failed(cause),
             outcome => outcome,
         };
-        Completion { outcome, connected: None, attempts: 1 }
+        Completion { outcome, connected: None, attempts: 1, answer: None }
     }
 
     async fn ready(self: &Arc<Self>, operation: &Invocation) -> Result<Ready, NoAnswer> {
@@ -456,6 +458,12 @@ impl Core {
         NoAnswer::TimedOut(format!("no answer within {:?}", self.spec.timeout))
     }
 
+    /// The answer itself, for those who compare answers.
+    fn without_secrets(&self, answer: &Answer) -> Arc<RawAnswer> {
+        let body = self.redactor.clear(&String::from_utf8_lossy(&answer.body)).into_bytes();
+        Arc::new(RawAnswer { status: answer.status, body })
+    }
+
     fn completion(&self, ready: &Ready, answer: &Result<Answer, NoAnswer>, connected: Option<Instant>) -> Completion {
         if let (Ok(answer), Some(session), true) = (answer, &ready.session, self.spec.cookies) {
             session.keep(&answer.cookies, &self.redactor);
@@ -464,7 +472,8 @@ impl Core {
             self.samples.keep(ready.action.name(), ready.op, answer, &self.redactor);
         }
         let outcome = outcome(&ready.spec, self.spec.messages.as_ref(), &ready.action, answer, &self.redactor);
-        Completion { outcome, connected, attempts: 1 }
+        let raw = answer.as_ref().ok().filter(|_| self.keeps_answers).map(|answer| self.without_secrets(answer));
+        Completion { outcome, connected, attempts: 1, answer: raw }
     }
 }
 

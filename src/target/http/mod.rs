@@ -61,6 +61,8 @@ pub struct HttpRun {
     pub mongo: Option<(MongoUri, String)>,
     /// The service is the harness's own, and has ended before the final state is read.
     pub own_service: bool,
+    /// Answers are handed on as they came.
+    pub keeps_answers: bool,
     /// What the run does not show.
     pub notes: Vec<String>,
 }
@@ -100,6 +102,7 @@ impl HttpTarget {
             own_operations: AtomicU64::new(0),
             of_threads: run.workload == WorkloadKind::Thread,
             given: given::Given::default(),
+            keeps_answers: run.keeps_answers,
             abandoned: AtomicU64::new(0),
         };
         Ok(HttpTarget { core: Arc::new(core), run, guard: guard.clone(), observed: std::sync::Mutex::default() })

@@ -137,7 +137,7 @@ impl Target for MongoTarget {
                 Ok(value) => Outcome::Ok(value),
                 Err(failure) => classify::outcome(&failure),
             };
-            Completion { outcome, connected, attempts: 1 }
+            Completion { outcome, connected, attempts: 1, answer: None }
         }
         .boxed()
     }

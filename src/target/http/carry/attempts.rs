@@ -19,7 +19,7 @@ impl Core {
         }
         match self.attempt(&ready).await {
             Outcome::Unknown(cause) => self.again(ready, cause, 1, None).await,
-            outcome => Completion { outcome, connected: None, attempts: 1 },
+            outcome => Completion { outcome, connected: None, attempts: 1, answer: None },
         }
     }
 
@@ -37,16 +37,16 @@ impl Core {
             attempts += 1;
             match self.attempt(&ready).await {
                 Outcome::Ok(value) => {
-                    return Completion { outcome: Outcome::Ok(after_doubt(value)), connected, attempts };
+                    return Completion { outcome: Outcome::Ok(after_doubt(value)), connected, attempts, answer: None };
                 }
                 Outcome::Failed(cause) => {
                     // This one had no effect; an earlier one may have had.
-                    return Completion { outcome: Outcome::Unknown(cause), connected, attempts };
+                    return Completion { outcome: Outcome::Unknown(cause), connected, attempts, answer: None };
                 }
                 Outcome::Unknown(cause) => doubt = cause,
             }
         }
-        Completion { outcome: Outcome::Unknown(doubt), connected, attempts }
+        Completion { outcome: Outcome::Unknown(doubt), connected, attempts, answer: None }
     }
 
     /// One attempt with its own time-out. It goes on after that: a request that is dropped may still happen.

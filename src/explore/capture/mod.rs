@@ -1,0 +1,252 @@
+//! What executions wrote, read past the proxy: from the oplog where there is one, else by looking at the collections that
+//! requests are known to write. Main type: [`Capture`].
+
+mod oplog;
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::TryStreamExt;
+use mongodb::bson::{Bson, Document, Timestamp, doc};
+use mongodb::options::FindOptions;
+use mongodb::{Client, Namespace};
+
+use oplog::{Entry, Unreadable};
+
+pub(super) use values::value;
+
+/// Documents of the service that may be there from the start, at most.
+const MOST_AT_START: usize = 20_000;
+
+/// Why it cannot be told what was written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CaptureError {
+    /// The server did not answer as it should.
+    #[error("what was written cannot be read")]
+    Server(#[from] mongodb::error::Error),
+    /// An entry of the oplog is not understood.
+    #[error(transparent)]
+    Entry(#[from] Unreadable),
+    /// Too much to be looked at.
+    #[error("the service's databases hold more than {MOST_AT_START} documents from the start")]
+    TooMany,
+}
+
+/// A document that an execution wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Written {
+    pub(super) namespace: String,
+    pub(super) id: Bson,
+    pub(super) before: Option<Document>,
+    pub(super) after: Option<Document>,
+}
+
+/// What was written between the beginning and the end of an execution.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Window {
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    written: BTreeMap<Identity, Written>,
+    /// Single changes, by namespace.
+    pub(super) changes: BTreeMap<String, u64>,
+}
+
+impl Window {
+    /// The documents that were written; one that came and went has left nothing.
+    pub(super) fn written(&self) -> impl Iterator<Item = &Written> {
+        self.written.values().filter(|one| one.before.is_some() || one.after.is_some())
+    }
+
+    fn holds(&self, at: Timestamp) -> bool {
+        self.from.is_some_and(|from| at > from) && self.to.is_some_and(|to| at <= to)
+    }
+}
+
+/// Namespace and identifier.
+type Identity = (String, String);
+
+/// Reads what is written, execution by execution.
+#[derive(Debug)]
+pub(super) struct Capture {
+    client: Client,
+    databases: BTreeSet<String>,
+    /// The server keeps an oplog.
+    pub(super) has_oplog: bool,
+    /// Documents as they were when last heard of.
+    known: BTreeMap<Identity, (Bson, Document)>,
+    read_to: Timestamp,
+    windows: Vec<Window>,
+    /// Windows up to this one are filled.
+    filled: usize,
+}
+
+impl Capture {
+    /// Looks at what these databases hold now. `client` must not go through the proxy.
+    pub(super) async fn begin(client: Client, databases: BTreeSet<String>) -> Result<Self, CaptureError> {
+        let hello = client.database("admin").run_command(doc! { "hello": 1 }).await?;
+        let mut capture = Capture {
+            client,
+            databases,
+            has_oplog: hello.contains_key("setName"),
+            known: BTreeMap::new(),
+            read_to: Timestamp { time: 0, increment: 0 },
+            windows: Vec::new(),
+            filled: 0,
+        };
+        if capture.has_oplog {
+            capture.read_to = capture.now().await?;
+        }
+        for namespace in capture.namespaces().await? {
+            for (id, document) in capture.documents(&namespace).await? {
+                capture.known.insert(identity(&namespace, &id), (id, document));
+            }
+            if capture.known.len() > MOST_AT_START {
+                return Err(CaptureError::TooMany);
+            }
+        }
+        Ok(capture)
+    }
+
+    /// An execution begins.
+    pub(super) async fn open(&mut self) -> Result<(), CaptureError> {
+        let from = if self.has_oplog { Some(self.now().await?) } else { None };
+        self.windows.push(Window { from, ..Window::default() });
+        Ok(())
+    }
+
+    /// It has ended, having sent write commands to these collections; the number of its window.
+    pub(super) async fn close(&mut self, touched: &BTreeSet<String>) -> Result<usize, CaptureError> {
+        let number = self.windows.len().saturating_sub(1);
+        if self.has_oplog {
+            let to = self.now().await?;
+            self.windows.last_mut().into_iter().for_each(|window| window.to = Some(to));
+        } else {
+            self.compare(touched).await?;
+        }
+        Ok(number)
+    }
+
+    /// What an execution wrote. Only what was collected is there.
+    pub(super) fn window(&self, number: usize) -> Option<&Window> {
+        self.windows.get(number)
+    }
+
+    /// Reads what the oplog has of the executions so far.
+    pub(super) async fn collect(&mut self) -> Result<(), CaptureError> {
+        if !self.has_oplog {
+            return Ok(());
+        }
+        let oplog = self.client.database("local").collection::<Document>("oplog.rs");
+        let mut entries = oplog.find(doc! { "ts": { "$gt": self.read_to } }).batch_size(5000).await?;
+        while let Some(entry) = entries.try_next().await? {
+            let Ok(at) = entry.get_timestamp("ts") else { continue };
+            self.read_to = at;
+            for entry in oplog::entries(&entry)? {
+                if self.databases.contains(entry.database()) {
+                    self.take(at, entry)?;
+                }
+            }
+        }
+        self.filled = self.windows.len().saturating_sub(1);
+        Ok(())
+    }
+
+    fn take(&mut self, at: Timestamp, entry: Entry<'_>) -> Result<(), CaptureError> {
+        let first = self.filled;
+        let window = self.windows[first..].iter().position(|window| window.holds(at)).map(|position| first + position);
+        if let Entry::Drop { namespace } = entry {
+            let gone: Vec<Identity> = self.known.keys().filter(|(other, _)| *other == namespace).cloned().collect();
+            for identity in gone {
+                if let Some((id, before)) = self.known.remove(&identity) {
+                    self.record(window, &identity, id, Some(before), None);
+                }
+            }
+            return Ok(());
+        }
+        let (namespace, id) = (entry.namespace().to_owned(), entry.id()?);
+        let identity = identity(&namespace, &id);
+        let before = self.known.remove(&identity).map(|(_, document)| document);
+        let after = entry.apply(before.clone())?;
+        if let Some(after) = &after {
+            self.known.insert(identity.clone(), (id.clone(), after.clone()));
+        }
+        self.record(window, &identity, id, before, after);
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        window: Option<usize>,
+        identity: &Identity,
+        id: Bson,
+        before: Option<Document>,
+        after: Option<Document>,
+    ) {
+        let Some(window) = window.and_then(|number| self.windows.get_mut(number)) else { return };
+        *window.changes.entry(identity.0.clone()).or_default() += 1;
+        match window.written.get_mut(identity) {
+            Some(written) => written.after = after,
+            None => {
+                let written = Written { namespace: identity.0.clone(), id, before, after };
+                window.written.insert(identity.clone(), written);
+            }
+        }
+    }
+
+    /// Without an oplog: what is in these collections now that was not there before.
+    async fn compare(&mut self, touched: &BTreeSet<String>) -> Result<(), CaptureError> {
+        let last = self.windows.len().checked_sub(1);
+        for namespace in touched {
+            let now: BTreeMap<Identity, (Bson, Document)> = (self.documents(namespace).await?.into_iter())
+                .map(|(id, document)| (identity(namespace, &id), (id, document)))
+                .collect();
+            let before: Vec<Identity> = self.known.keys().filter(|(other, _)| other == namespace).cloned().collect();
+            let all: BTreeSet<Identity> = before.into_iter().chain(now.keys().cloned()).collect();
+            for identity in all {
+                let (old, new) = (self.known.remove(&identity), now.get(&identity).cloned());
+                let id = new.as_ref().or(old.as_ref()).map_or(Bson::Null, |(id, _)| id.clone());
+                let (before, after) =
+                    (old.map(|(_, document)| document), new.as_ref().map(|(_, document)| document.clone()));
+                if before != after {
+                    self.record(last, &identity, id, before, after);
+                }
+                if let Some(new) = new {
+                    self.known.insert(identity, new);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The time of the last write.
+    async fn now(&self) -> Result<Timestamp, CaptureError> {
+        let pong = self.client.database("admin").run_command(doc! { "ping": 1 }).await?;
+        Ok(pong.get_timestamp("operationTime").unwrap_or(self.read_to))
+    }
+
+    async fn namespaces(&self) -> Result<Vec<String>, CaptureError> {
+        let mut namespaces = Vec::new();
+        for database in &self.databases {
+            for name in self.client.database(database).list_collection_names().await? {
+                if !name.starts_with("system.") {
+                    namespaces.push(format!("{database}.{name}"));
+                }
+            }
+        }
+        Ok(namespaces)
+    }
+
+    async fn documents(&self, namespace: &str) -> Result<Vec<(Bson, Document)>, CaptureError> {
+        let Some((database, collection)) = namespace.split_once('.') else { return Ok(Vec::new()) };
+        let namespace = Namespace { db: database.to_owned(), coll: collection.to_owned() };
+        let options = FindOptions::builder().limit(i64::try_from(MOST_AT_START + 1).ok()).build();
+        let collection = self.client.database(&namespace.db).collection::<Document>(&namespace.coll);
+        let documents: Vec<Document> = collection.find(doc! {}).with_options(options).await?.try_collect().await?;
+        let with_id = |document: Document| Some((document.get("_id")?.clone(), document));
+        Ok(documents.into_iter().filter_map(with_id).collect())
+    }
+}
+
+fn identity(namespace: &str, id: &Bson) -> Identity {
+    (namespace.to_owned(), format!("{id:?}"))
+}

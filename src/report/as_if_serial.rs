@@ -1,0 +1,206 @@
+//! What the serial runs of the same requests say of an exploration.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::{Invariant, InvariantResult, Verdict, Witness};
+
+/// Interleavings held against serial runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AsIfSerialReport {
+    /// What is known.
+    pub verdict: Verdict,
+    /// Executions that were judged.
+    pub judged: u64,
+    /// Those with an outcome that no order has.
+    pub violations: u64,
+    /// How many are of each class: `serial`, `refused`, `mixed`, `anomaly-lasting`, `anomaly-status`, `anomaly-answer`.
+    pub classes: BTreeMap<String, u64>,
+    /// Places whose values vary between repetitions of one order, or that the scenario leaves out.
+    pub not_compared: Vec<String>,
+    /// Different outcomes of the serial runs of all requests.
+    pub serial_outcomes: u64,
+    /// Serial runs.
+    pub serial_runs: u64,
+    /// How often each order was carried out.
+    pub repetitions: u64,
+    /// What each class that occurs means.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sentences: Vec<String>,
+    /// Why nothing can be concluded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inconclusive: Option<String>,
+    /// What the rule cannot see here, or should be read with care.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// The operations of the requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<String>,
+    /// The schedule of the violation that is easiest to read.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub schedule: String,
+    /// What `--schedule` takes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub choices: String,
+    /// Its key.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    /// The serial order whose outcome is nearest: `1 then 2`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub nearest: String,
+    /// The first difference in one sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub in_words: String,
+    /// Field by field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<FieldDifference>,
+    /// Operation against operation.
+    pub pairs: Vec<PairResult>,
+}
+
+impl Default for AsIfSerialReport {
+    fn default() -> Self {
+        AsIfSerialReport {
+            verdict: Verdict::Inconclusive,
+            judged: 0,
+            violations: 0,
+            classes: BTreeMap::new(),
+            not_compared: Vec::new(),
+            serial_outcomes: 0,
+            serial_runs: 0,
+            repetitions: 0,
+            sentences: Vec::new(),
+            inconclusive: None,
+            notes: Vec::new(),
+            operations: Vec::new(),
+            schedule: String::new(),
+            choices: String::new(),
+            key: String::new(),
+            nearest: String::new(),
+            in_words: String::new(),
+            differences: Vec::new(),
+            pairs: Vec::new(),
+        }
+    }
+}
+
+/// One place, serially and here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct FieldDifference {
+    /// `products.likes`, or `answer of 2, $.likes`.
+    pub place: String,
+    /// What the nearest serial order gives.
+    pub serially: String,
+    /// What this execution gave.
+    pub here: String,
+}
+
+/// Two operations, explored together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PairResult {
+    /// The operations of the requests.
+    pub operations: Vec<String>,
+    /// What is known of them.
+    pub verdict: Verdict,
+    /// Every interleaving was carried out, or an equivalent one.
+    pub complete: bool,
+    /// Executions.
+    pub explored: u64,
+    /// How many are of each class.
+    pub classes: BTreeMap<String, u64>,
+    /// A schedule that proves a race, as `--schedule` takes it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub choices: String,
+    /// The same with names.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub schedule: String,
+    /// What it shows, or why nothing can be concluded, in one sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub in_words: String,
+    /// The command that carries it out again.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub replay: String,
+}
+
+impl PairResult {
+    /// ● a race, ○ none, ? not complete.
+    pub fn mark(&self) -> &'static str {
+        match (self.verdict, self.complete) {
+            (Verdict::Violated, _) => "●",
+            (Verdict::Holds, true) => "○",
+            _ => "?",
+        }
+    }
+}
+
+impl AsIfSerialReport {
+    /// The operations of the pairs.
+    pub fn names(pairs: &[PairResult]) -> Vec<String> {
+        let mut names: Vec<String> = pairs.iter().flat_map(|pair| pair.operations.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The mark of two operations; empty where they were not explored.
+    pub fn cell(pairs: &[PairResult], one: &str, other: &str) -> &'static str {
+        let of = |pair: &&PairResult| {
+            let named = |name: &str| pair.operations.iter().any(|own| own == name);
+            named(one) && named(other) && pair.operations.iter().all(|own| own == one || own == other)
+        };
+        pairs.iter().find(of).map_or("", PairResult::mark)
+    }
+
+    /// The invariant's result.
+    pub fn result(&self) -> InvariantResult {
+        let explanation = || {
+            let mut text = format!("{}; nearest: {}", self.in_words, self.nearest);
+            for FieldDifference { place, serially, here } in &self.differences {
+                text.push_str(&format!("; {place}: serially {serially}, here {here}"));
+            }
+            if !self.choices.is_empty() {
+                text.push_str(&format!("; schedule \"{}\": {}", self.choices, self.schedule));
+            }
+            text
+        };
+        let witnesses = (self.violations > 0).then(|| Witness {
+            key: self.key.clone(),
+            operations: Vec::new(),
+            documents: Vec::new(),
+            explanation: explanation(),
+        });
+        let mut result =
+            InvariantResult::new(Invariant::AsIfSerial, self.judged, self.violations, witnesses.into_iter().collect());
+        result.verdict = self.verdict;
+        result.reason = self.inconclusive.clone().or_else(|| {
+            let left_out = self.not_compared.join(", ");
+            (self.verdict == Verdict::Holds && !left_out.is_empty()).then(|| format!("not compared: {left_out}"))
+        });
+        if self.verdict == Verdict::Inconclusive && result.reason.is_none() {
+            result.reason = Some("no execution could be held against serial runs".to_owned());
+        }
+        result.counts = self.classes.clone();
+        result
+    }
+
+    /// One sentence: what was held against what, and what came of it.
+    pub fn sentence(&self) -> String {
+        let names = self.operations.join(", ");
+        let compared = match self.not_compared.is_empty() {
+            true => "everything compared".to_owned(),
+            false => format!("not compared: {}", self.not_compared.join(", ")),
+        };
+        match self.verdict {
+            Verdict::Holds => format!(
+                "as if serial: all {} interleavings of {names} have the outcome of a serial order ({} serial outcomes, {} serial \
+                 runs; {compared})",
+                self.judged, self.serial_outcomes, self.serial_runs
+            ),
+            Verdict::Violated => format!("NOT as if serial: {}", self.sentences.first().map_or("", String::as_str)),
+            Verdict::Inconclusive => {
+                format!("as if serial: {}", self.inconclusive.as_deref().unwrap_or("nothing could be concluded"))
+            }
+        }
+    }
+}

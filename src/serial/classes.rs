@@ -1,0 +1,200 @@
+//! The classes of executions: [`Class`], and what decides them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::canon::{self, Items};
+use super::normal::{Normal, Term};
+
+/// What an execution is, held against the serial runs. The first that applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Its outcome is that of a serial order.
+    Serial,
+    /// Some requests were refused; the rest is as if they had not been sent.
+    Refused,
+    /// Each answer is one that some order gives, but no one order gives them all.
+    Mixed,
+    /// The documents are those of no order.
+    Lasting,
+    /// The documents are those of an order, the statuses are not.
+    Status,
+    /// Documents and statuses are those of an order, an answer is that of none.
+    Answer,
+}
+
+impl Class {
+    /// All, from harmless to harmful.
+    pub const ALL: [Class; 6] =
+        [Class::Serial, Class::Refused, Class::Mixed, Class::Answer, Class::Status, Class::Lasting];
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Serial => "serial",
+            Class::Refused => "refused",
+            Class::Mixed => "mixed",
+            Class::Lasting => "anomaly-lasting",
+            Class::Status => "anomaly-status",
+            Class::Answer => "anomaly-answer",
+        }
+    }
+
+    /// Whether an effect was seen that no order has.
+    pub fn is_anomaly(self) -> bool {
+        matches!(self, Class::Lasting | Class::Status | Class::Answer)
+    }
+
+    /// Whether it violates the invariant; strictly, everything does that is not serial.
+    pub fn violates(self, strict: bool) -> bool {
+        self.is_anomaly() || (strict && self != Class::Serial)
+    }
+}
+
+/// How many executions are of each class.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Classes(BTreeMap<Class, u64>);
+
+impl Classes {
+    /// Counts one.
+    pub fn add(&mut self, class: Class) {
+        *self.0.entry(class).or_default() += 1;
+    }
+
+    /// How many are of a class.
+    pub fn of(&self, class: Class) -> u64 {
+        self.0.get(&class).copied().unwrap_or_default()
+    }
+
+    /// How many violate the invariant.
+    pub fn violations(&self, strict: bool) -> u64 {
+        self.0.iter().filter(|(class, _)| class.violates(strict)).map(|(_, count)| count).sum()
+    }
+}
+
+/// The forms that an outcome is compared by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Forms {
+    /// All of it.
+    pub(super) all: String,
+    documents: String,
+    /// With the documents.
+    statuses: String,
+    /// Each answer and probe, with the documents.
+    answers: Vec<String>,
+}
+
+/// How values that are made anew are told apart.
+pub(super) type Former = fn(&Items<'_>) -> String;
+
+impl Forms {
+    /// The forms of an outcome, as far as these requests are concerned.
+    pub(super) fn of(normal: &Normal, requests: &[usize], former: Former) -> Self {
+        const NOTHING: &Term = &Term::Masked;
+        let documents: Items<'_> =
+            normal.documents.iter().map(|(collection, term)| (format!("document of {collection}"), term)).collect();
+        let kept = normal.answers.iter().filter(|(request, _)| requests.contains(request));
+        let answers: Items<'_> =
+            kept.clone().map(|(request, (status, body))| (format!("answer {request}: {status}"), body)).collect();
+        let statuses: Items<'_> =
+            kept.map(|(request, (status, _))| (format!("status {request}: {status}"), NOTHING)).collect();
+        let probes: Items<'_> = (normal.probes.iter().enumerate())
+            .map(|(probe, (status, body))| (format!("probe {probe}: {status}"), body))
+            .collect();
+        let with = |items: &[(String, &Term)]| {
+            let mut all = documents.clone();
+            all.extend(items.iter().map(|(label, term)| (label.clone(), *term)));
+            former(&all)
+        };
+        let every: Vec<(String, &Term)> =
+            answers.iter().chain(&probes).map(|(label, term)| (label.clone(), *term)).collect();
+        Forms {
+            all: with(&every),
+            documents: former(&documents),
+            statuses: with(&statuses),
+            answers: every.iter().map(|one| with(std::slice::from_ref(one))).collect(),
+        }
+    }
+}
+
+/// The forms of the serial runs, by the requests that took part.
+#[derive(Debug, Default)]
+pub(super) struct Specification {
+    by_requests: BTreeMap<Vec<usize>, Vec<Forms>>,
+}
+
+impl Specification {
+    /// Of these runs.
+    pub(super) fn of<'a>(runs: impl IntoIterator<Item = &'a Normal>, former: Former) -> Self {
+        let mut specification = Specification::default();
+        for run in runs {
+            let forms = Forms::of(run, &run.order, former);
+            let known = specification.by_requests.entry(sorted(&run.order)).or_default();
+            if !known.contains(&forms) {
+                known.push(forms);
+            }
+        }
+        specification
+    }
+
+    /// Different outcomes of all these requests.
+    pub(super) fn outcomes(&self, requests: &[usize]) -> usize {
+        let forms = self.by_requests.get(&sorted(requests)).into_iter().flatten();
+        forms.map(|forms| &forms.all).collect::<BTreeSet<_>>().len()
+    }
+
+    /// The class of an outcome, and the requests without which it is serial.
+    pub(super) fn class(&self, normal: &Normal, refuses: impl Fn(u16) -> bool, former: Former) -> (Class, Vec<usize>) {
+        let forms = Forms::of(normal, &normal.order, former);
+        let serial = self.by_requests.get(&sorted(&normal.order)).map_or(&[][..], Vec::as_slice);
+        if serial.iter().any(|one| one.all == forms.all) {
+            return (Class::Serial, Vec::new());
+        }
+        if let Some(refused) = self.without(normal, &refuses, former) {
+            return (Class::Refused, refused);
+        }
+        if let Some(failed) = self.without(normal, |status| status >= 500, former) {
+            return (Class::Status, failed);
+        }
+        let class = if is_mixed(&forms, serial) {
+            Class::Mixed
+        } else if !serial.iter().any(|one| one.documents == forms.documents) {
+            Class::Lasting
+        } else if !serial.iter().any(|one| one.statuses == forms.statuses) {
+            Class::Status
+        } else {
+            Class::Answer
+        };
+        (class, Vec::new())
+    }
+
+    /// The requests with such a status, if without them the outcome is that of a serial run of the others alone.
+    fn without(&self, normal: &Normal, leaves: impl Fn(u16) -> bool, former: Former) -> Option<Vec<usize>> {
+        let status = |request: &usize| normal.answers.get(request).map_or(0, |(status, _)| *status);
+        let (gone, others): (Vec<usize>, Vec<usize>) =
+            sorted(&normal.order).into_iter().partition(|request| leaves(status(request)));
+        if gone.is_empty() || others.is_empty() {
+            return None;
+        }
+        let forms = Forms::of(normal, &others, former);
+        let serial = self.by_requests.get(&others)?;
+        (serial.iter().any(|one| one.all == forms.all) || is_mixed(&forms, serial)).then_some(gone)
+    }
+}
+
+/// Whether each answer is one that some order gives, and documents and statuses are those of one.
+fn is_mixed(forms: &Forms, serial: &[Forms]) -> bool {
+    let given =
+        |(position, answer): (usize, &String)| serial.iter().any(|one| one.answers.get(position) == Some(answer));
+    serial.iter().any(|one| one.statuses == forms.statuses) && forms.answers.iter().enumerate().all(given)
+}
+
+fn sorted(requests: &[usize]) -> Vec<usize> {
+    let mut sorted = requests.to_vec();
+    sorted.sort_unstable();
+    sorted
+}
+
+/// The exact former.
+pub(super) const EXACT: Former = canon::form;
+/// The cheap one.
+pub(super) const COARSE: Former = canon::coarse_form;

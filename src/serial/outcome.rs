@@ -1,0 +1,49 @@
+//! What an execution came to: [`Outcome`], and [`Sample`], the execution that it belongs to.
+
+use std::collections::BTreeMap;
+
+use super::value::Value;
+
+/// What came of one execution.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Outcome {
+    /// The answer of each request, by its position; none of a request that was not sent, or not answered.
+    pub answers: BTreeMap<usize, Answer>,
+    /// The answers of the requests that were sent when all was over.
+    pub probes: Vec<Answer>,
+    /// Documents that were written.
+    pub changes: Vec<Change>,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Its status; of a target that has none, the one that says the same over HTTP.
+    pub status: u16,
+    /// What it says.
+    pub body: Value,
+}
+
+/// A document that was written, as it was before and as it is when all is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Its collection.
+    pub collection: String,
+    /// Its identifier.
+    pub id: Value,
+    /// Before the execution, with its identifier; none where there was none.
+    pub before: Option<Value>,
+    /// Afterwards.
+    pub after: Option<Value>,
+}
+
+/// One execution, serial or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// The requests that were sent. Of a serial run, in this order.
+    pub order: Vec<usize>,
+    /// Texts that are this execution's own, and what each stands for: its key, `<key>`.
+    pub marks: Vec<(String, String)>,
+    /// What came of it.
+    pub outcome: Outcome,
+}

@@ -1,0 +1,91 @@
+//! [`Value`]: what answers and documents are made of, whatever protocol they came by.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+/// A value of an answer or of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// Yes or no.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// A text.
+    Text(String),
+    /// A moment, in milliseconds since 1970.
+    Date(i64),
+    /// An identifier by its type: an ObjectId, a binary UUID.
+    Id(String),
+    /// Something of another kind, in words.
+    Other(String),
+    /// Values in order.
+    List(Vec<Value>),
+    /// Values by name. The order of names in a document is no part of an outcome.
+    Map(BTreeMap<String, Value>),
+}
+
+impl Value {
+    /// A body: JSON where it is JSON, else the text itself.
+    pub fn of_body(body: &[u8]) -> Self {
+        match serde_json::from_slice::<Json>(body) {
+            Ok(json) => Value::of_json(&json),
+            Err(_) if body.is_empty() => Value::Null,
+            Err(_) => Value::Text(String::from_utf8_lossy(body).into_owned()),
+        }
+    }
+
+    /// A value of JSON. Identifiers in MongoDB's extended form are what they stand for.
+    pub fn of_json(json: &Json) -> Self {
+        match json {
+            Json::Null => Value::Null,
+            Json::Bool(flag) => Value::Bool(*flag),
+            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => Value::Int(whole),
+                (None, Some(float)) => Value::float(float),
+                (None, None) => Value::Other(number.to_string()),
+            },
+            Json::String(text) => Value::Text(text.clone()),
+            Json::Array(items) => Value::List(items.iter().map(Value::of_json).collect()),
+            Json::Object(fields) => extended(fields).unwrap_or_else(|| {
+                Value::Map(fields.iter().map(|(name, value)| (name.clone(), Value::of_json(value))).collect())
+            }),
+        }
+    }
+
+    /// A number that has no fraction is a whole one, whatever it was stored as: `1.0` is `1` to those who read it.
+    pub fn float(float: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
+        if float.fract() == 0.0 && float.abs() < 9e15 { Value::Int(float as i64) } else { Value::Float(float) }
+    }
+}
+
+fn extended(fields: &serde_json::Map<String, Json>) -> Option<Value> {
+    let (name, value) = fields.iter().next().filter(|_| fields.len() == 1)?;
+    match (name.as_str(), value) {
+        ("$oid", Json::String(id)) => Some(Value::Id(id.clone())),
+        ("$numberLong" | "$numberInt", Json::String(number)) => number.parse().ok().map(Value::Int),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_what_they_say_and_bodies_what_they_are() {
+        assert_eq!(Value::of_json(&json!(1.0)), Value::Int(1));
+        assert_eq!(Value::of_json(&json!(1.5)), Value::Float(1.5));
+        assert_eq!(Value::of_json(&json!({ "$oid": "65f0" })), Value::Id("65f0".into()));
+        assert_eq!(Value::of_body(b"gone"), Value::Text("gone".into()));
+        assert_eq!(Value::of_body(b""), Value::Null);
+        assert_eq!(Value::of_body(b"[1]"), Value::List(vec![Value::Int(1)]));
+    }
+}
