@@ -15,7 +15,9 @@ fn explored(scenario: &str, sets: &[&str]) -> (Option<i32>, Value) {
         .args(["explore", scenario, "--judge", "as-if-serial", "--format", "json", "--quiet", "--out"])
         .arg(out.path());
     command.args(["--set", "expect={}"]);
-    sets.iter().for_each(|set| drop(command.args(["--set", set])));
+    for set in sets {
+        command.args(["--set", set]);
+    }
     let output = command.output().unwrap();
     let report = serde_json::from_slice(&output.stdout).unwrap();
     (output.status.code(), report)
