@@ -76,6 +76,9 @@ pub struct RunArgs {
     /// Scenario files
     #[arg(required = true, value_name = "SCENARIO")]
     pub scenarios: Vec<PathBuf>,
+    /// Send one request of each operation, hold it against the scenario's description, and show that table alone
+    #[arg(long)]
+    pub probe: bool,
     /// Flags that every run-like command shares
     #[command(flatten)]
     pub common: Common,

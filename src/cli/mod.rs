@@ -14,6 +14,7 @@ mod io;
 mod meta;
 pub mod mongod;
 mod place;
+mod probe;
 mod progress;
 mod repair;
 mod report;

@@ -12,6 +12,7 @@ use super::args::{Common, RunArgs};
 use super::ci::Announcer;
 use super::interrupt::Interrupt;
 use super::place::{self, Lost, Place, Setting};
+use super::probe::probe;
 use super::progress::{Counted, ProgressLine};
 use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id};
@@ -67,7 +68,12 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
         let status = tokio::select! {
             biased;
             () = interrupt.kill.cancelled() => return Ok(ExitStatus::combine(statuses.into_iter().chain([ExitStatus::Interrupted]))),
-            status = one.run(io) => status,
+            status = async {
+                match args.probe {
+                    true => probe(scenario, common, &one.run_id, &interrupt.stop, io).await,
+                    false => one.run(io).await,
+                }
+            } => status,
         };
         match status {
             Ok(status) => statuses.push(status),

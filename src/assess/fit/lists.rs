@@ -6,6 +6,7 @@ use super::Cases;
 use super::context::{Context, OfKey, precedes, value};
 use crate::history::{Action, Appended, Delivered, OpId, Operation, Role, Value};
 use crate::report::FitRow;
+use crate::scenario::WorkloadKind;
 
 pub(super) fn rows(context: &Context<'_>) -> Vec<FitRow> {
     if !context.scenario.workload.has_messages() {
@@ -13,7 +14,9 @@ pub(super) fn rows(context: &Context<'_>) -> Vec<FitRow> {
     }
     let mut rows = vec![stored_stamps(context), read_stamps(context)];
     rows.extend(positions(context));
-    rows.extend(deliveries(context));
+    if context.scenario.workload == WorkloadKind::Merge {
+        rows.extend(deliveries(context));
+    }
     rows
 }
 
