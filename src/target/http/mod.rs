@@ -167,7 +167,7 @@ impl Target for HttpTarget {
 
     fn make_ready(&self, operation: Invocation) -> BoxFuture<'static, BoxFuture<'static, Completion>> {
         let core = Arc::clone(&self.core);
-        async move { core.make_ready(operation).await }.boxed()
+        core.make_ready(operation).boxed()
     }
 
     fn stages(&self) -> bool {
