@@ -63,6 +63,35 @@ pub enum AuditError {
     /// A backup that is not there, or not of this tool.
     #[error("{0}")]
     Backup(String),
+    /// Another repair is at work.
+    #[error("{0}")]
+    Busy(String),
+    /// Another repair took over, because this one gave no sign of life.
+    #[error(
+        "another repair took over, because this one gave no sign of life for too long: it stopped before its next write"
+    )]
+    LeaseLost,
+    /// The server answered a write with an error for all of it.
+    #[error("{step} failed: {message} (code {code})")]
+    Refused {
+        /// What was tried.
+        step: String,
+        /// The server's code.
+        code: i32,
+        /// The server's words.
+        message: String,
+    },
+    /// The user lacks rights that the repair would need later.
+    #[error("the user may not {}: it needs the role `readWrite` on the database `{database}`; nothing was written", .actions.join(", "))]
+    Forbidden {
+        /// What is missing: `update in \`chats\``.
+        actions: Vec<String>,
+        /// The database.
+        database: String,
+    },
+    /// The repair could not be finished, and was not begun.
+    #[error("{}; nothing was written", .0.join("; "))]
+    NotPossible(Vec<String>),
 }
 
 /// What the driver said, in one line: the server's message and code, without the whole reply that the driver encloses.
@@ -92,6 +121,8 @@ impl AuditError {
     pub fn code(&self) -> Option<i32> {
         match self {
             AuditError::Server { source, .. } | AuditError::Rights { source, .. } => source.code(),
+            AuditError::Refused { code, .. } => Some(*code),
+            AuditError::Forbidden { .. } => Some(UNAUTHORIZED),
             _ => None,
         }
     }

@@ -33,6 +33,9 @@ pub struct RepairArgs {
     /// Do it; without this flag nothing is written
     #[arg(long)]
     pub apply: bool,
+    /// Do not merge documents that differ in a field that no rule of the profile names
+    #[arg(long)]
+    pub strict: bool,
     /// Documents a second at most
     #[arg(long, value_name = "DOCUMENTS")]
     pub rate: Option<f64>,
@@ -69,7 +72,8 @@ async fn repair(args: &RepairArgs, io: &mut Io) -> Result<ExitStatus, CliError> 
 }
 
 async fn carry_out(args: &RepairArgs, session: &Session, opened: &Opened, io: &mut Io) -> Result<ExitStatus, CliError> {
-    let options = RepairOptions { audit: args.read.options(), rate: args.rate, ..RepairOptions::default() };
+    let options =
+        RepairOptions { audit: args.read.options(), rate: args.rate, strict: args.strict, ..RepairOptions::default() };
     let collection = &opened.profile.collection;
     let mut reproduce = args.database.reproduce("repair");
     let interrupt = Interrupt::listen(|_| {})?;
@@ -101,6 +105,9 @@ async fn carry_out(args: &RepairArgs, session: &Session, opened: &Opened, io: &m
     let name = format!("repair of {collection} in {}", args.database.database);
     if args.apply {
         reproduce.push_str(" --apply");
+    }
+    if args.strict {
+        reproduce.push_str(" --strict");
     }
     if args.database.format == Format::Human {
         let text = listed(&actions, args.apply, backup.as_deref());
@@ -141,13 +148,24 @@ async fn undo(args: &RepairArgs, id: &str, io: &mut Io) -> Result<ExitStatus, Cl
     let text = match args.database.format {
         Format::Json => json!({
             "restored": restored.restored, "untouched": restored.untouched,
-            "index_dropped": restored.index_dropped, "left": restored.left,
+            "index_dropped": restored.index_dropped, "left": restored.left, "proved": restored.proved,
+            "changed": restored.changed, "backup_digest": restored.digests.0, "digest": restored.digests.1,
         })
         .to_string(),
         Format::Human => {
             let index = if restored.index_dropped { "; the unique index was dropped" } else { "" };
             let mut text =
                 format!("{} documents restored, {} were as before{index}", restored.restored, restored.untouched);
+            let all = restored.proved + restored.changed.len() as u64;
+            write!(text, "\nread again: {} of {all} documents are what the backup holds", restored.proved).ok();
+            match &restored.digests {
+                (Some(backup), now) if backup == now => write!(text, " (digest {now})").ok(),
+                (Some(_), _) => None,
+                (None, _) => write!(text, " (the repair did not end: its backup has no digest)").ok(),
+            };
+            for changed in &restored.changed {
+                write!(text, "\nchanged since: {changed}").ok();
+            }
             for left in &restored.left {
                 write!(text, "\nleft: {left}").ok();
             }

@@ -59,26 +59,104 @@ pub enum IdentityRule {
 pub struct Reference {
     /// The collection.
     pub collection: String,
-    /// Its field that holds the `_id`.
+    /// Its field that holds the `_id`: a path, which may lead through arrays of values or of documents.
     pub field: String,
-    /// Together with these fields the reference must be unique: where the document that is kept has one already, the
-    /// other is removed instead of redirected.
+    /// Together with these fields the reference must be unique: where redirecting would make two documents of one
+    /// reference, one of them is removed, as `merge` says.
     #[serde(default)]
     pub unique_with: Vec<String>,
+    /// Which of two such documents stays, and what it takes from the other.
+    #[serde(default)]
+    pub merge: MergeSpec,
+    /// What becomes of an array that would hold the document that is kept twice, in elements that differ otherwise.
+    #[serde(default)]
+    pub repeated: Repeated,
+}
+
+/// What becomes of two elements of an array that refer to one document after a merge, and differ in other fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Repeated {
+    /// The documents are not merged.
+    #[default]
+    Refuse,
+    /// The first element stays, the other is removed and named in the plan.
+    First,
+    /// Both stay.
+    Both,
 }
 
 /// How duplicate documents become one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MergeSpec {
-    /// The date that tells which document is the oldest, the one that is kept; `_id` where it is absent.
+    /// The date that tells how old a document is; the time within `_id` where it is absent.
+    #[serde(alias = "date")]
     pub oldest: Option<String>,
-    /// Fields of which the largest value wins.
+    /// Which document is kept.
+    #[serde(default)]
+    pub keep: Keep,
+    /// Fields of which the largest value wins; the same as `largest` in `fields`.
     #[serde(default)]
     pub newest: Vec<String>,
-    /// Further arrays that are united, besides the participants.
+    /// Further arrays that are united, besides the participants; the same as `union` in `fields`.
     #[serde(default)]
     pub union: Vec<String>,
+    /// What becomes of a field, by its name.
+    #[serde(default)]
+    pub fields: BTreeMap<String, FieldRule>,
+    /// What becomes of every other field. Without it the kept document's stay, and what differs is named.
+    pub default: Option<FieldRule>,
+}
+
+/// Which document of several that stand for one thing is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// The oldest.
+    #[default]
+    Oldest,
+    /// The newest.
+    Newest,
+    /// The one with the most fields that have a value; of several the oldest.
+    MostFields,
+    /// The one with the largest value of this field; of several the oldest.
+    Largest(String),
+}
+
+/// What becomes of a field when documents are merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FieldRule {
+    /// The kept document's value stays, also if it has none.
+    Keep,
+    /// The kept document's value stays; where it has none it gets that of the oldest document that has one.
+    Fill,
+    /// The value of the newest document that has one.
+    Newest,
+    /// The sum of all numbers.
+    Sum,
+    /// The kept document's array, and what only the others hold.
+    Union,
+    /// The largest value.
+    Largest,
+    /// All arrays, or all texts, one after the other: the kept document's first, then the others by age.
+    Concatenate,
+}
+
+impl FieldRule {
+    /// The word in profiles and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FieldRule::Keep => "keep",
+            FieldRule::Fill => "fill",
+            FieldRule::Newest => "newest",
+            FieldRule::Sum => "sum",
+            FieldRule::Union => "union",
+            FieldRule::Largest => "largest",
+            FieldRule::Concatenate => "concatenate",
+        }
+    }
 }
 
 impl IdentityRule {

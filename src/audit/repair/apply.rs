@@ -1,18 +1,23 @@
 //! Applying a repair: what a killed one left half done first, then round after round until nothing is left to do.
 
+use std::collections::BTreeMap;
+
 use mongodb::Database;
-use mongodb::bson::Bson;
+use mongodb::bson::{Bson, Document};
 use mongodb::options::{Acknowledgment, DatabaseOptions, ReadPreference, SelectionCriteria, WriteConcern};
 
-use super::journal::{Journal, MergeState, Merged, PREFIX};
+use super::decide::{Group, id_of};
+use super::edit::{Written, evidence};
+use super::journal::{Journal, MergeEntry, MergeState, Merged, PREFIX, Touched};
+use super::lease::Lease;
+use super::merge::TakeIn;
 use super::plan::{Plan, Step as Task, draft, repairable};
+use super::preflight;
+use super::refer::{Referring, name, references_of, targets};
 use super::work::{Repair, RepairOptions};
 use crate::audit::error::{AuditError, Result};
 use crate::audit::{Audited, Profile};
 use crate::report::RepairAction;
-
-/// Indexes that a collection may have.
-const MAX_INDEXES: usize = 64;
 
 /// Rounds before a repair gives up on a database that is broken again as fast as it is mended.
 const ROUNDS: usize = 8;
@@ -32,10 +37,10 @@ pub struct Applied {
     pub audited: Audited,
 }
 
-/// Merged documents whose references are looked for by one query.
-const MERGED_AT_ONCE: usize = 100;
+/// Duplicates that are merged together.
+pub(super) const MERGED_AT_ONCE: usize = 500;
 
-/// The same for merges of earlier rounds and repairs, most of which nothing refers to any more.
+/// Merges of earlier rounds and repairs whose references are looked for by one query: nothing refers to most any more.
 const SWEPT_AT_ONCE: usize = 1_000;
 
 /// Repairs. `id` names the backup of a new repair; one that was cut short goes on under its own.
@@ -46,27 +51,62 @@ pub async fn apply(
     id: &str,
 ) -> Result<Applied, AuditError> {
     repairable(database, profile).await?;
+    preflight::rights(database, profile, &format!("{PREFIX}{id}")).await?;
     let database = &durable(database);
+    // Before the first write, also of the lease, what would fail late.
+    let first = draft(database, profile, options).await?;
+    preflight::index(database, profile, &first).await?;
+    if let Some(unsaid) = first.unsaid {
+        return Err(AuditError::Usage(unsaid));
+    }
+    let lease =
+        Lease::acquire(database, &format!("the repair `{id}` of `{}`", profile.collection), options.lease).await?;
+    let applied = apply_alone(database, profile, options, (id, &lease)).await;
+    match applied {
+        Err(AuditError::LeaseLost) => Err(AuditError::LeaseLost),
+        applied => {
+            let released = lease.release().await;
+            let applied = applied?;
+            released.map(|()| applied)
+        }
+    }
+}
+
+async fn apply_alone(
+    database: &Database,
+    profile: &Profile,
+    options: &RepairOptions,
+    (id, lease): (&str, &Lease),
+) -> Result<Applied> {
     let open = Journal::all(database, Some(&profile.collection), &["applying"]).await?;
     let resumed = !open.is_empty();
     let journal = open.into_iter().next().unwrap_or_else(|| Journal::named(database, &format!("{PREFIX}{id}")));
-    if !resumed && journal.header().await?.is_some() {
+    let journal = Journal { token: lease.token(), ..journal };
+    let header = journal.header().await?;
+    if !resumed && header.is_some() {
         return Err(AuditError::Backup(format!(
             "there is a backup `{}` already: name the repair otherwise",
             journal.name()
         )));
     }
-    let mut repair = Repair::new(database, profile, options, journal, resumed);
+    if header.is_some_and(|header| header.get_i32("format_version").is_ok_and(|version| version < 2)) {
+        return Err(AuditError::Backup(format!(
+            "the repair `{}` was begun by an older onlyone: finish it with that one, or restore it",
+            journal.name()
+        )));
+    }
+    let mut repair = Repair::new(database, profile, options, (journal, resumed), lease);
     let mut last = repair.rounds().await?;
     if repair.opened && repair.unfinished.is_empty() {
-        repair.journal.set_state("applied").await?;
+        repair.journal.seal().await?;
     }
     // Nothing in the collection shows that something is missing from it: it must not be taken for sound.
     last.audited.reasons.append(&mut repair.unfinished);
-    let actions = repair.done.iter().map(|(&kind, &count)| RepairAction { kind, count, details: Vec::new() }).collect();
+    let actions = repair.record.actions();
     let backup = repair.opened.then(|| repair.journal.name().to_owned());
     let mut left = repair.left;
     left.extend(last.left);
+    left.dedup();
     Ok(Applied { backup, resumed, actions, left, audited: last.audited })
 }
 
@@ -84,113 +124,169 @@ pub(super) fn durable(database: &Database) -> Database {
 impl Repair<'_> {
     /// Works until a plan is empty, or a round changed nothing. Returns the last plan.
     async fn rounds(&mut self) -> Result<Plan> {
+        let database = self.database.clone();
+        let referring = references_of(&database, self.profile).await?;
         let mut rounds = 0;
         loop {
             if self.opened {
                 self.recover().await?;
             }
-            self.sweep().await?;
-            let plan = draft(&self.database, self.profile, self.options).await?;
+            self.sweep(&referring).await?;
+            let mut plan = draft(&self.database, self.profile, self.options).await?;
+            plan.audited.preflight.notes.extend(preflight::slow(&referring));
             if plan.is_empty() || rounds == ROUNDS {
                 return Ok(plan);
             }
             if let Some(unsaid) = plan.unsaid {
                 return Err(AuditError::Usage(unsaid));
             }
-            room_for_index(self.profile, &plan)?;
+            preflight::index(&self.database, self.profile, &plan).await?;
             self.open().await?;
-            let before = self.done.clone();
+            let before = self.record.counts();
             self.left.clear();
-            self.carry_out(&plan).await?;
-            if let Some(name) = &plan.index {
-                self.create_index(name).await?;
+            self.refused = 0;
+            self.carry_out(&plan, &referring).await?;
+            match &plan.index {
+                Some(name) if self.refused > 0 => {
+                    let refused = self.refused;
+                    self.left(format!("the unique index `{name}` is not built: {refused} duplicates remain"));
+                }
+                Some(name) => self.create_index(name).await?,
+                None => {}
             }
-            if self.done == before {
+            if self.record.counts() == before {
                 return Ok(plan);
             }
             rounds += 1;
         }
     }
 
-    async fn carry_out(&mut self, plan: &Plan) -> Result<()> {
-        let mut merged = Merged::new();
-        self.options.progress.begin(plan.steps.len());
-        for task in &plan.steps {
-            match task {
-                Task::Merge { documents, .. } => self.merge(documents, &mut merged).await?,
+    async fn carry_out(&mut self, plan: &Plan, referring: &[Referring<'_>]) -> Result<()> {
+        self.options.progress.begin(plan.size());
+        for groups in batches(&plan.merges, self.options.rate) {
+            self.merge(groups, referring).await?;
+            self.options.progress.steps(groups.len());
+        }
+        for step in &plan.steps {
+            match step {
                 Task::SetKey { document, .. } => self.set_key(document).await?,
                 Task::Deduplicate { document, .. } => self.deduplicate(document).await?,
             }
-            self.options.progress.step();
-            // Many at once, because without an index of the references each search reads their whole collection.
-            if merged.len() >= MERGED_AT_ONCE {
-                self.redirect(&std::mem::take(&mut merged)).await?;
-            }
+            self.options.progress.steps(1);
         }
-        self.redirect(&merged).await
+        Ok(())
     }
 
     /// Finishes the merges that a kill, or others' writes, left half done.
     async fn recover(&mut self) -> Result<()> {
         self.unfinished.clear();
-        for entry in self.journal.open_merges().await? {
-            let duplicate = entry.duplicate.get("_id").cloned().unwrap_or(Bson::Null);
-            if entry.state == MergeState::Removing && self.read(&duplicate).await?.is_some() {
-                // It was not removed: the plan will find it again.
-                self.journal.drop_merge(&duplicate).await?;
-                continue;
-            }
-            if entry.state == MergeState::Removing {
-                self.removed(&entry.duplicate, &entry.keeper).await?;
-            }
-            self.take_in(&entry.duplicate, &entry.keeper, true).await?;
+        let collection = self.profile.collection.clone();
+        let entries = self.journal.open_merges().await?;
+        let ids: Vec<Bson> = entries.iter().map(|entry| id_of(&entry.duplicate)).collect();
+        // One that is there was not removed: the plan finds it again.
+        let there = self.documents(&collection, &ids).await?;
+        let gone: Vec<MergeEntry> =
+            entries.into_iter().filter(|entry| !there.contains_key(&name(&id_of(&entry.duplicate)))).collect();
+        let unsaid: Vec<(&Document, &Bson)> = gone
+            .iter()
+            .filter(|entry| entry.state == MergeState::Removing)
+            .map(|entry| (&entry.duplicate, &entry.keeper))
+            .collect();
+        self.removed(&unsaid).await?;
+        let mut by_keeper: BTreeMap<String, TakeIn> = BTreeMap::new();
+        for MergeEntry { duplicate, keeper, .. } in gone {
+            let work = by_keeper.entry(name(&keeper)).or_insert_with(|| TakeIn { keeper, duplicates: Vec::new() });
+            work.duplicates.push(duplicate);
         }
-        Ok(())
+        let keepers: Vec<Bson> = by_keeper.values().map(|work| work.keeper.clone()).collect();
+        let known = self.journal.touched_all(&collection, &keepers).await?;
+        let now = self.documents(&collection, &keepers).await?;
+        let mut work = Vec::new();
+        for (keeper, one) in by_keeper {
+            work.extend(self.not_taken_in(one, known.get(&keeper), now.get(&keeper)).await?);
+        }
+        self.take_in(work, &BTreeMap::new()).await
+    }
+
+    /// What of a merge that was cut short is still to be taken in: a change that took effect must not again.
+    async fn not_taken_in(
+        &mut self,
+        one: TakeIn,
+        known: Option<&Touched>,
+        now: Option<&Document>,
+    ) -> Result<Option<TakeIn>> {
+        let (Some(Touched { taking, last: Some((read, changed)), .. }), Some(now)) = (known, now) else {
+            return Ok(Some(one));
+        };
+        let (begun, new): (Vec<Document>, Vec<Document>) =
+            one.duplicates.into_iter().partition(|duplicate| taking.contains(&id_of(duplicate)));
+        let keeper = one.keeper;
+        let left = match evidence(read, changed, now, self.array_field()) {
+            _ if begun.is_empty() => new,
+            Written::Done => {
+                let done: Vec<(&Document, &Bson)> = begun.iter().map(|duplicate| (duplicate, &keeper)).collect();
+                self.journal.put_merges(&done, MergeState::Done).await?;
+                new
+            }
+            Written::NotDone => [begun, new].concat(),
+            Written::Unknown | Written::Refused(_) => {
+                self.unfinished.push(format!(
+                    "document {keeper}: whether it has what was merged into it cannot be told, because all its fields were \
+                     changed since; the duplicates are in `{}`",
+                    self.journal.name()
+                ));
+                new
+            }
+        };
+        Ok((!left.is_empty()).then_some(TakeIn { keeper, duplicates: left }))
     }
 
     /// Redirects what refers to a document that this repair or an earlier one removed: services that had it open go on
     /// referring to it for a while, and a kill may have come before its references were redirected.
-    async fn sweep(&mut self) -> Result<()> {
-        if self.profile.references.is_empty() {
+    async fn sweep(&mut self, referring: &[Referring<'_>]) -> Result<()> {
+        if referring.is_empty() {
             return Ok(());
         }
         let mut merged = Merged::new();
         for journal in Journal::all(&self.database, Some(&self.profile.collection), &["applying", "applied"]).await? {
             merged.extend(journal.done_merges().await?);
         }
-        let mut redirections = Merged::new();
-        for (name, (duplicate, keeper)) in &merged {
+        let mut redirections = Vec::new();
+        for (duplicate, keeper) in merged.values() {
             let mut keeper = keeper;
             // What was kept once may have been merged later.
             for _ in 0..merged.len() {
                 let Some((_, next)) = merged.get(&keeper.to_string()) else { break };
                 keeper = next;
             }
-            redirections.insert(name.clone(), (duplicate.clone(), keeper.clone()));
-            if redirections.len() >= SWEPT_AT_ONCE {
-                self.redirect_if_any(&std::mem::take(&mut redirections)).await?;
-            }
+            redirections.push((duplicate.clone(), keeper.clone()));
         }
-        self.redirect_if_any(&redirections).await
-    }
-
-    async fn redirect_if_any(&mut self, merged: &Merged) -> Result<()> {
-        if self.are_referred_to(merged).await? {
-            self.open().await?;
-            self.redirect(merged).await?;
+        for redirections in redirections.chunks(SWEPT_AT_ONCE) {
+            let targets = targets(&self.database, &self.profile.collection, redirections).await?;
+            if self.are_referred_to(&targets, referring).await? {
+                self.open().await?;
+                self.redirect(redirections, referring).await?;
+            }
         }
         Ok(())
     }
 }
 
-/// Refuses before anything is changed what could not be finished.
-fn room_for_index(profile: &Profile, plan: &Plan) -> Result<()> {
-    if plan.index.is_none() || plan.audited.preflight.indexes.len() < MAX_INDEXES {
-        return Ok(());
+/// Cuts groups into batches of bounded size; with a rate, into small ones.
+pub(super) fn batches(groups: &[Group], rate: Option<f64>) -> Vec<&[Group]> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
+    let limit = rate.map_or(MERGED_AT_ONCE, |rate| rate.clamp(1.0, 500.0) as usize);
+    let mut batches = Vec::new();
+    let (mut begin, mut documents) = (0, 0);
+    for (position, group) in groups.iter().enumerate() {
+        if position > begin && documents + group.documents.len() > limit {
+            batches.push(&groups[begin..position]);
+            (begin, documents) = (position, 0);
+        }
+        documents += group.documents.len();
     }
-    Err(AuditError::Unsuitable {
-        collection: profile.collection.clone(),
-        kind: format!("at the server's limit of {MAX_INDEXES} indexes"),
-        hint: "there must be room for the unique index; drop one that is not used".to_owned(),
-    })
+    if begin < groups.len() {
+        batches.push(&groups[begin..]);
+    }
+    batches
 }

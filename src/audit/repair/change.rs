@@ -30,15 +30,6 @@ pub(super) fn merged_order(own: &[Bson], others: &[Bson], spec: &ArraySpec) -> V
     merged
 }
 
-/// The elements in their order.
-pub(super) fn picked(own: &[Bson], others: &[Bson], order: &[From]) -> Vec<Bson> {
-    let pick = |from: &From| match from {
-        From::Own(position) => own.get(*position),
-        From::Other(position) => others.get(*position),
-    };
-    order.iter().filter_map(pick).cloned().collect()
-}
-
 /// A time that sorts: kind, number and text. It never falls within one array.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
 struct Time(u8, f64, String);
@@ -78,15 +69,6 @@ fn time(value: &Bson) -> Option<Time> {
         Bson::ObjectId(id) => Some(Time(3, 0.0, id.to_hex())),
         Bson::DateTime(date) => Some(Time(4, date.timestamp_millis() as f64, String::new())),
         _ => None,
-    }
-}
-
-/// The larger of two values, if they can be compared.
-pub(super) fn larger<'a>(left: &'a Bson, right: &'a Bson) -> &'a Bson {
-    match (time(left), time(right)) {
-        (Some(ours), Some(theirs)) if theirs > ours => right,
-        (None, Some(_)) => right,
-        _ => left,
     }
 }
 
@@ -136,6 +118,15 @@ mod tests {
     use mongodb::bson::doc;
 
     use super::*;
+
+    /// The elements in their order.
+    fn picked(own: &[Bson], others: &[Bson], order: &[From]) -> Vec<Bson> {
+        let pick = |from: &From| match from {
+            From::Own(position) => own.get(*position),
+            From::Other(position) => others.get(*position),
+        };
+        order.iter().filter_map(pick).cloned().collect()
+    }
 
     fn elements(spec: &str) -> Vec<Bson> {
         let element = |word: &str| match word.split_once('@') {
@@ -212,10 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_larger_value_wins_and_lists_unite() {
-        assert_eq!(larger(&1.into(), &2.5.into()), &Bson::from(2.5));
-        assert_eq!(larger(&"b".into(), &"a".into()), &Bson::from("b"));
-        assert_eq!(larger(&Bson::Null, &1.into()), &Bson::from(1));
+    fn lists_unite() {
         assert_eq!(united(&[1.into(), 2.into()], &[2.into(), 3.into()]), [1.into(), 2.into(), Bson::from(3)]);
     }
 }

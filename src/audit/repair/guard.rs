@@ -27,6 +27,20 @@ pub(super) fn same_beginning(field: &str, elements: &[Bson]) -> Bson {
     doc! { "$cond": [{ "$isArray": path }, equal, false] }.into()
 }
 
+/// An expression: what was appended to the elements read holds none of `others`, which are about to be taken in. It keeps
+/// a change that took effect already from taking effect again.
+pub(super) fn same_rest(field: &str, read: usize, others: &[Bson]) -> Bson {
+    let own = doc! { "$ifNull": [format!("${field}"), []] };
+    let number = i64::try_from(read).unwrap_or(i64::MAX);
+    let since = doc! { "$slice": [own.clone(), number, { "$max": [1, { "$size": own }] }] };
+    let since = if read == 0 {
+        doc! { "$ifNull": [format!("${field}"), []] }
+    } else {
+        since
+    };
+    doc! { "$eq": [{ "$size": { "$setIntersection": [since, { "$literal": others.to_vec() }] } }, 0] }.into()
+}
+
 /// Where an element of a rearranged array comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum From {

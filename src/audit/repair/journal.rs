@@ -10,12 +10,13 @@ use futures::TryStreamExt;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::{Collection, Database};
 
-use super::change::{Since, array, since};
+use super::digest::Digest;
+use super::touch::Touch;
 use crate::audit::error::{AuditError, Result, Step};
 
 /// What the names of backup collections begin with.
 pub(super) const PREFIX: &str = "onlyone_backup_";
-const FORMAT_VERSION: i32 = 1;
+const FORMAT_VERSION: i32 = 2;
 const HEADER: &str = "repair";
 const INDEX: &str = "index";
 const REMOVING: &str = "removing";
@@ -24,8 +25,10 @@ const DONE: &str = "done";
 /// The journal of one repair.
 #[derive(Debug, Clone)]
 pub(super) struct Journal {
-    collection: Collection<Document>,
-    database: String,
+    pub(super) collection: Collection<Document>,
+    pub(super) database: String,
+    /// The token of the lease under which it is written: an entry with a higher one is not overwritten.
+    pub(super) token: i64,
 }
 
 /// How far a merge got.
@@ -57,6 +60,26 @@ pub(super) struct Touched {
     pub(super) before: Document,
     /// What the repair wrote, by field; `None` if it was about to, and did not say what.
     pub(super) after: Option<After>,
+    /// Duplicates whose content the last change takes in.
+    pub(super) taking: Vec<Bson>,
+    /// The fields of the last change as they were read, and as they were to be.
+    pub(super) last: Option<(Document, Document)>,
+}
+
+impl Touched {
+    /// From the entries of the journal.
+    pub(super) fn of(collection: &str, before: &Document, after: Option<&Document>) -> Self {
+        let before = before.get_document("document").cloned().unwrap_or_default();
+        let taking = after.and_then(|entry| entry.get_array("taking").ok()).cloned().unwrap_or_default();
+        let last = after.and_then(|entry| {
+            Some((entry.get_document("read").ok()?.clone(), entry.get_document("last").ok()?.clone()))
+        });
+        let after = after.map(|entry| match entry.get_document("changed") {
+            Ok(changed) => After::Changed(changed.clone()),
+            Err(_) => After::Removed,
+        });
+        Touched { collection: collection.to_owned(), before, after, taking, last }
+    }
 }
 
 /// What the repair made of a document.
@@ -71,7 +94,7 @@ pub(super) enum After {
 impl Journal {
     /// The journal of this name, which need not exist yet.
     pub(super) fn named(database: &Database, name: &str) -> Self {
-        Journal { collection: database.collection(name), database: database.name().to_owned() }
+        Journal { collection: database.collection(name), database: database.name().to_owned(), token: 0 }
     }
 
     /// Name of the collection.
@@ -127,8 +150,7 @@ impl Journal {
         updated.writing(&self.database, "write the journal").map(drop)
     }
 
-    /// Notes what is about to become of a document. Its first `before` stays; what others appended to the array since
-    /// the repair's own last change belongs to it as well. Returns what was known before.
+    /// Notes what is about to become of a document. Returns what was known before.
     pub(super) async fn touch(
         &self,
         collection: &str,
@@ -138,98 +160,45 @@ impl Journal {
     ) -> Result<Option<Touched>> {
         let id = now.get("_id").cloned().unwrap_or(Bson::Null);
         let known = self.touched(collection, &id).await?;
-        let before = match &known {
-            // It was never changed: the newer state is the better backup.
-            None | Some(Touched { after: None, .. }) => Some(now.clone()),
-            Some(Touched { before, after: Some(after), .. }) => with_appended(before.clone(), after, now, array),
-        };
-        if let Some(before) = before {
-            let entry = doc! { "_id": key("before", collection, &id), "document": before };
-            self.put(entry).await?;
-        }
-        let mut entry = doc! { "_id": key("after", collection, &id) };
-        match after {
-            After::Removed => entry.insert("removed", true),
-            After::Changed(changed) => {
-                let mut all = match known.as_ref().and_then(|known| known.after.as_ref()) {
-                    Some(After::Changed(earlier)) => earlier.clone(),
-                    _ => Document::new(),
-                };
-                all.extend(changed);
-                entry.insert("changed", all)
-            }
-        };
-        self.put(entry).await?;
+        self.touch_all(collection, &[Touch { now, after, taking: &[] }], array).await?;
         Ok(known)
-    }
-
-    /// The same for many documents without arrays to look after; those that are known already go one by one.
-    pub(super) async fn touch_together(&self, collection: &str, changes: &[(&Document, Document)]) -> Result<()> {
-        let id = |document: &Document| document.get("_id").cloned().unwrap_or(Bson::Null);
-        let keys: Vec<Document> =
-            changes.iter().map(|(document, _)| key("before", collection, &id(document))).collect();
-        let step = "read the backup";
-        let found = self.collection.find(doc! { "_id": { "$in": keys } }).projection(doc! { "_id": 1 }).await;
-        let found: Vec<Document> =
-            found.reading(&self.database, step)?.try_collect().await.reading(&self.database, step)?;
-        let known: Vec<&Bson> = found.iter().filter_map(|entry| entry.get_document("_id").ok()?.get("id")).collect();
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        for (document, changed) in changes {
-            let id = id(document);
-            if known.contains(&&id) {
-                self.touch(collection, document, After::Changed(changed.clone()), None).await?;
-            } else {
-                before.push(doc! { "_id": key("before", collection, &id), "document": *document });
-                after.push(doc! { "_id": key("after", collection, &id), "changed": changed });
-            }
-        }
-        for entries in [before, after].iter().filter(|entries| !entries.is_empty()) {
-            let written = self.collection.insert_many(entries).await;
-            written.writing(&self.database, "write the backup")?;
-        }
-        Ok(())
-    }
-
-    /// Takes back the last `touch`: the change did not take effect.
-    pub(super) async fn untouch(&self, collection: &str, id: &Bson, known: Option<Touched>) -> Result<()> {
-        let step = "write the journal";
-        let (before, after) = (key("before", collection, id), key("after", collection, id));
-        match known {
-            Some(Touched { before: document, after: Some(known), .. }) => {
-                let mut entry = doc! { "_id": after };
-                match known {
-                    After::Removed => entry.insert("removed", true),
-                    After::Changed(changed) => entry.insert("changed", changed),
-                };
-                self.put(doc! { "_id": before, "document": document }).await?;
-                self.put(entry).await
-            }
-            None | Some(Touched { after: None, .. }) => {
-                // First what says that there is a change, then the backup: a kill in between leaves a backup too many.
-                for id in [after, before] {
-                    self.collection.delete_one(doc! { "_id": id }).await.writing(&self.database, step)?;
-                }
-                Ok(())
-            }
-        }
     }
 
     /// What is known of a document.
     pub(super) async fn touched(&self, collection: &str, id: &Bson) -> Result<Option<Touched>> {
         let Some(before) = self.get(key("before", collection, id).into()).await? else { return Ok(None) };
-        let before = before.get_document("document").cloned().unwrap_or_default();
-        let after =
-            self.get(key("after", collection, id).into()).await?.map(|entry| match entry.get_document("changed") {
-                Ok(changed) => After::Changed(changed.clone()),
-                Err(_) => After::Removed,
-            });
-        Ok(Some(Touched { collection: collection.to_owned(), before, after }))
+        let after = self.get(key("after", collection, id).into()).await?;
+        Ok(Some(Touched::of(collection, &before, after.as_ref())))
+    }
+
+    /// Ends the journal of a repair that is done: nothing is added to it any more, and its digest says so.
+    pub(super) async fn seal(&self) -> Result<()> {
+        let digest = self.digest().await?;
+        let update = doc! { "$set": { "state": "applied", "ended": DateTime::now(), "digest": digest } };
+        let updated = self.collection.update_one(doc! { "_id": HEADER }, update).await;
+        updated.writing(&self.database, "write the journal").map(drop)
+    }
+
+    /// The digest of the backup: of every document as it was.
+    pub(super) async fn digest(&self) -> Result<String> {
+        let step = "read the backup";
+        let found = self.collection.find(doc! { "_id.is": "before" }).await;
+        let mut found = found.reading(&self.database, step)?;
+        let mut digest = Digest::default();
+        while let Some(entry) = found.try_next().await.reading(&self.database, step)? {
+            let collection = entry.get_document("_id").ok().and_then(|key| key.get_str("collection").ok());
+            if let (Some(collection), Ok(document)) = (collection, entry.get_document("document")) {
+                digest.add(collection, document);
+            }
+        }
+        Ok(digest.text())
     }
 
     /// Keys of all documents touched: collection and id.
     pub(super) async fn touched_keys(&self) -> Result<Vec<(String, Bson)>> {
         let step = "read the backup";
-        let found = self.collection.find(doc! { "_id.is": "before" }).projection(doc! { "_id": 1 }).await;
+        let found = self.collection.find(doc! { "_id.is": "before" }).projection(doc! { "_id": 1 });
+        let found = found.sort(doc! { "_id": 1 }).await;
         let entries: Vec<Document> =
             found.reading(&self.database, step)?.try_collect().await.reading(&self.database, step)?;
         let key = |entry: &Document| {
@@ -239,23 +208,18 @@ impl Journal {
         Ok(entries.iter().filter_map(key).collect())
     }
 
-    /// Notes how far a merge got.
-    pub(super) async fn put_merge(&self, duplicate: &Document, keeper: &Bson, state: MergeState) -> Result<()> {
-        let id = duplicate.get("_id").cloned().unwrap_or(Bson::Null);
+    /// Notes how far merges got: each is a duplicate, and what it is merged into.
+    pub(super) async fn put_merges(&self, merges: &[(&Document, &Bson)], state: MergeState) -> Result<()> {
         let state = match state {
             MergeState::Removing => REMOVING,
             MergeState::Removed => "removed",
             MergeState::Done => DONE,
         };
-        let entry =
-            doc! { "_id": { "is": "merge", "id": id }, "keeper": keeper, "state": state, "duplicate": duplicate };
-        self.put(entry).await
-    }
-
-    /// Forgets a merge that did not begin.
-    pub(super) async fn drop_merge(&self, duplicate: &Bson) -> Result<()> {
-        let removed = self.collection.delete_one(doc! { "_id": { "is": "merge", "id": duplicate } }).await;
-        removed.writing(&self.database, "write the journal").map(drop)
+        let entry = |(duplicate, keeper): &(&Document, &Bson)| {
+            let id = duplicate.get("_id").cloned().unwrap_or(Bson::Null);
+            doc! { "_id": { "is": "merge", "id": id }, "keeper": *keeper, "state": state, "duplicate": *duplicate }
+        };
+        self.put_all(merges.iter().map(entry).collect()).await
     }
 
     /// The merges that are not done, with their duplicates.
@@ -303,59 +267,10 @@ impl Journal {
     }
 
     async fn put(&self, entry: Document) -> Result<()> {
-        let id = entry.get("_id").cloned().unwrap_or(Bson::Null);
-        let written = self.collection.replace_one(doc! { "_id": id }, entry).upsert(true).await;
-        written.writing(&self.database, "write the backup").map(drop)
+        self.put_all(vec![entry]).await
     }
 }
 
-fn key(is: &str, collection: &str, id: &Bson) -> Document {
+pub(super) fn key(is: &str, collection: &str, id: &Bson) -> Document {
     doc! { "is": is, "collection": collection, "id": id }
-}
-
-/// The `before` with what others appended to the array since; `None` where it stays as it is.
-fn with_appended(mut before: Document, after: &After, now: &Document, field: Option<&str>) -> Option<Document> {
-    let (field, After::Changed(changed)) = (field?, after) else { return None };
-    let written = changed.get_array(field).ok()?;
-    let (were, now) = (array(&before, field)?, array(now, field)?);
-    let appended: Vec<Bson> = match since(were, written, now) {
-        Since::Changed(appended) => appended.to_vec(),
-        // What was noted last never took effect, because the repair was killed: of an earlier change or of others is
-        // whatever it does not hold.
-        Since::Unchanged | Since::Edited => {
-            now.iter().filter(|element| !written.contains(element) && !were.contains(element)).cloned().collect()
-        }
-    };
-    if appended.is_empty() {
-        return None;
-    }
-    let elements = [were, &appended].concat();
-    before.insert(field, elements);
-    Some(before)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_backup_grows_by_what_others_appended_and_by_nothing_else() {
-        // K: of the kept document, L and M: of duplicates, T and U: appended by others.
-        for (before, written, now, expected) in [
-            ("K", "KL", "KL", "K"),
-            ("K", "KL", "KLT", "KT"),
-            ("K", "KL", "KT", "KT"),
-            ("K", "KLM", "KL", "K"),
-            ("KT", "KLTM", "KLTU", "KTU"),
-            ("KT", "LKTM", "LKTU", "KTU"),
-            ("KTT", "KT", "KTU", "KTTU"),
-            ("KTT", "KT", "KTTU", "KTTU"),
-        ] {
-            let array = |letters: &str| letters.chars().map(|letter| Bson::String(letter.into())).collect::<Vec<_>>();
-            let after = After::Changed(doc! { "m": array(written) });
-            let grown = with_appended(doc! { "m": array(before) }, &after, &doc! { "m": array(now) }, Some("m"));
-            let grown = grown.unwrap_or_else(|| doc! { "m": array(before) });
-            assert_eq!(grown, doc! { "m": array(expected) }, "{before} {written} {now}");
-        }
-    }
 }

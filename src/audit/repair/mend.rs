@@ -1,14 +1,16 @@
 //! What a repair does to one document: set its key, clean its array. And the index that keeps it so.
 
 use mongodb::bson::{Bson, RawDocumentBuf, doc};
+use serde_json::{Value, json};
 
 use super::guard::{From, rearranged, same_beginning, same_field};
 use super::journal::After;
-use super::merge::too_large;
+use super::merging::size;
 use super::redirect::set_path;
 use super::work::{Repair, still_changing};
 use crate::audit::dedupe::repeated;
 use crate::audit::error::{Result, Step, code};
+use crate::audit::inspect::shown;
 use crate::audit::key::{KeyState, state};
 use crate::report::ActionKind;
 use crate::strategy::server_answer;
@@ -48,16 +50,16 @@ impl Repair<'_> {
                 .map(|field| field.split('.').next().unwrap_or(field))
                 .map(|field| same_field(field, document.get(field)))
                 .collect();
-            let known = self.journal.touch(name, &document, After::Changed(changed), self.array_field()).await?;
+            self.journal.touch(name, &document, After::Changed(changed), self.array_field()).await?;
+            self.lease.check().await?;
             let filter = doc! { "_id": id, "$expr": { "$and": same } };
             match self.collection().update_one(filter, doc! { "$set": { field: &derived.text } }).await {
                 Ok(updated) if updated.matched_count == 1 => {
-                    self.count(ActionKind::SetKey, 1);
+                    self.record.add(ActionKind::SetKey, 1, json!({ "document": shown(id), "key": derived.text }));
                     return Ok(());
                 }
-                Ok(_) => self.journal.untouch(name, id, known).await?,
+                Ok(_) => {}
                 Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
-                    self.journal.untouch(name, id, known).await?;
                     let key = derived.text;
                     self.left(format!("document {id}: another document has its key `{key}`"));
                     return Ok(());
@@ -88,7 +90,7 @@ impl Repair<'_> {
             if again.is_empty() {
                 return Ok(());
             }
-            if too_large(&[&document]) {
+            if size(&document) > 15 * 1024 * 1024 {
                 self.left(format!("document {id} is too large to be compared with what was read"));
                 return Ok(());
             }
@@ -96,15 +98,17 @@ impl Repair<'_> {
             let after: Vec<Bson> = kept.iter().map(|&at| elements[at].clone()).collect();
             let order: Vec<From> = kept.into_iter().map(From::Own).collect();
             let changed = doc! { &spec.field: after };
-            let known = self.journal.touch(name, &document, After::Changed(changed), self.array_field()).await?;
+            self.journal.touch(name, &document, After::Changed(changed), self.array_field()).await?;
+            self.lease.check().await?;
             let filter = doc! { "_id": id, "$expr": same_beginning(&spec.field, elements) };
             let set = doc! { "$set": { &spec.field: rearranged(&spec.field, elements.len(), &order, &[]) } };
             let updated = self.collection().update_one(filter, vec![set]).await;
             if updated.writing(self.database.name(), "remove repeated elements")?.matched_count == 1 {
-                self.count(ActionKind::Deduplicate, again.len() as u64);
+                let (all, gone) = (elements.len(), again.len());
+                let detail = deduplicated(id, all as u64, gone as u64);
+                self.record.add(ActionKind::Deduplicate, gone as u64, detail);
                 return Ok(());
             }
-            self.journal.untouch(name, id, known).await?;
         }
         self.kept_changing(id, "have its array cleaned");
         Ok(())
@@ -114,11 +118,12 @@ impl Repair<'_> {
     pub(super) async fn create_index(&mut self, name: &str) -> Result<()> {
         let Some(key) = &self.profile.key else { return Ok(()) };
         self.journal.put_index(name).await?;
+        self.lease.check().await?;
         let mut index = key.index();
         index.insert("name", name);
         let command = doc! { "createIndexes": &self.profile.collection, "indexes": [index] };
         match self.database.run_command(command).await {
-            Ok(_) => self.count(ActionKind::CreateIndex, 1),
+            Ok(_) => self.record.add(ActionKind::CreateIndex, 1, json!({ "index": name })),
             Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
                 self.left(format!("the unique index `{name}` cannot be built: there are duplicates"));
             }
@@ -130,4 +135,9 @@ impl Repair<'_> {
         }
         Ok(())
     }
+}
+
+/// The detail of a cleaned array.
+pub(super) fn deduplicated(id: &Bson, elements: u64, removed: u64) -> Value {
+    json!({ "document": shown(id), "elements": elements, "removed": removed, "kept": elements - removed })
 }

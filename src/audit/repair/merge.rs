@@ -1,221 +1,231 @@
-//! Merging duplicates: each is removed exactly as it was read, then its content is taken into the oldest.
+//! Merging duplicates, many groups at once: each duplicate is removed exactly as it was read, then its content is taken
+//! into the document that is kept.
 //!
 //! Removal comes first because it is what stops writers: from then on the content is in the backup and nowhere else, and
-//! cannot change. Taking it in is repeatable: whether it happened can be seen in the array itself.
+//! cannot change. The backup of a duplicate is never deleted, also where it was not removed after all.
 
-use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
+use std::collections::BTreeMap;
 
-use super::change::{Since, array, larger, merged_order, picked, since, united};
-use super::guard::{rearranged, same_beginning, same_document};
-use super::journal::Merged;
+use mongodb::bson::{Bson, Document, doc};
+
+use super::decide::{Circumstances, Group, Merge, decide, id_of};
+use super::edit::{Edit, Written};
+use super::guard::{rearranged, same_beginning, same_field, same_rest};
 use super::journal::{After, MergeState};
+use super::merging::{FieldChange, Outcome, Rules, merged};
+use super::refer::{Referring, name};
+use super::touch::Touch;
 use super::work::{Repair, still_changing};
-use crate::audit::canon::Texts;
-use crate::audit::error::{Result, Step};
-use crate::audit::inspect::classes;
-use crate::audit::key::things;
-use crate::report::ActionKind;
+use crate::audit::error::Result;
+
+/// Duplicates that are removed, and the document that takes their content in.
+#[derive(Debug, Clone)]
+pub(super) struct TakeIn {
+    pub(super) keeper: Bson,
+    pub(super) duplicates: Vec<Document>,
+}
 
 impl Repair<'_> {
-    /// Takes all documents into the first, and adds them to what was merged.
-    pub(super) async fn merge(&mut self, documents: &[Bson], merged: &mut Merged) -> Result<()> {
-        let [keeper, duplicates @ ..] = documents else { return Ok(()) };
-        for duplicate in duplicates {
-            if self.is_restless(duplicate) {
-                self.left(still_changing(duplicate, &be_merged(keeper)));
-                continue;
+    /// Merges groups, and redirects what refers to what is merged.
+    pub(super) async fn merge(&mut self, groups: &[Group], referring: &[Referring<'_>]) -> Result<()> {
+        let mut pending: Vec<Group> = groups.iter().filter(|group| self.may_be_merged(group)).cloned().collect();
+        let mut merged = Vec::new();
+        let mut tries = self.tries();
+        while !pending.is_empty() && tries.next() {
+            let (profile, strict) = (self.profile, self.options.strict);
+            let database = self.database.clone();
+            let with = Circumstances { database: &database, profile, referring, strict };
+            let decision = decide(with, &pending).await?;
+            for (duplicates, why) in decision.refused {
+                self.refused += duplicates;
+                self.left(why);
             }
-            self.pace.turn().await;
-            if self.remove(duplicate, keeper).await? {
-                merged.insert(duplicate.to_string(), (duplicate.clone(), keeper.clone()));
+            pending = self.remove(&decision.merges, &mut merged).await?;
+        }
+        for group in pending {
+            let (keeper, others) =
+                (group.documents.first().cloned().unwrap_or(Bson::Null), group.documents.iter().skip(1));
+            for duplicate in others {
+                self.kept_changing(duplicate, &be_merged(&keeper));
             }
+        }
+        self.redirect(&merged, referring).await
+    }
+
+    fn may_be_merged(&mut self, group: &Group) -> bool {
+        let Some((keeper, others)) = group.documents.split_first() else { return false };
+        let restless: Vec<String> = others
+            .iter()
+            .filter(|duplicate| self.is_restless(duplicate))
+            .map(|duplicate| still_changing(duplicate, &be_merged(keeper)))
+            .collect();
+        let may = restless.is_empty();
+        self.left.extend(restless);
+        may
+    }
+
+    /// Removes the duplicates and takes them in. Returns the groups of which one changed meanwhile.
+    async fn remove(&mut self, merges: &[Merge], merged: &mut Vec<(Bson, Bson)>) -> Result<Vec<Group>> {
+        let keepers: Vec<Bson> = merges.iter().map(Merge::keeper).collect();
+        let duplicates: Vec<(&Document, &Bson)> = merges
+            .iter()
+            .zip(&keepers)
+            .flat_map(|(merge, keeper)| merge.others.iter().map(move |other| (other, keeper)))
+            .collect();
+        // The entry is the backup of the duplicate until it is removed.
+        self.journal.put_merges(&duplicates, MergeState::Removing).await?;
+        let documents: Vec<&Document> = duplicates.iter().map(|(document, _)| *document).collect();
+        let collection = self.profile.collection.clone();
+        let gone = self.remove_exact(&collection, &documents).await?;
+        let removed: Vec<(&Document, &Bson)> =
+            duplicates.iter().zip(&gone).filter(|(_, gone)| **gone).map(|(pair, _)| *pair).collect();
+        self.removed(&removed).await?;
+        let left: Vec<String> = documents
+            .iter()
+            .zip(&gone)
+            .filter(|(_, gone)| !**gone)
+            .map(|(document, _)| name(&id_of(document)))
+            .collect();
+        let (mut work, mut again) = (Vec::new(), Vec::new());
+        for merge in merges {
+            let (there, taken): (Vec<&Document>, Vec<&Document>) =
+                merge.others.iter().partition(|other| left.contains(&name(&id_of(other))));
+            if !there.is_empty() {
+                let ids = std::iter::once(merge.keeper()).chain(there.into_iter().map(id_of)).collect();
+                again.push(Group { key: merge.key.clone(), documents: ids });
+            }
+            if !taken.is_empty() {
+                work.push(TakeIn { keeper: merge.keeper(), duplicates: taken.into_iter().cloned().collect() });
+            }
+        }
+        merged.extend(
+            work.iter()
+                .flat_map(|work| work.duplicates.iter().map(|duplicate| (id_of(duplicate), work.keeper.clone()))),
+        );
+        let keys: BTreeMap<String, String> =
+            merges.iter().map(|merge| (name(&merge.keeper()), merge.key.clone())).collect();
+        self.take_in(work, &keys).await?;
+        Ok(again)
+    }
+
+    /// Notes that duplicates are removed. Their backup is what they were before the repair first touched them.
+    pub(super) async fn removed(&mut self, removed: &[(&Document, &Bson)]) -> Result<()> {
+        let touches: Vec<Touch<'_>> =
+            removed.iter().map(|(now, _)| Touch { now, after: After::Removed, taking: &[] }).collect();
+        self.journal.touch_all(&self.profile.collection, &touches, self.array_field()).await?;
+        self.journal.put_merges(removed, MergeState::Removed).await?;
+        for (document, _) in removed {
+            self.record.removed(None, &id_of(document), None, &[]);
         }
         Ok(())
     }
 
-    /// Removes a duplicate and takes its content in. False if it was left.
-    async fn remove(&mut self, duplicate: &Bson, keeper: &Bson) -> Result<bool> {
+    /// Takes removed duplicates into the kept documents.
+    pub(super) async fn take_in(&mut self, mut work: Vec<TakeIn>, keys: &BTreeMap<String, String>) -> Result<()> {
+        let collection = self.profile.collection.clone();
         let mut tries = self.tries();
-        while tries.next() {
-            let (Some(kept), Some(read)) = (self.read_judged(keeper).await?, self.read_judged(duplicate).await?) else {
-                return Ok(false);
-            };
-            if !self.stand_for_the_same(&kept, &read).await? {
-                self.left(format!("document {duplicate} has another key now than when it was planned for"));
-                return Ok(false);
-            }
-            if self
-                .profile
-                .array
-                .as_ref()
-                .is_some_and(|spec| array(&kept, &spec.field).is_none() || array(&read, &spec.field).is_none())
-            {
-                self.left(format!("documents {keeper} and {duplicate}: the array is no array in one of them"));
-                return Ok(false);
-            }
-            if too_large(&[&kept, &read]) {
-                self.left(format!("documents {keeper} and {duplicate} together are too large for one"));
-                return Ok(false);
-            }
-            // The entry is the backup of the duplicate until it is removed: one write between reading and removing.
-            self.journal.put_merge(&read, keeper, MergeState::Removing).await?;
-            let removed = self.collection().delete_one(same_document(&read)).await;
-            let removed = removed.writing(self.database.name(), "remove a duplicate")?;
-            if removed.deleted_count == 1 {
-                self.count(ActionKind::Remove, 1);
-                self.removed(&read, keeper).await?;
-                return self.take_in(&read, keeper, false).await;
-            }
-        }
-        self.journal.drop_merge(duplicate).await?;
-        self.kept_changing(duplicate, &be_merged(keeper));
-        Ok(false)
-    }
-
-    /// Notes that a duplicate is removed. Its backup is what it was before the repair first touched it.
-    pub(super) async fn removed(&mut self, duplicate: &Document, keeper: &Bson) -> Result<()> {
-        self.journal.touch(&self.profile.collection, duplicate, After::Removed, self.array_field()).await?;
-        self.journal.put_merge(duplicate, keeper, MergeState::Removed).await
-    }
-
-    /// Takes a removed duplicate's content into the kept document; `resumed` if that may have happened before.
-    pub(super) async fn take_in(&mut self, duplicate: &Document, keeper: &Bson, mut resumed: bool) -> Result<bool> {
-        let name = self.profile.collection.clone();
-        let mut tries = self.tries();
-        while tries.next() {
-            let Some(kept) = self.read(keeper).await? else {
-                self.unfinished.push(format!(
-                    "document {keeper} is gone: what was to be merged into it is in `{}` only; restore brings it back",
-                    self.journal.name()
-                ));
-                return Ok(false);
-            };
-            if std::mem::take(&mut resumed) && self.is_taken_in(&kept, duplicate).await? {
-                self.journal.put_merge(duplicate, keeper, MergeState::Done).await?;
-                return Ok(true);
-            }
-            let (set, condition, changed) = self.change(&kept, duplicate);
-            if !changed.is_empty() {
-                let known = self.journal.touch(&name, &kept, After::Changed(changed), self.array_field()).await?;
-                let filter = doc! { "_id": keeper, "$expr": condition };
-                let updated = self.collection().update_one(filter, vec![doc! { "$set": set }]).await;
-                if updated.writing(self.database.name(), "take a duplicate's content in")?.matched_count == 0 {
-                    self.journal.untouch(&name, keeper, known).await?;
+        while !work.is_empty() && tries.next() {
+            let ids: Vec<Bson> = work.iter().map(|one| one.keeper.clone()).collect();
+            let mut now = self.documents(&collection, &ids).await?;
+            let mut edits = Vec::new();
+            let mut outcomes = Vec::new();
+            let mut done = Vec::new();
+            for one in std::mem::take(&mut work) {
+                let Some(kept) = now.remove(&name(&one.keeper)) else {
+                    self.keeper_is_gone(&one.keeper);
                     continue;
+                };
+                match merged(&Rules::of(self.profile), &kept, &one.duplicates) {
+                    Err(why) => self.unfinished.push(self.only_in_backup(&one.keeper, &why)),
+                    Ok(outcome) if outcome.changes.is_empty() => done.push((one, outcome)),
+                    Ok(outcome) => {
+                        edits.push(edit(kept, &outcome, one.duplicates.iter().map(id_of).collect()));
+                        outcomes.push((one, outcome));
+                    }
                 }
             }
-            self.count(ActionKind::Merge, 1);
-            self.journal.put_merge(duplicate, keeper, MergeState::Done).await?;
-            return Ok(true);
+            let written = self.write(&collection, &edits).await?;
+            for ((one, outcome), written) in outcomes.into_iter().zip(written) {
+                match written {
+                    Written::Done => done.push((one, outcome)),
+                    Written::NotDone => work.push(one),
+                    Written::Refused(code) => {
+                        let why = format!("the server refuses what it would become (code {code})");
+                        self.unfinished.push(self.only_in_backup(&one.keeper, &why));
+                    }
+                    Written::Unknown => {
+                        let why = "whether it has them cannot be told, because all its fields were changed since";
+                        self.unfinished.push(self.only_in_backup(&one.keeper, why));
+                    }
+                }
+            }
+            self.taken_in(&done, keys).await?;
         }
+        for one in work {
+            let why = "it kept changing; run the repair again to finish it";
+            self.unfinished.push(self.only_in_backup(&one.keeper, why));
+        }
+        Ok(())
+    }
+
+    async fn taken_in(&mut self, done: &[(TakeIn, Outcome)], keys: &BTreeMap<String, String>) -> Result<()> {
+        let all: Vec<(&Document, &Bson)> =
+            done.iter().flat_map(|(one, _)| one.duplicates.iter().map(|duplicate| (duplicate, &one.keeper))).collect();
+        self.journal.put_merges(&all, MergeState::Done).await?;
+        for (one, outcome) in done {
+            let key = keys.get(&name(&one.keeper)).map_or("", String::as_str);
+            let duplicates: Vec<Bson> = one.duplicates.iter().map(id_of).collect();
+            self.record.merged(key, &one.keeper, &duplicates, &outcome.lost);
+        }
+        Ok(())
+    }
+
+    fn keeper_is_gone(&mut self, keeper: &Bson) {
         self.unfinished.push(format!(
-            "document {keeper} kept changing: a duplicate that is to be merged into it is in `{}` only; run the repair \
-             again to finish it",
+            "document {keeper} is gone: what was to be merged into it is in `{}` only; restore brings it back",
             self.journal.name()
         ));
-        Ok(false)
     }
 
-    /// What to set, on what condition, and what the fields will be.
-    fn change(&self, kept: &Document, duplicate: &Document) -> (Document, Bson, Document) {
-        let (mut set, mut condition, mut changed) = (Document::new(), Bson::Boolean(true), Document::new());
-        if let Some(spec) = &self.profile.array
-            && let (Some(own), Some(others)) = (array(kept, &spec.field), array(duplicate, &spec.field))
-            && !others.is_empty()
-        {
-            let order = merged_order(own, others, spec);
-            set.insert(&spec.field, rearranged(&spec.field, own.len(), &order, others));
-            condition = same_beginning(&spec.field, own);
-            changed.insert(&spec.field, picked(own, others, &order));
-        }
-        // The server works these out itself, so that a service that writes them all the time is not in the way.
-        for field in &self.profile.merge.newest {
-            if let Some(theirs) = duplicate.get(field) {
-                let value = kept.get(field).map_or(theirs, |ours| larger(ours, theirs));
-                if kept.get(field) != Some(value) {
-                    set.insert(field, doc! { "$max": [format!("${field}"), { "$literal": theirs }] });
-                    changed.insert(field, value);
-                }
+    fn only_in_backup(&self, keeper: &Bson, why: &str) -> String {
+        format!(
+            "document {keeper}: duplicates that are to be merged into it are in `{}` only: {why}",
+            self.journal.name()
+        )
+    }
+}
+
+/// The change of a kept document, which takes effect only on what was read; where a field can be worked out by the server,
+/// a service that writes it all the time is not in the way.
+fn edit(kept: Document, outcome: &Outcome, taking: Vec<Bson>) -> Edit {
+    let (mut set, mut conditions) = (Document::new(), Vec::new());
+    for (field, change, _) in &outcome.changes {
+        match change {
+            FieldChange::Array { order, others, own } => {
+                set.insert(field, rearranged(field, own.len(), order, others));
+                conditions.push(same_beginning(field, own));
+                conditions.push(same_rest(field, own.len(), others));
+            }
+            FieldChange::Union(all) => {
+                let own = doc! { "$ifNull": [format!("${field}"), []] };
+                let new = doc! { "$filter": {
+                    "input": { "$literal": all.clone() }, "cond": { "$not": { "$in": ["$$this", own.clone()] } },
+                } };
+                set.insert(field, doc! { "$concatArrays": [own, new] });
+            }
+            FieldChange::Largest(value) => {
+                set.insert(field, doc! { "$max": [format!("${field}"), { "$literal": value }] });
+            }
+            FieldChange::Set(value) => {
+                set.insert(field, doc! { "$literal": value });
+                conditions.push(same_field(field, kept.get(field)));
             }
         }
-        for field in &self.profile.merge.union {
-            if let (Some(ours), Some(theirs)) = (array(kept, field), array(duplicate, field)) {
-                let value = united(ours, theirs);
-                if value != ours {
-                    let own = doc! { "$ifNull": [format!("${field}"), []] };
-                    let new = doc! { "$filter": {
-                        "input": { "$literal": theirs.to_vec() }, "cond": { "$not": { "$in": ["$$this", own.clone()] } },
-                    } };
-                    set.insert(field, doc! { "$concatArrays": [own, new] });
-                    changed.insert(field, value);
-                }
-            }
-        }
-        (set, condition, changed)
     }
-
-    /// Whether the kept document has the duplicate's content already, after a kill in between.
-    async fn is_taken_in(&self, kept: &Document, duplicate: &Document) -> Result<bool> {
-        let Some(spec) = &self.profile.array else { return Ok(false) };
-        let (Some(now), Some(others)) = (array(kept, &spec.field), array(duplicate, &spec.field)) else {
-            return Ok(false);
-        };
-        if others.is_empty() {
-            return Ok(false); // What is left to do can be done twice.
-        }
-        let id = kept.get("_id").cloned().unwrap_or(Bson::Null);
-        let written = self.journal.touched(&self.profile.collection, &id).await?;
-        let written = match &written {
-            Some(touched) => match &touched.after {
-                Some(After::Changed(changed)) => {
-                    changed.get_array(&spec.field).ok().map(|after| (&touched.before, after))
-                }
-                _ => None,
-            },
-            None => None,
-        };
-        let all_there = others.iter().all(|other| now.contains(other));
-        Ok(match written {
-            // What was last written may be of an earlier merge: it must hold this one's elements too.
-            Some((before, after)) if others.iter().all(|other| after.contains(other)) => {
-                match since(array(before, &spec.field).unwrap_or_default(), after, now) {
-                    Since::Changed(_) => true,
-                    Since::Unchanged => false,
-                    Since::Edited => all_there,
-                }
-            }
-            _ => false,
-        })
-    }
-
-    /// The document as it is, if the key is unique among such.
-    async fn read_judged(&self, id: &Bson) -> Result<Option<Document>> {
-        let filter = self.profile.key.as_ref().map_or_else(|| doc! { "_id": id }, |key| key.among(doc! { "_id": id }));
-        self.collection().find_one(filter).await.reading(self.database.name(), "read a document")
-    }
-
-    /// Whether two documents have all their keys in common.
-    async fn stand_for_the_same(&self, left: &Document, right: &Document) -> Result<bool> {
-        let Some(key) = &self.profile.key else { return Ok(false) };
-        let (Ok(left), Ok(right)) = (RawDocumentBuf::try_from(left), RawDocumentBuf::try_from(right)) else {
-            return Ok(false);
-        };
-        let both: [&RawDocument; 2] = [&left, &right];
-        let classes = classes(&self.collection(), key, both.into_iter()).await?;
-        let texts = classes.as_ref().map_or(Texts::Exact, Texts::Classes);
-        let keys = |document| things(key, document, texts).into_iter().map(|thing| thing.bytes).collect::<Vec<_>>();
-        let [left, right] = both.map(keys);
-        Ok(!left.is_empty() && left == right)
-    }
+    let condition = doc! { "$and": conditions }.into();
+    Edit { before: kept, changed: outcome.changed(), condition, set, taking }
 }
 
 fn be_merged(keeper: &Bson) -> String {
     format!("be merged into {keeper}")
-}
-
-/// Whether documents together would not fit into one, or into the command that makes them one.
-pub(super) fn too_large(documents: &[&Document]) -> bool {
-    const LIMIT: usize = 15 * 1024 * 1024;
-    let size = |document: &&Document| RawDocumentBuf::try_from(*document).map_or(LIMIT, |raw| raw.as_bytes().len());
-    documents.iter().map(size).sum::<usize>() > LIMIT
 }

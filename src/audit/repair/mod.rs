@@ -5,19 +5,31 @@
 //! not need anyway: whoever finds a repair half-way done can finish or undo it.
 
 mod apply;
+mod bulk;
 mod change;
+mod decide;
+mod digest;
+mod edit;
 mod guard;
 mod journal;
+mod lease;
+mod machine;
 mod mend;
 mod merge;
+mod merging;
 mod pace;
 mod plan;
+mod preflight;
+mod record;
 mod redirect;
+mod refer;
 mod restore;
+mod touch;
+mod undo;
 mod work;
 
 pub use apply::{Applied, apply};
 pub use pace::RepairProgress;
 pub use plan::{Plan, plan};
-pub use restore::{Restored, backups, restore};
+pub use restore::{Restored, backups, restore, restore_watched};
 pub use work::RepairOptions;

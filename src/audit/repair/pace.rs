@@ -20,6 +20,13 @@ impl Pace {
         Pace { interval, next: Instant::now() }
     }
 
+    /// Waits until it is the turn of so many documents.
+    pub(super) async fn turns(&mut self, documents: usize) {
+        for _ in 0..documents {
+            self.turn().await;
+        }
+    }
+
     /// Waits until the next document's turn.
     pub(super) async fn turn(&mut self) {
         if self.interval > Duration::ZERO {
@@ -45,9 +52,9 @@ impl RepairProgress {
         self.done.store(0, Ordering::Relaxed);
     }
 
-    /// One more is dealt with.
-    pub(super) fn step(&self) {
-        self.done.fetch_add(1, Ordering::Relaxed);
+    /// So many more are dealt with.
+    pub(super) fn steps(&self, more: usize) {
+        self.done.fetch_add(more as u64, Ordering::Relaxed);
     }
 }
 
@@ -104,7 +111,7 @@ mod tests {
         let progress = RepairProgress::default();
         assert_eq!(progress.to_string(), "reading");
         progress.begin(3);
-        progress.step();
+        progress.steps(1);
         assert_eq!(progress.to_string(), "1 of 3 steps of round 1");
         progress.begin(2);
         assert_eq!(progress.to_string(), "0 of 2 steps of round 2");

@@ -2,23 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::TryStreamExt;
 use mongodb::Database;
-use mongodb::bson::{Bson, Document, doc};
-use serde_json::{Value, json};
+use mongodb::bson::{Bson, Document, RawDocumentBuf};
+use serde_json::json;
 
-use super::RepairOptions;
-use super::redirect::value_at;
-use crate::audit::error::{AuditError, Result, Step as _};
+use super::apply::batches;
+use super::decide::{Circumstances, Group, decide};
+use super::mend::deduplicated;
+use super::record::Record;
+use super::refer::{name, references_of};
+use super::{RepairOptions, preflight};
+use crate::audit::dedupe::repeated;
+use crate::audit::error::{AuditError, Result};
 use crate::audit::inspect::{CollectionKind, Inspection, conclude, inspect, kind, shown};
-use crate::audit::{Audited, Profile, Reference};
+use crate::audit::{Audited, KeySpec, Profile};
 use crate::report::{ActionKind, RepairAction};
 
 /// One thing to do. What it does exactly is decided when the documents are read again.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
-    /// Takes all documents into the first.
-    Merge { key: String, documents: Vec<Bson> },
     /// Gives the document the key of its participants.
     SetKey { document: Bson, key: String },
     /// Removes the repeated elements of its array.
@@ -30,89 +32,44 @@ pub(super) enum Step {
 pub struct Plan {
     /// What the audit found.
     pub audited: Audited,
+    pub(super) merges: Vec<Group>,
     pub(super) steps: Vec<Step>,
     /// Name of the unique index to create.
     pub(super) index: Option<String>,
-    /// Documents that refer to a duplicate, and are to refer to what is kept.
-    redirects: Vec<Redirect>,
+    record: Record,
     /// What cannot be repaired, a sentence each.
     pub left: Vec<String>,
     /// What an index says and the profile does not, which must be said before anything is written.
     pub(super) unsaid: Option<String>,
 }
 
-/// Documents of one collection that refer to one duplicate.
-#[derive(Debug, Clone, PartialEq)]
-struct Redirect {
-    collection: String,
-    field: String,
-    from: Bson,
-    to: Bson,
-    documents: u64,
-}
-
 impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.index.is_none()
+        self.merges.is_empty() && self.steps.is_empty() && self.index.is_none()
+    }
+
+    /// How many steps it has.
+    pub(super) fn size(&self) -> usize {
+        self.merges.len() + self.steps.len()
     }
 
     /// The actions by kind, with every document.
     pub fn actions(&self) -> Vec<RepairAction> {
-        let mut set = Vec::new();
-        let (mut merged, mut removed, mut cleaned) = (Vec::new(), Vec::new(), Vec::new());
-        let mut elements = 0;
-        for step in &self.steps {
-            match step {
-                Step::SetKey { document, key } => set.push(json!({ "document": shown(document), "key": key })),
-                Step::Deduplicate { document, elements: of, repeated } => {
-                    elements += repeated;
-                    cleaned.push(json!({ "document": shown(document), "elements": of, "removed": repeated, "kept": of - repeated }));
-                }
-                Step::Merge { key, documents } => {
-                    let into = documents.first().map(shown);
-                    for document in documents.iter().skip(1).map(shown) {
-                        merged.push(json!({ "key": key, "document": document, "into": into }));
-                        removed.push(json!({ "document": document }));
-                    }
-                }
-            }
-        }
-        let mut redirected = 0;
-        let mut redirects = Vec::new();
-        for Redirect { collection, field, from, to, documents } in &self.redirects {
-            redirected += documents;
-            let (from, to) = (shown(from), shown(to));
-            redirects.push(
-                json!({ "collection": collection, "field": field, "from": from, "to": to, "documents": documents }),
-            );
-        }
-        let index: Vec<Value> = self.index.iter().map(|name| json!({ "index": name })).collect();
-        [
-            (ActionKind::Merge, merged.len() as u64, merged),
-            (ActionKind::Remove, removed.len() as u64, removed),
-            (ActionKind::Redirect, redirected, redirects),
-            (ActionKind::SetKey, set.len() as u64, set),
-            (ActionKind::Deduplicate, elements, cleaned),
-            (ActionKind::CreateIndex, index.len() as u64, index),
-        ]
-        .into_iter()
-        .filter(|(_, count, _)| *count > 0)
-        .map(|(kind, count, details)| RepairAction { kind, count, details })
-        .collect()
+        self.record.actions()
     }
 
     /// The plan for what was found.
     pub(super) fn of(profile: &Profile, inspection: &Inspection, audited: Audited) -> Self {
-        let mut plan =
-            Plan { audited, steps: Vec::new(), index: None, redirects: Vec::new(), left: Vec::new(), unsaid: None };
+        let (merges, steps, left) = (Vec::new(), Vec::new(), Vec::new());
+        let mut plan = Plan { audited, merges, steps, index: None, record: Record::default(), left, unsaid: None };
         if let (Some(narrower), Some(key)) = (&inspection.narrower, &profile.key) {
             plan.unsaid = Some(narrower.sentence(key));
             plan.left.extend(plan.unsaid.clone());
         }
         let (partial, whole): (Vec<_>, Vec<_>) = inspection.groups.duplicates.iter().partition(|group| group.partial);
         for group in &whole {
-            plan.steps.push(Step::Merge { key: group.key.text.clone(), documents: group.ids.clone() });
+            plan.merges.push(Group { key: group.key.text.clone(), documents: group.ids.clone() });
         }
         for group in &partial {
             plan.left.push(format!(
@@ -164,7 +121,7 @@ impl Plan {
             && partial.is_empty()
             && inspection.facts.null.count <= 1
         {
-            match index.in_the_way() {
+            match index.in_the_way().or_else(|| refused_by_index(key, inspection)) {
                 Some(sentence) => plan.left.push(sentence),
                 None => {
                     let taken = index.facts.iter().map(|index| index.name.as_str());
@@ -182,18 +139,85 @@ fn free_name<'a>(usual: &str, taken: impl Iterator<Item = &'a str> + Clone) -> S
     if is_taken(usual) { format!("{usual}_unique") } else { usual.to_owned() }
 }
 
+/// Documents that a unique index lets in only once, though they have no key: nulls, empty texts and, where it is not
+/// sparse, documents without the field.
+fn refused_by_index(key: &KeySpec, inspection: &Inspection) -> Option<String> {
+    let without = inspection.facts.missing.kept.iter().filter(|deviant| deviant.derived.is_none());
+    let (mut nulls, mut empty) = (0_u64, 0_u64);
+    for deviant in without {
+        match &deviant.stored {
+            Some(Bson::String(_)) => empty += 1,
+            Some(_) => nulls += 1,
+            None if !key.sparse => nulls += 1,
+            None => {}
+        }
+    }
+    let field = key.field.all().join(", ");
+    let (count, what) = if nulls > 1 { (nulls, "null or nothing") } else { (empty, "an empty text") };
+    let hint = if key.sparse { "" } else { "; `sparse = true` leaves out those without the field" };
+    (count > 1).then(|| {
+        format!("the unique index of `{field}` cannot be built: {count} documents have {what} there, and it lets in one{hint}")
+    })
+}
+
 /// Plans a repair, without writing.
 pub async fn plan(database: &Database, profile: &Profile, options: &RepairOptions) -> Result<Plan, AuditError> {
     let mut plan = draft(database, profile, options).await?;
-    let merges: Vec<(&Bson, &Bson)> = plan.steps.iter().flat_map(duplicates).collect();
-    let mut redirects = Vec::new();
-    for merges in merges.chunks(LOOKED_UP_AT_ONCE) {
-        for reference in &profile.references {
-            redirects.extend(referring(database, reference, merges, options).await?);
+    let referring = references_of(database, profile).await?;
+    plan.audited.preflight.notes.extend(preflight::slow(&referring));
+    if let Err(error) = preflight::index(database, profile, &plan).await {
+        plan.left.push(error.to_string());
+    }
+    let with = Circumstances { database, profile, referring: &referring, strict: options.strict };
+    let mut remaining = 0;
+    let mut cleaned: BTreeMap<String, (Bson, u64, u64)> = BTreeMap::new();
+    for groups in batches(&plan.merges, None) {
+        let decision = decide(with, groups).await?;
+        plan.record.planned(&decision);
+        for merge in &decision.merges {
+            let result = merge.outcome.result(&merge.kept);
+            let (elements, repeated) = repeats(profile, &result);
+            cleaned.insert(name(&merge.keeper()), (merge.keeper(), elements, repeated));
+        }
+        for (duplicates, why) in decision.refused {
+            remaining += duplicates;
+            plan.left.push(why);
+        }
+        options.progress.steps(groups.len());
+    }
+    for step in &plan.steps {
+        match step {
+            Step::SetKey { document, key } => {
+                plan.record.add(ActionKind::SetKey, 1, json!({ "document": shown(document), "key": key }));
+            }
+            Step::Deduplicate { document, elements, repeated } => {
+                cleaned.entry(name(document)).or_insert_with(|| (document.clone(), *elements, *repeated));
+            }
         }
     }
-    plan.redirects = redirects;
+    for (document, elements, repeated) in cleaned.into_values().filter(|(_, _, repeated)| *repeated > 0) {
+        plan.record.add(ActionKind::Deduplicate, repeated, deduplicated(&document, elements, repeated));
+    }
+    match plan.index.take() {
+        Some(name) if remaining > 0 => {
+            plan.left.push(format!("the unique index `{name}` is not built: {remaining} duplicates remain"));
+        }
+        Some(name) => {
+            plan.record.add(ActionKind::CreateIndex, 1, json!({ "index": name }));
+            plan.index = Some(name);
+        }
+        None => {}
+    }
     Ok(plan)
+}
+
+/// Elements of a document's array, and how many of them repeat an earlier one.
+fn repeats(profile: &Profile, document: &Document) -> (u64, u64) {
+    let Some(spec) = &profile.array else { return (0, 0) };
+    let Ok(raw) = RawDocumentBuf::try_from(document) else { return (0, 0) };
+    let Ok(array) = raw.get_array(spec.field.as_str()) else { return (0, 0) };
+    let found = repeated(spec, array);
+    (found.total as u64, found.repeated.len() as u64)
 }
 
 /// The plan without what it means for documents that refer to duplicates: these are looked for when they are redirected.
@@ -202,48 +226,6 @@ pub(super) async fn draft(database: &Database, profile: &Profile, options: &Repa
     let inspection = inspect(database, profile, &options.audit, usize::MAX).await?;
     let audited = conclude(database, profile, &options.audit, &inspection).await;
     Ok(Plan::of(profile, &inspection, audited))
-}
-
-/// Duplicates whose references are counted by one query.
-const LOOKED_UP_AT_ONCE: usize = 10_000;
-
-/// The duplicates of a merge, each with the document that is kept.
-fn duplicates(step: &Step) -> impl Iterator<Item = (&Bson, &Bson)> {
-    let documents = match step {
-        Step::Merge { documents, .. } => documents.as_slice(),
-        _ => &[],
-    };
-    documents.iter().skip(1).zip(std::iter::repeat(documents.first().unwrap_or(&Bson::Null)))
-}
-
-/// Counts what refers to the duplicates.
-async fn referring(
-    database: &Database,
-    reference: &Reference,
-    merges: &[(&Bson, &Bson)],
-    options: &RepairOptions,
-) -> Result<Vec<Redirect>> {
-    let step = format!("read `{}`", reference.collection);
-    let duplicates: Vec<&Bson> = merges.iter().map(|(duplicate, _)| *duplicate).collect();
-    let collection = database.collection::<Document>(&reference.collection);
-    let mut found = collection
-        .find(doc! { &reference.field: { "$in": duplicates } })
-        .projection(doc! { "_id": 0, &reference.field: 1 })
-        .max_time(options.audit.max_time)
-        .await
-        .reading(database.name(), &step)?;
-    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    while let Some(document) = found.try_next().await.reading(database.name(), &step)? {
-        if let Some(duplicate) = value_at(&document, &reference.field) {
-            *counts.entry(duplicate.to_string()).or_default() += 1;
-        }
-    }
-    let redirect = |&(from, to): &(&Bson, &Bson)| {
-        let documents = *counts.get(&from.to_string())?;
-        let (collection, field) = (reference.collection.clone(), reference.field.clone());
-        Some(Redirect { collection, field, from: from.clone(), to: to.clone(), documents })
-    };
-    Ok(merges.iter().filter_map(redirect).collect())
 }
 
 /// Refuses collections whose documents cannot be removed.

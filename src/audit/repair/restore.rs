@@ -4,10 +4,18 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, Database};
 
 use super::apply::durable;
-use super::change::{Since, array, since};
+use super::decide::id_of;
+use super::digest::Digest;
+use super::edit::documents;
 use super::guard::same_document;
 use super::journal::{After, Journal, PREFIX, Touched};
+use super::lease::Lease;
+use super::pace::RepairProgress;
+use super::refer::name;
+use super::undo::undone;
 use crate::audit::error::{AuditError, Result, Step, code};
+
+const DUPLICATE_KEY: i32 = 11000;
 
 /// What came of undoing a repair.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +28,12 @@ pub struct Restored {
     pub index_dropped: bool,
     /// What was changed since in a way that cannot be told from the repair's change, a sentence each.
     pub left: Vec<String>,
+    /// Documents that were read again afterwards and are what the backup holds.
+    pub proved: u64,
+    /// What others changed since the repair and stays, a sentence each.
+    pub changed: Vec<String>,
+    /// The digest of the backup, where it has one, and of the documents as they are now.
+    pub digests: (Option<String>, String),
 }
 
 /// The backups in the database that can be restored, the oldest first.
@@ -30,6 +44,11 @@ pub async fn backups(database: &Database) -> Result<Vec<String>, AuditError> {
 
 /// Undoes the repair of this id or backup collection.
 pub async fn restore(database: &Database, id: &str) -> Result<Restored, AuditError> {
+    restore_watched(database, id, &RepairProgress::default()).await
+}
+
+/// Undoes the repair of this id or backup collection, and tells how far it got.
+pub async fn restore_watched(database: &Database, id: &str, progress: &RepairProgress) -> Result<Restored, AuditError> {
     let database = &durable(database);
     let name = if id.starts_with(PREFIX) { id.to_owned() } else { format!("{PREFIX}{id}") };
     let journal = Journal::named(database, &name);
@@ -38,26 +57,152 @@ pub async fn restore(database: &Database, id: &str) -> Result<Restored, AuditErr
         let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
         return Err(AuditError::Backup(format!("`{}` has no backup `{name}` ({known})", database.name())));
     };
-    let mut restored = Restored::default();
-    if let (Some(index), Ok(collection)) = (journal.index().await?, header.get_str("collection")) {
-        restored.index_dropped = drop_index(database, collection, &index).await?;
+    let sealed = header.get_str("digest").ok().map(str::to_owned);
+    if let Some(digest) = &sealed
+        && *digest != journal.digest().await?
+    {
+        return Err(AuditError::Backup(format!(
+            "the backup `{name}` is not what it was when the repair ended: its digest differs; nothing was restored"
+        )));
     }
-    // Removed documents come back before what was taken from them leaves the others.
-    let keys = journal.touched_keys().await?;
-    for removed in [true, false] {
-        for (collection, id) in &keys {
-            match journal.touched(collection, id).await? {
-                Some(touched) if (touched.after == Some(After::Removed)) == removed => {
-                    undo(database, &touched, id, &mut restored).await?;
+    let lease = Lease::acquire(database, &format!("the restoring of `{name}`"), Lease::TIME).await?;
+    let journal = Journal { token: lease.token(), ..journal };
+    let restored = restore_alone(database, &journal, &header, &lease, progress).await;
+    if !matches!(restored, Err(AuditError::LeaseLost)) {
+        lease.release().await?;
+    }
+    let mut restored = restored?;
+    restored.digests.0 = sealed;
+    Ok(restored)
+}
+
+async fn restore_alone(
+    database: &Database,
+    journal: &Journal,
+    header: &Document,
+    lease: &Lease,
+    progress: &RepairProgress,
+) -> Result<Restored> {
+    let mut restored = Restored::default();
+    let audited = header.get_str("collection").unwrap_or_default().to_owned();
+    if let Some(index) = journal.index().await? {
+        restored.index_dropped = drop_index(database, &audited, &index).await?;
+    }
+    let mut all = touched(database, journal, &audited).await?;
+    // Removed documents come back before what was taken from them leaves the others. Where a unique index has room only
+    // once another document is undone, they come later.
+    all.sort_by_key(|touched| touched.after != Some(After::Removed));
+    progress.begin(all.len());
+    let mut pending: Vec<&Touched> = all.iter().collect();
+    loop {
+        let mut waiting = Vec::new();
+        let before = pending.len();
+        for pieces in pending.chunks(500) {
+            lease.check().await?;
+            for touched in pieces {
+                if undo(database, touched, &mut restored).await? {
+                    progress.steps(1);
+                } else {
+                    waiting.push(*touched);
                 }
-                _ => {}
             }
         }
+        if waiting.is_empty() {
+            break;
+        }
+        if waiting.len() == before {
+            for touched in waiting {
+                let id = id_of(&touched.before);
+                restored
+                    .left
+                    .push(format!("document {id} of `{}`: a unique index has another one", touched.collection));
+            }
+            break;
+        }
+        pending = waiting;
     }
+    prove(database, &all, &mut restored).await?;
     if restored.left.is_empty() {
         journal.set_state("restored").await?;
     }
     Ok(restored)
+}
+
+/// Every document that the repair touched: those too that it removed and was killed before it could note that.
+async fn touched(database: &Database, journal: &Journal, audited: &str) -> Result<Vec<Touched>> {
+    let mut all = Vec::new();
+    let keys = journal.touched_keys().await?;
+    for keys in keys.chunk_by(|(left, _), (right, _)| left == right) {
+        let Some((collection, _)) = keys.first() else { continue };
+        let ids: Vec<Bson> = keys.iter().map(|(_, id)| id.clone()).collect();
+        for ids in ids.chunks(500) {
+            all.extend(journal.touched_all(collection, ids).await?.into_values());
+        }
+    }
+    let open = journal.open_merges().await?;
+    let ids: Vec<Bson> = open.iter().map(|entry| id_of(&entry.duplicate)).collect();
+    let there = documents(database, audited, &ids).await?;
+    let known: Vec<String> = all
+        .iter()
+        .filter(|touched| touched.collection == audited)
+        .map(|touched| name(&id_of(&touched.before)))
+        .collect();
+    for entry in open {
+        let id = name(&id_of(&entry.duplicate));
+        if !there.contains_key(&id) && !known.contains(&id) {
+            let (taking, last) = (Vec::new(), None);
+            let (collection, before) = (audited.to_owned(), entry.duplicate);
+            all.push(Touched { collection, before, after: Some(After::Removed), taking, last });
+        }
+    }
+    Ok(all)
+}
+
+/// Reads every document again and compares it with the backup.
+async fn prove(database: &Database, all: &[Touched], restored: &mut Restored) -> Result<()> {
+    let mut digest = Digest::default();
+    let mut sorted: Vec<&Touched> = all.iter().collect();
+    sorted.sort_by(|left, right| left.collection.cmp(&right.collection));
+    for of_one in sorted.chunk_by(|left, right| left.collection == right.collection) {
+        for piece in of_one.chunks(500) {
+            let ids: Vec<Bson> = piece.iter().map(|touched| id_of(&touched.before)).collect();
+            let now = documents(database, &piece[0].collection, &ids).await?;
+            for touched in piece {
+                let found = now.get(&name(&id_of(&touched.before)));
+                if let Some(found) = found {
+                    digest.add(&touched.collection, found);
+                }
+                match found {
+                    Some(found) if *found == touched.before => restored.proved += 1,
+                    found => restored.changed.push(difference(touched, found)),
+                }
+            }
+        }
+    }
+    restored.digests.1 = digest.text();
+    Ok(())
+}
+
+/// What a document has otherwise than the backup.
+fn difference(touched: &Touched, now: Option<&Document>) -> String {
+    let (id, collection) = (id_of(&touched.before), &touched.collection);
+    let Some(now) = now else { return format!("document {id} of `{collection}` is gone") };
+    let mut fields: Vec<&str> = touched
+        .before
+        .keys()
+        .chain(now.keys())
+        .map(String::as_str)
+        .filter(|field| now.get(field) != touched.before.get(field))
+        .collect();
+    fields.sort_unstable();
+    fields.dedup();
+    if fields.is_empty() {
+        return format!("document {id} of `{collection}` has its fields in another order");
+    }
+    format!(
+        "document {id} of `{collection}` has other values in {}: they were written since and stay",
+        fields.join(", ")
+    )
 }
 
 async fn drop_index(database: &Database, collection: &str, index: &str) -> Result<bool> {
@@ -69,7 +214,9 @@ async fn drop_index(database: &Database, collection: &str, index: &str) -> Resul
     }
 }
 
-async fn undo(database: &Database, touched: &Touched, id: &Bson, restored: &mut Restored) -> Result<()> {
+/// Undoes what the repair made of a document. False if a unique index is in the way of it.
+async fn undo(database: &Database, touched: &Touched, restored: &mut Restored) -> Result<bool> {
+    let id = &id_of(&touched.before);
     let collection = database.collection::<Document>(&touched.collection);
     for _ in 0..100 {
         let now = collection.find_one(doc! { "_id": id }).await.reading(database.name(), "read a document")?;
@@ -77,29 +224,33 @@ async fn undo(database: &Database, touched: &Touched, id: &Bson, restored: &mut 
             (Some(now), _) if *now == touched.before => Ok(None),
             (_, None) => Ok(None),
             (None, Some(After::Removed)) => Ok(Some(touched.before.clone())),
-            (Some(_), Some(After::Removed)) => Err("was removed, and there is another one of its id now"),
+            // It was about to be removed and was not, or the service has made it again: it is as the service has it.
+            (Some(_), Some(After::Removed)) => Ok(None),
             (None, Some(After::Changed(_))) => Err("is gone since"),
             (Some(now), Some(After::Changed(changed))) => undone(&touched.before, changed, now).map(Some),
         };
         match wanted {
             Ok(None) => {
                 restored.untouched += 1;
-                return Ok(());
+                return Ok(true);
             }
-            Ok(Some(wanted)) => {
-                if put_back(&collection, now.as_ref(), &wanted).await.writing(database.name(), "put a document back")? {
+            Ok(Some(wanted)) => match put_back(&collection, now.as_ref(), &wanted).await {
+                Ok(true) => {
                     restored.restored += 1;
-                    return Ok(());
+                    return Ok(true);
                 }
-            }
+                Ok(false) => {}
+                Err(error) if code(&error) == Some(DUPLICATE_KEY) => return Ok(false),
+                Err(error) => return Err(error).writing(database.name(), "put a document back"),
+            },
             Err(reason) => {
                 restored.left.push(format!("document {id} of `{}` {reason}", touched.collection));
-                return Ok(());
+                return Ok(true);
             }
         }
     }
     restored.left.push(format!("document {id} of `{}` kept changing", touched.collection));
-    Ok(())
+    Ok(true)
 }
 
 /// Writes it if nothing changed since it was read.
@@ -111,80 +262,13 @@ async fn put_back(
     match now {
         None => match collection.insert_one(wanted).await {
             Ok(_) => Ok(true),
-            Err(error) if code(&error) == Some(11000) && error.to_string().contains("_id_") => Ok(false),
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) && error.to_string().contains("_id_") => Ok(false),
             Err(error) => Err(error),
         },
         Some(now) if now == wanted => Ok(true),
         Some(now) => {
             let replaced = collection.replace_one(same_document(now), wanted).await?;
             Ok(replaced.matched_count == 1)
-        }
-    }
-}
-
-/// The document with each field that still is as the repair wrote it put back.
-fn undone(before: &Document, changed: &Document, now: &Document) -> Result<Document, &'static str> {
-    let mut values = now.clone();
-    for (field, written) in changed {
-        let found = now.get(field);
-        let wanted = match (found, written, before.get(field)) {
-            (found, _, before) if found == before => continue,
-            (Some(found), written, wanted) if found == written => wanted.cloned(),
-            (Some(Bson::Array(_)), Bson::Array(written), _) => {
-                let (Some(were), Some(now)) = (array(before, field), array(now, field)) else {
-                    return Err("has other fields since");
-                };
-                match since(were, written, now) {
-                    Since::Changed(appended) => Some(Bson::Array([were, appended].concat())),
-                    Since::Unchanged => continue,
-                    Since::Edited => return Err("was edited since"),
-                }
-            }
-            // The service gave the field a value of its own since: it stays.
-            _ => continue,
-        };
-        match wanted {
-            Some(wanted) => values.insert(field, wanted),
-            None => values.remove(field),
-        };
-    }
-    Ok(in_order_of(before, values))
-}
-
-/// The fields in the order that they had before, then those that are new.
-fn in_order_of(before: &Document, mut values: Document) -> Document {
-    let mut ordered = Document::new();
-    for field in before.keys() {
-        if let Some(value) = values.remove(field) {
-            ordered.insert(field, value);
-        }
-    }
-    ordered.extend(values);
-    ordered
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_repairs_own_changes_are_undone() {
-        let before = doc! { "_id": 1, "p": ["a"], "m": [1, 2] };
-        let changed = doc! { "k": "a", "m": [1, 7, 2] };
-        for (now, expected) in [
-            (doc! { "_id": 1, "p": ["a"], "m": [1, 7, 2], "k": "a" }, Ok(before.clone())),
-            (
-                doc! { "_id": 1, "p": ["a"], "m": [1, 7, 2, 9], "k": "a" },
-                Ok(doc! { "_id": 1, "p": ["a"], "m": [1, 2, 9] }),
-            ),
-            (
-                doc! { "_id": 1, "p": ["z"], "m": [1, 7, 2], "k": "z", "n": 1 },
-                Ok(doc! { "_id": 1, "p": ["z"], "m": [1, 2], "k": "z", "n": 1 }),
-            ),
-            (doc! { "_id": 1, "p": ["a"], "m": [7, 2], "k": "a" }, Err("was edited since")),
-            (before.clone(), Ok(before.clone())),
-        ] {
-            assert_eq!(undone(&before, &changed, &now), expected, "{now}");
         }
     }
 }

@@ -8,10 +8,11 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, Database};
 
 use super::journal::Journal;
+use super::lease::Lease;
 use super::pace::{Pace, RepairProgress, Tries};
+use super::record::Record;
 use crate::audit::error::{Result, Step};
 use crate::audit::{AuditOptions, Profile};
-use crate::report::ActionKind;
 
 /// How a repair goes about it.
 #[derive(Debug, Clone)]
@@ -24,6 +25,10 @@ pub struct RepairOptions {
     pub attempts: u32,
     /// How long, if that is over sooner.
     pub patience: Duration,
+    /// Documents whose fields differ are not merged where no rule of the profile names these fields.
+    pub strict: bool,
+    /// How long this repair may be silent before another one takes over.
+    pub lease: Duration,
     /// Told how far it got.
     pub progress: Arc<RepairProgress>,
 }
@@ -35,6 +40,8 @@ impl Default for RepairOptions {
             rate: None,
             attempts: 20,
             patience: Duration::from_secs(5),
+            strict: false,
+            lease: Lease::TIME,
             progress: Arc::default(),
         }
     }
@@ -54,8 +61,11 @@ pub(super) struct Repair<'a> {
     pub(super) unfinished: Vec<String>,
     /// Its backup exists.
     pub(super) opened: bool,
+    /// Duplicates of groups that were refused in this round.
+    pub(super) refused: u64,
     /// What was done.
-    pub(super) done: BTreeMap<ActionKind, u64>,
+    pub(super) record: Record,
+    pub(super) lease: &'a Lease,
     /// What could not be repaired, a sentence each.
     pub(super) left: Vec<String>,
     /// In how many rounds a document kept changing.
@@ -68,8 +78,8 @@ impl<'a> Repair<'a> {
         database: &Database,
         profile: &'a Profile,
         options: &'a RepairOptions,
-        journal: Journal,
-        resumed: bool,
+        (journal, resumed): (Journal, bool),
+        lease: &'a Lease,
     ) -> Self {
         Repair {
             database: database.clone(),
@@ -79,7 +89,9 @@ impl<'a> Repair<'a> {
             pace: Pace::new(options.rate),
             unfinished: Vec::new(),
             opened: resumed,
-            done: BTreeMap::new(),
+            refused: 0,
+            record: Record::default(),
+            lease,
             left: Vec::new(),
             restless: BTreeMap::new(),
         }
@@ -104,6 +116,7 @@ impl<'a> Repair<'a> {
     /// Begins the backup, if that was not done yet.
     pub(super) async fn open(&mut self) -> Result<()> {
         if !self.opened {
+            self.lease.check().await?;
             self.journal.open(&self.profile.collection, &self.profile.name).await?;
             self.opened = true;
         }
@@ -121,12 +134,6 @@ impl<'a> Repair<'a> {
 
     pub(super) fn array_field(&self) -> Option<&str> {
         self.profile.array.as_ref().map(|array| array.field.as_str())
-    }
-
-    pub(super) fn count(&mut self, kind: ActionKind, count: u64) {
-        if count > 0 {
-            *self.done.entry(kind).or_default() += count;
-        }
     }
 
     pub(super) fn left(&mut self, sentence: String) {

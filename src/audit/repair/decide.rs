@@ -1,0 +1,212 @@
+//! What would become of groups of duplicates, as they are now: merged, or refused with the reason. It only reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::TryStreamExt;
+use mongodb::Database;
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
+
+use super::merging::{Outcome, Rules, merged, ranked};
+use super::refer::{Obstacle, Redirection, Referring, name, resolve, targets};
+use crate::audit::Profile;
+use crate::audit::canon::Texts;
+use crate::audit::error::{Result, Step};
+use crate::audit::inspect::{classes, shown};
+use crate::audit::key::things;
+
+/// Documents that stand for one thing.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Group {
+    pub(super) key: String,
+    pub(super) documents: Vec<Bson>,
+}
+
+/// A group that can become one document.
+#[derive(Debug, Clone)]
+pub(super) struct Merge {
+    pub(super) key: String,
+    pub(super) kept: Document,
+    /// From the oldest on.
+    pub(super) others: Vec<Document>,
+    pub(super) outcome: Outcome,
+}
+
+impl Merge {
+    pub(super) fn keeper(&self) -> Bson {
+        id_of(&self.kept)
+    }
+
+    /// Each duplicate with what it is merged into.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (Bson, Bson)> {
+        let keeper = self.keeper();
+        self.others.iter().map(move |other| (id_of(other), keeper.clone()))
+    }
+}
+
+/// What becomes of groups.
+#[derive(Debug, Default)]
+pub(super) struct Decision {
+    pub(super) merges: Vec<Merge>,
+    /// Groups that are not merged: how many duplicates remain, and why, in a sentence.
+    pub(super) refused: Vec<(u64, String)>,
+    /// What becomes of referring documents, by collection.
+    pub(super) redirections: Vec<(String, Vec<Redirection>)>,
+}
+
+pub(super) fn id_of(document: &Document) -> Bson {
+    document.get("_id").cloned().unwrap_or(Bson::Null)
+}
+
+/// What decides: the profile, what refers, and whether fields without a rule refuse a merge.
+#[derive(Clone, Copy)]
+pub(super) struct Circumstances<'a> {
+    pub(super) database: &'a Database,
+    pub(super) profile: &'a Profile,
+    pub(super) referring: &'a [Referring<'a>],
+    pub(super) strict: bool,
+}
+
+/// Reads the groups again, and decides.
+pub(super) async fn decide(with: Circumstances<'_>, groups: &[Group]) -> Result<Decision> {
+    let ids: Vec<Bson> = groups.iter().flat_map(|group| group.documents.iter().cloned()).collect();
+    let mut found = judged(with, &ids).await?;
+    let keys = keys_of(with, &found).await?;
+    let mut decision = Decision::default();
+    for group in groups {
+        let members = group.documents.iter().filter_map(|id| found.remove(&name(id))).collect();
+        match merge_of(with, group, of_one_key(members, &keys)) {
+            Ok(merge) => decision.merges.extend(merge),
+            Err(refused) => decision.refused.push(refused),
+        }
+    }
+    loop {
+        let obstacles = redirections(with, &mut decision).await?;
+        if obstacles.is_empty() {
+            return Ok(decision);
+        }
+        decision.refuse(&obstacles);
+    }
+}
+
+impl Decision {
+    /// Refuses the merges that obstacles forbid.
+    fn refuse(&mut self, obstacles: &[Obstacle]) {
+        let forbidden: BTreeSet<String> =
+            obstacles.iter().flat_map(|obstacle| obstacle.duplicates.iter().map(name)).collect();
+        let (refused, merges): (Vec<Merge>, Vec<Merge>) = std::mem::take(&mut self.merges)
+            .into_iter()
+            .partition(|merge| merge.others.iter().any(|other| forbidden.contains(&name(&id_of(other)))));
+        self.merges = merges;
+        for merge in refused {
+            let own: BTreeSet<String> = merge.others.iter().map(|other| name(&id_of(other))).collect();
+            let because =
+                obstacles.iter().find(|obstacle| obstacle.duplicates.iter().any(|id| own.contains(&name(id))));
+            let why = because.map_or("", |obstacle| &obstacle.why);
+            self.refused.push((merge.others.len() as u64, sentence(&merge.key, why)));
+        }
+    }
+}
+
+fn sentence(key: &str, why: &str) -> String {
+    format!("the documents of the key `{key}` are not merged: {why}")
+}
+
+/// One group, as its documents are now.
+fn merge_of(
+    Circumstances { profile, strict, .. }: Circumstances<'_>,
+    group: &Group,
+    members: Vec<Document>,
+) -> Result<Option<Merge>, (u64, String)> {
+    if members.len() < 2 {
+        return Ok(None);
+    }
+    let mut others = ranked(members, &profile.merge);
+    let kept = others.remove(0);
+    let refused = |why: &str| (others.len() as u64, sentence(&group.key, why));
+    if others.iter().chain([&kept]).any(|document| matches!(id_of(document), Bson::Null)) {
+        return Err(refused("one of them has no id that could be referred to"));
+    }
+    let outcome = merged(&Rules::of(profile), &kept, &others).map_err(|why| refused(&why))?;
+    let unruled = outcome.unruled();
+    if strict && !unruled.is_empty() {
+        let kept = shown(&id_of(&kept));
+        return Err(refused(&format!(
+            "{} differ, and no rule of `merge` names them (--strict; {kept} would stay)",
+            unruled.join(", ")
+        )));
+    }
+    Ok(Some(Merge { key: group.key.clone(), kept, others, outcome }))
+}
+
+/// The documents among which the key is unique, as they are, by the names of their ids.
+async fn judged(with: Circumstances<'_>, ids: &[Bson]) -> Result<BTreeMap<String, Document>> {
+    let mut found = BTreeMap::new();
+    let step = format!("read `{}`", with.profile.collection);
+    let collection = with.database.collection::<Document>(&with.profile.collection);
+    for ids in ids.chunks(1_000) {
+        let by_id = doc! { "_id": { "$in": ids } };
+        let filter = with.profile.key.as_ref().map_or_else(|| by_id.clone(), |key| key.among(by_id.clone()));
+        let mut read = collection.find(filter).await.reading(with.database.name(), &step)?;
+        while let Some(document) = read.try_next().await.reading(with.database.name(), &step)? {
+            found.insert(name(&id_of(&document)), document);
+        }
+    }
+    Ok(found)
+}
+
+/// The keys of documents, all that each of them has, by the names of their ids.
+async fn keys_of(
+    with: Circumstances<'_>,
+    found: &BTreeMap<String, Document>,
+) -> Result<BTreeMap<String, Vec<Vec<u8>>>> {
+    let Some(key) = &with.profile.key else { return Ok(BTreeMap::new()) };
+    let collection = with.database.collection::<Document>(&with.profile.collection);
+    let raw = |(id, document): (&String, &Document)| Some((id.clone(), RawDocumentBuf::try_from(document).ok()?));
+    let raw: Vec<(String, RawDocumentBuf)> = found.iter().filter_map(raw).collect();
+    let classes = classes(&collection, key, raw.iter().map(|(_, document)| document.as_ref())).await?;
+    let texts = classes.as_ref().map_or(Texts::Exact, Texts::Classes);
+    let keys = |document: &RawDocumentBuf| things(key, document, texts).into_iter().map(|thing| thing.bytes).collect();
+    Ok(raw.iter().map(|(id, document)| (id.clone(), keys(document))).collect())
+}
+
+/// The documents that have the key that most of them, and of equally many the first, have now.
+fn of_one_key(members: Vec<Document>, keys: &BTreeMap<String, Vec<Vec<u8>>>) -> Vec<Document> {
+    let key = |document: &Document| keys.get(&name(&id_of(document))).filter(|keys| !keys.is_empty());
+    let count = |wanted: &Vec<Vec<u8>>| members.iter().filter(|document| key(document) == Some(wanted)).count();
+    let mut best: Option<&Vec<Vec<u8>>> = None;
+    for found in members.iter().filter_map(key) {
+        if best.is_none_or(|best| count(found) > count(best)) {
+            best = Some(found);
+        }
+    }
+    let Some(best) = best else { return Vec::new() };
+    members.into_iter().filter(|document| key(document) == Some(best)).collect()
+}
+
+/// What becomes of documents that refer to the duplicates; returns what stands in the way.
+async fn redirections(with: Circumstances<'_>, decision: &mut Decision) -> Result<Vec<Obstacle>> {
+    decision.redirections.clear();
+    let pairs: Vec<(Bson, Bson)> = decision.merges.iter().flat_map(Merge::pairs).collect();
+    if pairs.is_empty() || with.referring.is_empty() {
+        return Ok(Vec::new());
+    }
+    let targets = targets(with.database, &with.profile.collection, &pairs).await?;
+    let keepers: Vec<Bson> = decision.merges.iter().map(Merge::keeper).collect();
+    let mut obstacles = Vec::new();
+    for referring in with.referring {
+        let mut pieces = referring.open(with.database, &targets, &keepers).await?;
+        let mut all = Vec::new();
+        loop {
+            let piece = pieces.next().await?;
+            if piece.is_empty() {
+                break;
+            }
+            let outcome = resolve(referring, piece, &targets, with.strict);
+            obstacles.extend(outcome.obstacles);
+            // What is shown of an ordinary one are its references, not the document.
+            all.extend(outcome.documents.into_iter().map(Redirection::slim));
+        }
+        decision.redirections.push((referring.collection.to_owned(), all));
+    }
+    Ok(obstacles)
+}

@@ -1,0 +1,84 @@
+//! The rules of single fields: the value that the kept document gets, from its own and those of the others.
+
+use std::cmp::Ordering;
+
+use mongodb::bson::{Bson, Document};
+
+use super::value::{compare, is_none, is_number, same, sum};
+use crate::audit::repair::change::united;
+use crate::audit::{FieldRule, MergeSpec};
+
+/// The rule of a field, if the profile has one.
+pub(super) fn rule_of(spec: &MergeSpec, field: &str) -> Option<FieldRule> {
+    let listed = |list: &[String]| list.iter().any(|named| named == field);
+    if listed(&spec.newest) {
+        Some(FieldRule::Largest)
+    } else if listed(&spec.union) {
+        Some(FieldRule::Union)
+    } else {
+        spec.fields.get(field).copied().or(spec.default)
+    }
+}
+
+/// The value of a field by a rule; `None` where it has none. `documents` begins with the kept one; `newest` is the order
+/// of age, the newest last. An error is a sentence: the values do not fit the rule.
+pub(super) fn value(
+    rule: FieldRule,
+    field: &str,
+    documents: &[&Document],
+    newest: Option<&Bson>,
+) -> Result<Option<Bson>, String> {
+    let own = documents.first().and_then(|document| document.get(field));
+    let values = || documents.iter().filter_map(|document| document.get(field)).filter(|value| !is_none(Some(value)));
+    match rule {
+        FieldRule::Keep => Ok(own.cloned()),
+        FieldRule::Fill if is_none(own) => Ok(values().next().or(own).cloned()),
+        FieldRule::Fill => Ok(own.cloned()),
+        FieldRule::Newest => Ok(newest.or(own).cloned()),
+        FieldRule::Sum => fold(field, own, values(), "summed", |left, right| {
+            if is_number(left) && is_number(right) { sum(left, right) } else { None }
+        }),
+        FieldRule::Largest => fold(field, own, values(), "compared", |left, right| {
+            compare(left, right).map(|order| if order == Ordering::Less { right.clone() } else { left.clone() })
+        }),
+        FieldRule::Union => fold(field, own, values(), "united", |left, right| {
+            Some(Bson::Array(united(left.as_array()?, right.as_array()?)))
+        }),
+        FieldRule::Concatenate => {
+            fold(field, own, values(), "put one after the other", |left, right| match (left, right) {
+                (Bson::Array(left), Bson::Array(right)) => Some(Bson::Array([left.as_slice(), right].concat())),
+                (Bson::String(left), Bson::String(right)) => Some(Bson::String(format!("{left}{right}"))),
+                _ => None,
+            })
+        }
+    }
+}
+
+fn fold<'a>(
+    field: &str,
+    own: Option<&Bson>,
+    mut values: impl Iterator<Item = &'a Bson>,
+    done: &str,
+    join: impl Fn(&Bson, &Bson) -> Option<Bson>,
+) -> Result<Option<Bson>, String> {
+    let Some(first) = values.next() else { return Ok(own.cloned()) };
+    let mut joined = first.clone();
+    for value in values {
+        joined = join(&joined, value)
+            .ok_or_else(|| format!("the values of `{field}` cannot be {done}: {joined} and {value}"))?;
+    }
+    Ok(Some(joined))
+}
+
+/// Whether a document's value is still there in the result.
+pub(super) fn holds(rule: Option<FieldRule>, value: &Bson, result: Option<&Bson>) -> bool {
+    let Some(result) = result else { return false };
+    match (rule, value, result) {
+        (Some(FieldRule::Sum), _, _) => true,
+        (Some(FieldRule::Union), Bson::Array(values), Bson::Array(all)) => {
+            values.iter().all(|value| all.iter().any(|one| same(one, value)))
+        }
+        (Some(FieldRule::Concatenate), _, _) => true,
+        _ => same(value, result),
+    }
+}

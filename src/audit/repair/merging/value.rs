@@ -1,0 +1,128 @@
+//! Values compared as a database compares them: numbers by value, and an order where there is one.
+
+use std::cmp::Ordering;
+
+use mongodb::bson::{Bson, Document};
+
+/// Whether two values are the same to a database: numbers of any type by value, everything else exactly.
+pub(in crate::audit::repair) fn same(left: &Bson, right: &Bson) -> bool {
+    match (left, right) {
+        (Bson::Document(left), Bson::Document(right)) => same_documents(left, right),
+        (Bson::Array(left), Bson::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
+        }
+        _ => left == right || (is_number(left) && compare(left, right) == Some(Ordering::Equal)),
+    }
+}
+
+fn same_documents(left: &Document, right: &Document) -> bool {
+    let fields = left.iter().zip(right.iter());
+    left.len() == right.len() && fields.into_iter().all(|((a, left), (b, right))| a == b && same(left, right))
+}
+
+/// Whether there is a value at all.
+pub(in crate::audit::repair) fn is_none(value: Option<&Bson>) -> bool {
+    matches!(value, None | Some(Bson::Null | Bson::Undefined))
+}
+
+/// Whether it is a number of any type.
+pub(in crate::audit::repair) fn is_number(value: &Bson) -> bool {
+    matches!(value, Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_))
+}
+
+/// The order of two values of one kind: numbers, texts, dates, truth values or ids. `None` where there is none.
+pub(in crate::audit::repair) fn compare(left: &Bson, right: &Bson) -> Option<Ordering> {
+    match (left, right) {
+        (Bson::String(left), Bson::String(right)) => Some(left.cmp(right)),
+        (Bson::DateTime(left), Bson::DateTime(right)) => Some(left.cmp(right)),
+        (Bson::ObjectId(left), Bson::ObjectId(right)) => Some(left.bytes().cmp(&right.bytes())),
+        (Bson::Boolean(left), Bson::Boolean(right)) => Some(left.cmp(right)),
+        (Bson::Timestamp(left), Bson::Timestamp(right)) => {
+            Some((left.time, left.increment).cmp(&(right.time, right.increment)))
+        }
+        _ => match (whole(left), whole(right)) {
+            (Some(left), Some(right)) => Some(left.cmp(&right)),
+            _ => real(left)?.partial_cmp(&real(right)?),
+        },
+    }
+}
+
+fn whole(value: &Bson) -> Option<i64> {
+    match value {
+        Bson::Int32(number) => Some(i64::from(*number)),
+        Bson::Int64(number) => Some(*number),
+        _ => None,
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "two integers are compared as integers")]
+fn real(value: &Bson) -> Option<f64> {
+    match value {
+        Bson::Int32(number) => Some(f64::from(*number)),
+        Bson::Int64(number) => Some(*number as f64),
+        Bson::Double(number) => Some(*number),
+        Bson::Decimal128(number) => number.to_string().parse().ok(),
+        _ => None,
+    }
+}
+
+/// The sum of two numbers: an integer grows wider before it would overflow. `None` where it cannot be said exactly.
+pub(in crate::audit::repair) fn sum(left: &Bson, right: &Bson) -> Option<Bson> {
+    match (left, right) {
+        (Bson::Int32(left), Bson::Int32(right)) => {
+            let wide = i64::from(*left) + i64::from(*right);
+            Some(left.checked_add(*right).map_or(Bson::Int64(wide), Bson::Int32))
+        }
+        (Bson::Double(_), _) | (_, Bson::Double(_)) => Some(Bson::Double(inexact(left)? + inexact(right)?)),
+        _ => whole(left)?.checked_add(whole(right)?).map(Bson::Int64),
+    }
+}
+
+/// Decimal numbers are left out: they are not added in binary.
+fn inexact(value: &Bson) -> Option<f64> {
+    if matches!(value, Bson::Decimal128(_)) { None } else { real(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_compared_by_value() {
+        let decimal: Bson = Bson::Decimal128("1.0".parse().unwrap());
+        for (left, right, expected) in [
+            (Bson::Int32(1), Bson::Int64(1), true),
+            (Bson::Int32(1), Bson::Double(1.0), true),
+            (Bson::Int64(1), decimal.clone(), true),
+            (Bson::Int32(1), Bson::Double(1.5), false),
+            (Bson::Int64(i64::MAX), Bson::Int64(i64::MAX - 1), false),
+            (Bson::Int32(1), "1".into(), false),
+            (Bson::Boolean(true), Bson::Int32(1), false),
+            (doc! { "a": 1 }.into(), doc! { "a": 1.0 }.into(), true),
+            (doc! { "a": 1 }.into(), doc! { "b": 1 }.into(), false),
+            (vec![Bson::Int32(1)].into(), vec![Bson::Int64(1), Bson::Null].into(), false),
+        ] {
+            assert_eq!(same(&left, &right), expected, "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn sums_do_not_overflow_and_are_not_guessed() {
+        assert_eq!(sum(&5.into(), &7.into()), Some(Bson::Int32(12)));
+        assert_eq!(sum(&i32::MAX.into(), &1.into()), Some(Bson::Int64(2_147_483_648)));
+        assert_eq!(sum(&5.into(), &0.5.into()), Some(Bson::Double(5.5)));
+        assert_eq!(sum(&i64::MAX.into(), &1.into()), None);
+        assert_eq!(sum(&1.into(), &"1".into()), None);
+        assert_eq!(sum(&0.5.into(), &Bson::Decimal128("1".parse().unwrap())), None);
+    }
+
+    #[test]
+    fn only_values_of_one_kind_have_an_order() {
+        assert_eq!(compare(&1.into(), &2.5.into()), Some(Ordering::Less));
+        assert_eq!(compare(&"b".into(), &"a".into()), Some(Ordering::Greater));
+        assert_eq!(compare(&"b".into(), &1.into()), None);
+        assert_eq!(compare(&Bson::Null, &1.into()), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! The forms in which an id is referred to: as itself, or as text. And what each of them becomes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Bson, Uuid, oid::ObjectId};
+
+use crate::audit::repair::merging::value::is_number;
+
+/// The other form of an id, under which documents may refer to it: the text of an ObjectId, a UUID or a whole number;
+/// the ObjectId of its text.
+pub(super) fn other_form(id: &Bson) -> Option<Bson> {
+    match id {
+        Bson::ObjectId(id) => Some(id.to_hex().into()),
+        Bson::Int32(number) => Some(number.to_string().into()),
+        Bson::Int64(number) => Some(number.to_string().into()),
+        Bson::Binary(binary) if binary.subtype == BinarySubtype::Uuid => {
+            let bytes: [u8; 16] = binary.bytes.as_slice().try_into().ok()?;
+            Some(Uuid::from_bytes(bytes).to_string().into())
+        }
+        Bson::String(text) => ObjectId::parse_str(text).ok().filter(|id| id.to_hex() == *text).map(Bson::ObjectId),
+        _ => None,
+    }
+}
+
+/// Name of an id under which equal ones meet: a number by its value, everything else exactly.
+pub(in crate::audit::repair) fn name(id: &Bson) -> String {
+    match id {
+        Bson::Double(number) if number.fract() == 0.0 && number.abs() < 9e15 => format!("number {number:.0}"),
+        Bson::Int32(number) => format!("number {number}"),
+        Bson::Int64(number) => format!("number {number}"),
+        id if is_number(id) => {
+            let text = id.to_string();
+            format!("number {}", text.strip_suffix(".0").unwrap_or(&text))
+        }
+        id => format!("{:?} {id}", id.element_type()),
+    }
+}
+
+/// What one form of a duplicate's id becomes.
+#[derive(Debug, Clone, PartialEq)]
+struct Target {
+    duplicate: Bson,
+    keeper: Bson,
+    /// What is written; `None` where the kept id has no such form.
+    written: Option<Bson>,
+}
+
+/// The references that a merge redirects: every form of the duplicates' ids, and what each becomes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::audit::repair) struct Targets {
+    by_form: BTreeMap<String, Target>,
+    /// What each form, of duplicates and kept ones, stands for.
+    meanings: BTreeMap<String, String>,
+    forms: Vec<Bson>,
+}
+
+impl Targets {
+    /// The targets of duplicates, each with what it is merged into. `taken` are ids of other documents: a text that is
+    /// itself the id of a document refers to that one.
+    pub(in crate::audit::repair) fn new<'a>(
+        merges: impl IntoIterator<Item = (&'a Bson, &'a Bson)>,
+        taken: &[Bson],
+    ) -> Self {
+        let taken: BTreeSet<String> = taken.iter().map(name).collect();
+        let mut targets = Targets::default();
+        for (duplicate, keeper) in merges {
+            targets.add_form(duplicate, duplicate, keeper, Some(keeper.clone()));
+            if let Some(form) = other_form(duplicate).filter(|form| !taken.contains(&name(form))) {
+                let same_kind = |written: &Bson| written.element_type() == form.element_type();
+                let written = std::iter::once(keeper.clone()).chain(other_form(keeper)).find(same_kind);
+                targets.add_form(&form, duplicate, keeper, written);
+            }
+            targets.mean(keeper, keeper);
+            if let Some(form) = other_form(keeper).filter(|form| !taken.contains(&name(form))) {
+                targets.mean(&form, keeper);
+            }
+        }
+        targets
+    }
+
+    fn add_form(&mut self, form: &Bson, duplicate: &Bson, keeper: &Bson, written: Option<Bson>) {
+        self.mean(form, duplicate);
+        self.forms.push(form.clone());
+        let target = Target { duplicate: duplicate.clone(), keeper: keeper.clone(), written };
+        self.by_form.insert(name(form), target);
+    }
+
+    fn mean(&mut self, form: &Bson, id: &Bson) {
+        self.meanings.entry(name(form)).or_insert_with(|| name(id));
+    }
+
+    /// Every form under which a duplicate is referred to.
+    pub(in crate::audit::repair) fn forms(&self) -> &[Bson] {
+        &self.forms
+    }
+
+    /// What a value stands for: the id that it is a form of, or itself.
+    pub(super) fn meaning(&self, value: &Bson) -> String {
+        let name = name(value);
+        self.meanings.get(&name).cloned().unwrap_or(name)
+    }
+
+    /// The duplicate that a value refers to.
+    pub(super) fn duplicate(&self, value: &Bson) -> Option<&Bson> {
+        self.by_form.get(&name(value)).map(|target| &target.duplicate)
+    }
+
+    /// The duplicate that a value refers to, and what it becomes. `Err` is a sentence: the kept id has no such form.
+    pub(super) fn target(&self, value: &Bson) -> Result<Option<(&Bson, &Bson, &Bson)>, String> {
+        let Some(target) = self.by_form.get(&name(value)) else { return Ok(None) };
+        match &target.written {
+            Some(written) => Ok(Some((&target.duplicate, &target.keeper, written))),
+            None => Err(format!("it is referred to as {value}, and {} has no such form", target.keeper)),
+        }
+    }
+}
+
+/// Every form of some ids, for a query.
+pub(super) fn all_forms<'a>(ids: impl IntoIterator<Item = &'a Bson>) -> Vec<Bson> {
+    ids.into_iter().flat_map(|id| std::iter::once(id.clone()).chain(other_form(id))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_keeps_its_form() {
+        let (a, b) = (ObjectId::from_bytes([1; 12]), ObjectId::from_bytes([2; 12]));
+        let targets = Targets::new([(&a.into(), &b.into())], &[]);
+        let becomes = |value: Bson| targets.target(&value).unwrap().map(|(_, _, written)| written.clone());
+        assert_eq!(becomes(a.into()), Some(b.into()));
+        assert_eq!(becomes(a.to_hex().into()), Some(b.to_hex().into()));
+        assert_eq!(becomes(b.into()), None);
+        assert_eq!(targets.meaning(&b.to_hex().into()), targets.meaning(&b.into()));
+    }
+
+    #[test]
+    fn numbers_are_referred_to_by_value_and_as_text() {
+        let targets = Targets::new([(&Bson::Int32(7), &Bson::Int64(3))], &[]);
+        let becomes = |value: Bson| targets.target(&value).unwrap().map(|(_, _, written)| written.clone());
+        assert_eq!(becomes(7_i64.into()), Some(Bson::Int64(3)));
+        assert_eq!(becomes(7.0.into()), Some(Bson::Int64(3)));
+        assert_eq!(becomes(Bson::Decimal128("7".parse().unwrap())), Some(Bson::Int64(3)));
+        assert_eq!(becomes("7".into()), Some("3".into()));
+        assert_eq!(becomes(7.5.into()), None);
+    }
+
+    #[test]
+    fn a_text_that_is_an_id_of_its_own_is_no_form_of_another() {
+        let (a, b) = (ObjectId::from_bytes([1; 12]), ObjectId::from_bytes([2; 12]));
+        let targets = Targets::new([(&a.into(), &b.into())], &[a.to_hex().into()]);
+        assert_eq!(targets.target(&a.to_hex().into()), Ok(None));
+        assert_eq!(targets.forms(), [a.into()]);
+    }
+
+    #[test]
+    fn a_form_that_the_kept_id_does_not_have_is_an_error() {
+        let a = ObjectId::from_bytes([1; 12]);
+        let targets = Targets::new([(&a.into(), &Bson::Boolean(true))], &[]);
+        assert!(targets.target(&a.to_hex().into()).unwrap_err().contains("no such form"));
+        assert_eq!(other_form(&"NOT-HEX".into()), None);
+    }
+}

@@ -1,0 +1,13 @@
+//! Documents that refer to those that are merged: how references look, what becomes of them, and what forbids a merge.
+
+mod forms;
+mod outcome;
+mod path;
+mod read;
+mod twins;
+mod unique;
+
+pub(super) use forms::{Targets, name};
+pub(super) use outcome::{Obstacle, Redirection, ReferenceOutcome, resolve};
+pub(super) use read::{Referring, references_of, targets};
+pub(super) use unique::UniqueIndex;

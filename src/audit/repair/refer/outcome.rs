@@ -1,0 +1,156 @@
+//! What becomes of the documents of one referring collection: redirected, removed beside a twin, or a reason to refuse.
+//!
+//! A pure function of the documents: the plan and the repair call the same one.
+
+use mongodb::bson::{Bson, Document};
+use serde_json::Value;
+
+use super::forms::Targets;
+use super::path::{Changes, redirect, values};
+use super::read::Referring;
+use super::twins::unite;
+use crate::audit::repair::merging::Lost;
+
+/// One referring document.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::audit::repair) struct Redirection {
+    pub(in crate::audit::repair) before: Document,
+    pub(in crate::audit::repair) after: Document,
+    /// Its references that change: field, from and to.
+    pub(in crate::audit::repair) redirected: Vec<(String, Bson, Bson)>,
+    /// Elements of its arrays that go, as reports show them, by field.
+    pub(in crate::audit::repair) elements: Vec<(String, Value)>,
+    /// The document beside which it is removed, if it is.
+    pub(in crate::audit::repair) twin: Option<Bson>,
+    /// Values that are nowhere any more.
+    pub(in crate::audit::repair) lost: Vec<Lost>,
+}
+
+impl Redirection {
+    pub(in crate::audit::repair) fn id(&self) -> Bson {
+        self.before.get("_id").cloned().unwrap_or(Bson::Null)
+    }
+
+    /// Without the rest of the document, for the plan.
+    pub(in crate::audit::repair) fn slim(self) -> Self {
+        let only_id: Document = self.before.get("_id").map(|id| ("_id".to_owned(), id.clone())).into_iter().collect();
+        Redirection { before: only_id.clone(), after: only_id, ..self }
+    }
+
+    /// The top-level fields that change, with their new values.
+    pub(in crate::audit::repair) fn changed(&self) -> Document {
+        let changed = self.after.iter().filter(|(field, value)| self.before.get(field) != Some(value));
+        changed.map(|(field, value)| (field.clone(), value.clone())).collect()
+    }
+}
+
+/// A document whose references cannot be redirected.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::audit::repair) struct Obstacle {
+    /// The duplicates that it refers to: these cannot be merged.
+    pub(in crate::audit::repair) duplicates: Vec<Bson>,
+    /// Why, in a sentence.
+    pub(in crate::audit::repair) why: String,
+}
+
+/// What becomes of the documents.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(in crate::audit::repair) struct ReferenceOutcome {
+    /// Documents that change or go.
+    pub(in crate::audit::repair) documents: Vec<Redirection>,
+    pub(in crate::audit::repair) obstacles: Vec<Obstacle>,
+}
+
+/// Works out what becomes of documents of a referring collection. Where a unique index or `unique_with` counts, the
+/// documents must be all that refer to a duplicate or to a kept one.
+pub(in crate::audit::repair) fn resolve(
+    referring: &Referring<'_>,
+    documents: Vec<Document>,
+    targets: &Targets,
+    strict: bool,
+) -> ReferenceOutcome {
+    let mut outcome = ReferenceOutcome::default();
+    let mut all: Vec<Redirection> = Vec::with_capacity(documents.len());
+    for document in documents {
+        match redirect_all(referring, document, targets) {
+            Ok(redirection) => all.push(redirection),
+            Err(obstacle) => outcome.obstacles.push(obstacle),
+        }
+    }
+    for reference in referring.references.iter().filter(|reference| !reference.unique_with.is_empty()) {
+        if let Err((position, why)) = unite(reference, &mut all, targets) {
+            let obstacle = obstacle(referring, &all[position].before, targets, &why);
+            outcome.obstacles.push(obstacle);
+        }
+    }
+    for (position, why) in clashes(referring, &all) {
+        outcome.obstacles.push(obstacle(referring, &all[position].before, targets, &why));
+    }
+    if strict {
+        let unruled = |document: &&Redirection| document.lost.iter().any(|lost| lost.rule.is_none());
+        for document in all.iter().filter(unruled) {
+            let beside = document.twin.as_ref().map_or_else(String::new, |twin| format!(" beside {twin}"));
+            let why = format!("it would lose fields{beside} that no rule names (--strict)");
+            outcome.obstacles.push(obstacle(referring, &document.before, targets, &why));
+        }
+    }
+    outcome.documents =
+        all.into_iter().filter(|document| document.twin.is_some() || document.before != document.after).collect();
+    outcome
+}
+
+fn redirect_all(referring: &Referring<'_>, before: Document, targets: &Targets) -> Result<Redirection, Obstacle> {
+    let mut document = Redirection {
+        after: before.clone(),
+        before,
+        redirected: Vec::new(),
+        elements: Vec::new(),
+        twin: None,
+        lost: Vec::new(),
+    };
+    for reference in &referring.references {
+        let mut changes = Changes::default();
+        redirect(&mut document.after, &reference.field, targets, reference.repeated, &mut changes)
+            .map_err(|why| obstacle(referring, &document.before, targets, &why))?;
+        let field = &reference.field;
+        let mut redirected: Vec<(String, Bson, Bson)> = Vec::new();
+        for (from, to) in changes.redirected {
+            if !redirected.iter().any(|(_, known, _)| *known == from) {
+                redirected.push((field.clone(), from, to));
+            }
+        }
+        document.redirected.extend(redirected);
+        document.elements.extend(changes.removed.into_iter().map(|element| (field.clone(), element)));
+    }
+    Ok(document)
+}
+
+fn obstacle(referring: &Referring<'_>, document: &Document, targets: &Targets, why: &str) -> Obstacle {
+    let fields = referring.references.iter().flat_map(|reference| values(document, &reference.field));
+    let mut duplicates: Vec<Bson> = Vec::new();
+    for value in fields {
+        if let Some(duplicate) = targets.duplicate(value).filter(|duplicate| !duplicates.contains(duplicate)) {
+            duplicates.push(duplicate.clone());
+        }
+    }
+    let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+    let why = format!("document {id} of `{}` cannot be redirected: {why}", referring.collection);
+    Obstacle { duplicates, why }
+}
+
+/// Documents that a unique index would not let in once they are redirected, with the reason.
+fn clashes(referring: &Referring<'_>, all: &[Redirection]) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for index in &referring.unique {
+        let staying = all.iter().enumerate().filter(|(_, document)| document.twin.is_none());
+        for (earlier, later) in index.clashes(staying.map(|(position, document)| (position, &document.after))) {
+            let Some(position) = [later, earlier].into_iter().find(|&at| !all[at].redirected.is_empty()) else {
+                continue;
+            };
+            let other = all[if position == later { earlier } else { later }].id();
+            let field = all[position].redirected.first().map_or("", |(field, _, _)| field.as_str());
+            found.push((position, format!("it would be beside {other}, and {}", index.sentence(field))));
+        }
+    }
+    found
+}

@@ -1,0 +1,82 @@
+//! Referring documents that would be two of one reference after a merge: one stays, the others go, and the plan says so.
+
+use std::collections::BTreeMap;
+
+use mongodb::bson::{Bson, Document};
+
+use super::forms::{Targets, name};
+use super::outcome::Redirection;
+use super::path::values;
+use crate::audit::repair::merging::{Rules, merged, ranked};
+use crate::audit::{MergeSpec, Reference};
+
+/// Makes one of the documents that refer to one document and have equal `unique_with` fields, where redirecting brought
+/// them together. What goes is marked. `Err` names the document, and says in a sentence why it cannot be done.
+pub(super) fn unite(
+    reference: &Reference,
+    documents: &mut [Redirection],
+    targets: &Targets,
+) -> Result<(), (usize, String)> {
+    let mut groups: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
+    for (position, document) in documents.iter().enumerate().filter(|(_, document)| document.twin.is_none()) {
+        for owner in values(&document.after, &reference.field).into_iter().filter(|owner| **owner != Bson::Null) {
+            let with = reference.unique_with.iter().map(|field| {
+                let mut names: Vec<String> = values(&document.after, field).into_iter().map(name).collect();
+                names.sort_unstable();
+                names.join(" ")
+            });
+            let key = std::iter::once(targets.meaning(owner)).chain(with).collect();
+            let group = groups.entry(key).or_default();
+            if group.last() != Some(&position) {
+                group.push(position);
+            }
+        }
+    }
+    let of_field = |document: &Redirection| document.redirected.iter().any(|(field, _, _)| *field == reference.field);
+    for group in groups.into_values().filter(|group| group.len() > 1) {
+        if group.iter().any(|&position| of_field(&documents[position])) {
+            unite_group(reference, documents, &group)?;
+        }
+    }
+    Ok(())
+}
+
+fn unite_group(reference: &Reference, documents: &mut [Redirection], group: &[usize]) -> Result<(), (usize, String)> {
+    let of_many = |&&position: &&usize| values(&documents[position].after, &reference.field).len() > 1;
+    if let Some(&position) = group.iter().find(of_many) {
+        return Err((position, "it refers to several documents, so that it cannot be removed for one".to_owned()));
+    }
+    let kept = first(reference, documents, group);
+    let others: Vec<usize> = group.iter().copied().filter(|&position| position != kept).collect();
+    let theirs: Vec<Document> = others.iter().map(|&position| documents[position].after.clone()).collect();
+    let theirs = ranked(theirs, &MergeSpec { keep: crate::audit::Keep::Oldest, ..reference.merge.clone() });
+    let outcome =
+        merged(&Rules::of_reference(reference), &documents[kept].after, &theirs).map_err(|why| (kept, why))?;
+    let id = documents[kept].id();
+    documents[kept].after = outcome.result(&documents[kept].after);
+    documents[kept].lost.extend(outcome.lost.iter().filter(|lost| lost.document == id).cloned());
+    for position in others {
+        let gone = &mut documents[position];
+        let own = gone.id();
+        gone.lost.extend(outcome.lost.iter().filter(|lost| lost.document == own).cloned());
+        gone.twin = Some(id.clone());
+    }
+    Ok(())
+}
+
+/// The one that stays: as `merge` says; where it says nothing, the one that referred to the kept document already, then
+/// the oldest.
+fn first(reference: &Reference, documents: &[Redirection], group: &[usize]) -> usize {
+    let mut candidates: Vec<usize> = group.to_vec();
+    if reference.merge.keep == crate::audit::Keep::Oldest && reference.merge.oldest.is_none() {
+        let already: Vec<usize> =
+            candidates.iter().copied().filter(|&position| documents[position].redirected.is_empty()).collect();
+        if !already.is_empty() {
+            candidates = already;
+        }
+    }
+    let all: Vec<Document> = candidates.iter().map(|&position| documents[position].after.clone()).collect();
+    let best = ranked(all, &reference.merge).first().and_then(|document| document.get("_id").cloned());
+    let is_best = |&position: &usize| Some(documents[position].id()) == best;
+    candidates.iter().copied().find(is_best).or_else(|| candidates.first().copied()).unwrap_or(0)
+}
