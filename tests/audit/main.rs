@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // Helpers of tests are tests.
 
+mod alone;
 mod busy;
 mod command;
 mod identity;
 mod inspection;
 mod killed;
+mod references;
 mod repair;
 mod support;

@@ -16,8 +16,18 @@ use crate::report::{ActionKind, RepairAction};
 pub(super) struct Record {
     counts: BTreeMap<ActionKind, u64>,
     details: BTreeMap<ActionKind, Vec<Value>>,
-    /// Redirected documents by collection, field, name of the duplicate.
-    redirects: BTreeMap<(String, String, String), (Bson, Bson, u64, Vec<Value>)>,
+    /// By collection, field, name of the duplicate.
+    redirects: BTreeMap<(String, String, String), Redirects>,
+}
+
+/// Documents that referred to one duplicate.
+#[derive(Debug, Clone, PartialEq)]
+struct Redirects {
+    from: Bson,
+    to: Bson,
+    documents: u64,
+    /// Elements and values that are nowhere any more.
+    lost: Vec<Value>,
 }
 
 impl Record {
@@ -32,7 +42,7 @@ impl Record {
     /// How many actions there were.
     pub(super) fn counts(&self) -> BTreeMap<ActionKind, u64> {
         let mut counts = self.counts.clone();
-        let redirected: u64 = self.redirects.values().map(|(_, _, documents, _)| documents).sum();
+        let redirected: u64 = self.redirects.values().map(|redirects| redirects.documents).sum();
         if redirected > 0 {
             counts.insert(ActionKind::Redirect, redirected);
         }
@@ -69,8 +79,9 @@ impl Record {
     pub(super) fn redirected(&mut self, collection: &str, document: &Redirection) {
         for (field, from, to) in &document.redirected {
             let key = (collection.to_owned(), field.clone(), name(from));
-            let entry = self.redirects.entry(key).or_insert_with(|| (from.clone(), to.clone(), 0, Vec::new()));
-            entry.2 += 1;
+            let new = || Redirects { from: from.clone(), to: to.clone(), documents: 0, lost: Vec::new() };
+            let entry = self.redirects.entry(key).or_insert_with(new);
+            entry.documents += 1;
         }
         let notable = document
             .elements
@@ -81,7 +92,7 @@ impl Record {
         if let (false, Some((field, from, _))) = (notable.is_empty(), document.redirected.first()) {
             let key = (collection.to_owned(), field.clone(), name(from));
             if let Some(entry) = self.redirects.get_mut(&key) {
-                entry.3.extend(notable);
+                entry.lost.extend(notable);
             }
         }
     }
@@ -108,12 +119,13 @@ impl Record {
     /// The actions by kind, for a report.
     pub(super) fn actions(&self) -> Vec<RepairAction> {
         let counts = self.counts();
-        let redirects = self.redirects.iter().map(|((collection, field, _), (from, to, documents, notable))| {
+        let redirects = self.redirects.iter().map(|((collection, field, _), redirects)| {
+            let Redirects { from, to, documents, lost } = redirects;
             let mut detail = json!({
                 "collection": collection, "field": field, "from": shown(from), "to": shown(to), "documents": documents,
             });
-            if !notable.is_empty() {
-                detail["lost"] = notable.clone().into();
+            if !lost.is_empty() {
+                detail["lost"] = lost.clone().into();
             }
             detail
         });

@@ -47,6 +47,8 @@ pub(super) fn in_order_of(before: &Document, mut values: Document) -> Document {
 
 #[cfg(test)]
 mod tests {
+    use mongodb::bson::doc;
+
     use super::*;
 
     #[test]

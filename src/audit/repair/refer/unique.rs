@@ -65,7 +65,9 @@ impl UniqueIndex {
             }
             keys = keys
                 .iter()
-                .flat_map(|key: &Vec<String>| names.iter().map(move |name| [key.as_slice(), &[name.clone()]].concat()))
+                .flat_map(|key: &Vec<String>| {
+                    names.iter().map(move |name| [key.as_slice(), std::slice::from_ref(name)].concat())
+                })
                 .collect();
         }
         keys
