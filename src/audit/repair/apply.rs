@@ -56,8 +56,8 @@ pub async fn apply(
     // Before the first write, also of the lease, what would fail late.
     let first = draft(database, profile, options).await?;
     preflight::index(database, profile, &first).await?;
-    if let Some(unsaid) = first.unsaid {
-        return Err(AuditError::Usage(unsaid));
+    if let (false, Some(unsaid)) = (first.is_empty(), &first.unsaid) {
+        return Err(AuditError::Usage(unsaid.clone()));
     }
     let lease =
         Lease::acquire(database, &format!("the repair `{id}` of `{}`", profile.collection), options.lease).await?;
