@@ -1,16 +1,19 @@
 //! Which elements of an array repeat an earlier one, by the profile's precedence of identity rules.
 
-use mongodb::bson::{RawArray, RawBsonRef, RawDocument};
+use mongodb::bson::{RawArray, RawBsonRef};
 use rustc_hash::FxHashSet;
 
-use super::ArraySpec;
-use super::raw::{at, is_blank, push_bytes};
+use super::canon::{Texts, push};
+use super::raw::{at, is_blank};
+use super::{ArraySpec, IdentityRule};
 
 /// What came of looking at one array.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Elements {
     /// Elements in all.
     pub(super) total: usize,
+    /// Elements that a rule of identity fits; the others cannot be told apart.
+    pub(super) identified: usize,
     /// Positions of the elements that repeat an earlier one.
     pub(super) repeated: Vec<usize>,
 }
@@ -21,46 +24,42 @@ pub(super) fn repeated(spec: &ArraySpec, array: &RawArray) -> Elements {
     let mut found = Elements::default();
     for element in array {
         let Ok(element) = element else { break };
-        if let Some(identity) = element.as_document().and_then(|element| identity(spec, element))
-            && !seen.insert(identity)
-        {
-            found.repeated.push(found.total);
+        if let Some(identity) = identity(spec, element) {
+            found.identified += 1;
+            if !seen.insert(identity) {
+                found.repeated.push(found.total);
+            }
         }
         found.total += 1;
     }
     found
 }
 
-/// The number of the first rule that the element fits, and the values of its fields.
-pub(super) fn identity(spec: &ArraySpec, element: &RawDocument) -> Option<Vec<u8>> {
-    let fits = |rule: &&Vec<String>| rule.iter().all(|field| !is_blank(at(element, field)));
+/// The number of the first rule that the element fits, and the values that the rule reads. Numbers are equal by value: a
+/// driver may write `3` as an integer or as a double.
+pub(super) fn identity(spec: &ArraySpec, element: RawBsonRef<'_>) -> Option<Vec<u8>> {
+    let fits = |rule: &&IdentityRule| match rule {
+        IdentityRule::Element => !is_blank(Some(element)),
+        IdentityRule::Fields(fields) => {
+            element.as_document().is_some_and(|element| fields.iter().all(|field| !is_blank(at(element, field))))
+        }
+    };
     let (number, rule) = (0_u8..).zip(&spec.identity).find(|(_, rule)| fits(rule))?;
     let mut identity = vec![number];
-    for field in rule {
-        push_identity(at(element, field)?, &mut identity);
-        identity.push(0xff);
+    match rule {
+        IdentityRule::Element => push(element, Texts::Exact, &mut identity),
+        IdentityRule::Fields(fields) => {
+            for field in fields {
+                push(at(element.as_document()?, field)?, Texts::Exact, &mut identity);
+            }
+        }
     }
     Some(identity)
 }
 
-/// Numbers are equal by value: a driver may write `3` as an integer or as a double.
-fn push_identity(value: RawBsonRef<'_>, identity: &mut Vec<u8>) {
-    let number = match value {
-        RawBsonRef::Int32(number) => Some(i64::from(number)),
-        RawBsonRef::Int64(number) => Some(number),
-        #[allow(clippy::cast_possible_truncation)]
-        RawBsonRef::Double(number) if number.fract() == 0.0 && number.abs() < 9e15 => Some(number as i64),
-        _ => None,
-    };
-    match number {
-        Some(number) => push_bytes(RawBsonRef::Int64(number), identity),
-        None => push_bytes(value, identity),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use mongodb::bson::{Document, RawDocumentBuf, doc};
+    use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 
     use super::*;
     use crate::audit::Profile;
@@ -91,6 +90,29 @@ mod tests {
         ] {
             assert_eq!(repeats(elements.clone()), expected, "{elements:?}");
         }
+    }
+
+    #[test]
+    fn an_element_may_be_its_own_identity() {
+        let profile = "name='x'\ncollection='c'\n[array]\nfield='a'\nidentity='element'";
+        let spec = Profile::parse(profile, "test").unwrap().array.unwrap();
+        let elements: Vec<Bson> = vec![
+            "x".into(),
+            1.into(),
+            1.0.into(),
+            "x".into(),
+            Bson::Null,
+            Bson::Null,
+            "X".into(),
+            doc! { "a": 1, "b": 2 }.into(),
+            doc! { "b": 2, "a": 1 }.into(),
+            doc! { "a": 1_i64, "b": 2.0 }.into(),
+            vec![1, 2].into(),
+            vec![1, 2].into(),
+        ];
+        let document = RawDocumentBuf::try_from(&doc! { "a": elements }).unwrap();
+        let found = repeated(&spec, document.get_array("a").unwrap());
+        assert_eq!(found, Elements { total: 12, identified: 10, repeated: vec![2, 3, 9, 11] });
     }
 
     #[test]

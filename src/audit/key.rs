@@ -1,11 +1,13 @@
-//! The key of a document: what its participants give, and in which way the stored one differs.
+//! The key of a document: as an index sees it, or what its participants give and in which way the stored one differs.
 
 use std::borrow::Cow;
 
 use mongodb::bson::{RawBsonRef, RawDocument};
+use serde_json::Value as Json;
 
 use super::KeySpec;
-use super::raw::{at, decoded, is_blank};
+use super::canon::{Entry, Texts, Unindexable, entries, push};
+use super::raw::{at, decoded, is_blank, shown};
 
 /// The key that a document should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub(super) struct Derived {
     pub(super) parts: Vec<String>,
 }
 
-/// What a document says about its key.
+/// What a document says about a key that is made of participants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeyState {
     /// The stored key is the right one, or nothing can be said against it.
@@ -55,9 +57,92 @@ impl Difference {
     }
 }
 
+/// Whether a document has a key that is taken as stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It has.
+    There,
+    /// Null, an empty array, or missing where the index is not sparse: a unique index lets in one such document.
+    Null,
+    /// It has none, and the index leaves it out.
+    Missing,
+}
+
+/// A key as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Stored<'a> {
+    /// What the index would hold of the document.
+    pub(super) entries: Vec<Entry<'a>>,
+    pub(super) presence: Presence,
+}
+
+/// One key that a document has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Thing {
+    /// Equal for documents that stand for the same.
+    pub(super) bytes: Vec<u8>,
+    pub(super) key: Derived,
+}
+
+/// The stored key as the index sees it.
+pub(super) fn stored<'a>(spec: &'a KeySpec, document: &'a RawDocument) -> Result<Stored<'a>, Unindexable> {
+    let mut entries = entries(spec.field.all(), document)?;
+    if spec.sparse {
+        entries.retain(|entry| !entry.missing);
+    }
+    let blank = |value: &RawBsonRef<'_>| match value {
+        RawBsonRef::Null | RawBsonRef::Undefined => true,
+        RawBsonRef::String(text) => spec.required && text.is_empty(),
+        _ => false,
+    };
+    let presence = match entries.iter().all(|entry| entry.values.iter().all(blank)) {
+        false => Presence::There,
+        true if entries.is_empty() => Presence::Missing,
+        true => Presence::Null,
+    };
+    Ok(Stored { entries, presence })
+}
+
+/// The keys that a document has: several where an array is in the way. Empty if it has none.
+pub(super) fn things(spec: &KeySpec, document: &RawDocument, texts: Texts<'_>) -> Vec<Thing> {
+    if spec.participants.is_some() {
+        let (KeyState::Right(key) | KeyState::Missing(Some(key)) | KeyState::Wrong(key, _)) = state(spec, document)
+        else {
+            return Vec::new();
+        };
+        let mut bytes = Vec::new();
+        for part in &key.parts {
+            push(RawBsonRef::String(part), Texts::Exact, &mut bytes);
+        }
+        return vec![Thing { bytes, key }];
+    }
+    let Ok(Stored { entries, presence: Presence::There }) = stored(spec, document) else { return Vec::new() };
+    let thing = |entry: &Entry<'_>| {
+        let text = text_of(spec, entry);
+        Thing { bytes: entry.bytes(texts), key: Derived { parts: vec![text.clone()], text } }
+    };
+    let mut things: Vec<Thing> = entries.iter().map(thing).collect();
+    things.sort_unstable_by(|left, right| left.bytes.cmp(&right.bytes));
+    things.dedup_by(|left, right| left.bytes == right.bytes);
+    things
+}
+
+/// A key to read: a text as it is, any other value as JSON, several as an object.
+fn text_of(spec: &KeySpec, entry: &Entry<'_>) -> String {
+    let json = |value: &RawBsonRef<'_>| shown(&decoded(*value));
+    match entry.values.as_slice() {
+        [RawBsonRef::String(text)] => (*text).to_owned(),
+        [value] => json(value).to_string(),
+        values => {
+            let fields = spec.field.all().iter().cloned().zip(values.iter().map(json));
+            Json::Object(fields.collect()).to_string()
+        }
+    }
+}
+
 /// Compares a document's stored key with what its participants give.
 pub(super) fn state(spec: &KeySpec, document: &RawDocument) -> KeyState {
-    let stored = at(document, &spec.field);
+    let stored = at(document, spec.field.first());
     let derived = spec.participants.as_ref().and_then(|participants| derive(spec, participants, document));
     match (stored, derived) {
         (stored, derived) if is_blank(stored) => KeyState::Missing(derived),
@@ -109,11 +194,11 @@ fn participant(value: RawBsonRef<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A stored key with nothing to compare it with: text as it is, anything else with its type.
+/// A stored key of a document without usable participants: text as it is, anything else with its type.
 fn taken_as_stored(stored: Option<RawBsonRef<'_>>) -> Derived {
     let text = match stored {
         Some(RawBsonRef::String(text)) => text.to_owned(),
-        Some(other) => format!("{:?} {}", other.element_type(), decoded(other)),
+        Some(other) => format!("{:?} {}", other.element_type(), shown(&decoded(other))),
         None => String::new(),
     };
     Derived { parts: vec![text.clone()], text }

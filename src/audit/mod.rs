@@ -3,6 +3,7 @@
 //! A [`Profile`] says where the database keeps what the invariants are about. `inspect` reads and never writes; `repair`
 //! plans by default and backs up whatever it touches; `seed` makes a practice database whose defects are known.
 
+mod canon;
 mod dedupe;
 mod error;
 mod inspect;
@@ -15,7 +16,10 @@ mod seed;
 
 pub use error::{AuditError, ServerError};
 pub use inspect::{AuditOptions, Audited, Counters, audit};
-pub use profile::{ArraySpec, KeySpec, MergeSpec, Profile, ProfileError, Reference, SHIPPED};
+pub use profile::{
+    ArraySpec, CollationSpec, Fields, Filter, IdentityRule, KeySpec, MergeSpec, Profile, ProfileError, Reference,
+    SHIPPED,
+};
 pub use repair::{Applied, Plan, RepairOptions, RepairProgress, Restored, apply, backups, plan, restore};
 pub use report::{Circumstances, report, status};
 pub use seed::{SeedSpec, Seeded, seed};

@@ -29,6 +29,14 @@ pub(super) fn decoded(value: RawBsonRef<'_>) -> Bson {
     Bson::try_from(value).unwrap_or(Bson::Null)
 }
 
+/// The value as it is in examples.
+pub(super) fn shown(value: &Bson) -> serde_json::Value {
+    match value {
+        Bson::ObjectId(id) => id.to_hex().into(),
+        other => serde_json::to_value(other).unwrap_or_default(),
+    }
+}
+
 /// Whether a field is as good as absent: missing, null or an empty text.
 pub(super) fn is_blank(value: Option<RawBsonRef<'_>>) -> bool {
     match value {

@@ -43,6 +43,7 @@ pub use resolved::resolved_toml;
 pub use rules::{BoundsSpec, Distinct, ElementPlace, ElementsSpec, NumberSpec, Per};
 pub use schema::schema;
 pub use secret::SecretText;
+pub(crate) use suggest::nearest;
 pub use template::{JsonTemplate, RenderError, Scope, Template, TemplateMistake};
 pub use validate::{KnownStrategies, names_a_secret};
 pub use workload_kind::WorkloadKind;

@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest of the known words. One function; it knows nothing of scenarios.
 
 /// The known word that was probably meant, if one is near enough.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = plain(word);
     let allowed = (word.chars().count() / 3).max(1);
     known

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::groups::{Groups, shown};
+use super::groups::Groups;
 use super::index::IndexCheck;
 use super::orphans::OrphanFacts;
 use super::scan::{Deviant, Facts};
 use super::server::Counters;
 use crate::audit::Profile;
 use crate::audit::key::Difference;
+use crate::audit::raw::shown;
 use crate::report::{Finding, FindingKind};
 use crate::target::Preflight;
 use crate::verdict::{Invariant, InvariantResult, Verdict, Witness};
@@ -69,21 +70,26 @@ pub(super) struct Read<'a> {
 pub(super) fn judge(read: &Read<'_>) -> (Vec<Finding>, Vec<InvariantResult>) {
     let keyed = read.profile.key.is_some();
     let derived = read.profile.key.as_ref().is_some_and(|key| key.participants.is_some());
-    let documents = read.facts.documents;
+    let judged = read.facts.judged;
     let mut kinds: Vec<(Invariant, u64, Vec<Finding>)> = Vec::new();
     if keyed {
-        kinds.push((Invariant::ZeroDuplicates, documents, vec![duplicates(read)]));
-        kinds.push((custom("key-present"), documents, vec![missing(read)]));
+        kinds.push((Invariant::ZeroDuplicates, judged, vec![duplicates(read)]));
+    }
+    if keyed && read.profile.key.as_ref().is_some_and(|key| key.required) {
+        kinds.push((custom("key-present"), judged, vec![missing(read)]));
+    }
+    if read.facts.null.count > 0 {
+        kinds.push((custom("one-without-key"), judged, vec![null(read)]));
     }
     if derived {
-        kinds.push((custom("key-matches-participants"), documents, vec![wrong(read)]));
+        kinds.push((custom("key-matches-participants"), judged, vec![wrong(read)]));
     }
     if let Some(check) = read.index {
-        let field = read.profile.key.as_ref().map_or("", |key| &key.field);
-        kinds.push((custom("unique-index"), 1, indexes(check, field)));
+        let field = read.profile.key.as_ref().map_or_else(String::new, |key| key.field.to_string());
+        kinds.push((custom("unique-index"), 1, indexes(check, &field)));
     }
     if read.profile.array.as_ref().is_some_and(|array| !array.identity.is_empty()) && read.facts.elements > 0 {
-        kinds.push((Invariant::NoDuplicateMessages, read.facts.elements, vec![elements(read)]));
+        kinds.push((Invariant::NoDuplicateMessages, read.facts.identified, vec![elements(read)]));
     }
     if read.orphans.checked > 0 {
         kinds.push((custom("no-orphans"), read.orphans.checked, vec![orphans(read)]));
@@ -108,7 +114,9 @@ fn custom(name: &str) -> Invariant {
 fn witnesses(finding: &Finding) -> Vec<Witness> {
     let explanation = match finding.kind {
         FindingKind::DuplicateKey => "these documents stand for one key; only the first, the oldest, should be there",
-        FindingKind::MissingKey => "the document has no key, so no unique index covers it",
+        FindingKind::MissingKey => {
+            "the document has no key: a unique index leaves it out, or lets in one such document only"
+        }
         FindingKind::WrongKey => "the stored key is not the one that the document's participants give",
         FindingKind::MissingIndex => "no index of the key: nothing keeps a second document out",
         FindingKind::WeakIndex => "the index of the key does not keep it unique",
@@ -130,7 +138,7 @@ fn witnesses(finding: &Finding) -> Vec<Witness> {
 }
 
 fn duplicates(read: &Read<'_>) -> Finding {
-    let count = read.groups.duplicates.iter().map(|group| group.ids.len() as u64 - 1).sum();
+    let count = read.groups.repeated();
     let examples = read.groups.duplicates.iter().take(read.examples);
     let examples = examples
         .map(|group| json!({ "key": group.key.text, "documents": group.ids.iter().map(shown).collect::<Vec<_>>() }));
@@ -154,6 +162,12 @@ fn deviant(deviant: &Deviant) -> Value {
 fn missing(read: &Read<'_>) -> Finding {
     let examples = read.facts.missing.kept.iter().take(read.examples).map(deviant).collect();
     Finding { kind: FindingKind::MissingKey, count: read.facts.missing.count, examples }
+}
+
+/// Documents whose key is null to a unique index, but for the one that it lets in.
+fn null(read: &Read<'_>) -> Finding {
+    let examples = read.facts.null.kept.iter().skip(1).take(read.examples).map(deviant).collect();
+    Finding { kind: FindingKind::MissingKey, count: read.facts.null.count - 1, examples }
 }
 
 fn wrong(read: &Read<'_>) -> Finding {

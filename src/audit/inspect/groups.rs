@@ -1,21 +1,36 @@
-//! From candidates to duplicates: their documents are read again by id and told apart by the parts of their keys.
+//! From candidates to duplicates: their documents are read again by id and told apart by their keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc, oid::ObjectId};
+use rustc_hash::FxHashMap;
 
+use super::collation;
+use super::scan::paths;
+use super::seen::hash;
+use crate::audit::canon::Texts;
 use crate::audit::error::{Result, Step};
-use crate::audit::key::{Derived, KeyState, state};
+use crate::audit::key::{Derived, Thing, things};
 use crate::audit::raw::{at, push_bytes};
 use crate::audit::{KeySpec, Profile};
+
+/// Documents that may stand for one thing.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::audit) struct Candidate {
+    /// Hash of the key that they may have in common; `None` if it is any of their keys.
+    pub(in crate::audit) hash: Option<u64>,
+    pub(in crate::audit) ids: Vec<Bson>,
+}
 
 /// Documents that stand for one thing, the oldest first.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::audit) struct Group {
     pub(in crate::audit) key: Derived,
     pub(in crate::audit) ids: Vec<Bson>,
+    /// Some of them have other keys as well, from an array: they are not the same thing, and cannot be made one.
+    pub(in crate::audit) partial: bool,
 }
 
 /// Duplicates, and different things whose keys have one text.
@@ -26,6 +41,18 @@ pub(in crate::audit) struct Groups {
     pub(in crate::audit) collisions: Vec<Vec<Group>>,
 }
 
+impl Groups {
+    /// Documents that have a key of an older one.
+    pub(in crate::audit) fn repeated(&self) -> u64 {
+        let repeated = self.duplicates.iter().flat_map(|group| group.ids.iter().skip(1).map(bytes_of));
+        if self.duplicates.iter().any(|group| group.partial) {
+            // One document may repeat several.
+            return repeated.collect::<BTreeSet<_>>().len() as u64;
+        }
+        repeated.count() as u64
+    }
+}
+
 /// Documents read by one query.
 const AT_ONCE: usize = 1_000;
 
@@ -34,7 +61,7 @@ pub(super) async fn split(
     collection: &Collection<Document>,
     profile: &Profile,
     key: &KeySpec,
-    candidates: &[Vec<Bson>],
+    candidates: &[Candidate],
 ) -> Result<Groups> {
     let mut groups = Groups::default();
     let mut pending = candidates;
@@ -43,7 +70,7 @@ pub(super) async fn split(
         let take = pending
             .iter()
             .take_while(|group| {
-                documents += group.len();
+                documents += group.ids.len();
                 documents <= AT_ONCE
             })
             .count()
@@ -51,7 +78,7 @@ pub(super) async fn split(
         let (now, rest) = pending.split_at(take);
         let members = read(collection, profile, key, now).await?;
         for candidate in now {
-            sort_out(candidate, &members, &mut groups);
+            sort_out(key, candidate, &members, &mut groups);
         }
         pending = rest;
     }
@@ -64,7 +91,7 @@ pub(super) async fn split(
 struct Age(Option<i64>, Vec<u8>);
 
 struct Member {
-    key: Derived,
+    things: Vec<Thing>,
     age: Age,
 }
 
@@ -72,24 +99,22 @@ async fn read(
     collection: &Collection<Document>,
     profile: &Profile,
     key: &KeySpec,
-    candidates: &[Vec<Bson>],
+    candidates: &[Candidate],
 ) -> Result<BTreeMap<Vec<u8>, Member>> {
-    let ids: Vec<&Bson> = candidates.iter().flatten().collect();
-    let mut projection = doc! { &key.field: 1 };
-    let fields = key.participants.iter().chain(&key.prefix).chain(&profile.merge.oldest);
-    projection.extend(fields.map(|field| (field.clone(), Bson::Int32(1))));
+    let ids: Vec<&Bson> = candidates.iter().flat_map(|candidate| &candidate.ids).collect();
+    let oldest = profile.merge.oldest.iter().map(String::as_str);
+    let projection =
+        paths(key.field.all().iter().chain(&key.participants).chain(&key.prefix).map(String::as_str).chain(oldest));
     let raw = collection.clone_with_type::<RawDocumentBuf>();
     let step = format!("read candidates in `{}`", collection.name());
     let database = &collection.namespace().db;
-    let cursor = raw.find(doc! { "_id": { "$in": ids } }).projection(projection).await.reading(database, &step)?;
+    let filter = key.among(doc! { "_id": { "$in": ids } });
+    let cursor = raw.find(filter).projection(projection).await.reading(database, &step)?;
     let documents: Vec<RawDocumentBuf> = cursor.try_collect().await.reading(database, &step)?;
+    let classes = collation::classes(collection, key, documents.iter().map(AsRef::as_ref)).await?;
+    let texts = classes.as_ref().map_or(Texts::Exact, Texts::Classes);
     let mut members = BTreeMap::new();
     for document in &documents {
-        let (KeyState::Right(derived) | KeyState::Missing(Some(derived)) | KeyState::Wrong(derived, _)) =
-            state(key, document)
-        else {
-            continue;
-        };
         let Some(id) = at(document, "_id") else { continue };
         let date =
             profile.merge.oldest.as_ref().and_then(|field| at(document, field)).and_then(|date| date.as_datetime());
@@ -101,45 +126,46 @@ async fn read(
         let mut bytes = Vec::new();
         push_bytes(id, &mut bytes);
         let age = Age(millis, bytes.clone());
-        members.insert(bytes, Member { key: derived, age });
+        members.insert(bytes, Member { things: things(key, document, texts), age });
     }
     Ok(members)
 }
 
-/// Splits a candidate by the parts of the keys. What has gone or changed meanwhile drops out.
-fn sort_out(candidate: &[Bson], members: &BTreeMap<Vec<u8>, Member>, groups: &mut Groups) {
-    type ByParticipants<'a> = BTreeMap<&'a [String], Vec<(&'a Age, &'a Member, &'a Bson)>>;
-    let mut by_text: BTreeMap<&str, ByParticipants<'_>> = BTreeMap::new();
-    for id in candidate {
-        let mut bytes = Vec::new();
-        if let Ok(raw) = mongodb::bson::RawBson::try_from(id.clone()) {
-            push_bytes(raw.as_raw_bson_ref(), &mut bytes);
-        }
-        if let Some(member) = members.get(&bytes) {
-            let parts = by_text.entry(&member.key.text).or_default().entry(&member.key.parts).or_default();
-            parts.push((&member.age, member, id));
+/// Splits a candidate by the keys themselves. What has gone or changed meanwhile drops out.
+fn sort_out(spec: &KeySpec, candidate: &Candidate, members: &BTreeMap<Vec<u8>, Member>, groups: &mut Groups) {
+    type Documents<'a> = Vec<(&'a Age, &'a Member, &'a Bson)>;
+    let mut by_key: FxHashMap<&[u8], (&Derived, Documents<'_>)> = FxHashMap::default();
+    for id in &candidate.ids {
+        let Some(member) = members.get(&bytes_of(id)) else { continue };
+        for thing in &member.things {
+            // Made of participants, keys are hashed as text, so that collisions are candidates too.
+            let hashed = if spec.participants.is_some() { thing.key.text.as_bytes() } else { &thing.bytes };
+            if candidate.hash.is_none_or(|wanted| wanted == hash(hashed)) {
+                by_key.entry(&thing.bytes).or_insert((&thing.key, Vec::new())).1.push((&member.age, member, id));
+            }
         }
     }
-    for things in by_text.into_values() {
-        let things: Vec<Group> = things
-            .into_values()
-            .filter_map(|mut documents| {
-                documents.sort_by_key(|(age, _, _)| *age);
-                let key = documents.first()?.1.key.clone();
-                Some(Group { key, ids: documents.into_iter().map(|(_, _, id)| id.clone()).collect() })
-            })
-            .collect();
-        if things.len() > 1 {
+    let mut by_text: BTreeMap<&str, Vec<(&[u8], Group)>> = BTreeMap::new();
+    for (bytes, (key, mut documents)) in by_key {
+        documents.sort_by_key(|(age, _, _)| *age);
+        let partial = documents.len() > 1 && documents.iter().any(|(_, member, _)| member.things.len() > 1);
+        let ids = documents.into_iter().map(|(_, _, id)| id.clone()).collect();
+        by_text.entry(&key.text).or_default().push((bytes, Group { key: key.clone(), ids, partial }));
+    }
+    for mut things in by_text.into_values() {
+        things.sort_by_key(|(bytes, _)| *bytes);
+        let things: Vec<Group> = things.into_iter().map(|(_, group)| group).collect();
+        if things.len() > 1 && spec.participants.is_some() {
             groups.collisions.push(things.clone());
         }
         groups.duplicates.extend(things.into_iter().filter(|group| group.ids.len() > 1));
     }
 }
 
-/// The value as it is in examples.
-pub(in crate::audit) fn shown(value: &Bson) -> serde_json::Value {
-    match value {
-        Bson::ObjectId(id) => id.to_hex().into(),
-        other => serde_json::to_value(other).unwrap_or_default(),
+fn bytes_of(id: &Bson) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(raw) = mongodb::bson::RawBson::try_from(id.clone()) {
+        push_bytes(raw.as_raw_bson_ref(), &mut bytes);
     }
+    bytes
 }

@@ -1,5 +1,7 @@
 //! Read-only inspection. Every command it sends is a read; its test counts them on the server.
 
+mod collation;
+mod filters;
 mod findings;
 mod groups;
 mod index;
@@ -16,6 +18,7 @@ pub use options::AuditOptions;
 pub use run::audit;
 pub use server::Counters;
 
-pub(super) use groups::shown;
+pub(super) use super::raw::shown;
+pub(super) use collation::classes;
 pub(super) use run::{Inspection, conclude, inspect};
 pub(super) use source::{CollectionKind, kind};

@@ -1,15 +1,18 @@
 //! Documents that refer to one that is gone.
 
+use std::collections::BTreeSet;
+
 use futures::TryStreamExt;
 use mongodb::Database;
-use mongodb::bson::{Bson, Document, RawBsonRef, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc, oid::ObjectId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::scan::Tally;
-use super::seen::{Partition, hash_value};
+use super::scan::{Tally, paths};
+use super::seen::{Partition, hash_id};
 use super::{AuditOptions, source};
+use crate::audit::canon::values_at;
 use crate::audit::error::{Result, Step};
-use crate::audit::raw::{at, decoded, push_bytes};
+use crate::audit::raw::{at, decoded, is_blank};
 use crate::audit::{Profile, Reference};
 
 /// Referring documents of one owner that is gone.
@@ -17,7 +20,7 @@ use crate::audit::{Profile, Reference};
 pub(in crate::audit) struct Orphans {
     pub(in crate::audit) collection: String,
     pub(in crate::audit) field: String,
-    /// The owner; null for documents that name none.
+    /// The owner.
     pub(in crate::audit) owner: Bson,
     pub(in crate::audit) documents: u64,
 }
@@ -25,10 +28,12 @@ pub(in crate::audit) struct Orphans {
 /// What the references of all parts came to.
 #[derive(Debug, Default)]
 pub(in crate::audit) struct OrphanFacts {
-    /// Referring documents looked at.
+    /// References looked at: documents of which each names an owner, or as many as it names.
     pub(in crate::audit) checked: u64,
-    /// Orphaned documents; the kept ones are per owner.
+    /// References to an owner that is gone; the kept ones are per owner.
     pub(in crate::audit) orphans: Tally<Orphans>,
+    /// Collections and fields in which nothing was found.
+    pub(in crate::audit) unused: BTreeSet<(String, String)>,
 }
 
 /// Owners that may be gone, until they are looked up.
@@ -47,28 +52,42 @@ pub(super) async fn look(
     facts: &mut OrphanFacts,
 ) -> Result<()> {
     let collection = database.collection::<Document>(&reference.collection);
-    let projection = doc! { "_id": 0, &reference.field: 1 };
-    let mut batches = source::batches(&collection, projection, options).await?;
+    let mut projection = paths(std::iter::once(reference.field.as_str()));
+    if projection.len() > 1 {
+        projection.insert("_id", 0);
+    }
+    let mut batches = source::batches(&collection, doc! {}, projection, options).await?;
     let step = format!("read `{}`", reference.collection);
     let mut suspects = Suspects::default();
-    let mut scratch = Vec::new();
+    let (mut scratch, mut any) = (Vec::new(), false);
     while let Some(batch) = batches.recv().await {
         let batch = batch.reading(database.name(), &step)?;
+        let mut values = Vec::new();
         for document in batch.doc_slices().reading(database.name(), &step)? {
             let Ok(Some(document)) = document.map(|document| document.as_document()) else { continue };
-            let owner = at(document, &reference.field).unwrap_or(RawBsonRef::Null);
-            let hash = hash_value(owner, &mut scratch);
-            if !partition.holds(hash) {
-                continue;
-            }
-            facts.checked += 1;
-            if !owners.contains(&hash) {
-                suspects.entry(scratch.clone()).or_insert_with(|| (decoded(owner), 0)).1 += 1;
+            values.clear();
+            values_at(document, &reference.field, &mut values);
+            let mut counted: Vec<u64> = Vec::new();
+            for owner in values.iter().filter(|owner| !is_blank(Some(**owner))) {
+                any = true;
+                let hash = hash_id(*owner, &mut scratch);
+                // A document that names an owner twice refers to it once.
+                if !partition.holds(hash) || counted.contains(&hash) {
+                    continue;
+                }
+                counted.push(hash);
+                facts.checked += 1;
+                if !owners.contains(&hash) {
+                    suspects.entry(scratch.clone()).or_insert_with(|| (decoded(*owner), 0)).1 += 1;
+                }
             }
         }
         if suspects.len() >= AT_ONCE {
             settle(database, profile, reference, std::mem::take(&mut suspects), options, facts).await?;
         }
+    }
+    if !any {
+        facts.unused.insert((reference.collection.clone(), reference.field.clone()));
     }
     settle(database, profile, reference, suspects, options, facts).await
 }
@@ -87,7 +106,8 @@ async fn settle(
     }
     let step = format!("look for the owners of `{}`", reference.collection);
     let owners = database.collection::<RawDocumentBuf>(&profile.collection);
-    let ids: Vec<Bson> = suspects.values().map(|(owner, _)| owner.clone()).collect();
+    let ids: Vec<Bson> =
+        suspects.values().flat_map(|(owner, _)| [Some(owner.clone()), other_form(owner)]).flatten().collect();
     let mut cursor = owners
         .find(doc! { "_id": { "$in": ids } })
         .projection(doc! { "_id": 1 })
@@ -98,7 +118,7 @@ async fn settle(
     while let Some(owner) = cursor.try_next().await.reading(database.name(), &step)? {
         if let Some(id) = at(&owner, "_id") {
             let mut bytes = Vec::new();
-            push_bytes(id, &mut bytes);
+            hash_id(id, &mut bytes);
             there.insert(bytes);
         }
     }
@@ -110,4 +130,13 @@ async fn settle(
         facts.orphans.count += documents - 1;
     }
     Ok(())
+}
+
+/// The text of an ObjectId, or the ObjectId of a text.
+fn other_form(id: &Bson) -> Option<Bson> {
+    match id {
+        Bson::ObjectId(id) => Some(id.to_hex().into()),
+        Bson::String(text) => ObjectId::parse_str(text).ok().map(Bson::from),
+        _ => None,
+    }
 }

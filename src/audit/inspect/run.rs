@@ -6,14 +6,15 @@ use mongodb::options::{DatabaseOptions, ReadPreference, SelectionCriteria};
 
 use super::findings::{Audited, Read, judge};
 use super::groups::{self, Groups};
-use super::index::{self, IndexCheck};
+use super::index::{self, IndexCheck, Narrower};
 use super::orphans::{self, OrphanFacts};
 use super::scan::{Facts, Scan};
 use super::seen::Partition;
 use super::server::{self, Counters};
-use super::{AuditOptions, source};
+use super::{AuditOptions, collation, source};
 use crate::audit::Profile;
 use crate::audit::error::{AuditError, Result, Step};
+use crate::audit::raw::shown;
 use crate::target::Preflight;
 
 /// All that was read of a database.
@@ -26,6 +27,10 @@ pub(in crate::audit) struct Inspection {
     pub(in crate::audit) absent: Vec<String>,
     /// Why the indexes of each shard were not read, if they were not.
     pub(in crate::audit) shards_unread: Option<String>,
+    /// The index that says more than the profile, and whose filter was taken for the profile's.
+    pub(in crate::audit) narrower: Option<Narrower>,
+    /// The server's counters before this audit sent anything that could count.
+    counters: Result<(Counters, Option<String>), String>,
 }
 
 /// Looks for violations in a database, without writing to it.
@@ -51,14 +56,14 @@ pub(in crate::audit) async fn conclude(
 ) -> Audited {
     let mut preflight = Preflight::default();
     let collection = database.collection::<Document>(&profile.collection);
-    let counters = match server::counters(database).await {
+    let counters = match &inspection.counters {
         Ok((counters, version)) => {
-            preflight.server_version = version;
-            preflight.notes.extend(sentence(&counters));
-            counters
+            preflight.server_version.clone_from(version);
+            preflight.notes.extend(sentence(counters));
+            counters.clone()
         }
         Err(note) => {
-            preflight.notes.push(note);
+            preflight.notes.push(note.clone());
             Counters::default()
         }
     };
@@ -68,7 +73,7 @@ pub(in crate::audit) async fn conclude(
             Err(note) => preflight.notes.push(note),
         }
     }
-    preflight.notes.extend(notes(inspection));
+    preflight.notes.extend(notes(profile, inspection));
     preflight.indexes = inspection.index.as_ref().map(|index| index.facts.clone()).unwrap_or_default();
     if inspection.facts.documents == 0 {
         let reason = format!("`{}` in `{}` is empty: nothing was checked", profile.collection, database.name());
@@ -78,7 +83,7 @@ pub(in crate::audit) async fn conclude(
     let read = Read { profile, examples: options.examples, facts, groups, index: index.as_ref(), orphans };
     let (findings, invariants) = judge(&read);
     let documents = inspection.facts.documents;
-    Audited { documents, findings, invariants, preflight, counters, reasons: Vec::new() }
+    Audited { documents, findings, invariants, preflight, counters, reasons: reasons(facts) }
 }
 
 /// Reads all that the profile names. `keep` bounds what is kept of each kind; a repair keeps all.
@@ -88,6 +93,8 @@ pub(in crate::audit) async fn inspect(
     options: &AuditOptions,
     keep: usize,
 ) -> Result<Inspection> {
+    // First of all: a question that the server refuses is an error that it counts.
+    let counters = server::counters(database).await;
     let collection = database.collection::<Document>(&profile.collection);
     let step = format!("count `{}`", profile.collection);
     let estimated = collection.estimated_document_count().await.reading(database.name(), &step)?;
@@ -99,7 +106,19 @@ pub(in crate::audit) async fn inspect(
         orphans: OrphanFacts::default(),
         absent: Vec::new(),
         shards_unread: None,
+        narrower: None,
+        counters,
     };
+    let mut profile = std::borrow::Cow::Borrowed(profile);
+    let mut listed = Vec::new();
+    if let Some(key) = &profile.key {
+        listed = index::list(&collection).await?;
+        inspection.narrower = index::narrower(key, &listed);
+    }
+    if let (Some(narrower), Some(key)) = (&inspection.narrower, &mut profile.to_mut().key) {
+        key.r#where = Some(narrower.filter.clone());
+    }
+    let profile = profile.as_ref();
     let referring = referring(database, profile, &mut inspection.absent).await?;
     for index in 0..parts {
         let partition = Partition { index, of: parts };
@@ -111,9 +130,11 @@ pub(in crate::audit) async fn inspect(
         }
     }
     if let Some(key) = &profile.key {
-        let candidates = std::mem::take(&mut inspection.facts.candidates);
+        let candidates = match key.collation() {
+            None => std::mem::take(&mut inspection.facts.candidates),
+            Some(collation) => collation::candidates(&collection, key, &collation, options).await?,
+        };
         inspection.groups = groups::split(&collection, profile, key, &candidates).await?;
-        let listed = index::list(&collection).await?;
         let shards = match index::shards(database, &collection).await {
             Ok(shards) => shards,
             Err(error) => {
@@ -121,7 +142,7 @@ pub(in crate::audit) async fn inspect(
                 None
             }
         };
-        inspection.index = Some(index::judge(key, &listed, shards.as_deref()));
+        inspection.index = Some(index::judge(key, inspection.facts.key_types, &listed, shards.as_deref()));
     }
     Ok(inspection)
 }
@@ -153,7 +174,19 @@ async fn referring<'p>(
     Ok(there)
 }
 
-fn notes(inspection: &Inspection) -> Vec<String> {
+/// Why nothing can be said for certain although there was something to look at.
+fn reasons(facts: &Facts) -> Vec<String> {
+    if facts.unindexable.count == 0 {
+        return Vec::new();
+    }
+    let examples: Vec<String> =
+        facts.unindexable.kept.iter().take(3).map(|(id, why)| format!("{} ({})", shown(id), why.as_str())).collect();
+    let count = facts.unindexable.count;
+    vec![format!("{count} documents have a key that no index can hold, and were not judged: {}", examples.join(", "))]
+}
+
+fn notes(profile: &Profile, inspection: &Inspection) -> Vec<String> {
+    let Inspection { facts, index, .. } = inspection;
     let mut notes: Vec<String> = inspection
         .absent
         .iter()
@@ -162,17 +195,38 @@ fn notes(inspection: &Inspection) -> Vec<String> {
     if let Some(error) = &inspection.shards_unread {
         notes.push(format!("whether each shard has the indexes was not checked: {error}"));
     }
-    if inspection.facts.ambiguous > 0 {
+    if let (Some(narrower), Some(key)) = (&inspection.narrower, &profile.key) {
+        notes.push(narrower.sentence(key));
+    }
+    if profile.key.is_some() && facts.judged < facts.documents {
         notes.push(format!(
-            "{} documents have a participant whose name contains the separator: two sets of participants may get one key",
-            inspection.facts.ambiguous
+            "{} of {} documents match `where`: the key is unique among them",
+            facts.judged, facts.documents
         ));
     }
-    if let Some(index) = &inspection.index
-        && let (Some(protecting), false) = (&index.protecting, index.weak.is_empty())
-    {
-        let weak: Vec<&str> = index.weak.iter().map(|(name, _)| name.as_str()).collect();
-        notes.push(format!("`{protecting}` keeps the key unique; {} on the same field is not needed", weak.join(", ")));
+    let unknown = facts.elements - facts.identified.min(facts.elements);
+    if let Some(array) = profile.array.as_ref().filter(|array| unknown > 0 && !array.identity.is_empty()) {
+        notes.push(format!(
+            "{unknown} of {} elements of `{}` fit no rule of `identity`: they were not looked at",
+            facts.elements, array.field
+        ));
+    }
+    if facts.ambiguous > 0 {
+        notes.push(format!(
+            "{} documents have a participant whose name contains the separator: two sets of participants may get one key",
+            facts.ambiguous
+        ));
+    }
+    notes.extend(inspection.orphans.unused.iter().map(|(collection, field)| {
+        format!("no document of `{collection}` has anything in `{field}`: no such reference was checked")
+    }));
+    if let Some(index) = index {
+        notes.extend(index.notes.iter().cloned());
+        if let (Some(protecting), false) = (&index.protecting, index.weak.is_empty()) {
+            let weak: Vec<&str> = index.weak.iter().map(|(name, _)| name.as_str()).collect();
+            let weak = weak.join(", ");
+            notes.push(format!("`{protecting}` keeps the key unique; {weak} on the same field is not needed for that"));
+        }
     }
     notes
 }

@@ -5,7 +5,8 @@ use std::hash::Hasher;
 use mongodb::bson::{Bson, RawBsonRef, RawDocument, oid::ObjectId};
 use rustc_hash::FxHashMap;
 
-use crate::audit::raw::{decoded, push_bytes};
+use crate::audit::canon::{Texts, push};
+use crate::audit::raw::decoded;
 
 /// A part of all keys: those whose hash has this remainder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +49,10 @@ impl Seen {
     }
 
     /// The candidates: documents of one hash, which is nearly always one key.
-    pub(super) fn into_groups(self) -> Vec<Vec<Bson>> {
+    pub(super) fn into_groups(self) -> Vec<(u64, Vec<Bson>)> {
         let mut groups: Vec<(u64, Vec<Bson>)> = self.again.into_iter().collect();
         groups.sort_unstable_by_key(|(hash, _)| *hash);
-        groups.into_iter().map(|(_, documents)| documents).collect()
+        groups
     }
 }
 
@@ -63,10 +64,11 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Hash of a value with its type.
-pub(super) fn hash_value(value: RawBsonRef<'_>, scratch: &mut Vec<u8>) -> u64 {
+/// Hash of an id. An ObjectId and its text are one here: services refer by either.
+pub(super) fn hash_id(id: RawBsonRef<'_>, scratch: &mut Vec<u8>) -> u64 {
     scratch.clear();
-    push_bytes(value, scratch);
+    let as_object = id.as_str().filter(|text| text.len() == 24).and_then(|text| ObjectId::parse_str(text).ok());
+    push(as_object.map_or(id, RawBsonRef::ObjectId), Texts::Exact, scratch);
     hash(scratch)
 }
 
@@ -111,7 +113,8 @@ mod tests {
             let raw = RawBson::try_from(id.clone()).unwrap();
             seen.note(hash, raw.as_raw_bson_ref());
         }
-        assert_eq!(seen.into_groups(), [vec![ids[0].clone(), ids[2].clone()], vec![ids[1].clone(), ids[4].clone()]]);
+        let expected = [(5, vec![ids[0].clone(), ids[2].clone()]), (6, vec![ids[1].clone(), ids[4].clone()])];
+        assert_eq!(seen.into_groups(), expected);
     }
 
     #[test]

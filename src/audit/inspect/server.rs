@@ -55,7 +55,12 @@ fn find_duplicate_keys(status: &Document) -> Option<i64> {
 /// How the server looks one key up: `IXSCAN participantsKey_1` or `COLLSCAN`.
 pub(super) async fn lookup_plan(collection: &Collection<Document>, key: &KeySpec) -> Result<String, String> {
     let namespace = collection.namespace();
-    let find = doc! { "find": &namespace.coll, "filter": { &key.field: "a_b" }, "limit": 1 };
+    let mut filter = key.filter().cloned().unwrap_or_default();
+    filter.extend(key.field.all().iter().map(|field| (field.clone(), Bson::from("a_b"))));
+    let mut find = doc! { "find": &namespace.coll, "filter": filter, "limit": 1 };
+    if let Some(collation) = key.collation() {
+        find.insert("collation", collation);
+    }
     let command = doc! { "explain": find, "verbosity": "queryPlanner" };
     let database = collection.client().database(&namespace.db);
     let explained = database.run_command(command).await;

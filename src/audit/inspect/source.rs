@@ -61,12 +61,13 @@ pub(in crate::audit) async fn kind(database: &Database, name: &str) -> Result<Co
 /// Reads a collection in batches. The next batch is fetched while the last one is being looked at.
 pub(super) async fn batches(
     collection: &Collection<Document>,
+    filter: Document,
     projection: Document,
     options: &AuditOptions,
 ) -> Result<mpsc::Receiver<mongodb::error::Result<RawBatch>>> {
     let (sender, receiver) = mpsc::channel(1);
     let mut cursor = collection
-        .find(doc! {})
+        .find(filter)
         .projection(projection)
         .batch_size(options.batch_size)
         .max_time(options.max_time)

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{KeySpec, Profile};
+use super::filter::{as_written, misplaced_null, with_nulls};
+use super::{IdentityRule, KeySpec, Profile};
+use crate::scenario::nearest;
 
 /// The shipped profiles by name, as TOML.
 pub const SHIPPED: [(&str, &str); 4] = [
@@ -29,12 +31,12 @@ pub enum ProfileError {
         source: std::io::Error,
     },
     /// It is not the TOML of a profile.
-    #[error("{origin} is not a profile:\n{source}")]
+    #[error("{origin} is not a profile:\n{problem}")]
     Syntax {
         /// The file or shipped name.
         origin: String,
         /// Where and why.
-        source: Box<toml::de::Error>,
+        problem: String,
     },
     /// It contradicts itself.
     #[error("{origin}: {problem}")]
@@ -63,8 +65,12 @@ impl Profile {
 
     /// The profile that the TOML describes; `origin` names it in errors.
     pub fn parse(text: &str, origin: &str) -> Result<Profile, ProfileError> {
-        let profile: Profile = toml::from_str(text)
-            .map_err(|source| ProfileError::Syntax { origin: origin.to_owned(), source: Box::new(source) })?;
+        let read = with_nulls(text);
+        let syntax = |problem| ProfileError::Syntax { origin: origin.to_owned(), problem };
+        let profile: Profile = toml::from_str(&read).map_err(|error| syntax(told(&error)))?;
+        if let Some(place) = misplaced_null(&read) {
+            return Err(syntax(format!("{place} = null: only `key.where` can hold a null")));
+        }
         match profile.problem() {
             Some(problem) => Err(ProfileError::Invalid { origin: origin.to_owned(), problem }),
             None => Ok(profile),
@@ -79,7 +85,8 @@ impl Profile {
         if self.key.is_none() && self.array.as_ref().is_none_or(|array| array.identity.is_empty()) {
             return Some("nothing to look at: give it a [key], or an [array] with `identity`".to_owned());
         }
-        if self.array.as_ref().is_some_and(|array| array.identity.iter().any(Vec::is_empty)) {
+        let is_empty = |rule: &IdentityRule| matches!(rule, IdentityRule::Fields(fields) if fields.is_empty());
+        if self.array.as_ref().is_some_and(|array| array.identity.iter().any(is_empty)) {
             return Some("array.identity has an empty rule, which would make all elements one".to_owned());
         }
         if self.array.as_ref().is_some_and(|array| array.answers.iter().any(BTreeMap::is_empty)) {
@@ -94,18 +101,17 @@ impl Profile {
     /// Every field that the profile names, with its place in the file.
     fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let key = self.key.iter().flat_map(|key| {
-            [
-                ("key.field", Some(&key.field)),
-                ("key.participants", key.participants.as_ref()),
-                ("key.member", key.member.as_ref()),
-            ]
-            .into_iter()
-            .chain(key.prefix.iter().map(|field| ("key.prefix", Some(field))))
+            [("key.participants", key.participants.as_ref()), ("key.member", key.member.as_ref())]
+                .into_iter()
+                .chain(key.field.all().iter().map(|field| ("key.field", Some(field))))
+                .chain(key.prefix.iter().map(|field| ("key.prefix", Some(field))))
         });
         let array = self.array.iter().flat_map(|array| {
             [("array.field", Some(&array.field)), ("array.order", array.order.as_ref())]
                 .into_iter()
-                .chain(array.identity.iter().flatten().map(|field| ("array.identity", Some(field))))
+                .chain(
+                    array.identity.iter().flat_map(IdentityRule::fields).map(|field| ("array.identity", Some(field))),
+                )
                 .chain(array.answers.iter().flat_map(BTreeMap::keys).map(|field| ("array.answers", Some(field))))
         });
         let references = self.references.iter().flat_map(|reference| {
@@ -126,18 +132,17 @@ impl Profile {
     }
 }
 
-impl KeySpec {
-    fn problem(&self) -> Option<String> {
-        let without = |what: &str| Some(format!("key.{what} needs key.participants, from which the key is made"));
-        match &self.participants {
-            None if self.member.is_some() => without("member"),
-            None if !self.prefix.is_empty() => without("prefix"),
-            None if self.distinct => without("distinct"),
-            Some(participants) if *participants == self.field => {
-                Some("key.participants and key.field are the same field".to_owned())
-            }
-            _ => None,
-        }
+/// A mistake as the user wrote it, with the word that was probably meant.
+fn told(error: &toml::de::Error) -> String {
+    let text = as_written(&error.to_string());
+    let mut words = error.message().split('`').skip(1).step_by(2);
+    let meant = match (error.message().starts_with("unknown field"), words.next()) {
+        (true, Some(word)) => nearest(word, words),
+        _ => None,
+    };
+    match meant {
+        Some(meant) => format!("{}\ndid you mean `{meant}`?", text.trim_end()),
+        None => text,
     }
 }
 
@@ -176,7 +181,7 @@ mod tests {
         for (text, expected) in [
             ("name = 'x'\ncollection = 'c'\n", "nothing to look at"),
             ("name = 'x'\n", "missing field `collection`"),
-            (&format!("{key}participant = 'p'\n"), "unknown field `participant`"),
+            (&format!("{key}participant = 'p'\n"), "did you mean `participants`?"),
             (&format!("{key}member = 'id'\n"), "key.member needs key.participants"),
             (&format!("{key}participants = 'k'\n"), "the same field"),
             (&format!("{key}participants = ''\n"), "key.participants is empty"),
@@ -185,12 +190,26 @@ mod tests {
             (&format!("{key}[array]\nfield = 'm'\nidentity = [[]]\n"), "empty rule"),
             (&format!("{key}[array]\nfield = 'm'\nanswers = [{{}}]\n"), "empty mark"),
             (&format!("{key}[[references]]\ncollection = 'c'\nfield = 'f'\n"), "refers to itself"),
+            (&format!("{key}required = null\n"), "expected a boolean"),
+            (&format!("{key}separator = null\n"), "only `key.where` can hold a null"),
+            (&format!("{key}where = {{ gone = null, gone = 1 }}\n"), "{ gone = null, gone"),
+            (&format!("{key}collation = {{ locale = 'en', strenght = 2 }}\n"), "did you mean `strength`?"),
+            (&format!("{key}collation = {{ locale = 'en', strength = 9 }}\n"), "a number from 1 to 5"),
+            (&format!("{key}collation = {{ locale = 'en' }}\nignore_case = true\n"), "twice"),
+            (&format!("{key}participants = 'p'\nignore_case = true\n"), "for keys as they are stored"),
+            (&key.replace("'k'", "[]"), "the list is empty"),
+            (&key.replace("'k'", "['a', 'a']"), "names `a` twice"),
+            (&format!("{}participants = 'p'\n", key.replace("'k'", "['a', 'b']")), "one field, not several"),
+            (&format!("{key}[array]\nfield = 'm'\nidentity = 'elements'\n"), "array.identity is \"element\""),
             (&format!("{key}sparse = 'yes'\n"), "invalid type: string \"yes\", expected a boolean"),
         ] {
             let error = Profile::parse(text, "p.toml").unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains("p.toml"), "{text}\n{error}");
         }
         Profile::parse(key, "p.toml").unwrap();
+        let array =
+            Profile::parse(&format!("{key}[array]\nfield = 'm'\nidentity = 'element'\n"), "p.toml").unwrap().array;
+        assert_eq!(array.unwrap().identity, [IdentityRule::Element]);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+
+use super::KeySpec;
 
 /// Where a database keeps what the invariants are about.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// Its name in reports.
@@ -24,30 +26,6 @@ pub struct Profile {
     pub merge: MergeSpec,
 }
 
-/// The unique key, and what it is made of.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeySpec {
-    /// The field, a dotted path.
-    pub field: String,
-    /// The array whose elements, as text, sorted and joined, are the key. Without it the key is taken as stored.
-    pub participants: Option<String>,
-    /// The field of each element that identifies the participant, where elements are documents.
-    pub member: Option<String>,
-    /// Fields whose values come before the participants.
-    #[serde(default)]
-    pub prefix: Vec<String>,
-    /// What joins the parts.
-    #[serde(default = "underscore")]
-    pub separator: String,
-    /// A participant named twice counts once.
-    #[serde(default)]
-    pub distinct: bool,
-    /// The unique index leaves out documents without the key.
-    #[serde(default = "yes")]
-    pub sparse: bool,
-}
-
 /// An array of elements that must not repeat.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,10 +38,19 @@ pub struct ArraySpec {
     /// is a field with its text.
     #[serde(default)]
     pub answers: Vec<BTreeMap<String, String>>,
-    /// Rules by precedence: the first whose fields an element all has decides what it is. An element that none fits is
-    /// never a duplicate.
-    #[serde(default)]
-    pub identity: Vec<Vec<String>>,
+    /// Rules by precedence: the first that an element fits decides what it is. An element that none fits is never a
+    /// duplicate.
+    #[serde(default, deserialize_with = "rules")]
+    pub identity: Vec<IdentityRule>,
+}
+
+/// By what an element is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentityRule {
+    /// By these fields, all of which it has.
+    Fields(Vec<String>),
+    /// By all that it is: elements are one if they are equal.
+    Element,
 }
 
 /// A collection that refers to the audited one.
@@ -94,17 +81,31 @@ pub struct MergeSpec {
     pub union: Vec<String>,
 }
 
-impl KeySpec {
-    /// Name of the unique index that MongoDB would give it.
-    pub fn index_name(&self) -> String {
-        format!("{}_1", self.field)
+impl IdentityRule {
+    /// The fields that it reads of an element; none if it reads all.
+    pub fn fields(&self) -> &[String] {
+        match self {
+            IdentityRule::Fields(fields) => fields,
+            IdentityRule::Element => &[],
+        }
     }
 }
 
-fn underscore() -> String {
-    "_".to_owned()
-}
-
-fn yes() -> bool {
-    true
+/// A list of rules, or one word in place of the list: `identity = "element"`.
+fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IdentityRule>, D::Error> {
+    use serde::de::Error;
+    const SHAPE: &str =
+        "array.identity is \"element\", or a list of rules, as in [[\"mergeId\"], [\"batchId\", \"batchIndex\"]]";
+    let rule = |rule: toml::Value| match rule {
+        toml::Value::String(word) if word == "element" => Ok(IdentityRule::Element),
+        toml::Value::Array(fields) => {
+            let fields: Option<Vec<String>> = fields.iter().map(|field| field.as_str().map(str::to_owned)).collect();
+            fields.map(IdentityRule::Fields).ok_or_else(|| D::Error::custom(SHAPE))
+        }
+        _ => Err(D::Error::custom(SHAPE)),
+    };
+    match toml::Value::deserialize(deserializer)? {
+        toml::Value::Array(rules) => rules.into_iter().map(rule).collect(),
+        word => rule(word).map(|rule| vec![rule]),
+    }
 }

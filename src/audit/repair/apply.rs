@@ -94,6 +94,9 @@ impl Repair<'_> {
             if plan.is_empty() || rounds == ROUNDS {
                 return Ok(plan);
             }
+            if let Some(unsaid) = plan.unsaid {
+                return Err(AuditError::Usage(unsaid));
+            }
             room_for_index(self.profile, &plan)?;
             self.open().await?;
             let before = self.done.clone();

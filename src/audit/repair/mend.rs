@@ -22,6 +22,9 @@ impl Repair<'_> {
     /// Gives a document the key that its participants give.
     pub(super) async fn set_key(&mut self, id: &Bson) -> Result<()> {
         let (Some(key), name) = (&self.profile.key, &self.profile.collection) else { return Ok(()) };
+        if key.participants.is_none() {
+            return Ok(());
+        }
         if self.is_restless(id) {
             self.left(still_changing(id, "get its key"));
             return Ok(());
@@ -35,9 +38,10 @@ impl Repair<'_> {
                 KeyState::Right(_) | KeyState::Missing(None) => return Ok(()),
                 KeyState::Missing(Some(derived)) | KeyState::Wrong(derived, _) => derived,
             };
-            let root = key.field.split('.').next().unwrap_or(&key.field);
+            let field = key.field.first();
+            let root = field.split('.').next().unwrap_or(field);
             let mut changed = document.clone();
-            set_path(&mut changed, &key.field, derived.text.as_str().into());
+            set_path(&mut changed, field, derived.text.as_str().into());
             let changed = doc! { root: changed.get(root).cloned().unwrap_or(Bson::Null) };
             let fields = std::iter::once(root).chain(key.participants.iter().chain(&key.prefix).map(String::as_str));
             let same: Vec<Bson> = fields
@@ -46,7 +50,7 @@ impl Repair<'_> {
                 .collect();
             let known = self.journal.touch(name, &document, After::Changed(changed), self.array_field()).await?;
             let filter = doc! { "_id": id, "$expr": { "$and": same } };
-            match self.collection().update_one(filter, doc! { "$set": { &key.field: &derived.text } }).await {
+            match self.collection().update_one(filter, doc! { "$set": { field: &derived.text } }).await {
                 Ok(updated) if updated.matched_count == 1 => {
                     self.count(ActionKind::SetKey, 1);
                     return Ok(());
@@ -110,7 +114,8 @@ impl Repair<'_> {
     pub(super) async fn create_index(&mut self, name: &str) -> Result<()> {
         let Some(key) = &self.profile.key else { return Ok(()) };
         self.journal.put_index(name).await?;
-        let index = doc! { "key": { &key.field: 1 }, "name": name, "unique": true, "sparse": key.sparse };
+        let mut index = key.index();
+        index.insert("name", name);
         let command = doc! { "createIndexes": &self.profile.collection, "indexes": [index] };
         match self.database.run_command(command).await {
             Ok(_) => self.count(ActionKind::CreateIndex, 1),

@@ -3,15 +3,17 @@
 //! Removal comes first because it is what stops writers: from then on the content is in the backup and nowhere else, and
 //! cannot change. Taking it in is repeatable: whether it happened can be seen in the array itself.
 
-use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 
 use super::change::{Since, array, larger, merged_order, picked, since, united};
 use super::guard::{rearranged, same_beginning, same_document};
 use super::journal::Merged;
 use super::journal::{After, MergeState};
 use super::work::{Repair, still_changing};
+use crate::audit::canon::Texts;
 use crate::audit::error::{Result, Step};
-use crate::audit::key::{KeyState, state};
+use crate::audit::inspect::classes;
+use crate::audit::key::things;
 use crate::report::ActionKind;
 
 impl Repair<'_> {
@@ -35,11 +37,11 @@ impl Repair<'_> {
     async fn remove(&mut self, duplicate: &Bson, keeper: &Bson) -> Result<bool> {
         let mut tries = self.tries();
         while tries.next() {
-            let (Some(kept), Some(read)) = (self.read(keeper).await?, self.read(duplicate).await?) else {
+            let (Some(kept), Some(read)) = (self.read_judged(keeper).await?, self.read_judged(duplicate).await?) else {
                 return Ok(false);
             };
-            if !self.stand_for_the_same(&kept, &read) {
-                self.left(format!("document {duplicate} has other participants now than when it was planned for"));
+            if !self.stand_for_the_same(&kept, &read).await? {
+                self.left(format!("document {duplicate} has another key now than when it was planned for"));
                 return Ok(false);
             }
             if self
@@ -186,15 +188,24 @@ impl Repair<'_> {
         })
     }
 
-    fn stand_for_the_same(&self, left: &Document, right: &Document) -> bool {
-        let Some(key) = &self.profile.key else { return false };
-        let parts = |document: &Document| match state(key, &RawDocumentBuf::try_from(document).ok()?) {
-            KeyState::Right(derived) | KeyState::Missing(Some(derived)) | KeyState::Wrong(derived, _) => {
-                Some(derived.parts)
-            }
-            KeyState::Missing(None) => None,
+    /// The document as it is, if the key is unique among such.
+    async fn read_judged(&self, id: &Bson) -> Result<Option<Document>> {
+        let filter = self.profile.key.as_ref().map_or_else(|| doc! { "_id": id }, |key| key.among(doc! { "_id": id }));
+        self.collection().find_one(filter).await.reading(self.database.name(), "read a document")
+    }
+
+    /// Whether two documents have all their keys in common.
+    async fn stand_for_the_same(&self, left: &Document, right: &Document) -> Result<bool> {
+        let Some(key) = &self.profile.key else { return Ok(false) };
+        let (Ok(left), Ok(right)) = (RawDocumentBuf::try_from(left), RawDocumentBuf::try_from(right)) else {
+            return Ok(false);
         };
-        parts(left).is_some_and(|left| parts(right) == Some(left))
+        let both: [&RawDocument; 2] = [&left, &right];
+        let classes = classes(&self.collection(), key, both.into_iter()).await?;
+        let texts = classes.as_ref().map_or(Texts::Exact, Texts::Classes);
+        let keys = |document| things(key, document, texts).into_iter().map(|thing| thing.bytes).collect::<Vec<_>>();
+        let [left, right] = both.map(keys);
+        Ok(!left.is_empty() && left == right)
     }
 }
 

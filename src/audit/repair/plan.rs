@@ -37,6 +37,8 @@ pub struct Plan {
     redirects: Vec<Redirect>,
     /// What cannot be repaired, a sentence each.
     pub left: Vec<String>,
+    /// What an index says and the profile does not, which must be said before anything is written.
+    pub(super) unsaid: Option<String>,
 }
 
 /// Documents of one collection that refer to one duplicate.
@@ -102,11 +104,30 @@ impl Plan {
 
     /// The plan for what was found.
     pub(super) fn of(profile: &Profile, inspection: &Inspection, audited: Audited) -> Self {
-        let mut plan = Plan { audited, steps: Vec::new(), index: None, redirects: Vec::new(), left: Vec::new() };
-        for group in &inspection.groups.duplicates {
+        let mut plan =
+            Plan { audited, steps: Vec::new(), index: None, redirects: Vec::new(), left: Vec::new(), unsaid: None };
+        if let (Some(narrower), Some(key)) = (&inspection.narrower, &profile.key) {
+            plan.unsaid = Some(narrower.sentence(key));
+            plan.left.extend(plan.unsaid.clone());
+        }
+        let (partial, whole): (Vec<_>, Vec<_>) = inspection.groups.duplicates.iter().partition(|group| group.partial);
+        for group in &whole {
             plan.steps.push(Step::Merge { key: group.key.text.clone(), documents: group.ids.clone() });
         }
-        let gone: Vec<&Bson> = inspection.groups.duplicates.iter().flat_map(|group| &group.ids[1..]).collect();
+        for group in &partial {
+            plan.left.push(format!(
+                "{} documents have the key `{}` in common and other keys besides: they are not the same thing, and are left",
+                group.ids.len(),
+                group.key.text
+            ));
+        }
+        if inspection.facts.null.count > 1 {
+            plan.left.push(format!(
+                "{} documents have a null for a key, of which a unique index lets in one",
+                inspection.facts.null.count
+            ));
+        }
+        let gone: Vec<&Bson> = whole.iter().flat_map(|group| &group.ids[1..]).collect();
         let gone: BTreeSet<String> = gone.into_iter().map(|id| format!("{id:?}")).collect();
         for deviant in inspection.facts.missing.kept.iter().chain(&inspection.facts.wrong.kept) {
             match &deviant.derived {
@@ -140,6 +161,8 @@ impl Plan {
         if let (Some(key), Some(index)) = (&profile.key, &inspection.index)
             && index.protecting.is_none()
             && inspection.groups.collisions.is_empty()
+            && partial.is_empty()
+            && inspection.facts.null.count <= 1
         {
             match index.in_the_way() {
                 Some(sentence) => plan.left.push(sentence),

@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, DateTime, Document, oid::ObjectId};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use crate::audit::{ArraySpec, AuditError, KeySpec, Profile, Reference};
+use crate::audit::{ArraySpec, AuditError, IdentityRule, KeySpec, Profile, Reference};
 
 /// What a practice database shall hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,9 @@ impl<'a> Maker<'a> {
         }
         if spec.wrong_keys > 0 && !ordered {
             return usage(format!("the profile `{}` does not say what its key is made of", profile.name));
+        }
+        if profile.key.as_ref().and_then(KeySpec::filter).is_some_and(has_operators) {
+            return usage("documents can only be made for a `where` of plain values".to_owned());
         }
         if spec.repeats > 0 && spec.messages == 0 {
             return usage("repeated elements need messages to repeat".to_owned());
@@ -194,12 +197,13 @@ impl<'a> Maker<'a> {
                 parts.extend(if wrong { [second, first] } else { [first, second] });
             }
         }
+        for (path, value) in key.filter().into_iter().flatten() {
+            put(document, path, value.clone());
+        }
         if !missing {
-            let (field, value) = match key.field.split_once('.') {
-                None => (key.field.as_str(), Bson::String(parts.join(&key.separator))),
-                Some((field, rest)) => (field, nested(rest, parts.join(&key.separator).into()).into()),
-            };
-            document.insert(field, value);
+            for field in key.field.all() {
+                put(document, field, parts.join(&key.separator).into());
+            }
         }
     }
 
@@ -207,7 +211,7 @@ impl<'a> Maker<'a> {
         let mut elements: Vec<Document> = (0..self.spec.messages)
             .map(|message| {
                 let mut element = Document::new();
-                for field in array.identity.first().into_iter().flatten() {
+                for field in array.identity.first().into_iter().flat_map(IdentityRule::fields) {
                     element.insert(field, format!("{field}-{number}-{message}"));
                 }
                 element.insert("text", format!("message {message} of document {number}"));
@@ -227,10 +231,32 @@ impl<'a> Maker<'a> {
     }
 }
 
+/// Whether a filter asks for more than equal values.
+fn has_operators(filter: &Document) -> bool {
+    filter.iter().any(|(name, value)| {
+        let within = value.as_document().and_then(|value| value.keys().next());
+        name.starts_with('$') || within.is_some_and(|name| name.starts_with('$'))
+    })
+}
+
 /// Messages of neighbouring documents alternate in time, so that merging has something to order.
 fn moment(number: u64, step: u64) -> DateTime {
     let offset = i64::try_from(step * 60_000 + number).unwrap_or(0);
     DateTime::from_millis(START_MS + offset)
+}
+
+/// Puts a value at a path through documents.
+fn put(document: &mut Document, path: &str, value: Bson) {
+    match path.split_once('.') {
+        None => {
+            document.insert(path, value);
+        }
+        Some((first, rest)) => {
+            let mut inner = document.get_document(first).cloned().unwrap_or_default();
+            put(&mut inner, rest, value);
+            document.insert(first, inner);
+        }
+    }
 }
 
 fn nested(path: &str, value: Bson) -> Document {
