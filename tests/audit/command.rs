@@ -124,6 +124,10 @@ async fn a_user_with_the_read_role_can_audit_and_nothing_else() {
     let found = onlyone(&reader, "audit --database onlyone_read --profile chats");
     assert_eq!(found.status.code(), Some(1), "{}", text(&found.stderr));
     assert!(text(&found.stdout).contains("clusterMonitor"), "{}", text(&found.stdout));
+    let planned = onlyone(&reader, "repair --database onlyone_read --profile chats");
+    assert_eq!(planned.status.code(), Some(1), "{}", text(&planned.stderr));
+    assert!(text(&planned.stdout).contains("set-key 1"), "{}", text(&planned.stdout));
+    assert_eq!(contents(&root.database("onlyone_read")).await, before);
     let refused = onlyone(&reader, "repair --apply --database onlyone_read --profile chats");
     assert_eq!(refused.status.code(), Some(4));
     let words = text(&refused.stderr);

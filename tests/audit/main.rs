@@ -4,6 +4,7 @@
 
 mod busy;
 mod command;
+mod identity;
 mod inspection;
 mod killed;
 mod repair;

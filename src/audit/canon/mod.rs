@@ -2,12 +2,14 @@
 //!
 //! Property: two values have the same canonical bytes if and only if a unique index takes them as one. Numbers are
 //! compared by value whatever their type, arrays by element, null and missing alike, text by the collation. The tests hold
-//! it against the server itself, on random documents (`tests/audit/index_keys.rs`).
+//! it against the server itself, on random documents (`server_tests.rs`).
 //!
 //! Assumptions: none about the documents; damaged BSON reads as absent. Cost: linear in the size of the key.
 
 mod entries;
 mod number;
+#[cfg(test)]
+mod server_tests;
 mod texts;
 mod value;
 
