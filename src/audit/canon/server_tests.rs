@@ -157,8 +157,8 @@ async fn expected(database: &Database, key: &KeySpec, documents: &[Document]) ->
     let classes = classes(&one, key, raw.iter().map(AsRef::as_ref)).await.unwrap();
     let texts = classes.as_ref().map_or(Texts::Exact, Texts::Classes);
     let mut taken = FxHashSet::default();
-    let mut answer = |document: &RawDocumentBuf| {
-        let mut values = key.field.all().iter().filter_map(|field| document.get(field).ok().flatten());
+    let mut answer = |(document, decoded): (&RawDocumentBuf, &Document)| {
+        let mut values = key.field.all().iter().filter_map(|field| decoded.get(field));
         if key.collation().is_some() && values.any(|value| format!("{value:?}").contains("Symbol(")) {
             return Answer::Unindexable;
         }
@@ -174,7 +174,7 @@ async fn expected(database: &Database, key: &KeySpec, documents: &[Document]) ->
         taken.extend(keys);
         Answer::Accepted
     };
-    raw.iter().map(&mut answer).collect()
+    raw.iter().zip(documents).map(&mut answer).collect()
 }
 
 #[tokio::test]

@@ -196,6 +196,19 @@ impl KeySpec {
         {
             return Some("key.collation.strength is a number from 1 to 5".to_owned());
         }
+        let is_position = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let by_position = fields.iter().find(|field| field.split('.').any(is_position));
+        if let (Some(field), Some(collation)) = (by_position, self.collation()) {
+            let locale = collation.get_str("locale").unwrap_or_default();
+            return Some(format!(
+                "key.field = \"{field}\" is a position in an array, where the collation `{locale}` cannot be applied"
+            ));
+        }
+        if let Some(Err(error)) =
+            self.collation().map(mongodb::bson::deserialize_from_document::<mongodb::options::Collation>)
+        {
+            return Some(format!("key.collation: {error}"));
+        }
         let Some(participants) = &self.participants else {
             return match () {
                 () if self.member.is_some() => without("member"),

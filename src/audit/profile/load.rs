@@ -197,6 +197,8 @@ mod tests {
             (&format!("{key}collation = {{ locale = 'en', strength = 9 }}\n"), "a number from 1 to 5"),
             (&format!("{key}collation = {{ locale = 'en' }}\nignore_case = true\n"), "twice"),
             (&format!("{key}participants = 'p'\nignore_case = true\n"), "for keys as they are stored"),
+            (&format!("{}ignore_case = true\n", key.replace("'k'", "'k.0'")), "is a position in an array"),
+            (&format!("{key}collation = {{ locale = 'en', alternate = 'some' }}\n"), "key.collation: "),
             (&key.replace("'k'", "[]"), "the list is empty"),
             (&key.replace("'k'", "['a', 'a']"), "names `a` twice"),
             (&format!("{}participants = 'p'\n", key.replace("'k'", "['a', 'b']")), "one field, not several"),
