@@ -62,12 +62,12 @@ pub(super) async fn look(
     let (mut scratch, mut any) = (Vec::new(), false);
     while let Some(batch) = batches.recv().await {
         let batch = batch.reading(database.name(), &step)?;
-        let mut values = Vec::new();
+        let (mut values, mut counted): (Vec<_>, Vec<u64>) = (Vec::new(), Vec::new());
         for document in batch.doc_slices().reading(database.name(), &step)? {
             let Ok(Some(document)) = document.map(|document| document.as_document()) else { continue };
             values.clear();
             values_at(document, &reference.field, &mut values);
-            let mut counted: Vec<u64> = Vec::new();
+            counted.clear();
             for owner in values.iter().filter(|owner| !is_blank(Some(**owner))) {
                 any = true;
                 let hash = hash_id(*owner, &mut scratch);
