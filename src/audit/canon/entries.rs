@@ -160,7 +160,8 @@ fn expand<'a>(
             part.positional = (is_through && !part.rest.is_empty()).then(|| positional(array, part.rest)).flatten();
             if is_through && part.rest.is_empty() {
                 let element = element.unwrap_or(RawBsonRef::Undefined);
-                part.value = if by_element { element } else { RawBsonRef::Array(array) };
+                // An array at a position is one value, but for an empty one.
+                part.value = if by_element || array.is_empty() { element } else { RawBsonRef::Array(array) };
             }
         }
         expand(element.and_then(|element| element.as_document()), parts, not_found, found)
