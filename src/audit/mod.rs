@@ -17,10 +17,12 @@ mod seed;
 pub use error::{AuditError, ServerError};
 pub use inspect::{AuditOptions, Audited, Counters, audit};
 pub use profile::{
-    ArraySpec, CollationSpec, Fields, Filter, IdentityRule, KeySpec, MergeSpec, Profile, ProfileError, Reference,
-    SHIPPED,
+    ArraySpec, CollationSpec, FieldRule, Fields, Filter, IdentityRule, Keep, KeySpec, MergeSpec, Profile, ProfileError,
+    Reference, Repeated, SHIPPED,
 };
-pub use repair::{Applied, Plan, RepairOptions, RepairProgress, Restored, apply, backups, plan, restore};
+pub use repair::{
+    Applied, Plan, RepairOptions, RepairProgress, Restored, apply, backups, plan, restore, restore_watched,
+};
 pub use report::{Circumstances, report, status};
 pub use seed::{SeedSpec, Seeded, seed};
 

@@ -31,7 +31,6 @@ pub fn report(audited: &Audited, circumstances: Circumstances) -> Report {
     reasons.extend(circumstances.left);
     Report {
         explore: None,
-        as_if_serial: None,
         selftest: None,
         machine: None,
         format_version: FORMAT_VERSION,

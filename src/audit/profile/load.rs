@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::filter::{as_written, misplaced_null, with_nulls};
-use super::{IdentityRule, KeySpec, Profile};
+use super::{ArraySpec, FieldRule, IdentityRule, Keep, KeySpec, MergeSpec, Profile};
 use crate::scenario::nearest;
 
 /// The shipped profiles by name, as TOML.
@@ -135,17 +135,43 @@ impl Profile {
     }
 }
 
-/// A mistake as the user wrote it, with the word that was probably meant.
-fn told(error: &toml::de::Error) -> String {
-    let text = as_written(&error.to_string());
-    let mut words = error.message().split('`').skip(1).step_by(2);
-    let meant = match (error.message().starts_with("unknown field"), words.next()) {
-        (true, Some(word)) => nearest(word, words),
-        _ => None,
-    };
-    match meant {
-        Some(meant) => format!("{}\ndid you mean `{meant}`?", text.trim_end()),
-        None => text,
+impl MergeSpec {
+    /// Every field that it names, with its place in the file.
+    fn named(&self) -> impl Iterator<Item = (&'static str, Option<&String>)> {
+        let largest = match &self.keep {
+            Keep::Largest(field) => Some(field),
+            Keep::Oldest | Keep::Newest | Keep::MostFields => None,
+        };
+        let oldest = self.oldest.iter().map(|field| ("merge.oldest", Some(field)));
+        oldest
+            .chain(largest.map(|field| ("merge.keep", Some(field))))
+            .chain(self.newest.iter().map(|field| ("merge.newest", Some(field))))
+            .chain(self.union.iter().map(|field| ("merge.union", Some(field))))
+            .chain(self.fields.keys().map(|field| ("merge.fields", Some(field))))
+    }
+
+    /// What makes it contradict itself or the array, if anything does.
+    fn problem(&self, array: Option<&ArraySpec>) -> Option<String> {
+        let twice = |field: &&String| {
+            let named = [self.newest.contains(field), self.union.contains(field), self.fields.contains_key(*field)];
+            named.iter().filter(|named| **named).count() > 1
+        };
+        if let Some(field) = self.newest.iter().chain(&self.union).find(twice) {
+            return Some(format!("`{field}` has two rules in `merge`: name it once"));
+        }
+        if self.fields.contains_key("_id") {
+            return Some("merge.fields names `_id`, which is the kept document's".to_owned());
+        }
+        if let Some(array) = array.filter(|array| self.fields.contains_key(&array.field)) {
+            return Some(format!("merge.fields names `{}`, which [array] describes", array.field));
+        }
+        match self.default {
+            Some(rule @ (FieldRule::Sum | FieldRule::Union | FieldRule::Concatenate)) => Some(format!(
+                "merge.default = \"{}\" does not fit fields of every type: name the fields in merge.fields",
+                rule.as_str()
+            )),
+            _ => None,
+        }
     }
 }
 
@@ -221,6 +247,16 @@ mod tests {
             (&key.replace("'k'", "['a', 'a']"), "names `a` twice"),
             (&format!("{}participants = 'p'\n", key.replace("'k'", "['a', 'b']")), "one field, not several"),
             (&format!("{key}[array]\nfield = 'm'\nidentity = 'elements'\n"), "array.identity is \"element\""),
+            (&format!("{key}[merge]\nnewest = ['n']\nfields = {{ n = 'sum' }}\n"), "`n` has two rules"),
+            (&format!("{key}[merge]\nfields = {{ n = 'summ' }}\n"), "unknown variant `summ`"),
+            (&format!("{key}[merge]\nfields = {{ 'a.b' = 'sum' }}\n"), "not a path"),
+            (&format!("{key}[merge]\ndefault = 'sum'\n"), "does not fit fields of every type"),
+            (&format!("{key}[merge]\nkeep = 'largest'\n"), "largest"),
+            (&format!("{key}[array]\nfield = 'm'\n[merge]\nfields = {{ m = 'union' }}\n"), "which [array] describes"),
+            (
+                &format!("{key}[[references]]\ncollection = 'd'\nfield = 'f'\nmerge.fields = {{ _id = 'keep' }}\n"),
+                "names `_id`",
+            ),
             (&format!("{key}sparse = 'yes'\n"), "invalid type: string \"yes\", expected a boolean"),
         ] {
             let error = Profile::parse(text, "p.toml").unwrap_err().to_string();

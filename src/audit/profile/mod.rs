@@ -8,4 +8,4 @@ mod model;
 pub use filter::Filter;
 pub use key::{CollationSpec, Fields, KeySpec};
 pub use load::{ProfileError, SHIPPED};
-pub use model::{ArraySpec, IdentityRule, MergeSpec, Profile, Reference};
+pub use model::{ArraySpec, FieldRule, IdentityRule, Keep, MergeSpec, Profile, Reference, Repeated};

@@ -109,6 +109,56 @@ pub struct MergeSpec {
     pub default: Option<FieldRule>,
 }
 
+/// Which document of several that stand for one thing is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// The oldest.
+    #[default]
+    Oldest,
+    /// The newest.
+    Newest,
+    /// The one with the most fields that have a value; of several the oldest.
+    MostFields,
+    /// The one with the largest value of this field; of several the oldest.
+    Largest(String),
+}
+
+/// What becomes of a field when documents are merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FieldRule {
+    /// The kept document's value stays, also if it has none.
+    Keep,
+    /// The kept document's value stays; where it has none it gets that of the oldest document that has one.
+    Fill,
+    /// The value of the newest document that has one.
+    Newest,
+    /// The sum of all numbers.
+    Sum,
+    /// The kept document's array, and what only the others hold.
+    Union,
+    /// The largest value.
+    Largest,
+    /// All arrays, or all texts, one after the other: the kept document's first, then the others by age.
+    Concatenate,
+}
+
+impl FieldRule {
+    /// The word in profiles and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FieldRule::Keep => "keep",
+            FieldRule::Fill => "fill",
+            FieldRule::Newest => "newest",
+            FieldRule::Sum => "sum",
+            FieldRule::Union => "union",
+            FieldRule::Largest => "largest",
+            FieldRule::Concatenate => "concatenate",
+        }
+    }
+}
+
 impl IdentityRule {
     /// The fields that it reads of an element; none if it reads all.
     pub fn fields(&self) -> &[String] {

@@ -140,14 +140,6 @@ impl Repair<'_> {
             if let Some(unsaid) = plan.unsaid {
                 return Err(AuditError::Usage(unsaid));
             }
-            room_for_index(self.profile, &plan)?;
-            self.open().await?;
-            let before = self.done.clone();
-            self.left.clear();
-            self.carry_out(&plan).await?;
-            if let Some(name) = &plan.index {
-                self.create_index(name).await?;
-            }
             preflight::index(&self.database, self.profile, &plan).await?;
             self.open().await?;
             let before = self.record.counts();

@@ -118,6 +118,7 @@ impl Repair<'_> {
     pub(super) async fn create_index(&mut self, name: &str) -> Result<()> {
         let Some(key) = &self.profile.key else { return Ok(()) };
         self.journal.put_index(name).await?;
+        self.lease.check().await?;
         let mut index = key.index();
         index.insert("name", name);
         let command = doc! { "createIndexes": &self.profile.collection, "indexes": [index] };

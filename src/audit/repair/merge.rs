@@ -4,7 +4,7 @@
 //! Removal comes first because it is what stops writers: from then on the content is in the backup and nowhere else, and
 //! cannot change. The backup of a duplicate is never deleted, also where it was not removed after all.
 
-use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
+use std::collections::BTreeMap;
 
 use mongodb::bson::{Bson, Document, doc};
 
@@ -16,11 +16,14 @@ use super::merging::{FieldChange, Outcome, Rules, merged};
 use super::refer::{Referring, name};
 use super::touch::Touch;
 use super::work::{Repair, still_changing};
-use crate::audit::canon::Texts;
-use crate::audit::error::{Result, Step};
-use crate::audit::inspect::classes;
-use crate::audit::key::things;
-use crate::report::ActionKind;
+use crate::audit::error::Result;
+
+/// Duplicates that are removed, and the document that takes their content in.
+#[derive(Debug, Clone)]
+pub(super) struct TakeIn {
+    pub(super) keeper: Bson,
+    pub(super) duplicates: Vec<Document>,
+}
 
 impl Repair<'_> {
     /// Merges groups, and redirects what refers to what is merged.
@@ -121,71 +124,15 @@ impl Repair<'_> {
     pub(super) async fn take_in(&mut self, mut work: Vec<TakeIn>, keys: &BTreeMap<String, String>) -> Result<()> {
         let collection = self.profile.collection.clone();
         let mut tries = self.tries();
-        while tries.next() {
-            let (Some(kept), Some(read)) = (self.read_judged(keeper).await?, self.read_judged(duplicate).await?) else {
-                return Ok(false);
-            };
-            if !self.stand_for_the_same(&kept, &read).await? {
-                self.left(format!("document {duplicate} has another key now than when it was planned for"));
-                return Ok(false);
-            }
-            if self
-                .profile
-                .array
-                .as_ref()
-                .is_some_and(|spec| array(&kept, &spec.field).is_none() || array(&read, &spec.field).is_none())
-            {
-                self.left(format!("documents {keeper} and {duplicate}: the array is no array in one of them"));
-                return Ok(false);
-            }
-            if too_large(&[&kept, &read]) {
-                self.left(format!("documents {keeper} and {duplicate} together are too large for one"));
-                return Ok(false);
-            }
-            // The entry is the backup of the duplicate until it is removed: one write between reading and removing.
-            self.journal.put_merge(&read, keeper, MergeState::Removing).await?;
-            let removed = self.collection().delete_one(same_document(&read)).await;
-            let removed = removed.writing(self.database.name(), "remove a duplicate")?;
-            if removed.deleted_count == 1 {
-                self.count(ActionKind::Remove, 1);
-                self.removed(&read, keeper).await?;
-                return self.take_in(&read, keeper, false).await;
-            }
-        }
-        self.journal.drop_merge(duplicate).await?;
-        self.kept_changing(duplicate, &be_merged(keeper));
-        Ok(false)
-    }
-
-    /// Notes that a duplicate is removed. Its backup is what it was before the repair first touched it.
-    pub(super) async fn removed(&mut self, duplicate: &Document, keeper: &Bson) -> Result<()> {
-        self.journal.touch(&self.profile.collection, duplicate, After::Removed, self.array_field()).await?;
-        self.journal.put_merge(duplicate, keeper, MergeState::Removed).await
-    }
-
-    /// Takes a removed duplicate's content into the kept document; `resumed` if that may have happened before.
-    pub(super) async fn take_in(&mut self, duplicate: &Document, keeper: &Bson, mut resumed: bool) -> Result<bool> {
-        let name = self.profile.collection.clone();
-        let mut tries = self.tries();
-        while tries.next() {
-            let Some(kept) = self.read(keeper).await? else {
-                self.unfinished.push(format!(
-                    "document {keeper} is gone: what was to be merged into it is in `{}` only; restore brings it back",
-                    self.journal.name()
-                ));
-                return Ok(false);
-            };
-            if std::mem::take(&mut resumed) && self.is_taken_in(&kept, duplicate).await? {
-                self.journal.put_merge(duplicate, keeper, MergeState::Done).await?;
-                return Ok(true);
-            }
-            let (set, condition, changed) = self.change(&kept, duplicate);
-            if !changed.is_empty() {
-                let known = self.journal.touch(&name, &kept, After::Changed(changed), self.array_field()).await?;
-                let filter = doc! { "_id": keeper, "$expr": condition };
-                let updated = self.collection().update_one(filter, vec![doc! { "$set": set }]).await;
-                if updated.writing(self.database.name(), "take a duplicate's content in")?.matched_count == 0 {
-                    self.journal.untouch(&name, keeper, known).await?;
+        while !work.is_empty() && tries.next() {
+            let ids: Vec<Bson> = work.iter().map(|one| one.keeper.clone()).collect();
+            let mut now = self.documents(&collection, &ids).await?;
+            let mut edits = Vec::new();
+            let mut outcomes = Vec::new();
+            let mut done = Vec::new();
+            for one in std::mem::take(&mut work) {
+                let Some(kept) = now.remove(&name(&one.keeper)) else {
+                    self.keeper_is_gone(&one.keeper);
                     continue;
                 };
                 match merged(&Rules::of(self.profile), &kept, &one.duplicates) {
@@ -274,49 +221,6 @@ fn edit(kept: Document, outcome: &Outcome, taking: Vec<Bson>) -> Edit {
                 conditions.push(same_field(field, kept.get(field)));
             }
         }
-        let id = kept.get("_id").cloned().unwrap_or(Bson::Null);
-        let written = self.journal.touched(&self.profile.collection, &id).await?;
-        let written = match &written {
-            Some(touched) => match &touched.after {
-                Some(After::Changed(changed)) => {
-                    changed.get_array(&spec.field).ok().map(|after| (&touched.before, after))
-                }
-                _ => None,
-            },
-            None => None,
-        };
-        let all_there = others.iter().all(|other| now.contains(other));
-        Ok(match written {
-            // What was last written may be of an earlier merge: it must hold this one's elements too.
-            Some((before, after)) if others.iter().all(|other| after.contains(other)) => {
-                match since(array(before, &spec.field).unwrap_or_default(), after, now) {
-                    Since::Changed(_) => true,
-                    Since::Unchanged => false,
-                    Since::Edited => all_there,
-                }
-            }
-            _ => false,
-        })
-    }
-
-    /// The document as it is, if the key is unique among such.
-    async fn read_judged(&self, id: &Bson) -> Result<Option<Document>> {
-        let filter = self.profile.key.as_ref().map_or_else(|| doc! { "_id": id }, |key| key.among(doc! { "_id": id }));
-        self.collection().find_one(filter).await.reading(self.database.name(), "read a document")
-    }
-
-    /// Whether two documents have all their keys in common.
-    async fn stand_for_the_same(&self, left: &Document, right: &Document) -> Result<bool> {
-        let Some(key) = &self.profile.key else { return Ok(false) };
-        let (Ok(left), Ok(right)) = (RawDocumentBuf::try_from(left), RawDocumentBuf::try_from(right)) else {
-            return Ok(false);
-        };
-        let both: [&RawDocument; 2] = [&left, &right];
-        let classes = classes(&self.collection(), key, both.into_iter()).await?;
-        let texts = classes.as_ref().map_or(Texts::Exact, Texts::Classes);
-        let keys = |document| things(key, document, texts).into_iter().map(|thing| thing.bytes).collect::<Vec<_>>();
-        let [left, right] = both.map(keys);
-        Ok(!left.is_empty() && left == right)
     }
     let condition = doc! { "$and": conditions }.into();
     Edit { before: kept, changed: outcome.changed(), condition, set, taking }

@@ -43,16 +43,6 @@ pub struct Plan {
     pub(super) unsaid: Option<String>,
 }
 
-/// Documents of one collection that refer to one duplicate.
-#[derive(Debug, Clone, PartialEq)]
-struct Redirect {
-    collection: String,
-    field: String,
-    from: Bson,
-    to: Bson,
-    documents: u64,
-}
-
 impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
@@ -71,15 +61,15 @@ impl Plan {
 
     /// The plan for what was found.
     pub(super) fn of(profile: &Profile, inspection: &Inspection, audited: Audited) -> Self {
-        let mut plan =
-            Plan { audited, steps: Vec::new(), index: None, redirects: Vec::new(), left: Vec::new(), unsaid: None };
+        let (merges, steps, left) = (Vec::new(), Vec::new(), Vec::new());
+        let mut plan = Plan { audited, merges, steps, index: None, record: Record::default(), left, unsaid: None };
         if let (Some(narrower), Some(key)) = (&inspection.narrower, &profile.key) {
             plan.unsaid = Some(narrower.sentence(key));
             plan.left.extend(plan.unsaid.clone());
         }
         let (partial, whole): (Vec<_>, Vec<_>) = inspection.groups.duplicates.iter().partition(|group| group.partial);
         for group in &whole {
-            plan.steps.push(Step::Merge { key: group.key.text.clone(), documents: group.ids.clone() });
+            plan.merges.push(Group { key: group.key.text.clone(), documents: group.ids.clone() });
         }
         for group in &partial {
             plan.left.push(format!(
