@@ -8,6 +8,7 @@ pub mod cli;
 pub mod driver;
 pub mod explore;
 pub mod history;
+pub mod import;
 pub mod lint;
 pub mod mongod;
 pub mod process;
