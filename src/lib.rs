@@ -9,6 +9,7 @@ pub mod driver;
 pub mod explore;
 pub mod history;
 pub mod import;
+pub mod init;
 pub mod lint;
 pub mod mongod;
 pub mod process;

@@ -167,7 +167,12 @@ impl Setting<'_> {
         let run = HttpRun {
             run_id: Arc::from(self.run_id),
             folder: self.folder(),
-            warm_up: self.scenario.service.as_ref().map_or_else(|| "/".to_owned(), |service| service.ready.clone()),
+            warm_up: self
+                .scenario
+                .service
+                .as_ref()
+                .and_then(|service| service.ready.clone())
+                .unwrap_or_else(|| "/".to_owned()),
             together: matches!(&self.scenario.load, Load::Burst { jitter, .. } if jitter.is_zero())
                 || matches!(self.scenario.load, Load::Waves { .. }),
             workload: self.scenario.workload,

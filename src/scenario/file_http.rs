@@ -209,7 +209,13 @@ pub(super) struct Service {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub(super) env: Texts,
-    /// Path polled until it answers 2xx.
+    /// Whether it gets the whole environment of the harness, and not only a few harmless variables of it.
+    #[serde(default)]
+    pub(super) inherit: bool,
+    /// Which port it listens on: `given`, the one that it is told (default), or `found`, wherever its processes listen.
+    #[schemars(with = "Option<String>")]
+    pub(super) port: Option<Spanned<String>>,
+    /// Path polled until it answers 2xx; without it any answer at all is enough.
     #[schemars(with = "Option<String>")]
     pub(super) ready: Option<Spanned<String>>,
     /// How long that may take.

@@ -176,6 +176,29 @@ fn one_or_list<T: Serialize, S: Serializer>(values: &[T], serializer: S) -> Resu
     }
 }
 
+/// Which port a service listens on (`service.port`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PortKind {
+    /// The one that it is told: `{{ service.port }}`.
+    Given,
+    /// The one that its processes are found to listen on.
+    Found,
+}
+
+impl PortKind {
+    /// All, with their words.
+    pub(super) const ALL: [(&'static str, PortKind); 2] = [("given", PortKind::Given), ("found", PortKind::Found)];
+
+    fn is_given(&self) -> bool {
+        *self == PortKind::Given
+    }
+}
+
+fn is_not(flag: &bool) -> bool {
+    !*flag
+}
+
 fn is_one(weight: &u32) -> bool {
     *weight == 1
 }
@@ -243,8 +266,15 @@ pub struct ServiceSpec {
     pub dir: Option<PathBuf>,
     /// Its environment, besides a few harmless variables of the harness's own.
     pub env: BTreeMap<String, Template>,
-    /// Path that is asked for until it answers 2xx.
-    pub ready: String,
+    /// Whether it gets the whole environment of the harness besides.
+    #[serde(skip_serializing_if = "is_not")]
+    pub inherit: bool,
+    /// Which port it listens on.
+    #[serde(skip_serializing_if = "PortKind::is_given")]
+    pub port: PortKind,
+    /// Path that is asked for until it answers 2xx; `None` is any answer at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
     /// How long that may take. Default 30 s.
     #[serde(with = "friendly")]
     pub ready_timeout: Duration,

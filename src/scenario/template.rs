@@ -80,9 +80,17 @@ impl Scope {
                 "thread.participants",
                 "message.text",
             ],
-            Scope::Request(WorkloadKind::Custom | WorkloadKind::Unique) => {
-                &["run.id", "op.id", "op.name", "client.id", "client.user", "key"]
-            }
+            Scope::Request(WorkloadKind::Custom | WorkloadKind::Unique) => &[
+                "run.id",
+                "op.id",
+                "op.name",
+                "client.id",
+                "client.user",
+                "key",
+                "key_as.number",
+                "key_as.uuid",
+                "key_as.object_id",
+            ],
         }
     }
 }
@@ -95,8 +103,10 @@ impl Scope {
         for name in self.variables().iter().copied().chain(further.iter().map(String::as_str)) {
             match name.split_once('.') {
                 Some((group, field)) => {
-                    let number =
-                        matches!((group, field), ("op" | "client", "id") | (_, "port" | "instance" | "n" | "sender"));
+                    let number = matches!(
+                        (group, field),
+                        ("op" | "client", "id") | (_, "port" | "instance" | "n" | "sender" | "number")
+                    );
                     let value = if number { Value::from(1) } else { Value::from("x") };
                     groups.entry(group).or_default().insert(field, value);
                 }

@@ -15,7 +15,7 @@ use minijinja::{Value, context};
 use self::port::Reservation;
 use super::{MongoUri, TargetError};
 use crate::process::{Process, ProcessSpec, Supervisor};
-use crate::scenario::ServiceSpec;
+use crate::scenario::{PortKind, ServiceSpec};
 
 /// What an instance gets of the harness's own environment.
 pub const INHERITED: [&str; 9] = ["PATH", "HOME", "USER", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "NODE_PATH"];
@@ -54,6 +54,8 @@ struct Instance {
     /// Held until it is ready.
     port: Reservation,
     process: Process,
+    /// Where it answers, once it is ready.
+    url: String,
     /// Where its part of the log begins.
     log_from: u64,
 }
@@ -105,7 +107,18 @@ impl Service {
 
     /// Where the instances answer.
     pub fn base_urls(&self) -> Vec<String> {
-        self.instances.iter().map(|instance| format!("http://127.0.0.1:{}", instance.port.port())).collect()
+        self.instances.iter().map(|instance| instance.url.clone()).collect()
+    }
+
+    /// Whether one of its processes holds a connection to this port; `None` where the system does not tell.
+    pub fn is_connected_to(&self, port: u16) -> Option<bool> {
+        let told = self.instances.iter().map(|instance| port::connects(instance.process.pid(), port));
+        told.collect::<Option<Vec<bool>>>().map(|told| told.contains(&true))
+    }
+
+    /// The end of the first instance's log, for an error.
+    pub fn quoted_log(&self) -> String {
+        self.instances.first().map(|instance| instance.quoted(&instance.log())).unwrap_or_default()
     }
 
     /// Numbers of the instances' processes.
@@ -143,12 +156,14 @@ impl Starter<'_> {
         }
         let log_from = std::fs::metadata(&process.log).map_or(0, |log| log.len());
         let process = supervisor.spawn(&process).map_err(|error| step(STARTING, error))?;
-        Ok(Instance { port, process, log_from })
+        let url = format!("http://127.0.0.1:{}", port.port());
+        Ok(Instance { port, process, url, log_from })
     }
 
     /// Waits until an instance answers 2xx, or has ended.
-    async fn ready(&self, instance: &Instance) -> Result<Start, TargetError> {
-        let url = format!("http://127.0.0.1:{}{}", instance.port.port(), self.spec.ready);
+    async fn ready(&self, instance: &mut Instance) -> Result<Start, TargetError> {
+        let given = instance.url.clone();
+        let path = self.spec.ready.as_deref().unwrap_or("/");
         let mut last = "no answer".to_owned();
         loop {
             if let Some(status) = instance.process.try_exit_status() {
@@ -159,23 +174,36 @@ impl Starter<'_> {
                 let log = instance.quoted(&log);
                 return Err(step(STARTING, format!("it ended with {status} before it was ready{log}")));
             }
-            let asked = tokio::time::timeout_at(self.deadline.into(), self.client.get(&url).send()).await;
-            match asked.ok().and_then(Result::ok) {
-                Some(answer) if answer.status().is_success() => {
-                    return instance.no_stranger().map(|()| Start::Ready);
+            let listens = match self.spec.port {
+                PortKind::Given => vec![given.clone()],
+                PortKind::Found => port::listeners(instance.process.pid(), instance.port.port()),
+            };
+            for base in listens {
+                let asked = self.client.get(format!("{base}{path}")).send();
+                match tokio::time::timeout_at(self.deadline.into(), asked).await.ok().and_then(Result::ok) {
+                    Some(answer) if answer.status().is_success() || self.spec.ready.is_none() => {
+                        if base == given {
+                            instance.no_stranger()?;
+                        }
+                        instance.url = base;
+                        return Ok(Start::Ready);
+                    }
+                    Some(answer) => last = format!("HTTP {}", answer.status().as_u16()),
+                    None => {}
                 }
-                Some(answer) => last = format!("HTTP {}", answer.status().as_u16()),
-                None => {}
             }
             if Instant::now() >= self.deadline {
                 instance.no_stranger()?;
                 let (patience, log) = (self.spec.ready_timeout, instance.quoted(&instance.log()));
                 let hint = match last.as_str() {
+                    "no answer" if self.spec.port == PortKind::Found => {
+                        ": no process of the service listens on a port that speaks HTTP"
+                    }
                     "no answer" => ": nothing answers there; does the service listen on {{ service.port }}?",
                     "HTTP 404" => ": the service answers, but has no such path; is `service.ready` right?",
                     _ => "",
                 };
-                let why = format!("{url} was not ready within {patience:?}: {last}{hint}{log}");
+                let why = format!("{given}{path} was not ready within {patience:?}: {last}{hint}{log}");
                 return Err(step(STARTING, why));
             }
             tokio::time::sleep(PAUSE).await;
@@ -224,7 +252,7 @@ fn process_spec(
     let mut words = spec.command.iter().map(render).collect::<Result<Vec<_>, _>>()?.into_iter();
     let program = words.next().ok_or_else(|| step(STARTING, "the command is empty"))?;
     let mut process = ProcessSpec::new(program, context.logs.join(format!("service-{number}.log"))).args(words);
-    process.inherit = Some(INHERITED.iter().map(Into::into).collect());
+    process.inherit = (!spec.inherit).then(|| INHERITED.iter().map(Into::into).collect());
     process.dir = Some(match &spec.dir {
         Some(dir) => context.folder.join(dir),
         None => context.folder.clone(),

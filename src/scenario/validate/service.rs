@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::super::diagnostic::Problem;
 use super::super::file_http::Service;
-use super::super::http::ServiceSpec;
+use super::super::http::{PortKind, ServiceSpec};
 use super::super::model::TargetSpec;
 use super::super::template::{Scope, Template};
 use super::Check;
@@ -30,9 +30,8 @@ impl Check<'_> {
         let service = service.into_inner();
         let command = self.required(service.command, "command", "service", Some(&span));
         let command = command.and_then(|command| self.command(&command));
-        let ready = self.required(service.ready, "ready", "service", Some(&span));
-        let ready = ready.and_then(|ready| match ready.get_ref().starts_with('/') {
-            true => Some(ready.into_inner()),
+        let ready = service.ready.map_or(Some(None), |ready| match ready.get_ref().starts_with('/') {
+            true => Some(Some(ready.into_inner())),
             false => self.note(
                 Problem::at(ready.span(), "`ready` is a path and begins with `/`")
                     .help("the harness asks for it until the answer is 2xx"),
@@ -46,6 +45,10 @@ impl Check<'_> {
             Some(count) => self.count32(count, "instances", 1..=64),
             None => Some(1),
         };
+        let port = match &service.port {
+            Some(word) => self.word(word, "port", &PortKind::ALL),
+            None => Some(PortKind::Given),
+        };
         let mut env = BTreeMap::new();
         for (name, text) in &service.env {
             let kind = kind_of(name.get_ref());
@@ -55,6 +58,8 @@ impl Check<'_> {
             command: command?,
             dir: service.dir.map(|dir| dir.into_inner().into()),
             env,
+            inherit: service.inherit,
+            port: port?,
             ready: ready?,
             ready_timeout: ready_timeout?,
             instances: instances?,

@@ -73,7 +73,8 @@ impl<'a> Subject<'a> {
                     Action::Deliver(delivery) => content_of(*delivery),
                     _ => Value::UNDEFINED,
                 };
-                context! { run, op, key => self.key, client, session, chat => context! { id => self.key }, content }
+                let (chat, key_as) = (context! { id => self.key }, forms(self.key));
+                context! { run, op, key => self.key, key_as, client, session, chat, content }
             }
         }
     }
@@ -97,6 +98,24 @@ impl<'a> Subject<'a> {
         let client = context! { id => self.client, user => caller.to_string() };
         context! { run, op, key => self.key, client, thread, message => context! { text } }
     }
+}
+
+/// Other forms of a key, for fields that take no text: each key has its own, and the same each time.
+fn forms(key: &str) -> Value {
+    // FNV-1a: the same on every machine and in every version.
+    let hash = |seed: u64| {
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        key.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed, step)
+    };
+    let (one, other) = (hash(0), hash(0x9e37_79b9_7f4a_7c15));
+    let hex = format!("{one:016x}{other:016x}");
+    let uuid = format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..]);
+    // Keys of a run are numbered: of one run no two numbers are the same while there are fewer than 40,000 of them.
+    let digits = key.len() - key.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (family, own) = (&key[..digits], key[digits..].parse::<u64>().unwrap_or(one % 40_000));
+    let family = family.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let number = (family % 50_000) * 40_000 + own % 40_000 + 1;
+    context! { number, uuid, object_id => &hex[..24] }
 }
 
 /// What a delivery carries; identifiers that its content does not have are null.

@@ -12,6 +12,8 @@ const TAKEN: [&str; 6] =
     ["address already in use", "address in use", "eaddrinuse", "already in use", "errno 98", "os error 98"];
 /// State of a socket that listens, as `/proc/net/tcp` has it.
 const LISTENS: &str = "0A";
+/// State of one that is connected.
+const ESTABLISHED: &str = "01";
 
 /// A port that nobody else is given as a free one.
 ///
@@ -77,10 +79,87 @@ pub(super) fn stranger(port: u16, group: u32) -> Option<String> {
     Some(format!("process {pid} ({})", facts.name))
 }
 
+/// Where the processes of a group, and what they started, listen: as base URLs, the preferred port first.
+pub(super) fn listeners(group: u32, preferred: u16) -> Vec<String> {
+    let own = family(group);
+    let mut found: Vec<(bool, u16, String)> = Vec::new();
+    for line in tables().iter().flat_map(|table| table.lines()) {
+        let Some(entry) = Entry::parse(line).filter(|entry| entry.state == LISTENS) else { continue };
+        let socket = BTreeSet::from([entry.socket]);
+        if let Some(host) = entry.host.filter(|_| own.iter().any(|pid| holds(*pid, &socket))) {
+            found.push((entry.port != preferred, entry.port, format!("http://{host}:{}", entry.port)));
+        }
+    }
+    found.sort();
+    found.dedup();
+    found.into_iter().map(|(.., url)| url).collect()
+}
+
+/// Whether a process of a group, or what it started, is connected to a port of this machine; `None` where the system does
+/// not tell.
+pub(super) fn connects(group: u32, port: u16) -> Option<bool> {
+    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+    let end = format!(":{port:04X}");
+    let to = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let there = fields.get(2)?.ends_with(&end) && *fields.get(3)? == ESTABLISHED;
+        there.then(|| fields.get(9).map(|inode| format!("socket:[{inode}]")))?
+    };
+    let sockets: BTreeSet<String> =
+        tables().iter().flat_map(|table| table.lines().filter_map(to).collect::<Vec<_>>()).collect();
+    (!table.is_empty()).then(|| family(group).iter().any(|pid| holds(*pid, &sockets)))
+}
+
+/// The processes of a group, and those that they started, in whatever group.
+fn family(group: u32) -> BTreeSet<u32> {
+    let all: Vec<(u32, Facts)> = processes().filter_map(|pid| Some((pid, Facts::of(pid)?))).collect();
+    let mut family: BTreeSet<u32> = BTreeSet::from([group]);
+    loop {
+        let before = family.len();
+        let joins = |facts: &Facts| facts.group == group || family.contains(&facts.parent);
+        let more: Vec<u32> = all.iter().filter(|(_, facts)| joins(facts)).map(|(pid, _)| *pid).collect();
+        family.extend(more);
+        if family.len() == before {
+            return family;
+        }
+    }
+}
+
+/// The tables of the system's sockets.
+fn tables() -> [String; 2] {
+    ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default())
+}
+
+/// A line of such a table.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    /// How this machine reaches it; none where it cannot by loopback.
+    host: Option<&'static str>,
+    port: u16,
+    state: String,
+    socket: String,
+}
+
+impl Entry {
+    fn parse(line: &str) -> Option<Self> {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (address, port) = fields.get(1)?.split_once(':')?;
+        let host = match address {
+            "00000000" | "0100007F" | "00000000000000000000000000000000" => Some("127.0.0.1"),
+            "0000000000000000FFFF00000100007F" => Some("127.0.0.1"),
+            "00000000000000000000000001000000" => Some("[::1]"),
+            _ => None,
+        };
+        let port = u16::from_str_radix(port, 16).ok()?;
+        Some(Entry { host, port, state: (*fields.get(3)?).to_owned(), socket: format!("socket:[{}]", fields.get(9)?) })
+    }
+}
+
 /// What the system tells of a process.
 #[derive(Debug, PartialEq, Eq)]
 struct Facts {
     name: String,
+    parent: u32,
     group: u32,
     /// Clock ticks since the system's start.
     started: u64,
@@ -98,6 +177,7 @@ impl Facts {
         let fields: Vec<&str> = rest.split_whitespace().collect();
         Some(Facts {
             name: name.to_owned(),
+            parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             started: fields.get(19)?.parse().ok()?,
         })
@@ -106,8 +186,7 @@ impl Facts {
 
 /// Sockets that listen on a port, by their numbers.
 fn listening(port: u16) -> BTreeSet<String> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
-    tables.iter().flat_map(|table| sockets(table, port)).collect()
+    tables().iter().flat_map(|table| sockets(table, port)).collect()
 }
 
 fn sockets(table: &str, port: u16) -> Vec<String> {
@@ -177,7 +256,7 @@ mod tests {
     #[test]
     fn what_the_system_tells_is_read() {
         let stat = "12 (a (b) c) S 1 34 34 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987 0 0";
-        let facts = Facts { name: "a (b) c".to_owned(), group: 34, started: 987 };
+        let facts = Facts { name: "a (b) c".to_owned(), parent: 1, group: 34, started: 987 };
         assert_eq!(Facts::parse(stat), Some(facts));
         assert_eq!(Facts::parse("12 (short) S 1"), None);
         let table = "sl local_address rem_address st tx_queue rx_queue tr tm->when retrnsmt uid timeout inode\n\
@@ -192,6 +271,20 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let own = Facts::of(std::process::id()).unwrap();
         assert_eq!(stranger(port, own.group), None);
+    }
+
+    #[tokio::test]
+    async fn a_listener_and_a_connection_of_ones_own_are_found() {
+        let listener = TcpListener::bind("[::1]:0").unwrap();
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        let found = listeners(std::process::id(), port(&listener));
+        assert_eq!(found[0], format!("http://[::1]:{}", port(&listener)));
+        assert!(found.contains(&format!("http://127.0.0.1:{}", port(&other))), "{found:?}");
+        assert_eq!(connects(std::process::id(), port(&other)), Some(false));
+        let _connection = std::net::TcpStream::connect(("127.0.0.1", port(&other))).unwrap();
+        assert_eq!(connects(std::process::id(), port(&other)), Some(true));
+        assert!(listeners(u32::MAX, 1).is_empty());
     }
 
     #[test]

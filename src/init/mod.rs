@@ -1,0 +1,14 @@
+//! From requests that somebody wrote down to a scenario that runs: each is sent a few times, one after another, and what it
+//! leaves behind says what it is. Pure but for the [`Subject`] that it is given: it speaks to no server itself.
+
+mod documents;
+mod login;
+mod probe;
+mod values;
+mod write;
+
+pub use documents::{Delta, State};
+pub use login::Login;
+pub use probe::{Finding, Kind, Probe, Reply, Subject};
+pub use values::{Fresh, Pinned};
+pub use write::{Origin, Plan, scenario_text};

@@ -1,0 +1,388 @@
+//! A few requests, one after another, and what they leave behind: which values must be fresh, whether a repetition makes a
+//! second document, which field holds the key. Main type: [`Probe`].
+
+use std::collections::BTreeMap;
+
+use futures::future::BoxFuture;
+use serde_json::Value as Json;
+
+use super::documents::{Delta, State, json_path, leaves, path_of, plain};
+use super::login::Login;
+use super::values::{Fresh, Pinned, Token, candidates, pinned, with_values};
+use crate::import::Sample;
+
+/// Most values that are tried one by one.
+const MOST_VALUES: usize = 10;
+/// Headers that say who asks, where nobody logs in.
+const CALLERS: [&str; 6] = ["x-user", "x-user-id", "x-userid", "x-username", "user-id", "x-client-id"];
+
+/// What a request was answered.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// The body, where it is JSON.
+    pub json: Option<Json>,
+    /// Cookies that were set, as `name=value`.
+    pub cookies: Vec<String>,
+}
+
+/// A service, and its database.
+pub trait Subject: Sync {
+    /// Sends a request; an error where no answer came.
+    fn send<'a>(&'a self, sample: &'a Sample) -> BoxFuture<'a, Result<Reply, String>>;
+
+    /// All documents; none at all where the database is out of reach.
+    fn state(&self) -> BoxFuture<'_, Result<State, String>>;
+}
+
+/// What a request is, by its effects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// It creates, or gives back what is there.
+    CreateOrGet,
+    /// It creates, and is refused when it is there already, by this status.
+    Unique(u16),
+    /// It creates, and changes what is there already.
+    Upsert,
+    /// It creates something each time.
+    Insert,
+    /// It changes what is there.
+    Change,
+    /// It changes nothing.
+    Nothing,
+    /// It was not answered well; why.
+    Failed(String),
+}
+
+/// What was found out about a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The request.
+    pub sample: Sample,
+    /// What it is.
+    pub kind: Kind,
+    /// Values that must be other ones each time.
+    pub fresh: Vec<Fresh>,
+    /// The two people of a pair: the caller, and the value that names the other one.
+    pub pair: bool,
+    /// Each caller has documents of their own.
+    pub per_caller: bool,
+    /// The header that says who asks.
+    pub caller: Option<String>,
+    /// The document that came into being.
+    pub made: Option<Made>,
+    /// Where the answer has the document's identifier.
+    pub id: Option<String>,
+    /// Where the answer says that it was created, or that it was there.
+    pub flag: Option<(&'static str, String)>,
+    /// Statuses of a first request and of its repetition.
+    pub statuses: Vec<u16>,
+}
+
+/// A document that came into being.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Its database.
+    pub database: String,
+    /// Its collection.
+    pub collection: String,
+    /// The field that holds the key, dotted.
+    pub field: String,
+    /// What the field holds, where it is not the key itself.
+    pub stored: Option<String>,
+}
+
+/// A request that was sent, and what came of it.
+struct Shot {
+    reply: Reply,
+    delta: Delta,
+}
+
+impl Shot {
+    fn is_good(&self) -> bool {
+        (200..300).contains(&self.reply.status)
+    }
+
+    fn is_like(&self, other: &Shot) -> bool {
+        self.reply.status == other.reply.status && self.delta.counts() == other.delta.counts()
+    }
+}
+
+/// Requests under way.
+pub struct Probe<'a> {
+    subject: &'a dyn Subject,
+    /// The log-in, once it worked.
+    pub login: Option<Login>,
+    pins: &'a [Pinned],
+    sessions: BTreeMap<String, Vec<(String, String)>>,
+    state: State,
+    tokens: u64,
+}
+
+impl<'a> Probe<'a> {
+    /// Begins: logs in, if one of the requests does.
+    pub async fn begin(subject: &'a dyn Subject, samples: &[Sample], pins: &'a [Pinned]) -> Result<Self, String> {
+        let state = subject.state().await?;
+        let mut probe = Probe { subject, login: None, pins, sessions: BTreeMap::new(), state, tokens: 0 };
+        if let Some(login) = Login::among(samples) {
+            let reply = subject.send(&login.sample).await?;
+            probe.login = login.answered(&reply);
+            probe.state = subject.state().await?;
+        }
+        Ok(probe)
+    }
+
+    fn token(&mut self) -> Token {
+        self.tokens += 1;
+        Token::new(self.tokens)
+    }
+
+    /// Headers of a user's session.
+    async fn session(&mut self, user: &str) -> Result<Vec<(String, String)>, String> {
+        let Some(login) = self.login.clone() else { return Ok(Vec::new()) };
+        if let Some(headers) = self.sessions.get(user) {
+            return Ok(headers.clone());
+        }
+        let request = with_values(&login.sample, &[(login.user.clone(), user.to_owned())].into());
+        let reply = self.subject.send(&request).await?;
+        let token = reply.json.as_ref().zip(login.token.as_ref()).and_then(|(json, path)| {
+            let found = leaves(json).into_iter().find(|(at, _)| json_path(at) == *path);
+            found.and_then(|(_, leaf)| plain(leaf))
+        });
+        let headers = match token {
+            Some(token) => vec![("authorization".to_owned(), format!("Bearer {token}"))],
+            None if !reply.cookies.is_empty() => vec![("cookie".to_owned(), reply.cookies.join("; "))],
+            None => return Err(format!("the log-in as `{user}` was answered with HTTP {}", reply.status)),
+        };
+        self.state = self.subject.state().await?;
+        self.sessions.insert(user.to_owned(), headers.clone());
+        Ok(headers)
+    }
+
+    /// Sends a request as a user, and looks at what came of it.
+    async fn shot(&mut self, sample: &Sample, user: &str) -> Result<Shot, String> {
+        let session = self.session(user).await?;
+        let mut request = sample.clone();
+        if !session.is_empty() {
+            // The session takes the place of the one that was recorded.
+            request.headers.retain(|(name, _)| name != "authorization" && name != "cookie");
+            request.headers.extend(session);
+        }
+        if let Some(caller) = caller_of(sample) {
+            request.headers.retain(|(name, _)| *name != caller);
+            request.headers.push((caller, user.to_owned()));
+        }
+        let reply = self.subject.send(&request).await?;
+        let after = self.subject.state().await?;
+        let delta = Delta::between(&self.state, &after);
+        self.state = after;
+        Ok(Shot { reply, delta })
+    }
+
+    /// Finds out what a request is.
+    pub async fn look(&mut self, sample: &Sample) -> Result<Finding, String> {
+        let mut finding = Finding {
+            sample: sample.clone(),
+            kind: Kind::Nothing,
+            fresh: Vec::new(),
+            pair: false,
+            per_caller: false,
+            caller: caller_of(sample),
+            made: None,
+            id: None,
+            flag: None,
+            statuses: Vec::new(),
+        };
+        if self.login.is_some() {
+            finding.sample.headers.retain(|(name, _)| name != "authorization" && name != "cookie");
+        }
+        let first = self.shot(sample, "onlyprobe-a").await?;
+        finding.statuses.push(first.reply.status);
+        if !first.is_good() {
+            finding.kind = Kind::Failed(format!("it was answered with HTTP {}", first.reply.status));
+            return Ok(finding);
+        }
+        let again = self.shot(sample, "onlyprobe-a").await?;
+        finding.fresh = self.fresh(sample, &first, &again).await?;
+        if finding.fresh.is_empty() {
+            finding.kind = match (&first, &again) {
+                _ if !first.is_like(&again) => Kind::Upsert,
+                _ if !first.delta.inserted.is_empty() => Kind::Insert,
+                _ if first.delta.is_empty() => Kind::Nothing,
+                _ => Kind::Change,
+            };
+            return Ok(finding);
+        }
+        self.confirm(&mut finding).await?;
+        Ok(finding)
+    }
+
+    /// The fewest values with which a request that was sent before comes out as one that was not.
+    async fn fresh(&mut self, sample: &Sample, first: &Shot, again: &Shot) -> Result<Vec<Fresh>, String> {
+        let told: Vec<Fresh> = self.pins.iter().filter_map(|pin| pinned(sample, pin)).collect();
+        if !told.is_empty() || first.is_like(again) {
+            return Ok(told);
+        }
+        let mut all = candidates(sample);
+        all.truncate(MOST_VALUES);
+        for one in &all {
+            if self.works(sample, std::slice::from_ref(one), first).await? {
+                return Ok(vec![one.clone()]);
+            }
+        }
+        // Several at once: each that can be left out is.
+        all.retain(|fresh| fresh.literal != fresh.name);
+        if all.len() < 2 || !self.works(sample, &all, first).await? {
+            return Ok(Vec::new());
+        }
+        for one in all.clone() {
+            let fewer: Vec<Fresh> = all.iter().filter(|other| **other != one).cloned().collect();
+            if self.works(sample, &fewer, first).await? {
+                all = fewer;
+            }
+        }
+        Ok(all)
+    }
+
+    async fn works(&mut self, sample: &Sample, fresh: &[Fresh], first: &Shot) -> Result<bool, String> {
+        let token = self.token();
+        let shot = self.shot(&renewed(sample, fresh, &token), "onlyprobe-a").await?;
+        Ok(shot.is_like(first))
+    }
+
+    /// What a repetition does, by the same caller and by another one.
+    async fn confirm(&mut self, finding: &mut Finding) -> Result<(), String> {
+        let token = self.token();
+        let request = renewed(&finding.sample, &finding.fresh, &token);
+        let first = self.shot(&request, "onlyprobe-a").await?;
+        let again = self.shot(&request, "onlyprobe-a").await?;
+        finding.statuses = vec![first.reply.status, again.reply.status];
+        finding.kind = match again.reply.status {
+            _ if first.delta.inserted.is_empty() => Kind::Change,
+            status if !again.is_good() => Kind::Unique(status),
+            _ if !again.delta.inserted.is_empty() => Kind::Insert,
+            _ if again.delta.is_empty() => Kind::CreateOrGet,
+            _ => Kind::Upsert,
+        };
+        finding.flag = flag(&first.reply, &again.reply);
+        let values: Vec<(String, String)> = finding
+            .fresh
+            .iter()
+            .map(|fresh| (fresh.concrete(&token), fresh.template(finding.fresh.len() > 1)))
+            .collect();
+        if let Some((document, made)) = made(&first.delta, &values) {
+            finding.id = first.reply.json.as_ref().and_then(|json| path_of(json, &plain(document.get("_id")?)?));
+            finding.made = Some(made);
+        }
+        if self.login.is_some() || finding.caller.is_some() {
+            let other = self.shot(&request, "onlyprobe-b").await?;
+            finding.per_caller = !other.delta.inserted.is_empty();
+            if finding.per_caller && finding.kind == Kind::CreateOrGet {
+                self.pair(finding).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the caller and the value are a pair: each asks for the other, and one document comes of it.
+    async fn pair(&mut self, finding: &mut Finding) -> Result<(), String> {
+        let [fresh] = finding.fresh.as_slice() else { return Ok(()) };
+        if !fresh.is_text() {
+            return Ok(());
+        }
+        let token = self.token().text;
+        let (a, b) = (format!("{token}a"), format!("{token}b"));
+        let naming = |other: &str| with_values(&finding.sample, &[(fresh.literal.clone(), other.to_owned())].into());
+        let (one, two) = (naming(&b), naming(&a));
+        let first = self.shot(&one, &a).await?;
+        let back = self.shot(&two, &b).await?;
+        if !first.is_good() || first.delta.inserted.is_empty() || !back.is_good() || !back.delta.inserted.is_empty() {
+            return Ok(());
+        }
+        if let Some(made) = made_of_pair(&first.delta, &a, &b) {
+            finding.pair = true;
+            finding.made = Some(made);
+        }
+        Ok(())
+    }
+}
+
+/// The header that says who asks.
+fn caller_of(sample: &Sample) -> Option<String> {
+    sample.headers.iter().map(|(name, _)| name).find(|name| CALLERS.contains(&name.as_str())).cloned()
+}
+
+/// The request with values of this trial.
+fn renewed(sample: &Sample, fresh: &[Fresh], token: &Token) -> Sample {
+    let values = fresh.iter().map(|fresh| (fresh.literal.clone(), fresh.concrete(token))).collect();
+    with_values(sample, &values)
+}
+
+/// Where two answers say that one created and the other did not.
+fn flag(first: &Reply, again: &Reply) -> Option<(&'static str, String)> {
+    let (first, again) = (first.json.as_ref()?, again.json.as_ref()?);
+    let other = leaves(again);
+    leaves(first).into_iter().find_map(|(path, leaf)| {
+        let same = other.iter().find(|(at, _)| *at == path).map(|(_, leaf)| *leaf);
+        match (leaf, same?) {
+            (Json::Bool(true), Json::Bool(false)) => Some(("created", json_path(&path))),
+            (Json::Bool(false), Json::Bool(true)) => Some(("existing", json_path(&path))),
+            _ => None,
+        }
+    })
+}
+
+fn in_collection(namespace: &str, field: String, stored: Option<String>) -> Made {
+    let (database, collection) = namespace.split_once('.').unwrap_or(("", namespace));
+    Made { database: database.to_owned(), collection: collection.to_owned(), field, stored }
+}
+
+/// The document that holds one of these values, and the field that does: as it is, else within a longer text.
+fn made<'d>(delta: &'d Delta, values: &[(String, String)]) -> Option<(&'d Json, Made)> {
+    let mut within = None;
+    for (namespace, document) in &delta.inserted {
+        for (path, leaf) in leaves(document) {
+            let Some(text) = plain(leaf) else { continue };
+            for (value, template) in values {
+                let made = |stored: String| {
+                    let stored = Some(stored).filter(|stored| stored != "{{ key }}");
+                    (document, in_collection(namespace, path.join("."), stored))
+                };
+                if text == *value {
+                    return Some(made(template.clone()));
+                }
+                if within.is_none() && text.contains(value.as_str()) {
+                    within = Some(made(text.replace(value.as_str(), template)));
+                }
+            }
+        }
+    }
+    within
+}
+
+/// The field that holds both names: a text, sorted, or a list of the two.
+fn made_of_pair(delta: &Delta, a: &str, b: &str) -> Option<Made> {
+    for (namespace, document) in &delta.inserted {
+        let fields = document.as_object()?;
+        for (name, value) in fields {
+            let Some(text) = value.as_str() else { continue };
+            let Some((before, rest)) = text.split_once(a) else { continue };
+            let Some((between, after)) = rest.split_once(b) else { continue };
+            let joined = if between == "_" {
+                "{{ key }}".to_owned()
+            } else {
+                format!("{{{{ key | replace(\"_\", {}) }}}}", Json::from(between))
+            };
+            let stored = Some(format!("{before}{joined}{after}")).filter(|stored| stored != "{{ key }}");
+            return Some(in_collection(namespace, name.clone(), stored));
+        }
+        for (name, value) in fields {
+            let names: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+            if names.len() == 2 && names.contains(&a) && names.contains(&b) {
+                return Some(in_collection(namespace, name.clone(), None));
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,250 @@
+//! The values of a request, and what may stand in their place: a fresh one each time, of the same form.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use crate::import::{Body, Sample};
+
+/// A value that must be another one each time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fresh {
+    /// As the source has it.
+    pub literal: String,
+    /// What it is called.
+    pub name: String,
+    shape: Shape,
+}
+
+/// A value that the user says must be fresh: what it is called, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    /// `email`
+    pub name: String,
+    /// `$.email` in a body, `?email` in the query, `:2` the second part of the path.
+    pub path: String,
+}
+
+/// The form of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Shape {
+    Email(String),
+    Number,
+    Uuid,
+    ObjectId,
+    Text,
+}
+
+/// A value for one trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) text: String,
+    pub(super) number: u64,
+}
+
+impl Token {
+    pub(super) fn new(number: u64) -> Self {
+        Token { text: format!("onlyprobe{number}x"), number }
+    }
+}
+
+impl Fresh {
+    /// Of this literal.
+    pub(super) fn new(name: &str, literal: &str) -> Self {
+        let hex = |length: usize| literal.len() == length && literal.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let uuid = literal.len() == 36 && literal.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+        let shape = match literal.split_once('@') {
+            Some((user, domain)) if !user.is_empty() && domain.contains('.') => Shape::Email(domain.to_owned()),
+            _ if !literal.is_empty() && literal.len() < 10 && literal.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Shape::Number
+            }
+            _ if uuid => Shape::Uuid,
+            _ if hex(24) => Shape::ObjectId,
+            _ => Shape::Text,
+        };
+        let word: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        let name = if word.is_empty() { "value".to_owned() } else { word.to_ascii_lowercase() };
+        Fresh { literal: literal.to_owned(), name, shape }
+    }
+
+    /// A value for a trial.
+    pub(super) fn concrete(&self, token: &Token) -> String {
+        let Token { text, number } = token;
+        match &self.shape {
+            Shape::Email(domain) => format!("{}-{text}@{domain}", self.name),
+            Shape::Number => (700_000 + number).to_string(),
+            Shape::Uuid => format!("00000000-0000-4000-8000-{number:012x}"),
+            Shape::ObjectId => format!("65{number:022x}"),
+            Shape::Text => format!("{text}-{}", self.name),
+        }
+    }
+
+    /// The value in a scenario; of several texts in one request each has its own.
+    pub(super) fn template(&self, several: bool) -> String {
+        match &self.shape {
+            Shape::Email(domain) => format!("{}-{{{{ key }}}}@{domain}", self.name),
+            Shape::Number => "{{ key_as.number }}".to_owned(),
+            Shape::Uuid => "{{ key_as.uuid }}".to_owned(),
+            Shape::ObjectId => "{{ key_as.object_id }}".to_owned(),
+            Shape::Text if several => format!("{{{{ key }}}}-{}", self.name),
+            Shape::Text => "{{ key }}".to_owned(),
+        }
+    }
+
+    /// Whether it can be the name of somebody.
+    pub(super) fn is_text(&self) -> bool {
+        self.shape == Shape::Text
+    }
+}
+
+/// The values of a request that could be fresh, the likeliest first: each with what it is called.
+pub(super) fn candidates(sample: &Sample) -> Vec<Fresh> {
+    let mut named: Vec<(u8, String, String)> = Vec::new();
+    let mut add = |rank: u8, name: &str, value: &str| {
+        if !value.is_empty() {
+            named.push((rank, name.to_owned(), value.to_owned()));
+        }
+    };
+    match &sample.body {
+        Body::Json(json) => {
+            for (path, leaf) in super::documents::leaves(json) {
+                let name = path.iter().rev().find(|name| !name.bytes().all(|byte| byte.is_ascii_digit()));
+                let value = match leaf {
+                    Json::String(text) => text.clone(),
+                    Json::Number(number) if number.is_u64() => number.to_string(),
+                    _ => continue,
+                };
+                add(rank(name.map_or("", String::as_str)), name.map_or("value", String::as_str), &value);
+            }
+        }
+        Body::Form(fields) | Body::Multipart(fields) => {
+            fields.iter().for_each(|(name, value)| add(rank(name), name, value));
+        }
+        Body::None | Body::Text(_) => {}
+    }
+    sample.query.iter().for_each(|(name, value)| add(rank(name), name, value));
+    let told = sample.parameters.iter().any(Option::is_some);
+    for (segment, parameter) in sample.segments.iter().zip(&sample.parameters) {
+        match parameter {
+            Some(name) => add(0, name, segment),
+            None if told => {}
+            // Plain words are mostly the route's own; they are tried last.
+            None if segment.bytes().any(|byte| byte.is_ascii_digit() || byte == b'@') => add(1, "id", segment),
+            None => add(4, segment, segment),
+        }
+    }
+    named.sort_by_key(|(rank, ..)| *rank);
+    let mut fresh: Vec<Fresh> = Vec::new();
+    for (_, name, value) in named {
+        if !fresh.iter().any(|other| other.literal == value) {
+            fresh.push(Fresh::new(&name, &value));
+        }
+    }
+    fresh
+}
+
+/// How likely a field of this name is a key.
+fn rank(name: &str) -> u8 {
+    let name = name.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    match () {
+        () if has(&["password", "passwd", "secret"]) => 5,
+        () if has(&["email", "key", "slug", "code", "handle", "username", "sku", "token"]) || name.ends_with("id") => 0,
+        () if has(&["name", "user", "title", "seat", "number"]) => 1,
+        () if has(&["date", "time", "description", "message", "text", "comment", "price", "amount"]) => 3,
+        () => 2,
+    }
+}
+
+/// The value at a place that the user names.
+pub(super) fn pinned(sample: &Sample, pin: &Pinned) -> Option<Fresh> {
+    let literal = match pin.path.chars().next()? {
+        ':' => sample.segments.get(pin.path[1..].parse::<usize>().ok()?.checked_sub(1)?).cloned(),
+        '?' => sample.query.iter().find(|(name, _)| *name == pin.path[1..]).map(|(_, value)| value.clone()),
+        _ => match &sample.body {
+            Body::Json(json) => super::documents::leaves(json)
+                .into_iter()
+                .find(|(path, _)| super::documents::json_path(path) == pin.path)
+                .and_then(|(_, leaf)| super::documents::plain(leaf)),
+            Body::Form(fields) | Body::Multipart(fields) => {
+                fields.iter().find(|(name, _)| format!("$.{name}") == pin.path).map(|(_, value)| value.clone())
+            }
+            Body::None | Body::Text(_) => None,
+        },
+    };
+    literal.map(|literal| Fresh::new(&pin.name, &literal))
+}
+
+/// The request with other values in the place of these, wherever they stand.
+pub(super) fn with_values(sample: &Sample, values: &BTreeMap<String, String>) -> Sample {
+    let other = |text: &String| values.get(text).cloned().unwrap_or_else(|| text.clone());
+    let pairs = |list: &[(String, String)]| list.iter().map(|(name, value)| (name.clone(), other(value))).collect();
+    let body = match &sample.body {
+        Body::Json(json) => Body::Json(with_json(json, values)),
+        Body::Form(fields) => Body::Form(pairs(fields)),
+        Body::Multipart(fields) => Body::Multipart(pairs(fields)),
+        Body::None | Body::Text(_) => sample.body.clone(),
+    };
+    let segments = sample.segments.iter().map(other).collect();
+    Sample { segments, query: pairs(&sample.query), body, ..sample.clone() }
+}
+
+fn with_json(json: &Json, values: &BTreeMap<String, String>) -> Json {
+    match json {
+        Json::String(text) => values.get(text).map_or_else(|| json.clone(), |value| Json::String(value.clone())),
+        Json::Number(number) => match values.get(&number.to_string()) {
+            // A number stays one.
+            Some(value) => value.parse::<u64>().map_or_else(|_| Json::String(value.clone()), Json::from),
+            None => json.clone(),
+        },
+        Json::Array(items) => items.iter().map(|item| with_json(item, values)).collect(),
+        Json::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), with_json(value, values))).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sample() -> Sample {
+        let body =
+            json!({ "note": "hi", "email": "ann@example.org", "seat": 12, "who": [{ "id": "ann" }], "on": true });
+        let segments = vec!["api".to_owned(), "rooms".to_owned(), "12".to_owned()];
+        Sample { parameters: vec![None; 3], segments, body: Body::Json(body), ..Sample::default() }
+    }
+
+    #[test]
+    fn candidates_come_in_the_order_of_their_likelihood_and_keep_their_form() {
+        let found = candidates(&sample());
+        let literals: Vec<&str> = found.iter().map(|fresh| fresh.literal.as_str()).collect();
+        assert_eq!(literals, ["ann@example.org", "ann", "12", "hi", "api", "rooms"]);
+        assert_eq!(found[0].template(true), "email-{{ key }}@example.org");
+        assert_eq!(found[2].template(false), "{{ key_as.number }}");
+        let uuid = Fresh::new("id", "123e4567-e89b-42d3-a456-426614174000");
+        assert_eq!(uuid.template(false), "{{ key_as.uuid }}");
+        assert_eq!(Fresh::new("id", "65a1b2c3d4e5f60718293a4b").template(false), "{{ key_as.object_id }}");
+    }
+
+    #[test]
+    fn a_value_is_replaced_wherever_it_stands_and_a_number_stays_one() {
+        let token = Token::new(3);
+        let fresh = candidates(&sample()).into_iter().find(|fresh| fresh.literal == "12").unwrap();
+        let changed = with_values(&sample(), &[("12".to_owned(), fresh.concrete(&token))].into());
+        assert_eq!(changed.segments[2], "700003");
+        let Body::Json(body) = changed.body else { panic!() };
+        assert_eq!(body["seat"], json!(700_003));
+    }
+
+    #[test]
+    fn places_that_the_user_names_are_found() {
+        let pin =
+            |path: &str| pinned(&sample(), &Pinned { name: "x".into(), path: path.into() }).map(|fresh| fresh.literal);
+        assert_eq!(pin("$.email").as_deref(), Some("ann@example.org"));
+        assert_eq!(pin("$.who[0].id").as_deref(), Some("ann"));
+        assert_eq!(pin(":3").as_deref(), Some("12"));
+        assert_eq!((pin("$.nothing"), pin(":9"), pin("?q"), pin("")), (None, None, None, None));
+    }
+}

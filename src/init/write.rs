@@ -1,0 +1,413 @@
+//! What was found out, as a scenario file with comments. Main function: [`scenario_text`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use serde_json::Value as Json;
+
+use super::login::Login;
+use super::probe::{Finding, Kind, Made};
+use crate::import::{Body, Sample, encoded_query, encoded_segment};
+
+/// Border of a multipart body.
+const BORDER: &str = "onlyone-form-border";
+
+/// Where the service comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The harness starts it.
+    Command {
+        /// Program and arguments.
+        command: Vec<String>,
+        /// Its folder.
+        dir: String,
+        /// Variables that are set to the database's address.
+        variables: Vec<String>,
+    },
+    /// It runs already.
+    Running {
+        /// Its base URL.
+        url: String,
+        /// The database that it keeps its data in, where that is known to be reachable: an environment variable's name.
+        database: Option<String>,
+    },
+}
+
+/// What to write down.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Name of the scenario.
+    pub name: String,
+    /// Where the service comes from.
+    pub origin: Origin,
+    /// The log-in.
+    pub login: Option<Login>,
+    /// The requests. One that creates or gets is a workload of its own, unless `custom`.
+    pub findings: Vec<Finding>,
+    /// Operations of one's own, whatever they are.
+    pub custom: bool,
+}
+
+/// The scenario as TOML.
+pub fn scenario_text(plan: &Plan) -> String {
+    let create_or_get = match plan.findings.as_slice() {
+        [one] if !plan.custom && one.kind == Kind::CreateOrGet && one.id.is_some() => Some(one),
+        _ => None,
+    };
+    let mut text = String::from("#:schema onlyone.schema.json\n");
+    let workload = if create_or_get.is_some() { "create-or-get" } else { "custom" };
+    add(
+        &mut text,
+        format_args!(
+            "# Written by `onlyone`: what it found out by sending the requests one after another is in comments.\n# The schema, for editors: onlyone schema scenario > onlyone.schema.json\n"
+        ),
+    );
+    add(&mut text, format_args!("\nname = {}\nworkload = {}\n", quoted(&plan.name), quoted(workload)));
+    add(&mut text, format_args!("\n[target.http]\n"));
+    if let Origin::Running { url, .. } = &plan.origin {
+        add(&mut text, format_args!("base_urls = [{}]\n", quoted(url)));
+    }
+    text.push_str("timeout = \"10s\"\n");
+    let same_caller = plan.findings.iter().any(|finding| finding.per_caller && !finding.pair);
+    log_in(&mut text, plan.login.as_ref(), if same_caller { "{{ key }}" } else { "{{ client.user }}" });
+    match create_or_get {
+        Some(finding) => {
+            operation(&mut text, "create-or-get", finding, same_caller);
+            observed(&mut text, plan, finding);
+        }
+        None => {
+            let names = operation_names(&plan.findings);
+            for (finding, name) in plan.findings.iter().zip(&names) {
+                operation(&mut text, name, finding, same_caller);
+            }
+            service(&mut text, &plan.origin);
+            invariants(&mut text, plan);
+            let listed: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+            add(&mut text, format_args!("\n[explore]\noperations = [{}]\n", listed.join(", ")));
+            if names.len() == 1 {
+                text.push_str("requests = 2\n");
+            }
+        }
+    }
+    text.push_str("\n# All clients together, round after round, a fresh key each round.\n[load.burst]\nclients = [2, 8]\nrounds = 40\n");
+    text
+}
+
+/// Writing to a string does not fail.
+fn add(text: &mut String, what: std::fmt::Arguments<'_>) {
+    text.write_fmt(what).ok();
+}
+
+/// A text as TOML has it: the escapes of JSON are among its own.
+fn quoted(text: &str) -> String {
+    Json::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+/// A literal text, in which nothing is a variable.
+fn literal(text: &str) -> String {
+    let plain = text.replace("${", "$${");
+    match plain.contains("{{") || plain.contains("{%") || plain.contains("{#") {
+        true => format!("{{% raw %}}{plain}{{% endraw %}}"),
+        false => plain,
+    }
+}
+
+/// Values by the literals whose places they take.
+type Values = BTreeMap<String, String>;
+
+fn template(text: &str, values: &Values) -> String {
+    values.get(text).cloned().unwrap_or_else(|| literal(text))
+}
+
+/// JSON as a TOML value; none where it has null in it, which TOML lacks.
+fn inline(json: &Json, values: &Values) -> Option<String> {
+    Some(match json {
+        Json::Null => return None,
+        Json::Bool(flag) => flag.to_string(),
+        Json::Number(number) => match values.get(&number.to_string()) {
+            Some(value) => quoted(value),
+            None => number.to_string(),
+        },
+        Json::String(text) => match values.get(text) {
+            // A text stays one: on its own the variable would be a number.
+            Some(value) if value == "{{ key_as.number }}" => quoted("{{ key_as.number }}{{ \"\" }}"),
+            _ => quoted(&template(text, values)),
+        },
+        Json::Array(items) => {
+            let items: Option<Vec<String>> = items.iter().map(|item| inline(item, values)).collect();
+            format!("[{}]", items?.join(", "))
+        }
+        Json::Object(fields) if fields.is_empty() => "{}".to_owned(),
+        Json::Object(fields) => {
+            let field = |(name, value): (&String, &Json)| Some(format!("{} = {}", key(name), inline(value, values)?));
+            let fields: Option<Vec<String>> = fields.iter().map(field).collect();
+            format!("{{ {} }}", fields?.join(", "))
+        }
+    })
+}
+
+fn key(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { quoted(name) }
+}
+
+/// JSON as a text with templates, for what TOML cannot say.
+fn json_text(json: &Json, values: &Values) -> String {
+    match json {
+        Json::Number(number) => values.get(&number.to_string()).cloned().unwrap_or_else(|| number.to_string()),
+        Json::String(text) => match values.get(text) {
+            Some(value) => format!("\"{value}\""),
+            None => literal(&json.to_string()),
+        },
+        Json::Array(items) => {
+            format!("[{}]", items.iter().map(|item| json_text(item, values)).collect::<Vec<_>>().join(","))
+        }
+        Json::Object(fields) => {
+            let field =
+                |(name, value): (&String, &Json)| format!("{}: {}", literal(&quoted(name)), json_text(value, values));
+            // Spaces, because two braces would begin a variable.
+            format!("{{ {} }}", fields.iter().map(field).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn path_text(sample: &Sample, values: &Values) -> String {
+    let part =
+        |text: &String, encode: fn(&str) -> String| values.get(text).cloned().unwrap_or_else(|| literal(&encode(text)));
+    let mut path: String =
+        sample.segments.iter().map(|segment| format!("/{}", part(segment, encoded_segment))).collect();
+    if path.is_empty() {
+        path.push('/');
+    }
+    let pairs: Vec<String> = sample
+        .query
+        .iter()
+        .map(|(name, value)| format!("{}={}", encoded_query(name), part(value, encoded_query)))
+        .collect();
+    if pairs.is_empty() { path } else { format!("{path}?{}", pairs.join("&")) }
+}
+
+/// The keys of a request, one a line.
+fn request(sample: &Sample, headers: &[(String, String)], values: &Values) -> Vec<String> {
+    let mut lines =
+        vec![format!("method = {}", quoted(&sample.method)), format!("path = {}", quoted(&path_text(sample, values)))];
+    let mut headers: BTreeMap<String, String> = headers.iter().cloned().collect();
+    match &sample.body {
+        Body::None => {}
+        Body::Json(json) => match inline(json, values) {
+            Some(json) => lines.push(format!("json = {json}")),
+            None => {
+                headers.entry("content-type".to_owned()).or_insert_with(|| "application/json".to_owned());
+                lines.push(format!("body = {}", quoted(&json_text(json, values))));
+            }
+        },
+        Body::Form(fields) => {
+            let fields: BTreeMap<&String, String> =
+                fields.iter().map(|(name, value)| (name, template(value, values))).collect();
+            let fields: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{} = {}", key(name), quoted(value))).collect();
+            lines.push(format!("form = {{ {} }}", fields.join(", ")));
+        }
+        Body::Multipart(fields) => {
+            headers.insert("content-type".to_owned(), format!("multipart/form-data; boundary={BORDER}"));
+            lines.push(format!("body = {}", quoted(&multipart(fields, values))));
+        }
+        Body::Text(body) => lines.push(format!("body = {}", quoted(&literal(body)))),
+    }
+    if !headers.is_empty() {
+        let listed: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{} = {}", key(name), quoted(value))).collect();
+        lines.push(format!("headers = {{ {} }}", listed.join(", ")));
+    }
+    lines
+}
+
+/// A multipart body as it is sent.
+pub(crate) fn multipart_body(fields: &[(String, String)]) -> (String, String) {
+    (format!("multipart/form-data; boundary={BORDER}"), parts(fields.iter().map(|(name, value)| (name, value.clone()))))
+}
+
+fn multipart(fields: &[(String, String)], values: &Values) -> String {
+    parts(fields.iter().map(|(name, value)| (name, template(value, values))))
+}
+
+fn parts<'a>(fields: impl Iterator<Item = (&'a String, String)>) -> String {
+    let part = |(name, value): (&String, String)| {
+        format!("--{BORDER}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    format!("{}--{BORDER}--\r\n", fields.map(part).collect::<String>())
+}
+
+fn log_in(text: &mut String, login: Option<&Login>, user: &str) {
+    let Some(login) = login else { return };
+    let values = Values::from([(login.user.clone(), user.to_owned())]);
+    let headers: Vec<(String, String)> =
+        login.sample.headers.iter().map(|(name, value)| (name.clone(), literal(value))).collect();
+    let lines = request(&login.sample, &headers, &values);
+    if login.token.is_none() {
+        text.push_str("cookies = true\n");
+    }
+    let token = login.token.as_ref().map(|token| format!("token = {}\n", quoted(token))).unwrap_or_default();
+    add(
+        text,
+        format_args!(
+            "\n# Once per user, before the user's first request.\n[target.http.auth.login]\n{token}request = {{ {} }}\n",
+            lines.join(", ")
+        ),
+    );
+}
+
+/// Values of the scenario by the literals of the source.
+fn values_of(finding: &Finding) -> Values {
+    let several = finding.fresh.len() > 1;
+    let value = |template: String| if finding.pair { "{{ pair.b }}".to_owned() } else { template };
+    finding.fresh.iter().map(|fresh| (fresh.literal.clone(), value(fresh.template(several)))).collect()
+}
+
+fn operation(text: &mut String, name: &str, finding: &Finding, same_caller: bool) {
+    let Finding { sample, kind, statuses, .. } = finding;
+    let said = match kind {
+        Kind::CreateOrGet => "creates, or gives back what is there".to_owned(),
+        Kind::Unique(status) => format!("creates, and is refused with {status} when it is there already"),
+        Kind::Upsert => "creates, and changes what is there already".to_owned(),
+        Kind::Insert => "creates something each time".to_owned(),
+        Kind::Change => "changes what is there".to_owned(),
+        Kind::Nothing => "changed nothing that could be seen".to_owned(),
+        Kind::Failed(why) => format!("could not be tried: {why}"),
+    };
+    add(text, format_args!("\n# {}: {said}.\n[target.http.operations.{}]\n", sample.route(), key(name)));
+    let values = values_of(finding);
+    let caller = if same_caller { "{{ key }}" } else { "{{ client.user }}" };
+    let headers = sample.headers.iter().map(|(name, value)| match finding.caller.as_ref() {
+        Some(own) if own == name => (name.clone(), caller.to_owned()),
+        _ => (name.clone(), literal(value)),
+    });
+    let headers: Vec<(String, String)> = headers.collect();
+    for line in request(sample, &headers, &values) {
+        add(text, format_args!("{line}\n"));
+    }
+    let mut outcome: Vec<String> = finding.id.iter().map(|path| format!("id = {}", quoted(path))).collect();
+    if let Some((name, path)) = finding.flag.as_ref().filter(|_| *kind == Kind::CreateOrGet) {
+        outcome.push(format!("{name} = {}", quoted(path)));
+    }
+    if !outcome.is_empty() && *kind == Kind::CreateOrGet {
+        add(text, format_args!("outcome = {{ {} }}\n", outcome.join(", ")));
+    }
+    add(text, format_args!("{}", status(kind, statuses)));
+}
+
+fn status(kind: &Kind, statuses: &[u16]) -> String {
+    let good: BTreeSet<u16> = [200, 201, 202, 204]
+        .into_iter()
+        .chain(statuses.iter().copied().filter(|status| (200..300).contains(status)))
+        .collect();
+    let (first, again) = (statuses.first().copied(), statuses.get(1).copied());
+    let told = *kind == Kind::CreateOrGet && first == Some(201) && again != Some(201);
+    let ok: Vec<String> = good.iter().filter(|status| !told || **status != 201).map(ToString::to_string).collect();
+    let created = if told { ", created = [201]" } else { "" };
+    let refused = match kind {
+        Kind::Unique(status) if !good.contains(status) => format!(", refused = [{status}]"),
+        _ => String::new(),
+    };
+    format!("status = {{ ok = [{}]{created}{refused} }}\n", ok.join(", "))
+}
+
+/// A name for each operation, from its method and path.
+fn operation_names(findings: &[Finding]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for finding in findings {
+        let fresh: Vec<&str> = finding.fresh.iter().map(|fresh| fresh.literal.as_str()).collect();
+        let plain = |(index, segment): (usize, &String)| {
+            let is_value =
+                fresh.contains(&segment.as_str()) || finding.sample.parameters.get(index).is_some_and(Option::is_some);
+            (!is_value && !segment.is_empty()).then(|| segment.to_ascii_lowercase())
+        };
+        let parts: Vec<String> = finding.sample.segments.iter().enumerate().filter_map(plain).collect();
+        let word = |text: &str| {
+            text.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect::<String>()
+        };
+        let last: Vec<String> = parts.iter().rev().take(2).rev().map(|part| word(part)).collect();
+        let base =
+            std::iter::once(finding.sample.method.to_ascii_lowercase()).chain(last).collect::<Vec<_>>().join("-");
+        let taken = names.iter().filter(|name| **name == base || name.starts_with(&format!("{base}-again"))).count();
+        names.push(if taken == 0 { base } else { format!("{base}-again{taken}") });
+    }
+    names
+}
+
+fn service(text: &mut String, origin: &Origin) {
+    let Origin::Command { command, dir, variables } = origin else { return };
+    let words: Vec<String> = command.iter().map(|word| quoted(&literal(word))).collect();
+    let mut env: Vec<String> = vec!["PORT = \"{{ service.port }}\"".to_owned()];
+    env.extend(variables.iter().map(|name| format!("{} = \"{{{{ mongo.uri }}}}\"", key(name))));
+    add(
+        text,
+        format_args!(
+            "\n# The harness starts it, with its own environment and a database of this run.\n[service]\ncommand = [{}]\ndir = {}\nenv = {{ {} }}\ninherit = true\nport = \"found\"                  # wherever its processes listen\n",
+            words.join(", "),
+            quoted(dir),
+            env.join(", "),
+        ),
+    );
+}
+
+fn observed(text: &mut String, plan: &Plan, finding: &Finding) {
+    service(text, &plan.origin);
+    let Some(made) = &finding.made else { return };
+    let elsewhere = match &plan.origin {
+        Origin::Command { .. } => made.database != "run",
+        Origin::Running { .. } => true,
+    };
+    let place = match &plan.origin {
+        Origin::Running { database: None, .. } => return,
+        Origin::Running { database: Some(variable), .. } => {
+            format!("uri = \"${{{variable}}}\"\ndatabase = {}\n", quoted(&made.database))
+        }
+        Origin::Command { .. } if elsewhere => format!("database = {}\n", quoted(&made.database)),
+        Origin::Command { .. } => String::new(),
+    };
+    if made.field.contains('.') {
+        return invariants(text, plan);
+    }
+    add(
+        text,
+        format_args!(
+            "\n# Where its document was found.\n[observe.mongo]\n{place}collection = {}\nkey = {}\n",
+            quoted(&made.collection),
+            quoted(&made.field)
+        ),
+    );
+    if let Some(stored) = &made.stored {
+        add(text, format_args!("stored = {}\n", quoted(stored)));
+    }
+}
+
+/// What a repetition did not make twice one after another must not be there twice after a race.
+fn invariants(text: &mut String, plan: &Plan) {
+    if matches!(plan.origin, Origin::Running { database: None, .. }) {
+        return;
+    }
+    let mut written: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for finding in &plan.findings {
+        let Some(made) = finding.made.as_ref().filter(|_| makes_one(&finding.kind)) else { continue };
+        let Made { database, collection, field, .. } = made;
+        if !written.insert((collection, field)) {
+            continue;
+        }
+        let database = if database == "run" { String::new() } else { format!("database = {}\n", quoted(database)) };
+        add(
+            text,
+            format_args!(
+                "\n# One after another, {} made one document of one `{field}`.\n[[invariant]]\nname = {}\n{database}collection = {}\npipeline = '''[\n    {{ \"$match\": {{ \"{field}\": {{ \"$exists\": true }} }} }},\n    {{ \"$group\": {{ \"_id\": \"${field}\", \"documents\": {{ \"$sum\": 1 }} }} }},\n    {{ \"$match\": {{ \"documents\": {{ \"$gt\": 1 }} }} }}\n]'''\nexpect = \"empty\"\n",
+                finding.sample.route(),
+                quoted(&format!("one document of {collection} per {field}")),
+                quoted(collection),
+            ),
+        );
+    }
+}
+
+fn makes_one(kind: &Kind) -> bool {
+    matches!(kind, Kind::CreateOrGet | Kind::Unique(_) | Kind::Upsert)
+}
