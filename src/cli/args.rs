@@ -42,6 +42,8 @@ pub enum Command {
     Run(RunArgs),
     /// Release the commands of concurrent requests in chosen orders: every interleaving, a sample, or one again
     Explore(ExploreArgs),
+    /// Write a scenario from a curl line, a HAR file, an OpenAPI document or a Postman collection, by trying the requests
+    Init(super::init::InitArgs),
     /// Prove that the harness can fail: planted bugs must be caught, correct twins must not be accused
     Selftest(SelftestArgs),
     /// Judge a stored run again: same history, same verdict
@@ -82,7 +84,7 @@ pub struct RunArgs {
 }
 
 /// Flags that every run-like command shares.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Common {
     /// MongoDB to run against; `embedded` starts a private one
     #[arg(long, value_name = "URI", env = "ONLYONE_MONGO_URI", default_value = "embedded", hide_env_values = true)]
@@ -120,11 +122,17 @@ pub struct Common {
 }
 
 /// `onlyone explore`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ExploreArgs {
-    /// Scenario file
-    #[arg(value_name = "SCENARIO")]
-    pub scenario: PathBuf,
+    /// Scenario file; without one, name requests (`--curl`, …) and after `--` the command that starts the service
+    #[arg(value_name = "SCENARIO", required_unless_present = "requests_of", conflicts_with = "requests_of")]
+    pub scenario: Option<PathBuf>,
+    /// Requests, where there is no file
+    #[command(flatten)]
+    pub sources: super::init::Sources,
+    /// Write the scenario that does it again into this file, too
+    #[arg(long, value_name = "FILE", requires = "requests_of")]
+    pub save: Option<PathBuf>,
     /// Requests that come together; by default what the scenario says, or one per operation, or 2
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub requests: Option<u8>,

@@ -35,22 +35,37 @@ use crate::workload::{self, Requests};
 /// Requests beyond this many are not the default, although the scenario's burst has them.
 const MOST_BY_DEFAULT: u32 = 4;
 
-/// Explores one scenario.
+/// Explores one scenario, or requests without one.
 pub(super) async fn explore(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
     if let Some(id) = &args.common.run_id {
         check_run_id(id)?;
     }
-    let scenario = load(&args.scenario, &args.common)?;
+    match &args.scenario {
+        Some(path) => {
+            let scenario = load(path, &args.common)?;
+            explore_scenario(&args, scenario, None, io).await
+        }
+        None => super::init::explore_requests(args, io).await,
+    }
+}
+
+/// Explores a scenario; one that came from no file is kept in the run's folder.
+pub(super) async fn explore_scenario(
+    args: &ExploreArgs,
+    scenario: Scenario,
+    text: Option<&str>,
+    io: &mut Io,
+) -> Result<ExitStatus, CliError> {
     let seed = args.common.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
     let run_id = args.common.run_id.clone().unwrap_or_else(fresh_run_id);
-    let requests = requests(&args, &scenario);
-    let operations = operations(&args, &scenario)?;
+    let requests = requests(args, &scenario);
+    let operations = operations(args, &scenario)?;
     if args.common.dry_run {
         let resolved = scenario::resolved_toml(&scenario).map_err(CliError::setup)?;
-        let search = search(&args, &scenario);
+        let search = search(args, &scenario);
         let text = format!(
             "# {}\n# seed: {seed}\n# search: {search}, {requests} requests\n\n{resolved}",
-            args.scenario.display()
+            scenario.file.display()
         );
         io.result(&text).context("cannot write to stdout").map_err(CliError::setup)?;
         return Ok(ExitStatus::Holds);
@@ -64,7 +79,7 @@ pub(super) async fn explore(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus
         }
     })?;
     let (interrupt, carried_out) = (&interrupt, Arc::default());
-    let one = One { args: &args, scenario: &scenario, seed, run_id, requests, operations, interrupt, carried_out };
+    let one = One { args, scenario: &scenario, text, seed, run_id, requests, operations, interrupt, carried_out };
     let exploring = async {
         tokio::select! {
             biased;
@@ -72,7 +87,7 @@ pub(super) async fn explore(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus
             status = one.run(io) => status,
         }
     };
-    if search(&args, &scenario) == Search::Stress {
+    if search(args, &scenario) == Search::Stress {
         // Without an order requests are to meet by themselves, on all threads there are.
         return exploring.await;
     }
@@ -147,6 +162,8 @@ fn of_one_execution(mut invariants: Vec<Invariant>) -> Vec<Invariant> {
 struct One<'a> {
     args: &'a ExploreArgs,
     scenario: &'a Scenario,
+    /// The scenario as it is written, where it came from no file.
+    text: Option<&'a str>,
     seed: u64,
     run_id: String,
     requests: u32,
@@ -173,6 +190,9 @@ impl One<'_> {
         let guard = Guard { hosts: common.allow_target.clone(), databases: common.allow_database.clone() };
         check(self.scenario, &guard)?;
         let store = Store::create(&common.out, &self.run_id)?;
+        if let Some(text) = self.text {
+            super::init::write_scenario(&self.scenario.file, text)?;
+        }
         let started = SystemTime::now();
         let setting = Setting {
             scenario: self.scenario,

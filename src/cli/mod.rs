@@ -9,6 +9,7 @@ mod database;
 mod error;
 mod explore;
 mod export;
+mod init;
 mod interrupt;
 mod io;
 mod meta;
@@ -57,6 +58,7 @@ pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
     match cli.command {
         Command::Run(args) => run::run(args, io).await,
         Command::Explore(args) => explore::explore(args, io).await,
+        Command::Init(args) => init::init(args, io).await,
         Command::Selftest(args) => selftest::selftest(args, io).await,
         Command::Check(args) => check::check(&args, io),
         Command::Audit(args) => audit::run(&args, io).await,

@@ -11,4 +11,5 @@ pub use documents::{Delta, State};
 pub use login::Login;
 pub use probe::{Finding, Kind, Probe, Reply, Subject};
 pub use values::{Fresh, Pinned};
+pub(crate) use write::multipart_body;
 pub use write::{Origin, Plan, scenario_text};

@@ -80,6 +80,24 @@ pub struct Finding {
     pub statuses: Vec<u16>,
 }
 
+impl Finding {
+    /// A request that was not tried.
+    pub fn untried(sample: Sample) -> Self {
+        Finding {
+            caller: caller_of(&sample),
+            sample,
+            kind: Kind::Nothing,
+            fresh: Vec::new(),
+            pair: false,
+            per_caller: false,
+            made: None,
+            id: None,
+            flag: None,
+            statuses: Vec::new(),
+        }
+    }
+}
+
 /// A document that came into being.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
@@ -182,18 +200,7 @@ impl<'a> Probe<'a> {
 
     /// Finds out what a request is.
     pub async fn look(&mut self, sample: &Sample) -> Result<Finding, String> {
-        let mut finding = Finding {
-            sample: sample.clone(),
-            kind: Kind::Nothing,
-            fresh: Vec::new(),
-            pair: false,
-            per_caller: false,
-            caller: caller_of(sample),
-            made: None,
-            id: None,
-            flag: None,
-            statuses: Vec::new(),
-        };
+        let mut finding = Finding::untried(sample.clone());
         if self.login.is_some() {
             finding.sample.headers.retain(|(name, _)| name != "authorization" && name != "cookie");
         }

@@ -13,6 +13,7 @@ mod messages;
 mod observe;
 mod path;
 mod prior;
+pub mod probe;
 mod release;
 mod request;
 mod samples;

@@ -11,6 +11,7 @@ mod observe;
 mod preflight;
 mod queries;
 mod rows;
+mod snapshot;
 mod thread;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use connect::{Connected, PoolOptions, noting_connection};
 pub use looked_at::LookedAt;
 pub use queries::{Queries, QueryResult, drop_database};
 pub(in crate::target) use rows::Rows;
+pub use snapshot::snapshot;
 
 /// A workload on the run's own collections.
 pub struct MongoTarget {

@@ -1,0 +1,89 @@
+//! `onlyone explore --curl … -- COMMAND`: requests and a command, no file. The requests are tried one after another, written
+//! down as a scenario, and every pair of them is explored.
+
+use anyhow::Context;
+
+use super::sources::read;
+use super::stage::{Stage, loaded};
+use super::{explored, look, tell, write_scenario};
+use crate::cli::args::ExploreArgs;
+use crate::cli::explore::explore_scenario;
+use crate::cli::store::fresh_run_id;
+use crate::cli::values::Format;
+use crate::cli::{CliError, Io};
+use crate::init::scenario_text;
+use crate::target::Guard;
+use crate::verdict::ExitStatus;
+
+/// Explores every pair of the requests.
+pub(in crate::cli) async fn explore_requests(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    let (sources, common) = (&args.sources, &args.common);
+    let guard = Guard { hosts: common.allow_target.clone(), databases: common.allow_database.clone() };
+    if sources.command.is_empty() {
+        return Err(CliError::usage(anyhow::anyhow!("no command starts the service"))
+            .hint("give it after `--`, as in: onlyone explore --curl 'curl …' -- node server.js"));
+    }
+    let imported = read(sources, &guard).await?;
+    tell(io, common.quiet, &imported.notes);
+    let stage = Stage::start(sources, &imported.samples, &common.mongo, &guard, common.quiet).await?;
+    let looked = look(&stage, &imported.samples, sources, None, io, common.quiet).await;
+    let origin = stage.origin.clone();
+    stage.stop().await?;
+    let plan = explored(looked?, origin)?;
+    let text = scenario_text(&plan);
+    if let Some(path) = &args.save {
+        write_scenario(path, &text)?;
+    }
+    let run_id = common.run_id.clone().unwrap_or_else(fresh_run_id);
+    let first = loaded(&common.out.join(&run_id).join("scenario.toml"), &text, &common.overrides)?;
+    let pairs = pairs(&args, &first.explore.operations);
+    let mut found: Vec<(String, ExitStatus)> = Vec::new();
+    for (number, pair) in (1..).zip(&pairs) {
+        let id = if pairs.len() == 1 { run_id.clone() } else { format!("{run_id}-{number}") };
+        let scenario = loaded(&common.out.join(&id).join("scenario.toml"), &text, &common.overrides)?;
+        let mut args = args.clone();
+        args.common.run_id = Some(id);
+        if let Some(pair) = pair {
+            args.operations.clone_from(pair);
+            args.requests = args.requests.or(Some(2));
+        }
+        let status = explore_scenario(&args, scenario, Some(&text), io).await?;
+        found.push((
+            pair.as_ref().map_or_else(|| first.explore.operations.join(", "), |pair| pair.join(" against ")),
+            status,
+        ));
+        if status == ExitStatus::Interrupted {
+            break;
+        }
+    }
+    if common.format == Format::Human && !common.dry_run {
+        let said = conclusion(&found, &text);
+        io.result(&said).context("cannot write to stdout").map_err(CliError::setup)?;
+    }
+    Ok(ExitStatus::combine(found.into_iter().map(|(_, status)| status)))
+}
+
+/// Every pair of the operations, equal ones included; none where there is but one, or the user says what meets what.
+fn pairs(args: &ExploreArgs, operations: &[String]) -> Vec<Option<Vec<String>>> {
+    if operations.len() < 2 || !args.operations.is_empty() {
+        return vec![None];
+    }
+    let of = |(at, one): (usize, &String)| {
+        operations[at..].iter().map(|other| Some(vec![one.clone(), other.clone()])).collect::<Vec<_>>()
+    };
+    operations.iter().enumerate().flat_map(of).collect()
+}
+
+/// What came of each pair, and the scenario that does it again.
+fn conclusion(found: &[(String, ExitStatus)], text: &str) -> String {
+    let mut said = String::new();
+    for (pair, status) in found.iter().filter(|_| found.len() > 1) {
+        let mark = match status {
+            ExitStatus::Violated => "● race",
+            ExitStatus::Holds => "○ none",
+            _ => "? not complete",
+        };
+        said.push_str(&format!("{mark}  {pair}\n"));
+    }
+    format!("{said}\nThe scenario that does it again, scenario.toml in the run's folder:\n\n{text}")
+}

@@ -1,0 +1,191 @@
+//! `onlyone init`, and `onlyone explore` without a file: requests that somebody wrote down, tried one after another, become
+//! a scenario.
+
+mod args;
+mod explore;
+mod sources;
+mod stage;
+mod subject;
+
+use std::path::Path;
+
+use anyhow::Context;
+
+pub use args::{InitArgs, Sources};
+pub(super) use explore::explore_requests;
+
+use super::{CliError, Io};
+use crate::import::Sample;
+use crate::init::{Finding, Kind, Login, Origin, Plan, Probe, scenario_text};
+use crate::target::Guard;
+use crate::verdict::ExitStatus;
+use sources::read;
+use stage::Stage;
+
+/// Most requests that are tried.
+const MOST: usize = 40;
+
+/// What was found out.
+struct Looked {
+    findings: Vec<Finding>,
+    login: Option<Login>,
+}
+
+/// Writes a scenario for the requests of a source.
+pub(super) async fn init(args: InitArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    let guard = Guard { hosts: args.allow_target.clone(), databases: Vec::new() };
+    let imported = read(&args.sources, &guard).await?;
+    tell(io, args.quiet, &imported.notes);
+    let stage = Stage::start(&args.sources, &imported.samples, &args.mongo, &guard, args.quiet).await?;
+    let looked = look(&stage, &imported.samples, &args.sources, args.route.as_deref(), io, args.quiet).await;
+    let origin = stage.origin.clone();
+    stage.stop().await?;
+    let looked = looked?;
+    let chosen = chosen(&looked.findings, args.route.as_deref())?;
+    let plan = Plan {
+        name: format!("{}: one document, however many ask", chosen.sample.route()),
+        origin,
+        login: looked.login,
+        findings: vec![chosen.clone()],
+        custom: false,
+    };
+    let text = scenario_text(&plan);
+    match &args.out {
+        Some(path) if path.exists() && !args.force => {
+            return Err(CliError::usage(anyhow::anyhow!("{} exists already", path.display()))
+                .hint("name another file, or say --force"));
+        }
+        Some(path) => {
+            write_scenario(path, &text)?;
+            write_schema(path)?;
+            let shown = path.display();
+            tell(io, args.quiet, &[format!("written: {shown}; now: onlyone run {shown}, or onlyone explore {shown}")]);
+        }
+        None => io.result(&text).context("cannot write to stdout").map_err(CliError::setup)?,
+    }
+    Ok(ExitStatus::Holds)
+}
+
+fn tell(io: &mut Io, quiet: bool, notes: &[String]) {
+    for note in notes.iter().filter(|_| !quiet) {
+        io.note(&format!("{note}\n"));
+    }
+}
+
+/// Writes a scenario file.
+pub(super) fn write_scenario(path: &Path, text: &str) -> Result<(), CliError> {
+    let failed = || format!("cannot write {}", path.display());
+    std::fs::write(path, text).with_context(failed).map_err(CliError::setup)
+}
+
+/// Writes the schema that the file names beside it, for editors, if none is there.
+fn write_schema(scenario: &Path) -> Result<(), CliError> {
+    let path = scenario.with_file_name("onlyone.schema.json");
+    if path.exists() {
+        return Ok(());
+    }
+    let schema = crate::scenario::schema(&crate::strategy::names);
+    let text = serde_json::to_string_pretty(&schema).map_err(CliError::setup)?;
+    write_scenario(&path, &format!("{text}\n"))
+}
+
+/// Tries every request that may change something.
+async fn look(
+    stage: &Stage,
+    samples: &[Sample],
+    sources: &Sources,
+    route: Option<&str>,
+    io: &mut Io,
+    quiet: bool,
+) -> Result<Looked, CliError> {
+    let failed = |why: String| CliError::setup(anyhow::anyhow!("the service could not be tried: {why}"));
+    let subject = stage.subject();
+    let pins = sources.pins()?;
+    let mut probe = Probe::begin(&subject, samples, &pins).await.map_err(failed)?;
+    let login = probe.login.clone();
+    let mut seen: Vec<String> = Vec::new();
+    let mut findings = Vec::new();
+    for sample in samples {
+        let is_login = login.as_ref().is_some_and(|login| login.sample == *sample);
+        let name = sample.route();
+        let wanted = route.is_none_or(|route| is_route(sample, route));
+        // Of a recording, the first request of a route stands for all that are like it.
+        if is_login
+            || !wanted
+            || (sample.writes() && seen.contains(&name))
+            || (!sample.writes() && sources.curl.is_empty())
+        {
+            continue;
+        }
+        if findings.len() >= MOST {
+            tell(io, quiet, &[format!("only the first {MOST} requests were tried")]);
+            break;
+        }
+        seen.push(name.clone());
+        let finding = probe.look(sample).await.map_err(failed)?;
+        tell(io, quiet, &[format!("{name}: {}", said(&finding))]);
+        findings.push(finding);
+    }
+    stage.must_have_been_used(&findings)?;
+    Ok(Looked { findings, login })
+}
+
+fn is_route(sample: &Sample, route: &str) -> bool {
+    let path = format!("{} {}", sample.method, sample.path());
+    sample.route() == route || path == route || path.split_once(' ').is_some_and(|(_, path)| path == route)
+}
+
+fn said(finding: &Finding) -> String {
+    let said = match &finding.kind {
+        Kind::CreateOrGet => "creates, or gives back what is there".to_owned(),
+        Kind::Unique(status) => format!("creates, and is refused with {status} when it is there"),
+        Kind::Upsert => "creates, and changes what is there".to_owned(),
+        Kind::Insert => "creates something each time".to_owned(),
+        Kind::Change => "changes what is there".to_owned(),
+        Kind::Nothing => "changes nothing".to_owned(),
+        Kind::Failed(why) => why.clone(),
+    };
+    let fresh: Vec<&str> = finding.fresh.iter().map(|fresh| fresh.name.as_str()).collect();
+    if fresh.is_empty() { said } else { format!("{said}; fresh each time: {}", fresh.join(", ")) }
+}
+
+/// The request whose race is the likeliest to hurt: of those that create, the one that promises to do it once.
+fn chosen<'f>(findings: &'f [Finding], route: Option<&str>) -> Result<&'f Finding, CliError> {
+    let rank = |finding: &&Finding| match &finding.kind {
+        Kind::CreateOrGet if finding.pair || (finding.made.is_some() && finding.id.is_some()) => 0,
+        Kind::Unique(_) => 1,
+        Kind::CreateOrGet => 2,
+        Kind::Upsert => 3,
+        Kind::Change => 4,
+        Kind::Insert => 5,
+        Kind::Nothing | Kind::Failed(_) => 9,
+    };
+    match findings.iter().min_by_key(rank).filter(|best| rank(best) < 9) {
+        Some(best) => Ok(best),
+        None => Err(nothing_works(findings, route)),
+    }
+}
+
+fn nothing_works(findings: &[Finding], route: Option<&str>) -> CliError {
+    let tried: Vec<String> =
+        findings.iter().map(|finding| format!("{}: {}", finding.sample.route(), said(finding))).collect();
+    let what = match (route, tried.is_empty()) {
+        (Some(route), true) => format!("the source has no request `{route}`"),
+        (None, true) => "the source has no request that changes anything".to_owned(),
+        _ => format!("none of the requests changed anything: {}", tried.join("; ")),
+    };
+    CliError::setup(anyhow::anyhow!(what)).hint(
+        "a request that needs a log-in, or something that is there before, needs the request for that as well (`--curl` may be repeated)",
+    )
+}
+
+/// The plan of an exploration: every request that was answered well.
+fn explored(looked: Looked, origin: Origin) -> Result<Plan, CliError> {
+    let works = |finding: &&Finding| !matches!(finding.kind, Kind::Failed(_));
+    let findings: Vec<Finding> = looked.findings.iter().filter(works).cloned().collect();
+    if findings.iter().all(|finding| finding.kind == Kind::Nothing) {
+        return Err(nothing_works(&looked.findings, None));
+    }
+    let routes: Vec<String> = findings.iter().map(|finding| finding.sample.route()).collect();
+    Ok(Plan { name: routes.join(", "), origin, login: looked.login, findings, custom: true })
+}

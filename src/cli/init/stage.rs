@@ -1,0 +1,225 @@
+//! A server and the service for trials: started before, stopped after. Main type: [`Stage`].
+
+use std::path::Path;
+
+use super::args::Sources;
+use super::subject::Tried;
+use crate::cli::CliError;
+use crate::cli::server::Server;
+use crate::import::Sample;
+use crate::init::{Finding, Kind, Origin, Plan, scenario_text};
+use crate::scenario::{self, MongodSpec, Scenario};
+use crate::strategy;
+use crate::target::http::check_hosts;
+use crate::target::http::probe::PlainClient;
+use crate::target::mongo::{Connected, PoolOptions};
+use crate::target::{Guard, MongoUri, Service, ServiceContext};
+
+/// Variables by which services are told the address of their database.
+const USUAL: [&str; 17] = [
+    "MONGODB_URI",
+    "MONGODB_URL",
+    "MONGO_URI",
+    "MONGO_URL",
+    "MONGO_DB_URI",
+    "MONGO_DB_URL",
+    "MONGO_CONNECTION_STRING",
+    "MONGODB_CONNECTION_STRING",
+    "MONGO_DETAILS",
+    "MONGO_DSN",
+    "ATLAS_URI",
+    "DATABASE_URI",
+    "DATABASE_URL",
+    "DB_CONNECTION",
+    "DB_URI",
+    "DB_URL",
+    "SPRING_DATA_MONGODB_URI",
+];
+/// The database of the trials.
+const DATABASE: &str = "onlyone_init";
+
+/// What the trials go to.
+pub(super) struct Stage {
+    /// Where the service comes from, for the scenario.
+    pub(super) origin: Origin,
+    url: String,
+    server: Option<Server>,
+    service: Option<Service>,
+    connected: Option<Connected>,
+    client: PlainClient,
+    variables: Vec<String>,
+    /// Where the service's log is, as long as the trials go on.
+    logs: Option<tempfile::TempDir>,
+}
+
+impl Stage {
+    /// Starts the service, or reaches the one that runs.
+    pub(super) async fn start(
+        sources: &Sources,
+        samples: &[Sample],
+        mongo: &str,
+        guard: &Guard,
+        quiet: bool,
+    ) -> Result<Self, CliError> {
+        if sources.command.is_empty() {
+            return Self::reach(samples, mongo, guard).await;
+        }
+        let variables = variables(&sources.env, &|name| std::env::var(name).ok());
+        let dir = std::env::current_dir().map_err(CliError::setup)?.display().to_string();
+        let origin = Origin::Command { command: sources.command.clone(), dir, variables: variables.clone() };
+        let spec = provisional(&origin, samples)?.service;
+        let spec = spec.ok_or_else(|| CliError::setup(anyhow::anyhow!("the scenario has no service")))?;
+        let server = Server::start(mongo, MongodSpec { replica_set: 0, test_commands: false }, quiet).await?;
+        let logs = tempfile::tempdir().map_err(CliError::setup)?;
+        let context = ServiceContext {
+            run_id: "init".to_owned(),
+            mongo: Some((server.uri(), DATABASE.to_owned())),
+            folder: Path::new(".").to_owned(),
+            logs: logs.path().to_owned(),
+        };
+        let started = Service::start(&spec, &context).await.map_err(|error| {
+            CliError::from(error).hint("the command after `--` must start the service in the foreground; it is told a free PORT and its database's address, and everything of this shell's environment")
+        });
+        let service = match started {
+            Ok(service) => service,
+            Err(error) => {
+                server.stop().await?;
+                return Err(error);
+            }
+        };
+        let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
+        let connected = Connected::open(&server.uri(), guard, pool).await?;
+        let url = service.base_urls().into_iter().next().unwrap_or_default();
+        Ok(Stage {
+            origin,
+            url,
+            server: Some(server),
+            service: Some(service),
+            connected: Some(connected),
+            client: PlainClient::new()?,
+            variables,
+            logs: Some(logs),
+        })
+    }
+
+    /// A service that runs already: its address is that of the requests.
+    async fn reach(samples: &[Sample], mongo: &str, guard: &Guard) -> Result<Self, CliError> {
+        let url = samples.iter().find_map(|sample| sample.origin.clone()).ok_or_else(|| {
+            CliError::usage(anyhow::anyhow!("the source does not say where the service is"))
+                .hint("let the harness start it: give its command after `--`, as in `-- node server.js`")
+        })?;
+        check_hosts(std::slice::from_ref(&url), guard)?;
+        let named = (mongo != "embedded").then(|| MongoUri::new(mongo));
+        let connected = match &named {
+            Some(uri) => {
+                let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
+                Some(Connected::open(uri, guard, pool).await?)
+            }
+            None => None,
+        };
+        let database = named.is_some().then(|| "ONLYONE_MONGO_URI".to_owned());
+        Ok(Stage {
+            origin: Origin::Running { url: url.clone(), database },
+            url,
+            server: None,
+            service: None,
+            connected,
+            client: PlainClient::new()?,
+            variables: Vec::new(),
+            logs: None,
+        })
+    }
+
+    /// What the trials see.
+    pub(super) fn subject(&self) -> Tried {
+        Tried {
+            client: self.client.clone(),
+            url: self.url.clone(),
+            database: self.connected.as_ref().map(|connected| connected.client.clone()),
+            own: self.server.is_some().then(|| DATABASE.to_owned()),
+            whole_server: matches!(self.server, Some(Server::Embedded(_))) || self.server.is_none(),
+        }
+    }
+
+    /// An error if the service never came to its database: then nothing that was seen means anything.
+    pub(super) fn must_have_been_used(&self, findings: &[Finding]) -> Result<(), CliError> {
+        let (Some(server), Some(service)) = (&self.server, &self.service) else { return Ok(()) };
+        let seen = findings
+            .iter()
+            .any(|finding| finding.made.is_some() || matches!(finding.kind, Kind::Insert | Kind::Change));
+        let hosts = server.uri().hosts();
+        let port = hosts.iter().find_map(|host| host.rsplit_once(':')?.1.parse().ok());
+        if seen || port.and_then(|port| service.is_connected_to(port)) != Some(false) {
+            return Ok(());
+        }
+        let answered: Vec<String> = findings
+            .iter()
+            .map(|finding| {
+                format!("{} → HTTP {}", finding.sample.route(), finding.statuses.first().copied().unwrap_or_default())
+            })
+            .collect();
+        Err(CliError::setup(anyhow::anyhow!(
+            "the service did not connect to the server that it was given ({}){}",
+            answered.join(", "),
+            service.quoted_log()
+        ))
+        .hint(format!(
+            "name the variable by which it is told its database: --env NAME (these were set: {})",
+            self.variables.join(", ")
+        )))
+    }
+
+    /// Stops what was started.
+    pub(super) async fn stop(self) -> Result<(), CliError> {
+        if let Some(service) = self.service {
+            service.stop().await?;
+        }
+        drop(self.connected);
+        if let Some(server) = self.server {
+            server.stop().await?;
+        }
+        drop(self.logs);
+        Ok(())
+    }
+}
+
+/// Variables to set: what the user names, and the usual ones, except those that hold the address of something else.
+fn variables(named: &[String], environment: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let is_free = |name: &&&str| environment(name).is_none_or(|value| value.is_empty() || value.starts_with("mongodb"));
+    let usual = USUAL.iter().filter(is_free).map(|name| (*name).to_owned());
+    let mut all: Vec<String> = named.iter().cloned().chain(usual).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    all.retain(|name| seen.insert(name.clone()));
+    all
+}
+
+/// A scenario of these requests as they are, from which the service is started.
+fn provisional(origin: &Origin, samples: &[Sample]) -> Result<Scenario, CliError> {
+    let findings = samples.iter().take(1).cloned().map(Finding::untried).collect();
+    let plan = Plan { name: "trials".to_owned(), origin: origin.clone(), login: None, findings, custom: true };
+    loaded(Path::new("trials.toml"), &scenario_text(&plan), &[])
+}
+
+/// Reads a scenario that was just written.
+pub(super) fn loaded(path: &Path, text: &str, overrides: &[String]) -> Result<Scenario, CliError> {
+    let environment = |name: &str| std::env::var(name).ok();
+    Ok(scenario::load_text(path, text.to_owned(), overrides, &environment, &strategy::names)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_something_else_is_left_alone() {
+        let environment = |name: &str| match name {
+            "DATABASE_URL" => Some("postgres://h/x".to_owned()),
+            "MONGO_URL" => Some("mongodb://h/x".to_owned()),
+            _ => None,
+        };
+        let names = variables(&["STORE".to_owned(), "MONGO_URL".to_owned()], &environment);
+        assert!(!names.contains(&"DATABASE_URL".to_owned()));
+        assert_eq!(names[..2], ["STORE", "MONGO_URL"]);
+        assert_eq!(names.iter().filter(|name| *name == "MONGO_URL").count(), 1);
+    }
+}

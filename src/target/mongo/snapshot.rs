@@ -1,0 +1,42 @@
+//! All documents of a server, as they are now: what a request has changed shows in two of them.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt;
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+use serde_json::Value as Json;
+
+/// Databases of the server's own.
+const OWN: [&str; 3] = ["admin", "local", "config"];
+/// Most documents that are read of a collection.
+const MOST: i64 = 20_000;
+
+/// Documents by `database.collection`, then by identifier; `only` is the one database that is looked at, if not all are.
+pub async fn snapshot(
+    client: &Client,
+    only: Option<&str>,
+) -> Result<BTreeMap<String, BTreeMap<String, Json>>, mongodb::error::Error> {
+    let names = match only {
+        Some(name) => vec![name.to_owned()],
+        None => client.list_database_names().await?,
+    };
+    let mut found = BTreeMap::new();
+    for name in names.iter().filter(|name| !OWN.contains(&name.as_str())) {
+        let database = client.database(name);
+        for collection in database.list_collection_names().filter(doc! { "type": "collection" }).await? {
+            if collection.starts_with("system.") {
+                continue;
+            }
+            let documents = database.collection::<Document>(&collection).find(doc! {}).limit(MOST).await?;
+            let documents: Vec<Document> = documents.try_collect().await?;
+            let entry = |document: Document| {
+                let json = serde_json::to_value(&document).map_err(mongodb::error::Error::custom)?;
+                Ok::<_, mongodb::error::Error>((json.get("_id").map(Json::to_string).unwrap_or_default(), json))
+            };
+            let documents = documents.into_iter().map(entry).collect::<Result<BTreeMap<_, _>, _>>()?;
+            found.insert(format!("{name}.{collection}"), documents);
+        }
+    }
+    Ok(found)
+}
