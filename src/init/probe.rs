@@ -136,13 +136,16 @@ pub struct Probe<'a> {
     sessions: BTreeMap<String, Vec<(String, String)>>,
     state: State,
     tokens: u64,
+    /// Values that earlier requests were found to need fresh: the same value is the same thing in every request.
+    known: Vec<Fresh>,
 }
 
 impl<'a> Probe<'a> {
     /// Begins: logs in, if one of the requests does.
     pub async fn begin(subject: &'a dyn Subject, samples: &[Sample], pins: &'a [Pinned]) -> Result<Self, String> {
         let state = subject.state().await?;
-        let mut probe = Probe { subject, login: None, pins, sessions: BTreeMap::new(), state, tokens: 0 };
+        let mut probe =
+            Probe { subject, login: None, pins, sessions: BTreeMap::new(), state, tokens: 0, known: Vec::new() };
         if let Some(login) = Login::among(samples) {
             let reply = subject.send(&login.sample).await?;
             probe.login = login.answered(&reply);
@@ -204,32 +207,45 @@ impl<'a> Probe<'a> {
         if self.login.is_some() {
             finding.sample.headers.retain(|(name, _)| name != "authorization" && name != "cookie");
         }
-        let first = self.shot(sample, "onlyprobe-a").await?;
+        finding.fresh = self.told(sample);
+        let token = self.token();
+        let first = self.shot(&renewed(sample, &finding.fresh, &token), "onlyprobe-a").await?;
         finding.statuses.push(first.reply.status);
         if !first.is_good() {
             finding.kind = Kind::Failed(format!("it was answered with HTTP {}", first.reply.status));
             return Ok(finding);
         }
-        let again = self.shot(sample, "onlyprobe-a").await?;
-        finding.fresh = self.fresh(sample, &first, &again).await?;
         if finding.fresh.is_empty() {
-            finding.kind = match (&first, &again) {
-                _ if !first.is_like(&again) => Kind::Upsert,
-                _ if !first.delta.inserted.is_empty() => Kind::Insert,
-                _ if first.delta.is_empty() => Kind::Nothing,
-                _ => Kind::Change,
-            };
+            let again = self.shot(sample, "onlyprobe-a").await?;
+            finding.fresh = self.fresh(sample, &first, &again).await?;
+            finding.kind = by_repetition(&first, &again);
+        }
+        if finding.fresh.is_empty() {
             return Ok(finding);
         }
         self.confirm(&mut finding).await?;
+        let new = finding.fresh.iter().filter(|fresh| !self.known.contains(fresh));
+        let new: Vec<Fresh> = new.cloned().collect();
+        self.known.extend(new);
         Ok(finding)
+    }
+
+    /// Values that are known to be fresh: the user says so, or an earlier request was found to need it.
+    fn told(&self, sample: &Sample) -> Vec<Fresh> {
+        let mut told: Vec<Fresh> = self.pins.iter().filter_map(|pin| pinned(sample, pin)).collect();
+        let there: Vec<String> = candidates(sample).into_iter().map(|fresh| fresh.literal).collect();
+        for known in &self.known {
+            if there.contains(&known.literal) && !told.iter().any(|fresh| fresh.literal == known.literal) {
+                told.push(known.clone());
+            }
+        }
+        told
     }
 
     /// The fewest values with which a request that was sent before comes out as one that was not.
     async fn fresh(&mut self, sample: &Sample, first: &Shot, again: &Shot) -> Result<Vec<Fresh>, String> {
-        let told: Vec<Fresh> = self.pins.iter().filter_map(|pin| pinned(sample, pin)).collect();
-        if !told.is_empty() || first.is_like(again) {
-            return Ok(told);
+        if first.is_like(again) {
+            return Ok(Vec::new());
         }
         let mut all = candidates(sample);
         all.truncate(MOST_VALUES);
@@ -312,6 +328,16 @@ impl<'a> Probe<'a> {
             finding.made = Some(made);
         }
         Ok(())
+    }
+}
+
+/// What a request is that does the same again, or does not and no value explains it.
+fn by_repetition(first: &Shot, again: &Shot) -> Kind {
+    match first.is_like(again) {
+        false => Kind::Upsert,
+        true if !first.delta.inserted.is_empty() => Kind::Insert,
+        true if first.delta.is_empty() => Kind::Nothing,
+        true => Kind::Change,
     }
 }
 

@@ -184,6 +184,9 @@ impl Starter<'_> {
                     Some(answer) if answer.status().is_success() || self.spec.ready.is_none() => {
                         if base == given {
                             instance.no_stranger()?;
+                        } else if is_database(answer).await {
+                            // A server that the service started for itself.
+                            continue;
                         }
                         instance.url = base;
                         return Ok(Start::Ready);
@@ -238,6 +241,12 @@ impl Instance {
         let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
         if last.is_empty() { String::new() } else { format!("; the end of {}:\n{last}", self.process.log().display()) }
     }
+}
+
+/// Whether a database answered: MongoDB does so to HTTP as well.
+async fn is_database(answer: reqwest::Response) -> bool {
+    let short = answer.content_length().is_some_and(|length| length < 4096);
+    short && answer.text().await.is_ok_and(|text| text.contains("MongoDB over HTTP"))
 }
 
 fn process_spec(

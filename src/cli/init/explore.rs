@@ -24,6 +24,7 @@ pub(in crate::cli) async fn explore_requests(args: ExploreArgs, io: &mut Io) -> 
             .hint("give it after `--`, as in: onlyone explore --curl 'curl …' -- node server.js"));
     }
     let imported = read(sources, &guard).await?;
+    sources.pins()?;
     tell(io, common.quiet, &imported.notes);
     let stage = Stage::start(sources, &imported.samples, &common.mongo, &guard, common.quiet).await?;
     let looked = look(&stage, &imported.samples, sources, None, io, common.quiet).await;

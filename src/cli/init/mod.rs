@@ -35,6 +35,7 @@ struct Looked {
 pub(super) async fn init(args: InitArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
     let guard = Guard { hosts: args.allow_target.clone(), databases: Vec::new() };
     let imported = read(&args.sources, &guard).await?;
+    args.sources.pins()?;
     tell(io, args.quiet, &imported.notes);
     let stage = Stage::start(&args.sources, &imported.samples, &args.mongo, &guard, args.quiet).await?;
     let looked = look(&stage, &imported.samples, &args.sources, args.route.as_deref(), io, args.quiet).await;
