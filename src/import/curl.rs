@@ -57,8 +57,7 @@ fn option(request: &mut Request, rest: &str, words: &mut impl Iterator<Item = St
         };
         return request.take(meant, &format!("--{name}"), value);
     }
-    let mut letters = rest.char_indices();
-    while let Some((at, letter)) = letters.next() {
+    for (at, letter) in rest.char_indices() {
         let shown = format!("-{letter}");
         let meant = match long_name(letter) {
             Some(name) => known(name, &shown)?,

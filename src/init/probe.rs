@@ -282,6 +282,7 @@ impl<'a> Probe<'a> {
         let again = self.shot(&request, "onlyprobe-a").await?;
         finding.statuses = vec![first.reply.status, again.reply.status];
         finding.kind = match again.reply.status {
+            _ if first.delta.is_empty() && again.delta.is_empty() => by_answers(&first.reply, &again.reply),
             _ if first.delta.inserted.is_empty() => Kind::Change,
             status if !again.is_good() => Kind::Unique(status),
             _ if !again.delta.inserted.is_empty() => Kind::Insert,
@@ -294,6 +295,9 @@ impl<'a> Probe<'a> {
             .iter()
             .map(|fresh| (fresh.concrete(&token), fresh.template(finding.fresh.len() > 1)))
             .collect();
+        if first.delta.is_empty() {
+            finding.id = same_id(&first.reply, &again.reply);
+        }
         if let Some((document, made)) = made(&first.delta, &values) {
             finding.id = first.reply.json.as_ref().and_then(|json| path_of(json, &plain(document.get("_id")?)?));
             finding.made = Some(made);
@@ -329,6 +333,25 @@ impl<'a> Probe<'a> {
         }
         Ok(())
     }
+}
+
+/// What a request is, where its database is out of reach, by what it and its repetition were answered.
+fn by_answers(first: &Reply, again: &Reply) -> Kind {
+    match again.status {
+        status if !(200..300).contains(&status) => Kind::Unique(status),
+        _ if first.status != again.status || flag(first, again).is_some() => Kind::CreateOrGet,
+        _ => Kind::Nothing,
+    }
+}
+
+/// Where two answers name the same document.
+fn same_id(first: &Reply, again: &Reply) -> Option<String> {
+    let (first, again) = (first.json.as_ref()?, again.json.as_ref()?);
+    let is_id = |(path, leaf): &(Vec<String>, &Json)| {
+        let named = path.last().is_some_and(|name| matches!(name.as_str(), "_id" | "id"));
+        named && plain(leaf).is_some_and(|id| path_of(again, &id) == Some(json_path(path)))
+    };
+    leaves(first).into_iter().find(is_id).map(|(path, _)| json_path(&path))
 }
 
 /// What a request is that does the same again, or does not and no value explains it.
