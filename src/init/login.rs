@@ -59,7 +59,7 @@ fn user_of(body: &Body) -> Option<String> {
     };
     let of =
         |user: &&str| fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(user)).map(|(_, value)| value.clone());
-    USERS.into_iter().find_map(of)
+    USERS.iter().find_map(of)
 }
 
 fn token_path(json: &Json) -> Option<String> {
