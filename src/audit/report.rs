@@ -30,6 +30,7 @@ pub fn report(audited: &Audited, circumstances: Circumstances) -> Report {
     let mut reasons = audited.reasons.clone();
     reasons.extend(circumstances.left);
     Report {
+        as_if_serial: None,
         explore: None,
         selftest: None,
         machine: None,
