@@ -30,7 +30,8 @@ pub use environment::Environment;
 pub use error::ScenarioError;
 pub use http::{
     AuthSpec, BodySpec, Expected, HttpSpec, InvariantSpec, JsonPath, KeySharing, LoginPer, LoginSpec, ObserveHttp,
-    ObserveMongo, ObserveSpec, OperationSpec, PortKind, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec, the_number,
+    ObserveMongo, ObserveSpec, OperationSpec, PortKind, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec,
+    the_number,
 };
 pub use messages::MessageSpec;
 pub use model::{
