@@ -93,6 +93,7 @@ pub(super) const ALL: &[(&str, Text)] = &[
     bug("G13", "The pointer to the last message moves backwards."),
     bug("G14", "A message id chosen by the client is checked in one process only."),
     bug("I3", "Every answer says that it created the document."),
+    bug("I5", "Each of several callers finds another one's document, takes its own back, and is refused."),
     bug("S2", "A user's message and its answer are pushed separately."),
     bug("S4", "One of several code paths deduplicates by another key, or pushes twice."),
 ];

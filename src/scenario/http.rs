@@ -78,10 +78,12 @@ pub struct LoginSpec {
     /// Where the answer has the bearer token; without it only cookies are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<JsonPath>,
-    /// The header that carries the token.
-    pub header: String,
-    /// What stands before the token.
-    pub scheme: String,
+    /// The header that carries the token, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// What stands before the token, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
     /// Who logs in.
     pub per: LoginPer,
     /// Requests before it.

@@ -59,6 +59,11 @@ pub async fn apply(
     if let (false, Some(unsaid)) = (first.is_empty(), &first.unsaid) {
         return Err(AuditError::Usage(unsaid.clone()));
     }
+    // A sound database is left as it is, without so much as a lease.
+    if first.is_empty() && !is_unfinished(database, profile).await? {
+        let (backup, actions) = (None, Vec::new());
+        return Ok(Applied { backup, resumed: false, actions, left: first.left, audited: first.audited });
+    }
     let lease =
         Lease::acquire(database, &format!("the repair `{id}` of `{}`", profile.collection), options.lease).await?;
     let applied = apply_alone(database, profile, options, (id, &lease)).await;
@@ -70,6 +75,13 @@ pub async fn apply(
             released.map(|()| applied)
         }
     }
+}
+
+/// Whether earlier repairs leave something to do: one was cut short, or references to what one merged may have come since.
+async fn is_unfinished(database: &Database, profile: &Profile) -> Result<bool> {
+    let referring = references_of(database, profile).await?;
+    let states: &[&str] = if referring.is_empty() { &["applying"] } else { &["applying", "applied"] };
+    Ok(!Journal::all(database, Some(&profile.collection), states).await?.is_empty())
 }
 
 async fn apply_alone(

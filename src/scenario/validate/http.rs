@@ -175,7 +175,9 @@ impl Check<'_> {
         self.captured.truncate(known);
         let before: Option<Vec<PriorSpec>> = before.into_iter().collect();
         let (request, token) = (request?, token?);
-        Some(LoginSpec { request, token, header: header?, scheme, per: per?, before: before? })
+        // Without a token they say nothing, and a resolved scenario must read back.
+        let (header, scheme) = (token.is_some().then_some(header?), token.is_some().then_some(scheme));
+        Some(LoginSpec { request, token, header, scheme, per: per?, before: before? })
     }
 
     fn header_name(&mut self, name: Spanned<String>) -> Option<String> {

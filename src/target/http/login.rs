@@ -149,8 +149,12 @@ fn logged_in(spec: &LoginSpec, answer: &Answer, session: Session, redactor: &Red
     let token: Arc<str> =
         token.map(Arc::from).ok_or_else(|| format!("the answer to the log-in has no token at {path}"))?;
     redactor.learn(Arc::clone(&token));
-    let value = if spec.scheme.is_empty() { token } else { Arc::from(format!("{} {token}", spec.scheme)) };
-    Ok(Session { token: Some((Arc::from(spec.header.as_str()), value)), ..session })
+    let value = match spec.scheme.as_deref().filter(|scheme| !scheme.is_empty()) {
+        Some(scheme) => Arc::from(format!("{scheme} {token}")),
+        None => token,
+    };
+    let header = spec.header.as_deref().unwrap_or("authorization");
+    Ok(Session { token: Some((Arc::from(header), value)), ..session })
 }
 
 impl Session {
