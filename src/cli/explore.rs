@@ -312,7 +312,7 @@ impl One<'_> {
             coarse: false,
         };
         // Other checkers take every operation on a key for one of the execution's own.
-        let alone = !judging.checkers || (scenario.workload == WorkloadKind::Custom && scenario.invariants.is_empty());
+        let alone = !judging.checkers || (scenario.workload == WorkloadKind::Custom && !scenario.has_rules());
         Some(AsIfSerial { settings, probes: spec.probes.unwrap_or(alone) })
     }
 

@@ -1,4 +1,4 @@
-//! Executions held against the serial runs of the same requests: [`Comparison`] keeps what each of them came to.
+//! Executions held against the serial runs of the same requests: `Comparison` keeps what each of them came to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -115,10 +115,15 @@ pub struct Judging {
 }
 
 impl Scenario {
+    /// Whether the user says what must be true: queries, rules about numbers, or elements that operations leave.
+    pub fn has_rules(&self) -> bool {
+        !self.invariants.is_empty() || !self.numbers.is_empty() || self.observe.elements().is_some()
+    }
+
     /// Who judges an exploration: operations of one's own without an invariant have nothing else to be held against than
     /// their own serial runs.
     pub fn judging(&self) -> Judging {
-        let nothing_else = self.workload == WorkloadKind::Custom && self.invariants.is_empty();
+        let nothing_else = self.workload == WorkloadKind::Custom && !self.has_rules();
         let by_default = if nothing_else { JudgeKind::Both } else { JudgeKind::Checkers };
         match self.explore.judge.unwrap_or(by_default) {
             JudgeKind::Checkers => Judging { checkers: true, as_if_serial: false },
