@@ -13,6 +13,7 @@ use super::lease::Lease;
 use super::merge::TakeIn;
 use super::plan::{Plan, Step as Task, draft, repairable};
 use super::preflight;
+use super::redirect::are_referred_to;
 use super::refer::{Referring, name, references_of, targets};
 use super::work::{Repair, RepairOptions};
 use crate::audit::error::{AuditError, Result};
@@ -80,8 +81,38 @@ pub async fn apply(
 /// Whether earlier repairs leave something to do: one was cut short, or references to what one merged may have come since.
 async fn is_unfinished(database: &Database, profile: &Profile) -> Result<bool> {
     let referring = references_of(database, profile).await?;
-    let states: &[&str] = if referring.is_empty() { &["applying"] } else { &["applying", "applied"] };
-    Ok(!Journal::all(database, Some(&profile.collection), states).await?.is_empty())
+    if !Journal::all(database, Some(&profile.collection), &["applying"]).await?.is_empty() {
+        return Ok(true);
+    }
+    if referring.is_empty() {
+        return Ok(false);
+    }
+    for redirections in redirections(database, profile).await?.chunks(SWEPT_AT_ONCE) {
+        let targets = targets(database, &profile.collection, redirections).await?;
+        if are_referred_to(database, &targets, &referring).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What repairs of the collection merged, each duplicate with the document that is kept in the end.
+async fn redirections(database: &Database, profile: &Profile) -> Result<Vec<(Bson, Bson)>> {
+    let mut merged = Merged::new();
+    for journal in Journal::all(database, Some(&profile.collection), &["applying", "applied"]).await? {
+        merged.extend(journal.done_merges().await?);
+    }
+    let mut redirections = Vec::new();
+    for (duplicate, keeper) in merged.values() {
+        let mut keeper = keeper;
+        // What was kept once may have been merged later.
+        for _ in 0..merged.len() {
+            let Some((_, next)) = merged.get(&keeper.to_string()) else { break };
+            keeper = next;
+        }
+        redirections.push((duplicate.clone(), keeper.clone()));
+    }
+    Ok(redirections)
 }
 
 async fn apply_alone(
@@ -259,23 +290,10 @@ impl Repair<'_> {
         if referring.is_empty() {
             return Ok(());
         }
-        let mut merged = Merged::new();
-        for journal in Journal::all(&self.database, Some(&self.profile.collection), &["applying", "applied"]).await? {
-            merged.extend(journal.done_merges().await?);
-        }
-        let mut redirections = Vec::new();
-        for (duplicate, keeper) in merged.values() {
-            let mut keeper = keeper;
-            // What was kept once may have been merged later.
-            for _ in 0..merged.len() {
-                let Some((_, next)) = merged.get(&keeper.to_string()) else { break };
-                keeper = next;
-            }
-            redirections.push((duplicate.clone(), keeper.clone()));
-        }
+        let redirections = redirections(&self.database, self.profile).await?;
         for redirections in redirections.chunks(SWEPT_AT_ONCE) {
             let targets = targets(&self.database, &self.profile.collection, redirections).await?;
-            if self.are_referred_to(&targets, referring).await? {
+            if are_referred_to(&self.database, &targets, referring).await? {
                 self.open().await?;
                 self.redirect(redirections, referring).await?;
             }

@@ -1,5 +1,6 @@
 //! Documents that refer to a removed duplicate are pointed at the one that was kept, many at once.
 
+use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::edit::{Edit, Written};
@@ -87,18 +88,22 @@ impl Repair<'_> {
         }
         Ok(again)
     }
+}
 
-    /// Whether anything refers to one of the merged documents.
-    pub(super) async fn are_referred_to(&self, targets: &Targets, referring: &[Referring<'_>]) -> Result<bool> {
-        for referring in referring {
-            let collection = self.database.collection::<Document>(referring.collection);
-            let found = collection.find_one(referring.filter(targets.forms())).projection(doc! { "_id": 1 }).await;
-            if found.reading(self.database.name(), &format!("read `{}`", referring.collection))?.is_some() {
-                return Ok(true);
-            }
+/// Whether anything refers to one of the merged documents.
+pub(super) async fn are_referred_to(
+    database: &Database,
+    targets: &Targets,
+    referring: &[Referring<'_>],
+) -> Result<bool> {
+    for referring in referring {
+        let collection = database.collection::<Document>(referring.collection);
+        let found = collection.find_one(referring.filter(targets.forms())).projection(doc! { "_id": 1 }).await;
+        if found.reading(database.name(), &format!("read `{}`", referring.collection))?.is_some() {
+            return Ok(true);
         }
-        Ok(false)
     }
+    Ok(false)
 }
 
 /// The change of a referring document: the fields that hold references become what was worked out, if they are still what
