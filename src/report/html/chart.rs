@@ -13,6 +13,8 @@ const RIGHT: f64 = 20.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 27.0;
 const PLOT: f64 = WIDTH - LEFT - RIGHT;
+/// Room for a letter, with some to spare.
+const LETTER: f64 = 8.4;
 /// Colours of the style sheet.
 const COLOURS: usize = 5;
 
@@ -26,11 +28,31 @@ fn svg(label: &str, body: &str) -> String {
     )
 }
 
+fn half_width(text: &str) -> f64 {
+    text.chars().count() as f64 * LETTER / 2.0
+}
+
 fn text(x: f64, y: f64, anchor: &str, text: &str) -> String {
     // Half of a text that stands in the middle of its place must not leave the picture.
-    let half = if anchor == "middle" { text.chars().count() as f64 * 4.2 } else { 0.0 };
+    let half = if anchor == "middle" { half_width(text) } else { 0.0 };
     let x = x.clamp(half, WIDTH - half);
     format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>", escape(text))
+}
+
+/// Texts along the bottom, from left to right: as many as have room beside each other.
+fn along_the_bottom(marks: impl Iterator<Item = (f64, String)>) -> String {
+    let mut free = f64::NEG_INFINITY;
+    let mut body = String::new();
+    for (x, name) in marks {
+        let half = half_width(&name);
+        let x = x.clamp(half, WIDTH - half);
+        if x - half < free {
+            continue;
+        }
+        free = x + half;
+        body.push_str(&text(x, HEIGHT - 4.0, "middle", &name));
+    }
+    body
 }
 
 /// The names of the lines, each with its colour.
@@ -122,8 +144,9 @@ pub(super) fn histogram(buckets: &[Bucket]) -> String {
     }
     // A bar reaches from the end of the step before to its own.
     let x = |us: f64| LEFT + (us.log10() * 10.0 - first + 1.0) * width;
-    for us in decades(first - 1.0, last) {
-        body.push_str(&text(x(us), HEIGHT - 4.0, "middle", &tick(us)));
+    let marks = decades(first - 1.0, last);
+    body.push_str(&along_the_bottom(marks.iter().map(|&us| (x(us), tick(us)))));
+    for us in marks {
         body.push_str(&format!(
             "<line class=\"axis\" x1=\"{0:.1}\" y1=\"{1}\" x2=\"{0:.1}\" y2=\"{2}\"/>",
             x(us),
@@ -167,9 +190,8 @@ pub(super) fn percentiles(stats: &OperationStats) -> String {
     let scale = Scale::new(most, false);
     let x = |index: usize| LEFT + 14.0 + index as f64 * (PLOT - 28.0) / 5.0;
     let mut body = scale.grid(tick);
-    for (index, name) in ["p50", "p90", "p95", "p99", "p99.9", "max"].iter().enumerate() {
-        body.push_str(&text(x(index), HEIGHT - 4.0, "middle", name));
-    }
+    let names = ["p50", "p90", "p95", "p99", "p99.9", "max"].into_iter().enumerate();
+    body.push_str(&along_the_bottom(names.map(|(index, name)| (x(index), name.to_owned()))));
     for (number, (name, latency)) in lines.iter().enumerate() {
         let points = values(latency).into_iter().enumerate();
         let points: Vec<_> = points.map(|(i, us)| format!("{:.1},{:.1}", x(i), scale.y(us as f64))).collect();
@@ -228,14 +250,10 @@ pub(super) fn over_time(intervals: &[IntervalStats]) -> Vec<(String, String)> {
 /// Round times along the bottom.
 fn times(from: f64, length: f64, x: impl Fn(f64) -> f64) -> String {
     let step = nice(length / 1.6);
-    let mut marks = String::new();
-    let mut index = (from / step - 1e-9).ceil();
-    while index * step <= from + length * 1.001 {
-        let seconds = index * step;
-        marks.push_str(&text(x(seconds), HEIGHT - 4.0, "middle", &seconds_of(seconds)));
-        index += 1.0;
-    }
-    marks
+    let first = (from / step - 1e-9).ceil() as u32;
+    let seconds =
+        (first..).map(|index| f64::from(index) * step).take_while(|seconds| *seconds <= from + length * 1.001);
+    along_the_bottom(seconds.map(|seconds| (x(seconds), seconds_of(seconds))))
 }
 
 fn seconds_of(seconds: f64) -> String {
@@ -271,6 +289,20 @@ mod tests {
         {
             assert_eq!(tick(us), text);
         }
+    }
+
+    #[test]
+    fn texts_along_the_bottom_do_not_touch() {
+        let names = |bounds: &[f64]| -> Vec<String> {
+            let buckets: Vec<Bucket> = bounds.iter().map(|&up_to_us| Bucket { up_to_us, count: 1 }).collect();
+            let picture = histogram(&buckets);
+            let texts = picture.split("text-anchor=\"middle\">").skip(1);
+            texts.map(|rest| rest.split('<').next().unwrap_or_default().to_owned()).collect()
+        };
+        // One bar between two values that are not round: no room for both.
+        assert_eq!(names(&[6_309.57]), ["5.01 ms"]);
+        assert_eq!(names(&[100.0, 1_000.0, 10_000.0]), ["100 µs", "1 ms", "10 ms"]);
+        assert_eq!(names(&[10.0, 1e7]).len(), 7);
     }
 
     #[test]
