@@ -147,7 +147,7 @@ fn check(scenario: &Scenario, guard: &Guard) -> Result<(), CliError> {
         && !scenario.service.as_ref().is_some_and(|service| is_told(service, "mongo.uri"))
     {
         return Err(CliError::usage(anyhow::anyhow!(
-            "the service's commands cannot be put in order: it is not told of the harness's own server"
+            "explore needs a service that it starts itself, and this scenario has no `[service]` that gets {{{{ mongo.uri }}}}"
         ))
         .hint(
             "let `[service]` start it, with {{ mongo.uri }} as its database, so that the proxy stands between them",

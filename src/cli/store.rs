@@ -114,6 +114,11 @@ impl Store {
 /// Reads `run.json`.
 pub(super) fn read_record(directory: &Path) -> Result<RunRecord, CliError> {
     let path = directory.join(RECORD);
+    if !path.exists()
+        && let Some(report) = report_alone(directory)
+    {
+        return Err(report);
+    }
     let record: RunRecord = read_json(&path)?;
     if record.tool != "onlyone" || record.format_version != RUN_FORMAT_VERSION {
         let version = record.format_version;
@@ -124,6 +129,18 @@ pub(super) fn read_record(directory: &Path) -> Result<RunRecord, CliError> {
         )));
     }
     Ok(record)
+}
+
+/// The answer for a folder of a command that keeps a report and no history, such as `audit` and `selftest`.
+fn report_alone(directory: &Path) -> Option<CliError> {
+    let bytes = fs::read(directory.join("report.json")).ok()?;
+    let report: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    let command = report["reproduce"].as_str()?.split_whitespace().nth(1)?.to_owned();
+    let told = anyhow::anyhow!(
+        "{} is the report of `onlyone {command}`, which records no history of operations",
+        directory.display()
+    );
+    Some(CliError::usage(told).hint("`onlyone report` renders it again; name the folder of a `run` or an `explore`"))
 }
 
 /// Reads `observation.json`; a run that died before its final read has none.

@@ -11,6 +11,12 @@ pub enum ProcessError {
         /// As it was asked for.
         program: String,
     },
+    /// The folder in which the process is to run does not exist, or is a file.
+    #[error("there is no folder `{}` to start the process in", dir.display())]
+    NoFolder {
+        /// As it was asked for.
+        dir: PathBuf,
+    },
     /// A file or folder that the process needs.
     #[error("cannot use {path}")]
     File {

@@ -52,6 +52,9 @@ impl ProcessSpec {
 
     /// Checks that the program can be executed, before a shell reports it less clearly.
     pub(super) fn check_program(&self) -> Result<(), ProcessError> {
+        if let Some(dir) = self.dir.as_deref().filter(|dir| !dir.is_dir()) {
+            return Err(ProcessError::NoFolder { dir: dir.to_owned() });
+        }
         let found = if self.program.as_encoded_bytes().contains(&b'/') {
             let dir = self.dir.as_deref().unwrap_or(Path::new(""));
             is_executable(&dir.join(&self.program))

@@ -91,13 +91,14 @@ fn parse_metric(text: &str, part: Range<usize>, operations: &[&str]) -> Result<M
 
 fn parse_bound(text: &str, part: Range<usize>, metric: &Metric) -> Result<f64, Box<Mistake>> {
     let units: &[(&str, f64)] = match metric {
-        Metric::Latency { .. } => &[("us", 1.0), ("ms", 1e3), ("s", 1e6), ("", 1e3)],
+        Metric::Latency { .. } => &[("us", 1.0), ("ms", 1e3), ("s", 1e6)],
         Metric::ErrorRate | Metric::DuplicateKeyRate => &[("%", 0.01), ("", 1.0)],
         Metric::Throughput => &[("/s", 1.0), ("", 1.0)],
     };
     let written: Vec<String> =
         units.iter().filter(|(unit, _)| !unit.is_empty()).map(|(unit, _)| format!("`{unit}`")).collect();
-    let help = format!("write a number and {}, or the number alone", written.join(" or "));
+    let alone = if units.iter().any(|(unit, _)| unit.is_empty()) { ", or the number alone" } else { "" };
+    let help = format!("write a number and {}{alone}", written.join(" or "));
     let bound = &text[part.clone()];
     let digits =
         bound.find(|letter: char| !letter.is_ascii_digit() && !".eE+-_".contains(letter)).unwrap_or(bound.len());
@@ -112,6 +113,9 @@ fn parse_bound(text: &str, part: Range<usize>, metric: &Metric) -> Result<f64, B
     let unit_part = trimmed(text, number_part.end..part.end);
     let unit = &text[unit_part.clone()];
     let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
+        if unit.is_empty() {
+            return Err(Mistake::new(number_part, "a latency needs its unit", help));
+        }
         return Err(Mistake::new(unit_part, format!("unknown unit `{unit}` for this metric"), help));
     };
     let value = number * factor;
@@ -146,7 +150,7 @@ mod tests {
             ("create-or-get.p99 < 250ms", latency(0.99), Comparison::Less, 250_000.0),
             ("create-or-get.p99.9<=1.5s", latency(0.999), Comparison::AtMost, 1_500_000.0),
             ("  create-or-get.max < 90 us ", latency(1.0), Comparison::Less, 90.0),
-            ("create-or-get.p50 < 20", latency(0.5), Comparison::Less, 20_000.0),
+            ("create-or-get.p50 < 20ms", latency(0.5), Comparison::Less, 20_000.0),
             ("error_rate < 0.5%", Metric::ErrorRate, Comparison::Less, 0.005),
             ("error_rate <= 0.0001", Metric::ErrorRate, Comparison::AtMost, 0.0001),
             ("error_rate <= 100 %", Metric::ErrorRate, Comparison::AtMost, 1.0),
@@ -181,6 +185,7 @@ mod tests {
             ("create-or-get.p99 < 1e999", "1e999"),
             ("create-or-get.p99 < 1e308s", "1e308"),
             ("create-or-get.p99 < -5ms", "-5"),
+            ("create-or-get.p99 < 250", "250"),
             ("create-or-get.p99 <", ""),
             ("error_rate < 101%", "101%"),
             ("error_rate < 1.01", "1.01"),

@@ -88,6 +88,21 @@ fn a_damaged_or_foreign_run_gets_a_clear_error_and_a_torn_one_is_partial() {
 }
 
 #[test]
+fn a_report_without_a_history_says_what_it_is() {
+    let harness = Harness::new("");
+    harness.run(&["selftest", "--bug", "C1", "--run-id", "r"]).expect(0, &["HOLDS"]);
+    let said = ["reports/r is the report of `onlyone selftest`, which records no history", "onlyone report"];
+    for args in [
+        &["check", "reports/r"][..],
+        &["export", "reports/r", "--format", "elle-edn"],
+        &["compare", "reports/r", "reports/r"],
+    ] {
+        harness.run(args).expect(2, &said);
+    }
+    harness.run(&["report", "reports/r"]).expect(0, &["HOLDS"]);
+}
+
+#[test]
 fn a_password_appears_nowhere() {
     const PASSWORD: &str = "hunter22-swordfish";
     let server = Server::start();

@@ -16,6 +16,32 @@ fn a_server_lost_in_mid_run_never_holds() {
     ran.expect(3, &["INCONCLUSIVE", "was lost in mid-run"]);
 }
 
+/// A service that the harness would have to start, or that it does not start at all.
+const OVER_HTTP: &str = r#"
+name = "over HTTP"
+workload = "create-or-get"
+[target.http.operations.create-or-get]
+path = "/chats"
+json = { key = "{{ key }}" }
+outcome = { id = "$.id" }
+[load.burst]
+clients = 2
+rounds = 2
+"#;
+
+#[test]
+fn a_service_that_cannot_be_started_or_is_not_started_is_told_as_that() {
+    let service =
+        "[service]\ncommand = [\"node\", \"server.js\"]\ndir = \"elsewhere\"\nenv = { DB = \"{{ mongo.uri }}\" }\n";
+    let harness = Harness::new(&format!("{OVER_HTTP}{service}"));
+    let ran = harness.run(&["run", "s.toml"]);
+    ran.expect(4, &["there is no folder `", "elsewhere` to start the process in"]);
+    let harness = Harness::new(
+        &OVER_HTTP.replace("[target.http.op", "[target.http]\nbase_urls = [\"http://127.0.0.1:1\"]\n[target.http.op"),
+    );
+    harness.run(&["explore", "s.toml"]).expect(2, &["this scenario has no `[service]` that gets {{ mongo.uri }}"]);
+}
+
 #[test]
 fn a_full_disk_is_told_and_masks_no_violation() {
     let server = Server::start();
