@@ -68,17 +68,17 @@ pub fn scenario_text(plan: &Plan) -> String {
         add(&mut text, format_args!("base_urls = [{}]\n", quoted(url)));
     }
     text.push_str("timeout = \"10s\"\n");
-    let same_caller = plan.findings.iter().any(|finding| finding.per_caller && !finding.pair);
-    log_in(&mut text, plan.login.as_ref(), if same_caller { "{{ key }}" } else { "{{ client.user }}" });
+    let caller = Caller::of(plan, create_or_get.is_some());
+    log_in(&mut text, plan.login.as_ref(), caller.template());
     match create_or_get {
         Some(finding) => {
-            operation(&mut text, "create-or-get", finding, same_caller);
+            operation(&mut text, "create-or-get", finding, caller);
             observed(&mut text, plan, finding);
         }
         None => {
             let names = operation_names(&plan.findings);
             for (finding, name) in plan.findings.iter().zip(&names) {
-                operation(&mut text, name, finding, same_caller);
+                operation(&mut text, name, finding, caller);
             }
             service(&mut text, &plan.origin);
             invariants(&mut text, plan);
@@ -91,6 +91,36 @@ pub fn scenario_text(plan: &Plan) -> String {
     }
     text.push_str("\n# All clients together, round after round, a fresh key each round.\n[load.burst]\nclients = [2, 8]\nrounds = 40\n");
     text
+}
+
+/// Who sends the requests of a key.
+#[derive(Clone, Copy, PartialEq)]
+enum Caller {
+    /// Each client as itself.
+    Client,
+    /// One of the two people of the key's pair, who the client is.
+    OneOfPair,
+    /// One user, named by the key: what is made belongs to a caller, and two callers would not meet.
+    Key,
+}
+
+impl Caller {
+    /// Only create-or-get knows pairs of people.
+    fn of(plan: &Plan, create_or_get: bool) -> Self {
+        let findings = &plan.findings;
+        match findings.iter().any(|finding| finding.pair) {
+            true if create_or_get => Caller::OneOfPair,
+            pair if pair || findings.iter().any(|finding| finding.per_caller) => Caller::Key,
+            _ => Caller::Client,
+        }
+    }
+
+    fn template(self) -> &'static str {
+        match self {
+            Caller::Key => "{{ key }}",
+            Caller::Client | Caller::OneOfPair => "{{ client.user }}",
+        }
+    }
 }
 
 /// Writing to a string does not fail.
@@ -259,13 +289,15 @@ fn log_in(text: &mut String, login: Option<&Login>, user: &str) {
 }
 
 /// Values of the scenario by the literals of the source.
-fn values_of(finding: &Finding) -> Values {
-    let several = finding.fresh.len() > 1;
-    let value = |template: String| if finding.pair { "{{ pair.b }}".to_owned() } else { template };
+fn values_of(finding: &Finding, caller: Caller) -> Values {
+    // The other one of a pair must not be called like the caller.
+    let several = finding.fresh.len() > 1 || finding.pair;
+    let pair = finding.pair && caller == Caller::OneOfPair;
+    let value = |template: String| if pair { "{{ pair.b }}".to_owned() } else { template };
     finding.fresh.iter().map(|fresh| (fresh.literal.clone(), value(fresh.template(several)))).collect()
 }
 
-fn operation(text: &mut String, name: &str, finding: &Finding, same_caller: bool) {
+fn operation(text: &mut String, name: &str, finding: &Finding, caller: Caller) {
     let Finding { sample, kind, statuses, .. } = finding;
     let said = match kind {
         Kind::CreateOrGet => "creates, or gives back what is there".to_owned(),
@@ -277,10 +309,9 @@ fn operation(text: &mut String, name: &str, finding: &Finding, same_caller: bool
         Kind::Failed(why) => format!("could not be tried: {why}"),
     };
     add(text, format_args!("\n# {}: {said}.\n[target.http.operations.{}]\n", sample.route(), key(name)));
-    let values = values_of(finding);
-    let caller = if same_caller { "{{ key }}" } else { "{{ client.user }}" };
+    let values = values_of(finding, caller);
     let headers = sample.headers.iter().map(|(name, value)| match finding.caller.as_ref() {
-        Some(own) if own == name => (name.clone(), caller.to_owned()),
+        Some(own) if own == name => (name.clone(), caller.template().to_owned()),
         _ => (name.clone(), literal(value)),
     });
     let headers: Vec<(String, String)> = headers.collect();

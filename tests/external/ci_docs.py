@@ -1,4 +1,4 @@
-"""Parses the YAML of a Markdown file and prints the shell commands of its jobs and steps, as JSON."""
+"""Parses the YAML of a Markdown file and of the YAML files that follow, and prints the shell commands of its jobs and steps, as JSON."""
 
 import json
 import re
@@ -8,6 +8,9 @@ import yaml
 
 with open(sys.argv[1], encoding="utf-8") as file:
     blocks = re.findall(r"```yaml\n(.*?)```", file.read(), re.S)
+for path in sys.argv[2:]:
+    with open(path, encoding="utf-8") as file:
+        blocks.append(file.read())
 documents = [yaml.safe_load(block) for block in blocks]
 commands = []
 for document in documents:

