@@ -7,6 +7,7 @@ mod answers;
 mod conditions;
 mod expectation;
 mod fit;
+mod looks;
 mod queries;
 mod record;
 mod serial;
@@ -14,7 +15,7 @@ mod serial;
 use std::path::Path;
 
 pub use fit::fit;
-pub use queries::violations;
+pub use looks::{meant_for_a_load, worsening};
 pub use record::{RUN_FORMAT_VERSION, RunRecord};
 
 use crate::checker::{Evidence, judge};
@@ -79,15 +80,22 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         after_control => after_control,
     };
     if !alone {
-        results.extend(queries::judge(&scenario.invariants, &run.record.queries, before, &seen));
+        results.extend(match run.record.looks.as_slice() {
+            [] => queries::judge(&scenario.invariants, &run.record.queries, before, &seen),
+            looks => looks::judge(&scenario.invariants, looks, &run.record.queries, seen.operations),
+        });
     }
     results.extend(run.record.as_if_serial.iter().map(AsIfSerialReport::result));
-    let own_serially = queries::judge_serial(
-        &scenario.invariants,
-        &run.record.queries_serial,
-        &run.record.queries_before,
-        run.history.phase(Phase::Control),
-    );
+    let control = run.history.phase(Phase::Control);
+    let own_serially = match run.record.looks.as_slice() {
+        [] => queries::judge_serial(
+            &scenario.invariants,
+            &run.record.queries_serial,
+            &run.record.queries_before,
+            control,
+        ),
+        looks => looks::judge_control(looks, control),
+    };
     results = results.into_iter().map(|result| fit::doubted(result, misfit.as_deref())).collect();
     let mut control = if alone { None } else { serial::judged(&run, &invariants, own_serially) };
     if let Some((told, serially)) = &mut control {

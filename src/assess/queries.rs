@@ -53,12 +53,6 @@ fn named<'a>(results: &'a [QueryResult], spec: &InvariantSpec) -> Option<&'a Que
     results.iter().find(|result| result.name == spec.name)
 }
 
-/// How much is wrong, by invariant.
-pub fn violations(specs: &[InvariantSpec], results: &[QueryResult]) -> Vec<(Invariant, u64)> {
-    let seen = Seen { operations: &[], cut_short: false };
-    judge(specs, results, &[], &seen).into_iter().map(|result| (result.name, result.violations)).collect()
-}
-
 fn judge_one(
     spec: &InvariantSpec,
     result: Option<&QueryResult>,

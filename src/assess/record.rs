@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::Sightings;
+use crate::history::{Looks, Sightings};
 use crate::report::{AsIfSerialReport, ExploreReport};
 use crate::stats::{Generator, Machine};
 use crate::target::Preflight;
@@ -65,6 +65,9 @@ pub struct RunRecord {
     /// What the user's own invariants found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queries: Vec<QueryResult>,
+    /// What they said after each execution of an exploration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub looks: Vec<Looks>,
     /// What was seen of a service besides the outcomes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sightings: Option<Sightings>,

@@ -10,13 +10,14 @@ use rand::RngExt;
 
 use super::args::ExploreArgs;
 use super::interrupt::Interrupt;
+use super::own_invariants::Asked;
 use super::place::{self, Place, Setting, is_told};
 use super::progress::{Counted, ProgressLine};
 use super::run::{load, quoted};
 use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id};
 use super::{CliError, Io};
-use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of, violations};
+use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
 use crate::explore::comparison::AsIfSerial;
 use crate::explore::explorer::{Explorer, Plan};
 use crate::explore::indexes;
@@ -29,9 +30,8 @@ use crate::history::Sightings;
 use crate::history::file::{Header, HistoryWriter};
 use crate::scenario::{self, JudgeKind, Load, Scenario, SearchKind, WorkloadKind};
 use crate::serial::Settings;
-use crate::target::mongo::QueryResult;
 use crate::target::{Guard, Preflight};
-use crate::verdict::{ExitStatus, Invariant};
+use crate::verdict::ExitStatus;
 use crate::workload::{self, Requests};
 
 /// Requests beyond this many are not the default, although the scenario's burst has them.
@@ -156,12 +156,6 @@ fn check(scenario: &Scenario, guard: &Guard) -> Result<(), CliError> {
     Ok(place::check(scenario, guard)?)
 }
 
-/// What can be judged on one execution alone; who is served serially is known only in the end.
-fn of_one_execution(mut invariants: Vec<Invariant>) -> Vec<Invariant> {
-    invariants.retain(|invariant| *invariant != Invariant::SomebodyServed);
-    invariants
-}
-
 /// One exploration.
 struct One<'a> {
     args: &'a ExploreArgs,
@@ -183,7 +177,6 @@ struct Finished {
     /// Why it ended before its end.
     aborted: Option<String>,
     preflight: Preflight,
-    queries: Vec<QueryResult>,
     sightings: Option<Sightings>,
     shown: String,
 }
@@ -239,12 +232,8 @@ impl One<'_> {
         };
         let mut preflight = place.preflight.clone();
         preflight.notes.extend(place.target.notes());
-        let queries = place.queries(setting).await.unwrap_or_else(|error| {
-            preflight.notes.push(format!("no invariant of your own was judged: {:#}", anyhow::Error::new(error)));
-            Vec::new()
-        });
         let (sightings, shown) = (place.target.sightings(), place.shown.clone());
-        Ok(Finished { exploration: explored, aborted, preflight, queries, sightings, shown })
+        Ok(Finished { exploration: explored, aborted, preflight, sightings, shown })
     }
 
     async fn explore(
@@ -267,7 +256,7 @@ impl One<'_> {
             reduce: self.args.no_reduction.then_some(false),
             timing: Timing { deadline: self.scenario.limits.operation_deadline, ..Timing::default() },
             invariants: match self.scenario.judging().checkers {
-                true => of_one_execution(workload::invariants_of(self.scenario, &self.run_id)),
+                true => workload::invariants_of(self.scenario, &self.run_id),
                 false => Vec::new(),
             },
             warm_up: self.scenario.target.http().is_some(),
@@ -283,12 +272,7 @@ impl One<'_> {
         }
         let checkers = self.scenario.judging().checkers;
         if let Some(queries) = place.open_queries(guard, self.scenario, &self.run_id).await?.filter(|_| checkers) {
-            let queries = Arc::new(queries);
-            let scenario = self.scenario;
-            explorer = explorer.watching(Watch::new(Box::new(move || {
-                let queries = Arc::clone(&queries);
-                Box::pin(async move { violations(&scenario.invariants, &queries.run(&scenario.invariants).await) })
-            })));
+            explorer = explorer.watching(Watch::new(Asked { queries, specs: &self.scenario.invariants }));
         }
         let read = |namespaces| async move { indexes::read(&client, namespaces).await };
         Ok(explorer.explore(read, &self.command()).await)
@@ -324,8 +308,8 @@ impl One<'_> {
         started: SystemTime,
         io: &mut Io,
     ) -> Result<ExitStatus, CliError> {
-        let Finished { exploration, aborted, preflight, queries, sightings, shown } = finished;
-        let Exploration { history, observation, report, as_if_serial, unread, misfit } = exploration;
+        let Finished { exploration, aborted, preflight, sightings, shown } = finished;
+        let Exploration { history, observation, report, as_if_serial, looks, queries, unread, misfit } = exploration;
         if let Some(misfit) = misfit {
             return Err(CliError::usage(anyhow::anyhow!(misfit))
                 .hint("a schedule belongs to its requests: give the same `--requests` and `--operations`"));
@@ -358,6 +342,7 @@ impl One<'_> {
             queries_before: Vec::new(),
             queries_serial: Vec::new(),
             queries,
+            looks,
             sightings,
         };
         store.write_record(&record)?;

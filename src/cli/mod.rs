@@ -15,6 +15,7 @@ mod interrupt;
 mod io;
 mod meta;
 pub mod mongod;
+mod own_invariants;
 mod place;
 mod probe;
 mod progress;

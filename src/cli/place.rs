@@ -15,7 +15,7 @@ use crate::explore::proxy::{Proxy, can_stand_before};
 use crate::scenario::{HttpSpec, Load, NumberSpec, Scenario, ServiceSpec, TargetSpec};
 use crate::scope::{Ended, Scope};
 use crate::target::http::{HttpRun, HttpTarget, check_hosts};
-use crate::target::mongo::{Connected, MongoTarget, PoolOptions, Queries, QueryResult};
+use crate::target::mongo::{Connected, MongoTarget, PoolOptions, Queries};
 use crate::target::{Delayed, Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
 use crate::workload;
 
@@ -273,15 +273,6 @@ impl Place {
         match self.service.take_if(|_| scenario.observe.http.is_none()) {
             Some(service) => service.stop().await,
             None => Ok(()),
-        }
-    }
-
-    /// Carries out the user's own invariants.
-    pub(super) async fn queries(&self, setting: &Setting<'_>) -> Result<Vec<QueryResult>, TargetError> {
-        let specs = &setting.scenario.invariants;
-        match self.open_queries(setting.guard, setting.scenario, setting.run_id).await? {
-            Some(queries) => Ok(queries.run_until_at_rest(specs).await),
-            None => Ok(Vec::new()),
         }
     }
 

@@ -280,6 +280,7 @@ impl One<'_> {
             queries_before: Vec::new(),
             queries_serial: Vec::new(),
             queries: Vec::new(),
+            looks: Vec::new(),
             sightings: None,
         })
     }

@@ -11,6 +11,7 @@ use super::explorer::{Explorer, Found, MAX_DEAD, Patience, describe};
 use super::policy::{MISFIT, Policy, Replay};
 use super::scheduler::{Learned, Scheduler};
 use super::subject::Subject;
+use super::watch::After;
 use crate::history::{Cause, Outcome, Phase};
 use crate::scope::Scope;
 use crate::target::Completion;
@@ -158,23 +159,58 @@ impl Explorer<'_> {
         self.close_window(position, &execution, requests.to_vec(), false).await;
         self.keep(execution, requests.to_vec(), phase);
         let position = self.found.executions.len() - 1;
-        if self.watch.is_some() && phase.is_main() {
-            // The service may have work to do in the background.
-            self.proxy.pass();
-            self.look(position).await;
-            self.hold();
+        if phase.is_main() {
+            self.look_in_passing(position, After::Main).await;
         }
         position
     }
 
+    /// Looks while commands pass: the service may have work to do in the background.
+    pub(super) async fn look_in_passing(&mut self, position: usize, after: After) {
+        if self.watch.is_some() {
+            self.proxy.pass();
+            self.look(position, after).await;
+            self.hold();
+        }
+    }
+
+    /// All requests one after another, each when the one before has been answered: what is violated then is a plain defect.
+    pub(super) async fn serial_control(&mut self) {
+        let all: Vec<usize> = (0..self.subject.requests()).collect();
+        let taught = self.taught();
+        let position = self.serial_run(all.clone()).await;
+        if self.is_doubtful(position) {
+            self.take_back(taught, position);
+            let again = self.serial_run(all).await;
+            self.confirm(again);
+        }
+    }
+
     /// Looks at the user's own invariants after an execution.
-    pub(super) async fn look(&mut self, position: usize) {
+    pub(super) async fn look(&mut self, position: usize, after: After) {
         let Some(watch) = &mut self.watch else { return };
-        if let Ok(violated) = Scope::new(LOOK_WITHIN, &self.stop).wait(watch.look()).await
+        let (execution, ..) = &self.found.executions[position];
+        watch.background |= !execution.strays.is_empty();
+        if let Ok(violated) = Scope::new(LOOK_WITHIN, &self.stop).wait(watch.look(execution.number, after)).await
             && !violated.is_empty()
         {
-            self.found.custom.insert(position, violated);
+            self.found.custom.entry(position).or_default().extend(violated);
         }
+    }
+
+    /// Looks once more when all executions are over: work in the background may have come later.
+    pub(super) async fn look_again(&mut self) {
+        let last = self.found.executions.iter().rposition(|(_, _, phase)| phase.is_main());
+        if let Some(last) = last.filter(|_| self.watch.as_ref().is_some_and(|watch| watch.background)) {
+            self.look(last, After::All).await;
+        }
+    }
+
+    /// What was done since the last look belongs to no execution that is judged by it.
+    pub(super) async fn skip_look(&mut self) {
+        let Some(watch) = &mut self.watch else { return };
+        // What is not told is missed by the next look, which then says more.
+        Scope::new(LOOK_WITHIN, &self.stop).wait(watch.skip()).await.ok();
     }
 
     /// Does what comes before the requests of an execution, such as a log-in. It is none of what is put in order: it passes.

@@ -25,10 +25,12 @@ use super::watch::Watch;
 use crate::history::{Operation, Phase};
 use crate::serial::Judged;
 use crate::target::Target;
+use crate::target::mongo::QueryResult;
 use crate::verdict::Invariant;
 
 /// How long the service is listened to before its first request.
 const LISTEN: Duration = Duration::from_millis(60);
+const BACKGROUND: &str = "background work, which passes";
 /// Executions in a row that bring nothing, after which the exploration ends.
 pub(super) const MAX_DEAD: u32 = 3;
 /// Executions that are not like the first, after which the exploration ends.
@@ -139,7 +141,7 @@ pub(super) struct Found {
     /// Executions in it.
     pub(super) search_executions: usize,
     /// What the user's own invariants say of executions, by position.
-    pub(super) custom: BTreeMap<usize, Vec<Invariant>>,
+    pub(super) custom: BTreeMap<usize, BTreeSet<Invariant>>,
     /// What serial runs say of executions, by position.
     pub(super) serial: BTreeMap<usize, Judged>,
     pub(super) seen: BTreeMap<Schedule, String>,
@@ -229,19 +231,24 @@ impl<'a> Explorer<'a> {
             self.warm_up().await;
         }
         for name in self.scheduler.listen(LISTEN).await {
-            self.found.notes.insert(format!("background work, which passes: {name}"));
+            self.found.notes.insert(format!("{BACKGROUND}: {name}"));
             if let Some(comparison) = &mut self.comparison {
                 comparison.background.insert(name.clone());
             }
             self.proxy.let_pass(name);
         }
+        let first = self.begin_watch().await;
         if !self.trace().await {
             return;
         }
+        self.skip_look().await;
         if let Some(watch) = &mut self.watch {
-            watch.begin().await;
+            self.found.notes.extend(watch.leave_out(&first));
         }
-        self.serial_rounds().await;
+        match self.comparison {
+            Some(_) => self.serial_rounds().await,
+            None => self.serial_control().await,
+        }
         let (begin, used) = (Instant::now(), self.proxy.used_connections());
         let traced = self.found.executions.len();
         self.found.traced = traced;
@@ -265,6 +272,14 @@ impl<'a> Explorer<'a> {
         self.found.searching = begin.elapsed();
         self.found.search_executions = self.found.executions.len() - traced;
         self.found.connections = self.proxy.used_connections() - used;
+    }
+
+    /// Asks for the user's own invariants before anything that is judged by them; what they give.
+    async fn begin_watch(&mut self) -> Vec<QueryResult> {
+        let Some(watch) = &mut self.watch else { return Vec::new() };
+        watch.background = self.found.notes.iter().any(|note| note.starts_with(BACKGROUND));
+        watch.begin().await;
+        watch.last().to_vec()
     }
 
     /// Whether the search has to end.

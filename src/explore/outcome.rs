@@ -18,11 +18,12 @@ use super::search::Search;
 use super::serial_runs::violated;
 use super::subject::Subject;
 use super::together::Meeting;
-use crate::history::{History, Observation, Operation, Phase};
+use crate::history::{History, Looks, Observation, Operation, Phase};
 use crate::report::{
     AsIfSerialReport, Diagram, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult,
 };
 use crate::scope::Scope;
+use crate::target::mongo::QueryResult;
 use crate::verdict::Verdict;
 
 /// How long the final state may take to be read, and the indexes.
@@ -51,6 +52,10 @@ pub struct Exploration {
     pub misfit: Option<String>,
     /// What the serial runs say, where they were asked.
     pub as_if_serial: Option<AsIfSerialReport>,
+    /// What the user's own invariants said after each execution.
+    pub looks: Vec<Looks>,
+    /// What they gave when they were last asked.
+    pub queries: Vec<QueryResult>,
 }
 
 impl Explorer<'_> {
@@ -82,6 +87,7 @@ impl Explorer<'_> {
         }
         let judged: Vec<usize> = self.found.searched.iter().chain(&self.found.together).copied().collect();
         self.judge_serially(&judged).await;
+        self.look_again().await;
         let mut observation = self.observe().await;
         let as_if_serial = self.as_if_serial(&judged, self.names());
         let schedules = self.verdicts(&self.found.searched, observation.as_ref());
@@ -288,6 +294,8 @@ impl Explorer<'_> {
         let mut all: Vec<Operation> =
             (0..found.executions.len()).flat_map(|position| self.operations(position)).collect();
         all.sort_by_key(|operation| operation.id);
+        // A history has its control first. Serial runs that came later are judged like every execution.
+        all.iter_mut().skip_while(|operation| !operation.phase.is_main()).for_each(|later| later.phase = Phase::Main);
         // Every operation that was begun is here, even if not every one that was meant to be.
         let history = History { operations: all, partial: false, interrupted: self.stop.is_cancelled() };
         let together = self.together_result(observation.as_ref());
@@ -335,7 +343,11 @@ impl Explorer<'_> {
         let misfit = found.executions.iter().find(|(execution, ..)| is_misfit(execution));
         let misfit = misfit.and_then(|(execution, ..)| execution.stuck.clone());
         let unread = found.unread.clone();
-        Exploration { history, observation, report, as_if_serial: None, unread, misfit }
+        let (looks, queries) = match &self.watch {
+            Some(watch) => (watch.looks().to_vec(), watch.last().to_vec()),
+            None => (Vec::new(), Vec::new()),
+        };
+        Exploration { history, observation, report, as_if_serial: None, looks, queries, unread, misfit }
     }
 
     fn together_result(&self, observation: Option<&Observation>) -> Option<TogetherResult> {

@@ -10,6 +10,7 @@ use super::explorer::Explorer;
 use super::policy::{Alternate, Replay};
 use super::predict::{self, Trace};
 use super::subject::Subject;
+use super::watch::After;
 use crate::history::Phase;
 use crate::scope::Scope;
 
@@ -123,7 +124,7 @@ impl Explorer<'_> {
         let position = self.found.executions.len();
         self.found.searched.push(position);
         self.keep(execution, (0..self.subject.requests()).collect(), Phase::Main);
-        self.look(position).await;
+        self.look(position, After::Main).await;
     }
 }
 

@@ -8,6 +8,7 @@ use super::execution::Execution;
 use super::explorer::Explorer;
 use super::policy::Serial;
 use super::subject::Subject;
+use super::watch::After;
 use crate::history::Phase;
 use crate::report::{AsIfSerialReport, FieldDifference};
 use crate::serial::{Class, Judged, Judgement, Sample};
@@ -97,7 +98,7 @@ impl<'a> Explorer<'a> {
     }
 
     /// The requests one after another: each is sent when the one before has been answered and nothing is in flight.
-    async fn serial_run(&mut self, order: Vec<usize>) {
+    pub(super) async fn serial_run(&mut self, order: Vec<usize>) -> usize {
         let number = self.next;
         self.next += 1;
         self.seed(number).await;
@@ -111,11 +112,16 @@ impl<'a> Explorer<'a> {
                 Some(whole) => whole.followed_by(one, *request),
             });
         }
-        let Some(execution) = whole else { return };
+        let execution = whole.unwrap_or_default();
         self.learn(&execution);
-        let position = self.found.executions.len();
+        let (position, all) = (self.found.executions.len(), order.len() == self.subject.requests());
         self.close_window(position, &execution, order.clone(), true).await;
         self.keep(execution, order, Phase::Control);
+        match all {
+            true => self.look_in_passing(position, After::Control).await,
+            false => self.skip_look().await,
+        }
+        position
     }
 
     /// Lets what comes after the answers pass; where it has never been seen, it is not waited for.

@@ -1,68 +1,195 @@
 //! The user's own invariants, looked at after each execution: [`Watch`].
 //!
 //! They look at the whole database, so that one that is violated stays so. What an execution did is told by what was added:
-//! it is to blame if more is wrong after it than before. *Completeness*: an aggregation that gives one document whatever the
-//! number of defects (a total, a single bound) blames the first execution alone.
+//! it is to blame if more is wrong after it than before, and stays so for as long as work in the background may take to mend
+//! it. *Completeness*: an aggregation that gives one document whatever the number of defects blames the first execution alone.
+
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 
+use crate::history::{Looks, Worsening};
+use crate::target::mongo::QueryResult;
 use crate::verdict::Invariant;
 
-/// How much is wrong, by invariant.
-pub type Wrong = Vec<(Invariant, u64)>;
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+/// What never comes to rest is looked at no longer than this, besides the time that work in the background may take.
+const LONGEST: Duration = Duration::from_secs(5);
+/// Violations that were waited for in full, after which shorter waits do: as long as recoveries were seen to take.
+const CONFIRMED: u32 = 2;
 
-/// Asks how much is wrong.
-pub type Look<'a> = Box<dyn Fn() -> BoxFuture<'a, Wrong> + Send + Sync + 'a>;
+/// The user's own invariants: asked of the database, and judged.
+pub trait OwnInvariants: Send + Sync {
+    /// Carries the aggregations out.
+    fn ask(&self) -> BoxFuture<'_, Vec<QueryResult>>;
 
-/// What was wrong when last looked at.
+    /// What became worse, by name. The number of the execution is set later.
+    fn worsenings(&self, before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)>;
+
+    /// Those that are not judged, with the reason, from what they gave before and after requests that ran alone.
+    fn meant_for_a_load(&self, before: &[QueryResult], after: &[QueryResult]) -> Vec<(String, String)>;
+
+    /// How long what became worse must stay so: work in the background may be about to mend it.
+    fn patience(&self) -> Duration;
+}
+
+/// What was wrong when last looked at, and what executions made worse.
 pub struct Watch<'a> {
-    ask: Look<'a>,
-    before: Wrong,
+    own: Box<dyn OwnInvariants + 'a>,
+    before: Vec<QueryResult>,
+    looks: Vec<Looks>,
+    /// The longest time after which what had become worse was mended.
+    recovery: Duration,
+    confirmed: u32,
+    /// Looks at nothing that were waited for in full: a collection may never come to be.
+    empty: u32,
+    pause: Duration,
+    longest: Duration,
+    /// Something goes on that belongs to no request: a look is trusted when the next one is equal.
+    pub(super) background: bool,
+}
+
+/// What a look comes after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// An execution of requests that could meet.
+    Main,
+    /// A request that ran alone.
+    Control,
+    /// All executions: what is worse now is the doing of the last.
+    All,
+}
+
+/// What one look came to.
+struct Seen {
+    now: Vec<QueryResult>,
+    worse: Vec<(String, Worsening)>,
+    moving: bool,
 }
 
 impl<'a> Watch<'a> {
-    /// Looks in this way.
-    pub fn new(ask: Look<'a>) -> Self {
-        Watch { ask, before: Wrong::new() }
+    /// Watches these.
+    pub fn new(own: impl OwnInvariants + 'a) -> Self {
+        let (before, looks) = (Vec::new(), Vec::new());
+        let (recovery, confirmed, empty, background) = (Duration::ZERO, 0, 0, false);
+        let (pause, longest) = (PAUSE, LONGEST);
+        Watch { own: Box::new(own), before, looks, recovery, confirmed, empty, pause, longest, background }
     }
 
     /// What is wrong now is nobody's doing.
     pub(super) async fn begin(&mut self) {
-        self.before = (self.ask)().await;
+        let now = self.own.ask().await;
+        self.looks = now.iter().map(|result| Looks { name: result.name.clone(), ..Looks::default() }).collect();
+        self.before = now;
     }
 
-    /// What has become worse since.
-    pub(super) async fn look(&mut self) -> Vec<Invariant> {
-        let now = (self.ask)().await;
-        let before =
-            |name: &Invariant| self.before.iter().find(|(other, _)| other == name).map_or(0, |(_, wrong)| *wrong);
-        let worse = now.iter().filter(|(name, wrong)| *wrong > before(name)).map(|(name, _)| name.clone()).collect();
-        self.before = now;
+    /// Takes note of what is not judged, after requests that ran alone since `begin` was `first`; why, in words.
+    pub(super) fn leave_out(&mut self, first: &[QueryResult]) -> Vec<String> {
+        let left_out = self.own.meant_for_a_load(first, &self.before);
+        for looks in &mut self.looks {
+            looks.unjudged = left_out.iter().find(|(name, _)| *name == looks.name).map(|(_, why)| why.clone());
+        }
+        left_out.into_iter().map(|(name, why)| format!("`{name}` is not judged in an exploration: {why}")).collect()
+    }
+
+    /// What they gave when they were last asked.
+    pub(super) fn last(&self) -> &[QueryResult] {
+        &self.before
+    }
+
+    /// What they said of all executions.
+    pub(super) fn looks(&self) -> &[Looks] {
+        &self.looks
+    }
+
+    /// What was done since belongs to no execution.
+    pub(super) async fn skip(&mut self) {
+        let now = self.own.ask().await;
+        self.remember(now);
+    }
+
+    /// What an execution made worse.
+    pub(super) async fn look(&mut self, round: u32, after: After) -> Vec<Invariant> {
+        let seen = self.until_at_rest().await;
+        let blind: Vec<&str> = seen.now.iter().filter(|result| result.is_blind()).map(|result| &*result.name).collect();
+        for looks in self.looks.iter_mut().filter(|looks| !blind.contains(&looks.name.as_str())) {
+            let worse = seen.worse.iter().find(|(name, _)| *name == looks.name);
+            let worse = worse.map(|(_, worse)| Worsening { round, ..worse.clone() });
+            match worse {
+                // What may yet be mended accuses nobody.
+                Some(_) if seen.moving => looks.moving += 1,
+                worse => match after {
+                    After::Main => looks.main.add(worse),
+                    After::Control => looks.control.add(worse),
+                    After::All => looks.main.amend(worse),
+                },
+            }
+        }
+        let named = |(name, _): &(String, Worsening)| Invariant::Custom(name.as_str().into());
+        let worse = if seen.moving { Vec::new() } else { seen.worse.iter().map(named).collect() };
+        self.remember(seen.now);
         worse
+    }
+
+    /// Looks again until nothing is worse, or what is has stayed so for long enough.
+    async fn until_at_rest(&mut self) -> Seen {
+        let begin = Instant::now();
+        let (mut since, mut was_worse) = (begin, false);
+        let mut now = self.own.ask().await;
+        loop {
+            let worse = self.own.worsenings(&self.before, &now);
+            let blind = now.iter().any(QueryResult::is_blind);
+            let enough = match (worse.is_empty(), self.background) {
+                (true, _) if blind && self.empty < CONFIRMED => self.own.patience(),
+                (true, false) => Duration::ZERO,
+                (true, true) => self.pause,
+                (false, _) => self.patience(),
+            };
+            if worse.is_empty() && was_worse {
+                self.recovery = self.recovery.max(begin.elapsed());
+                was_worse = false;
+            }
+            was_worse |= !worse.is_empty();
+            let moving = since.elapsed() < enough && begin.elapsed() >= self.longest + self.own.patience();
+            if since.elapsed() >= enough || moving {
+                self.confirmed += u32::from(!worse.is_empty() && !moving);
+                self.empty += u32::from(blind);
+                return Seen { now, worse, moving };
+            }
+            tokio::time::sleep(self.pause).await;
+            let next = self.own.ask().await;
+            let equal = next.len() == now.len() && next.iter().zip(&now).all(|(one, other)| one.gives_as_much_as(other));
+            if !equal {
+                since = Instant::now();
+            }
+            now = next;
+        }
+    }
+
+    /// How long what is worse must stay so.
+    fn patience(&self) -> Duration {
+        let all = self.own.patience();
+        match (self.confirmed < CONFIRMED, self.background || !self.recovery.is_zero()) {
+            (true, _) => all,
+            // Nothing is at work that could mend it.
+            (false, false) => Duration::ZERO,
+            (false, true) => (self.recovery * 3).max(self.pause * 2).min(all),
+        }
+    }
+
+    /// Keeps what was given for the next look; an aggregation that failed has given nothing.
+    fn remember(&mut self, now: Vec<QueryResult>) {
+        for result in now {
+            match self.before.iter_mut().find(|before| before.name == result.name) {
+                Some(before) if result.error.is_none() => *before = result,
+                Some(before) => before.error = result.error,
+                None => self.before.push(result),
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn only_what_became_worse_is_told() {
-        let answers: [&[(&str, u64)]; 5] =
-            [&[("a", 1)], &[("a", 1), ("b", 0)], &[("a", 2), ("b", 0)], &[("a", 1), ("b", 1)], &[("a", 2), ("b", 1)]];
-        let next = AtomicUsize::new(0);
-        let ask: Look<'_> = Box::new(|| {
-            let answer = answers[next.fetch_add(1, Ordering::Relaxed)];
-            let named = |(name, wrong): &(&str, u64)| (Invariant::Custom((*name).into()), *wrong);
-            Box::pin(std::future::ready(answer.iter().map(named).collect()))
-        });
-        let mut watch = Watch::new(ask);
-        watch.begin().await;
-        for expected in [&[][..], &["a"], &["b"], &["a"]] {
-            let expected: Vec<Invariant> = expected.iter().map(|name| Invariant::Custom((*name).into())).collect();
-            assert_eq!(watch.look().await, expected);
-        }
-    }
-}
+#[path = "watch_tests.rs"]
+mod tests;

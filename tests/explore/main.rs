@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod command;
+mod own;
 mod searches;
 mod support;
 mod trouble;

@@ -84,6 +84,11 @@ impl Case {
 
 /// Runs the command on a shipped scenario and returns its exit code and `report.json`.
 pub fn command(arguments: &[&str]) -> (Option<i32>, serde_json::Value) {
+    command_with(arguments, &[])
+}
+
+/// Runs the command on a scenario with these variables in its environment.
+pub fn command_with(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, serde_json::Value) {
     let out = tempfile::tempdir().unwrap();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_onlyone"))
         .args(["explore", "--format", "json", "--quiet", "--out"])
@@ -91,6 +96,7 @@ pub fn command(arguments: &[&str]) -> (Option<i32>, serde_json::Value) {
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("ONLYONE_MONGO_URI")
+        .envs(environment.iter().copied())
         .output()
         .unwrap();
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())

@@ -111,8 +111,13 @@ impl Queries {
 }
 
 impl QueryResult {
+    /// Whether nothing was looked at.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.error.is_some() || self.looked_at.as_ref().is_some_and(|looked_at| !looked_at.missing.is_empty())
+    }
+
     /// Whether two answers are equal, as far as their order does not matter: which documents come first is the server's choice.
-    fn gives_as_much_as(&self, other: &Self) -> bool {
+    pub(crate) fn gives_as_much_as(&self, other: &Self) -> bool {
         let one = |result: &Self| result.examples.first().filter(|_| result.documents == 1).cloned();
         (self.documents, &self.looked_at, &self.error) == (other.documents, &other.looked_at, &other.error)
             && one(self) == one(other)

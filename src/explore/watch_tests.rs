@@ -1,0 +1,126 @@
+//! Tests of the watch: how often it asks, and what it makes of the answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::target::mongo::LookedAt;
+
+const NOWHERE: u64 = u64::MAX;
+
+/// Gives so many documents, look after look; the last answer for ever.
+struct Script {
+    answers: Vec<u64>,
+    next: Arc<AtomicUsize>,
+    patience: Duration,
+}
+
+impl Script {
+    fn watch(answers: &[u64]) -> (Watch<'static>, Arc<AtomicUsize>) {
+        let (patience, next) = (Duration::from_millis(300), Arc::new(AtomicUsize::new(0)));
+        let mut watch = Watch::new(Script { answers: answers.to_vec(), next: Arc::clone(&next), patience });
+        (watch.pause, watch.longest) = (Duration::from_millis(1), Duration::from_millis(50));
+        (watch, next)
+    }
+}
+
+impl OwnInvariants for Script {
+    fn ask(&self) -> BoxFuture<'_, Vec<QueryResult>> {
+        let at = self.next.fetch_add(1, Ordering::Relaxed).min(self.answers.len() - 1);
+        let documents = self.answers[at];
+        // So many documents stand for a collection that is not there.
+        let missing = if documents == NOWHERE { vec!["no collection".to_owned()] } else { Vec::new() };
+        let result = QueryResult {
+            name: "x".into(),
+            documents,
+            examples: Vec::new(),
+            looked_at: Some(LookedAt { documents, missing }),
+            moving: false,
+            error: None,
+        };
+        Box::pin(std::future::ready(vec![result]))
+    }
+
+    fn worsenings(&self, before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)> {
+        let worse = !now[0].is_blind() && now[0].documents > before[0].documents;
+        let worsening = Worsening { round: 0, what: "worse".into(), documents: Vec::new() };
+        worse.then(|| ("x".to_owned(), worsening)).into_iter().collect()
+    }
+
+    fn meant_for_a_load(&self, _: &[QueryResult], _: &[QueryResult]) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
+    }
+}
+
+#[tokio::test]
+async fn only_what_became_worse_and_stays_so_is_told() {
+    // At the beginning; the first execution; the second, whose look finds one more that is mended at once; the third.
+    let (mut watch, _) = Script::watch(&[1, 1, 2, 1, 2]);
+    watch.begin().await;
+    assert!(watch.look(1, After::Main).await.is_empty());
+    assert!(watch.look(2, After::Main).await.is_empty(), "the work in the background mended it");
+    assert_eq!(watch.look(3, After::Main).await, [Invariant::Custom("x".into())]);
+    assert!(watch.look(4, After::Main).await.is_empty(), "what was wrong before is not its doing");
+    let looks = &watch.looks()[0];
+    assert_eq!((looks.main.executions, looks.main.violated, looks.main.examples[0].round), (4, 1, 3));
+}
+
+#[tokio::test]
+async fn what_never_comes_to_rest_accuses_nobody() {
+    let (mut watch, _) = Script::watch(&(0..5000).collect::<Vec<_>>());
+    watch.begin().await;
+    assert!(watch.look(1, After::Main).await.is_empty());
+    let looks = &watch.looks()[0];
+    assert_eq!((looks.moving, looks.main.violated), (1, 0));
+}
+
+#[tokio::test]
+async fn work_in_the_background_is_looked_at_twice() {
+    // What the first look does not see yet.
+    let (mut watch, _) = Script::watch(&[0, 0, 1]);
+    watch.background = true;
+    watch.begin().await;
+    assert_eq!(watch.look(1, After::Main).await, [Invariant::Custom("x".into())]);
+}
+
+#[tokio::test]
+async fn violations_that_were_waited_for_make_later_ones_quick_and_recoveries_slow_them_again() {
+    let (mut watch, asked) = Script::watch(&[0, 1]);
+    watch.begin().await;
+    watch.confirmed = CONFIRMED;
+    assert!(!watch.look(1, After::Main).await.is_empty());
+    assert_eq!(asked.load(Ordering::Relaxed), 2, "nothing is at work in the background: asked once");
+    watch.background = true;
+    assert_eq!(watch.patience(), watch.pause * 2);
+    watch.recovery = Duration::from_millis(50);
+    assert_eq!(watch.patience(), Duration::from_millis(150));
+}
+
+#[tokio::test]
+async fn what_comes_after_all_executions_is_the_doing_of_the_last() {
+    let (mut watch, _) = Script::watch(&[0, 0, 1]);
+    watch.begin().await;
+    assert!(watch.look(1, After::Main).await.is_empty());
+    assert_eq!(watch.look(1, After::All).await.len(), 1);
+    assert!(watch.look(1, After::All).await.is_empty());
+    let looks = &watch.looks()[0];
+    assert_eq!((looks.main.executions, looks.main.violated), (1, 1));
+}
+
+#[tokio::test]
+async fn what_is_not_there_yet_is_waited_for_and_never_counts_as_looked_at() {
+    let (mut watch, asked) = Script::watch(&[0, NOWHERE, NOWHERE, 0, NOWHERE]);
+    watch.begin().await;
+    assert!(watch.look(1, After::Main).await.is_empty());
+    assert_eq!(watch.looks()[0].main.executions, 1, "it came while it was waited for");
+    watch.look(2, After::Main).await;
+    watch.look(3, After::Main).await;
+    let before = asked.load(Ordering::Relaxed);
+    watch.look(4, After::Main).await;
+    assert_eq!(asked.load(Ordering::Relaxed), before + 1, "it was waited for often enough");
+    assert_eq!(watch.looks()[0].main.executions, 1);
+}

@@ -1,0 +1,78 @@
+//! The user's own invariants in an exploration: each execution is judged, and the verdict is their sum and nothing else.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use super::support::{command, command_with};
+
+fn result<'r>(report: &'r Value, name: &str) -> Option<&'r Value> {
+    report["invariants"].as_array().unwrap().iter().find(|result| result["name"] == name)
+}
+
+/// Where the packages of the Python services are.
+fn python_path() -> &'static str {
+    static INSTALLED: OnceLock<String> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/practice/python");
+        std::fs::create_dir_all(&folder).unwrap();
+        if !folder.join("pymongo").exists() {
+            let pip = ["-m", "pip", "install", "--quiet", "--target", ".", "pymongo"];
+            assert!(std::process::Command::new("python3").args(pip).current_dir(&folder).status().unwrap().success());
+        }
+        folder.to_str().unwrap().to_owned()
+    })
+}
+
+#[test]
+fn bounds_that_are_meant_for_a_load_are_not_judged_and_the_rest_is_the_sum_of_the_executions() {
+    for search in ["exhaustive", "stress"] {
+        let more = ["--search", search, "--max-schedules", "20"];
+        let (code, report) = command(&[&["scenarios/http-custom.toml"], &more[..]].concat());
+        // A load has sixty conversations, an exploration has as many as it likes.
+        assert!(result(&report, "custom:conversations were kept at all").is_none(), "{}", report["invariants"]);
+        let mine = result(&report, "custom:one conversation per session").unwrap();
+        assert_eq!((&mine["verdict"], &mine["violations"]), (&Value::from("holds"), &Value::from(0)), "{search}");
+        let expected = if search == "stress" { None } else { Some(0) };
+        assert!(expected.is_none() || code == expected, "{search}: {code:?} {}", report["reasons"]);
+
+        let (code, report) = command(&[&["scenarios/http-custom-race.toml"], &more[..]].concat());
+        let mine = result(&report, "custom:one conversation per session").unwrap();
+        assert_eq!((&mine["verdict"], code), (&Value::from("violated"), Some(0)), "{search}");
+        let violated = report["explore"]["violated"].as_u64().unwrap();
+        assert!(violated > 0 && mine["violations"].as_u64().unwrap() >= violated, "{search}: {mine}");
+        assert!(mine["witnesses"][0]["operations"].as_array().unwrap().len() > 1, "{search}: {mine}");
+    }
+}
+
+#[test]
+fn work_in_the_background_is_waited_for_before_an_execution_is_accused() {
+    for (mode, every, verdict, code) in
+        [("fixed", "0.05", "holds", 0), ("fixed", "0.5", "holds", 0), ("double", "0.05", "violated", 1)]
+    {
+        let environment = [("MODE", mode), ("EVERY", every), ("WITHIN", "6s"), ("PYTHONPATH", python_path())];
+        let (found, report) = command_with(&["tests/services/python-letters.toml"], &environment);
+        let explored = &report["explore"];
+        assert_eq!((&report["verdict"], found), (&Value::from(verdict), Some(code)), "{mode} {every}: {explored}");
+        assert_eq!(explored["violated"].as_u64().unwrap() > 0, verdict == "violated", "{mode} {every}: {explored}");
+    }
+}
+
+#[test]
+fn what_requests_break_one_after_another_is_a_plain_defect() {
+    let text = std::fs::read_to_string("tests/services/python-letters.toml").unwrap();
+    let (before, after) = text.split_once("[[invariant]]").unwrap();
+    let (_, load) = after.split_once("[load.burst]").unwrap();
+    // Whoever comes second writes a letter of the same name, also when the first has ended.
+    let twice = "[ { \"$group\": { \"_id\": \"$name\", \"n\": { \"$sum\": 1 } } }, { \"$match\": { \"n\": { \"$gt\": 1 } } } ]";
+    let mine = format!("[[invariant]]\nname = \"one of a name\"\ncollection = \"letters\"\npipeline = '''{twice}'''\nexpect = \"empty\"\n");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plain.toml");
+    let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/python");
+    let before = before.replace("dir = \"python\"", &format!("dir = {services:?}"));
+    std::fs::write(&path, format!("{before}{mine}\n[load.burst]{load}")).unwrap();
+    let (code, report) = command_with(&[path.to_str().unwrap()], &[("PYTHONPATH", python_path())]);
+    assert_eq!((&report["verdict"], code), (&Value::from("violated"), Some(1)));
+    assert_eq!(report["serial_control"]["violated"], serde_json::json!(["custom:one of a name"]));
+}
