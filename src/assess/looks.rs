@@ -22,7 +22,8 @@ pub fn worsening(spec: &InvariantSpec, before: Option<&QueryResult>, now: &Query
     }
     let what = match spec.expect {
         Expected::Empty => {
-            let more = now.documents.checked_sub(before.map_or(0, |before| before.documents)).filter(|more| *more > 0)?;
+            let more =
+                now.documents.checked_sub(before.map_or(0, |before| before.documents)).filter(|more| *more > 0)?;
             format!(
                 "the aggregation gave {} documents after this execution, {more} more than before it, and must give none",
                 now.documents

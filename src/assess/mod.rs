@@ -88,12 +88,9 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     results.extend(run.record.as_if_serial.iter().map(AsIfSerialReport::result));
     let control = run.history.phase(Phase::Control);
     let own_serially = match run.record.looks.as_slice() {
-        [] => queries::judge_serial(
-            &scenario.invariants,
-            &run.record.queries_serial,
-            &run.record.queries_before,
-            control,
-        ),
+        [] => {
+            queries::judge_serial(&scenario.invariants, &run.record.queries_serial, &run.record.queries_before, control)
+        }
         looks => looks::judge_control(looks, control),
     };
     results = results.into_iter().map(|result| fit::doubted(result, misfit.as_deref())).collect();

@@ -159,7 +159,8 @@ impl<'a> Watch<'a> {
             }
             tokio::time::sleep(self.pause).await;
             let next = self.own.ask().await;
-            let equal = next.len() == now.len() && next.iter().zip(&now).all(|(one, other)| one.gives_as_much_as(other));
+            let equal =
+                next.len() == now.len() && next.iter().zip(&now).all(|(one, other)| one.gives_as_much_as(other));
             if !equal {
                 since = Instant::now();
             }

@@ -65,8 +65,11 @@ fn what_requests_break_one_after_another_is_a_plain_defect() {
     let (before, after) = text.split_once("[[invariant]]").unwrap();
     let (_, load) = after.split_once("[load.burst]").unwrap();
     // Whoever comes second writes a letter of the same name, also when the first has ended.
-    let twice = "[ { \"$group\": { \"_id\": \"$name\", \"n\": { \"$sum\": 1 } } }, { \"$match\": { \"n\": { \"$gt\": 1 } } } ]";
-    let mine = format!("[[invariant]]\nname = \"one of a name\"\ncollection = \"letters\"\npipeline = '''{twice}'''\nexpect = \"empty\"\n");
+    let twice =
+        "[ { \"$group\": { \"_id\": \"$name\", \"n\": { \"$sum\": 1 } } }, { \"$match\": { \"n\": { \"$gt\": 1 } } } ]";
+    let mine = format!(
+        "[[invariant]]\nname = \"one of a name\"\ncollection = \"letters\"\npipeline = '''{twice}'''\nexpect = \"empty\"\n"
+    );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plain.toml");
     let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/python");
