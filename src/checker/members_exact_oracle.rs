@@ -232,7 +232,7 @@ fn toggle(names: &mut Option<Vec<Arc<str>>>, user: &str) {
 fn observed(key: &Arc<str>, state: &State) -> Observed {
     let members: Vec<Member> = present(state)
         .into_iter()
-        .map(|user| Member { user: USERS[user].into(), added_by: state[user].flatten() })
+        .map(|user| Member { user: USERS[user].into(), added_by: state[user].flatten(), adder_hidden: false })
         .collect();
     let set = members.iter().map(|member| &*member.user);
     let stored = thread_key(ThreadKind::Group, set);
@@ -246,6 +246,9 @@ fn observed(key: &Arc<str>, state: &State) -> Observed {
         title_count,
         unread: None,
         read: None,
+        message_count: None,
+        messages_hidden: false,
+        creator_hidden: false,
     };
     let value =
         serde_json::json!({ "id": **key, "key": **key, "stored_key": stored, "thread": thread, "fields": null });
@@ -290,7 +293,31 @@ fn the_rule_agrees_with_the_search_and_with_enumeration() {
             assert!(!fits_an_order(&operations, None), "accused wrongly: {} {operations:#?}", defect.explanation);
         }
     }
+    let (accused, wrongly) = without_stamps(&history, &observation, &states);
+    assert!(wrongly.is_empty() && accused > violated / 2, "{accused} of {violated}, wrongly {wrongly:?}");
     assert!(holds > CASES / 4 && violated > CASES / 5 && without > CASES / 20, "{holds} {violated} {without}");
     let result = MembersExact.check(&evidence, &mut Budget::default());
     assert_eq!((result.checked, result.violations), (CASES, violated));
+}
+
+/// How many are accused where threads keep no stamps, and who of them wrongly.
+fn without_stamps(history: &History, observation: &Observation, states: &[State]) -> (u64, Vec<String>) {
+    let mut hidden = observation.clone();
+    for document in &mut hidden.documents {
+        let state = document.thread.take().map(|state| Box::new((*state).without_stamps(false)));
+        document.thread = state;
+    }
+    let evidence = Evidence::of_phase(history, Some(&hidden), Phase::Main);
+    let (mut accused, mut wrongly) = (0, Vec::new());
+    for (key, state) in evidence.keys().zip(states) {
+        let operations: Vec<&Operation> = key.operations().collect();
+        let sight = Sight::of(&evidence, &key);
+        if let Some(defect) = sight.threads.values().find_map(|thread| defect(&evidence, &sight, thread)) {
+            accused += 1;
+            if fits_an_order(&operations, Some(state)) {
+                wrongly.push(defect.explanation);
+            }
+        }
+    }
+    (accused, wrongly)
 }

@@ -28,6 +28,7 @@ mod list_oracle;
 mod lists;
 mod members_exact;
 mod merge_once;
+mod message_counts;
 mod naming;
 mod no_duplicate_messages;
 mod no_false_dedupe;

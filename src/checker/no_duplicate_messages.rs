@@ -3,7 +3,7 @@
 //! - Property: no list that a read or the final state shows has the same message (operation and part) twice, and no two
 //!   final documents of a key share one.
 //! - Assumptions: every operation stamps its messages with its own number, also when it is sent again.
-//! - Soundness: both copies were read.
+//! - Soundness: both copies were read; of threads that only say how many messages they have: nobody can have sent so many.
 //! - Completeness: exact for final documents and for reads. A read whose elements were dropped is the beginning of one
 //!   that kept them, so that nothing is missed. Two deliveries of one content are two messages: `merge-once` judges them.
 //! - Cost: one pass over the lists.
@@ -15,7 +15,7 @@ use crate::verdict::{Invariant, InvariantResult};
 
 use super::findings::Findings;
 use super::lists::{List, Lists, bit, name};
-use super::{Budget, Checker, Evidence, final_state};
+use super::{Budget, Checker, Evidence, final_state, message_counts};
 
 /// Judges [`Invariant::NoDuplicateMessages`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,7 +33,10 @@ impl Checker for NoDuplicateMessages {
             if !budget.take(1 + lists.operations.len() as u64) {
                 return Budget::exhausted(findings.into_result());
             }
-            judge(key.key, &lists, &mut findings);
+            match message_counts::are_all_there_is(&key) {
+                true => message_counts::too_many(evidence, &key, &mut findings),
+                false => judge(key.key, &lists, &mut findings),
+            }
         }
         let result = findings.into_result();
         if evidence.observation().is_none() {

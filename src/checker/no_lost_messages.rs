@@ -7,7 +7,8 @@
 //! - Assumptions: messages are not deleted; the final state was read after every answer.
 //! - Soundness: a claim rests on an answer or a read, and on documents that do not hold the message. An unknown write is
 //!   claimed only if a read has seen its message; any other failure had no effect, so that its message is not missed.
-//! - Completeness: exact on final documents. Without the final state nothing is concluded.
+//! - Completeness: exact on final documents; where threads only say how many messages they have, by those numbers.
+//!   Without the final state nothing is concluded.
 //! - Cost: one pass over the operations and the lists, one binary search per element.
 //!
 //! Checked: writes that were acknowledged, seen, or lost a race. Violations: those of which a message is missing.
@@ -20,7 +21,7 @@ use crate::verdict::{Invariant, InvariantResult};
 use super::facts::answered_at;
 use super::findings::{Findings, ms};
 use super::lists::{List, Lists, Write, all_bits};
-use super::{Budget, Checker, Evidence, final_state};
+use super::{Budget, Checker, Evidence, final_state, message_counts};
 
 /// Judges [`Invariant::NoLostMessages`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,7 +42,10 @@ impl Checker for NoLostMessages {
             if !budget.take(1 + lists.operations.len() as u64) {
                 return Budget::exhausted(findings.into_result());
             }
-            judge(key.key, &lists, &mut findings);
+            match message_counts::are_all_there_is(&key) {
+                true => message_counts::too_few(evidence, &key, &mut findings),
+                false => judge(key.key, &lists, &mut findings),
+            }
         }
         final_state::weaken(evidence, findings.into_result())
     }

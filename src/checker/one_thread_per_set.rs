@@ -5,7 +5,8 @@
 //!   participants asked for. Threads that were answered for one set had it one after the other: one must have been expanded
 //!   before the other came to the set. A look-up that found nothing ran while no thread had the set. A thread is created
 //!   by one operation, which says so, and not after it was seen.
-//! - Assumptions: threads are not deleted; they only grow. A member's stamp names the operation that added it.
+//! - Assumptions: threads are not deleted; they only grow. A member's stamp names the operation that added it. Where a
+//!   thread keeps no stamps, whoever asked for a member may have added it.
 //! - Soundness: each claim rests on answers received and documents read; a thread may have left a set as early as the
 //!   invocation of any operation that can have expanded it.
 //! - Completeness: exact for threads that are not expanded, cross-checked against enumeration. Of expanded ones pairs of
@@ -18,7 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{
-    Action, Conversation, Id, Nanos, Observed, Operation, Outcome, ThreadAnswer, ThreadState, Value, thread_key,
+    Action, Conversation, Id, Member, Nanos, Observed, Operation, Outcome, ThreadAnswer, ThreadState, Value, thread_key,
 };
 use crate::verdict::{Invariant, InvariantResult};
 
@@ -111,9 +112,9 @@ impl<'a> Sets<'a> {
             let set = by_key.entry(state.key()).or_default();
             set.members.extend(state.set());
             set.last.push((document, state));
-            let given: Vec<&str> =
-                state.members.iter().filter(|member| member.added_by.is_none()).map(|member| &*member.user).collect();
-            if document.created_by.is_none() && !given.is_empty() {
+            let there_before = |member: &&Member| member.added_by.is_none() && !member.adder_hidden;
+            let given: Vec<&str> = state.members.iter().filter(there_before).map(|member| &*member.user).collect();
+            if document.created_by.is_none() && !state.creator_hidden && !given.is_empty() {
                 let set = by_key.entry(thread_key(state.kind, given.iter().copied())).or_default();
                 set.members.extend(given);
                 set.given.push(&document.id);
@@ -191,6 +192,16 @@ impl<'a> Sets<'a> {
         stays.into_values().collect()
     }
 
+    /// The earliest moment at which somebody can have been added by an expansion.
+    fn earliest_to_ask_for(&self, user: &str) -> Nanos {
+        let may = self.sight.operations.iter().filter(|operation| {
+            matches!(operation.action, Action::ExpandThread(_))
+                && !failed(operation)
+                && joining(operation).contains(&user)
+        });
+        may.map(|operation| operation.invoked).min().unwrap_or(0)
+    }
+
     /// The earliest moment at which a thread can have left a set; `None` if it never did.
     fn leaves(&self, evidence: &Evidence<'a>, set: &Set<'a>, id: &Id) -> Option<Nanos> {
         let more = |users: Vec<&str>| users.into_iter().any(|user| !set.members.contains(user));
@@ -198,7 +209,11 @@ impl<'a> Sets<'a> {
             Some(Thread { last: Some((_, state)), .. }) => {
                 let others = state.members.iter().filter(|member| !set.members.contains(&*member.user));
                 let adder = |stamp| evidence.operation(stamp).map_or(0, |operation| operation.invoked);
-                others.map(|member| member.added_by.map_or(0, adder)).min()
+                let added = |member: &Member| match member.adder_hidden {
+                    true => self.earliest_to_ask_for(&member.user),
+                    false => member.added_by.map_or(0, adder),
+                };
+                others.map(added).min()
             }
             _ => {
                 let may = self.sight.operations.iter().filter(|operation| {
@@ -250,7 +265,7 @@ impl<'a> Set<'a> {
         }
         let documents: Vec<&Observed> = self.last.iter().map(|(document, _)| *document).collect();
         let mut operations: Vec<&Operation> =
-            self.last.iter().take(2).filter_map(|(document, state)| maker(evidence, document, state)).collect();
+            self.last.iter().take(2).filter_map(|(document, state)| self.maker(evidence, document, state)).collect();
         operations.dedup_by_key(|operation| operation.id);
         let names: Vec<String> = documents.iter().take(5).map(|document| short(&document.id)).collect();
         let explanation = format!(
@@ -259,6 +274,17 @@ impl<'a> Set<'a> {
             list(&names)
         );
         Some(Defect { operations, documents, explanation })
+    }
+
+    /// The operation that gave a thread its final participants, or created it; where the thread does not tell, one that was
+    /// answered that it had, or with it.
+    fn maker(&self, evidence: &Evidence<'a>, document: &Observed, state: &ThreadState) -> Option<&'a Operation> {
+        let adders = state.members.iter().filter_map(|member| evidence.operation(member.added_by?));
+        let stamped =
+            adders.max_by_key(|operation| operation.invoked).or_else(|| evidence.operation(document.created_by?));
+        let of_it = || self.answers.iter().filter(|(_, _, answer)| answer.id.as_ref() == Some(&document.id));
+        let created = || of_it().find(|(_, _, answer)| answer.created == Some(true));
+        stamped.or_else(|| created().or_else(|| of_it().next()).map(|(operation, _, _)| *operation))
     }
 
     fn wrong_size(&self) -> Option<Defect<'a>> {
@@ -337,8 +363,8 @@ impl<'a> Set<'a> {
                 );
                 return Some(Defect { operations: vec![other, operation], documents: Vec::new(), explanation });
             }
-            let Some((document, _)) = sight.threads.get(id).and_then(|thread| thread.last) else { continue };
-            if created != (document.created_by == Some(operation.id)) {
+            let Some((document, state)) = sight.threads.get(id).and_then(|thread| thread.last) else { continue };
+            if !state.creator_hidden && created != (document.created_by == Some(operation.id)) {
                 let by = document.created_by.map_or("no stamp".to_owned(), |stamp| format!("the stamp of {stamp}"));
                 let says = if created { "created" } else { "found" };
                 let explanation = format!(
@@ -372,12 +398,6 @@ impl<'a> Set<'a> {
             })
         })
     }
-}
-
-/// The operation that gave a thread its final participants, or created it.
-fn maker<'a>(evidence: &Evidence<'a>, document: &Observed, state: &ThreadState) -> Option<&'a Operation> {
-    let adders = state.members.iter().filter_map(|member| evidence.operation(member.added_by?));
-    adders.max_by_key(|operation| operation.invoked).or_else(|| evidence.operation(document.created_by?))
 }
 
 #[cfg(test)]

@@ -247,6 +247,22 @@ fn the_rule_agrees_with_enumeration() {
             *(if fits { &mut holds } else { &mut violated }) += 1;
         }
     }
+    let mut hidden = observation.clone();
+    for document in &mut hidden.documents {
+        let created = document.created_by.take().is_some();
+        document.thread = document.thread.take().map(|state| Box::new((*state).without_stamps(created)));
+    }
+    let evidence = Evidence::of_phase(&history, Some(&hidden), Phase::Main);
+    let mut without_stamps = 0_u64;
+    for key in evidence.keys() {
+        let operations: Vec<&Operation> = key.operations().collect();
+        if let Some(defect) = Sets::of(&evidence, &key).defects(&evidence).first() {
+            without_stamps += 1;
+            let fits = fits_an_order(&operations, &expected[key.key].1);
+            assert!(!fits, "accused wrongly without stamps: {} {operations:#?}", defect.explanation);
+        }
+    }
+    assert!(without_stamps > (violated + accused) / 2, "{without_stamps} of {violated} and {accused}");
     // What is missed is a matter of members, which have a rule of their own, or of chains of threads.
     assert!(holds > CASES / 6 && violated > CASES / 8 && accused > 4 * missed, "{holds} {violated} {accused} {missed}");
 }

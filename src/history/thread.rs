@@ -159,12 +159,31 @@ pub struct ThreadState {
     /// Its changes that somebody has read, where it counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<i64>,
+    /// How many messages it says that it has, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_count: Option<u64>,
+    /// Its messages were not read one by one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub messages_hidden: bool,
+    /// It does not tell who created it: what carries no stamp may have been made by any operation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub creator_hidden: bool,
 }
 
 impl ThreadState {
     /// The canonical key of its participants.
     pub fn key(&self) -> String {
         thread_key(self.kind, self.members.iter().map(|member| &*member.user))
+    }
+
+    /// The same thread, as a service shows it that keeps no stamps.
+    #[cfg(test)]
+    pub(crate) fn without_stamps(mut self, created: bool) -> Self {
+        self.creator_hidden = created;
+        for member in &mut self.members {
+            member.adder_hidden = member.added_by.take().is_some();
+        }
+        self
     }
 
     /// Its participants, sorted, each once.
@@ -184,6 +203,9 @@ pub struct Member {
     /// The stamp of the operation that added it; absent when the thread was there before the run's operations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added_by: Option<OpId>,
+    /// The thread does not tell who added it: any operation that asked for it may have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adder_hidden: bool,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::file_fields::{Names, Stored};
 use super::messages::Messages;
 use super::prior::{OneOrMany, Prior};
+use super::threads::Threads;
 use super::values::{Bound, Count, DurationText};
 
 /// Texts by name.
@@ -339,6 +340,9 @@ pub(super) struct ObserveHttp {
     /// What each operation leaves in the document of its key.
     #[schemars(with = "Option<Elements>")]
     pub(super) elements: Option<Spanned<Elements>>,
+    /// Where an observed thread has what.
+    #[schemars(with = "Option<Threads>")]
+    pub(super) thread: Option<Spanned<Threads>>,
 }
 
 /// `[[invariant]]`

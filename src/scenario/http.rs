@@ -14,6 +14,7 @@ use super::prior::PriorSpec;
 use super::rules::ElementsSpec;
 use super::secret::SecretText;
 use super::template::{JsonTemplate, Template};
+use super::threads::ThreadPaths;
 
 /// A service over HTTP (`[target.http]`).
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -344,6 +345,21 @@ pub struct ObserveHttp {
     /// What operations leave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elements: Option<ElementsSpec>,
+    /// Where a thread has what, in the workload of threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread: Option<ThreadPaths>,
+}
+
+impl ObserveHttp {
+    /// Whether it shows messages of threads, one by one or as a number.
+    pub fn shows_messages(&self) -> bool {
+        self.messages.is_some() || self.counts_messages()
+    }
+
+    /// Whether it shows how many messages a thread has.
+    pub fn counts_messages(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| thread.message_count.is_some())
+    }
 }
 
 impl ObserveSpec {

@@ -62,7 +62,8 @@ impl WorkloadKind {
         match self {
             WorkloadKind::CreateOrGet => &["get"],
             WorkloadKind::Append => &["read"],
-            WorkloadKind::Merge | WorkloadKind::Thread | WorkloadKind::Custom | WorkloadKind::Unique => &[],
+            WorkloadKind::Thread => &["resign-admin", "read-thread"],
+            WorkloadKind::Merge | WorkloadKind::Custom | WorkloadKind::Unique => &[],
         }
     }
 

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::{Append, CreateOrGet, Custom, Merge, Workload, of_kind, tag};
+use super::{Append, CreateOrGet, Custom, Merge, Threads, Workload, of_kind, tag};
 use crate::history::ElementCount;
-use crate::scenario::{ElementsSpec, HttpSpec, Scenario, WorkloadKind};
+use crate::scenario::{ElementsSpec, HttpSpec, ObserveHttp, Scenario, WorkloadKind};
 use crate::verdict::Invariant;
 
 /// The workload of a scenario. The keys of a run are its own.
@@ -22,6 +22,10 @@ pub fn of_scenario(scenario: &Scenario, run_id: &str) -> Arc<dyn Workload> {
             let append = if http.operations.contains_key("read") { append } else { append.without_reads() };
             let answers = http.messages.as_ref().is_none_or(|messages| messages.answers);
             Arc::new(if answers { append } else { append.without_answers() })
+        }
+        (WorkloadKind::Thread, Some(http)) => {
+            let has = |name: &str| http.operations.contains_key(name);
+            Arc::new(Threads::new(&tag(run_id)).with(has("resign-admin"), has("read-thread")))
         }
         (WorkloadKind::Merge, _) => Arc::new(Merge::new(&tag(run_id), scenario.deliveries.max)),
         (kind, _) => of_kind(kind, run_id),
@@ -59,7 +63,8 @@ fn can_be_judged(invariant: &Invariant, scenario: &Scenario, http: &HttpSpec) ->
     let tells = |name: &str| http.operations.values().any(|operation| operation.outcome.contains_key(name));
     let creates = http.operations.values().any(|operation| !operation.status.created.is_empty());
     let mongo = scenario.observe.mongo.as_ref();
-    let observed = mongo.is_some() || scenario.observe.http.is_some();
+    let through_service = scenario.observe.http.as_ref();
+    let observed = mongo.is_some() || through_service.is_some();
     match invariant {
         Invariant::SingleDocument | Invariant::ZeroDuplicates => observed,
         Invariant::SameId => tells("id"),
@@ -68,9 +73,13 @@ fn can_be_judged(invariant: &Invariant, scenario: &Scenario, http: &HttpSpec) ->
             tells("created") || tells("existing") || tells("created_by") || creates || stamped
         }
         Invariant::CreateOrGetLinearizable => tells("id"),
-        // Messages of threads are in a collection of their own, and their counts in no answer.
-        Invariant::NoLostMessages | Invariant::NoDuplicateMessages | Invariant::DerivedFieldsExact => {
-            scenario.workload != WorkloadKind::Thread
+        // Messages of threads are in a collection of their own; an answer may show them.
+        Invariant::NoLostMessages | Invariant::NoDuplicateMessages => {
+            scenario.workload != WorkloadKind::Thread || through_service.is_some_and(ObserveHttp::shows_messages)
+        }
+        Invariant::DerivedFieldsExact => {
+            let counted = |http: &ObserveHttp| http.messages.is_some() && http.counts_messages();
+            scenario.workload != WorkloadKind::Thread || through_service.is_some_and(counted)
         }
         Invariant::InsertFieldsIntact => {
             let read = mongo.is_some_and(|mongo| mongo.stamp.is_some() || !mongo.insert_fields.is_empty());

@@ -18,6 +18,10 @@ use crate::verdict::Invariant;
 #[derive(Debug, Clone)]
 pub struct Threads {
     tag: Arc<str>,
+    /// Admins resign.
+    resigns: bool,
+    /// Threads are read.
+    reads: bool,
 }
 
 /// What goes on in a family.
@@ -71,7 +75,12 @@ impl Threads {
 
     /// A workload whose participants carry this tag.
     pub fn new(tag: &str) -> Self {
-        Threads { tag: Arc::from(tag.replace(['.', ',', ':'], "-")) }
+        Threads { tag: Arc::from(tag.replace(['.', ',', ':'], "-")), resigns: true, reads: true }
+    }
+
+    /// Of a service that may have no route to resign, or to read a thread.
+    pub fn with(self, resigns: bool, reads: bool) -> Self {
+        Threads { resigns, reads, ..self }
     }
 
     fn start(family: &str, class: Class, slot: Slot, random: &mut ChaCha8Rng) -> Action {
@@ -86,8 +95,8 @@ impl Threads {
         Action::StartConversation(conversation)
     }
 
-    fn expanding(family: &str, random: &mut ChaCha8Rng) -> Action {
-        match random.random_range(0..100) {
+    fn expanding(&self, family: &str, random: &mut ChaCha8Rng) -> Action {
+        match random.random_range(0..if self.reads { 100 } else { 80 }) {
             0..50 => expand(family, 'a', random),
             50..62 => expand(family, 'b', random),
             62..80 => {
@@ -100,8 +109,8 @@ impl Threads {
         }
     }
 
-    fn resigning(family: &str, random: &mut ChaCha8Rng) -> Action {
-        match random.random_range(0..100) {
+    fn resigning(&self, family: &str, random: &mut ChaCha8Rng) -> Action {
+        match random.random_range(0..if self.reads { 100 } else { 80 }) {
             0..65 => expand(family, 'a', random),
             65..80 => Action::ResignAdmin { caller: participant(family, 'a') },
             _ => Action::ReadThread,
@@ -159,8 +168,8 @@ impl Workload for Threads {
         let family = self.key(slot.phase, slot.key);
         match Class::of_number(slot.key).0 {
             class @ (Class::Direct | Class::Group) => Self::start(&family, class, slot, random),
-            Class::Expanding => Self::expanding(&family, random),
-            Class::Resigning => Self::resigning(&family, random),
+            Class::Resigning if self.resigns => self.resigning(&family, random),
+            Class::Expanding | Class::Resigning => self.expanding(&family, random),
         }
     }
 }

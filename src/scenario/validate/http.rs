@@ -34,7 +34,8 @@ impl Check<'_> {
         let http = http.into_inner();
         // Of an unknown workload nothing more can be said: its own mistake is reported.
         let workload = workload?;
-        if let Some(messages) = http.messages.as_ref().filter(|_| !workload.has_messages()) {
+        let has_messages = workload.has_messages() || workload == WorkloadKind::Thread;
+        if let Some(messages) = http.messages.as_ref().filter(|_| !has_messages) {
             let message = format!("the documents of the workload `{}` hold no messages", workload.as_str());
             self.problems.push(Problem::at(messages.span(), message).help("leave it out"));
         }
@@ -64,7 +65,7 @@ impl Check<'_> {
         };
         self.last_byte(&http);
         let auth = self.auth(http.auth, scope);
-        let messages = workload.has_messages().then(|| Messages::filled(http.messages, workload));
+        let messages = has_messages.then(|| Messages::filled(http.messages, workload));
         let operations = self.operations(http.operations, &span, workload);
         Some(HttpSpec {
             base_urls: base_urls.into_iter().collect::<Option<_>>()?,

@@ -13,6 +13,7 @@ mod prior;
 mod request;
 mod service;
 mod target;
+mod threads;
 
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;

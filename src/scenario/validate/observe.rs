@@ -34,7 +34,8 @@ impl Check<'_> {
         {
             // Nearly everything that is claimed of these workloads is claimed of what is stored.
             let message = format!("the workload `{}` is judged by what is stored in the end", kind.as_str());
-            return self.note(Problem::whole(message).help("say where that is read: `[observe.mongo]`"));
+            return self
+                .note(Problem::whole(message).help("say where that is read: `[observe.mongo]` or `[observe.http]`"));
         }
         if let (Some(place), Some(TargetSpec::Mongo(_))) = (place, target) {
             return self.note(
@@ -237,14 +238,29 @@ impl Check<'_> {
     ) -> Option<ObserveHttp> {
         let span = http.span();
         let scope = Scope::Request(workload?);
-        let file_http::ObserveHttp { method, path, headers, json, body, form, documents, id, messages, elements } =
-            http.into_inner();
+        let file_http::ObserveHttp {
+            method,
+            path,
+            headers,
+            json,
+            body,
+            form,
+            documents,
+            id,
+            messages,
+            elements,
+            thread,
+        } = http.into_inner();
         let request = Request { method, path, headers, json, body, form };
-        let messages = self.messages_field(messages, "observe.http", &span, workload);
-        if workload == Some(WorkloadKind::Thread) {
-            let problem = Problem::at(span.clone(), "threads are read from the database");
-            return self.note(problem.help("write `[observe.mongo]`"));
-        }
+        let messages = match messages {
+            // A thread's messages may also be shown as a number, or nowhere.
+            messages if workload == Some(WorkloadKind::Thread) => match messages {
+                Some(field) => self.field_path(field).map(Some),
+                None => Some(None),
+            },
+            messages => self.messages_field(messages, "observe.http", &span, workload),
+        };
+        let thread = self.thread_paths(thread, workload?);
         let request = self.request(request, ("observe.http", &span), scope, "GET");
         let documents = self.required(documents, "documents", "observe.http", Some(&span));
         let documents = documents.and_then(|path| self.json_path(&path));
@@ -255,7 +271,7 @@ impl Check<'_> {
             None => Some(None),
         };
         let (request, documents, elements) = (request?, documents?, elements?);
-        Some(ObserveHttp { request, documents, id: id?, messages: messages?, elements })
+        Some(ObserveHttp { request, documents, id: id?, messages: messages?, elements, thread: thread? })
     }
 }
 

@@ -32,6 +32,12 @@ impl Core {
         cell.get_or_try_init(|| self.give(family)).await.map(|id| Some(Arc::clone(id)))
     }
 
+    /// The identifier of a family's given thread, if it was started.
+    pub(super) fn known_given(&self, family: &str) -> Option<Arc<str>> {
+        let cells = self.given.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cells.get(family).and_then(|cell| cell.get().cloned())
+    }
+
     async fn give(self: &Arc<Self>, family: &Arc<str>) -> Result<Arc<str>, String> {
         let members = BASE.map(|letter| participant(family, letter));
         let conversation =

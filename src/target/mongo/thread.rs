@@ -214,6 +214,9 @@ pub(in crate::target) fn observed(document: &Document) -> Result<Observed, Strin
         title_count: title_count(document),
         unread: document.get_i64(UNREAD).ok(),
         read: document.get_i64(READ).ok(),
+        message_count: None,
+        messages_hidden: false,
+        creator_hidden: false,
     };
     let missing = [KEY, "members", "admins", "title", "createdBy", "createdByOp", "createdAt"]
         .into_iter()
@@ -236,7 +239,11 @@ fn members(document: &Document) -> Vec<Member> {
     let members = members.iter().filter_map(Bson::as_document);
     members
         .filter_map(|member| {
-            Some(Member { user: Arc::from(member.get_str("user").ok()?), added_by: stamp_in(member, "addedByOp") })
+            Some(Member {
+                user: Arc::from(member.get_str("user").ok()?),
+                added_by: stamp_in(member, "addedByOp"),
+                adder_hidden: false,
+            })
         })
         .collect()
 }

@@ -4,19 +4,17 @@
 
 mod database;
 mod forms;
+mod service;
+mod threads;
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
-
-use futures::{StreamExt, TryStreamExt};
 
 use self::database::Database;
 pub(super) use self::forms::forms_of;
-use super::answer;
-use super::request::Prepared;
 use super::variables::Subject;
-use super::{HttpTarget, messages, path, value};
+use super::{HttpTarget, messages, path};
 use crate::history::{Action, DocumentSightings, Exchange, Message, Observation, Observed, OpId, Source};
 use crate::scenario::{MessageSpec, ObserveHttp, WorkloadKind};
 use crate::target::TargetError;
@@ -28,10 +26,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 const LONG_PAUSE: Duration = Duration::from_secs(1);
 /// How often the state is read at most until two reads are equal.
 const READS: u32 = 10;
-/// Requests at a time of an observation through the service.
-const AT_A_TIME: usize = 16;
-/// Answers of an observation through the service that are kept as examples.
-const EXAMPLES: usize = 3;
 const STEP: &str = "reading the final state";
 
 /// Reads the final state where the scenario says; `None` where it does not.
@@ -134,7 +128,7 @@ impl Reader<'_> {
     async fn read(&self, target: &HttpTarget) -> Result<Read, TargetError> {
         match self {
             Reader::Mongo(database) => database.read().await,
-            Reader::Http(http) => through_service(target, http).await,
+            Reader::Http(http) => service::read(target, http).await,
         }
     }
 }
@@ -146,72 +140,4 @@ fn step(step: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>)
 /// What a key is filled in with.
 fn subject<'a>(run_id: &'a str, key: &'a str, action: &'a Action) -> Subject<'a> {
     Subject { run_id, op: OpId(0), client: 0, key, action, thread: None }
-}
-
-/// Asks the service for each key.
-async fn through_service(target: &HttpTarget, spec: &ObserveHttp) -> Result<Read, TargetError> {
-    let keys: Vec<Arc<str>> = {
-        let keys = target.core.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.iter().cloned().collect()
-    };
-    let asked = keys.into_iter().map(|key| async move { of_key(target, spec, key).await });
-    let found: Vec<Read> = futures::stream::iter(asked).buffer_unordered(AT_A_TIME).try_collect().await?;
-    let mut all = Read::default();
-    for read in found {
-        all.documents.extend(read.documents);
-        all.answers.extend(read.answers);
-        for field in read.seen.fields {
-            for at in 0..field.looked_at {
-                all.seen.count(&field.setting, &field.path, at < field.found);
-            }
-        }
-    }
-    all.documents.sort_by(|a, b| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
-    all.answers.sort_by(|a, b| a.body.cmp(&b.body));
-    all.answers.truncate(EXAMPLES);
-    Ok(all)
-}
-
-async fn of_key(target: &HttpTarget, spec: &ObserveHttp, key: Arc<str>) -> Result<Read, TargetError> {
-    const STEP: &str = "reading the final state through the service";
-    let action = Action::Get;
-    let variables = target.core.priors.with(subject(&target.run.run_id, &key, &action).variables(), &key);
-    let core = &target.core;
-    let session = core.session(&variables, 0, 0).await;
-    let session = session.map_err(|no_answer| step(STEP, core.redactor.clear(no_answer.why())))?;
-    let mut request = Prepared::new(&spec.request, &variables).map_err(|error| step(STEP, error))?;
-    core.authorize(&mut request, session.as_deref(), &variables).map_err(|why| step(STEP, why))?;
-    let answer =
-        core.send_in_time(request, 0).await.map_err(|no_answer| step(STEP, core.redactor.clear(no_answer.why())))?;
-    let mut read =
-        Read { answers: vec![core.samples.exchange("observe", None, &answer, &core.redactor)], ..Read::default() };
-    if answer.status == 404 {
-        return Ok(read);
-    }
-    if answer.status != 200 {
-        return Err(step(STEP, format!("HTTP {} for the key {key}", answer.status)));
-    }
-    let json: serde_json::Value = serde_json::from_slice(&answer.body)
-        .map_err(|_| step(STEP, format!("the answer for the key {key} is not JSON")))?;
-    let messages = List::new(target, "observe.http.messages", spec.messages.as_deref());
-    for mut fields in answer::documents(&spec.documents, &json) {
-        let list = messages.take(&mut fields, &mut read.seen)?;
-        let id = spec.id.first(&fields).and_then(value::id_of);
-        let id = id.ok_or_else(|| {
-            let document = answer::excerpt(&fields.to_string());
-            step(STEP, format!("a document of the key {key} has nothing at {}: {document}", spec.id))
-        })?;
-        read.documents.push(Observed {
-            id,
-            key: Arc::clone(&key),
-            stored_key: Some(Arc::clone(&key)),
-            created_by: None,
-            missing: Vec::new(),
-            messages: list,
-            last_message: None,
-            thread: None,
-            fields,
-        });
-    }
-    Ok(read)
 }
