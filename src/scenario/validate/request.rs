@@ -33,9 +33,52 @@ pub fn names_a_secret(name: &str) -> bool {
 
 /// Whether a field of this name holds a credential.
 pub(super) fn kind_of(name: &str) -> Kind {
-    const WORDS: [&str; 7] = ["password", "passwd", "secret", "token", "apikey", "authorization", "cookie"];
+    /// As they stand within a name, without its case and marks.
+    const WORDS: [&str; 16] = [
+        "password",
+        "passwd",
+        "passphrase",
+        "pwd",
+        "secret",
+        "token",
+        "apikey",
+        "accesskey",
+        "privatekey",
+        "authkey",
+        "credential",
+        "authorization",
+        "signature",
+        "cookie",
+        "session",
+        "csrf",
+    ];
+    /// Too short to be looked for within other names, as in `author`.
+    const WHOLE: [&str; 4] = ["auth", "xauth", "jwt", "pin"];
     let plain: String = name.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    if WORDS.iter().any(|word| plain.contains(word)) { Kind::Credential } else { Kind::Open }
+    let secret = WORDS.iter().any(|word| plain.contains(word)) || WHOLE.contains(&plain.as_str());
+    if secret { Kind::Credential } else { Kind::Open }
+}
+
+/// Words before a credential, which are none.
+const SCHEMES: [&str; 4] = ["bearer", "basic", "token", "digest"];
+
+/// Whether the text has anything of its own beside variables and the name of a scheme.
+fn has_literal(text: &str) -> bool {
+    let mut rest = text;
+    let mut plain = String::new();
+    while let Some((before, after)) = rest.split_once("{{") {
+        plain.push_str(before);
+        rest = after.split_once("}}").map_or("", |(_, after)| after);
+    }
+    plain.push_str(rest);
+    let plain = plain.trim().to_ascii_lowercase();
+    !plain.is_empty() && !SCHEMES.contains(&plain.as_str())
+}
+
+/// Whether a value says by itself that it is a credential, whatever the name of the field.
+fn is_credential(text: &str) -> bool {
+    let scheme = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    scheme.is_some_and(|(_, rest)| !rest.trim().contains(' ') && has_literal(rest))
 }
 
 impl Check<'_> {
@@ -52,8 +95,8 @@ impl Check<'_> {
         }
         // A credential that is only variables of the run, as `{{ client.user }}`, hides nothing; nor does one that is
         // read back from the resolved scenario.
-        let literal = secrets.is_empty() && !value.starts_with("${") && !value.starts_with("{{") && !value.is_empty();
-        if kind == Kind::Credential && literal {
+        let literal = secrets.is_empty() && !value.starts_with("${") && has_literal(value);
+        if literal && (kind == Kind::Credential || is_credential(value)) {
             HIDDEN.clone_into(&mut shown);
             if value != HIDDEN {
                 secrets.push(Arc::from(value.as_str()));
@@ -220,6 +263,35 @@ impl Check<'_> {
                 }
                 whole.then_some(JsonTemplate::Object(object))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_tell_a_credential() {
+        for name in
+            ["X-Api-Key", "x-access-key", "X-Auth", "Set-Cookie", "X-Session-Id", "clientSecret", "userPassword"]
+        {
+            assert!(names_a_secret(name), "{name}");
+        }
+        for name in ["author", "X-User", "pinned", "key", "passenger", "content-type"] {
+            assert!(!names_a_secret(name), "{name}");
+        }
+        assert!(is_credential("Bearer abc"));
+        assert!(!is_credential("Bearer {{ setup.token }}") && !is_credential("Bearer of good news"));
+    }
+
+    #[test]
+    fn variables_and_schemes_hide_nothing() {
+        for text in ["", "{{ client.user }}", "Bearer {{ setup.token }}", "{{ a }}{{ b }}", "{{ open"] {
+            assert!(!has_literal(text), "{text}");
+        }
+        for text in ["abc", "{{ client.user }}:s3cret", "Bearer s3cret"] {
+            assert!(has_literal(text), "{text}");
         }
     }
 }
