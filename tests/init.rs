@@ -126,17 +126,65 @@ fn every_pair_of_the_requests_is_explored() {
         "curl http://app/api/conversations/morning/voice --json '{\"text\":\"hello\"}'",
     );
     let service = service("--strategy append=find-then-save --no-unique-index");
-    let output = onlyone(
-        folder.path(),
-        &[
-            "explore", "--quiet", "--run-id", "p", "--curl", login, "--curl", one, "--curl", two, "--", "sh", "-c",
-            &service,
-        ],
-    );
+    let curls = ["--curl", login, "--curl", one, "--curl", two, "--", "sh", "-c", &service];
+    let output = onlyone(folder.path(), &[&["explore", "--quiet", "--run-id", "p"], &curls[..]].concat());
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{shown}{}", stderr(&output));
-    assert_eq!(shown.matches("● race  ").count(), 3, "{shown}");
-    assert!((1..=3).all(|number| folder.path().join(format!("reports/p-{number}/scenario.toml")).exists()));
+    assert!(shown.contains("3 of 3 choices of operations have an interleaving"), "{shown}");
+    assert!(shown.contains("pairs = true"), "the scenario is printed: {shown}");
+    let rows: Vec<usize> = shown
+        .lines()
+        .filter(|line| line.contains("  ●  ●") || line.ends_with(" ●"))
+        .map(|l| l.matches('●').count())
+        .collect();
+    assert_eq!(rows, [1, 2], "{shown}");
+    let page = std::fs::read_to_string(folder.path().join("reports/p/report.html")).unwrap();
+    assert!(page.contains("Operation against operation") && page.matches("<td>●").count() >= 4, "{page}");
+    let record = std::fs::read_to_string(folder.path().join("reports/p/run.json")).unwrap();
+    let record: Value = serde_json::from_str(&record).unwrap();
+    let pairs = record["as_if_serial"]["pairs"].as_array().unwrap();
+    assert_eq!(pairs.len(), 3);
+    for pair in pairs {
+        assert_eq!(pair["verdict"], "violated", "{pair:#}");
+        assert!(pair["replay"].as_str().unwrap().contains("--operations"), "{pair:#}");
+        assert!(!pair["in_words"].as_str().unwrap().is_empty(), "{pair:#}");
+    }
+    // A cell's proof, carried out again: the operations and the schedule are enough.
+    let names: Vec<&str> =
+        pairs[0]["operations"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let (names, choices) = (names.join(","), pairs[0]["choices"].as_str().unwrap());
+    let again = [
+        "explore",
+        "reports/p/scenario.toml",
+        "--operations",
+        &names,
+        "--schedule",
+        choices,
+        "--quiet",
+        "--format",
+        "json",
+    ];
+    let output = onlyone(folder.path(), &again);
+    let second = report(&output);
+    assert_eq!((output.status.code(), &second["as_if_serial"]["verdict"]), (Some(1), &"violated".into()), "{second:#}");
+    // Three at a time, within a budget that ends before all of them.
+    let three = [
+        "explore",
+        "reports/p/scenario.toml",
+        "--requests",
+        "3",
+        "--max-schedules",
+        "40",
+        "--quiet",
+        "--format",
+        "json",
+    ];
+    let output = onlyone(folder.path(), &three);
+    let third = report(&output);
+    assert_eq!(output.status.code(), Some(1), "{third:#}");
+    assert_eq!(third["as_if_serial"]["pairs"].as_array().unwrap().len(), 4, "two operations, three requests");
+    assert!(third["as_if_serial"]["pairs"][0]["operations"].as_array().unwrap().len() == 3);
+    assert_eq!(third["explore"]["complete"], false);
 }
 
 #[test]

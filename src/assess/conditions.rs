@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Recording;
-use crate::history::{Action, Appended, Operation, Outcome, Phase, Value};
+use crate::history::{Action, Appended, CauseKind, Operation, Outcome, Phase, Value};
 use crate::scenario::{Scenario, WorkloadKind};
 use crate::stats::Concurrency;
 use crate::verdict::{Invariant, InvariantResult};
@@ -43,7 +43,11 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
         };
         reasons.push(format!("{found}: without real concurrency there is no race to survive"));
     }
-    reasons.extend(too_many_unknown(operations, scenario.limits.max_unknown));
+    // Held against serial runs, an answer is an answer, whatever it means: what it says is compared.
+    let answers_count = run.record.as_if_serial.is_some() && scenario.workload == WorkloadKind::Custom;
+    let uncertain =
+        |operation: &Operation| operation.is_unknown() && !(answers_count && has_status(&operation.outcome));
+    reasons.extend(too_many_unknown(operations, &uncertain, scenario.limits.max_unknown));
     reasons.extend(unknown_creators(operations, scenario.limits.max_unknown));
     reasons.extend(unreachable(operations, scenario.limits.max_unknown));
     reasons.extend(unauthenticated(operations, scenario.limits.max_unknown));
@@ -59,21 +63,33 @@ pub(super) fn nothing_said(scenario: &Scenario, results: &[InvariantResult]) -> 
     })
 }
 
+/// Whether the service answered, although it is not known what that says of the operation.
+fn has_status(outcome: &Outcome) -> bool {
+    let Outcome::Unknown(cause) = outcome else { return false };
+    matches!(cause.kind, CauseKind::Http { .. } | CauseKind::Refused { .. } | CauseKind::Unnamed { .. })
+}
+
 /// Judged for all operations together and for each kind: what hits a rare kind alone is not noise.
-fn too_many_unknown(operations: &[Operation], limit: f64) -> Vec<String> {
+fn too_many_unknown(operations: &[Operation], is_unknown: &dyn Fn(&Operation) -> bool, limit: f64) -> Vec<String> {
     let kinds: BTreeSet<&str> = operations.iter().map(|operation| operation.action.name()).collect();
     let of_kind =
         |name: &str| operations.iter().filter(|operation| operation.action.name() == name).collect::<Vec<_>>();
     let all = operations.iter().collect::<Vec<_>>();
-    let mut reasons: Vec<String> = unknown_among(&all, "operations", limit).into_iter().collect();
+    let mut reasons: Vec<String> = unknown_among(&all, "operations", is_unknown, limit).into_iter().collect();
     if kinds.len() > 1 {
-        reasons.extend(kinds.into_iter().filter_map(|name| unknown_among(&of_kind(name), &format!("`{name}`"), limit)));
+        let among = |name: &str| unknown_among(&of_kind(name), &format!("`{name}`"), is_unknown, limit);
+        reasons.extend(kinds.into_iter().filter_map(among));
     }
     reasons
 }
 
-fn unknown_among(operations: &[&Operation], what: &str, limit: f64) -> Option<String> {
-    let unknown = operations.iter().filter(|operation| operation.is_unknown()).count();
+fn unknown_among(
+    operations: &[&Operation],
+    what: &str,
+    is_unknown: &dyn Fn(&Operation) -> bool,
+    limit: f64,
+) -> Option<String> {
+    let unknown = operations.iter().filter(|operation| is_unknown(operation)).count();
     let share = ratio(unknown, operations.len());
     (share > limit).then(|| {
         let (share, limit) = (share * 100.0, limit * 100.0);

@@ -144,6 +144,10 @@ pub struct ExploreArgs {
     /// What the requests do, in turn, as in `expand-thread,resign-admin`; by default what the workload's race is about
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub operations: Vec<String>,
+    /// Explore every choice of the operations, equal ones included, and end with a matrix; the default where a scenario has
+    /// several operations of its own and does not say which of them meet
+    #[arg(long, conflicts_with = "schedule")]
+    pub pairs: bool,
     /// How schedules are chosen; by default what the scenario says, or `exhaustive`
     #[arg(long, value_parser = searches())]
     pub search: Option<SearchKind>,

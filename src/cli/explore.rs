@@ -1,8 +1,10 @@
 //! `onlyone explore`: a scenario's requests, driven through their interleavings.
 
+mod pairs;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -11,7 +13,7 @@ use rand::RngExt;
 use super::args::ExploreArgs;
 use super::interrupt::Interrupt;
 use super::own_invariants::Asked;
-use super::place::{self, Place, Setting, is_told};
+use super::place::{self, Between, Place, Setting, is_told};
 use super::progress::{Counted, ProgressLine};
 use super::run::{load, quoted};
 use super::show::show;
@@ -44,9 +46,7 @@ pub(super) async fn explore(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus
     }
     match &args.scenario {
         Some(path) => {
-            let mut scenario = load(path, &args.common)?;
-            scenario.explore.judge = args.judge.or(scenario.explore.judge);
-            scenario.explore.strict = args.strict.then_some(true).or(scenario.explore.strict);
+            let scenario = load(path, &args.common)?;
             explore_scenario(&args, scenario, None, io).await
         }
         None => super::init::explore_requests(args, io).await,
@@ -56,19 +56,24 @@ pub(super) async fn explore(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus
 /// Explores a scenario; one that came from no file is kept in the run's folder.
 pub(super) async fn explore_scenario(
     args: &ExploreArgs,
-    scenario: Scenario,
+    mut scenario: Scenario,
     text: Option<&str>,
     io: &mut Io,
 ) -> Result<ExitStatus, CliError> {
+    scenario.explore.judge = pairs::judge(args, &scenario);
+    scenario.explore.strict = args.strict.then_some(true).or(scenario.explore.strict);
     let seed = args.common.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
     let run_id = args.common.run_id.clone().unwrap_or_else(fresh_run_id);
-    let requests = requests(args, &scenario);
     let operations = operations(args, &scenario)?;
+    let pairs = pairs::operations(args, &scenario)?;
+    let requests = if pairs.is_some() { pairs::size(args, &scenario) } else { requests(args, &scenario) };
     if args.common.dry_run {
         let resolved = scenario::resolved_toml(&scenario).map_err(CliError::setup)?;
         let search = search(args, &scenario);
+        let meeting =
+            pairs.as_ref().map_or_else(String::new, |names| format!(", every choice of {}", names.join(", ")));
         let text = format!(
-            "# {}\n# seed: {seed}\n# search: {search}, {requests} requests\n\n{resolved}",
+            "# {}\n# seed: {seed}\n# search: {search}, {requests} requests{meeting}\n\n{resolved}",
             scenario.file.display()
         );
         io.result(&text).context("cannot write to stdout").map_err(CliError::setup)?;
@@ -83,7 +88,8 @@ pub(super) async fn explore_scenario(
         }
     })?;
     let (interrupt, carried_out) = (&interrupt, Arc::default());
-    let one = One { args, scenario: &scenario, text, seed, run_id, requests, operations, interrupt, carried_out };
+    let scenario = &scenario;
+    let one = One { args, scenario, text, seed, run_id, requests, operations, pairs, interrupt, carried_out };
     let exploring = async {
         tokio::select! {
             biased;
@@ -91,7 +97,7 @@ pub(super) async fn explore_scenario(
             status = one.run(io) => status,
         }
     };
-    if search(args, &scenario) == Search::Stress {
+    if search(args, scenario) == Search::Stress {
         // Without an order requests are to meet by themselves, on all threads there are.
         return exploring.await;
     }
@@ -156,6 +162,11 @@ fn check(scenario: &Scenario, guard: &Guard) -> Result<(), CliError> {
     Ok(place::check(scenario, guard)?)
 }
 
+/// The proxy, which every exploration has.
+fn between(place: &Place) -> Result<&Between, CliError> {
+    place.between.as_ref().ok_or_else(|| CliError::setup(anyhow::anyhow!("there is no proxy in front of the server")))
+}
+
 /// One exploration.
 struct One<'a> {
     args: &'a ExploreArgs,
@@ -166,6 +177,8 @@ struct One<'a> {
     run_id: String,
     requests: u32,
     operations: Vec<String>,
+    /// Operations of which every choice is explored.
+    pairs: Option<Vec<String>>,
     interrupt: &'a Interrupt,
     /// Executions so far, for the progress line.
     carried_out: Arc<AtomicU64>,
@@ -197,7 +210,7 @@ impl One<'_> {
             guard: &guard,
             run_id: &self.run_id,
             store: &store,
-            explored: Some(self.requests),
+            explored: Some(self.clients()),
         };
         let place = tokio::select! {
             biased;
@@ -242,16 +255,35 @@ impl One<'_> {
         guard: &Guard,
         stop: tokio_util::sync::CancellationToken,
     ) -> Result<Exploration, CliError> {
-        let Some(between) = &place.between else {
-            return Err(CliError::setup(anyhow::anyhow!("there is no proxy in front of the server")));
-        };
+        if let Some(names) = &self.pairs {
+            return self.explore_pairs(names, place, guard, &stop).await;
+        }
+        let (subject, plan) = (self.subject(place, &self.operations, self.requests), self.plan(None, true));
+        let explorer = self.watched(self.explorer(place, &subject, &plan, stop)?, place, guard).await?;
+        let client = between(place)?.direct.client.clone();
+        let read = |namespaces| async move { indexes::read(&client, namespaces).await };
+        Ok(explorer.explore(read, &self.command()).await)
+    }
+
+    /// The most requests that are under way at once.
+    fn clients(&self) -> u32 {
+        let named = self.pairs.as_ref().map_or(0, Vec::len);
+        self.requests.max(u32::try_from(named).unwrap_or(u32::MAX))
+    }
+
+    /// Requests that do these operations.
+    fn subject(&self, place: &Place, operations: &[String], requests: u32) -> Operations {
         let workload = workload::of_scenario(self.scenario, &self.run_id);
-        let requests =
-            Requests::new(workload, self.scenario.workload, self.operations.clone(), self.requests, self.seed);
-        let subject = Operations::of_requests(Arc::clone(&place.target), &requests, self.requests);
-        let plan = Plan {
+        let all = Requests::new(workload, self.scenario.workload, operations.to_vec(), requests, self.seed);
+        Operations::of_requests(Arc::clone(&place.target), &all, requests)
+    }
+
+    /// How they are explored; within this budget, where it is but a part of the whole.
+    fn plan(&self, budget: Option<(Option<u32>, Duration)>, warm_up: bool) -> Plan {
+        let (executions, time) = budget.unwrap_or((self.args.max_schedules, self.args.max_time));
+        Plan {
             search: search(self.args, self.scenario),
-            budget: Budget { executions: self.args.max_schedules, time: self.args.max_time, ..Budget::default() },
+            budget: Budget { executions, time, ..Budget::default() },
             seed: self.seed,
             reduce: self.args.no_reduction.then_some(false),
             timing: Timing { deadline: self.scenario.limits.operation_deadline, ..Timing::default() },
@@ -259,23 +291,40 @@ impl One<'_> {
                 true => workload::invariants_of(self.scenario, &self.run_id),
                 false => Vec::new(),
             },
-            warm_up: self.scenario.target.http().is_some(),
+            warm_up: warm_up && self.scenario.target.http().is_some(),
             twice: self.args.twice,
-        };
-        let client = between.direct.client.clone();
-        let as_if_serial = self.as_if_serial(self.scenario);
-        let mut explorer = Explorer::new(&between.proxy, Arc::clone(&place.target), &subject, &plan, stop)
-            .on_server(client.clone())
+        }
+    }
+
+    fn explorer<'e>(
+        &self,
+        place: &'e Place,
+        subject: &'e Operations,
+        plan: &'e Plan,
+        stop: tokio_util::sync::CancellationToken,
+    ) -> Result<Explorer<'e>, CliError> {
+        let between = between(place)?;
+        let explorer = Explorer::new(&between.proxy, Arc::clone(&place.target), subject, plan, stop)
+            .on_server(between.direct.client.clone())
             .counting(Arc::clone(&self.carried_out));
-        if let Some(how) = as_if_serial {
-            explorer = explorer.judging(how);
-        }
+        Ok(match self.as_if_serial(self.scenario) {
+            Some(how) => explorer.judging(how),
+            None => explorer,
+        })
+    }
+
+    /// Looks at the user's own invariants as well.
+    async fn watched<'e>(
+        &'e self,
+        explorer: Explorer<'e>,
+        place: &Place,
+        guard: &Guard,
+    ) -> Result<Explorer<'e>, CliError> {
         let checkers = self.scenario.judging().checkers;
-        if let Some(queries) = place.open_queries(guard, self.scenario, &self.run_id).await?.filter(|_| checkers) {
-            explorer = explorer.watching(Watch::new(Asked { queries, specs: &self.scenario.invariants }));
-        }
-        let read = |namespaces| async move { indexes::read(&client, namespaces).await };
-        Ok(explorer.explore(read, &self.command()).await)
+        Ok(match place.open_queries(guard, self.scenario, &self.run_id).await?.filter(|_| checkers) {
+            Some(queries) => explorer.watching(Watch::new(Asked { queries, specs: &self.scenario.invariants })),
+            None => explorer,
+        })
     }
 
     /// How executions are held against serial runs, where they are.
@@ -309,7 +358,8 @@ impl One<'_> {
         io: &mut Io,
     ) -> Result<ExitStatus, CliError> {
         let Finished { exploration, aborted, preflight, sightings, shown } = finished;
-        let Exploration { history, observation, report, as_if_serial, looks, queries, unread, misfit } = exploration;
+        let Exploration { history, observation, report, as_if_serial, looks, queries, unread, misfit, .. } =
+            exploration;
         if let Some(misfit) = misfit {
             return Err(CliError::usage(anyhow::anyhow!(misfit))
                 .hint("a schedule belongs to its requests: give the same `--requests` and `--operations`"));
@@ -375,6 +425,7 @@ impl One<'_> {
 
     fn reproduce(&self) -> String {
         let mut words = vec![self.command(), format!("--requests {} --seed {}", self.requests, self.seed)];
+        words.extend(self.args.pairs.then(|| "--pairs".to_owned()));
         if self.args.twice {
             words.push("--twice".to_owned());
         }

@@ -188,11 +188,16 @@ impl Comparison {
         }
     }
 
+    /// Whether nothing that one request wrote was touched by another; not known where something else went wrong.
+    pub(super) fn are_apart(&self) -> bool {
+        self.failure.is_none() && !self.met
+    }
+
     /// Why nothing can be concluded, other than by what the judge says.
     pub(super) fn doubt(&self) -> Option<String> {
         let vacuous = || {
             let text = "the requests do not meet: no document that one of them wrote was read or written by another";
-            (!self.met).then(|| text.to_owned())
+            self.are_apart().then(|| text.to_owned())
         };
         self.failure.clone().or_else(vacuous)
     }

@@ -192,6 +192,12 @@ impl<'a> Explorer<'a> {
         }
     }
 
+    /// Goes on after other explorations of the same target, which began then: executions up to this one have been.
+    pub fn starting(mut self, next: u32, start: Instant) -> Self {
+        (self.next, self.seeded, self.start) = (next, next, start);
+        self
+    }
+
     /// Gives the operations of each execution away as it ends.
     pub fn recording(mut self, record: Record<'a>) -> Self {
         self.record = Some(record);
@@ -318,11 +324,12 @@ impl<'a> Explorer<'a> {
             Search::Random | Search::Stress => 1_000,
             Search::Replay { times, .. } => *times as usize,
         };
-        self.plan.budget.executions.map_or(by_default + self.found.traced, |most| most as usize)
+        let serial = self.comparison.as_ref().map_or(0, |comparison| comparison.judge.serial_runs());
+        self.plan.budget.executions.map_or(by_default + self.found.traced, |most| most as usize + serial)
     }
 
     /// Runs each kind of request alone, to learn what it does.
-    async fn trace(&mut self) -> bool {
+    pub(super) async fn trace(&mut self) -> bool {
         let requests = self.subject.requests();
         self.scheduler.parallel = true;
         let mut traces: BTreeMap<usize, Trace> = BTreeMap::new();

@@ -56,6 +56,8 @@ pub struct Exploration {
     pub looks: Vec<Looks>,
     /// What they gave when they were last asked.
     pub queries: Vec<QueryResult>,
+    /// The next execution that has not been.
+    pub next: u32,
 }
 
 impl Explorer<'_> {
@@ -347,7 +349,8 @@ impl Explorer<'_> {
             Some(watch) => (watch.looks().to_vec(), watch.last().to_vec()),
             None => (Vec::new(), Vec::new()),
         };
-        Exploration { history, observation, report, as_if_serial: None, looks, queries, unread, misfit }
+        let next = self.next.max(self.seeded);
+        Exploration { history, observation, report, as_if_serial: None, looks, queries, unread, misfit, next }
     }
 
     fn together_result(&self, observation: Option<&Observation>) -> Option<TogetherResult> {

@@ -59,7 +59,7 @@ fn conflicts(traces: &[Trace], a: usize, b: usize, found: &mut Vec<(usize, Sched
 }
 
 /// Whether two commands may conflict on one key.
-fn may_conflict(a: &Command, b: &Command) -> bool {
+pub(super) fn may_conflict(a: &Command, b: &Command) -> bool {
     let writes = a.kind == Kind::Write || b.kind == Kind::Write;
     let same = (&a.database, &a.collection) == (&b.database, &b.collection);
     writes && (same || a.spans || b.spans || a.in_transaction || b.in_transaction)

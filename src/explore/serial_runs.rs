@@ -292,6 +292,7 @@ impl<'a> Explorer<'a> {
                 })
                 .unwrap_or_default(),
             inconclusive: doubt,
+            apart: comparison.are_apart(),
             notes: judgement.map(|judgement| judgement.notes.clone()).unwrap_or_default(),
             operations,
             ..AsIfSerialReport::default()

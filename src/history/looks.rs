@@ -20,6 +20,16 @@ pub struct Looks {
     pub unjudged: Option<String>,
 }
 
+impl Looks {
+    /// Takes in what was said of other executions. It is judged where it was judged in any of them.
+    pub fn join(&mut self, other: Looks) {
+        self.main.join(other.main);
+        self.control.join(other.control);
+        self.moving += other.moving;
+        self.unjudged = self.unjudged.take().and(other.unjudged);
+    }
+}
+
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -58,6 +68,14 @@ impl Tally {
             self.executions -= 1;
             self.add(Some(worsening));
         }
+    }
+
+    /// Takes in what was counted of other executions.
+    pub fn join(&mut self, other: Tally) {
+        self.executions += other.executions;
+        self.violated += other.violated;
+        self.examples.extend(other.examples);
+        self.examples.truncate(Self::KEPT);
     }
 
     /// Counts an execution.

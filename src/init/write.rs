@@ -84,9 +84,9 @@ pub fn scenario_text(plan: &Plan) -> String {
             invariants(&mut text, plan);
             let listed: Vec<String> = names.iter().map(|name| quoted(name)).collect();
             add(&mut text, format_args!("\n[explore]\noperations = [{}]\n", listed.join(", ")));
-            if names.len() == 1 {
-                text.push_str("requests = 2\n");
-            }
+            // Several: every pair of them. What must be true after all is judged beside what happens serially.
+            text.push_str(if names.len() == 1 { "requests = 2\n" } else { "pairs = true\n" });
+            text.push_str("judge = \"both\"\n");
         }
     }
     text.push_str("\n# All clients together, round after round, a fresh key each round.\n[load.burst]\nclients = [2, 8]\nrounds = 40\n");

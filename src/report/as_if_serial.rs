@@ -31,6 +31,9 @@ pub struct AsIfSerialReport {
     /// Why nothing can be concluded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inconclusive: Option<String>,
+    /// The requests do not meet: no document that one of them wrote was read or written by another.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub apart: bool,
     /// What the rule cannot see here, or should be read with care.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -72,6 +75,7 @@ impl Default for AsIfSerialReport {
             repetitions: 0,
             sentences: Vec::new(),
             inconclusive: None,
+            apart: false,
             notes: Vec::new(),
             operations: Vec::new(),
             schedule: String::new(),
@@ -103,6 +107,9 @@ pub struct PairResult {
     pub operations: Vec<String>,
     /// What is known of them.
     pub verdict: Verdict,
+    /// No document that one of them wrote was read or written by another.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub apart: bool,
     /// Every interleaving was carried out, or an equivalent one.
     pub complete: bool,
     /// Executions.
@@ -123,13 +130,42 @@ pub struct PairResult {
     pub replay: String,
 }
 
+impl Default for PairResult {
+    fn default() -> Self {
+        PairResult {
+            operations: Vec::new(),
+            verdict: Verdict::Inconclusive,
+            apart: false,
+            complete: false,
+            explored: 0,
+            classes: BTreeMap::new(),
+            choices: String::new(),
+            schedule: String::new(),
+            in_words: String::new(),
+            replay: String::new(),
+        }
+    }
+}
+
 impl PairResult {
-    /// ● a race, ○ none, ? not complete.
+    /// A race.
+    pub const RACE: &'static str = "●";
+    /// Not complete.
+    pub const OPEN: &'static str = "?";
+    /// No race.
+    pub const NONE: &'static str = "○";
+    /// They do not meet.
+    pub const APART: &'static str = "–";
+    /// What the marks mean.
+    pub const LEGEND: &'static str = "● race  ○ none  – do not meet  ? not complete";
+
+    /// What is known, in one character.
     pub fn mark(&self) -> &'static str {
         match (self.verdict, self.complete) {
-            (Verdict::Violated, _) => "●",
-            (Verdict::Holds, true) => "○",
-            _ => "?",
+            (Verdict::Violated, _) => Self::RACE,
+            (_, true) if self.apart => Self::APART,
+            (Verdict::Holds, true) => Self::NONE,
+            _ => Self::OPEN,
         }
     }
 }
@@ -143,13 +179,15 @@ impl AsIfSerialReport {
         names
     }
 
-    /// The mark of two operations; empty where they were not explored.
+    /// The mark of two operations, the worst where several requests of them were explored; empty where none were.
     pub fn cell(pairs: &[PairResult], one: &str, other: &str) -> &'static str {
+        const WORST_FIRST: [&str; 4] = [PairResult::RACE, PairResult::OPEN, PairResult::NONE, PairResult::APART];
         let of = |pair: &&PairResult| {
             let named = |name: &str| pair.operations.iter().any(|own| own == name);
             named(one) && named(other) && pair.operations.iter().all(|own| own == one || own == other)
         };
-        pairs.iter().find(of).map_or("", PairResult::mark)
+        let marks: Vec<&str> = pairs.iter().filter(of).map(PairResult::mark).collect();
+        WORST_FIRST.into_iter().find(|mark| marks.contains(mark)).unwrap_or_default()
     }
 
     /// The invariant's result.
@@ -192,6 +230,13 @@ impl AsIfSerialReport {
             false => format!("not compared: {}", self.not_compared.join(", ")),
         };
         match self.verdict {
+            Verdict::Holds if self.pairs.len() > 1 => format!(
+                "as if serial: the {} interleavings of {} choices of {names} that meet have the outcome of a serial order ({} \
+                 serial runs; {compared})",
+                self.judged,
+                self.pairs.iter().filter(|pair| !pair.apart).count(),
+                self.serial_runs
+            ),
             Verdict::Holds => format!(
                 "as if serial: all {} interleavings of {names} have the outcome of a serial order ({} serial outcomes, {} serial \
                  runs; {compared})",

@@ -136,6 +136,9 @@ pub(super) struct Explore {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(super) operations: Vec<Spanned<String>>,
+    /// Every choice of the operations is explored, equal ones included; by default where a custom workload has several and
+    /// does not say which of them meet.
+    pub(super) pairs: Option<bool>,
     /// How schedules are chosen: `exhaustive`, `pct`, `random` or `stress`.
     #[schemars(with = "Option<String>")]
     pub(super) search: Option<Spanned<String>>,

@@ -64,6 +64,9 @@ pub struct ExploreSpec {
     /// What they do, in turn.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<String>,
+    /// Whether every choice of them is explored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<bool>,
     /// How schedules are chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search: Option<SearchKind>,

@@ -1,5 +1,5 @@
 //! `onlyone explore --curl … -- COMMAND`: requests and a command, no file. The requests are tried one after another, written
-//! down as a scenario, and every pair of them is explored.
+//! down as a scenario, and every pair of them is explored as if serial.
 
 use anyhow::Context;
 
@@ -36,55 +36,13 @@ pub(in crate::cli) async fn explore_requests(args: ExploreArgs, io: &mut Io) -> 
         write_scenario(path, &text)?;
     }
     let run_id = common.run_id.clone().unwrap_or_else(fresh_run_id);
-    let first = loaded(&common.out.join(&run_id).join("scenario.toml"), &text, &common.overrides)?;
-    let pairs = pairs(&args, &first.explore.operations);
-    let mut found: Vec<(String, ExitStatus)> = Vec::new();
-    for (number, pair) in (1..).zip(&pairs) {
-        let id = if pairs.len() == 1 { run_id.clone() } else { format!("{run_id}-{number}") };
-        let scenario = loaded(&common.out.join(&id).join("scenario.toml"), &text, &common.overrides)?;
-        let mut args = args.clone();
-        args.common.run_id = Some(id);
-        if let Some(pair) = pair {
-            args.operations.clone_from(pair);
-            args.requests = args.requests.or(Some(2));
-        }
-        let status = explore_scenario(&args, scenario, Some(&text), io).await?;
-        found.push((
-            pair.as_ref().map_or_else(|| first.explore.operations.join(", "), |pair| pair.join(" against ")),
-            status,
-        ));
-        if status == ExitStatus::Interrupted {
-            break;
-        }
-    }
+    let scenario = loaded(&common.out.join(&run_id).join("scenario.toml"), &text, &common.overrides)?;
+    let mut args = args.clone();
+    args.common.run_id = Some(run_id);
+    let status = explore_scenario(&args, scenario, Some(&text), io).await?;
     if common.format == Format::Human && !common.dry_run {
-        let said = conclusion(&found, &text);
+        let said = format!("\nThe scenario that does it again, scenario.toml in the run's folder:\n\n{text}");
         io.result(&said).context("cannot write to stdout").map_err(CliError::setup)?;
     }
-    Ok(ExitStatus::combine(found.into_iter().map(|(_, status)| status)))
-}
-
-/// Every pair of the operations, equal ones included; none where there is but one, or the user says what meets what.
-fn pairs(args: &ExploreArgs, operations: &[String]) -> Vec<Option<Vec<String>>> {
-    if operations.len() < 2 || !args.operations.is_empty() {
-        return vec![None];
-    }
-    let of = |(at, one): (usize, &String)| {
-        operations[at..].iter().map(|other| Some(vec![one.clone(), other.clone()])).collect::<Vec<_>>()
-    };
-    operations.iter().enumerate().flat_map(of).collect()
-}
-
-/// What came of each pair, and the scenario that does it again.
-fn conclusion(found: &[(String, ExitStatus)], text: &str) -> String {
-    let mut said = String::new();
-    for (pair, status) in found.iter().filter(|_| found.len() > 1) {
-        let mark = match status {
-            ExitStatus::Violated => "● race",
-            ExitStatus::Holds => "○ none",
-            _ => "? not complete",
-        };
-        said.push_str(&format!("{mark}  {pair}\n"));
-    }
-    format!("{said}\nThe scenario that does it again, scenario.toml in the run's folder:\n\n{text}")
+    Ok(status)
 }

@@ -2,8 +2,8 @@
 
 use minijinja::context;
 
-use crate::report::AsIfSerialReport;
 use crate::report::format::visible;
+use crate::report::{AsIfSerialReport, PairResult};
 
 /// What the template shows.
 pub(super) fn context(serial: &AsIfSerialReport) -> minijinja::Value {
@@ -23,11 +23,12 @@ pub(super) fn context(serial: &AsIfSerialReport) -> minijinja::Value {
             .collect::<Vec<_>>(),
         not_compared => serial.not_compared.iter().map(|one| text(one)).collect::<Vec<_>>().join(", "),
         notes => serial.notes.iter().map(|one| text(one)).collect::<Vec<_>>(),
+        legend => PairResult::LEGEND,
         names => names.iter().map(|name| text(name)).collect::<Vec<_>>(),
         rows => names.iter().map(row).collect::<Vec<_>>(),
         pairs => serial.pairs.iter().map(|pair| context! {
             mark => pair.mark(),
-            names => text(&pair.operations.join(", ")),
+            names => text(&pair.operations.join(" against ")),
             proof => text(&pair.in_words),
             schedule => text(&pair.schedule),
             replay => text(&pair.replay),

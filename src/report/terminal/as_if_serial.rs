@@ -61,7 +61,7 @@ fn differences(page: &mut Page, serial: &AsIfSerialReport) {
 fn matrix(page: &mut Page, pairs: &[PairResult]) {
     let names = AsIfSerialReport::names(pairs);
     page.blank();
-    page.labelled("pairs", BOLD, "● race  ○ none  ? not complete");
+    page.labelled("pairs", BOLD, PairResult::LEGEND);
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(LONGEST_NAME);
     let numbers: String = (1..=names.len()).map(|number| format!("{number:>3}")).collect();
     page.line(&[(DIM, format!("{:14}{:>3} {:width$} {numbers}", "", "", ""))]);
@@ -71,17 +71,21 @@ fn matrix(page: &mut Page, pairs: &[PairResult]) {
         let short: String = name.chars().take(LONGEST_NAME).collect();
         page.line(&[(PLAIN, format!("{:14}{:>3} {short:width$} {cells}", "", row + 1))]);
     }
-    for pair in pairs.iter().filter(|pair| pair.verdict != Verdict::Holds || !pair.complete) {
-        let style = if pair.verdict == Verdict::Violated { RED } else { YELLOW };
-        let names = pair.operations.join(", ");
-        let proof = match pair.choices.is_empty() {
-            true => pair.in_words.clone(),
-            false => format!("\"{}\": {}", pair.choices, pair.in_words),
-        };
-        page.line(&[
-            (PLAIN, format!("{:14}", "")),
-            (style, format!("{} ", pair.mark())),
-            (PLAIN, format!("{names}: {proof}")),
-        ]);
+    for pair in pairs.iter().filter(|pair| pair.mark() != PairResult::NONE && pair.mark() != PairResult::APART) {
+        proof(page, pair);
+    }
+}
+
+/// What shows a race, or why nothing can be said.
+fn proof(page: &mut Page, pair: &PairResult) {
+    let style = if pair.verdict == Verdict::Violated { RED } else { YELLOW };
+    let names = pair.operations.join(" against ");
+    page.line(&[
+        (PLAIN, format!("{:14}", "")),
+        (style, format!("{} ", pair.mark())),
+        (PLAIN, format!("{names}: {}", pair.in_words)),
+    ]);
+    if !pair.schedule.is_empty() {
+        page.line(&[(DIM, format!("{:16}--schedule \"{}\"  {}", "", pair.choices, pair.schedule))]);
     }
 }

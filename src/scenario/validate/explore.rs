@@ -59,6 +59,7 @@ impl Check<'_> {
         Some(ExploreSpec {
             requests: requests?,
             operations: operations?,
+            pairs: explore.pairs,
             search: search?,
             judge: judge?,
             probes: explore.probes,

@@ -1,0 +1,292 @@
+//! Several explorations as one: every choice of the operations, equal ones included, and what came of all of them.
+//!
+//! [`choices`] says which requests meet, [`merged`] joins the explorations to one report with the matrix of operations.
+
+use std::collections::BTreeSet;
+
+use super::outcome::Exploration;
+use crate::history::{History, Operation};
+use crate::report::{AsIfSerialReport, ExploreReport, PairResult, ScheduleResult, TogetherResult};
+use crate::verdict::Verdict;
+
+/// Every choice of `size` out of `operations`, in which one may come several times: positions.
+pub fn choices(operations: usize, size: usize) -> Vec<Vec<usize>> {
+    let mut chosen: Vec<Vec<usize>> = vec![Vec::new()];
+    for _ in 0..size {
+        let longer = chosen.iter().flat_map(|choice| {
+            let from = choice.last().copied().unwrap_or(0);
+            (from..operations).map(|next| choice.iter().copied().chain([next]).collect::<Vec<usize>>())
+        });
+        chosen = longer.collect();
+    }
+    chosen
+}
+
+/// What came of one choice.
+pub struct Part {
+    /// The operations of the requests.
+    pub operations: Vec<String>,
+    /// None where the budget was exhausted before.
+    pub exploration: Option<Exploration>,
+}
+
+/// One exploration of all choices. `before` is what was sent before any of them met.
+pub fn merged(parts: Vec<Part>, before: Vec<Operation>) -> Exploration {
+    let pairs: Vec<PairResult> = parts.iter().map(result).collect();
+    let mut whole = Exploration {
+        history: History { operations: before, partial: false, interrupted: false },
+        observation: None,
+        report: ExploreReport { complete: true, total: Some(0), ..ExploreReport::default() },
+        unread: None,
+        misfit: None,
+        as_if_serial: None,
+        looks: Vec::new(),
+        queries: Vec::new(),
+        next: 0,
+    };
+    let mut serial = AsIfSerialReport::default();
+    for part in parts {
+        let named = part.operations.join(" against ");
+        let Some(exploration) = part.exploration else {
+            whole.report.complete = false;
+            continue;
+        };
+        let Exploration { history, observation, report, as_if_serial, looks, queries, unread, misfit, next } =
+            exploration;
+        whole.history.operations.extend(history.operations);
+        whole.history.interrupted |= history.interrupted;
+        // The last one has seen what all have left.
+        whole.observation = observation.or(whole.observation);
+        whole.unread = unread.or(whole.unread);
+        whole.misfit = whole.misfit.or(misfit);
+        whole.next = next;
+        whole.queries = queries;
+        for one in looks {
+            match whole.looks.iter_mut().find(|known| known.name == one.name) {
+                Some(known) => known.join(one),
+                None => whole.looks.push(one),
+            }
+        }
+        add_report(&mut whole.report, report, &named);
+        if let Some(one) = as_if_serial {
+            add_serial(&mut serial, one, &named);
+        }
+    }
+    whole.history.operations.sort_by_key(|operation| operation.id);
+    whole.report.total = whole.report.total.filter(|_| whole.report.complete);
+    conclude(&mut serial, &pairs);
+    serial.pairs = pairs;
+    whole.as_if_serial = Some(serial);
+    whole
+}
+
+/// What is known of one choice, with its proof.
+fn result(part: &Part) -> PairResult {
+    let mut result = PairResult { operations: part.operations.clone(), ..PairResult::default() };
+    let Some(Exploration { report, as_if_serial: Some(serial), .. }) = &part.exploration else {
+        result.in_words = match part.exploration {
+            None => "not explored: the budget was exhausted before".to_owned(),
+            Some(_) => "not judged".to_owned(),
+        };
+        return result;
+    };
+    result.complete = report.complete;
+    result.explored = report.explored;
+    result.classes = serial.classes.clone();
+    result.apart = serial.apart && report.violated == 0;
+    let together = report.together.as_ref().map_or(0, |together| together.violated);
+    result.verdict = match (report.violated + together, serial.verdict, report.doubts.first()) {
+        (1.., ..) => Verdict::Violated,
+        (_, verdict, None) => verdict,
+        (_, verdict, Some(_)) => verdict.max(Verdict::Inconclusive),
+    };
+    let sentence = || serial.sentences.first().cloned().unwrap_or_default();
+    let in_words = [serial.in_words.clone(), sentence()].into_iter().find(|text| !text.is_empty());
+    result.in_words = match result.verdict {
+        Verdict::Violated => in_words.unwrap_or_else(|| "an invariant is violated".to_owned()),
+        Verdict::Holds => in_words.unwrap_or_else(|| format!("{} interleavings, each as if serial", serial.judged)),
+        Verdict::Inconclusive => {
+            let doubt = serial.inconclusive.clone().filter(|_| serial.verdict == Verdict::Inconclusive);
+            doubt.or_else(|| report.doubts.first().cloned()).unwrap_or_else(|| "nothing was judged".to_owned())
+        }
+    };
+    if let Some(smallest) = &report.smallest {
+        result.choices.clone_from(&smallest.result.choices);
+        result.schedule.clone_from(&smallest.result.schedule);
+        result.replay.clone_from(&smallest.replay);
+    } else if result.verdict == Verdict::Violated {
+        result.choices.clone_from(&serial.choices);
+        result.schedule.clone_from(&serial.schedule);
+    }
+    result
+}
+
+fn add_report(whole: &mut ExploreReport, one: ExploreReport, named: &str) {
+    let first = one.first_violation_at.map(|at| whole.explored + at);
+    whole.first_violation_at = whole.first_violation_at.or(first);
+    let (before, now) = (whole.explored as f64, one.explored as f64);
+    if before + now > 0.0 {
+        whole.schedules_per_s = (whole.schedules_per_s * before + one.schedules_per_s * now) / (before + now);
+    }
+    whole.search = one.search;
+    whole.requests = one.requests;
+    whole.explored += one.explored;
+    whole.total = whole.total.zip(one.total).map(|(all, one)| all + one);
+    whole.complete &= one.complete;
+    whole.reduced |= one.reduced;
+    if one.violated_interleavings.is_some() || whole.violated_interleavings.is_some() {
+        let before = whole.violated_interleavings.unwrap_or(whole.violated);
+        whole.violated_interleavings = Some(before + one.violated_interleavings.unwrap_or(one.violated));
+    }
+    whole.violated += one.violated;
+    whole.schedules.extend(one.schedules);
+    if whole.schedules.len() > ExploreReport::MAX_SCHEDULES {
+        whole.schedules.sort_by_key(|result: &ScheduleResult| result.verdict != Verdict::Violated);
+        whole.schedules.truncate(ExploreReport::MAX_SCHEDULES);
+    }
+    whole.smallest = whole.smallest.take().or(one.smallest);
+    whole.together = match (whole.together.take(), one.together) {
+        (Some(all), Some(one)) => Some(TogetherResult {
+            first_at: all.first_at.or(one.first_at.map(|at| all.attempts + at)),
+            attempts: all.attempts + one.attempts,
+            violated: all.violated + one.violated,
+        }),
+        (all, one) => all.or(one),
+    };
+    for finding in one.lint {
+        if !whole.lint.contains(&finding) {
+            whole.lint.push(finding);
+        }
+    }
+    whole.doubts.extend(one.doubts.into_iter().map(|doubt| format!("{named}: {doubt}")));
+    let notes: BTreeSet<String> = whole.notes.drain(..).chain(one.notes).collect();
+    whole.notes = notes.into_iter().collect();
+}
+
+fn add_serial(whole: &mut AsIfSerialReport, one: AsIfSerialReport, named: &str) {
+    whole.judged += one.judged;
+    whole.violations += one.violations;
+    for (class, count) in one.classes {
+        *whole.classes.entry(class).or_default() += count;
+    }
+    for place in one.not_compared {
+        if !whole.not_compared.contains(&place) {
+            whole.not_compared.push(place);
+        }
+    }
+    whole.serial_outcomes += one.serial_outcomes;
+    whole.serial_runs += one.serial_runs;
+    whole.repetitions = whole.repetitions.max(one.repetitions);
+    whole.notes.extend(one.notes.into_iter().map(|note| format!("{named}: {note}")));
+    for operation in one.operations {
+        if !whole.operations.contains(&operation) {
+            whole.operations.push(operation);
+        }
+    }
+    if whole.choices.is_empty() && one.verdict == Verdict::Violated && !one.choices.is_empty() {
+        whole.schedule = one.schedule;
+        whole.choices = one.choices;
+        whole.key = one.key;
+        whole.nearest = one.nearest;
+        whole.in_words = format!("{named}: {}", one.in_words);
+        whole.differences = one.differences;
+    }
+}
+
+/// The verdict on all: one that does not meet proves nothing, and takes nothing away from the others.
+fn conclude(whole: &mut AsIfSerialReport, pairs: &[PairResult]) {
+    let count = |mark: &str| pairs.iter().filter(|pair| pair.mark() == mark).count();
+    let (races, open, apart) = (count(PairResult::RACE), count(PairResult::OPEN), count(PairResult::APART));
+    let all = pairs.len();
+    let first_open = pairs.iter().find(|pair| pair.mark() == PairResult::OPEN);
+    (whole.verdict, whole.inconclusive) = if races > 0 {
+        (Verdict::Violated, None)
+    } else if let Some(pair) = first_open {
+        let (named, why) = (pair.operations.join(" against "), &pair.in_words);
+        (Verdict::Inconclusive, Some(format!("{open} of {all} choices of operations are not complete; {named}: {why}")))
+    } else if apart == all {
+        let text = "the requests do not meet: of no two operations, one wrote what the other read or wrote";
+        (Verdict::Inconclusive, Some(text.to_owned()))
+    } else {
+        (Verdict::Holds, None)
+    };
+    whole.sentences = match races {
+        0 => Vec::new(),
+        _ => vec![format!("{races} of {all} choices of operations have an interleaving that is like no order of them")],
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_choice_is_there_equal_ones_included() {
+        assert_eq!(choices(3, 2), [[0, 0], [0, 1], [0, 2], [1, 1], [1, 2], [2, 2]]);
+        assert_eq!(choices(2, 3), [[0, 0, 0], [0, 0, 1], [0, 1, 1], [1, 1, 1]]);
+        assert_eq!(choices(1, 2), [[0, 0]]);
+        assert_eq!(choices(5, 2).len(), 15);
+    }
+
+    fn part(operations: [&str; 2], verdict: Verdict, violated: u64) -> Part {
+        let report = ExploreReport {
+            explored: 6,
+            total: Some(6),
+            complete: true,
+            violated,
+            first_violation_at: (violated > 0).then_some(2),
+            ..ExploreReport::default()
+        };
+        let serial = AsIfSerialReport { verdict, judged: 6, violations: violated, ..AsIfSerialReport::default() };
+        let history = History { operations: Vec::new(), partial: false, interrupted: false };
+        let exploration = Exploration {
+            history,
+            observation: None,
+            report,
+            unread: None,
+            misfit: None,
+            as_if_serial: Some(serial),
+            looks: Vec::new(),
+            queries: Vec::new(),
+            next: 0,
+        };
+        Part { operations: operations.map(str::to_owned).to_vec(), exploration: Some(exploration) }
+    }
+
+    fn verdict(parts: Vec<Part>) -> (Verdict, String, Exploration) {
+        let whole = merged(parts, Vec::new());
+        let serial = whole.as_if_serial.as_ref().unwrap();
+        (serial.verdict, serial.pairs.iter().map(PairResult::mark).collect(), whole)
+    }
+
+    #[test]
+    fn one_race_is_enough_and_what_does_not_meet_takes_nothing_away() {
+        let good = || part(["a", "a"], Verdict::Holds, 0);
+        let apart = || {
+            let mut part = part(["a", "b"], Verdict::Inconclusive, 0);
+            part.exploration.as_mut().and_then(|one| one.as_if_serial.as_mut()).unwrap().apart = true;
+            part
+        };
+        let open = || Part { operations: vec!["b".to_owned(); 2], exploration: None };
+        let (found, marks, whole) = verdict(vec![good(), part(["a", "b"], Verdict::Violated, 4), open()]);
+        assert_eq!((found, marks.as_str()), (Verdict::Violated, "○●?"));
+        assert_eq!((whole.report.explored, whole.report.first_violation_at, whole.report.total), (12, Some(8), None));
+        for (parts, expected, marks) in [
+            (vec![good(), apart()], Verdict::Holds, "○–"),
+            (vec![apart(), apart()], Verdict::Inconclusive, "––"),
+            (vec![good(), open()], Verdict::Inconclusive, "○?"),
+        ] {
+            let (found, seen, _) = verdict(parts);
+            assert_eq!((found, seen.as_str()), (expected, marks));
+        }
+    }
+
+    #[test]
+    fn what_is_doubted_is_not_without_a_race() {
+        let mut doubted = part(["a", "a"], Verdict::Holds, 0);
+        doubted.exploration.as_mut().unwrap().report.doubts.push("an upsert that no index covers".to_owned());
+        let (found, marks, whole) = verdict(vec![doubted]);
+        assert_eq!((found, marks.as_str()), (Verdict::Inconclusive, "?"));
+        assert!(whole.as_if_serial.unwrap().inconclusive.unwrap().contains("no index covers"));
+    }
+}
