@@ -1,7 +1,7 @@
 //! Which elements of an array repeat an earlier one, by the profile's precedence of identity rules.
 
 use mongodb::bson::{RawArray, RawBsonRef};
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 use super::canon::{Texts, push};
 use super::raw::{at, is_blank};
@@ -14,20 +14,21 @@ pub(super) struct Elements {
     pub(super) total: usize,
     /// Elements that a rule of identity fits; the others cannot be told apart.
     pub(super) identified: usize,
-    /// Positions of the elements that repeat an earlier one.
-    pub(super) repeated: Vec<usize>,
+    /// Positions of the elements that repeat an earlier one, each with that of the first.
+    pub(super) repeated: Vec<(usize, usize)>,
 }
 
 /// Finds the elements that repeat an earlier one. The first is never among them, nor is an element without identity.
 pub(super) fn repeated(spec: &ArraySpec, array: &RawArray) -> Elements {
-    let mut seen = FxHashSet::default();
+    let mut seen = FxHashMap::default();
     let mut found = Elements::default();
     for element in array {
         let Ok(element) = element else { break };
         if let Some(identity) = identity(spec, element) {
             found.identified += 1;
-            if !seen.insert(identity) {
-                found.repeated.push(found.total);
+            let first = *seen.entry(identity).or_insert(found.total);
+            if first < found.total {
+                found.repeated.push((found.total, first));
             }
         }
         found.total += 1;
@@ -67,7 +68,7 @@ mod tests {
     fn repeats(elements: Vec<Document>) -> Vec<usize> {
         let spec = Profile::load("messages").unwrap().array.unwrap();
         let document = RawDocumentBuf::try_from(&doc! { "a": elements }).unwrap();
-        repeated(&spec, document.get_array("a").unwrap()).repeated
+        repeated(&spec, document.get_array("a").unwrap()).repeated.into_iter().map(|(at, _)| at).collect()
     }
 
     #[test]
@@ -112,7 +113,7 @@ mod tests {
         ];
         let document = RawDocumentBuf::try_from(&doc! { "a": elements }).unwrap();
         let found = repeated(&spec, document.get_array("a").unwrap());
-        assert_eq!(found, Elements { total: 12, identified: 10, repeated: vec![2, 3, 9, 11] });
+        assert_eq!(found, Elements { total: 12, identified: 10, repeated: vec![(2, 1), (3, 0), (9, 7), (11, 10)] });
     }
 
     #[test]

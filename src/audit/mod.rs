@@ -9,6 +9,7 @@ mod error;
 mod inspect;
 mod key;
 mod profile;
+mod progress;
 mod raw;
 mod repair;
 mod report;
@@ -20,10 +21,9 @@ pub use profile::{
     ArraySpec, CollationSpec, FieldRule, Fields, Filter, IdentityRule, Keep, KeySpec, MergeSpec, Profile, ProfileError,
     Reference, Repeated, SHIPPED,
 };
-pub use repair::{
-    Applied, Plan, RepairOptions, RepairProgress, Restored, apply, backups, plan, restore, restore_watched,
-};
+pub use progress::{WorkDone, WorkProgress};
+pub use repair::{Applied, Plan, RepairOptions, Restored, apply, backups, plan, restore, restore_watched};
 pub use report::{Circumstances, report, status};
-pub use seed::{SeedSpec, Seeded, seed};
+pub use seed::{SeedSpec, Seeded, seed, seed_watched};
 
 use crate::report::FindingKind;

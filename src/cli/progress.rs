@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
+use crate::audit::{WorkDone, WorkProgress};
 use crate::driver::Progress;
 
 /// What is counted.
@@ -17,7 +18,15 @@ pub(super) enum Counted {
     Operations(Arc<Progress>),
     /// Executions of an exploration, which is judged when it is over.
     Schedules(Arc<AtomicU64>),
+    /// The work of an audit, a repair or a seed, stage by stage.
+    Work(Arc<WorkProgress>),
 }
+
+/// How long a command runs before it tells off a terminal how far it got.
+const FIRST_HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// How often it tells that from then on.
+const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Shows progress until it is dropped.
 pub(super) struct ProgressLine {
@@ -28,7 +37,7 @@ pub(super) struct ProgressLine {
 impl ProgressLine {
     /// Starts showing. `expected` is how many there will be, where that is known.
     pub(super) fn start(counted: Counted, expected: Option<u64>, terminal: bool, quiet: bool) -> Self {
-        let bar = (terminal && !quiet).then(|| bar(counted.name(), expected));
+        let bar = (terminal && !quiet).then(|| bar(&counted, expected));
         let shown = bar.clone();
         let task = tokio::spawn(async move {
             let started = Instant::now();
@@ -51,12 +60,13 @@ impl Drop for ProgressLine {
     }
 }
 
-fn bar(name: &str, expected: Option<u64>) -> ProgressBar {
-    let position = match expected {
-        Some(_) => "{bar:30} {pos}/{len}",
-        None => "{pos}",
+fn bar(counted: &Counted, expected: Option<u64>) -> ProgressBar {
+    let name = counted.name();
+    let template = match (counted, expected) {
+        (Counted::Work(_), _) => "{spinner} {bar:30} {msg}".to_owned(),
+        (_, Some(_)) => format!("{{spinner}} {{bar:30}} {{pos}}/{{len}} {name}  {{msg}}"),
+        (_, None) => format!("{{spinner}} {{pos}} {name}  {{msg}}"),
     };
-    let template = format!("{{spinner}} {position} {name}  {{msg}}");
     let bar = ProgressBar::with_draw_target(expected, ProgressDrawTarget::stderr());
     match ProgressStyle::with_template(&template) {
         Ok(style) => bar.with_style(style),
@@ -68,19 +78,32 @@ async fn redraw(bar: &ProgressBar, counted: &Counted, started: Instant) {
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     loop {
         ticks.tick().await;
-        bar.set_position(counted.count());
-        bar.set_message(counted.summary(started));
+        if let Counted::Work(progress) = counted {
+            let now = progress.now();
+            let (done, total) = now.as_ref().map_or((0, None), |now| (now.done, now.total));
+            bar.set_length(total.unwrap_or(done).max(done).max(1));
+            bar.set_position(done);
+            bar.set_message(work(now.as_ref()));
+        } else {
+            bar.set_position(counted.count());
+            bar.set_message(counted.summary(started));
+        }
         bar.tick();
     }
 }
 
 async fn heartbeat(counted: &Counted, expected: Option<u64>, started: Instant) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(10));
-    ticks.tick().await;
+    let first = if matches!(counted, Counted::Work(_)) { FIRST_HEARTBEAT } else { HEARTBEAT };
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + first, HEARTBEAT);
     loop {
         ticks.tick().await;
-        let of = expected.map(|expected| format!(" of {expected}")).unwrap_or_default();
-        let line = format!("{}{of} {}  {}\n", counted.count(), counted.name(), counted.summary(started));
+        let line = match counted {
+            Counted::Work(progress) => format!("{}\n", work(progress.now().as_ref())),
+            counted => {
+                let of = expected.map(|expected| format!(" of {expected}")).unwrap_or_default();
+                format!("{}{of} {}  {}\n", counted.count(), counted.name(), counted.summary(started))
+            }
+        };
         // There is nowhere left to report that stderr is closed.
         std::io::stderr().write_all(line.as_bytes()).ok();
     }
@@ -91,6 +114,7 @@ impl Counted {
         match self {
             Counted::Operations(_) => "operations",
             Counted::Schedules(_) => "schedules",
+            Counted::Work(_) => "steps",
         }
     }
 
@@ -98,6 +122,7 @@ impl Counted {
         match self {
             Counted::Operations(progress) => progress.operations.load(Ordering::Relaxed),
             Counted::Schedules(count) => count.load(Ordering::Relaxed),
+            Counted::Work(progress) => progress.now().map_or(0, |now| now.done),
         }
     }
 
@@ -106,8 +131,24 @@ impl Counted {
         let rate = self.count() as f64 / started.elapsed().as_secs_f64().max(0.001);
         match self {
             Counted::Operations(progress) => format!("{rate:.0}/s{}", outcomes(progress)),
-            Counted::Schedules(_) => format!("{rate:.0}/s"),
+            Counted::Schedules(_) | Counted::Work(_) => format!("{rate:.0}/s"),
         }
+    }
+}
+
+/// `1200 of 30000 documents of `chats` read  400/s  72 s left`.
+fn work(now: Option<&WorkDone>) -> String {
+    let Some(now) = now else { return "connecting".to_owned() };
+    let of = now.total.map(|total| format!(" of {total}")).unwrap_or_default();
+    let left = now.left().map(|left| format!("  {} left", time(left))).unwrap_or_default();
+    format!("{}{of} {}  {:.0}/s{left}", now.done, now.what, now.rate())
+}
+
+fn time(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
     }
 }
 
@@ -130,6 +171,24 @@ fn outcomes(progress: &Progress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_tells_its_rate_and_what_is_left() {
+        let now = |done, total, seconds| WorkDone {
+            what: "documents of `chats` read".to_owned(),
+            done,
+            total,
+            elapsed: Duration::from_secs(seconds),
+        };
+        for (now, expected) in [
+            (now(400, Some(30_000), 1), "400 of 30000 documents of `chats` read  400/s  74 s left"),
+            (now(1, Some(1_000), 60), "1 of 1000 documents of `chats` read  0/s  16 h 39 min left"),
+            (now(7, None, 1), "7 documents of `chats` read  7/s"),
+        ] {
+            assert_eq!(work(Some(&now)), expected);
+        }
+        assert_eq!(work(None), "connecting");
+    }
 
     #[test]
     fn progress_tells_errors_and_violations() {

@@ -1,17 +1,17 @@
 //! `onlyone repair`: plans by default, applies with `--apply`, and `restore` undoes.
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::database::{AllowArgs, DatabaseArgs, Opened, OutArgs, ReadArgs, Session};
 use super::interrupt::Interrupt;
+use super::progress::{Counted, ProgressLine};
 use super::values::Format;
 use super::{CliError, Io};
-use crate::audit::{RepairOptions, apply, plan, restore};
+use crate::audit::{RepairOptions, apply, plan, restore_watched};
 use crate::report::RepairAction;
 use crate::verdict::ExitStatus;
 
@@ -36,6 +36,9 @@ pub struct RepairArgs {
     /// Do not merge documents that differ in a field that no rule of the profile names
     #[arg(long)]
     pub strict: bool,
+    /// Create the indexes that make references fast to find, where they are missing; `restore` drops them again
+    #[arg(long)]
+    pub create_reference_indexes: bool,
     /// Documents a second at most
     #[arg(long, value_name = "DOCUMENTS")]
     pub rate: Option<f64>,
@@ -44,11 +47,11 @@ pub struct RepairArgs {
     pub allow: AllowArgs,
 }
 
-/// How often a repair tells how far it got.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-
 /// Actions printed one by one; the report has all of them.
 const SHOWN: usize = 20;
+
+/// Characters of an action that are printed.
+const WIDTH: usize = 400;
 
 /// Plans, applies or restores.
 pub(super) async fn run(args: &RepairArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
@@ -72,8 +75,14 @@ async fn repair(args: &RepairArgs, io: &mut Io) -> Result<ExitStatus, CliError> 
 }
 
 async fn carry_out(args: &RepairArgs, session: &Session, opened: &Opened, io: &mut Io) -> Result<ExitStatus, CliError> {
-    let options =
-        RepairOptions { audit: args.read.options(), rate: args.rate, strict: args.strict, ..RepairOptions::default() };
+    let options = RepairOptions {
+        audit: args.read.options(),
+        rate: args.rate,
+        strict: args.strict,
+        reference_indexes: args.create_reference_indexes,
+        ..RepairOptions::default()
+    };
+    let progress = Arc::clone(&options.audit.progress);
     let collection = &opened.profile.collection;
     let mut reproduce = args.database.reproduce("repair");
     let interrupt = Interrupt::listen(|_| {})?;
@@ -90,24 +99,26 @@ async fn carry_out(args: &RepairArgs, session: &Session, opened: &Opened, io: &m
             Ok((plan.audited.clone(), plan.actions(), plan.left, None))
         }
     };
-    let mut work = std::pin::pin!(work);
-    let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-    let (audited, actions, left, backup) = loop {
-        tokio::select! {
-            () = interrupt.stop.cancelled() => {
-                io.note("interrupted: run the same command again to go on, or `onlyone repair restore` to undo\n");
-                return Ok(ExitStatus::Interrupted);
-            }
-            result = &mut work => break result.map_err(|error| opened.error(error))?,
-            _ = heartbeat.tick() => io.note(&format!("repair: {}\n", options.progress)),
-        }
+    let line = ProgressLine::start(Counted::Work(progress), None, io.err_terminal, false);
+    let result = tokio::select! {
+        () = interrupt.stop.cancelled() => None,
+        result = work => Some(result),
     };
+    drop(line);
+    let Some(result) = result else {
+        io.note("interrupted: run the same command again to go on, or `onlyone repair restore` to undo\n");
+        return Ok(ExitStatus::Interrupted);
+    };
+    let (audited, actions, left, backup) = result.map_err(|error| opened.error(error))?;
     let name = format!("repair of {collection} in {}", args.database.database);
     if args.apply {
         reproduce.push_str(" --apply");
     }
     if args.strict {
         reproduce.push_str(" --strict");
+    }
+    if args.create_reference_indexes {
+        reproduce.push_str(" --create-reference-indexes");
     }
     if args.database.format == Format::Human {
         let text = listed(&actions, args.apply, backup.as_deref());
@@ -128,7 +139,7 @@ fn listed(actions: &[RepairAction], applied: bool, backup: Option<&str>) -> Stri
         // Writing to a string does not fail.
         writeln!(text, "  {} {}", kind.as_str().unwrap_or_default(), action.count).ok();
         for detail in action.details.iter().take(SHOWN) {
-            writeln!(text, "    {detail}").ok();
+            writeln!(text, "    {}", shortened(&detail.to_string())).ok();
         }
         if action.details.len() > SHOWN {
             writeln!(text, "    ... and {} more, in report.json", action.details.len() - SHOWN).ok();
@@ -140,9 +151,20 @@ fn listed(actions: &[RepairAction], applied: bool, backup: Option<&str>) -> Stri
     text
 }
 
+/// A detail that fits into a few lines.
+fn shortened(detail: &str) -> String {
+    match detail.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}... (in full in report.json)", &detail[..end]),
+        None => detail.to_owned(),
+    }
+}
+
 async fn undo(args: &RepairArgs, id: &str, io: &mut Io) -> Result<ExitStatus, CliError> {
     let opened = args.database.open(Some(&args.allow)).await?;
-    let restored = restore(&opened.database, id).await.map_err(|error| opened.error(error));
+    let progress = Arc::default();
+    let line = ProgressLine::start(Counted::Work(Arc::clone(&progress)), None, io.err_terminal, false);
+    let restored = restore_watched(&opened.database, id, &progress).await.map_err(|error| opened.error(error));
+    drop(line);
     opened.close().await;
     let restored = restored?;
     let text = match args.database.format {

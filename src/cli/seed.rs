@@ -1,12 +1,15 @@
 //! `onlyone seed`: a practice database whose defects are known.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde_json::json;
 
 use super::database::{AllowArgs, DatabaseArgs};
+use super::progress::{Counted, ProgressLine};
 use super::values::Format;
 use super::{CliError, Io};
-use crate::audit::{SeedSpec, seed};
+use crate::audit::{SeedSpec, seed_watched};
 use crate::verdict::ExitStatus;
 
 /// `onlyone seed`.
@@ -57,7 +60,11 @@ pub(super) async fn run(args: &SeedArgs, io: &mut Io) -> Result<ExitStatus, CliE
         orphans: args.orphans,
         seed: args.seed,
     };
-    let seeded = seed(&opened.database, &opened.profile, &spec).await.map_err(|error| opened.error(error));
+    let progress = Arc::default();
+    let line = ProgressLine::start(Counted::Work(Arc::clone(&progress)), None, io.err_terminal, false);
+    let seeded = seed_watched(&opened.database, &opened.profile, &spec, &progress).await;
+    let seeded = seeded.map_err(|error| opened.error(error));
+    drop(line);
     opened.close().await;
     let seeded = seeded?;
     let text = match args.database.format {

@@ -7,9 +7,9 @@ use mongodb::Collection;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc, oid::ObjectId};
 use rustc_hash::FxHashMap;
 
-use super::collation;
 use super::scan::paths;
 use super::seen::hash;
+use super::{AuditOptions, collation};
 use crate::audit::canon::Texts;
 use crate::audit::error::{Result, Step};
 use crate::audit::key::{Derived, Thing, things};
@@ -62,8 +62,10 @@ pub(super) async fn split(
     profile: &Profile,
     key: &KeySpec,
     candidates: &[Candidate],
+    options: &AuditOptions,
 ) -> Result<Groups> {
     let mut groups = Groups::default();
+    options.progress.begin("groups of documents compared".to_owned(), Some(candidates.len() as u64));
     let mut pending = candidates;
     while !pending.is_empty() {
         let mut documents = 0;
@@ -80,6 +82,7 @@ pub(super) async fn split(
         for candidate in now {
             sort_out(key, candidate, &members, &mut groups);
         }
+        options.progress.more(now.len());
         pending = rest;
     }
     groups.duplicates.sort_by(|left, right| left.key.text.cmp(&right.key.text));

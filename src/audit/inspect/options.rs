@@ -1,9 +1,12 @@
 //! How an audit reads: how much at a time, how gently, how much memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit::WorkProgress;
+
 /// How an audit reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct AuditOptions {
     /// Examples per kind of finding.
     pub examples: usize,
@@ -19,6 +22,8 @@ pub struct AuditOptions {
     pub keys_in_memory: u64,
     /// Read from a secondary where there is one.
     pub secondary: bool,
+    /// Told how far it got.
+    pub progress: Arc<WorkProgress>,
 }
 
 impl Default for AuditOptions {
@@ -31,6 +36,7 @@ impl Default for AuditOptions {
             large_bytes: 12 * 1024 * 1024,
             keys_in_memory: 1_700_000,
             secondary: false,
+            progress: Arc::default(),
         }
     }
 }

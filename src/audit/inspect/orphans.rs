@@ -56,15 +56,20 @@ pub(super) async fn look(
     if projection.len() > 1 {
         projection.insert("_id", 0);
     }
-    let mut batches = source::batches(&collection, doc! {}, projection, options).await?;
     let step = format!("read `{}`", reference.collection);
+    let expected = collection.estimated_document_count().await.reading(database.name(), &step)?;
+    let what = format!("documents of `{}` held against what they refer to", reference.collection);
+    options.progress.begin(what, Some(expected));
+    let mut batches = source::batches(&collection, doc! {}, projection, options).await?;
     let mut suspects = Suspects::default();
     let (mut scratch, mut any) = (Vec::new(), false);
     while let Some(batch) = batches.recv().await {
         let batch = batch.reading(database.name(), &step)?;
         let (mut values, mut counted): (Vec<_>, Vec<u64>) = (Vec::new(), Vec::new());
+        let mut documents = 0;
         for document in batch.doc_slices().reading(database.name(), &step)? {
             let Ok(Some(document)) = document.map(|document| document.as_document()) else { continue };
+            documents += 1;
             values.clear();
             values_at(document, &reference.field, &mut values);
             counted.clear();
@@ -82,6 +87,7 @@ pub(super) async fn look(
                 }
             }
         }
+        options.progress.more(documents);
         if suspects.len() >= AT_ONCE {
             settle(database, profile, reference, std::mem::take(&mut suspects), options, facts).await?;
         }

@@ -122,6 +122,9 @@ pub(in crate::audit) async fn inspect(
     let referring = referring(database, profile, &mut inspection.absent).await?;
     for index in 0..parts {
         let partition = Partition { index, of: parts };
+        let pass = if parts == 1 { String::new() } else { format!(", pass {} of {parts}", index + 1) };
+        let what = format!("documents of `{}` read{pass}", profile.collection);
+        options.progress.begin(what, Some(estimated));
         let scan = Scan::new(profile, options, keep, partition, !referring.is_empty());
         let Some(owners) = scan.run(&collection, &mut inspection.facts).await? else { continue };
         for reference in &referring {
@@ -134,7 +137,7 @@ pub(in crate::audit) async fn inspect(
             None => std::mem::take(&mut inspection.facts.candidates),
             Some(collation) => collation::candidates(&collection, key, &collation, options).await?,
         };
-        inspection.groups = groups::split(&collection, profile, key, &candidates).await?;
+        inspection.groups = groups::split(&collection, profile, key, &candidates, options).await?;
         let shards = match index::shards(database, &collection).await {
             Ok(shards) => shards,
             Err(error) => {

@@ -145,11 +145,14 @@ impl<'a> Scan<'a> {
         let step = format!("read `{}`", collection.name());
         while let Some(batch) = batches.recv().await {
             let batch = batch.reading(&collection.namespace().db, &step)?;
+            let mut documents = 0;
             for document in batch.doc_slices().reading(&collection.namespace().db, &step)? {
                 if let Ok(Some(document)) = document.map(|document| document.as_document()) {
                     self.look(document, judged, first.then_some(&mut *facts));
+                    documents += 1;
                 }
             }
+            self.options.progress.more(documents);
         }
         Ok(())
     }

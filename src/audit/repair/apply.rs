@@ -10,8 +10,11 @@ use super::decide::{Group, id_of};
 use super::edit::{Written, evidence};
 use super::journal::{Journal, MergeEntry, MergeState, Merged, PREFIX, Touched};
 use super::lease::Lease;
+use super::mend::Mending;
 use super::merge::TakeIn;
-use super::plan::{Plan, Step as Task, draft, repairable};
+use super::outlook::slow;
+use super::pace::at_once;
+use super::plan::{Plan, draft, repairable};
 use super::preflight;
 use super::redirect::are_referred_to;
 use super::refer::{Referring, name, references_of, targets};
@@ -38,9 +41,6 @@ pub struct Applied {
     pub audited: Audited,
 }
 
-/// Duplicates that are merged together.
-pub(super) const MERGED_AT_ONCE: usize = 500;
-
 /// Merges of earlier rounds and repairs whose references are looked for by one query: nothing refers to most any more.
 const SWEPT_AT_ONCE: usize = 1_000;
 
@@ -52,7 +52,7 @@ pub async fn apply(
     id: &str,
 ) -> Result<Applied, AuditError> {
     repairable(database, profile).await?;
-    preflight::rights(database, profile, &format!("{PREFIX}{id}")).await?;
+    preflight::rights(database, profile, options, &format!("{PREFIX}{id}")).await?;
     let database = &durable(database);
     // Before the first write, also of the lease, what would fail late.
     let first = draft(database, profile, options).await?;
@@ -168,7 +168,7 @@ impl Repair<'_> {
     /// Works until a plan is empty, or a round changed nothing. Returns the last plan.
     async fn rounds(&mut self) -> Result<Plan> {
         let database = self.database.clone();
-        let referring = references_of(&database, self.profile).await?;
+        let mut referring = references_of(&database, self.profile).await?;
         let mut rounds = 0;
         loop {
             if self.opened {
@@ -176,7 +176,8 @@ impl Repair<'_> {
             }
             self.sweep(&referring).await?;
             let mut plan = draft(&self.database, self.profile, self.options).await?;
-            plan.audited.preflight.notes.extend(preflight::slow(&referring));
+            plan.audited.preflight.notes.extend(slow(&referring));
+            plan.audited.preflight.notes.extend(self.notes.iter().cloned());
             if plan.is_empty() || rounds == ROUNDS {
                 return Ok(plan);
             }
@@ -188,6 +189,13 @@ impl Repair<'_> {
             let before = self.record.counts();
             self.left.clear();
             self.refused = 0;
+            self.unmerged.clear();
+            if !plan.merges.is_empty() {
+                self.create_reference_indexes(&mut referring).await?;
+            }
+            rounds += 1;
+            let work = format!("steps of round {rounds}");
+            self.options.audit.progress.begin(work, Some(plan.size() as u64));
             self.carry_out(&plan, &referring).await?;
             match &plan.index {
                 Some(name) if self.refused > 0 => {
@@ -200,24 +208,18 @@ impl Repair<'_> {
             if self.record.counts() == before {
                 return Ok(plan);
             }
-            rounds += 1;
         }
     }
 
     async fn carry_out(&mut self, plan: &Plan, referring: &[Referring<'_>]) -> Result<()> {
-        self.options.progress.begin(plan.size());
         for groups in batches(&plan.merges, self.options.rate) {
             self.merge(groups, referring).await?;
-            self.options.progress.steps(groups.len());
+            self.options.audit.progress.more(groups.len());
         }
-        for step in &plan.steps {
-            match step {
-                Task::SetKey { document, .. } => self.set_key(document).await?,
-                Task::Deduplicate { document, .. } => self.deduplicate(document).await?,
-            }
-            self.options.progress.steps(1);
-        }
-        Ok(())
+        // Of documents that stay duplicates, the keys stay as they are.
+        let keyed: Vec<Bson> = plan.set_keys.iter().filter(|id| !self.unmerged.contains(&name(id))).cloned().collect();
+        self.mend(Mending::SetKey, &keyed).await?;
+        self.mend(Mending::Deduplicate, &plan.deduplicate).await
     }
 
     /// Finishes the merges that a kill, or others' writes, left half done.
@@ -304,8 +306,7 @@ impl Repair<'_> {
 
 /// Cuts groups into batches of bounded size; with a rate, into small ones.
 pub(super) fn batches(groups: &[Group], rate: Option<f64>) -> Vec<&[Group]> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
-    let limit = rate.map_or(MERGED_AT_ONCE, |rate| rate.clamp(1.0, 500.0) as usize);
+    let limit = at_once(rate);
     let mut batches = Vec::new();
     let (mut begin, mut documents) = (0, 0);
     for (position, group) in groups.iter().enumerate() {

@@ -21,7 +21,7 @@ pub(super) struct Reply {
     pub(super) refused: Vec<(usize, i32, String)>,
 }
 
-/// Updates documents: each statement has `q` and `u`. Calls `before` ahead of each command.
+/// Updates documents: each statement has `q` and `u`.
 pub(super) async fn update(database: &Database, collection: &str, statements: &[Document]) -> Result<Reply> {
     send(database, ("update", "updates"), collection, statements).await
 }
@@ -29,6 +29,11 @@ pub(super) async fn update(database: &Database, collection: &str, statements: &[
 /// Removes documents: each statement has `q`.
 pub(super) async fn delete(database: &Database, collection: &str, statements: &[Document]) -> Result<Reply> {
     send(database, ("delete", "deletes"), collection, statements).await
+}
+
+/// Inserts documents.
+pub(super) async fn insert(database: &Database, collection: &str, documents: &[Document]) -> Result<Reply> {
+    send(database, ("insert", "documents"), collection, documents).await
 }
 
 async fn send(

@@ -72,17 +72,6 @@ fn time(value: &Bson) -> Option<Time> {
     }
 }
 
-/// The first list and what only the second has.
-pub(super) fn united(left: &[Bson], right: &[Bson]) -> Vec<Bson> {
-    let mut united = left.to_vec();
-    for value in right {
-        if !united.contains(value) {
-            united.push(value.clone());
-        }
-    }
-    united
-}
-
 /// What an array still is, compared with what it was before a change and after it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Since<'a> {
@@ -104,10 +93,10 @@ pub(super) fn since<'a>(before: &[Bson], after: &[Bson], now: &'a [Bson]) -> Sin
     }
 }
 
-/// The array at a field; empty where there is none, `None` where there is something else.
+/// The array at a field; empty where there is none or null, `None` where there is something else.
 pub(super) fn array<'a>(document: &'a Document, field: &str) -> Option<&'a [Bson]> {
     match document.get(field) {
-        None => Some(&[]),
+        None | Some(Bson::Null | Bson::Undefined) => Some(&[]),
         Some(Bson::Array(elements)) => Some(elements),
         Some(_) => None,
     }
@@ -200,10 +189,5 @@ mod tests {
             }
         }
         assert_eq!(since(&elements("a"), &elements("a b"), &elements("z")), Since::Edited);
-    }
-
-    #[test]
-    fn lists_unite() {
-        assert_eq!(united(&[1.into(), 2.into()], &[2.into(), 3.into()]), [1.into(), 2.into(), Bson::from(3)]);
     }
 }

@@ -43,12 +43,27 @@ impl Merge {
     }
 }
 
+/// A group that is not merged.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Refused {
+    pub(super) documents: Vec<Bson>,
+    /// Why, in a sentence.
+    pub(super) why: String,
+}
+
+impl Refused {
+    /// How many duplicates remain.
+    pub(super) fn duplicates(&self) -> u64 {
+        self.documents.len().saturating_sub(1) as u64
+    }
+}
+
 /// What becomes of groups.
 #[derive(Debug, Default)]
 pub(super) struct Decision {
     pub(super) merges: Vec<Merge>,
-    /// Groups that are not merged: how many duplicates remain, and why, in a sentence.
-    pub(super) refused: Vec<(u64, String)>,
+    /// Groups that are not merged.
+    pub(super) refused: Vec<Refused>,
     /// What becomes of referring documents, by collection.
     pub(super) redirections: Vec<(String, Vec<Redirection>)>,
 }
@@ -102,7 +117,8 @@ impl Decision {
             let because =
                 obstacles.iter().find(|obstacle| obstacle.duplicates.iter().any(|id| own.contains(&name(id))));
             let why = because.map_or("", |obstacle| &obstacle.why);
-            self.refused.push((merge.others.len() as u64, sentence(&merge.key, why)));
+            let documents = std::iter::once(merge.keeper()).chain(merge.others.iter().map(id_of)).collect();
+            self.refused.push(Refused { documents, why: sentence(&merge.key, why) });
         }
     }
 }
@@ -116,13 +132,16 @@ fn merge_of(
     Circumstances { profile, strict, .. }: Circumstances<'_>,
     group: &Group,
     members: Vec<Document>,
-) -> Result<Option<Merge>, (u64, String)> {
+) -> Result<Option<Merge>, Refused> {
     if members.len() < 2 {
         return Ok(None);
     }
     let mut others = ranked(members, &profile.merge);
     let kept = others.remove(0);
-    let refused = |why: &str| (others.len() as u64, sentence(&group.key, why));
+    let refused = |why: &str| {
+        let documents = std::iter::once(&kept).chain(&others).map(id_of).collect();
+        Refused { documents, why: sentence(&group.key, why) }
+    };
     if others.iter().chain([&kept]).any(|document| matches!(id_of(document), Bson::Null)) {
         return Err(refused("one of them has no id that could be referred to"));
     }

@@ -20,7 +20,7 @@ pub(super) fn same_field(field: &str, value: Option<&Bson>) -> Bson {
 pub(super) fn same_beginning(field: &str, elements: &[Bson]) -> Bson {
     let path = format!("${field}");
     if elements.is_empty() {
-        return doc! { "$in": [{ "$type": path }, ["array", "missing"]] }.into();
+        return doc! { "$in": [{ "$type": path }, ["array", "missing", "null", "undefined"]] }.into();
     }
     let beginning = doc! { "$slice": [&path, i64::try_from(elements.len()).unwrap_or(i64::MAX)] };
     let equal = doc! { "$eq": [beginning, { "$literal": elements.to_vec() }] };

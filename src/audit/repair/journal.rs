@@ -11,12 +11,11 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::{Collection, Database};
 
 use super::digest::Digest;
-use super::touch::Touch;
 use crate::audit::error::{AuditError, Result, Step};
 
 /// What the names of backup collections begin with.
 pub(super) const PREFIX: &str = "onlyone_backup_";
-const FORMAT_VERSION: i32 = 2;
+const FORMAT_VERSION: i32 = 3;
 const HEADER: &str = "repair";
 const INDEX: &str = "index";
 const REMOVING: &str = "removing";
@@ -150,27 +149,6 @@ impl Journal {
         updated.writing(&self.database, "write the journal").map(drop)
     }
 
-    /// Notes what is about to become of a document. Returns what was known before.
-    pub(super) async fn touch(
-        &self,
-        collection: &str,
-        now: &Document,
-        after: After,
-        array: Option<&str>,
-    ) -> Result<Option<Touched>> {
-        let id = now.get("_id").cloned().unwrap_or(Bson::Null);
-        let known = self.touched(collection, &id).await?;
-        self.touch_all(collection, &[Touch { now, after, taking: &[] }], array).await?;
-        Ok(known)
-    }
-
-    /// What is known of a document.
-    pub(super) async fn touched(&self, collection: &str, id: &Bson) -> Result<Option<Touched>> {
-        let Some(before) = self.get(key("before", collection, id).into()).await? else { return Ok(None) };
-        let after = self.get(key("after", collection, id).into()).await?;
-        Ok(Some(Touched::of(collection, &before, after.as_ref())))
-    }
-
     /// Ends the journal of a repair that is done: nothing is added to it any more, and its digest says so.
     pub(super) async fn seal(&self) -> Result<()> {
         let digest = self.digest().await?;
@@ -252,14 +230,24 @@ impl Journal {
         found.reading(&self.database, step)?.try_collect().await.reading(&self.database, step)
     }
 
-    /// Notes, before it is created, the name of the unique index.
-    pub(super) async fn put_index(&self, name: &str) -> Result<()> {
-        self.put(doc! { "_id": INDEX, "name": name }).await
+    /// Notes an index before it is created.
+    pub(super) async fn put_index(&self, collection: &str, name: &str) -> Result<()> {
+        self.put(doc! { "_id": { "is": INDEX, "collection": collection, "name": name } }).await
     }
 
-    /// Name of the index that the repair created or was about to.
-    pub(super) async fn index(&self) -> Result<Option<String>> {
-        Ok(self.get(INDEX.into()).await?.and_then(|entry| entry.get_str("name").ok().map(str::to_owned)))
+    /// The indexes that the repair created or was about to: collection and name. `audited` is the collection of the one
+    /// that was noted before there could be several.
+    pub(super) async fn indexes(&self, audited: &str) -> Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        if let Some(entry) = self.get(INDEX.into()).await? {
+            found.extend(entry.get_str("name").ok().map(|name| (audited.to_owned(), name.to_owned())));
+        }
+        for entry in self.entries(doc! { "_id.is": INDEX }, doc! { "_id": 1 }).await? {
+            let key = entry.get_document("_id").ok();
+            let text = |field: &str| key.and_then(|key| key.get_str(field).ok()).map(str::to_owned);
+            found.extend(text("collection").zip(text("name")));
+        }
+        Ok(found)
     }
 
     async fn get(&self, id: Bson) -> Result<Option<Document>> {

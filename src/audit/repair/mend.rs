@@ -1,143 +1,223 @@
-//! What a repair does to one document: set its key, clean its array. And the index that keeps it so.
+//! What a repair does to single documents, many at once: set their keys, clean their arrays.
 
-use mongodb::bson::{Bson, RawDocumentBuf, doc};
+use futures::TryStreamExt;
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use serde_json::{Value, json};
 
+use super::decide::id_of;
+use super::edit::{Edit, Written};
 use super::guard::{From, rearranged, same_beginning, same_field};
-use super::journal::After;
-use super::merging::size;
+use super::merging::{Lost, size, value::identical};
+use super::pace::at_once;
 use super::redirect::set_path;
 use super::work::{Repair, still_changing};
 use crate::audit::dedupe::repeated;
-use crate::audit::error::{Result, Step, code};
+use crate::audit::error::{Result, Step};
 use crate::audit::inspect::shown;
 use crate::audit::key::{KeyState, state};
+use crate::audit::{ArraySpec, KeySpec};
 use crate::report::ActionKind;
-use crate::strategy::server_answer;
 
 const DUPLICATE_KEY: i32 = 11000;
 
-/// Another index has the same fields and options, or the same name.
-const INDEX_CONFLICTS: [i32; 2] = [85, 86];
+/// Bytes of documents that are held and written together.
+const BYTES: usize = 12 * 1024 * 1024;
 
-impl Repair<'_> {
-    /// Gives a document the key that its participants give.
-    pub(super) async fn set_key(&mut self, id: &Bson) -> Result<()> {
-        let (Some(key), name) = (&self.profile.key, &self.profile.collection) else { return Ok(()) };
-        if key.participants.is_none() {
-            return Ok(());
-        }
-        if self.is_restless(id) {
-            self.left(still_changing(id, "get its key"));
-            return Ok(());
-        }
-        self.pace.turn().await;
-        let mut tries = self.tries();
-        while tries.next() {
-            let Some(document) = self.read(id).await? else { return Ok(()) };
-            let Ok(raw) = RawDocumentBuf::try_from(&document) else { return Ok(()) };
-            let derived = match state(key, &raw) {
-                KeyState::Right(_) | KeyState::Missing(None) => return Ok(()),
-                KeyState::Missing(Some(derived)) | KeyState::Wrong(derived, _) => derived,
-            };
-            let field = key.field.first();
-            let root = field.split('.').next().unwrap_or(field);
-            let mut changed = document.clone();
-            set_path(&mut changed, field, derived.text.as_str().into());
-            let changed = doc! { root: changed.get(root).cloned().unwrap_or(Bson::Null) };
-            let fields = std::iter::once(root).chain(key.participants.iter().chain(&key.prefix).map(String::as_str));
-            let same: Vec<Bson> = fields
-                .map(|field| field.split('.').next().unwrap_or(field))
-                .map(|field| same_field(field, document.get(field)))
-                .collect();
-            self.journal.touch(name, &document, After::Changed(changed), self.array_field()).await?;
-            self.lease.check().await?;
-            let filter = doc! { "_id": id, "$expr": { "$and": same } };
-            match self.collection().update_one(filter, doc! { "$set": { field: &derived.text } }).await {
-                Ok(updated) if updated.matched_count == 1 => {
-                    self.record.add(ActionKind::SetKey, 1, json!({ "document": shown(id), "key": derived.text }));
-                    return Ok(());
-                }
-                Ok(_) => {}
-                Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
-                    let key = derived.text;
-                    self.left(format!("document {id}: another document has its key `{key}`"));
-                    return Ok(());
-                }
-                Err(error) => return Err(error).writing(self.database.name(), "set a key"),
-            }
-        }
-        self.kept_changing(id, "get its key");
-        Ok(())
-    }
+/// Bytes of a document whose array can be compared with what was read within one command.
+const COMPARABLE: usize = 15 * 1024 * 1024;
 
-    /// Removes the repeated elements of a document's array; the first of each stays.
-    pub(super) async fn deduplicate(&mut self, id: &Bson) -> Result<()> {
-        let (Some(spec), name) = (&self.profile.array, &self.profile.collection) else { return Ok(()) };
-        if self.is_restless(id) {
-            self.left(still_changing(id, "have its array cleaned"));
-            return Ok(());
-        }
-        self.pace.turn().await;
-        let mut tries = self.tries();
-        while tries.next() {
-            let Some(document) = self.read(id).await? else { return Ok(()) };
-            let Ok(raw) = RawDocumentBuf::try_from(&document) else { return Ok(()) };
-            let (Ok(raw), Ok(elements)) = (raw.get_array(spec.field.as_str()), document.get_array(&spec.field)) else {
-                return Ok(());
-            };
-            let again = repeated(spec, raw).repeated;
-            if again.is_empty() {
-                return Ok(());
-            }
-            if size(&document) > 15 * 1024 * 1024 {
-                self.left(format!("document {id} is too large to be compared with what was read"));
-                return Ok(());
-            }
-            let kept: Vec<usize> = (0..elements.len()).filter(|at| again.binary_search(at).is_err()).collect();
-            let after: Vec<Bson> = kept.iter().map(|&at| elements[at].clone()).collect();
-            let order: Vec<From> = kept.into_iter().map(From::Own).collect();
-            let changed = doc! { &spec.field: after };
-            self.journal.touch(name, &document, After::Changed(changed), self.array_field()).await?;
-            self.lease.check().await?;
-            let filter = doc! { "_id": id, "$expr": same_beginning(&spec.field, elements) };
-            let set = doc! { "$set": { &spec.field: rearranged(&spec.field, elements.len(), &order, &[]) } };
-            let updated = self.collection().update_one(filter, vec![set]).await;
-            if updated.writing(self.database.name(), "remove repeated elements")?.matched_count == 1 {
-                let (all, gone) = (elements.len(), again.len());
-                let detail = deduplicated(id, all as u64, gone as u64);
-                self.record.add(ActionKind::Deduplicate, gone as u64, detail);
-                return Ok(());
-            }
-        }
-        self.kept_changing(id, "have its array cleaned");
-        Ok(())
-    }
+/// What is done to a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mending {
+    /// It gets the key that its participants give.
+    SetKey,
+    /// The repeated elements of its array go; the first of each stays.
+    Deduplicate,
+}
 
-    /// Creates the unique index.
-    pub(super) async fn create_index(&mut self, name: &str) -> Result<()> {
-        let Some(key) = &self.profile.key else { return Ok(()) };
-        self.journal.put_index(name).await?;
-        self.lease.check().await?;
-        let mut index = key.index();
-        index.insert("name", name);
-        let command = doc! { "createIndexes": &self.profile.collection, "indexes": [index] };
-        match self.database.run_command(command).await {
-            Ok(_) => self.record.add(ActionKind::CreateIndex, 1, json!({ "index": name })),
-            Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
-                self.left(format!("the unique index `{name}` cannot be built: there are duplicates"));
-            }
-            Err(error) if code(&error).is_some_and(|code| INDEX_CONFLICTS.contains(&code)) => {
-                let words = server_answer(&error).map_or("", |(_, words)| words);
-                self.left(format!("the unique index `{name}` cannot be created beside the one that is there: {words}"));
-            }
-            Err(error) => return Err(error).writing(self.database.name(), &format!("create the index `{name}`")),
+impl Mending {
+    fn what_for(self) -> &'static str {
+        match self {
+            Mending::SetKey => "get its key",
+            Mending::Deduplicate => "have its array cleaned",
         }
-        Ok(())
     }
 }
 
-/// The detail of a cleaned array.
-pub(super) fn deduplicated(id: &Bson, elements: u64, removed: u64) -> Value {
-    json!({ "document": shown(id), "elements": elements, "removed": removed, "kept": elements - removed })
+/// A document's change, and what the record says of it.
+struct Mended {
+    edit: Edit,
+    action: Action,
+}
+
+/// What a mending counts as.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Action {
+    pub(super) kind: ActionKind,
+    pub(super) count: u64,
+    pub(super) detail: Value,
+}
+
+impl Repair<'_> {
+    /// Mends documents.
+    pub(super) async fn mend(&mut self, mending: Mending, ids: &[Bson]) -> Result<()> {
+        let (restless, ids): (Vec<&Bson>, Vec<&Bson>) = ids.iter().partition(|id| self.is_restless(id));
+        for id in restless {
+            self.left(still_changing(id, mending.what_for()));
+        }
+        for ids in ids.chunks(at_once(self.options.rate)) {
+            self.pace.turns(ids.len()).await;
+            let mut pending: Vec<Bson> = ids.iter().copied().cloned().collect();
+            let mut tries = self.tries();
+            while !pending.is_empty() && tries.next() {
+                pending = self.try_to_mend(mending, &pending).await?;
+            }
+            for id in &pending {
+                self.kept_changing(id, mending.what_for());
+            }
+            self.options.audit.progress.more(ids.len());
+        }
+        Ok(())
+    }
+
+    /// Reads documents and changes them. Returns those that changed meanwhile.
+    async fn try_to_mend(&mut self, mending: Mending, ids: &[Bson]) -> Result<Vec<Bson>> {
+        let step = format!("read `{}`", self.profile.collection);
+        let found = self.collection().find(doc! { "_id": { "$in": ids } }).await;
+        let mut found = found.reading(self.database.name(), &step)?;
+        let (mut piece, mut bytes, mut again) = (Vec::new(), 0, Vec::new());
+        while let Some(document) = found.try_next().await.reading(self.database.name(), &step)? {
+            let large = size(&document);
+            if bytes + large > BYTES {
+                again.extend(self.write_mended(std::mem::take(&mut piece)).await?);
+                bytes = 0;
+            }
+            bytes += large;
+            piece.extend(self.mended(mending, document));
+        }
+        again.extend(self.write_mended(piece).await?);
+        Ok(again)
+    }
+
+    /// The change of a document; `None` if it needs none.
+    fn mended(&mut self, mending: Mending, document: Document) -> Option<Mended> {
+        match mending {
+            Mending::SetKey => with_key(self.profile.key.as_ref()?, document),
+            Mending::Deduplicate => {
+                let spec = self.profile.array.as_ref()?;
+                let mended = cleaned(spec, &document)?;
+                if size(&document) > COMPARABLE {
+                    let id = id_of(&document);
+                    self.left(format!("document {id} is too large to be compared with what was read"));
+                    return None;
+                }
+                Some(mended.of(spec, document))
+            }
+        }
+    }
+
+    async fn write_mended(&mut self, mended: Vec<Mended>) -> Result<Vec<Bson>> {
+        let (edits, actions): (Vec<Edit>, Vec<Action>) =
+            mended.into_iter().map(|mended| (mended.edit, mended.action)).unzip();
+        let collection = self.profile.collection.clone();
+        let written = self.write(&collection, &edits).await?;
+        let mut again = Vec::new();
+        for ((edit, action), written) in edits.iter().zip(actions).zip(written) {
+            let id = edit.id();
+            match written {
+                Written::Done => self.record.act(action),
+                Written::NotDone | Written::Unknown => again.push(id),
+                Written::Refused(DUPLICATE_KEY) => {
+                    let key = action.detail.get("key").unwrap_or(&Value::Null);
+                    self.left(format!("document {id}: another document has its key {key}"));
+                }
+                Written::Refused(code) => {
+                    self.left(format!("document {id} is left as it is: the server refuses its change (code {code})"));
+                }
+            }
+        }
+        Ok(again)
+    }
+}
+
+/// What setting the key of a document would be; `None` if it has the right one, or none can be made.
+pub(super) fn keyed(key: &KeySpec, document: &Document) -> Option<(String, Action)> {
+    key.participants.as_ref()?;
+    let raw = RawDocumentBuf::try_from(document).ok()?;
+    let derived = match state(key, &raw) {
+        KeyState::Right(_) | KeyState::Missing(None) => return None,
+        KeyState::Missing(Some(derived)) | KeyState::Wrong(derived, _) => derived,
+    };
+    let mut detail = json!({ "document": shown(&id_of(document)), "key": derived.text });
+    if let Some(was) = crate::audit::raw::at(&raw, key.field.first()) {
+        detail["was"] = shown(&crate::audit::raw::decoded(was));
+    }
+    Some((derived.text, Action { kind: ActionKind::SetKey, count: 1, detail }))
+}
+
+fn with_key(key: &KeySpec, document: Document) -> Option<Mended> {
+    let (text, action) = keyed(key, &document)?;
+    let field = key.field.first();
+    let root = |field: &str| field.split('.').next().unwrap_or_default().to_owned();
+    let mut changed = document.clone();
+    set_path(&mut changed, field, text.as_str().into());
+    let changed = doc! { root(field): changed.get(root(field)).cloned().unwrap_or(Bson::Null) };
+    let fields = std::iter::once(field).chain(key.participants.iter().chain(&key.prefix).map(String::as_str));
+    let same: Vec<Bson> = fields.map(root).map(|field| same_field(&field, document.get(&field))).collect();
+    let set = doc! { field: { "$literal": text } };
+    let condition = doc! { "$and": same }.into();
+    Some(Mended { edit: Edit { before: document, changed, condition, set, taking: Vec::new() }, action })
+}
+
+/// An array without its repeated elements.
+pub(super) struct Cleaned {
+    kept: Vec<usize>,
+    pub(super) action: Action,
+}
+
+/// What cleaning the array of a document would be; `None` if it repeats nothing. Elements that go are named where they
+/// are not the same as the one that stays.
+pub(super) fn cleaned(spec: &ArraySpec, document: &Document) -> Option<Cleaned> {
+    let raw = RawDocumentBuf::try_from(document).ok()?;
+    let elements = document.get_array(&spec.field).ok()?;
+    let again = repeated(spec, raw.get_array(spec.field.as_str()).ok()?).repeated;
+    if again.is_empty() {
+        return None;
+    }
+    let id = id_of(document);
+    let lost = again.iter().filter_map(|&(at, first)| {
+        let (value, kept) = (elements.get(at)?, elements.get(first)?);
+        let lost = || Lost {
+            document: id.clone(),
+            field: spec.field.clone(),
+            value: value.clone(),
+            kept: Some(kept.clone()),
+            rule: Some("identity"),
+        };
+        (!identical(value, kept)).then(|| lost().shown())
+    });
+    let lost: Vec<Value> = lost.collect();
+    let kept: Vec<usize> =
+        (0..elements.len()).filter(|at| again.binary_search_by_key(at, |(at, _)| *at).is_err()).collect();
+    let mut detail = json!({
+        "document": shown(&id), "elements": elements.len(), "removed": again.len(), "kept": kept.len(),
+    });
+    if !lost.is_empty() {
+        detail["lost"] = lost.into();
+    }
+    let action = Action { kind: ActionKind::Deduplicate, count: again.len() as u64, detail };
+    Some(Cleaned { kept, action })
+}
+
+impl Cleaned {
+    fn of(self, spec: &ArraySpec, document: Document) -> Mended {
+        let elements = document.get_array(&spec.field).map(Vec::as_slice).unwrap_or_default();
+        let after: Vec<Bson> = self.kept.iter().filter_map(|&at| elements.get(at).cloned()).collect();
+        let order: Vec<From> = self.kept.into_iter().map(From::Own).collect();
+        let set = doc! { &spec.field: rearranged(&spec.field, elements.len(), &order, &[]) };
+        let condition = same_beginning(&spec.field, elements);
+        let changed = doc! { &spec.field: after };
+        let edit = Edit { before: document, changed, condition, set, taking: Vec::new() };
+        Mended { edit, action: self.action }
+    }
 }

@@ -36,9 +36,10 @@ impl Repair<'_> {
             let database = self.database.clone();
             let with = Circumstances { database: &database, profile, referring, strict };
             let decision = decide(with, &pending).await?;
-            for (duplicates, why) in decision.refused {
-                self.refused += duplicates;
-                self.left(why);
+            for refused in decision.refused {
+                self.refused += refused.duplicates();
+                self.unmerged.extend(refused.documents.iter().map(name));
+                self.left(refused.why);
             }
             pending = self.remove(&decision.merges, &mut merged).await?;
         }
@@ -46,6 +47,7 @@ impl Repair<'_> {
             let (keeper, others) =
                 (group.documents.first().cloned().unwrap_or(Bson::Null), group.documents.iter().skip(1));
             for duplicate in others {
+                self.unmerged.insert(name(duplicate));
                 self.kept_changing(duplicate, &be_merged(&keeper));
             }
         }
@@ -60,6 +62,9 @@ impl Repair<'_> {
             .map(|duplicate| still_changing(duplicate, &be_merged(keeper)))
             .collect();
         let may = restless.is_empty();
+        if !may {
+            self.unmerged.extend(group.documents.iter().map(name));
+        }
         self.left.extend(restless);
         may
     }

@@ -1,6 +1,5 @@
 //! How fast a repair goes, and how long it insists.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -36,36 +35,11 @@ impl Pace {
     }
 }
 
-/// How far a repair got, for whoever waits for it.
-#[derive(Debug, Default)]
-pub struct RepairProgress {
-    round: AtomicU64,
-    planned: AtomicU64,
-    done: AtomicU64,
-}
-
-impl RepairProgress {
-    /// A round of so many documents begins.
-    pub(super) fn begin(&self, planned: usize) {
-        self.round.fetch_add(1, Ordering::Relaxed);
-        self.planned.store(planned as u64, Ordering::Relaxed);
-        self.done.store(0, Ordering::Relaxed);
-    }
-
-    /// So many more are dealt with.
-    pub(super) fn steps(&self, more: usize) {
-        self.done.fetch_add(more as u64, Ordering::Relaxed);
-    }
-}
-
-impl std::fmt::Display for RepairProgress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [round, done, planned] = [&self.round, &self.done, &self.planned].map(|n| n.load(Ordering::Relaxed));
-        match round {
-            0 => f.write_str("reading"),
-            _ => write!(f, "{done} of {planned} steps of round {round}"),
-        }
-    }
+/// Documents that are read and written together; with a rate, so few that it is kept.
+pub(super) fn at_once(rate: Option<f64>) -> usize {
+    const AT_ONCE: usize = 500;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
+    rate.map_or(AT_ONCE, |rate| rate.clamp(1.0, AT_ONCE as f64) as usize)
 }
 
 /// Tries at one document: so many, and none after the time is over. The first is always granted.
@@ -107,14 +81,8 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_told_by_round() {
-        let progress = RepairProgress::default();
-        assert_eq!(progress.to_string(), "reading");
-        progress.begin(3);
-        progress.steps(1);
-        assert_eq!(progress.to_string(), "1 of 3 steps of round 1");
-        progress.begin(2);
-        assert_eq!(progress.to_string(), "0 of 2 steps of round 2");
+    fn a_rate_makes_batches_small() {
+        assert_eq!([None, Some(0.2), Some(20.9), Some(1e9)].map(at_once), [500, 1, 20, 500]);
     }
 
     #[test]

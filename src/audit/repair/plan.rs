@@ -1,31 +1,15 @@
 //! The plan of a repair: what would be set, merged, removed and created, per document. It writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use mongodb::Database;
-use mongodb::bson::{Bson, Document, RawDocumentBuf};
-use serde_json::json;
+use mongodb::bson::Bson;
 
-use super::apply::batches;
-use super::decide::{Circumstances, Group, decide};
-use super::mend::deduplicated;
+use super::RepairOptions;
+use super::decide::Group;
 use super::record::Record;
-use super::refer::{name, references_of};
-use super::{RepairOptions, preflight};
-use crate::audit::dedupe::repeated;
 use crate::audit::error::{AuditError, Result};
 use crate::audit::inspect::{CollectionKind, Inspection, conclude, inspect, kind, shown};
 use crate::audit::{Audited, KeySpec, Profile};
-use crate::report::{ActionKind, RepairAction};
-
-/// One thing to do. What it does exactly is decided when the documents are read again.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Step {
-    /// Gives the document the key of its participants.
-    SetKey { document: Bson, key: String },
-    /// Removes the repeated elements of its array.
-    Deduplicate { document: Bson, elements: u64, repeated: u64 },
-}
+use crate::report::RepairAction;
 
 /// What a repair would do.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,10 +17,13 @@ pub struct Plan {
     /// What the audit found.
     pub audited: Audited,
     pub(super) merges: Vec<Group>,
-    pub(super) steps: Vec<Step>,
+    /// Documents whose keys are to be set. Which of them are merged away before is not known yet.
+    pub(super) set_keys: Vec<Bson>,
+    /// Documents whose arrays repeat elements.
+    pub(super) deduplicate: Vec<Bson>,
     /// Name of the unique index to create.
     pub(super) index: Option<String>,
-    record: Record,
+    pub(super) record: Record,
     /// What cannot be repaired, a sentence each.
     pub left: Vec<String>,
     /// What an index says and the profile does not, which must be said before anything is written.
@@ -46,12 +33,12 @@ pub struct Plan {
 impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.merges.is_empty() && self.steps.is_empty() && self.index.is_none()
+        self.size() == 0 && self.index.is_none()
     }
 
     /// How many steps it has.
     pub(super) fn size(&self) -> usize {
-        self.merges.len() + self.steps.len()
+        self.merges.len() + self.set_keys.len() + self.deduplicate.len()
     }
 
     /// The actions by kind, with every document.
@@ -61,8 +48,16 @@ impl Plan {
 
     /// The plan for what was found.
     pub(super) fn of(profile: &Profile, inspection: &Inspection, audited: Audited) -> Self {
-        let (merges, steps, left) = (Vec::new(), Vec::new(), Vec::new());
-        let mut plan = Plan { audited, merges, steps, index: None, record: Record::default(), left, unsaid: None };
+        let mut plan = Plan {
+            audited,
+            merges: Vec::new(),
+            set_keys: Vec::new(),
+            deduplicate: Vec::new(),
+            index: None,
+            record: Record::default(),
+            left: Vec::new(),
+            unsaid: None,
+        };
         if let (Some(narrower), Some(key)) = (&inspection.narrower, &profile.key) {
             plan.unsaid = Some(narrower.sentence(key));
             plan.left.extend(plan.unsaid.clone());
@@ -84,26 +79,16 @@ impl Plan {
                 inspection.facts.null.count
             ));
         }
-        let gone: Vec<&Bson> = whole.iter().flat_map(|group| &group.ids[1..]).collect();
-        let gone: BTreeSet<String> = gone.into_iter().map(|id| format!("{id:?}")).collect();
         for deviant in inspection.facts.missing.kept.iter().chain(&inspection.facts.wrong.kept) {
             match &deviant.derived {
-                _ if gone.contains(&format!("{:?}", deviant.id)) => {}
-                Some(derived) => {
-                    plan.steps.push(Step::SetKey { document: deviant.id.clone(), key: derived.text.clone() });
-                }
+                Some(_) => plan.set_keys.push(deviant.id.clone()),
                 None => plan.left.push(format!(
                     "document {} has no key and no usable participants to make one of",
                     shown(&deviant.id)
                 )),
             }
         }
-        for repeating in &inspection.facts.repeating.kept {
-            if !gone.contains(&format!("{:?}", repeating.id)) {
-                let (elements, repeated) = (repeating.elements, repeating.repeated);
-                plan.steps.push(Step::Deduplicate { document: repeating.id.clone(), elements, repeated });
-            }
-        }
+        plan.deduplicate.extend(inspection.facts.repeating.kept.iter().map(|repeating| repeating.id.clone()));
         for things in &inspection.groups.collisions {
             let key = things.first().map_or("", |thing| thing.key.text.as_str());
             plan.left.push(format!(
@@ -158,66 +143,6 @@ fn refused_by_index(key: &KeySpec, inspection: &Inspection) -> Option<String> {
     (count > 1).then(|| {
         format!("the unique index of `{field}` cannot be built: {count} documents have {what} there, and it lets in one{hint}")
     })
-}
-
-/// Plans a repair, without writing.
-pub async fn plan(database: &Database, profile: &Profile, options: &RepairOptions) -> Result<Plan, AuditError> {
-    let mut plan = draft(database, profile, options).await?;
-    let referring = references_of(database, profile).await?;
-    plan.audited.preflight.notes.extend(preflight::slow(&referring));
-    if let Err(error) = preflight::index(database, profile, &plan).await {
-        plan.left.push(error.to_string());
-    }
-    let with = Circumstances { database, profile, referring: &referring, strict: options.strict };
-    let mut remaining = 0;
-    let mut cleaned: BTreeMap<String, (Bson, u64, u64)> = BTreeMap::new();
-    for groups in batches(&plan.merges, None) {
-        let decision = decide(with, groups).await?;
-        plan.record.planned(&decision);
-        for merge in &decision.merges {
-            let result = merge.outcome.result(&merge.kept);
-            let (elements, repeated) = repeats(profile, &result);
-            cleaned.insert(name(&merge.keeper()), (merge.keeper(), elements, repeated));
-        }
-        for (duplicates, why) in decision.refused {
-            remaining += duplicates;
-            plan.left.push(why);
-        }
-        options.progress.steps(groups.len());
-    }
-    for step in &plan.steps {
-        match step {
-            Step::SetKey { document, key } => {
-                plan.record.add(ActionKind::SetKey, 1, json!({ "document": shown(document), "key": key }));
-            }
-            Step::Deduplicate { document, elements, repeated } => {
-                cleaned.entry(name(document)).or_insert_with(|| (document.clone(), *elements, *repeated));
-            }
-        }
-    }
-    for (document, elements, repeated) in cleaned.into_values().filter(|(_, _, repeated)| *repeated > 0) {
-        plan.record.add(ActionKind::Deduplicate, repeated, deduplicated(&document, elements, repeated));
-    }
-    match plan.index.take() {
-        Some(name) if remaining > 0 => {
-            plan.left.push(format!("the unique index `{name}` is not built: {remaining} duplicates remain"));
-        }
-        Some(name) => {
-            plan.record.add(ActionKind::CreateIndex, 1, json!({ "index": name }));
-            plan.index = Some(name);
-        }
-        None => {}
-    }
-    Ok(plan)
-}
-
-/// Elements of a document's array, and how many of them repeat an earlier one.
-fn repeats(profile: &Profile, document: &Document) -> (u64, u64) {
-    let Some(spec) = &profile.array else { return (0, 0) };
-    let Ok(raw) = RawDocumentBuf::try_from(document) else { return (0, 0) };
-    let Ok(array) = raw.get_array(spec.field.as_str()) else { return (0, 0) };
-    let found = repeated(spec, array);
-    (found.total as u64, found.repeated.len() as u64)
 }
 
 /// The plan without what it means for documents that refer to duplicates: these are looked for when they are redirected.

@@ -3,8 +3,8 @@
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 
+use super::RepairOptions;
 use super::plan::Plan;
-use super::refer::Referring;
 use crate::audit::Profile;
 use crate::audit::error::{AuditError, Result, Step};
 
@@ -12,7 +12,12 @@ use crate::audit::error::{AuditError, Result, Step};
 const MAX_INDEXES: usize = 64;
 
 /// Refuses what the user may not do.
-pub(super) async fn rights(database: &Database, profile: &Profile, backup: &str) -> Result<()> {
+pub(super) async fn rights(
+    database: &Database,
+    profile: &Profile,
+    options: &RepairOptions,
+    backup: &str,
+) -> Result<()> {
     let command = doc! { "connectionStatus": 1, "showPrivileges": true };
     let status = database.run_command(command).await.reading(database.name(), "read the user's rights")?;
     let Ok(info) = status.get_document("authInfo") else { return Ok(()) };
@@ -24,9 +29,9 @@ pub(super) async fn rights(database: &Database, profile: &Profile, backup: &str)
         info.get_array("authenticatedUserPrivileges").into_iter().flatten().filter_map(Bson::as_document).collect();
     let own = ["find", "update", "remove", "insert", "createIndex", "dropIndex"];
     let mut needed = vec![(profile.collection.as_str(), own.as_slice())];
-    let others = ["find", "update", "remove", "insert"];
-    needed.extend(profile.references.iter().map(|reference| (reference.collection.as_str(), others.as_slice())));
-    needed.push((backup, &others[..]));
+    let others = if options.reference_indexes { &own[..] } else { &own[..4] };
+    needed.extend(profile.references.iter().map(|reference| (reference.collection.as_str(), others)));
+    needed.push((backup, &own[..4]));
     let missing = missing(&privileges, database.name(), &needed);
     if missing.is_empty() {
         return Ok(());
@@ -92,18 +97,6 @@ pub(super) async fn index(database: &Database, profile: &Profile, plan: &Plan) -
 fn is_prefix(shard_key: &Document, fields: &[&str]) -> bool {
     shard_key.len() <= fields.len()
         && shard_key.iter().zip(fields).all(|((field, kind), own)| field == own && kind.as_str().is_none())
-}
-
-/// What makes the repair slow, with what helps, a sentence each.
-pub(super) fn slow(referring: &[Referring<'_>]) -> Vec<String> {
-    let sentence = |referring: &Referring<'_>, field: &str| {
-        let collection = referring.collection;
-        format!(
-            "no index begins with `{field}` of `{collection}`: each batch of duplicates reads the whole collection; \
-             db.getCollection({collection:?}).createIndex({{ {field:?}: 1 }}) makes it fast"
-        )
-    };
-    referring.iter().flat_map(|referring| referring.unindexed.iter().map(|field| sentence(referring, field))).collect()
 }
 
 #[cfg(test)]

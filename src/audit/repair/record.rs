@@ -6,6 +6,7 @@ use mongodb::bson::Bson;
 use serde_json::{Value, json};
 
 use super::decide::Decision;
+use super::mend::Action;
 use super::merging::Lost;
 use super::refer::{Redirection, name};
 use crate::audit::inspect::shown;
@@ -31,6 +32,11 @@ struct Redirects {
 }
 
 impl Record {
+    /// Counts what was done to a single document.
+    pub(super) fn act(&mut self, action: Action) {
+        self.add(action.kind, action.count, action.detail);
+    }
+
     /// Counts an action, with its detail.
     pub(super) fn add(&mut self, kind: ActionKind, count: u64, detail: Value) {
         if count > 0 {
@@ -144,6 +150,9 @@ impl Record {
                 ActionKind::Redirect => redirects.clone(),
                 _ => self.details.get(&kind).cloned().unwrap_or_default(),
             };
+            // A plan and what was done are alike, whatever came first.
+            let mut details = details;
+            details.sort_by_cached_key(Value::to_string);
             Some(RepairAction { kind, count: *counts.get(&kind)?, details })
         })
         .collect()

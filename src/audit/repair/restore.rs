@@ -1,21 +1,18 @@
 //! Undoing a repair, document by document. What others changed since stays: only the repair's own changes are undone.
 
+use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
-use mongodb::{Collection, Database};
 
 use super::apply::durable;
 use super::decide::id_of;
 use super::digest::Digest;
 use super::edit::documents;
-use super::guard::same_document;
 use super::journal::{After, Journal, PREFIX, Touched};
 use super::lease::Lease;
-use super::pace::RepairProgress;
+use super::put_back::{pieces, undo};
 use super::refer::name;
-use super::undo::undone;
+use crate::audit::WorkProgress;
 use crate::audit::error::{AuditError, Result, Step, code};
-
-const DUPLICATE_KEY: i32 = 11000;
 
 /// What came of undoing a repair.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,7 +21,7 @@ pub struct Restored {
     pub restored: u64,
     /// Documents that were as before already.
     pub untouched: u64,
-    /// Whether the index that the repair created was dropped.
+    /// Whether an index that the repair created was dropped.
     pub index_dropped: bool,
     /// What was changed since in a way that cannot be told from the repair's change, a sentence each.
     pub left: Vec<String>,
@@ -44,11 +41,11 @@ pub async fn backups(database: &Database) -> Result<Vec<String>, AuditError> {
 
 /// Undoes the repair of this id or backup collection.
 pub async fn restore(database: &Database, id: &str) -> Result<Restored, AuditError> {
-    restore_watched(database, id, &RepairProgress::default()).await
+    restore_watched(database, id, &WorkProgress::default()).await
 }
 
 /// Undoes the repair of this id or backup collection, and tells how far it got.
-pub async fn restore_watched(database: &Database, id: &str, progress: &RepairProgress) -> Result<Restored, AuditError> {
+pub async fn restore_watched(database: &Database, id: &str, progress: &WorkProgress) -> Result<Restored, AuditError> {
     let database = &durable(database);
     let name = if id.starts_with(PREFIX) { id.to_owned() } else { format!("{PREFIX}{id}") };
     let journal = Journal::named(database, &name);
@@ -81,31 +78,30 @@ async fn restore_alone(
     journal: &Journal,
     header: &Document,
     lease: &Lease,
-    progress: &RepairProgress,
+    progress: &WorkProgress,
 ) -> Result<Restored> {
     let mut restored = Restored::default();
     let audited = header.get_str("collection").unwrap_or_default().to_owned();
-    if let Some(index) = journal.index().await? {
-        restored.index_dropped = drop_index(database, &audited, &index).await?;
+    for (collection, index) in journal.indexes(&audited).await? {
+        restored.index_dropped |= drop_index(database, &collection, &index).await?;
     }
     let mut all = touched(database, journal, &audited).await?;
     // Removed documents come back before what was taken from them leaves the others. Where a unique index has room only
     // once another document is undone, they come later.
-    all.sort_by_key(|touched| touched.after != Some(After::Removed));
-    progress.begin(all.len());
+    all.sort_by(|left, right| {
+        let order = |touched: &Touched| touched.after != Some(After::Removed);
+        (order(left), &left.collection).cmp(&(order(right), &right.collection))
+    });
+    progress.begin("documents put back".to_owned(), Some(all.len() as u64));
     let mut pending: Vec<&Touched> = all.iter().collect();
     loop {
         let mut waiting = Vec::new();
         let before = pending.len();
-        for pieces in pending.chunks(500) {
+        for piece in pieces(&pending) {
             lease.check().await?;
-            for touched in pieces {
-                if undo(database, touched, &mut restored).await? {
-                    progress.steps(1);
-                } else {
-                    waiting.push(*touched);
-                }
-            }
+            let still = undo(database, piece, &mut restored).await?;
+            progress.more(piece.len() - still.len());
+            waiting.extend(still);
         }
         if waiting.is_empty() {
             break;
@@ -121,7 +117,8 @@ async fn restore_alone(
         }
         pending = waiting;
     }
-    prove(database, &all, &mut restored).await?;
+    progress.begin("documents read again".to_owned(), Some(all.len() as u64));
+    prove(database, &all, progress, &mut restored).await?;
     if restored.left.is_empty() {
         journal.set_state("restored").await?;
     }
@@ -159,7 +156,7 @@ async fn touched(database: &Database, journal: &Journal, audited: &str) -> Resul
 }
 
 /// Reads every document again and compares it with the backup.
-async fn prove(database: &Database, all: &[Touched], restored: &mut Restored) -> Result<()> {
+async fn prove(database: &Database, all: &[Touched], progress: &WorkProgress, restored: &mut Restored) -> Result<()> {
     let mut digest = Digest::default();
     let mut sorted: Vec<&Touched> = all.iter().collect();
     sorted.sort_by(|left, right| left.collection.cmp(&right.collection));
@@ -177,6 +174,7 @@ async fn prove(database: &Database, all: &[Touched], restored: &mut Restored) ->
                     found => restored.changed.push(difference(touched, found)),
                 }
             }
+            progress.more(piece.len());
         }
     }
     restored.digests.1 = digest.text();
@@ -211,64 +209,5 @@ async fn drop_index(database: &Database, collection: &str, index: &str) -> Resul
         Ok(_) => Ok(true),
         Err(error) if code(&error).is_some_and(|code| NOT_FOUND.contains(&code)) => Ok(false),
         Err(error) => Err(error).writing(database.name(), &format!("drop the index `{index}`")),
-    }
-}
-
-/// Undoes what the repair made of a document. False if a unique index is in the way of it.
-async fn undo(database: &Database, touched: &Touched, restored: &mut Restored) -> Result<bool> {
-    let id = &id_of(&touched.before);
-    let collection = database.collection::<Document>(&touched.collection);
-    for _ in 0..100 {
-        let now = collection.find_one(doc! { "_id": id }).await.reading(database.name(), "read a document")?;
-        let wanted = match (&now, &touched.after) {
-            (Some(now), _) if *now == touched.before => Ok(None),
-            (_, None) => Ok(None),
-            (None, Some(After::Removed)) => Ok(Some(touched.before.clone())),
-            // It was about to be removed and was not, or the service has made it again: it is as the service has it.
-            (Some(_), Some(After::Removed)) => Ok(None),
-            (None, Some(After::Changed(_))) => Err("is gone since"),
-            (Some(now), Some(After::Changed(changed))) => undone(&touched.before, changed, now).map(Some),
-        };
-        match wanted {
-            Ok(None) => {
-                restored.untouched += 1;
-                return Ok(true);
-            }
-            Ok(Some(wanted)) => match put_back(&collection, now.as_ref(), &wanted).await {
-                Ok(true) => {
-                    restored.restored += 1;
-                    return Ok(true);
-                }
-                Ok(false) => {}
-                Err(error) if code(&error) == Some(DUPLICATE_KEY) => return Ok(false),
-                Err(error) => return Err(error).writing(database.name(), "put a document back"),
-            },
-            Err(reason) => {
-                restored.left.push(format!("document {id} of `{}` {reason}", touched.collection));
-                return Ok(true);
-            }
-        }
-    }
-    restored.left.push(format!("document {id} of `{}` kept changing", touched.collection));
-    Ok(true)
-}
-
-/// Writes it if nothing changed since it was read.
-async fn put_back(
-    collection: &Collection<Document>,
-    now: Option<&Document>,
-    wanted: &Document,
-) -> mongodb::error::Result<bool> {
-    match now {
-        None => match collection.insert_one(wanted).await {
-            Ok(_) => Ok(true),
-            Err(error) if code(&error) == Some(DUPLICATE_KEY) && error.to_string().contains("_id_") => Ok(false),
-            Err(error) => Err(error),
-        },
-        Some(now) if now == wanted => Ok(true),
-        Some(now) => {
-            let replaced = collection.replace_one(same_document(now), wanted).await?;
-            Ok(replaced.matched_count == 1)
-        }
     }
 }

@@ -1,17 +1,16 @@
 //! One repair at work: what it works on, what it did, and what it had to leave. Main type: [`Repair`].
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document};
 use mongodb::{Collection, Database};
 
 use super::journal::Journal;
 use super::lease::Lease;
-use super::pace::{Pace, RepairProgress, Tries};
+use super::pace::{Pace, Tries};
 use super::record::Record;
-use crate::audit::error::{Result, Step};
+use crate::audit::error::Result;
 use crate::audit::{AuditOptions, Profile};
 
 /// How a repair goes about it.
@@ -29,8 +28,8 @@ pub struct RepairOptions {
     pub strict: bool,
     /// How long this repair may be silent before another one takes over.
     pub lease: Duration,
-    /// Told how far it got.
-    pub progress: Arc<RepairProgress>,
+    /// The indexes that make references fast to find are created where they are missing.
+    pub reference_indexes: bool,
 }
 
 impl Default for RepairOptions {
@@ -42,7 +41,7 @@ impl Default for RepairOptions {
             patience: Duration::from_secs(5),
             strict: false,
             lease: Lease::TIME,
-            progress: Arc::default(),
+            reference_indexes: false,
         }
     }
 }
@@ -63,11 +62,15 @@ pub(super) struct Repair<'a> {
     pub(super) opened: bool,
     /// Duplicates of groups that were refused in this round.
     pub(super) refused: u64,
+    /// The documents of groups that were not merged in this round.
+    pub(super) unmerged: BTreeSet<String>,
     /// What was done.
     pub(super) record: Record,
     pub(super) lease: &'a Lease,
     /// What could not be repaired, a sentence each.
     pub(super) left: Vec<String>,
+    /// What went otherwise than was wanted and harms nothing, a sentence each.
+    pub(super) notes: Vec<String>,
     /// In how many rounds a document kept changing.
     restless: BTreeMap<String, u32>,
 }
@@ -90,9 +93,11 @@ impl<'a> Repair<'a> {
             unfinished: Vec::new(),
             opened: resumed,
             refused: 0,
+            unmerged: BTreeSet::new(),
             record: Record::default(),
             lease,
             left: Vec::new(),
+            notes: Vec::new(),
             restless: BTreeMap::new(),
         }
     }
@@ -125,11 +130,6 @@ impl<'a> Repair<'a> {
 
     pub(super) fn collection(&self) -> Collection<Document> {
         self.database.collection(&self.profile.collection)
-    }
-
-    /// The document as it is.
-    pub(super) async fn read(&self, id: &Bson) -> Result<Option<Document>> {
-        self.collection().find_one(doc! { "_id": id }).await.reading(self.database.name(), "read a document")
     }
 
     pub(super) fn array_field(&self) -> Option<&str> {

@@ -4,4 +4,4 @@ mod documents;
 mod write;
 
 pub use documents::SeedSpec;
-pub use write::{Seeded, seed};
+pub use write::{Seeded, seed, seed_watched};

@@ -8,7 +8,7 @@ use mongodb::bson::{Document, doc};
 use super::SeedSpec;
 use super::documents::Maker;
 use crate::audit::error::Step;
-use crate::audit::{AuditError, FindingKind, Profile};
+use crate::audit::{AuditError, FindingKind, Profile, WorkProgress};
 
 /// Documents per insert command.
 const BATCH: usize = 2_000;
@@ -24,6 +24,16 @@ pub struct Seeded {
 
 /// Fills the profile's collections.
 pub async fn seed(database: &Database, profile: &Profile, spec: &SeedSpec) -> Result<Seeded, AuditError> {
+    seed_watched(database, profile, spec, &WorkProgress::default()).await
+}
+
+/// Fills the profile's collections, and tells how far it got.
+pub async fn seed_watched(
+    database: &Database,
+    profile: &Profile,
+    spec: &SeedSpec,
+    progress: &WorkProgress,
+) -> Result<Seeded, AuditError> {
     let mut maker = Maker::new(profile, spec)?;
     let collections = std::iter::once(&profile.collection).chain(profile.references.iter().map(|to| &to.collection));
     for collection in collections {
@@ -37,6 +47,8 @@ pub async fn seed(database: &Database, profile: &Profile, spec: &SeedSpec) -> Re
         .map(|name| Writer { database: database.clone(), collection: name.clone(), pending: Vec::new(), written: 0 })
         .collect();
     let spec = maker.spec().clone();
+    let what = format!("documents of `{}` written, with what refers to them", profile.collection);
+    progress.begin(what, Some(spec.documents));
     for number in 0..spec.documents {
         let document = maker.document(number);
         let owner = document.get_object_id("_id").unwrap_or_default();
@@ -46,6 +58,7 @@ pub async fn seed(database: &Database, profile: &Profile, spec: &SeedSpec) -> Re
                 writer.put(document).await?;
             }
         }
+        progress.more(1);
     }
     if let (Some(reference), Some(writer)) = (profile.references.first(), writers.get_mut(1)) {
         for number in 0..spec.orphans {

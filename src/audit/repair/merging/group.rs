@@ -4,8 +4,8 @@ use mongodb::bson::{Bson, Document, RawDocumentBuf};
 use serde_json::{Value, json};
 
 use super::rank::oldest_first;
-use super::rules::{holds, rule_of, value};
-use super::value::is_none;
+use super::rules::{Held, held, rule_of, value};
+use super::value::{is_none, typed};
 use crate::audit::inspect::shown;
 use crate::audit::repair::change::{array, merged_order};
 use crate::audit::repair::guard::From;
@@ -24,11 +24,16 @@ pub(in crate::audit::repair) struct Lost {
     pub(in crate::audit::repair) rule: Option<&'static str>,
 }
 
+/// The word in place of a rule where only the form of a value is lost: `7.0` beside a `7` that stays.
+const EQUAL: &str = "equal";
+
 impl Lost {
     /// As reports show it.
     pub(in crate::audit::repair) fn shown(&self) -> Value {
+        // Where the form is what is lost, it must be seen.
+        let shown = if self.rule == Some(EQUAL) { typed } else { shown };
         json!({
-            "document": shown(&self.document), "field": self.field, "value": shown(&self.value),
+            "document": crate::audit::inspect::shown(&self.document), "field": self.field, "value": shown(&self.value),
             "kept": self.kept.as_ref().map(shown), "rule": self.rule,
         })
     }
@@ -144,10 +149,15 @@ pub(in crate::audit::repair) fn merged(
         let word = rule.map(FieldRule::as_str).or_else(|| rules.implied(field));
         for document in &documents {
             let Some(value) = document.get(field).filter(|value| !is_none(Some(value))) else { continue };
-            if !holds(rule, value, result.as_ref()) {
+            let rule = match held(rule, value, result.as_ref()) {
+                Held::Exactly => None,
+                Held::ByValue => Some(Some(EQUAL)),
+                Held::Not => Some(word),
+            };
+            if let Some(rule) = rule {
                 let id = document.get("_id").cloned().unwrap_or(Bson::Null);
                 let (field, value, kept) = (field.to_owned(), value.clone(), result.clone());
-                outcome.lost.push(Lost { document: id, field, value, kept, rule: word });
+                outcome.lost.push(Lost { document: id, field, value, kept, rule });
             }
         }
         if let Some(result) = result.filter(|result| kept.get(field) != Some(result)) {
@@ -262,7 +272,8 @@ mod tests {
             ("fields.f='concatenate'", array(&[1, 2]), array(&[2]), array(&[1, 2, 2]), vec![]),
             ("fields.f='concatenate'", "a".into(), "b".into(), "ab".into(), vec![]),
             ("default='fill'", Bson::Null, "b".into(), "b".into(), vec![]),
-            ("", 5.into(), 5.0.into(), 5.into(), vec![]),
+            ("", 5.into(), 5.0.into(), 5.into(), vec!["2.f=5.0:equal"]),
+            ("fields.f='union'", array(&[1]), vec![Bson::Double(1.0)].into(), array(&[1]), vec!["2.f=[1.0]:equal"]),
         ] {
             let (document, names) = outcome(rule, documents(own, theirs)).unwrap();
             assert_eq!(

@@ -4,8 +4,7 @@ use std::cmp::Ordering;
 
 use mongodb::bson::{Bson, Document};
 
-use super::value::{compare, is_none, is_number, same, sum};
-use crate::audit::repair::change::united;
+use super::value::{compare, identical, is_none, is_number, same, sum, united};
 use crate::audit::{FieldRule, MergeSpec};
 
 /// The rule of a field, if the profile has one.
@@ -70,15 +69,32 @@ fn fold<'a>(
     Ok(Some(joined))
 }
 
-/// Whether a document's value is still there in the result.
-pub(super) fn holds(rule: Option<FieldRule>, value: &Bson, result: Option<&Bson>) -> bool {
-    let Some(result) = result else { return false };
+/// How much of a document's value is still there in the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// All of it, as it was stored.
+    Exactly,
+    /// Its value, in another form: `7` for `7.0`.
+    ByValue,
+    /// Not all of it.
+    Not,
+}
+
+/// Looks for a document's value in the result.
+pub(super) fn held(rule: Option<FieldRule>, value: &Bson, result: Option<&Bson>) -> Held {
+    let Some(result) = result else { return Held::Not };
     match (rule, value, result) {
-        (Some(FieldRule::Sum), _, _) => true,
+        (Some(FieldRule::Sum | FieldRule::Concatenate), _, _) => Held::Exactly,
         (Some(FieldRule::Union), Bson::Array(values), Bson::Array(all)) => {
-            values.iter().all(|value| all.iter().any(|one| same(one, value)))
+            let all_by = |test: fn(&Bson, &Bson) -> bool| values.iter().all(|own| all.iter().any(|one| test(one, own)));
+            match (all_by(identical), all_by(same)) {
+                (true, _) => Held::Exactly,
+                (false, true) => Held::ByValue,
+                (false, false) => Held::Not,
+            }
         }
-        (Some(FieldRule::Concatenate), _, _) => true,
-        _ => same(value, result),
+        _ if identical(value, result) => Held::Exactly,
+        _ if same(value, result) => Held::ByValue,
+        _ => Held::Not,
     }
 }

@@ -2,7 +2,10 @@
 
 use std::cmp::Ordering;
 
-use mongodb::bson::{Bson, Document};
+use mongodb::bson::{Bson, Document, RawBson};
+use serde_json::{Value, json};
+
+use crate::audit::raw::{push_bytes, shown};
 
 /// Whether two values are the same to a database: numbers of any type by value, everything else exactly.
 pub(in crate::audit::repair) fn same(left: &Bson, right: &Bson) -> bool {
@@ -18,6 +21,46 @@ pub(in crate::audit::repair) fn same(left: &Bson, right: &Bson) -> bool {
 fn same_documents(left: &Document, right: &Document) -> bool {
     let fields = left.iter().zip(right.iter());
     left.len() == right.len() && fields.into_iter().all(|((a, left), (b, right))| a == b && same(left, right))
+}
+
+/// Whether two values are the same to the last byte: also the types of their numbers, and the order of their fields.
+pub(in crate::audit::repair) fn identical(left: &Bson, right: &Bson) -> bool {
+    match (left, right) {
+        (Bson::Document(_) | Bson::Array(_) | Bson::Double(_), _) => {
+            bytes(left).is_some_and(|own| Some(own) == bytes(right))
+        }
+        _ => left == right,
+    }
+}
+
+fn bytes(value: &Bson) -> Option<Vec<u8>> {
+    let raw = RawBson::try_from(value.clone()).ok()?;
+    let mut bytes = Vec::new();
+    push_bytes(raw.as_raw_bson_ref(), &mut bytes);
+    Some(bytes)
+}
+
+/// The value as JSON in which numbers keep their types: `{ "$numberDouble": "7.0" }`.
+pub(super) fn typed(value: &Bson) -> Value {
+    match value {
+        Bson::Int32(number) => json!({ "$numberInt": number.to_string() }),
+        Bson::Int64(number) => json!({ "$numberLong": number.to_string() }),
+        Bson::Double(number) => json!({ "$numberDouble": format!("{number:?}") }),
+        Bson::Document(fields) => fields.iter().map(|(name, value)| (name.clone(), typed(value))).collect(),
+        Bson::Array(elements) => elements.iter().map(typed).collect(),
+        other => shown(other),
+    }
+}
+
+/// The first list and what only the second has, as the server compares elements.
+pub(in crate::audit::repair) fn united(left: &[Bson], right: &[Bson]) -> Vec<Bson> {
+    let mut united = left.to_vec();
+    for value in right {
+        if !united.iter().any(|own| same(own, value)) {
+            united.push(value.clone());
+        }
+    }
+    united
 }
 
 /// Whether there is a value at all.
@@ -106,6 +149,25 @@ mod tests {
         ] {
             assert_eq!(same(&left, &right), expected, "{left} {right}");
         }
+    }
+
+    #[test]
+    fn equal_values_of_other_types_are_not_identical() {
+        for (left, right) in [
+            (Bson::Int32(1), Bson::Int64(1)),
+            (Bson::Int32(1), Bson::Double(1.0)),
+            (doc! { "a": 1, "b": 2 }.into(), doc! { "b": 2, "a": 1 }.into()),
+            (vec![Bson::Int32(1)].into(), vec![Bson::Double(1.0)].into()),
+        ] {
+            assert!(!identical(&left, &right), "{left} {right}");
+            assert!(identical(&left, &left) && identical(&right, &right));
+        }
+        assert!(identical(&Bson::Double(f64::NAN), &Bson::Double(f64::NAN)));
+    }
+
+    #[test]
+    fn lists_unite_as_the_server_compares_their_elements() {
+        assert_eq!(united(&[1.into(), 2.into()], &[2.0.into(), 3.into()]), [1.into(), 2.into(), Bson::from(3)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use mongodb::bson::{Bson, Document};
 use super::forms::{Targets, name};
 use super::outcome::Redirection;
 use super::path::values;
-use crate::audit::repair::merging::{Rules, merged, ranked};
+use crate::audit::repair::merging::{Lost, Rules, merged, ranked};
 use crate::audit::{MergeSpec, Reference};
 
 /// Makes one of the documents that refer to one document and have equal `unique_with` fields, where redirecting brought
@@ -54,11 +54,20 @@ fn unite_group(reference: &Reference, documents: &mut [Redirection], group: &[us
         merged(&Rules::of_reference(reference), &documents[kept].after, &theirs).map_err(|why| (kept, why))?;
     let id = documents[kept].id();
     documents[kept].after = outcome.result(&documents[kept].after);
-    documents[kept].lost.extend(outcome.lost.iter().filter(|lost| lost.document == id).cloned());
+    // What the one that stays loses is said with the first that goes: it need not be redirected itself.
+    let mut lost: Vec<Lost> = outcome.lost.iter().filter(|lost| lost.document == id).cloned().collect();
     for position in others {
         let gone = &mut documents[position];
         let own = gone.id();
+        gone.lost.append(&mut lost);
         gone.lost.extend(outcome.lost.iter().filter(|lost| lost.document == own).cloned());
+        gone.lost.extend(gone.redirected.iter().map(|(field, from, to)| Lost {
+            document: own.clone(),
+            field: field.clone(),
+            value: from.clone(),
+            kept: Some(to.clone()),
+            rule: Some("reference"),
+        }));
         gone.twin = Some(id.clone());
     }
     Ok(())

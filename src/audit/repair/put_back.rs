@@ -1,0 +1,155 @@
+//! Undoing what a repair made of documents, many at once, each only if it is still as it was read.
+
+use mongodb::Database;
+use mongodb::bson::{Bson, Document, doc};
+
+use super::bulk::{self, Reply};
+use super::decide::id_of;
+use super::edit::documents;
+use super::guard::same_document;
+use super::journal::{After, Touched};
+use super::merging::size;
+use super::refer::name;
+use super::restore::Restored;
+use super::undo::undone;
+use crate::audit::error::{AuditError, Result};
+
+const DUPLICATE_KEY: i32 = 11000;
+
+/// Documents put back together.
+const AT_ONCE: usize = 500;
+
+/// Bytes of them.
+const BYTES: usize = 12 * 1024 * 1024;
+
+/// How often documents that others keep changing are tried.
+const TRIES: u32 = 100;
+
+/// A document, as it was read and as it is to be.
+struct Change<'a> {
+    touched: &'a Touched,
+    now: Option<Document>,
+    wanted: Document,
+}
+
+/// What came of writing.
+#[derive(Default)]
+struct Written<'a> {
+    restored: u64,
+    /// They changed meanwhile.
+    again: Vec<&'a Touched>,
+    /// A unique index has another document with their key.
+    waiting: Vec<&'a Touched>,
+}
+
+/// Cuts documents into pieces of one collection and of bounded size.
+pub(super) fn pieces<'p, 'a>(all: &'p [&'a Touched]) -> Vec<&'p [&'a Touched]> {
+    let mut pieces = Vec::new();
+    let (mut begin, mut bytes) = (0, 0);
+    for (position, touched) in all.iter().enumerate() {
+        let size = size(&touched.before);
+        let full = position - begin == AT_ONCE || bytes + size > BYTES;
+        if position > begin && (full || touched.collection != all[begin].collection) {
+            pieces.push(&all[begin..position]);
+            (begin, bytes) = (position, 0);
+        }
+        bytes += size;
+    }
+    if begin < all.len() {
+        pieces.push(&all[begin..]);
+    }
+    pieces
+}
+
+/// Undoes what the repair made of documents of one collection. Returns those for which a unique index has no room yet.
+pub(super) async fn undo<'a>(
+    database: &Database,
+    piece: &[&'a Touched],
+    restored: &mut Restored,
+) -> Result<Vec<&'a Touched>> {
+    let Some(collection) = piece.first().map(|touched| touched.collection.as_str()) else { return Ok(Vec::new()) };
+    let mut pending = piece.to_vec();
+    let mut waiting = Vec::new();
+    for _ in 0..TRIES {
+        if pending.is_empty() {
+            return Ok(waiting);
+        }
+        let ids: Vec<Bson> = pending.iter().map(|touched| id_of(&touched.before)).collect();
+        let mut found = documents(database, collection, &ids).await?;
+        let (mut missing, mut changed) = (Vec::new(), Vec::new());
+        for touched in pending {
+            let id = id_of(&touched.before);
+            let now = found.remove(&name(&id));
+            match wanted(touched, now.as_ref()) {
+                Ok(None) => restored.untouched += 1,
+                Ok(Some(wanted)) if now.is_none() => missing.push(Change { touched, now, wanted }),
+                Ok(Some(wanted)) => changed.push(Change { touched, now, wanted }),
+                Err(reason) => restored.left.push(format!("document {id} of `{collection}` {reason}")),
+            }
+        }
+        let inserted = insert(database, collection, missing).await?;
+        let replaced = replace(database, collection, changed).await?;
+        restored.restored += inserted.restored + replaced.restored;
+        waiting.extend([inserted.waiting, replaced.waiting].concat());
+        pending = [inserted.again, replaced.again].concat();
+    }
+    for touched in pending {
+        restored.left.push(format!("document {} of `{collection}` kept changing", id_of(&touched.before)));
+    }
+    Ok(waiting)
+}
+
+/// What the document is to be; `None` if nothing is to be done.
+fn wanted(touched: &Touched, now: Option<&Document>) -> Result<Option<Document>, &'static str> {
+    match (now, &touched.after) {
+        (Some(now), _) if *now == touched.before => Ok(None),
+        (_, None) => Ok(None),
+        (None, Some(After::Removed)) => Ok(Some(touched.before.clone())),
+        // It was about to be removed and was not, or the service has made it again: it is as the service has it.
+        (Some(_), Some(After::Removed)) => Ok(None),
+        (None, Some(After::Changed(_))) => Err("is gone since"),
+        (Some(now), Some(After::Changed(changed))) => undone(&touched.before, changed, now).map(Some),
+    }
+}
+
+async fn insert<'a>(database: &Database, collection: &str, changes: Vec<Change<'a>>) -> Result<Written<'a>> {
+    let wanted: Vec<Document> = changes.iter().map(|change| change.wanted.clone()).collect();
+    let reply = bulk::insert(database, collection, &wanted).await?;
+    let refused = refused(&reply, &changes, |message| message.contains("index: _id_ "))?;
+    Ok(Written { restored: reply.matched, ..refused })
+}
+
+async fn replace<'a>(database: &Database, collection: &str, changes: Vec<Change<'a>>) -> Result<Written<'a>> {
+    let statement = |change: &Change<'_>| Some(doc! { "q": same_document(change.now.as_ref()?), "u": &change.wanted });
+    let statements: Vec<Document> = changes.iter().filter_map(statement).collect();
+    let reply = bulk::update(database, collection, &statements).await?;
+    let mut written = refused(&reply, &changes, |_| false)?;
+    written.restored = reply.matched;
+    if reply.matched + (reply.refused.len() as u64) < changes.len() as u64 {
+        let ids: Vec<Bson> = changes.iter().map(|change| id_of(&change.wanted)).collect();
+        let now = documents(database, collection, &ids).await?;
+        let refused = |position: &usize| reply.refused.iter().any(|(refused, _, _)| refused == position);
+        let missed = changes.iter().enumerate().filter(|(position, change)| {
+            !refused(position) && now.get(&name(&id_of(&change.wanted))) != Some(&change.wanted)
+        });
+        written.again.extend(missed.map(|(_, change)| change.touched));
+    }
+    Ok(written)
+}
+
+/// The documents that the server refused because of a unique index. One that `again` recognises came into being meanwhile.
+fn refused<'a>(reply: &Reply, changes: &[Change<'a>], again: impl Fn(&str) -> bool) -> Result<Written<'a>> {
+    let mut written = Written::default();
+    for (position, code, message) in &reply.refused {
+        let Some(change) = changes.get(*position) else { continue };
+        match *code {
+            DUPLICATE_KEY if again(message) => written.again.push(change.touched),
+            DUPLICATE_KEY => written.waiting.push(change.touched),
+            code => {
+                let (step, message) = ("put a document back".to_owned(), message.clone());
+                return Err(AuditError::Refused { step, code, message });
+            }
+        }
+    }
+    Ok(written)
+}
