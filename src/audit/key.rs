@@ -16,6 +16,20 @@ pub(super) struct Derived {
     pub(super) text: String,
     /// Its parts in order. Two documents are duplicates if these are equal; equal texts of different parts only collide.
     pub(super) parts: Vec<String>,
+    /// The canonical bytes of a key that is no text and taken as it is stored: then these decide.
+    pub(super) stored: Option<Vec<u8>>,
+}
+
+impl Derived {
+    /// A key that is a text, or is read as one.
+    fn of_text(text: String) -> Self {
+        Derived { parts: vec![text.clone()], text, stored: None }
+    }
+
+    /// What is equal for documents that have one text, also if it stands for different things.
+    pub(super) fn comparable(&self) -> &[u8] {
+        self.stored.as_deref().unwrap_or(self.text.as_bytes())
+    }
 }
 
 /// What a document says about a key that is made of participants.
@@ -111,15 +125,16 @@ pub(super) fn things(spec: &KeySpec, document: &RawDocument, texts: Texts<'_>) -
             return Vec::new();
         };
         let mut bytes = Vec::new();
-        for part in &key.parts {
-            push(RawBsonRef::String(part), Texts::Exact, &mut bytes);
+        match &key.stored {
+            Some(stored) => bytes.clone_from(stored),
+            None => key.parts.iter().for_each(|part| push(RawBsonRef::String(part), Texts::Exact, &mut bytes)),
         }
         return vec![Thing { bytes, key }];
     }
     let Ok(Stored { entries, presence: Presence::There }) = stored(spec, document) else { return Vec::new() };
     let thing = |entry: &Entry<'_>| {
         let text = text_of(spec, entry);
-        Thing { bytes: entry.bytes(texts), key: Derived { parts: vec![text.clone()], text } }
+        Thing { bytes: entry.bytes(texts), key: Derived::of_text(text) }
     };
     let mut things: Vec<Thing> = entries.iter().map(thing).collect();
     things.sort_unstable_by(|left, right| left.bytes.cmp(&right.bytes));
@@ -179,7 +194,7 @@ fn derive(spec: &KeySpec, participants: &str, document: &RawDocument) -> Option<
         parts.push(participant(at(document, field)?)?.into_owned());
     }
     parts.extend(members.into_iter().map(Cow::into_owned));
-    Some(Derived { text: parts.join(&spec.separator), parts })
+    Some(Derived { text: parts.join(&spec.separator), parts, stored: None })
 }
 
 /// A participant as text. An ObjectId and its hexadecimal text are the same participant.
@@ -194,14 +209,18 @@ fn participant(value: RawBsonRef<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A stored key of a document without usable participants: text as it is, anything else with its type.
+/// A stored key of a document without usable participants: text as it is, anything else as the index sees it.
 fn taken_as_stored(stored: Option<RawBsonRef<'_>>) -> Derived {
-    let text = match stored {
-        Some(RawBsonRef::String(text)) => text.to_owned(),
-        Some(other) => format!("{:?} {}", other.element_type(), shown(&decoded(other))),
-        None => String::new(),
-    };
-    Derived { parts: vec![text.clone()], text }
+    match stored {
+        Some(RawBsonRef::String(text)) => Derived::of_text(text.to_owned()),
+        Some(other) => {
+            let mut bytes = Vec::new();
+            push(other, Texts::Exact, &mut bytes);
+            let text = shown(&decoded(other)).to_string();
+            Derived { stored: Some(bytes), ..Derived::of_text(text) }
+        }
+        None => Derived::of_text(String::new()),
+    }
 }
 
 fn difference(spec: &KeySpec, stored: RawBsonRef<'_>, derived: &Derived) -> Difference {

@@ -6,6 +6,7 @@
 mod canon;
 mod dedupe;
 mod error;
+mod forms;
 mod inspect;
 mod key;
 mod profile;

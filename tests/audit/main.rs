@@ -5,9 +5,11 @@
 mod alone;
 mod busy;
 mod command;
+mod generated;
 mod identity;
 mod inspection;
 mod killed;
+mod oracle;
 mod references;
 mod repair;
 mod support;

@@ -142,7 +142,7 @@ fn sort_out(spec: &KeySpec, candidate: &Candidate, members: &BTreeMap<Vec<u8>, M
         let Some(member) = members.get(&bytes_of(id)) else { continue };
         for thing in &member.things {
             // Made of participants, keys are hashed as text, so that collisions are candidates too.
-            let hashed = if spec.participants.is_some() { thing.key.text.as_bytes() } else { &thing.bytes };
+            let hashed = if spec.participants.is_some() { thing.key.comparable() } else { &thing.bytes };
             if candidate.hash.is_none_or(|wanted| wanted == hash(hashed)) {
                 by_key.entry(&thing.bytes).or_insert((&thing.key, Vec::new())).1.push((&member.age, member, id));
             }
@@ -158,8 +158,10 @@ fn sort_out(spec: &KeySpec, candidate: &Candidate, members: &BTreeMap<Vec<u8>, M
     for mut things in by_text.into_values() {
         things.sort_by_key(|(bytes, _)| *bytes);
         let things: Vec<Group> = things.into_iter().map(|(_, group)| group).collect();
-        if things.len() > 1 && spec.participants.is_some() {
-            groups.collisions.push(things.clone());
+        let texts = things.iter().filter(|thing| thing.key.stored.is_none()).cloned();
+        let texts: Vec<Group> = texts.collect();
+        if texts.len() > 1 && spec.participants.is_some() {
+            groups.collisions.push(texts);
         }
         groups.duplicates.extend(things.into_iter().filter(|group| group.ids.len() > 1));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::TryStreamExt;
 use mongodb::Database;
-use mongodb::bson::{Bson, Document, RawDocumentBuf, doc, oid::ObjectId};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::scan::{Tally, paths};
@@ -12,6 +12,7 @@ use super::seen::{Partition, hash_id};
 use super::{AuditOptions, source};
 use crate::audit::canon::values_at;
 use crate::audit::error::{Result, Step};
+use crate::audit::forms::{meant, other_form};
 use crate::audit::raw::{at, decoded, is_blank};
 use crate::audit::{Profile, Reference};
 
@@ -112,8 +113,7 @@ async fn settle(
     }
     let step = format!("look for the owners of `{}`", reference.collection);
     let owners = database.collection::<RawDocumentBuf>(&profile.collection);
-    let ids: Vec<Bson> =
-        suspects.values().flat_map(|(owner, _)| [Some(owner.clone()), other_form(owner)]).flatten().collect();
+    let ids: Vec<Bson> = suspects.values().flat_map(|(owner, _)| forms(owner)).collect();
     let mut cursor = owners
         .find(doc! { "_id": { "$in": ids } })
         .projection(doc! { "_id": 1 })
@@ -138,11 +138,8 @@ async fn settle(
     Ok(())
 }
 
-/// The text of an ObjectId, or the ObjectId of a text.
-fn other_form(id: &Bson) -> Option<Bson> {
-    match id {
-        Bson::ObjectId(id) => Some(id.to_hex().into()),
-        Bson::String(text) => ObjectId::parse_str(text).ok().map(Bson::from),
-        _ => None,
-    }
+/// Every form of the id that a value may mean.
+fn forms(owner: &Bson) -> Vec<Bson> {
+    let meant = owner.as_str().and_then(meant);
+    [Some(owner.clone()), meant, other_form(owner)].into_iter().flatten().collect()
 }

@@ -195,7 +195,7 @@ impl<'a> Scan<'a> {
         if let (KeyState::Right(derived) | KeyState::Missing(Some(derived)) | KeyState::Wrong(derived, _), false) =
             (&state, absent)
         {
-            self.note(hash(derived.text.as_bytes()), id);
+            self.note(hash(derived.comparable()), id);
         }
         let Some(facts) = facts else { return };
         facts.judged += 1;

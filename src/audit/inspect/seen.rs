@@ -2,10 +2,11 @@
 
 use std::hash::Hasher;
 
-use mongodb::bson::{Bson, RawBsonRef, RawDocument, oid::ObjectId};
+use mongodb::bson::{Bson, RawBson, RawBsonRef, RawDocument, oid::ObjectId};
 use rustc_hash::FxHashMap;
 
 use crate::audit::canon::{Texts, push};
+use crate::audit::forms::meant;
 use crate::audit::raw::decoded;
 
 /// A part of all keys: those whose hash has this remainder.
@@ -64,11 +65,11 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Hash of an id. An ObjectId and its text are one here: services refer by either.
+/// Hash of an id. An ObjectId, a UUID or a whole number and its text are one here: services refer by either.
 pub(super) fn hash_id(id: RawBsonRef<'_>, scratch: &mut Vec<u8>) -> u64 {
     scratch.clear();
-    let as_object = id.as_str().filter(|text| text.len() == 24).and_then(|text| ObjectId::parse_str(text).ok());
-    push(as_object.map_or(id, RawBsonRef::ObjectId), Texts::Exact, scratch);
+    let meant = id.as_str().and_then(meant).and_then(|id| RawBson::try_from(id).ok());
+    push(meant.as_ref().map_or(id, RawBson::as_raw_bson_ref), Texts::Exact, scratch);
     hash(scratch)
 }
 
@@ -101,8 +102,6 @@ fn load(bytes: &[u8]) -> Bson {
 
 #[cfg(test)]
 mod tests {
-    use mongodb::bson::RawBson;
-
     use super::*;
 
     #[test]

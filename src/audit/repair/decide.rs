@@ -111,11 +111,15 @@ impl Decision {
         let (refused, merges): (Vec<Merge>, Vec<Merge>) = std::mem::take(&mut self.merges)
             .into_iter()
             .partition(|merge| merge.others.iter().any(|other| forbidden.contains(&name(&id_of(other)))));
+        // An obstacle that names no duplicate of a merge forbids all of them, so that this comes to an end.
+        let (refused, merges) = if refused.is_empty() { (merges, Vec::new()) } else { (refused, merges) };
         self.merges = merges;
         for merge in refused {
             let own: BTreeSet<String> = merge.others.iter().map(|other| name(&id_of(other))).collect();
-            let because =
-                obstacles.iter().find(|obstacle| obstacle.duplicates.iter().any(|id| own.contains(&name(id))));
+            let because = obstacles
+                .iter()
+                .find(|obstacle| obstacle.duplicates.iter().any(|id| own.contains(&name(id))))
+                .or(obstacles.first());
             let why = because.map_or("", |obstacle| &obstacle.why);
             let documents = std::iter::once(merge.keeper()).chain(merge.others.iter().map(id_of)).collect();
             self.refused.push(Refused { documents, why: sentence(&merge.key, why) });

@@ -205,7 +205,9 @@ fn array_change(spec: &ArraySpec, documents: &[&Document]) -> Result<Option<(Str
         elements = order.into_iter().filter_map(pick).collect();
         pool.extend(theirs);
     }
-    if pool.is_empty() {
+    // An empty array is more than none.
+    let is_new = is_none(kept.get(field)) && others.iter().any(|other| other.get_array(field).is_ok());
+    if pool.is_empty() && !is_new {
         return Ok(None);
     }
     let (values, order): (Vec<Bson>, Vec<From>) = elements.into_iter().unzip();
@@ -272,8 +274,8 @@ mod tests {
             ("fields.f='concatenate'", array(&[1, 2]), array(&[2]), array(&[1, 2, 2]), vec![]),
             ("fields.f='concatenate'", "a".into(), "b".into(), "ab".into(), vec![]),
             ("default='fill'", Bson::Null, "b".into(), "b".into(), vec![]),
-            ("", 5.into(), 5.0.into(), 5.into(), vec!["2.f=5.0:equal"]),
-            ("fields.f='union'", array(&[1]), vec![Bson::Double(1.0)].into(), array(&[1]), vec!["2.f=[1.0]:equal"]),
+            ("", 5.into(), 5.0.into(), 5.into(), vec!["2.f=5:equal"]),
+            ("fields.f='union'", array(&[1]), vec![Bson::Double(1.0)].into(), array(&[1]), vec!["2.f=[1]:equal"]),
         ] {
             let (document, names) = outcome(rule, documents(own, theirs)).unwrap();
             assert_eq!(

@@ -1,27 +1,11 @@
-//! The forms in which an id is referred to: as itself, or as text. And what each of them becomes.
+//! What each form of an id that is referred to becomes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Bson, Uuid, oid::ObjectId};
+use mongodb::bson::Bson;
 
+use crate::audit::forms::other_form;
 use crate::audit::repair::merging::value::is_number;
-
-/// The other form of an id, under which documents may refer to it: the text of an ObjectId, a UUID or a whole number;
-/// the ObjectId of its text.
-pub(super) fn other_form(id: &Bson) -> Option<Bson> {
-    match id {
-        Bson::ObjectId(id) => Some(id.to_hex().into()),
-        Bson::Int32(number) => Some(number.to_string().into()),
-        Bson::Int64(number) => Some(number.to_string().into()),
-        Bson::Binary(binary) if binary.subtype == BinarySubtype::Uuid => {
-            let bytes: [u8; 16] = binary.bytes.as_slice().try_into().ok()?;
-            Some(Uuid::from_bytes(bytes).to_string().into())
-        }
-        Bson::String(text) => ObjectId::parse_str(text).ok().filter(|id| id.to_hex() == *text).map(Bson::ObjectId),
-        _ => None,
-    }
-}
 
 /// Name of an id under which equal ones meet: a number by its value, everything else exactly.
 pub(in crate::audit::repair) fn name(id: &Bson) -> String {
@@ -123,6 +107,8 @@ pub(super) fn all_forms<'a>(ids: impl IntoIterator<Item = &'a Bson>) -> Vec<Bson
 
 #[cfg(test)]
 mod tests {
+    use mongodb::bson::oid::ObjectId;
+
     use super::*;
 
     #[test]

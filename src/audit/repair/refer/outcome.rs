@@ -78,20 +78,23 @@ pub(in crate::audit::repair) fn resolve(
         }
     }
     for reference in referring.references.iter().filter(|reference| !reference.unique_with.is_empty()) {
-        if let Err((position, why)) = unite(reference, &mut all, targets) {
-            let obstacle = obstacle(referring, &all[position].before, targets, &why);
-            outcome.obstacles.push(obstacle);
+        if let Err((group, why)) = unite(reference, &mut all, targets) {
+            let group: Vec<&Document> = group.into_iter().map(|position| &all[position].before).collect();
+            outcome.obstacles.push(obstacle(referring, &group, targets, &why));
         }
     }
     for (position, why) in clashes(referring, &all) {
-        outcome.obstacles.push(obstacle(referring, &all[position].before, targets, &why));
+        outcome.obstacles.push(obstacle(referring, &[&all[position].before], targets, &why));
     }
     if strict {
         let unruled = |document: &&Redirection| document.lost.iter().any(|lost| lost.rule.is_none());
         for document in all.iter().filter(unruled) {
             let beside = document.twin.as_ref().map_or_else(String::new, |twin| format!(" beside {twin}"));
             let why = format!("it would lose fields{beside} that no rule names (--strict)");
-            outcome.obstacles.push(obstacle(referring, &document.before, targets, &why));
+            // The one that goes may have referred to the kept document all along.
+            let twin = all.iter().find(|other| Some(other.id()) == document.twin).map(|twin| &twin.before);
+            let both: Vec<&Document> = std::iter::once(&document.before).chain(twin).collect();
+            outcome.obstacles.push(obstacle(referring, &both, targets, &why));
         }
     }
     outcome.documents =
@@ -111,7 +114,7 @@ fn redirect_all(referring: &Referring<'_>, before: Document, targets: &Targets) 
     for reference in &referring.references {
         let mut changes = Changes::default();
         redirect(&mut document.after, &reference.field, targets, reference.repeated, &mut changes)
-            .map_err(|why| obstacle(referring, &document.before, targets, &why))?;
+            .map_err(|why| obstacle(referring, &[&document.before], targets, &why))?;
         let field = &reference.field;
         let mut redirected: Vec<(String, Bson, Bson)> = Vec::new();
         for (from, to) in changes.redirected {
@@ -125,15 +128,19 @@ fn redirect_all(referring: &Referring<'_>, before: Document, targets: &Targets) 
     Ok(document)
 }
 
-fn obstacle(referring: &Referring<'_>, document: &Document, targets: &Targets, why: &str) -> Obstacle {
-    let fields = referring.references.iter().flat_map(|reference| values(document, &reference.field));
+/// The first of the documents is named; all duplicates that one of them refers to are not merged.
+fn obstacle(referring: &Referring<'_>, documents: &[&Document], targets: &Targets, why: &str) -> Obstacle {
+    let fields = |document: &&'_ Document| {
+        let fields = referring.references.iter().flat_map(|reference| values(document, &reference.field));
+        fields.cloned().collect::<Vec<Bson>>()
+    };
     let mut duplicates: Vec<Bson> = Vec::new();
-    for value in fields {
-        if let Some(duplicate) = targets.duplicate(value).filter(|duplicate| !duplicates.contains(duplicate)) {
+    for value in documents.iter().flat_map(fields) {
+        if let Some(duplicate) = targets.duplicate(&value).filter(|duplicate| !duplicates.contains(duplicate)) {
             duplicates.push(duplicate.clone());
         }
     }
-    let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+    let id = documents.first().and_then(|document| document.get("_id")).cloned().unwrap_or(Bson::Null);
     let why = format!("document {id} of `{}` cannot be redirected: {why}", referring.collection);
     Obstacle { duplicates, why }
 }

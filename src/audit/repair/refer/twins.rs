@@ -11,17 +11,21 @@ use crate::audit::repair::merging::{Lost, Rules, merged, ranked};
 use crate::audit::{MergeSpec, Reference};
 
 /// Makes one of the documents that refer to one document and have equal `unique_with` fields, where redirecting brought
-/// them together. What goes is marked. `Err` names the document, and says in a sentence why it cannot be done.
+/// them together. What goes is marked. `Err` names the documents, and says in a sentence why it cannot be done.
 pub(super) fn unite(
     reference: &Reference,
     documents: &mut [Redirection],
     targets: &Targets,
-) -> Result<(), (usize, String)> {
+) -> Result<(), (Vec<usize>, String)> {
     let mut groups: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
     for (position, document) in documents.iter().enumerate().filter(|(_, document)| document.twin.is_none()) {
         for owner in values(&document.after, &reference.field).into_iter().filter(|owner| **owner != Bson::Null) {
             let with = reference.unique_with.iter().map(|field| {
                 let mut names: Vec<String> = values(&document.after, field).into_iter().map(name).collect();
+                if names.is_empty() {
+                    // Missing and null are one, as they are to a unique index.
+                    names.push(name(&Bson::Null));
+                }
                 names.sort_unstable();
                 names.join(" ")
             });
@@ -35,23 +39,22 @@ pub(super) fn unite(
     let of_field = |document: &Redirection| document.redirected.iter().any(|(field, _, _)| *field == reference.field);
     for group in groups.into_values().filter(|group| group.len() > 1) {
         if group.iter().any(|&position| of_field(&documents[position])) {
-            unite_group(reference, documents, &group)?;
+            unite_group(reference, documents, &group).map_err(|why| (group, why))?;
         }
     }
     Ok(())
 }
 
-fn unite_group(reference: &Reference, documents: &mut [Redirection], group: &[usize]) -> Result<(), (usize, String)> {
+fn unite_group(reference: &Reference, documents: &mut [Redirection], group: &[usize]) -> Result<(), String> {
     let of_many = |&&position: &&usize| values(&documents[position].after, &reference.field).len() > 1;
-    if let Some(&position) = group.iter().find(of_many) {
-        return Err((position, "it refers to several documents, so that it cannot be removed for one".to_owned()));
+    if group.iter().any(|position| of_many(&position)) {
+        return Err("it refers to several documents, so that it cannot be removed for one".to_owned());
     }
     let kept = first(reference, documents, group);
     let others: Vec<usize> = group.iter().copied().filter(|&position| position != kept).collect();
     let theirs: Vec<Document> = others.iter().map(|&position| documents[position].after.clone()).collect();
     let theirs = ranked(theirs, &MergeSpec { keep: crate::audit::Keep::Oldest, ..reference.merge.clone() });
-    let outcome =
-        merged(&Rules::of_reference(reference), &documents[kept].after, &theirs).map_err(|why| (kept, why))?;
+    let outcome = merged(&Rules::of_reference(reference), &documents[kept].after, &theirs)?;
     let id = documents[kept].id();
     documents[kept].after = outcome.result(&documents[kept].after);
     // What the one that stays loses is said with the first that goes: it need not be redirected itself.
