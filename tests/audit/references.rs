@@ -168,6 +168,40 @@ async fn a_merge_whose_references_cannot_all_be_redirected_is_refused_and_said()
 }
 
 #[tokio::test]
+async fn the_indexes_that_references_lack_are_offered_created_on_demand_and_dropped_by_restoring() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_offered");
+    filled(&database).await;
+    let original = contents(&database).await;
+    let plain = plan(&database, &members(), &RepairOptions::default()).await.unwrap();
+    let offers = plain.audited.preflight.notes.iter().filter(|note| note.contains("--create-reference-indexes"));
+    assert_eq!(offers.count(), 4, "all but that of the seats: {:?}", plain.audited.preflight.notes);
+    let names = |actions: &[RepairAction]| {
+        let details = details(actions, ActionKind::CreateIndex);
+        let name = |detail: &Value| format!("{} {}", detail["collection"].as_str().unwrap_or("-"), detail["index"]);
+        details.iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&plain.actions()), [r#"- "card_1""#]);
+    let options = RepairOptions { reference_indexes: true, ..RepairOptions::default() };
+    let planned = plan(&database, &members(), &options).await.unwrap();
+    assert!(!planned.audited.preflight.notes.iter().any(|note| note.contains("--create-reference-indexes")));
+    assert_eq!(contents(&database).await, original, "a plan creates none");
+    let done = apply(&database, &members(), &options, "m").await.unwrap();
+    assert_eq!(names(&done.actions), names(&planned.actions()));
+    let created =
+        [r#"- "card_1""#, r#"clubs "readers_1""#, r#"clubs "roles.who_1""#, r#"loans "member_1""#, r#"notes "by_1""#];
+    assert_eq!(
+        names(&done.actions).into_iter().collect::<std::collections::BTreeSet<_>>(),
+        created.map(str::to_owned).into()
+    );
+    assert!(contents(&database).await["notes: indexes"].iter().any(|index| index.get_str("name") == Ok("by_1")));
+    let restored = restore(&database, "m").await.unwrap();
+    assert!(restored.index_dropped && restored.left.is_empty());
+    assert_eq!(contents(&database).await, original);
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn strict_refuses_fields_that_no_rule_names() {
     let (mongod, client) = server().await;
     let database = client.database("onlyone_strict");

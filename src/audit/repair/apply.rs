@@ -21,7 +21,7 @@ use super::refer::{Referring, name, references_of, targets};
 use super::work::{Repair, RepairOptions};
 use crate::audit::error::{AuditError, Result};
 use crate::audit::{Audited, Profile};
-use crate::report::RepairAction;
+use crate::report::{ActionKind, RepairAction};
 
 /// Rounds before a repair gives up on a database that is broken again as fast as it is mended.
 const ROUNDS: usize = 8;
@@ -176,7 +176,9 @@ impl Repair<'_> {
             }
             self.sweep(&referring).await?;
             let mut plan = draft(&self.database, self.profile, self.options).await?;
-            plan.audited.preflight.notes.extend(slow(&referring));
+            if self.record.counts().contains_key(&ActionKind::Merge) {
+                plan.audited.preflight.notes.extend(slow(&referring));
+            }
             plan.audited.preflight.notes.extend(self.notes.iter().cloned());
             if plan.is_empty() || rounds == ROUNDS {
                 return Ok(plan);

@@ -33,7 +33,9 @@ pub async fn plan(database: &Database, profile: &Profile, options: &RepairOption
             }
         }
     }
-    plan.audited.preflight.notes.extend(slow(&referring));
+    if !plan.merges.is_empty() {
+        plan.audited.preflight.notes.extend(slow(&referring));
+    }
     if let Err(error) = preflight::index(database, profile, &plan).await {
         plan.left.push(error.to_string());
     }

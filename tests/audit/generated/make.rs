@@ -255,7 +255,7 @@ impl Dice {
         self.set(document, 85, "joined", Self::date);
         self.set(document, 60, "seenAt", Self::date);
         self.set(document, 60, "tags", |dice| (0..dice.below(4)).map(|_| dice.any()).collect::<Vec<_>>().into());
-        self.set(document, 60, "fees", |dice| if dice.in_hundred(95) { dice.binary() } else { dice.number(5) });
+        self.set(document, 60, "fees", |dice| if dice.in_hundred(85) { dice.binary() } else { dice.number(5) });
         self.set(document, 50, "phone", Self::any);
         self.set(document, 50, "score", |dice| if dice.in_hundred(97) { dice.number(5) } else { "high".into() });
         self.set(document, 40, "about", |dice| dice.one(&["a", "b"]).into());
@@ -332,7 +332,7 @@ impl Dice {
                     &mut document,
                     60,
                     "visits",
-                    |dice| if dice.in_hundred(97) { dice.binary() } else { "two".into() },
+                    |dice| if dice.in_hundred(90) { dice.binary() } else { "two".into() },
                 );
                 self.set(&mut document, 50, "note", |dice| dice.one(&["x", "y"]).into());
                 self.set(&mut document, 50, "row", |dice| dice.number(3));
