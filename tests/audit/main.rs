@@ -1,6 +1,7 @@
 //! `audit`, `repair` and `seed` against a real server.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // Helpers of tests are tests.
+#![allow(clippy::print_stdout)] // A long run says what it saw.
 
 mod alone;
 mod busy;
