@@ -26,6 +26,7 @@ mod seed;
 mod selftest;
 mod serve;
 mod server;
+mod settle;
 mod show;
 mod store;
 mod values;

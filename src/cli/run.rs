@@ -14,6 +14,7 @@ use super::interrupt::Interrupt;
 use super::place::{self, Lost, Place, Setting};
 use super::probe::probe;
 use super::progress::{Counted, ProgressLine};
+use super::settle::wait_until_settled;
 use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id};
 use super::{CliError, Io};
@@ -232,6 +233,7 @@ impl One<'_> {
                     if let Some(queries) = &queries {
                         record.queries = queries.run_until_at_rest(specs).await;
                     }
+                    wait_until_settled(place, self.scenario, &self.run_id, &recorded.history).await;
                     read_back(place, setting).await
                 };
                 let read = reading.wait(read).await;
@@ -253,7 +255,8 @@ impl One<'_> {
     /// The limits of reading back. An interruption that ended the load has not ended this, the next one does.
     fn reading(&self, history: &History) -> Scope {
         let stop = if history.interrupted { &self.interrupt.kill } else { &self.interrupt.stop };
-        Scope::new(READ_WITHIN, stop)
+        let own = self.scenario.invariants.iter().map(|spec| spec.within).max().unwrap_or_default();
+        Scope::new(READ_WITHIN + own + self.scenario.observe.within(), stop)
     }
 
     /// The record of a run that has not begun.

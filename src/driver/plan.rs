@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::scenario::{Keys, Limits, Load, Scenario};
+use crate::verdict::Invariant;
 
 /// Clients that take turns in the serial control.
 pub(super) const CONTROL_CLIENTS: u32 = 4;
@@ -19,6 +20,8 @@ pub struct Plan {
     pub load: Load,
     /// Deadlines and the serial control.
     pub limits: Limits,
+    /// Invariants that the run is not judged by: what breaks them ends no load.
+    pub ignored: Vec<Invariant>,
 }
 
 /// A round in which clients come together on one key.
@@ -53,7 +56,13 @@ impl Plan {
         if let Some(http) = scenario.target.http().filter(|http| http.retries == 0) {
             limits.operation_deadline = limits.operation_deadline.min(http.timeout);
         }
-        Plan { run_id: Arc::from(run_id), seed, load: scenario.load.clone(), limits }
+        Plan {
+            run_id: Arc::from(run_id),
+            seed,
+            load: scenario.load.clone(),
+            limits,
+            ignored: scenario.expect.ignore.clone(),
+        }
     }
 
     /// Operations of the serial control, and the keys that they need.
@@ -140,7 +149,7 @@ mod tests {
             min_effective_trials: 1,
             max_unknown: 0.05,
         };
-        Plan { run_id: Arc::from("r"), seed: 1, load, limits }
+        Plan { run_id: Arc::from("r"), seed: 1, load, limits, ignored: Vec::new() }
     }
 
     type Shape = Vec<(u32, Vec<(u32, u32, u32, u64)>)>;

@@ -92,13 +92,13 @@ pub(super) struct Recorder {
 
 impl Recorder {
     /// Starts the thread. Without a writer the history is only kept. `stop` is cancelled when it cannot be written, and
-    /// `enough` asked with each operation.
+    /// `enough` asked with each operation that `seen` takes for a violation.
     pub(super) fn start(
         writer: Option<HistoryWriter>,
         expected: Option<u64>,
         progress: Arc<Progress>,
         stop: CancellationToken,
-        enough: Enough,
+        (seen, enough): (Seen, Enough),
     ) -> std::io::Result<Self> {
         let (to_recorder, messages) = channel();
         // Reserved memory costs nothing until it is used; growing step by step would copy.
@@ -111,7 +111,7 @@ impl Recorder {
             lates: Vec::new(),
             write_error: None,
             progress,
-            seen: Seen::default(),
+            seen,
             stop,
             enough,
         };

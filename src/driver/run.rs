@@ -15,6 +15,7 @@ use super::load::{self, Closed, Gated, Picker};
 use super::open::{self, Open};
 use super::plan::{CONTROL_CLIENTS, Plan};
 use super::recorder::{Enough, Message, Progress, Recorded, Recorder};
+use super::seen::Seen;
 use super::silence::Silence;
 use super::worker::{Shared, Worker, control_turn};
 use crate::history::file::HistoryWriter;
@@ -79,7 +80,8 @@ pub async fn run_with(run: Run, between: Option<Between>) -> Result<(Recorded, u
     let (interruption, stop) = (run.stop.clone(), run.stop.child_token());
     let rounds = matches!(run.plan.load, Load::Burst { .. } | Load::Waves { .. });
     let enough = Enough::new(rounds.then_some(run.plan.limits.after_violation), stop.clone());
-    let recorder = Recorder::start(run.writer, run.plan.operations(), run.progress, run.stop, enough)
+    let seen = Seen::without(&run.plan.ignored);
+    let recorder = Recorder::start(run.writer, run.plan.operations(), run.progress, run.stop, (seen, enough))
         .map_err(DriverError::Recorder)?;
     let shared = Arc::new(Shared {
         keys,

@@ -8,10 +8,13 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::history::{Action, Id, Operation, Outcome, Value};
+use crate::verdict::Invariant;
 
 /// What was answered so far.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
+    /// What is not judged.
+    ignored: Vec<Invariant>,
     /// The first identifier of each key; `None` once another one was answered, which counts once.
     first: FxHashMap<Arc<str>, Option<Id>>,
 }
@@ -20,16 +23,25 @@ impl Seen {
     /// Beyond so many keys it starts afresh: it may then count less, and never more.
     const MOST_KEYS: usize = 100_000;
 
+    /// Without these invariants, which the run is not judged by.
+    pub(super) fn without(ignored: &[Invariant]) -> Self {
+        Seen { ignored: ignored.to_vec(), ..Seen::default() }
+    }
+
     /// Whether this operation shows a violation that was not shown before.
     pub(super) fn violates(&mut self, operation: &Operation) -> bool {
         if !operation.phase.is_main() {
             return false;
         }
         match (&operation.action, &operation.outcome) {
-            (Action::CreateOrGet { .. }, Outcome::Ok(Value::Document(returned))) => {
+            (Action::CreateOrGet { .. }, Outcome::Ok(Value::Document(returned)))
+                if !self.ignored.contains(&Invariant::SameId) =>
+            {
                 returned.id.as_ref().is_some_and(|id| self.differs(&operation.key, id))
             }
-            (_, Outcome::Failed(cause) | Outcome::Unknown(cause)) => cause.is_lost_race(),
+            (_, Outcome::Failed(cause) | Outcome::Unknown(cause)) => {
+                cause.is_lost_race() && !self.ignored.contains(&Invariant::NoLeakedErrors)
+            }
             _ => false,
         }
     }
@@ -95,6 +107,19 @@ mod tests {
         {
             assert_eq!(seen.violates(&operation(key, phase, outcome)), violates, "step {step}");
         }
+    }
+
+    #[test]
+    fn what_is_not_judged_is_no_violation() {
+        let leaked = || operation("a", Phase::Main, Outcome::Failed(Cause::database(11000, "x")));
+        assert!(Seen::default().violates(&leaked()));
+        assert!(!Seen::without(&[Invariant::NoLeakedErrors]).violates(&leaked()));
+        let named = |id: &str| {
+            let returned = Returned { id: Some(Id::Text(id.into())), ..Returned::default() };
+            operation("a", Phase::Main, Outcome::Ok(Value::Document(returned)))
+        };
+        let mut seen = Seen::without(&[Invariant::SameId]);
+        assert!(!seen.violates(&named("1")) && !seen.violates(&named("2")));
     }
 
     #[test]

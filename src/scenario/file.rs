@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::file_http::{Http, Invariant, Observe, Service};
+use super::file_http::{Http, Service};
+use super::file_observe::{Invariant, Observe};
 use super::prior::Prior;
 use super::values::{Count, Counts, DurationText, Number, Share};
 

@@ -1,20 +1,17 @@
-//! What a validated scenario says of a service over HTTP: `[target.http]`, `[service]`, `[observe.*]`, `[[invariant]]`.
+//! What a validated scenario says of a service over HTTP: `[target.http]`, `[service]`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use super::json_path::JsonPath;
 use super::messages::MessageSpec;
 use super::prior::PriorSpec;
-use super::rules::ElementsSpec;
-use super::secret::SecretText;
 use super::template::{JsonTemplate, Template};
-use super::threads::ThreadPaths;
 
 /// A service over HTTP (`[target.http]`).
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -171,14 +168,6 @@ pub enum KeySharing {
     Private,
 }
 
-/// One value is written as itself.
-fn one_or_list<T: Serialize, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
-    match values {
-        [one] => one.serialize(serializer),
-        several => several.serialize(serializer),
-    }
-}
-
 /// Which port a service listens on (`service.port`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -283,224 +272,6 @@ pub struct ServiceSpec {
     pub ready_timeout: Duration,
     /// How many processes. Default 1.
     pub instances: u32,
-}
-
-/// Where the final state is read (`[observe]`).
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct ObserveSpec {
-    /// From the database.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mongo: Option<ObserveMongo>,
-    /// Through the service.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http: Option<ObserveHttp>,
-}
-
-/// Reads the final state from the database (`[observe.mongo]`).
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ObserveMongo {
-    /// The server; `None` is the run's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub uri: Option<SecretText>,
-    /// The database; `None` is the run's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub database: Option<String>,
-    /// The collection.
-    pub collection: String,
-    /// The paths of the fields that hold the key, mostly one.
-    #[serde(serialize_with = "one_or_list")]
-    pub key: Vec<String>,
-    /// What each of the key's fields holds, in their order; empty where it is the key itself.
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "one_or_list")]
-    pub stored: Vec<Template>,
-    /// The path of what identifies a document. Default `_id`.
-    pub id: String,
-    /// The path of the number of the creating operation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stamp: Option<String>,
-    /// The path of the messages, where documents have any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub messages: Option<String>,
-    /// Paths that every complete document has.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub insert_fields: Vec<String>,
-    /// What operations leave.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub elements: Option<ElementsSpec>,
-}
-
-/// Reads the final state through the service (`[observe.http]`), one request per key.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ObserveHttp {
-    /// The request.
-    #[serde(flatten)]
-    pub request: RequestSpec,
-    /// Where the answer has the documents.
-    pub documents: JsonPath,
-    /// Where each of them has its identifier. Default `$._id`.
-    pub id: JsonPath,
-    /// The field that holds the messages, where documents have any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub messages: Option<String>,
-    /// What operations leave.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub elements: Option<ElementsSpec>,
-    /// Where a thread has what, in the workload of threads.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub thread: Option<ThreadPaths>,
-}
-
-impl ObserveHttp {
-    /// Whether it shows messages of threads, one by one or as a number.
-    pub fn shows_messages(&self) -> bool {
-        self.messages.is_some() || self.counts_messages()
-    }
-
-    /// Whether it shows how many messages a thread has.
-    pub fn counts_messages(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| thread.message_count.is_some())
-    }
-}
-
-impl ObserveSpec {
-    /// What operations leave, wherever that is read.
-    pub fn elements(&self) -> Option<&ElementsSpec> {
-        let mongo = self.mongo.as_ref().and_then(|mongo| mongo.elements.as_ref());
-        mongo.or_else(|| self.http.as_ref().and_then(|http| http.elements.as_ref()))
-    }
-}
-
-/// A user's own invariant (`[[invariant]]`).
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct InvariantSpec {
-    /// Its name, after `custom:`.
-    pub name: String,
-    /// The database; `None` is that of the observation, or the run's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub database: Option<String>,
-    /// The collection.
-    pub collection: Template,
-    /// The aggregation, as JSON.
-    pub pipeline: Template,
-    /// What must come of it.
-    pub expect: Expected,
-    /// How long work done in the background may take until it is met. Default none.
-    #[serde(with = "friendly", skip_serializing_if = "Duration::is_zero")]
-    pub within: Duration,
-}
-
-/// What must come of an aggregation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Expected {
-    /// No document.
-    Empty,
-    /// One document with one number, within these bounds.
-    Number {
-        /// Smallest.
-        min: f64,
-        /// Largest.
-        max: f64,
-    },
-}
-
-impl Expected {
-    /// Whether an aggregation that gave so many documents, the first of which is this one, is as expected. What cannot be
-    /// told is not.
-    pub fn is_met(&self, documents: u64, first: Option<&serde_json::Value>) -> bool {
-        match self {
-            Expected::Empty => documents == 0,
-            Expected::Number { min, max } => {
-                the_number(documents, first).is_ok_and(|number| (*min..=*max).contains(&number))
-            }
-        }
-    }
-}
-
-/// The one number of the one document of an aggregation; no document counts as 0, which is what `$count` and `$group` give
-/// of nothing.
-pub fn the_number(documents: u64, first: Option<&serde_json::Value>) -> Result<f64, String> {
-    let document = match (documents, first) {
-        (0, _) => return Ok(0.0),
-        (1, Some(document)) => document,
-        (found, _) => return Err(format!("the aggregation must give one document, and gave {found}")),
-    };
-    let fields = document.as_object().into_iter().flatten();
-    let numbers: Vec<f64> = fields.filter(|(name, _)| *name != "_id").filter_map(|(_, value)| value.as_f64()).collect();
-    match numbers.as_slice() {
-        [number] => Ok(*number),
-        numbers => Err(format!("the document must have one number besides `_id`, and has {}", numbers.len())),
-    }
-}
-
-impl fmt::Display for Expected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Expected::Empty => f.write_str("empty"),
-            Expected::Number { min, max } if min == max => write!(f, "the number {min}"),
-            Expected::Number { min, max: f64::INFINITY } => write!(f, "a number of at least {min}"),
-            Expected::Number { min: f64::NEG_INFINITY, max } => write!(f, "a number of at most {max}"),
-            Expected::Number { min, max } => write!(f, "a number from {min} to {max}"),
-        }
-    }
-}
-
-impl Serialize for Expected {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Expected::Empty => serializer.serialize_str("empty"),
-            Expected::Number { min, max } => serializer.collect_map([("min", min), ("max", max)]),
-        }
-    }
-}
-
-/// A JSONPath (RFC 9535), compiled.
-#[derive(Clone)]
-pub struct JsonPath {
-    text: Arc<str>,
-    compiled: Arc<serde_json_path::JsonPath>,
-}
-
-impl JsonPath {
-    /// Compiles a path; the error has the byte at which it goes wrong.
-    pub fn compile(text: &str) -> Result<Self, (usize, String)> {
-        let compiled = serde_json_path::JsonPath::parse(text)
-            .map_err(|error| (error.position().saturating_sub(1).min(text.len()), error.message().to_owned()))?;
-        Ok(JsonPath { text: Arc::from(text), compiled: Arc::new(compiled) })
-    }
-
-    /// The first value that it selects, other than null.
-    pub fn first<'a>(&self, value: &'a serde_json::Value) -> Option<&'a serde_json::Value> {
-        self.compiled.query(value).into_iter().find(|found| !found.is_null())
-    }
-
-    /// Everything that it selects.
-    pub fn all<'a>(&self, value: &'a serde_json::Value) -> Vec<&'a serde_json::Value> {
-        self.compiled.query(value).all()
-    }
-}
-
-impl fmt::Display for JsonPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl fmt::Debug for JsonPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.text, f)
-    }
-}
-
-impl PartialEq for JsonPath {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Serialize for JsonPath {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
 }
 
 impl RequestSpec {

@@ -6,10 +6,15 @@ mod error;
 mod file;
 mod file_fields;
 mod file_http;
+mod file_json;
+mod file_observe;
+mod file_request;
 mod filters;
 mod http;
+mod json_path;
 mod messages;
 mod model;
+mod observed;
 mod overrides;
 mod prior;
 mod read;
@@ -30,15 +35,16 @@ pub use diagnostic::Diagnostics;
 pub use environment::Environment;
 pub use error::ScenarioError;
 pub use http::{
-    AuthSpec, BodySpec, Expected, HttpSpec, InvariantSpec, JsonPath, KeySharing, LoginPer, LoginSpec, ObserveHttp,
-    ObserveMongo, ObserveSpec, OperationSpec, PortKind, Release, RequestSpec, ServiceSpec, StatusSpec, TlsSpec,
-    the_number,
+    AuthSpec, BodySpec, HttpSpec, KeySharing, LoginPer, LoginSpec, OperationSpec, PortKind, Release, RequestSpec,
+    ServiceSpec, StatusSpec, TlsSpec,
 };
+pub use json_path::JsonPath;
 pub use messages::MessageSpec;
 pub use model::{
     Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, JudgeKind, Judging, Keys, Limits, Load, Metric,
     MongoSpec, MongodSpec, Scenario, SearchKind, TargetSpec, Threshold,
 };
+pub use observed::{Expected, InvariantSpec, ObserveHttp, ObserveMongo, ObserveSpec, the_number};
 pub use prior::{Capture, PriorSpec};
 pub use read::{load, load_text};
 pub use resolved::resolved_toml;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
 use serde::{Serialize, Serializer};
 
-use super::http::{HttpSpec, InvariantSpec, ObserveSpec, ServiceSpec};
+use super::http::{HttpSpec, ServiceSpec};
+use super::observed::{InvariantSpec, ObserveSpec};
 use super::prior::PriorSpec;
 use super::rules::NumberSpec;
 use super::workload_kind::WorkloadKind;

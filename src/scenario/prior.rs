@@ -9,8 +9,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 use toml::Spanned;
 
-use super::file_http::{Json, Texts};
-use super::http::{JsonPath, RequestSpec};
+use super::file_request::{Texts, table_with_request};
+use super::http::RequestSpec;
+use super::json_path::JsonPath;
 use super::values::Count;
 
 /// A request that comes first.
@@ -65,37 +66,19 @@ impl Serialize for Capture {
     }
 }
 
-/// A request that comes first, as it is written.
-#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a table with a request")]
-pub(super) struct Prior {
-    /// Method of the request.
-    #[schemars(with = "Option<String>")]
-    pub(super) method: Option<Spanned<String>>,
-    /// Path of the request; a template.
-    #[schemars(with = "Option<String>")]
-    pub(super) path: Option<Spanned<String>>,
-    /// Headers, by name.
-    #[serde(default)]
-    #[schemars(with = "BTreeMap<String, String>")]
-    pub(super) headers: Texts,
-    /// Body as JSON; texts are templates.
-    #[schemars(with = "Option<serde_json::Value>")]
-    pub(super) json: Option<Spanned<Json>>,
-    /// Body as it is; a template.
-    #[schemars(with = "Option<String>")]
-    pub(super) body: Option<Spanned<String>>,
-    /// Body as a form; a template.
-    #[schemars(with = "Option<BTreeMap<String, String>>")]
-    pub(super) form: Option<Spanned<Texts>>,
-    /// What later requests may name: a JSONPath, `cookie:NAME`, `field:NAME` of a page's form, or `header:location`.
-    #[serde(default)]
-    #[schemars(with = "BTreeMap<String, String>")]
-    pub(super) capture: Texts,
-    /// Statuses with which it counts as done; by default every 2xx and 3xx.
-    #[serde(default)]
-    #[schemars(with = "Vec<Count>")]
-    pub(super) accept: Vec<Spanned<Count>>,
+table_with_request! {
+    /// A request that comes first, as it is written.
+    #[serde(deny_unknown_fields, expecting = "a table with a request")]
+    Prior {
+        /// What later requests may name: a JSONPath, `cookie:NAME`, `field:NAME` of a page's form, or `header:location`.
+        #[serde(default)]
+        #[schemars(with = "BTreeMap<String, String>")]
+        capture: Texts,
+        /// Statuses with which it counts as done; by default every 2xx and 3xx.
+        #[serde(default)]
+        #[schemars(with = "Vec<Count>")]
+        accept: Vec<Spanned<Count>>,
+    }
 }
 
 /// One table, or a list of them.

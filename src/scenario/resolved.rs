@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::http::{InvariantSpec, ObserveSpec, ServiceSpec};
+use super::http::ServiceSpec;
 use super::model::{Deliveries, Expectation, ExploreSpec, Limits, Load, MongodSpec, Scenario, TargetSpec};
+use super::observed::{InvariantSpec, ObserveSpec};
 use super::prior::PriorSpec;
 use super::rules::NumberSpec;
 use super::workload_kind::WorkloadKind;

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::http::JsonPath;
+use super::json_path::JsonPath;
 use super::template::Template;
 use crate::history::ElementCount;
 use crate::verdict::Expression;

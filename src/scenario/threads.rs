@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::http::JsonPath;
+use super::json_path::JsonPath;
 
 /// Where an observed thread has what. What is not said is not judged.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -297,7 +297,7 @@ impl Bench {
         let workload = workload::of_kind(plant.workload(), run_id);
         let invariants = workload.invariants();
         let run = Run {
-            plan: Plan { run_id: Arc::from(run_id), seed: self.seed, load, limits: limits() },
+            plan: Plan { run_id: Arc::from(run_id), seed: self.seed, load, limits: limits(), ignored: Vec::new() },
             workload,
             target: Arc::clone(&target),
             writer: None,

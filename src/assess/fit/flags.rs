@@ -53,12 +53,15 @@ fn before<'a>(key: &OfKey<'a>, operation: &Operation) -> Before<'a> {
     if others.any(|other| other.invoked <= operation.completed) { Before::Open } else { Before::Nothing }
 }
 
-/// The first on a fresh key creates, a later one does not: each at least once.
+/// The first on a fresh key creates, a later one does not: each at least once. What an operation of the user's own creates
+/// is known to the user alone: there may be one for each caller.
 fn created_rows(context: &Context<'_>) -> Vec<FitRow> {
     let mut first: BTreeMap<&str, Cases> = BTreeMap::new();
     let mut later: BTreeMap<&str, Cases> = BTreeMap::new();
     for key in context.keys() {
-        for operation in key.operations.iter().filter(|operation| created(operation).is_some()) {
+        let telling =
+            |operation: &&&Operation| created(operation).is_some() && !matches!(operation.action, Action::Custom(_));
+        for operation in key.operations.iter().filter(telling) {
             let name = operation.action.name();
             let flag = created(operation) == Some(true);
             match before(key, operation) {

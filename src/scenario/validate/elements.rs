@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::super::diagnostic::Problem;
-use super::super::file_http::Elements;
+use super::super::file_observe::Elements;
 use super::super::rules::{ElementPlace, ElementsSpec};
 use super::super::template::Scope;
 use super::super::workload_kind::WorkloadKind;

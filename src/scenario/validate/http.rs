@@ -6,10 +6,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::super::diagnostic::Problem;
-use super::super::file_http::{self, Http, Operation, Request};
+use super::super::file_http::{self, Http, Operation};
+use super::super::file_request::Texts;
 use super::super::http::{
-    AuthSpec, HttpSpec, JsonPath, KeySharing, LoginPer, LoginSpec, OperationSpec, Release, StatusSpec, TlsSpec,
+    AuthSpec, HttpSpec, KeySharing, LoginPer, LoginSpec, OperationSpec, Release, StatusSpec, TlsSpec,
 };
+use super::super::json_path::JsonPath;
 use super::super::messages::Messages;
 use super::super::prior::{OneOrMany, Prior, PriorSpec};
 use super::super::template::Scope;
@@ -253,9 +255,9 @@ impl Check<'_> {
         workload: WorkloadKind,
     ) -> Option<OperationSpec> {
         let place = operation.span();
-        let operation = operation.into_inner();
-        let Operation { method, path, headers, json, body, form, outcome, status, weight, keys, before } = operation;
-        let request = Request { method, path, headers, json, body, form };
+        let mut operation = operation.into_inner();
+        let request = operation.take_request();
+        let Operation { outcome, status, weight, keys, before, .. } = operation;
         let table = format!("target.http.operations.{name}");
         let reads = name == "get" || (workload != WorkloadKind::Custom && matches!(name, "read" | "read-thread"));
         let usual = if reads { "GET" } else { "POST" };
@@ -287,7 +289,7 @@ impl Check<'_> {
 
     fn outcome(
         &mut self,
-        texts: &file_http::Texts,
+        texts: &Texts,
         workload: WorkloadKind,
         operation: &str,
         place: &std::ops::Range<usize>,

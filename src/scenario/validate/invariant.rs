@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::super::diagnostic::Problem;
-use super::super::file_http::{self, Bounds};
-use super::super::http::{Expected, InvariantSpec, ObserveSpec};
+use super::super::file_observe::{self, Bounds};
 use super::super::model::TargetSpec;
+use super::super::observed::{Expected, InvariantSpec, ObserveSpec};
 use super::super::rules::NumberSpec;
 use super::super::template::Scope;
 use super::super::values::Bound;
@@ -23,7 +23,7 @@ impl Check<'_> {
     /// The user's own invariants: aggregations, and rules about numbers.
     pub(super) fn invariants(
         &mut self,
-        invariants: Vec<Spanned<file_http::Invariant>>,
+        invariants: Vec<Spanned<file_observe::Invariant>>,
         workload: Option<WorkloadKind>,
         target: Option<&TargetSpec>,
         observe: Option<&ObserveSpec>,
@@ -46,7 +46,7 @@ impl Check<'_> {
         specs.zip(numbers.into_iter().collect())
     }
 
-    fn own_invariant(&mut self, invariant: Spanned<file_http::Invariant>) -> Option<InvariantSpec> {
+    fn own_invariant(&mut self, invariant: Spanned<file_observe::Invariant>) -> Option<InvariantSpec> {
         let span = invariant.span();
         let invariant = invariant.into_inner();
         self.only_of_numbers(&invariant);
@@ -83,7 +83,7 @@ impl Check<'_> {
     }
 
     /// Keys that only a rule about numbers has.
-    fn only_of_numbers(&mut self, invariant: &file_http::Invariant) {
+    fn only_of_numbers(&mut self, invariant: &file_observe::Invariant) {
         let places = [
             ("key", invariant.key.as_ref().map(Spanned::span)),
             ("gaps", invariant.gaps.as_ref().map(Spanned::span)),
@@ -127,17 +127,17 @@ impl Check<'_> {
         }
     }
 
-    fn expected(&mut self, expect: Spanned<file_http::Expected>) -> Option<Expected> {
+    fn expected(&mut self, expect: Spanned<file_observe::Expected>) -> Option<Expected> {
         let span = expect.span();
         match expect.into_inner() {
-            file_http::Expected::Word(word) => {
+            file_observe::Expected::Word(word) => {
                 self.word(&Spanned::new(span, word), "expectation", &[("empty", Expected::Empty)])
             }
-            file_http::Expected::Exactly(number) => Some(Expected::Number { min: number, max: number }),
-            file_http::Expected::Bounds(Bounds { min: None, max: None }) => {
+            file_observe::Expected::Exactly(number) => Some(Expected::Number { min: number, max: number }),
+            file_observe::Expected::Bounds(Bounds { min: None, max: None }) => {
                 self.note(Problem::at(span, "no bound is given").help("write `{ min = 1 }`, `{ max = 1 }` or both"))
             }
-            file_http::Expected::Bounds(Bounds { min, max }) => {
+            file_observe::Expected::Bounds(Bounds { min, max }) => {
                 let min = min.map_or(Some(f64::NEG_INFINITY), |bound| self.plain(&bound))?;
                 let max = max.map_or(Some(f64::INFINITY), |bound| self.plain(&bound))?;
                 match min <= max {

@@ -5,9 +5,9 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::super::diagnostic::Problem;
-use super::super::file_http::{self, Bounds, Invariant};
-use super::super::http::ObserveSpec;
+use super::super::file_observe::{self, Bounds, Invariant};
 use super::super::model::TargetSpec;
+use super::super::observed::ObserveSpec;
 use super::super::rules::{BoundsSpec, Distinct, NumberSpec, Per};
 use super::super::template::Scope;
 use super::super::values::Bound;
@@ -165,21 +165,21 @@ impl Check<'_> {
         operations
     }
 
-    fn bounds(&mut self, expect: Spanned<file_http::Expected>, known: &[&str]) -> Option<BoundsSpec> {
+    fn bounds(&mut self, expect: Spanned<file_observe::Expected>, known: &[&str]) -> Option<BoundsSpec> {
         let span = expect.span();
         match expect.into_inner() {
-            file_http::Expected::Word(word) => {
+            file_observe::Expected::Word(word) => {
                 let exactly = self.expression(&Spanned::new(span, Bound::Text(word)), known)?;
                 Some(BoundsSpec { min: Some(exactly.clone()), max: Some(exactly) })
             }
-            file_http::Expected::Exactly(number) => {
+            file_observe::Expected::Exactly(number) => {
                 let exactly = Expression::number(number);
                 Some(BoundsSpec { min: Some(exactly.clone()), max: Some(exactly) })
             }
-            file_http::Expected::Bounds(Bounds { min: None, max: None }) => {
+            file_observe::Expected::Bounds(Bounds { min: None, max: None }) => {
                 self.note(Problem::at(span, "no bound is given").help("write `{ min = 1 }`, `{ max = 1 }` or both"))
             }
-            file_http::Expected::Bounds(Bounds { min, max }) => {
+            file_observe::Expected::Bounds(Bounds { min, max }) => {
                 let mut bound = |bound: Option<Spanned<Bound>>| match bound {
                     Some(bound) => self.expression(&bound, known).map(Some),
                     None => Some(None),

@@ -1,15 +1,17 @@
 //! `[observe.*]`.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use toml::Spanned;
 
 use super::super::diagnostic::Problem;
 use super::super::file_fields::{Names, Stored};
-use super::super::file_http::{self, Request};
-use super::super::http::{ObserveHttp, ObserveMongo, ObserveSpec};
+use super::super::file_observe;
 use super::super::model::TargetSpec;
+use super::super::observed::{ObserveHttp, ObserveMongo, ObserveSpec};
 use super::super::template::{Scope, Template};
+use super::super::values::DurationText;
 use super::super::workload_kind::WorkloadKind;
 use super::Check;
 use super::request::Kind;
@@ -18,7 +20,7 @@ impl Check<'_> {
     /// Where the final state is read.
     pub(super) fn observe(
         &mut self,
-        observe: file_http::Observe,
+        observe: file_observe::Observe,
         workload: Option<WorkloadKind>,
         target: Option<&TargetSpec>,
         own_service: bool,
@@ -57,7 +59,7 @@ impl Check<'_> {
 
     fn observe_mongo(
         &mut self,
-        mongo: Spanned<file_http::ObserveMongo>,
+        mongo: Spanned<file_observe::ObserveMongo>,
         workload: Option<WorkloadKind>,
         own_service: bool,
         operations: &[String],
@@ -92,7 +94,14 @@ impl Check<'_> {
             Some(elements) => self.elements(elements, workload?, operations, true).map(Some),
             None => Some(None),
         };
+        let within = self.within(mongo.within.as_ref());
+        let filter = match &mongo.filter {
+            Some(text) => self.filter(text).map(Some),
+            None => Some(None),
+        };
         Some(ObserveMongo {
+            filter: filter?,
+            within: within?,
             uri: mongo.uri.as_ref().map(|uri| self.text(uri, Kind::Credential)),
             database: database?,
             collection: collection?,
@@ -104,6 +113,22 @@ impl Check<'_> {
             insert_fields: insert_fields.into_iter().collect::<Option<_>>()?,
             elements: elements?,
         })
+    }
+
+    /// How long the final state may take to come about.
+    fn within(&mut self, text: Option<&Spanned<DurationText>>) -> Option<Duration> {
+        text.map_or(Some(Duration::ZERO), |text| self.duration(text, "within", true))
+    }
+
+    /// Which documents are looked at.
+    fn filter(&mut self, text: &Spanned<String>) -> Option<String> {
+        match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text.get_ref()) {
+            Ok(_) => Some(text.get_ref().clone()),
+            Err(error) => self.note(
+                Problem::at(text.span(), format!("not a filter: {error}"))
+                    .help("write it as JSON, as MongoDB has it: `where = '{ \"deletedAt\": null }'`"),
+            ),
+        }
     }
 
     /// A service that runs already has a database that only the user knows.
@@ -232,26 +257,16 @@ impl Check<'_> {
 
     fn observe_http(
         &mut self,
-        http: Spanned<file_http::ObserveHttp>,
+        http: Spanned<file_observe::ObserveHttp>,
         workload: Option<WorkloadKind>,
         operations: &[String],
     ) -> Option<ObserveHttp> {
         let span = http.span();
         let scope = Scope::Request(workload?);
-        let file_http::ObserveHttp {
-            method,
-            path,
-            headers,
-            json,
-            body,
-            form,
-            documents,
-            id,
-            messages,
-            elements,
-            thread,
-        } = http.into_inner();
-        let request = Request { method, path, headers, json, body, form };
+        let mut http = http.into_inner();
+        let request = http.take_request();
+        let file_observe::ObserveHttp { documents, id, messages, elements, within, thread, .. } = http;
+        let within = self.within(within.as_ref());
         let messages = match messages {
             // A thread's messages may also be shown as a number, or nowhere.
             messages if workload == Some(WorkloadKind::Thread) => match messages {
@@ -271,7 +286,8 @@ impl Check<'_> {
             None => Some(None),
         };
         let (request, documents, elements) = (request?, documents?, elements?);
-        Some(ObserveHttp { request, documents, id: id?, messages: messages?, elements, thread: thread? })
+        let (within, thread) = (within?, thread?);
+        Some(ObserveHttp { request, documents, id: id?, messages: messages?, elements, within, thread })
     }
 }
 

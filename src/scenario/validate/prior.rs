@@ -7,8 +7,8 @@ use toml::Spanned;
 
 use super::super::diagnostic::Problem;
 use super::super::file::Target;
-use super::super::file_http::{Request, Texts};
-use super::super::http::JsonPath;
+use super::super::file_request::Texts;
+use super::super::json_path::JsonPath;
 use super::super::prior::{Capture, Prior, PriorSpec};
 use super::super::template::Scope;
 use super::Check;
@@ -61,9 +61,9 @@ impl Check<'_> {
 
     /// One of them; `table` is where it stands.
     pub(super) fn prior(&mut self, prior: Prior, table: (&str, &Range<usize>), scope: Scope) -> Option<PriorSpec> {
-        let Prior { method, path, headers, json, body, form, capture, accept } = prior;
-        let request = Request { method, path, headers, json, body, form };
-        let request = self.request(request, table, scope, "POST");
+        let mut prior = prior;
+        let request = self.request(prior.take_request(), table, scope, "POST");
+        let Prior { capture, accept, .. } = prior;
         let mut captures = BTreeMap::new();
         let mut whole = true;
         for (name, place) in &capture {

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::super::diagnostic::Problem;
-use super::super::file_http::{Json, Request, Texts};
-use super::super::http::{BodySpec, JsonPath, RequestSpec};
+use super::super::file_json::Json;
+use super::super::file_request::{Request, Texts};
+use super::super::http::{BodySpec, RequestSpec};
+use super::super::json_path::JsonPath;
 use super::super::secret::SecretText;
 use super::super::template::{JsonTemplate, Scope, Template};
 use super::Check;

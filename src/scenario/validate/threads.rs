@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::super::diagnostic::Problem;
-use super::super::http::JsonPath;
+use super::super::json_path::JsonPath;
 use super::super::threads::{ThreadPaths, Threads};
 use super::super::workload_kind::WorkloadKind;
 use super::Check;

@@ -159,6 +159,14 @@ fn value(
         let created = spec.status.created.contains(&answer.status).then_some(true);
         return Ok(written(action, Returned { created, ..Returned::default() }, None));
     }
+    let by_status = || match (spec.status.created.is_empty(), spec.status.created.contains(&answer.status)) {
+        (true, _) => None,
+        (false, created) => Some(created),
+    };
+    if let (Some(path), true) = (spec.outcome.get("id"), answer.body.is_empty() && names_by_body(action)) {
+        // Nothing is garbled: the status says yes, and there is nothing else, as with 204 and 303.
+        return Err(Doubt::Unnamed { path: path.to_string(), created: by_status() });
+    }
     let json = json.ok_or_else(|| {
         let kind = if answer.content_type.is_empty() { "without a type" } else { answer.content_type.as_str() };
         format!("the body is not JSON ({kind})")
@@ -177,10 +185,6 @@ fn value(
         _ => {}
     }
     let flag = |name: &str| first(name).and_then(Json::as_bool);
-    let by_status = || match (spec.status.created.is_empty(), spec.status.created.contains(&answer.status)) {
-        (true, _) => None,
-        (false, created) => Some(created),
-    };
     let created = flag("created").or_else(|| flag("existing").map(|existing| !existing)).or_else(by_status);
     if let (Some(path), None) = (path("id"), &id) {
         return Err(match is_of_thread(action) || says_no(json) {
@@ -198,6 +202,11 @@ fn value(
     let position = first("position").and_then(Json::as_u64).and_then(|position| u32::try_from(position).ok());
     let number = first("number").and_then(number_of);
     Ok(written(action, Returned { id, created, created_by, number, ..Returned::default() }, position))
+}
+
+/// Whether an answer without a body may be all that whoever did not create is told.
+fn names_by_body(action: &Action) -> bool {
+    matches!(action, Action::CreateOrGet { .. } | Action::Append(_) | Action::Custom(_))
 }
 
 /// What a read says by 404: there is nothing.

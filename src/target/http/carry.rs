@@ -325,7 +325,12 @@ impl Core {
         self.general_headers(request, variables)?;
         let bearer = self.spec.auth.bearer.as_ref().map(|bearer| bearer.render(variables));
         let bearer = bearer.transpose().map_err(|error| error.to_string())?.map(|token| format!("Bearer {token}"));
-        let mut header = |name: &str, value: String| request.header(name, value).map_err(|error| error.to_string());
+        // What the request says itself comes first.
+        let own: Vec<String> = request.headers.iter().map(|(name, _)| name.clone()).collect();
+        let mut header = |name: &str, value: String| match own.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            true if name != "cookie" => Ok(()),
+            _ => request.header(name, value).map_err(|error| error.to_string()),
+        };
         match (bearer, session.and_then(Session::token)) {
             (Some(value), _) => header("authorization", value)?,
             (None, Some((name, value))) => header(name, value.to_owned())?,
@@ -338,7 +343,10 @@ impl Core {
     }
 
     fn general_headers(&self, request: &mut Prepared, variables: &minijinja::Value) -> Result<(), String> {
-        for (name, value) in &self.spec.auth.headers {
+        let own: Vec<String> = request.headers.iter().map(|(name, _)| name.clone()).collect();
+        // Two headers of one name would reach the service as one, with both values.
+        let general = self.spec.auth.headers.iter();
+        for (name, value) in general.filter(|(name, _)| !own.iter().any(|own| own.eq_ignore_ascii_case(name))) {
             let value = value.render(variables).map_err(|error| error.to_string())?;
             request.header(name, value).map_err(|error| error.to_string())?;
         }

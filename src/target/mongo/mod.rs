@@ -30,7 +30,7 @@ pub use classify::outcome as outcome_of_failure;
 use connect::WARM_UP_TIMEOUT;
 pub use connect::{Connected, PoolOptions, noting_connection};
 pub use looked_at::LookedAt;
-pub use queries::{Queries, QueryResult, drop_database};
+pub use queries::{Queries, QueryResult, drop_database, filter_of};
 pub(in crate::target) use rows::Rows;
 pub use snapshot::snapshot;
 

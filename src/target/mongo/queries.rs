@@ -179,6 +179,15 @@ pub(super) fn pipeline_of(pipeline: &Template, variables: &minijinja::Value) -> 
     stages.into_iter().map(stage).collect()
 }
 
+/// A filter that is written as JSON.
+pub fn filter_of(text: &str) -> Result<Document, String> {
+    let filter = serde_json::from_str(text).map_err(|error| format!("the filter is not JSON: {error}"))?;
+    match bson_of(filter)? {
+        Bson::Document(filter) => Ok(filter),
+        _ => Err("the filter is not an object".to_owned()),
+    }
+}
+
 /// A value of a pipeline; an ObjectId and a date are written as MongoDB's extended JSON has them.
 fn bson_of(value: serde_json::Value) -> Result<Bson, String> {
     use serde_json::Value as Json;

@@ -13,7 +13,7 @@ use super::forms::Forms;
 use super::{List, QUIESCE_TIMEOUT, Read, STEP, step};
 use crate::history::{DocumentSightings, Observed, OpId, Sample};
 use crate::scenario::{ObserveMongo, WorkloadKind};
-use crate::target::mongo::{Connected, PoolOptions, observed_thread};
+use crate::target::mongo::{Connected, PoolOptions, filter_of, observed_thread};
 use crate::target::{MongoUri, TargetError};
 
 /// Values in one query of a database that holds more than the run's documents.
@@ -30,6 +30,8 @@ pub(super) struct Database<'a> {
     connected: Connected,
     name: String,
     collection: Collection<Document>,
+    /// Which documents are looked at.
+    filter: Document,
     forms: Forms,
     /// What every key of the run has in it.
     tag: String,
@@ -56,6 +58,10 @@ impl<'a> Database<'a> {
         let connected = Connected::open(&uri, &target.guard, pool).await?;
         let database = Database {
             collection: connected.client.database(&name).collection(&spec.collection),
+            filter: match &spec.filter {
+                Some(text) => filter_of(text).map_err(|why| step(STEP, why))?,
+                None => doc! {},
+            },
             forms: Forms::of(target, spec)?,
             tag: crate::workload::tag(&target.run.run_id),
             own: spec.uri.is_none() && spec.database.is_none(),
@@ -75,7 +81,9 @@ impl<'a> Database<'a> {
         let deadline = Instant::now() + QUIESCE_TIMEOUT;
         let pattern = format!("^{}\\.", self.name);
         while Instant::now() < deadline {
-            let question = doc! { "currentOp": 1, "active": true, "ns": { "$regex": &pattern } };
+            // A cursor that waits for more, as that of a change stream does, is never done and writes nothing.
+            let waits = doc! { "$ne": "getmore" };
+            let question = doc! { "currentOp": 1, "active": true, "ns": { "$regex": &pattern }, "op": waits };
             let Ok(answer) = self.connected.admin(question).await else { return };
             if answer.get_array("inprog").is_ok_and(Vec::is_empty) {
                 return;
@@ -102,6 +110,11 @@ impl<'a> Database<'a> {
 
     async fn query(&self, filter: Document, read: &mut Read) -> Result<(), TargetError> {
         let failed = |error| step(STEP, self.uri.redact(error));
+        let filter = if self.filter.is_empty() {
+            filter
+        } else {
+            doc! { "$and": [&self.filter, filter] }
+        };
         let mut cursor = self.collection.find(filter).batch_size(1000).await.map_err(failed)?;
         while let Some(document) = cursor.try_next().await.map_err(failed)? {
             match self.observed(&document, &mut read.seen)? {
