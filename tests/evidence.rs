@@ -2,35 +2,15 @@
 //! not accused, those that are not are caught, and what was not looked at is inconclusive.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+mod support;
+
+use std::path::Path;
 
 use serde_json::Value;
+use support::{python_path, result, violated};
 
 fn run(path: &Path, more: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, Value) {
-    let out = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_onlyone"))
-        .args(["run", "--quiet", "--format", "json", "--seed", "1", "--out"])
-        .arg(out.path())
-        .arg(path)
-        .args(more)
-        .env_remove("ONLYONE_MONGO_URI")
-        .envs(environment.iter().copied())
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"));
-    (output.status.code(), report)
-}
-
-fn violated(report: &Value) -> Vec<&str> {
-    let results = report["invariants"].as_array().unwrap().iter();
-    results.filter(|result| result["verdict"] == "violated").map(|result| result["name"].as_str().unwrap()).collect()
-}
-
-fn result<'a>(report: &'a Value, name: &str) -> &'a Value {
-    report["invariants"].as_array().unwrap().iter().find(|result| result["name"] == name).unwrap()
+    support::run(path, more, environment).report()
 }
 
 /// A run against the cloakroom, which behaves so.
@@ -194,21 +174,6 @@ fn an_invariant_that_one_after_another_breaks_too_is_a_plain_defect() {
         witness["operations"][0]["phase"].is_null() && witness["operations"][0]["op"].is_u64(),
         "of the load: {witness}"
     );
-}
-
-/// Where the packages of the Python services are.
-fn python_path() -> &'static Path {
-    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/practice/python");
-        std::fs::create_dir_all(&folder).unwrap();
-        if !folder.join("pymongo").exists() {
-            let pip = ["-m", "pip", "install", "--quiet", "--target", ".", "pymongo"];
-            let installed = Command::new("python3").args(pip).current_dir(&folder).status().unwrap();
-            assert!(installed.success());
-        }
-        folder
-    })
 }
 
 #[test]

@@ -2,9 +2,10 @@
 //! is caught by what must catch it, and the correct twins are not accused.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::process::Command;
+mod support;
 
 use serde_json::Value;
+use support::violated;
 
 /// Callers that come together, and how often.
 const CROWDS: [(u32, u32); 3] = [(2, 40), (8, 20), (150, 8)];
@@ -27,22 +28,8 @@ fn run(strategy: &str, (clients, rounds): (u32, u32)) -> (Option<i32>, Value) {
     );
     let path = folder.path().join("mutant.toml");
     std::fs::write(&path, text).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_onlyone"))
-        .args(["run", "--quiet", "--format", "json", "--seed", "1", "--out"])
-        .arg(folder.path())
-        .arg(&path)
-        .args(["--set", "target.http.operations.create-or-get.status={ok=[200],created=[201],refused=[409]}"])
-        .env_remove("ONLYONE_MONGO_URI")
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"));
-    (output.status.code(), report)
-}
-
-fn violated(report: &Value) -> Vec<&str> {
-    let results = report["invariants"].as_array().unwrap().iter();
-    results.filter(|result| result["verdict"] == "violated").map(|result| result["name"].as_str().unwrap()).collect()
+    let status = "target.http.operations.create-or-get.status={ok=[200],created=[201],refused=[409]}";
+    support::run(&path, &["--set", status], &[]).report()
 }
 
 #[test]

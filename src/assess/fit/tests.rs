@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::fit;
 use crate::history::{
-    DocumentSightings, Exchange, History, Observation, Observed, OpId, Operation, Sample, Sightings, Source,
+    Action, DocumentSightings, Exchange, History, Observation, Observed, OpId, Operation, Sample, Sightings, Source,
 };
 use crate::report::Fit;
 use crate::scenario::{Scenario, load_text};
@@ -105,7 +105,7 @@ fn with_flags(seen: &mut Seen, flags: [bool; 4]) {
 
 #[test]
 fn what_fits_in_no_case_is_the_scenarios_fault_and_what_fits_in_some_is_not() {
-    let cases: [Case; 13] = [
+    let cases: [Case; 14] = [
         ("a correct service", &[], |_| {}),
         ("the key is nowhere", &["observe.mongo.key"], |seen| seen.documents.clear()),
         ("one document was lost", &[], |seen| drop(seen.documents.pop())),
@@ -121,6 +121,12 @@ fn what_fits_in_no_case_is_the_scenarios_fault_and_what_fits_in_some_is_not() {
         ("a service that always creates says so", &[], |seen| {
             seen.operations[1] = answer(2, "p_q", "d3", true);
             seen.operations[3] = answer(4, "r_s", "d4", true);
+        }),
+        ("operations of the user's own, which may create one for each caller", &[], |seen| {
+            with_flags(seen, [true; 4]);
+            for operation in &mut seen.operations {
+                operation.action = Action::Custom("vote".into());
+            }
         }),
         ("a path without which nothing is said", &[ID], |seen| {
             seen.sightings.answers = vec![exchange(1, &json!({ "id": "d1" })), exchange(2, &json!({ "id": "d1" }))];

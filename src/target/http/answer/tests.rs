@@ -187,10 +187,14 @@ fn a_yes_without_a_name_is_told_from_a_no_and_from_what_cannot_be_read() {
         (r#"{"error":"try later"}"#, false),
         ("<!doctype html>", false),
         (r#"{"chat":"#, false),
+        // As with 204 and 303: a status, and nothing else.
+        ("", true),
     ] {
         let found = outcome(&spec, None, &create, &answer(200, body), &Redactor::default());
         assert!(matches!(&found, Outcome::Unknown(cause) if cause.is_unnamed() == unnamed), "{body}: {found:?}");
     }
+    let read = outcome(&spec, None, &Action::Get, &answer(200, ""), &Redactor::default());
+    assert!(matches!(&read, Outcome::Unknown(cause) if !cause.is_unnamed()), "a read has something to say: {read:?}");
 }
 
 #[test]
