@@ -93,10 +93,10 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         }
         looks => looks::judge_control(looks, control),
     };
-    results = results.into_iter().map(|result| fit::doubted(result, misfit.as_deref())).collect();
+    results = results.into_iter().map(|result| fit::doubted(result, misfit.as_deref(), &scenario)).collect();
     let mut control = if alone { None } else { serial::judged(&run, &invariants, own_serially) };
     if let Some((told, serially)) = &mut control {
-        serial::doubt(told, serially, misfit.as_deref());
+        serial::doubt(told, serially, misfit.as_deref(), &scenario);
         results = serial::used(results, serially);
     }
     let results = over_http(results, &scenario, run.record);

@@ -3,8 +3,8 @@
 use rustc_hash::FxHashMap;
 
 use crate::history::{
-    Action, Appended, Delivered, History, Id, Observation, Observed, OpId, Operation, Outcome, Returned, Sightings,
-    Value,
+    Action, Appended, Delivered, Effects, History, Id, Observation, Observed, OpId, Operation, Outcome, Returned,
+    Sightings, Value,
 };
 use crate::scenario::Scenario;
 
@@ -15,6 +15,8 @@ pub(super) struct Context<'a> {
     /// Operations of both phases, ordered by number.
     pub(super) operations: &'a [Operation],
     pub(super) documents: &'a [Observed],
+    /// What else was read.
+    pub(super) effects: Option<&'a Effects>,
     /// The final state was read.
     pub(super) observed: bool,
     by_key: FxHashMap<&'a str, OfKey<'a>>,
@@ -43,7 +45,8 @@ impl<'a> Context<'a> {
             by_key.entry(&document.key).or_default().documents.push(document);
         }
         let observed = observation.is_some();
-        Context { scenario, sightings, operations: &history.operations, documents, observed, by_key }
+        let effects = observation.map(|observation| &*observation.effects);
+        Context { scenario, sightings, operations: &history.operations, documents, effects, observed, by_key }
     }
 
     /// The keys in the order of their first operation.

@@ -69,6 +69,7 @@ fn positions(context: &Context<'_>) -> Option<FitRow> {
 /// What deliveries are told: the first of a content pushes it, a later one does not, and knows the chat.
 fn deliveries(context: &Context<'_>) -> Vec<FitRow> {
     let (mut first, mut later, mut seen) = (Cases::default(), Cases::default(), Cases::default());
+    let mut pushed = Cases::default();
     for key in context.keys() {
         let mut contents: FxHashMap<u32, Vec<(&Operation, Delivered)>> = FxHashMap::default();
         for operation in &key.operations {
@@ -76,6 +77,9 @@ fn deliveries(context: &Context<'_>) -> Vec<FitRow> {
                 contents.entry(delivery.content).or_default().push((operation, *told));
             }
         }
+        let told = contents.values().flatten().filter(|(_, told)| told.applied);
+        let named = key.documents.iter().any(|document| document.messages.iter().any(|message| message.op.is_some()));
+        told.filter(|_| named).for_each(|(operation, _)| pushed.count(has_message(key, operation)));
         for deliveries in contents.values() {
             for (operation, told) in deliveries {
                 let earlier = deliveries.iter().any(|(other, of_other)| of_other.applied && precedes(other, operation));
@@ -99,6 +103,7 @@ fn deliveries(context: &Context<'_>) -> Vec<FitRow> {
         later.row(applied, "a repeated one is told that it was not", || {
             Some("each is told that it was applied, and nothing of it is stored".to_owned())
         }),
+        pushed.row(applied, "what is told to be applied is stored, with the number of its operation", || None),
         seen.row(chat_seen, "a repeated delivery is told that the chat is there", || None),
     ]
 }

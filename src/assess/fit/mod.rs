@@ -14,6 +14,7 @@ mod documents;
 mod flags;
 mod lists;
 mod search;
+mod statuses;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -43,6 +44,7 @@ pub fn fit(
     let context = Context::new(scenario, history, observation, sightings);
     let mut rows = answers::rows(&context);
     rows.extend(flags::rows(&context));
+    rows.extend(statuses::rows(&context));
     rows.extend(lists::rows(&context));
     rows.extend(threads::rows(&context));
     rows.extend(documents::rows(&context));
@@ -56,13 +58,17 @@ pub fn fit(
 }
 
 /// A result that rests on a description that fits nothing: what it accuses of, and what it grants, is not known. What an
-/// answer leaked, and what the user's own aggregations found, does not rest on it.
-pub(super) fn doubted(result: InvariantResult, misfit: Option<&str>) -> InvariantResult {
+/// answer leaked, and what the user's own aggregations found, does not rest on it; a rule that compares with what was answered does.
+pub(super) fn doubted(result: InvariantResult, misfit: Option<&str>, scenario: &Scenario) -> InvariantResult {
     const DOUBT: &str = "the scenario does not describe this service";
     if misfit.is_none() {
         return result;
     }
-    let independent = matches!(result.name, Invariant::NoLeakedErrors | Invariant::Custom(_));
+    let independent = match &result.name {
+        Invariant::NoLeakedErrors => true,
+        Invariant::Custom(name) => scenario.invariants.iter().any(|own| *own.name == **name),
+        _ => false,
+    };
     if result.verdict == Verdict::Violated && !independent {
         return InvariantResult { checked: result.checked, ..InvariantResult::inconclusive(result.name, DOUBT) };
     }

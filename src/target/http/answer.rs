@@ -155,6 +155,10 @@ fn value(
     if let Some(error) = leaked(answer, json) {
         return Err(Doubt::Leaked(error));
     }
+    let first_id = json.and_then(|json| spec.outcome.get("id")?.first(json)).and_then(id_of);
+    if answer.status >= 400 && first_id.is_none() && json.is_some_and(says_no) {
+        return Err(Doubt::Why("the scenario takes for success what the status and the body deny".to_owned()));
+    }
     if spec.outcome.is_empty() {
         let created = spec.status.created.contains(&answer.status).then_some(true);
         return Ok(written(action, Returned { created, ..Returned::default() }, None));
@@ -194,7 +198,9 @@ fn value(
     }
     let created_by = first("created_by").and_then(stamp_of);
     if is_of_thread(action) {
-        let names = |name: &str| path(name).map(|path| names(path, json)).transpose();
+        // A path that leads nowhere says nothing; one that selects the elements of a list may select none.
+        let leads = |path: &&JsonPath| path.first(json).is_some() || path.to_string().contains(['*', '?']);
+        let names = |name: &str| path(name).filter(leads).map(|path| names(path, json)).transpose();
         let (members, added) = (names("members")?, names("added")?);
         let created = created.filter(|_| matches!(action, Action::StartConversation(_)));
         return Ok(Value::Thread(Box::new(ThreadAnswer { id, created, duplicate_key: false, members, added })));
