@@ -227,6 +227,7 @@ fn the_fast_rule_agrees_with_the_search_and_with_enumeration() {
         assert_eq!(fast, fits_an_order(&operations), "cut short: {operations:#?}");
         partly += u64::from(fast);
     }
+    crate::checker::brute_force::tell(CreateOrGetLinearizable.invariant(), holds, violated);
     assert!(holds > KEYS / 4 && violated > KEYS / 4, "holds {holds}, violated {violated}");
     assert!(kinds.iter().all(|&kind| kind > 1000), "each kind of defect occurs: {kinds:?}");
     assert!(partly > holds && partly < KEYS, "cut short {partly}");

@@ -295,6 +295,7 @@ fn the_rule_agrees_with_the_search_and_with_enumeration() {
     }
     let (accused, wrongly) = without_stamps(&history, &observation, &states);
     assert!(wrongly.is_empty() && accused > violated / 2, "{accused} of {violated}, wrongly {wrongly:?}");
+    crate::checker::brute_force::tell(MembersExact.invariant(), holds, violated);
     assert!(holds > CASES / 4 && violated > CASES / 5 && without > CASES / 20, "{holds} {violated} {without}");
     let result = MembersExact.check(&evidence, &mut Budget::default());
     assert_eq!((result.checked, result.violations), (CASES, violated));

@@ -7,6 +7,8 @@ mod admins_only;
 mod append_defect;
 mod append_derived;
 mod append_order;
+#[cfg(test)]
+mod brute_force;
 mod create_or_get_linearizable;
 mod create_or_get_model;
 mod created_once;

@@ -263,6 +263,7 @@ fn the_rule_agrees_with_enumeration() {
         }
     }
     assert!(without_stamps > (violated + accused) / 2, "{without_stamps} of {violated} and {accused}");
+    crate::checker::brute_force::tell(OneThreadPerSet.invariant(), holds, violated);
     // What is missed is a matter of members, which have a rule of their own, or of chains of threads.
     assert!(holds > CASES / 6 && violated > CASES / 8 && accused > 4 * missed, "{holds} {violated} {accused} {missed}");
 }

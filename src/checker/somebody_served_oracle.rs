@@ -4,7 +4,8 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::history::{History, OpId, Phase, Returned, Transport, Value};
+use crate::checker::brute_force::{operation, tell};
+use crate::history::{History, Phase, Returned, Transport, Value};
 
 const HISTORIES: u64 = 4_000;
 const STATUSES: [u16; 5] = [409, 422, 403, 412, 400];
@@ -28,21 +29,8 @@ fn history(rng: &mut ChaCha8Rng) -> History {
             for place in 0..rng.random_range(1..5) {
                 let kind = if rng.random_range(0..10) == 0 { "other" } else { "take" };
                 let served = if phase == Phase::Control && eager && place == 0 { 100 } else { served };
-                operations.push(Operation {
-                    id: OpId(operations.len() as u64),
-                    client: 0,
-                    round: 0,
-                    phase,
-                    key: format!("{phase:?}{key}").into(),
-                    action: Action::Custom(kind.into()),
-                    intended: 0,
-                    invoked: 0,
-                    connected: None,
-                    completed: 1,
-                    attempts: 1,
-                    outcome: outcome(rng, served),
-                    late: None,
-                });
+                let (id, key) = (operations.len() as u64, format!("{phase:?}{key}"));
+                operations.push(operation(id, phase, key, Action::Custom(kind.into()), outcome(rng, served)));
             }
         }
     }
@@ -94,26 +82,13 @@ fn the_checker_agrees_with_its_definition() {
         assert_eq!(result.violations, expected, "{result:#?}\n{:#?}", history.operations);
         *(if expected > 0 { &mut violated } else { &mut clean }) += 1;
     }
+    tell(SomebodyServed.invariant(), clean, violated);
     assert!(violated > HISTORIES / 20 && clean > HISTORIES / 4, "{violated} violated, {clean} not");
 }
 
 #[test]
 fn a_refusal_that_serially_nobody_got_is_told_and_accuses_nobody() {
-    let refused = |id: u64, phase, key: &str, outcome| Operation {
-        id: OpId(id),
-        client: 0,
-        round: 0,
-        phase,
-        key: key.into(),
-        action: Action::CreateOrGet { reversed: false },
-        intended: 0,
-        invoked: 0,
-        connected: None,
-        completed: 1,
-        attempts: 1,
-        outcome,
-        late: None,
-    };
+    let refused = |id, phase, key, outcome| operation(id, phase, key, Action::CreateOrGet { reversed: false }, outcome);
     let served = || Outcome::Ok(Value::Document(Returned::default()));
     let quota = || Outcome::Failed(Cause::http(422, "HTTP 422: daily quota"));
     let operations = vec![

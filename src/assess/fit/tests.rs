@@ -4,7 +4,8 @@ use serde_json::{Value as Json, json};
 
 use super::fit;
 use crate::history::{
-    Action, DocumentSightings, Exchange, History, Observation, Observed, OpId, Operation, Sample, Sightings, Source,
+    Action, Cause, DocumentSightings, Exchange, History, Observation, Observed, OpId, Operation, Outcome, Sample,
+    Sightings, Source,
 };
 use crate::report::Fit;
 use crate::scenario::{Scenario, load_text};
@@ -95,7 +96,12 @@ fn wrong(fit: &Fit) -> Vec<&str> {
 type Case = (&'static str, &'static [&'static str], fn(&mut Seen));
 
 const ID: &str = "target.http.operations.create-or-get.outcome.id";
+const STATUS: &str = "target.http.operations.create-or-get.status";
 const CREATED: &str = "target.http.operations.create-or-get: created";
+
+fn failed(operation: &mut Operation, status: u16) {
+    operation.outcome = Outcome::Failed(Cause::http(status, "said to be no"));
+}
 
 fn with_flags(seen: &mut Seen, flags: [bool; 4]) {
     let ids = ["d1", "d1", "d2", "d2"];
@@ -105,7 +111,7 @@ fn with_flags(seen: &mut Seen, flags: [bool; 4]) {
 
 #[test]
 fn what_fits_in_no_case_is_the_scenarios_fault_and_what_fits_in_some_is_not() {
-    let cases: [Case; 14] = [
+    let cases: [Case; 17] = [
         ("a correct service", &[], |_| {}),
         ("the key is nowhere", &["observe.mongo.key"], |seen| seen.documents.clear()),
         ("one document was lost", &[], |seen| drop(seen.documents.pop())),
@@ -127,6 +133,19 @@ fn what_fits_in_no_case_is_the_scenarios_fault_and_what_fits_in_some_is_not() {
             for operation in &mut seen.operations {
                 operation.action = Action::Custom("vote".into());
             }
+        }),
+        ("success that is said to be a failure", &[STATUS, STATUS], |seen| {
+            seen.operations.iter_mut().for_each(|operation| failed(operation, 200));
+            seen.documents[0].created_by = Some(OpId(1));
+            seen.operations.truncate(1);
+        }),
+        ("creations that are said to be failures", &[STATUS], |seen| {
+            failed(&mut seen.operations[0], 201);
+            seen.documents[0].created_by = Some(OpId(1));
+        }),
+        ("one refusal of several that left something", &[], |seen| {
+            seen.operations.iter_mut().skip(1).for_each(|operation| failed(operation, 200));
+            seen.documents[1].created_by = Some(OpId(3));
         }),
         ("a path without which nothing is said", &[ID], |seen| {
             seen.sightings.answers = vec![exchange(1, &json!({ "id": "d1" })), exchange(2, &json!({ "id": "d1" }))];
