@@ -185,8 +185,9 @@ fn work_in_the_background_is_given_the_time_that_the_scenario_says() {
         ("fixed", "2.5", "15s", "holds", 0),
         ("double", "0.05", "0s", "violated", 1),
     ] {
+        let packages = python_path();
         let environment =
-            [("MODE", mode), ("EVERY", every), ("WITHIN", within), ("PYTHONPATH", python_path().to_str().unwrap())];
+            [("MODE", mode), ("EVERY", every), ("WITHIN", within), ("PYTHONPATH", packages.to_str().unwrap())];
         let (status, report) = run(scenario, &[], &environment);
         assert_eq!(
             (&report["verdict"], status),

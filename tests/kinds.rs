@@ -2,7 +2,7 @@
 //!
 //! The campaign has each of them run twenty times beside two busy loops:
 //! `cargo test --test kinds -- --ignored --nocapture`
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 mod support;
 

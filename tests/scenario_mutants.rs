@@ -3,7 +3,7 @@
 //!
 //! The whole: `cargo test --release --test scenario_mutants -- --ignored --nocapture`, with `ONLYONE_MUTANTS=NAME` for the
 //! scenarios whose name has this in it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -173,7 +173,7 @@ impl Mutants<'_> {
     fn outcome(&mut self, place: &[String], outcome: &Table) {
         for (name, path) in outcome {
             let path = path.as_str().unwrap();
-            let place = [place, &[name.clone()]].concat();
+            let place = [place, std::slice::from_ref(name)].concat();
             self.name(&place, path);
             if path.matches('.').count() > 1 {
                 let last = path.rsplit_once('.').unwrap().1;
@@ -259,10 +259,9 @@ fn read(path: &Path) -> Table {
     let invariants = scenario.get_mut("invariant").and_then(Value::as_array_mut);
     for invariant in invariants.into_iter().flatten().filter_map(Value::as_table_mut) {
         // What is meant for a longer load.
-        if let Some(Value::Table(bounds)) = invariant.get_mut("expect") {
-            if let Some(min) = bounds.get_mut("min").filter(|min| min.as_integer().is_some_and(|min| min < 1000)) {
-                *min = Value::Integer(1);
-            }
+        let min = invariant.get_mut("expect").and_then(|expect| expect.get_mut("min"));
+        if let Some(min) = min.filter(|min| min.as_integer().is_some_and(|min| min < 1000)) {
+            *min = Value::Integer(1);
         }
     }
     let service = scenario["service"].as_table_mut().unwrap();

@@ -94,7 +94,7 @@ impl WorkloadKind {
         match (self, operation) {
             (WorkloadKind::Append | WorkloadKind::Merge, "read") => &["messages"],
             (WorkloadKind::Merge, "deliver") => &["applied"],
-            (WorkloadKind::Thread, _) => &["id"],
+            (WorkloadKind::Thread, _) | (WorkloadKind::CreateOrGet, "get") => &["id"],
             _ => &[],
         }
     }

@@ -161,7 +161,7 @@ fn value(
     }
     if spec.outcome.is_empty() {
         let created = spec.status.created.contains(&answer.status).then_some(true);
-        return Ok(written(action, Returned { created, ..Returned::default() }, None));
+        return Ok(written(action, Returned { created, nameless: true, ..Returned::default() }, None));
     }
     let by_status = || match (spec.status.created.is_empty(), spec.status.created.contains(&answer.status)) {
         (true, _) => None,
@@ -207,7 +207,9 @@ fn value(
     }
     let position = first("position").and_then(Json::as_u64).and_then(|position| u32::try_from(position).ok());
     let number = first("number").and_then(number_of);
-    Ok(written(action, Returned { id, created, created_by, number, ..Returned::default() }, position))
+    // Where the scenario does not look for a name, that there is none is nobody's fault.
+    let nameless = path("id").is_none();
+    Ok(written(action, Returned { id, created, created_by, number, nameless, ..Returned::default() }, position))
 }
 
 /// Whether an answer without a body may be all that whoever did not create is told.

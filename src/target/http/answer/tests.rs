@@ -193,6 +193,12 @@ fn a_yes_without_a_name_is_told_from_a_no_and_from_what_cannot_be_read() {
         let found = outcome(&spec, None, &create, &answer(200, body), &Redactor::default());
         assert!(matches!(&found, Outcome::Unknown(cause) if cause.is_unnamed() == unnamed), "{body}: {found:?}");
     }
+    let elsewhere = operation("outcome = { created = '$.created' }");
+    let found = outcome(&elsewhere, None, &create, &answer(200, r#"{"created":true}"#), &Redactor::default());
+    assert!(
+        matches!(&found, Outcome::Ok(Value::Document(Returned { nameless: true, .. }))),
+        "not looked for: {found:?}"
+    );
     let read = outcome(&spec, None, &Action::Get, &answer(200, ""), &Redactor::default());
     assert!(matches!(&read, Outcome::Unknown(cause) if !cause.is_unnamed()), "a read has something to say: {read:?}");
 }
