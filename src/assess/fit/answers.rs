@@ -38,16 +38,39 @@ fn path_row(context: &Context<'_>, name: &str, spec: &OperationSpec, what: &str,
             continue;
         }
         let Ok(json) = serde_json::from_str::<Json>(&answer.body) else { continue };
-        cases.count(leads_somewhere(path, &json));
+        cases.count(leads_somewhere(what, path, &json));
     }
     let setting = format!("target.http.operations.{name}.outcome.{what}");
-    let row = cases.row(setting, format!("{path} leads to something in an answer"), || None);
+    let row = cases.row(setting, format!("{path} leads to {} in an answer", kind_of(what)), || None);
     FitRow { optional: !NEEDED.contains(&what), ..row }
 }
 
 /// A list may be empty where a path selects its elements.
-fn leads_somewhere(path: &JsonPath, json: &Json) -> bool {
-    path.first(json).is_some() || path.to_string().contains(['*', '?'])
+fn leads_somewhere(what: &str, path: &JsonPath, json: &Json) -> bool {
+    path.first(json).is_some_and(|found| can_be(what, found)) || path.to_string().contains(['*', '?'])
+}
+
+/// What a path must lead to, in words.
+fn kind_of(what: &str) -> &'static str {
+    match what {
+        "created" | "existing" | "applied" | "chat_seen" => "true or false",
+        "position" | "created_by" => "a number",
+        _ => "something",
+    }
+}
+
+/// Whether a value can be what it is taken for.
+fn can_be(what: &str, found: &Json) -> bool {
+    match what {
+        "created" | "existing" | "applied" | "chat_seen" => found.is_boolean(),
+        "position" => found.is_u64(),
+        "created_by" => match found {
+            Json::String(text) => text.parse::<u64>().is_ok(),
+            Json::Object(object) => object.contains_key("$numberLong"),
+            other => other.is_u64(),
+        },
+        _ => true,
+    }
 }
 
 /// Whether this answer should have what the paths name: one that looks something up only if it is known to be there.

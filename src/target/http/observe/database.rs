@@ -131,6 +131,7 @@ impl<'a> Database<'a> {
             seen.count("observe.mongo.key", field, path::at(document, field) != path::Found::Nothing);
         }
         if self.threads {
+            self.count_fields(document, seen);
             return Ok(self.thread(document));
         }
         let Some((stored, key)) = self.forms.of_document(document) else { return Ok(None) };
@@ -163,6 +164,15 @@ impl<'a> Database<'a> {
             thread: None,
             fields,
         }))
+    }
+
+    /// A thread has a form of its own, in which these are not looked for: they must be there all the same.
+    fn count_fields(&self, document: &Document, seen: &mut DocumentSightings) {
+        let fields = self.spec.insert_fields.iter().map(|field| ("observe.mongo.insert_fields", field));
+        let stamp = self.spec.stamp.iter().map(|field| ("observe.mongo.stamp", field));
+        for (setting, field) in fields.chain(stamp).chain([("observe.mongo.id", &self.spec.id)]) {
+            seen.count(setting, field, path::at(document, field) != path::Found::Nothing);
+        }
     }
 
     /// The document as a thread, if it is one of a family of the run.
