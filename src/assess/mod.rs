@@ -11,6 +11,7 @@ mod looks;
 mod queries;
 mod record;
 mod serial;
+mod server;
 
 use std::path::Path;
 
@@ -94,9 +95,13 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         looks => looks::judge_control(looks, control),
     };
     results = results.into_iter().map(|result| fit::doubted(result, misfit.as_deref(), &scenario)).collect();
+    let disturbed = server::disturbed(run.record);
+    results = results.into_iter().map(|result| server::explained(result, disturbed.as_deref())).collect();
     let mut control = if alone { None } else { serial::judged(&run, &invariants, own_serially) };
     if let Some((told, serially)) = &mut control {
-        serial::doubt(told, serially, misfit.as_deref(), &scenario);
+        serial::doubt(told, serially, |result| {
+            server::explained(fit::doubted(result, misfit.as_deref(), &scenario), disturbed.as_deref())
+        });
         results = serial::used(results, serially);
     }
     let results = over_http(results, &scenario, run.record);
@@ -123,7 +128,10 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     let status = expectation::exit_status(verdict, expectation.as_ref(), &thresholds, interrupted);
     let mut preflight = run.record.preflight.clone();
     preflight.notes.extend(described.as_ref().and_then(|fit| others(fit, &scenario)));
+    preflight.notes.extend(disturbed.iter().cloned());
     preflight.notes.extend(described.iter().flat_map(Fit::unseen));
+    // What its schedules are accused of rests on the same results.
+    let doubted = misfit.is_some() || (disturbed.is_some() && judged == Verdict::Inconclusive);
     let report = Report {
         format_version: FORMAT_VERSION,
         tool: "onlyone".to_owned(),
@@ -148,7 +156,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         generator: run.record.generator,
         machine: run.record.machine.clone(),
         preflight,
-        explore: run.record.explore.clone().map(|explore| doubted_exploration(explore, misfit.is_some())),
+        explore: run.record.explore.clone().map(|explore| doubted_exploration(explore, doubted)),
         as_if_serial: run.record.as_if_serial.clone(),
         selftest: None,
         findings: None,

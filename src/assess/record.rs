@@ -6,7 +6,7 @@ use crate::history::{Looks, Sightings};
 use crate::report::{AsIfSerialReport, ExploreReport};
 use crate::stats::{Generator, Machine};
 use crate::target::Preflight;
-use crate::target::mongo::QueryResult;
+use crate::target::mongo::{Identity, QueryResult};
 
 /// Version of `run.json`.
 pub const RUN_FORMAT_VERSION: u32 = 1;
@@ -41,6 +41,12 @@ pub struct RunRecord {
     pub machine: Option<Machine>,
     /// What the run cost this process.
     pub generator: Generator,
+    /// The server, before the first operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_before: Option<Identity>,
+    /// The server, when the final state had been read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_after: Option<Identity>,
     /// Why the final state could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observe_error: Option<String>,

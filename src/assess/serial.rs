@@ -4,7 +4,6 @@ use super::Recording;
 use crate::checker::judge;
 use crate::history::Phase;
 use crate::report::SerialControl;
-use crate::scenario::Scenario;
 use crate::verdict::{Invariant, InvariantResult, Verdict};
 
 /// The results of the serial control, with those of the user's own invariants, and what the report says of them; `None` where nothing was run serially.
@@ -31,15 +30,14 @@ pub(super) fn judged(
     Some((told, results))
 }
 
-/// Takes back what the serial control accuses of, and grants, where the scenario describes another service.
+/// Takes back what the serial control accuses of, and grants, where it says less: the scenario describes another service, or
+/// the server lost data.
 pub(super) fn doubt(
     told: &mut SerialControl,
     results: &mut Vec<InvariantResult>,
-    misfit: Option<&str>,
-    scenario: &Scenario,
+    doubted: impl Fn(InvariantResult) -> InvariantResult,
 ) {
-    *results =
-        std::mem::take(results).into_iter().map(|result| super::fit::doubted(result, misfit, scenario)).collect();
+    *results = std::mem::take(results).into_iter().map(doubted).collect();
     let violated = results.iter().filter(|result| result.verdict == Verdict::Violated);
     told.violated = violated.map(|result| result.name.clone()).collect();
     told.verdict = Verdict::combine(results.iter().map(|result| result.verdict));

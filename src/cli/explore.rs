@@ -32,6 +32,7 @@ use crate::history::Sightings;
 use crate::history::file::{Header, HistoryWriter};
 use crate::scenario::{self, JudgeKind, Load, Scenario, SearchKind, WorkloadKind};
 use crate::serial::Settings;
+use crate::target::mongo::Identity;
 use crate::target::{Guard, Preflight};
 use crate::verdict::ExitStatus;
 use crate::workload::{self, Requests};
@@ -190,6 +191,8 @@ struct Finished {
     /// Why it ended before its end.
     aborted: Option<String>,
     preflight: Preflight,
+    /// Who the server was before and after.
+    servers: (Option<Identity>, Option<Identity>),
     sightings: Option<Sightings>,
     shown: String,
 }
@@ -234,6 +237,7 @@ impl One<'_> {
     /// Explores. A service that is lost in the middle ends the search, and what was found so far is judged; without a
     /// server there is nothing to judge by.
     async fn carry_out(&self, place: &Place, setting: &Setting<'_>) -> Result<Finished, CliError> {
+        let server_before = place.identity(setting.guard, &self.interrupt.stop).await;
         let stop = self.interrupt.stop.child_token();
         let mut exploring = std::pin::pin!(self.explore(place, setting.guard, stop.clone()));
         let (explored, aborted) = tokio::select! {
@@ -245,8 +249,10 @@ impl One<'_> {
         };
         let mut preflight = place.preflight.clone();
         preflight.notes.extend(place.target.notes());
+        let server_after = place.identity(setting.guard, &self.interrupt.kill).await;
+        let servers = (server_before, server_after);
         let (sightings, shown) = (place.target.sightings(), place.shown.clone());
-        Ok(Finished { exploration: explored, aborted, preflight, sightings, shown })
+        Ok(Finished { exploration: explored, aborted, preflight, servers, sightings, shown })
     }
 
     async fn explore(
@@ -357,7 +363,7 @@ impl One<'_> {
         started: SystemTime,
         io: &mut Io,
     ) -> Result<ExitStatus, CliError> {
-        let Finished { exploration, aborted, preflight, sightings, shown } = finished;
+        let Finished { exploration, aborted, preflight, servers, sightings, shown } = finished;
         let Exploration { history, observation, report, as_if_serial, looks, queries, unread, misfit, .. } =
             exploration;
         if let Some(misfit) = misfit {
@@ -384,6 +390,8 @@ impl One<'_> {
             preflight,
             machine: Some(crate::stats::machine()),
             generator: crate::stats::usage().map_err(CliError::setup)?,
+            server_before: servers.0,
+            server_after: servers.1,
             observe_error: unread.filter(|_| aborted.is_none()),
             aborted,
             interrupted: false,

@@ -15,7 +15,7 @@ use crate::explore::proxy::{Proxy, can_stand_before};
 use crate::scenario::{HttpSpec, Load, NumberSpec, Scenario, ServiceSpec, TargetSpec};
 use crate::scope::{Ended, Scope};
 use crate::target::http::{HttpRun, HttpTarget, check_hosts};
-use crate::target::mongo::{Connected, MongoTarget, PoolOptions, Queries};
+use crate::target::mongo::{Connected, Identity, MongoTarget, PoolOptions, Queries};
 use crate::target::{Delayed, Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
 use crate::workload;
 
@@ -231,6 +231,9 @@ pub(super) fn is_told(service: &ServiceSpec, variable: &str) -> bool {
 /// How long a target may take to be made ready: far beyond the time-outs of its own steps.
 const PREPARE_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// How long the server may take to say who it is: an election takes its time.
+const IDENTITY_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Makes the target ready. An interruption drops this as a whole.
 async fn prepared(target: &dyn Target, clients: u32) -> Result<Preflight, TargetError> {
     let late = |late: Ended| TargetError::Step { step: "making the target ready".to_owned(), source: late.into() };
@@ -274,6 +277,12 @@ impl Place {
             Some(service) => service.stop().await,
             None => Ok(()),
         }
+    }
+
+    /// Who the server is. One that does not tell is told by what else fails.
+    pub(super) async fn identity(&self, guard: &Guard, stop: &CancellationToken) -> Option<Identity> {
+        let (uri, _) = self.data.as_ref()?;
+        Scope::new(IDENTITY_WITHIN, stop).wait(Identity::of(uri, guard)).await.ok()?.ok()?
     }
 
     /// The user's own invariants, ready to be carried out again and again; none where there are none.

@@ -206,6 +206,7 @@ impl One<'_> {
             stop: stop.clone(),
             progress,
         };
+        record.server_before = place.identity(setting.guard, &self.interrupt.stop).await;
         let specs = &self.scenario.invariants;
         let (queries, unasked) = self.ask_before(place, setting, &mut record).await;
         let serial = Arc::new(Mutex::new(Vec::new()));
@@ -241,6 +242,9 @@ impl One<'_> {
                 read.unwrap_or_else(|ended| Err(ended.to_string()))
             }
         };
+        if !matches!(&lost, Some(Lost { readable: false, .. })) {
+            record.server_after = place.identity(setting.guard, &self.interrupt.kill).await;
+        }
         record.sightings = place.target.sightings();
         let notes = &mut record.preflight.notes;
         notes.extend(place.target.notes());
@@ -275,6 +279,8 @@ impl One<'_> {
             preflight: place.preflight.clone(),
             machine: Some(crate::stats::machine()),
             generator: Generator::default(),
+            server_before: None,
+            server_after: None,
             observe_error: None,
             aborted: None,
             interrupted: false,

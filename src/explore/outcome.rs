@@ -133,7 +133,8 @@ impl Explorer<'_> {
                 of_locks.push(finding);
             }
         }
-        all.into_iter().chain(of_locks).collect()
+        let pushes = lint::pushes(self.found.executions.iter().map(|(execution, ..)| execution), &names);
+        all.into_iter().chain(pushes).chain(of_locks).collect()
     }
 
     /// Releases the writes of all requests at once, again and again: what happens then is the server's choice.

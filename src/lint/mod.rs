@@ -25,6 +25,13 @@ pub struct IndexFact {
     pub sparse: bool,
 }
 
+impl IndexFact {
+    /// Whether values of these fields determine what the index holds.
+    pub fn is_covered_by(&self, pinned: &BTreeSet<&str>) -> bool {
+        fields(self).is_subset(pinned)
+    }
+}
+
 /// What commands or strategies say by themselves.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LintFinding {

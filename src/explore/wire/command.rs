@@ -99,6 +99,8 @@ pub struct Field {
     pub path: String,
     /// The new value is an array.
     pub array: bool,
+    /// The new value is an object.
+    pub object: bool,
 }
 
 impl Command {
@@ -336,7 +338,9 @@ pub(super) fn change_of(update: RawBsonRef<'_>) -> Change {
         }
         for (path, value) in operand.as_document().into_iter().flatten().flatten() {
             let array = matches!(value, RawBsonRef::Array(_));
-            fields.push(Field { operator: operator.as_str().to_owned(), path: path.as_str().to_owned(), array });
+            let object = matches!(value, RawBsonRef::Document(_));
+            let (operator, path) = (operator.as_str().to_owned(), path.as_str().to_owned());
+            fields.push(Field { operator, path, array, object });
         }
     }
     Change::Update { fields, text: text::document(document) }

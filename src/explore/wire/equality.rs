@@ -14,6 +14,8 @@ pub struct Filter {
     pub equalities: BTreeMap<String, Pinned>,
     /// Fields that are compared in another way, and operators such as `$or`.
     pub others: Vec<String>,
+    /// What the parts of an `$or` compare with one value, beside `equalities`.
+    pub alternatives: Vec<BTreeMap<String, Pinned>>,
     /// The whole filter, for people.
     pub text: String,
 }
@@ -97,6 +99,11 @@ impl Filter {
                             None => self.others.push(key.to_owned()),
                         }
                     }
+                }
+                RawBsonRef::Array(array) if key == "$or" && depth < 4 => {
+                    self.others.push(key.to_owned());
+                    let parts = array.into_iter().flatten().filter_map(RawBsonRef::as_document);
+                    self.alternatives.extend(parts.map(|part| Filter::parse(part).equalities));
                 }
                 RawBsonRef::Document(operators) if !key.starts_with('$') => match equal_to(operators) {
                     Some(value) => self.pin(key, value),

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use mongodb::bson::{RawBsonRef, RawDocument};
 
+use super::equality::Pinned;
 use super::message::Message;
 use super::text;
 
@@ -28,6 +29,10 @@ pub struct Reply {
     pub returned: Option<usize>,
     /// The first of them, for people.
     pub first: Option<String>,
+    /// The identifier of the first of them.
+    pub first_id: Option<Pinned>,
+    /// Fields of the first of them that hold objects.
+    pub first_objects: BTreeSet<String>,
     /// The cursor to go on with; 0 when it is exhausted.
     pub cursor: Option<i64>,
     /// Same number: same answer, but for clocks and cursors.
@@ -52,7 +57,7 @@ impl Reply {
             // The answer to a find of an older driver is the documents themselves.
             reply.ok = true;
             reply.returned = Some(documents.len());
-            reply.first = Some(text::document(document));
+            reply.read_first(document);
         }
         reply
     }
@@ -77,7 +82,7 @@ impl Reply {
                 }
                 ("value", RawBsonRef::Document(value)) => {
                     reply.returned = Some(1);
-                    reply.first = Some(text::document(value));
+                    reply.read_first(value);
                 }
                 ("value", RawBsonRef::Null) => reply.returned = Some(0),
                 ("values", RawBsonRef::Array(values)) => reply.returned = Some(values.into_iter().count()),
@@ -93,8 +98,15 @@ impl Reply {
         if let Ok(batch) = batch {
             self.returned = Some(batch.into_iter().count());
             let first = batch.into_iter().flatten().next().and_then(RawBsonRef::as_document);
-            self.first = first.map(text::document);
+            first.into_iter().for_each(|first| self.read_first(first));
         }
+    }
+
+    fn read_first(&mut self, document: &RawDocument) {
+        self.first = Some(text::document(document));
+        self.first_id = document.get("_id").ok().flatten().map(Pinned::new);
+        let objects = document.into_iter().flatten().filter(|(_, value)| matches!(value, RawBsonRef::Document(_)));
+        self.first_objects = objects.map(|(field, _)| field.as_str().to_owned()).collect();
     }
 
     /// Whether the error is a duplicate key.

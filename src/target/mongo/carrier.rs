@@ -11,7 +11,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, Database, IndexModel};
 
 use super::super::Invocation;
-use super::{append, create_or_get, merge, thread};
+use super::{append, create_or_get, merge, thread, truth};
 use crate::history::{Observed, Value};
 use crate::scenario::WorkloadKind;
 use crate::strategy::{Description, Failure, UnknownStrategy};
@@ -90,7 +90,8 @@ pub async fn read_all(
     collection: &Collection<Document>,
     mut observed: impl FnMut(&Document) -> Result<Observed, String>,
 ) -> Result<Vec<Observed>, ReadError> {
-    let mut cursor = collection.find(doc! {}).sort(doc! { "_id": 1 }).batch_size(1000).await?;
+    let found = collection.find(doc! {}).sort(doc! { "_id": 1 }).batch_size(1000);
+    let mut cursor = found.selection_criteria(truth::primary()).read_concern(truth::majority()).await?;
     let mut documents = Vec::new();
     while let Some(document) = cursor.try_next().await? {
         documents.push(observed(&document).map_err(ReadError::Document)?);

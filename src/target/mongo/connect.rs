@@ -10,6 +10,7 @@ use mongodb::event::EventHandler;
 use mongodb::event::cmap::CmapEvent;
 use mongodb::options::ClientOptions;
 
+use super::truth;
 use crate::target::{Guard, MongoUri, TargetError};
 
 tokio::task_local! {
@@ -43,8 +44,29 @@ const SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const WARM_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Connected {
+    /// Makes a client that reads the truth, whatever the connection string prefers: the primary, and what a majority has.
+    pub async fn open_reading(uri: &MongoUri, guard: &Guard) -> Result<Self, TargetError> {
+        let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
+        Self::open_with(uri, guard, pool, |options| {
+            options.selection_criteria = Some(truth::primary());
+            options.read_concern = Some(truth::majority());
+            // After a failover there is no primary for a while.
+            options.server_selection_timeout = Some(truth::PRIMARY_WITHIN);
+        })
+        .await
+    }
+
     /// Makes a client and sees that the server answers, after the guard has seen every host involved.
     pub async fn open(uri: &MongoUri, guard: &Guard, pool: PoolOptions) -> Result<Self, TargetError> {
+        Self::open_with(uri, guard, pool, |_| {}).await
+    }
+
+    async fn open_with(
+        uri: &MongoUri,
+        guard: &Guard,
+        pool: PoolOptions,
+        adjust: impl FnOnce(&mut ClientOptions),
+    ) -> Result<Self, TargetError> {
         uri.hosts().iter().try_for_each(|host| guard.check_host(host))?;
         let unreachable = |error: mongodb::error::Error| TargetError::Unreachable {
             target: uri.to_string(),
@@ -65,6 +87,7 @@ impl Connected {
         options.server_selection_timeout = Some(SELECTION_TIMEOUT);
         options.connect_timeout = Some(SELECTION_TIMEOUT);
         options.cmap_event_handler = Some(count_connections(Arc::clone(&ready)));
+        adjust(&mut options);
         let client = Client::with_options(options).map_err(unreachable)?;
         let hello = client.database("admin").run_command(doc! { "hello": 1 }).await.map_err(unreachable)?;
         // And a replica set names the members that the driver goes on to.

@@ -13,6 +13,7 @@ mod queries;
 mod rows;
 mod snapshot;
 mod thread;
+pub(in crate::target) mod truth;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ pub use looked_at::LookedAt;
 pub use queries::{Queries, QueryResult, drop_database, filter_of};
 pub(in crate::target) use rows::Rows;
 pub use snapshot::snapshot;
+pub use truth::Identity;
 
 /// A workload on the run's own collections.
 pub struct MongoTarget {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use mongodb::bson::{Bson, doc};
 
-use super::{MongoTarget, ReadError};
+use super::{MongoTarget, ReadError, truth};
 use crate::history::{Observation, Observed, Source};
 use crate::target::TargetError;
 
@@ -16,6 +16,8 @@ const READS: u32 = 10;
 /// Ends what is in flight and reads until two reads in a row are equal.
 pub(super) async fn final_state(target: &MongoTarget) -> Result<Observation, TargetError> {
     let ended = end_in_flight(target).await?;
+    let majority = truth::await_majority(&target.connected, target.database().name()).await;
+    majority.map_err(target.step("waiting until a majority has the last writes"))?;
     let mut last = documents(target).await?;
     for _ in 1..READS {
         let next = documents(target).await?;

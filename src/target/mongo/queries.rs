@@ -9,7 +9,7 @@ use mongodb::bson::{Bson, DateTime, Document};
 use serde::{Deserialize, Serialize};
 
 use super::looked_at::{LookedAt, looked_at};
-use super::{Connected, PoolOptions};
+use super::{Connected, PoolOptions, truth};
 use crate::scenario::{InvariantSpec, Template};
 use crate::target::{Guard, MongoUri, TargetError};
 
@@ -56,8 +56,7 @@ pub struct Queries {
 impl Queries {
     /// Connects. `database` is that of aggregations that name none.
     pub async fn open(uri: &MongoUri, guard: &Guard, database: &str, run_id: &str) -> Result<Self, TargetError> {
-        let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
-        let connected = Connected::open(uri, guard, pool).await?;
+        let connected = Connected::open_reading(uri, guard).await?;
         Ok(Queries { connected, uri: uri.clone(), database: database.to_owned(), run_id: run_id.to_owned() })
     }
 
@@ -71,7 +70,10 @@ impl Queries {
     }
 
     async fn run_one(&self, spec: &InvariantSpec) -> QueryResult {
-        let result = run(spec, &self.connected, &self.database, &self.run_id).await;
+        let result = match truth::await_majority(&self.connected, &self.database).await {
+            Ok(()) => run(spec, &self.connected, &self.database, &self.run_id).await,
+            Err(error) => Err(format!("a majority does not have the last writes: {}", error.kind)),
+        };
         result.unwrap_or_else(|error| QueryResult {
             error: Some(self.uri.redact_text(&error)),
             ..QueryResult::nothing(&spec.name)

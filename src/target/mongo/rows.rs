@@ -5,7 +5,7 @@ use minijinja::context;
 use mongodb::bson::{Document, doc};
 
 use super::queries::pipeline_of;
-use super::{Connected, PoolOptions};
+use super::{Connected, truth};
 use crate::scenario::Template;
 use crate::target::{Guard, MongoUri, TargetError};
 
@@ -29,8 +29,11 @@ impl Rows {
         database: &str,
         run_id: &str,
     ) -> Result<Self, TargetError> {
-        let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
-        let connected = Connected::open(uri, guard, pool).await?;
+        let connected = Connected::open_reading(uri, guard).await?;
+        truth::await_majority(&connected, database).await.map_err(|error| TargetError::Step {
+            step: "waiting until a majority has the last writes".to_owned(),
+            source: uri.redact(error),
+        })?;
         Ok(Rows { connected, uri: uri.clone(), database: database.to_owned(), run_id: run_id.to_owned() })
     }
 

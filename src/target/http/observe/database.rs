@@ -13,7 +13,7 @@ use super::forms::Forms;
 use super::{List, QUIESCE_TIMEOUT, Read, STEP, step};
 use crate::history::{DocumentSightings, Observed, OpId, Sample};
 use crate::scenario::{ObserveMongo, WorkloadKind};
-use crate::target::mongo::{Connected, PoolOptions, filter_of, observed_thread};
+use crate::target::mongo::{Connected, filter_of, observed_thread, truth};
 use crate::target::{MongoUri, TargetError};
 
 /// Values in one query of a database that holds more than the run's documents.
@@ -54,8 +54,7 @@ impl<'a> Database<'a> {
         };
         let name = spec.database.clone().or_else(|| run.map(|(_, name)| name.clone()));
         let name = name.ok_or_else(|| step(STEP, "no database is known"))?;
-        let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
-        let connected = Connected::open(&uri, &target.guard, pool).await?;
+        let connected = Connected::open_reading(&uri, &target.guard).await?;
         let database = Database {
             collection: connected.client.database(&name).collection(&spec.collection),
             filter: match &spec.filter {
@@ -73,6 +72,8 @@ impl<'a> Database<'a> {
             name,
         };
         database.end_of_commands().await;
+        let majority = truth::await_majority(&database.connected, &database.name).await;
+        majority.map_err(|error| step("waiting until a majority has the last writes", database.uri.redact(error)))?;
         Ok(database)
     }
 
