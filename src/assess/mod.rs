@@ -8,6 +8,7 @@ mod conditions;
 mod expectation;
 mod fit;
 mod looks;
+mod own;
 mod queries;
 mod record;
 mod serial;
@@ -72,32 +73,15 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         let unread = |result: InvariantResult| result.weaken(format!("the final state could not be read: {error}"));
         results = results.into_iter().map(unread).collect();
     }
-    let seen = queries::Seen {
-        operations: &run.history.operations,
-        cut_short: run.history.partial || run.history.interrupted || run.record.aborted.is_some(),
-    };
-    let before = match run.record.queries_serial.as_slice() {
-        [] => &run.record.queries_before,
-        after_control => after_control,
-    };
+    let own = own::judge(&run, &scenario);
     if !alone {
-        results.extend(match run.record.looks.as_slice() {
-            [] => queries::judge(&scenario.invariants, &run.record.queries, before, &seen),
-            looks => looks::judge(&scenario.invariants, looks, &run.record.queries, seen.operations),
-        });
+        results.extend(own.load);
     }
     results.extend(run.record.as_if_serial.iter().map(AsIfSerialReport::result));
-    let control = run.history.phase(Phase::Control);
-    let own_serially = match run.record.looks.as_slice() {
-        [] => {
-            queries::judge_serial(&scenario.invariants, &run.record.queries_serial, &run.record.queries_before, control)
-        }
-        looks => looks::judge_control(looks, control),
-    };
     results = results.into_iter().map(|result| fit::doubted(result, misfit.as_deref(), &scenario)).collect();
     let disturbed = server::disturbed(run.record);
     results = results.into_iter().map(|result| server::explained(result, disturbed.as_deref())).collect();
-    let mut control = if alone { None } else { serial::judged(&run, &invariants, own_serially) };
+    let mut control = if alone { None } else { serial::judged(&run, &invariants, own.serially) };
     if let Some((told, serially)) = &mut control {
         serial::doubt(told, serially, |result| {
             server::explained(fit::doubted(result, misfit.as_deref(), &scenario), disturbed.as_deref())
