@@ -20,7 +20,7 @@ pub use error::{AuditError, ServerError};
 pub use inspect::{AuditOptions, Audited, Counters, audit};
 pub use profile::{
     ArraySpec, CollationSpec, FieldRule, Fields, Filter, IdentityRule, Keep, KeySpec, MergeSpec, Profile, ProfileError,
-    Reference, Repeated, SHIPPED,
+    Reference, Repeated, SHIPPED, schema,
 };
 pub use progress::{WorkDone, WorkProgress};
 pub use repair::{Applied, Plan, RepairOptions, Restored, apply, backups, plan, restore, restore_watched};

@@ -344,6 +344,8 @@ pub enum SchemaKind {
     Scenario,
     /// `report.json`.
     Report,
+    /// The profile of an audit.
+    Profile,
 }
 
 /// `onlyone completions`.

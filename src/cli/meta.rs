@@ -6,13 +6,14 @@ use clap::CommandFactory;
 use super::args::{Cli, CompletionsArgs, ManArgs, SchemaArgs, SchemaKind};
 use super::{CliError, Io};
 use crate::verdict::ExitStatus;
-use crate::{report, scenario, strategy};
+use crate::{audit, report, scenario, strategy};
 
 /// Prints a JSON Schema.
 pub(super) fn schema(args: &SchemaArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
     let schema = match args.kind {
         SchemaKind::Scenario => scenario::schema(&strategy::names),
         SchemaKind::Report => report::schema(),
+        SchemaKind::Profile => audit::schema(),
     };
     let text = serde_json::to_string_pretty(&schema).map_err(CliError::setup)?;
     print(io, &format!("{text}\n"))

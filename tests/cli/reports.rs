@@ -128,6 +128,12 @@ fn schemas_name_what_a_scenario_and_a_report_hold() {
     assert!(unknown.is_empty(), "the schema does not name {unknown:?}");
     let scenario = schema("scenario");
     assert!(scenario["properties"].get("workload").is_some() && scenario.to_string().contains("upsert-retry"));
+    let profile = schema("profile");
+    let text = profile.to_string();
+    for word in ["where", "ignore_case", "unique_with", "most-fields", "concatenate", "identity"] {
+        assert!(text.contains(&format!("{word:?}")), "{word} is not in the schema of a profile");
+    }
+    assert_eq!(profile["additionalProperties"], false);
     harness.run(&["schema", "history"]).expect(2, &["scenario", "report"]);
 }
 

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use mongodb::bson::{Bson, Document};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
@@ -37,6 +38,16 @@ impl<'de> Deserialize<'de> for Filter {
             Some(operator) => Err(Error::custom(format!("where: {operator} cannot be used here"))),
             None => Ok(filter),
         }
+    }
+}
+
+impl JsonSchema for Filter {
+    fn schema_name() -> Cow<'static, str> {
+        "Filter".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["object", "string"] })
     }
 }
 

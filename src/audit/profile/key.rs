@@ -1,12 +1,15 @@
 //! `[key]`: what is unique, among which documents, and how keys are compared.
 
+use std::borrow::Cow;
+
 use mongodb::bson::{Bson, Document, doc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::Filter;
 
 /// The unique key, and what it is made of.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeySpec {
     /// The field, a dotted path; or several, whose combination is unique.
@@ -45,7 +48,7 @@ pub struct KeySpec {
 pub struct Fields(Vec<String>);
 
 /// A collation with the names that MongoDB gives its options.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct CollationSpec {
     /// The language, as in `en`; `simple` compares bytes.
@@ -87,6 +90,19 @@ impl<'de> Deserialize<'de> for Fields {
             return Err(Error::custom("key.field: the list is empty"));
         }
         Ok(Fields(fields))
+    }
+}
+
+impl JsonSchema for Fields {
+    fn schema_name() -> Cow<'static, str> {
+        "Fields".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "oneOf": [
+            { "type": "string" },
+            { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+        ] })
     }
 }
 

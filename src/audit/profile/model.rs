@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::KeySpec;
 
 /// Where a database keeps what the invariants are about.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// Its name in reports.
@@ -27,7 +28,7 @@ pub struct Profile {
 }
 
 /// An array of elements that must not repeat.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArraySpec {
     /// The field.
@@ -41,6 +42,7 @@ pub struct ArraySpec {
     /// Rules by precedence: the first that an element fits decides what it is. An element that none fits is never a
     /// duplicate.
     #[serde(default, deserialize_with = "rules")]
+    #[schemars(schema_with = "rules_schema")]
     pub identity: Vec<IdentityRule>,
 }
 
@@ -54,7 +56,7 @@ pub enum IdentityRule {
 }
 
 /// A collection that refers to the audited one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
     /// The collection.
@@ -74,7 +76,7 @@ pub struct Reference {
 }
 
 /// What becomes of two elements of an array that refer to one document after a merge, and differ in other fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Repeated {
     /// The documents are not merged.
@@ -87,7 +89,7 @@ pub enum Repeated {
 }
 
 /// How duplicate documents become one.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MergeSpec {
     /// The date that tells how old a document is; the time within `_id` where it is absent.
@@ -110,7 +112,7 @@ pub struct MergeSpec {
 }
 
 /// Which document of several that stand for one thing is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keep {
     /// The oldest.
@@ -125,7 +127,7 @@ pub enum Keep {
 }
 
 /// What becomes of a field when documents are merged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FieldRule {
     /// The kept document's value stays, also if it has none.
@@ -167,6 +169,16 @@ impl IdentityRule {
             IdentityRule::Element => &[],
         }
     }
+}
+
+fn rules_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "oneOf": [
+        { "const": "element" },
+        { "type": "array", "items": { "oneOf": [
+            { "const": "element" },
+            { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+        ] } },
+    ] })
 }
 
 /// A list of rules, or one word in place of the list: `identity = "element"`.
