@@ -44,7 +44,8 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
         reasons.push(format!("{found}: without real concurrency there is no race to survive"));
     }
     // Held against serial runs, an answer is an answer, whatever it means: what it says is compared.
-    let answers_count = run.record.as_if_serial.is_some() && scenario.workload == WorkloadKind::Custom;
+    let answers_count = run.record.as_if_serial.is_some()
+        && (scenario.workload == WorkloadKind::Custom || !scenario.judging().checkers);
     let uncertain =
         |operation: &Operation| operation.is_unknown() && !(answers_count && has_status(&operation.outcome));
     reasons.extend(too_many_unknown(operations, &uncertain, scenario.limits.max_unknown));

@@ -56,15 +56,15 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     let scenario = scenario_of(run.record)?;
     // As they were recorded: what answers mean in the light of all of them is worked out from a description that fits.
     let described = described(&run, &scenario);
-    let misfit = described.as_ref().and_then(Fit::misfit);
+    // An exploration may be judged by its serial runs alone: they need no description of what answers mean.
+    let alone = run.record.as_if_serial.is_some() && !scenario.judging().checkers;
+    let misfit = described.as_ref().filter(|_| !alone).and_then(Fit::misfit);
     let understood = match scenario.target.http() {
         Some(_) => answers::understand(run.history),
         None => answers::Understood { history: std::borrow::Cow::Borrowed(run.history), reasons: Vec::new() },
     };
     let run = Recording { history: &understood.history, ..run };
     let invariants = workload::invariants_of(&scenario, &run.record.run_id);
-    // An exploration may be judged by its serial runs alone.
-    let alone = run.record.as_if_serial.is_some() && !scenario.judging().checkers;
     let invariants = if alone { Vec::new() } else { invariants };
     let mut results = judge(run.history, run.observation, Phase::Main, &invariants);
     // Without a serial control there is nothing to hold the load against.

@@ -45,6 +45,8 @@ pub(super) struct Comparison {
     pub(super) background: BTreeSet<String>,
     /// Why nothing can be concluded.
     pub(super) failure: Option<String>,
+    /// Some of the requests were sent without the others, too.
+    pub(super) knows_some: bool,
     /// Requests touched what others wrote.
     met: bool,
     /// The last judgement.
@@ -70,6 +72,7 @@ impl Comparison {
             late: false,
             background: BTreeSet::new(),
             failure: None,
+            knows_some: false,
             met: false,
             judgement: None,
         }

@@ -28,7 +28,7 @@ impl<'a> Explorer<'a> {
         self
     }
 
-    /// Every order of the requests, and of some of them, until nothing new is learned.
+    /// Every order of the requests, until nothing new is learned.
     pub(super) async fn serial_rounds(&mut self) {
         let requests = self.subject.requests();
         if self.comparison.is_none() || !self.begin_comparison().await {
@@ -40,7 +40,7 @@ impl<'a> Explorer<'a> {
             return self.comparison.iter_mut().for_each(|comparison| comparison.failure = Some(reason.clone()));
         }
         for round in 1..=MOST_ROUNDS {
-            self.serial_round().await;
+            self.serial_round(Orders::OfAll).await;
             let Some(comparison) = &mut self.comparison else { return };
             comparison.trust();
             let settled = round >= FEWEST_ROUNDS && (comparison.judge.stands_still() || requests > 3);
@@ -85,16 +85,31 @@ impl<'a> Explorer<'a> {
         }
     }
 
-    /// Every order once.
-    pub(super) async fn serial_round(&mut self) {
-        for order in orders(self.subject.requests()) {
+    /// Every order of these once.
+    async fn serial_round(&mut self, which: Orders) {
+        let requests = self.subject.requests();
+        let wanted = |order: &Vec<usize>| (order.len() == requests) == (which == Orders::OfAll);
+        for order in orders(requests).into_iter().filter(wanted) {
             if self.stop.is_cancelled() || self.found.dead > 0 {
                 return;
             }
             self.serial_run(order).await;
         }
         self.catch_up().await;
-        self.comparison.iter_mut().for_each(|comparison| comparison.judge.end_round());
+        if which == Orders::OfAll {
+            self.comparison.iter_mut().for_each(|comparison| comparison.judge.end_round());
+        }
+    }
+
+    /// What some of the requests do without the others, which only matters where one was refused, or failed.
+    async fn serial_rounds_of_some(&mut self) {
+        let Some(comparison) = &mut self.comparison else { return };
+        if std::mem::replace(&mut comparison.knows_some, true) {
+            return;
+        }
+        for _ in 0..comparison.judge.rounds() {
+            self.serial_round(Orders::OfSome).await;
+        }
     }
 
     /// The requests one after another: each is sent when the one before has been answered and nothing is in flight.
@@ -188,13 +203,19 @@ impl<'a> Explorer<'a> {
         }
         self.catch_up().await;
         let mut judgement = self.judged(positions);
-        let anomaly =
-            judgement.as_ref().is_some_and(|judgement| judgement.executions.iter().any(|one| one.class.is_anomaly()));
-        if anomaly && !self.stop.is_cancelled() {
+        let any = |judgement: &Option<Judgement>, of: fn(Class) -> bool| {
+            judgement.as_ref().is_some_and(|judgement| judgement.executions.iter().any(|one| of(one.class)))
+        };
+        if any(&judgement, |class| class != Class::Serial) && !self.stop.is_cancelled() {
             self.hold();
-            self.serial_round().await;
-            self.proxy.pass();
+            self.serial_rounds_of_some().await;
             judgement = self.judged(positions);
+            if any(&judgement, Class::is_anomaly) {
+                self.serial_round(Orders::OfAll).await;
+                self.serial_round(Orders::OfSome).await;
+                judgement = self.judged(positions);
+            }
+            self.proxy.pass();
         }
         let Some(judgement) = judgement else { return };
         let blameless = self.blameless(positions, &judgement);
@@ -313,6 +334,15 @@ impl<'a> Explorer<'a> {
         }
         Some(report)
     }
+}
+
+/// Which orders are carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Orders {
+    /// Those of all requests.
+    OfAll,
+    /// Those of some of them.
+    OfSome,
 }
 
 /// The invariant's name, where it is violated.

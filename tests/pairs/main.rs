@@ -5,9 +5,11 @@
 // The lints look at test functions only, and these are helpers of tests. A campaign prints its table.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
+mod curl;
 mod noise;
 mod packages;
 mod service;
+mod strategies;
 mod trial;
 
 use trial::{Ecosystem, Pair, Server, explored};

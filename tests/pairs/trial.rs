@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::packages::{node_path, python_path};
 
-const ONLYONE: &str = env!("CARGO_BIN_EXE_onlyone");
+pub const ONLYONE: &str = env!("CARGO_BIN_EXE_onlyone");
 
 /// What a service is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,12 @@ impl Server {
         let mut uri = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut uri).unwrap();
         Server { uri: uri.trim().to_owned(), child }
+    }
+}
+
+impl Server {
+    pub fn uri(&self) -> &str {
+        &self.uri
     }
 }
 
