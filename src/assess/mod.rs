@@ -7,6 +7,7 @@ mod answers;
 mod conditions;
 mod expectation;
 mod fit;
+mod keys;
 mod looks;
 mod own;
 mod queries;
@@ -21,8 +22,8 @@ pub use looks::{meant_for_a_load, worsening};
 pub use record::{RUN_FORMAT_VERSION, RunRecord};
 
 use crate::checker::{Evidence, judge};
-use crate::history::{History, Observation, Phase};
-use crate::report::{AsIfSerialReport, ExploreReport, FORMAT_VERSION, Fit, Report};
+use crate::history::{History, Observation, Operation, Phase};
+use crate::report::{AsIfSerialReport, ExploreReport, FORMAT_VERSION, Fit, Origin, Report};
 use crate::scenario::{Load, Scenario, ScenarioError};
 use crate::stats::{self, Clock, Conditions, LatencyStats};
 use crate::target::http::describe;
@@ -88,6 +89,8 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         });
         results = serial::used(results, serially);
     }
+    let request = |operation: &Operation| describe(&scenario, &run.record.run_id, operation);
+    let keys = keys::histories(&results, run.history, run.observation, request);
     let results = over_http(results, &scenario, run.record);
     let judged = Verdict::combine(results.iter().map(|result| result.verdict));
     let stats = LatencyStats::of(Clock::of(&scenario.load), run.history.phase(Phase::Main))?;
@@ -130,6 +133,8 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         partial: run.history.partial || run.history.interrupted || run.record.interrupted,
         reproduce: run.record.reproduce.clone(),
         invariants: results,
+        keys,
+        origin: run.record.origin.clone().or_else(|| dated(run.record)),
         serial_control: control.map(|(told, _)| told),
         operations: stats.operations(),
         concurrency,
@@ -174,6 +179,11 @@ fn over_http(results: Vec<InvariantResult>, scenario: &Scenario, record: &RunRec
         }
     };
     results.into_iter().map(told).collect()
+}
+
+/// When a run was made that says nothing else of where it comes from.
+fn dated(record: &RunRecord) -> Option<Origin> {
+    (!record.started_at.is_empty()).then(|| Origin { date: record.started_at.clone(), ..Origin::default() })
 }
 
 /// The scenario as it was resolved for the run.

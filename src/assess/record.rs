@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::history::{Looks, Sightings};
-use crate::report::{AsIfSerialReport, ExploreReport};
+use crate::report::{AsIfSerialReport, ExploreReport, Origin};
 use crate::stats::{Generator, Machine};
 use crate::target::Preflight;
 use crate::target::mongo::{Identity, QueryResult};
@@ -26,6 +26,9 @@ pub struct RunRecord {
     pub seed: u64,
     /// When it began, as RFC 3339.
     pub started_at: String,
+    /// When it began, and on which commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// The target without its secrets.
     pub target: String,
     /// The command that runs it again.

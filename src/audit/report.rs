@@ -47,6 +47,8 @@ pub fn report(audited: &Audited, circumstances: Circumstances) -> Report {
         partial: false,
         reproduce: circumstances.reproduce,
         invariants: audited.invariants.clone(),
+        keys: Vec::new(),
+        origin: None,
         serial_control: None,
         operations: std::collections::BTreeMap::new(),
         concurrency: Concurrency::default(),

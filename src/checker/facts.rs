@@ -76,7 +76,7 @@ impl<'a> Fact<'a> {
 }
 
 /// The outcome as far as it is known in the end: a late answer tells what an unknown operation did, not when.
-pub(super) fn told(operation: &Operation) -> &Outcome {
+pub(crate) fn told(operation: &Operation) -> &Outcome {
     match (&operation.outcome, &operation.late) {
         (Outcome::Unknown(_), Some(late)) => &late.outcome,
         (outcome, _) => outcome,

@@ -42,7 +42,7 @@ impl Write {
 }
 
 /// The parts of an operation that writes messages.
-pub(super) fn parts(operation: &Operation) -> Option<&'static [Role]> {
+pub(crate) fn parts(operation: &Operation) -> Option<&'static [Role]> {
     match &operation.action {
         Action::Append(said) if said.answered => Some(&[Role::User, Role::Bot]),
         Action::Append(_) | Action::Deliver(_) | Action::StartConversation(_) => Some(&[Role::User]),

@@ -7,12 +7,13 @@ use clap::Args;
 use mongodb::Database;
 use mongodb::options::ClientOptions;
 
+use super::commit::origin;
 use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id};
 use super::values::{Format, parse_duration};
 use super::{CliError, Io};
 use crate::audit::{AuditError, AuditOptions, Audited, Circumstances, Profile, report, status};
-use crate::report::{RepairAction, write_all};
+use crate::report::{RepairAction, Report, write_all};
 use crate::target::{Guard, MongoUri, TargetError};
 use crate::verdict::ExitStatus;
 
@@ -172,6 +173,7 @@ fn hint(code: i32) -> Option<&'static str> {
 pub(super) struct Session {
     pub(super) run_id: String,
     started: Instant,
+    date: String,
 }
 
 impl Session {
@@ -186,7 +188,11 @@ impl Session {
                     .hint("that run exists: give another --run-id"));
             }
         }
-        Ok(Session { run_id: out.run_id.clone().unwrap_or_else(fresh_run_id), started: Instant::now() })
+        Ok(Session {
+            run_id: out.run_id.clone().unwrap_or_else(fresh_run_id),
+            started: Instant::now(),
+            date: jiff::Timestamp::now().to_string(),
+        })
     }
 
     /// Writes the reports and shows the result.
@@ -207,7 +213,7 @@ impl Session {
             actions,
             left,
         };
-        let report = report(audited, circumstances);
+        let report = Report { origin: Some(origin(self.date.clone())), ..report(audited, circumstances) };
         let store = Store::create(&out.out, &self.run_id)?;
         let written = write_all(&store.directory, &report, None).map_err(CliError::setup);
         show(&report, Some(&store.directory.display().to_string()), format, io)?;

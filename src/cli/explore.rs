@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use rand::RngExt;
 
 use super::args::ExploreArgs;
+use super::commit::origin;
 use super::interrupt::Interrupt;
 use super::own_invariants::Asked;
 use super::place::{self, Between, Place, Setting, is_told};
@@ -383,6 +384,7 @@ impl One<'_> {
             run_id: self.run_id.clone(),
             seed: self.seed,
             started_at: Timestamp::try_from(started).map_err(CliError::setup)?.to_string(),
+            origin: Some(origin(Timestamp::try_from(started).map_err(CliError::setup)?.to_string())),
             target: shown,
             reproduce: self.reproduce(),
             scenario_file: self.scenario.file.display().to_string(),

@@ -4,6 +4,7 @@ mod args;
 mod audit;
 mod check;
 mod ci;
+mod commit;
 mod compare;
 mod database;
 mod error;

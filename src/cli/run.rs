@@ -10,6 +10,7 @@ use rand::RngExt;
 
 use super::args::{Common, RunArgs};
 use super::ci::Announcer;
+use super::commit::origin;
 use super::interrupt::Interrupt;
 use super::place::{self, Lost, Place, Setting};
 use super::probe::probe;
@@ -272,6 +273,7 @@ impl One<'_> {
             run_id: self.run_id.clone(),
             seed: self.seed,
             started_at: Timestamp::try_from(started).map_err(CliError::setup)?.to_string(),
+            origin: Some(origin(Timestamp::try_from(started).map_err(CliError::setup)?.to_string())),
             target: place.shown.clone(),
             reproduce: self.reproduce(),
             scenario_file: self.scenario.file.display().to_string(),

@@ -7,6 +7,7 @@ use rand::RngExt;
 
 use super::args::SelftestArgs;
 use super::ci::Announcer;
+use super::commit::origin;
 use super::interrupt::Interrupt;
 use super::run::quoted;
 use super::server::Server;
@@ -114,7 +115,7 @@ impl One<'_> {
         let spec = MongodSpec { replica_set: 0, test_commands: true };
         let server = Server::start(&common.mongo, spec, common.quiet).await?;
         let meter = Meter::start().map_err(CliError::setup)?;
-        let begin = Instant::now();
+        let (begin, date) = (Instant::now(), jiff::Timestamp::now().to_string());
         let tried = tokio::select! {
             biased;
             reason = server.lost() => Err(CliError::setup(anyhow::anyhow!(reason))),
@@ -126,7 +127,8 @@ impl One<'_> {
         stopped?;
         let generator = meter.stop(common.mongo != "embedded").map_err(CliError::setup)?;
         let facts = Facts { duration_s, generator, machine: crate::stats::machine(), preflight };
-        Ok(outcome.report(&self.run_id, seed, self.reproduce(seed), facts))
+        let report = outcome.report(&self.run_id, seed, self.reproduce(seed), facts);
+        Ok(Report { origin: Some(origin(date)), ..report })
     }
 
     async fn matrix(&self, server: &Server, seed: u64, terminal: bool) -> Result<(Outcome, Preflight), CliError> {

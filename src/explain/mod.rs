@@ -101,6 +101,11 @@ pub fn find(name: &str) -> Option<Entry> {
     all().into_iter().find(|entry| entry.name.eq_ignore_ascii_case(wanted))
 }
 
+/// What a lint rule means.
+pub fn rule(name: &str) -> Option<Text> {
+    rules::ALL.iter().find(|(rule, _)| *rule == name).map(|(_, text)| *text)
+}
+
 /// All names as a page of documentation.
 pub fn markdown() -> String {
     let mut page = String::from(

@@ -200,7 +200,7 @@ impl Explorer<'_> {
                 invariants.extend(violated(serially));
             }
             let (schedule, choices) = (execution.named(), execution.schedule.to_string());
-            ScheduleResult { schedule, choices, verdict, invariants }
+            ScheduleResult { schedule, choices, verdict, invariants, diagram: None }
         };
         positions.iter().map(judged).collect()
     }
@@ -273,6 +273,19 @@ impl Explorer<'_> {
         positions
     }
 
+    /// Draws the first schedules that violate an invariant, and as many that do not; they are those of the search, in order.
+    fn draw(&self, schedules: &mut [ScheduleResult]) {
+        let names = self.names();
+        let mut left = [ExploreReport::MAX_DIAGRAMS / 2; 2];
+        for (result, position) in schedules.iter_mut().zip(&self.found.searched) {
+            let left = &mut left[usize::from(result.verdict == Verdict::Violated)];
+            if *left > 0 {
+                *left -= 1;
+                result.diagram = Some(diagram(&self.found.executions[*position].0, &names));
+            }
+        }
+    }
+
     fn fewest_switches(
         &self,
         positions: &[usize],
@@ -318,6 +331,7 @@ impl Explorer<'_> {
         if self.plan.search == Search::Stress {
             schedules.clear();
         }
+        self.draw(&mut schedules);
         if schedules.len() > ExploreReport::MAX_SCHEDULES {
             schedules.sort_by_key(|result| !is_violated(result));
             schedules.truncate(ExploreReport::MAX_SCHEDULES);

@@ -57,7 +57,9 @@ pub struct ExploreReport {
 
 impl ExploreReport {
     /// Schedules that are listed.
-    pub const MAX_SCHEDULES: usize = 200;
+    pub const MAX_SCHEDULES: usize = 1_500;
+    /// Schedules whose commands are listed as well.
+    pub const MAX_DIAGRAMS: usize = 60;
 }
 
 /// One schedule.
@@ -71,6 +73,9 @@ pub struct ScheduleResult {
     pub verdict: Verdict,
     /// The invariants that it violates.
     pub invariants: Vec<Invariant>,
+    /// Its commands one by one; of many schedules, the first that violate an invariant and the first that do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagram: Option<Diagram>,
 }
 
 /// The violation that is easiest to read.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod as_if_serial;
+mod causes;
 mod comparison;
 mod diagram;
 mod document;
@@ -18,6 +19,7 @@ mod hlog_read;
 mod html;
 mod json;
 mod junit;
+mod key_history;
 mod model;
 #[cfg(test)]
 mod sample;
@@ -41,7 +43,8 @@ pub use hlog_read::{HlogReadError, read_hlog};
 pub use html::{HtmlError, html};
 pub use json::{JsonError, from_json, to_json};
 pub use junit::junit;
-pub use model::{ExpectationResult, FORMAT_VERSION, Report, SerialControl};
+pub use key_history::{KeyHistory, MissingElement, SentRequest, StoredElement, StoredList};
+pub use model::{ExpectationResult, FORMAT_VERSION, Origin, Report, SerialControl};
 pub use schema::schema;
 pub use selftest::{SelftestBug, SelftestNotPlanted, SelftestReport, SelftestTwin};
 pub use summary::{summary, summary_within};

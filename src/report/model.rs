@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, RepairAction};
+use super::key_history::KeyHistory;
 use crate::stats::{Concurrency, Generator, IntervalStats, Machine, OperationStats, ThresholdResult};
 use crate::target::Preflight;
 use crate::verdict::{InvariantResult, Verdict};
@@ -41,8 +42,14 @@ pub struct Report {
     pub partial: bool,
     /// The command that runs it again.
     pub reproduce: String,
+    /// When, and on which commit, it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// One result per invariant, in the workload's order.
     pub invariants: Vec<InvariantResult>,
+    /// All that was done to the keys of the violations, and what is stored under them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyHistory>,
     /// The same operations one after another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial_control: Option<SerialControl>,
@@ -88,6 +95,19 @@ impl Report {
     pub fn lint(&self) -> impl Iterator<Item = &super::LintFinding> {
         self.preflight.lint.iter().chain(self.explore.iter().flat_map(|explore| &explore.lint))
     }
+}
+
+/// Where a report comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Origin {
+    /// When it began, as RFC 3339.
+    pub date: String,
+    /// The commit that was checked out in the working directory, or that the CI service names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Its branch or tag, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
 }
 
 /// Whether a scenario's expectation was met.

@@ -94,6 +94,8 @@ pub(super) fn passing() -> Report {
                 InvariantResult::new(name, checked, 0, Vec::new())
             })
             .collect(),
+        keys: Vec::new(),
+        origin: None,
         serial_control: Some(SerialControl { verdict: Verdict::Holds, operations: 20, violated: Vec::new() }),
         operations: operations(),
         concurrency: Concurrency {
@@ -330,6 +332,7 @@ pub(super) fn explored() -> Report {
         choices: choices.to_owned(),
         verdict,
         invariants: if verdict == Verdict::Violated { invariants.clone() } else { Vec::new() },
+        diagram: None,
     };
     let step = |request: u32, release: u32, command: &str, answer: &str, writes: bool| DiagramStep {
         request,

@@ -113,6 +113,8 @@ impl Outcome {
             partial: self.interrupted,
             reproduce,
             invariants,
+            keys: Vec::new(),
+            origin: None,
             serial_control: None,
             operations: std::collections::BTreeMap::new(),
             concurrency: Concurrency {

@@ -1,9 +1,10 @@
 //! The charts: histogram, percentile curve, and the run over time. Colours are classes of the style sheet.
 //!
-//! They are drawn for the width of a phone and stretch; legends are text beside them, so that long names wrap.
+//! They are drawn for the width of a phone and stretch; legends are text beside them, so that long names wrap. The marks lie
+//! in a picture of their own, which the script of the page zooms; each chart has its values with it, for a cursor.
 
 use super::escape;
-use crate::report::format::{count, micros};
+use crate::report::format::{count, micros, plural};
 use crate::stats::{Bucket, IntervalStats, Latency, OperationStats};
 
 const WIDTH: f64 = 400.0;
@@ -18,11 +19,16 @@ const LETTER: f64 = 8.4;
 /// Colours of the style sheet.
 const COLOURS: usize = 5;
 
-fn svg(label: &str, body: &str) -> String {
+/// A chart: what stays in place, the marks, and the value at each of some places, which a cursor shows.
+fn svg(label: &str, body: &str, marks: &str, values: &[(f64, String)]) -> String {
+    let values: Vec<serde_json::Value> =
+        values.iter().map(|(x, text)| serde_json::json!([(x * 10.0).round() / 10.0, text])).collect();
     format!(
-        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">{body}<line class=\"axis\" x1=\"{LEFT}\" \
-         y1=\"{b}\" x2=\"{r}\" y2=\"{b}\"/></svg>",
+        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\" data-values=\"{}\">{body}<svg \
+         class=\"plot\" x=\"{LEFT}\" y=\"0\" width=\"{PLOT}\" height=\"{HEIGHT}\" viewBox=\"{LEFT} 0 {PLOT} {HEIGHT}\" \
+         preserveAspectRatio=\"none\">{marks}</svg><line class=\"axis\" x1=\"{LEFT}\" y1=\"{b}\" x2=\"{r}\" y2=\"{b}\"/></svg>",
         escape(label),
+        escape(&serde_json::Value::from(values).to_string()),
         b = HEIGHT - BOTTOM,
         r = WIDTH - RIGHT
     )
@@ -50,7 +56,7 @@ fn along_the_bottom(marks: impl Iterator<Item = (f64, String)>) -> String {
             continue;
         }
         free = x + half;
-        body.push_str(&text(x, HEIGHT - 4.0, "middle", &name));
+        body.push_str(&text(x, HEIGHT - 4.0, "middle", &name).replacen("<text", "<text class=\"tick\"", 1));
     }
     body
 }
@@ -63,7 +69,7 @@ fn legend<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// The step of a scale: 1, 2 or 5 times a power of ten, so that a few of them reach `most`.
-fn nice(most: f64) -> f64 {
+pub(super) fn nice(most: f64) -> f64 {
     let rough = (most / 3.5).max(f64::MIN_POSITIVE);
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().find(|step| step * power >= rough).unwrap_or(10.0);
@@ -105,7 +111,7 @@ impl Scale {
 }
 
 /// `5 ms` instead of `5.00 ms`, as a scale needs it.
-fn tick(us: f64) -> String {
+pub(super) fn tick(us: f64) -> String {
     let text = micros(us);
     match text.split_once(' ') {
         Some((number, unit)) if number.contains('.') => {
@@ -130,17 +136,18 @@ pub(super) fn histogram(buckets: &[Bucket]) -> String {
     let scale = Scale::new(buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0) as f64, true);
     let width = (PLOT / (last - first + 1.0)).min(PLOT / 8.0);
     let mut body = scale.grid(whole);
+    let (mut bars, mut values) = (String::new(), Vec::new());
     for bucket in buckets {
         // What was seen at all is seen here.
         let y = scale.y(bucket.count as f64).min(HEIGHT - BOTTOM - 1.0);
-        body.push_str(&format!(
-            "<rect class=\"bar\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\"><title>up to {}: {}</title></rect>",
-            LEFT + (step(bucket) - first) * width + 0.5,
+        let x = LEFT + (step(bucket) - first) * width;
+        bars.push_str(&format!(
+            "<rect class=\"bar\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+            x + 0.5,
             (width - 1.0).max(1.0),
             HEIGHT - BOTTOM - y,
-            micros(bucket.up_to_us),
-            count(bucket.count)
         ));
+        values.push((x + width / 2.0, format!("up to {}: {}", micros(bucket.up_to_us), count(bucket.count))));
     }
     // A bar reaches from the end of the step before to its own.
     let x = |us: f64| LEFT + (us.log10() * 10.0 - first + 1.0) * width;
@@ -148,13 +155,13 @@ pub(super) fn histogram(buckets: &[Bucket]) -> String {
     body.push_str(&along_the_bottom(marks.iter().map(|&us| (x(us), tick(us)))));
     for us in marks {
         body.push_str(&format!(
-            "<line class=\"axis\" x1=\"{0:.1}\" y1=\"{1}\" x2=\"{0:.1}\" y2=\"{2}\"/>",
+            "<line class=\"axis tick\" x1=\"{0:.1}\" y1=\"{1}\" x2=\"{0:.1}\" y2=\"{2}\"/>",
             x(us),
             HEIGHT - BOTTOM,
             HEIGHT - BOTTOM + 4.0
         ));
     }
-    svg("histogram of the latency, logarithmic", &body)
+    svg("histogram of the latency, logarithmic", &body, &bars, &values)
 }
 
 /// Round values from one step of ten per decade to another: as many as have room.
@@ -190,20 +197,26 @@ pub(super) fn percentiles(stats: &OperationStats) -> String {
     let scale = Scale::new(most, false);
     let x = |index: usize| LEFT + 14.0 + index as f64 * (PLOT - 28.0) / 5.0;
     let mut body = scale.grid(tick);
-    let names = ["p50", "p90", "p95", "p99", "p99.9", "max"].into_iter().enumerate();
-    body.push_str(&along_the_bottom(names.map(|(index, name)| (x(index), name.to_owned()))));
+    let names = ["p50", "p90", "p95", "p99", "p99.9", "max"];
+    body.push_str(&along_the_bottom(names.iter().enumerate().map(|(index, name)| (x(index), (*name).to_owned()))));
+    let mut marks = String::new();
     for (number, (name, latency)) in lines.iter().enumerate() {
         let points = values(latency).into_iter().enumerate();
         let points: Vec<_> = points.map(|(i, us)| format!("{:.1},{:.1}", x(i), scale.y(us as f64))).collect();
         // Wide and pale, so that the outcome that most operations had is seen on top of it.
         let all = if *name == "all" { " all" } else { "" };
-        body.push_str(&format!(
+        marks.push_str(&format!(
             "<polyline class=\"line c{}{all}\" points=\"{}\"/>",
             number % COLOURS,
             points.join(" ")
         ));
     }
-    svg("latency by percentile", &body) + &legend(lines.iter().map(|(name, _)| *name))
+    let told = |(index, at): (usize, &&str)| {
+        let of = |(name, latency): &(&str, &Latency)| format!("{name} {}", micros(values(latency)[index] as f64));
+        (x(index), format!("{at}: {}", lines.iter().map(of).collect::<Vec<_>>().join(", ")))
+    };
+    let told: Vec<_> = names.iter().enumerate().map(told).collect();
+    svg("latency by percentile", &body, &marks, &told) + &legend(lines.iter().map(|(name, _)| *name))
 }
 
 /// Throughput, and beside it the median and the 99th percentile, over time. Nothing for a run of one interval.
@@ -215,36 +228,50 @@ pub(super) fn over_time(intervals: &[IntervalStats]) -> Vec<(String, String)> {
     }
     let x = |seconds: f64| LEFT + (seconds - from) / length * PLOT;
     let times = times(from, length, x);
+    let errors = intervals.iter().any(|interval| interval.errors > 0);
+    let title = if errors { "Answers per second (red: with errors)" } else { "Answers per second" };
+    vec![(title.to_owned(), throughput(intervals, &times, x)), ("Latency".to_owned(), latencies(intervals, &times, x))]
+}
+
+/// The value of an interval, for the cursor.
+fn value(interval: &IntervalStats, x: impl Fn(f64) -> f64, what: &str) -> (f64, String) {
+    (x(interval.start_s + interval.length_s / 2.0), format!("from {}: {what}", seconds_of(interval.start_s)))
+}
+
+fn throughput(intervals: &[IntervalStats], times: &str, x: impl Fn(f64) -> f64) -> String {
     let rate = |interval: &IntervalStats| interval.answered as f64 / interval.length_s.max(1e-9);
     let scale = Scale::new(intervals.iter().map(rate).fold(0.0, f64::max), true);
-    let mut answered = scale.grid(whole) + &times;
+    let (mut bars, mut values) = (String::new(), Vec::new());
     for interval in intervals {
+        let bad = interval.errors > 0;
         // An interval of nothing but errors is seen too.
-        let y = scale.y(rate(interval)).min(HEIGHT - BOTTOM - if interval.errors > 0 { 2.0 } else { 0.0 });
-        answered.push_str(&format!(
-            "<rect class=\"bar{}\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
-            if interval.errors > 0 { " bad" } else { "" },
-            x(interval.start_s),
-            (interval.length_s / length * PLOT - 0.6).max(0.5),
+        let y = scale.y(rate(interval)).min(HEIGHT - BOTTOM - if bad { 2.0 } else { 0.0 });
+        let (left, right) = (x(interval.start_s), x(interval.start_s + interval.length_s));
+        bars.push_str(&format!(
+            "<rect class=\"bar{}\" x=\"{left:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+            if bad { " bad" } else { "" },
+            (right - left - 0.6).max(0.5),
             HEIGHT - BOTTOM - y
         ));
+        let errors = if bad { format!(", {}", plural(interval.errors, "error")) } else { String::new() };
+        values.push(value(interval, &x, &format!("{} answers/s{errors}", whole(rate(interval)))));
     }
-    let errors = intervals.iter().any(|interval| interval.errors > 0);
+    svg("throughput over time", &(scale.grid(whole) + times), &bars, &values)
+}
+
+fn latencies(intervals: &[IntervalStats], times: &str, x: impl Fn(f64) -> f64) -> String {
     let scale = Scale::new(intervals.iter().map(|interval| interval.p99_us).max().unwrap_or(0) as f64, false);
-    let mut latency = scale.grid(tick) + &times;
-    for (colour, value) in
-        [(0, (|i: &IntervalStats| i.p50_us) as fn(&IntervalStats) -> u64), (1, |i: &IntervalStats| i.p99_us)]
-    {
-        let point =
-            |i: &IntervalStats| format!("{:.1},{:.1}", x(i.start_s + i.length_s / 2.0), scale.y(value(i) as f64));
-        let points: Vec<_> = intervals.iter().filter(|i| i.answered > 0).map(point).collect();
-        latency.push_str(&format!("<polyline class=\"line c{colour}\" points=\"{}\"/>", points.join(" ")));
-    }
-    let title = if errors { "Answers per second (red: with errors)" } else { "Answers per second" };
-    vec![
-        (title.to_owned(), svg("throughput over time", &answered)),
-        ("Latency".to_owned(), svg("latency over time", &latency) + &legend(["p50", "p99"].into_iter())),
-    ]
+    let answered: Vec<&IntervalStats> = intervals.iter().filter(|interval| interval.answered > 0).collect();
+    let line = |colour: usize, us: fn(&IntervalStats) -> u64| {
+        let point = |i: &&IntervalStats| format!("{:.1},{:.1}", x(i.start_s + i.length_s / 2.0), scale.y(us(i) as f64));
+        let points: Vec<_> = answered.iter().map(point).collect();
+        format!("<polyline class=\"line c{colour}\" points=\"{}\"/>", points.join(" "))
+    };
+    let lines = line(0, |interval| interval.p50_us) + &line(1, |interval| interval.p99_us);
+    let told =
+        |i: &&IntervalStats| value(i, &x, &format!("p50 {}, p99 {}", micros(i.p50_us as f64), micros(i.p99_us as f64)));
+    let values: Vec<_> = answered.iter().map(told).collect();
+    svg("latency over time", &(scale.grid(tick) + times), &lines, &values) + &legend(["p50", "p99"].into_iter())
 }
 
 /// Round times along the bottom.

@@ -1,25 +1,47 @@
-//! `report.html`: one file that works offline, with its charts as inline SVG and no script at all.
+//! `report.html`: one file that works offline. Everything on it can be read without its script, which adds a filter, a
+//! step-through of schedules, zoom and a cursor in charts.
 //!
-//! [`html`] is a pure function of the report. The report itself is enclosed as a data block, unless it is huge.
+//! [`html`] is a pure function of the report. The report itself is enclosed as a data block, unless it is huge. The policy of
+//! the page allows its own script, by its hash, and no request.
 
 mod as_if_serial;
 mod chart;
 mod explore;
+mod facts;
+mod figures;
+mod keys;
+mod policy;
 mod selftest;
+mod stored;
+mod time;
+mod violations;
 mod witness;
 
 use minijinja::{AutoEscape, Environment, context};
 
 use super::document::shell;
-use super::format::{count, measured, mebibytes, micros, percent, plural, quantile, seconds, visible};
-use super::terminal::{again, held_under_doubt, overlap_sentence, retries};
-use super::{Finding, JsonError, LintFinding, Report, to_json};
+use super::format::{count, plural, seconds, visible};
+use super::terminal::{again, held_under_doubt, overlap_sentence};
+use super::{Finding, JsonError, LintFinding, Report};
 use crate::explain;
-use crate::stats::{Latency, OperationStats};
 use crate::verdict::{InvariantResult, Verdict};
 
 /// A report beyond this is not enclosed; it lies beside the page.
 const MAX_DATA: usize = 1 << 20;
+/// Colours of the style sheet.
+const COLOURS: usize = 5;
+/// What the page does when scripts may run.
+const SCRIPT: &str = include_str!("script.js");
+/// The parts of the page.
+const PARTS: [(&str, &str); 7] = [
+    ("report.html", include_str!("parts/report.html")),
+    ("violations.html", include_str!("parts/violations.html")),
+    ("witness.html", include_str!("parts/witness.html")),
+    ("keys.html", include_str!("parts/keys.html")),
+    ("serial.html", include_str!("parts/serial.html")),
+    ("explore.html", include_str!("parts/explore.html")),
+    ("figures.html", include_str!("parts/figures.html")),
+];
 
 /// Why the page cannot be rendered.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +58,13 @@ pub enum HtmlError {
 pub fn html(report: &Report) -> Result<String, HtmlError> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    for (name, text) in PARTS {
+        environment.add_template(name, text)?;
+    }
     let page = context! {
         css => include_str!("style.css"),
+        script => SCRIPT,
+        policy => policy::policy(SCRIPT),
         report => run(report),
         verdict => report.verdict.as_str(),
         breached => report.thresholds.iter().any(crate::stats::ThresholdResult::is_breached),
@@ -45,20 +72,26 @@ pub fn html(report: &Report) -> Result<String, HtmlError> {
         again => again(report),
         subtitle => subtitle(report),
         overlap => overlap_sentence(report),
+        violations => violations::groups(report),
+        witnesses => violations::witnesses(report),
         invariants => report.invariants.iter().map(invariant).collect::<Vec<_>>(),
-        operations => report.operations.iter().map(|(name, stats)| operation(name, stats)).collect::<Vec<_>>(),
+        keys => keys::context(report),
+        operations => report.operations.iter().map(|(name, stats)| figures::operation(name, stats)).collect::<Vec<_>>(),
         over_time => chart::over_time(&report.over_time),
         serial => report.as_if_serial.as_ref().map(as_if_serial::context),
         explore => report.explore.as_ref().map(explore::context),
+        smallest => report.explore.as_ref().and_then(|explore| explore.smallest.as_ref()).map(explore::smallest),
+        walks => report.explore.as_ref().map(explore::walks).transpose().map_err(JsonError::from)?.flatten(),
         selftest => report.selftest.as_ref().map(selftest::context),
         lint => report.lint().map(lint).collect::<Vec<_>>(),
         findings => report.findings.iter().flatten().filter(|finding| finding.count > 0).map(finding).collect::<Vec<_>>(),
         actions => report.actions.iter().flatten().map(|action| (action.kind.to_string(), count(action.count))).collect::<Vec<_>>(),
-        thresholds => thresholds(report),
-        facts => facts(report),
+        thresholds => figures::thresholds(report),
+        facts => facts::facts(report),
+        files => facts::files(report),
         data => data(report)?,
     };
-    Ok(environment.render_named_str("report.html", include_str!("report.html"), page)?)
+    Ok(environment.get_template("report.html")?.render(page)?)
 }
 
 /// What identifies the run.
@@ -70,6 +103,7 @@ fn run(report: &Report) -> minijinja::Value {
         seed => report.seed.to_string(),
         tool => report.tool.as_str(),
         version => report.version.as_str(),
+        origin => facts::origin(report),
         partial => report.partial,
         reasons => lines(&report.reasons),
         expectation => report.expectation.as_ref().map(|expectation| {
@@ -100,10 +134,15 @@ fn subtitle(report: &Report) -> Option<String> {
     ))
 }
 
-/// The report as a data block: `<` is written so that nothing in it can end the block.
+/// The report as a data block.
 fn data(report: &Report) -> Result<Option<String>, JsonError> {
-    let text = String::from_utf8_lossy(&to_json(report)?).replace('<', "\\u003c");
+    let text = in_block(&serde_json::to_string(report)?);
     Ok((text.len() <= MAX_DATA).then_some(text))
+}
+
+/// JSON inside a block of the page: `<` is written so that nothing in it can end the block.
+fn in_block(json: &str) -> String {
+    json.replace('<', "\\u003c")
 }
 
 /// A sign beside the colour, which not everyone sees.
@@ -144,120 +183,18 @@ fn finding(finding: &Finding) -> minijinja::Value {
     }
 }
 
-/// `99 violations of 100 checked, 5 shown`.
-fn shown(result: &InvariantResult) -> String {
-    let found = format!("{} of {} checked", plural(result.violations, "violation"), count(result.checked));
-    let witnesses = result.witnesses.len() as u64;
-    if witnesses < result.violations { format!("{found}, {} shown", count(witnesses)) } else { found }
-}
-
 fn invariant(result: &InvariantResult) -> minijinja::Value {
     let text = explain::invariant(&result.name);
     context! {
         meaning => text.meaning,
-        cause => text.cause,
-        fix => text.fix,
         mark => mark(result.verdict),
-        shown => shown(result),
         name => visible(&result.name.to_string()),
         verdict => result.verdict.as_str(),
         checked => count(result.checked),
         violations => count(result.violations),
         reason => result.reason.as_deref().map(visible),
         violated => result.verdict == Verdict::Violated,
-        witnesses => result.witnesses.iter().map(witness::context).collect::<Vec<_>>(),
     }
-}
-
-fn operation(name: &str, stats: &OperationStats) -> minijinja::Value {
-    let row = |name: &str, number: u64, latency: Option<&Latency>| {
-        let cells = latency.filter(|latency| latency.count > 0).map(|l| {
-            let values = [(l.p50, 0.5), (l.p90, 0.9), (l.p95, 0.95), (l.p99, 0.99), (l.p99_9, 0.999), (l.max, 1.0)];
-            values.map(|(us, of)| quantile(us, of, l.count)).to_vec()
-        });
-        context! { name => name, count => count(number), cells => cells.unwrap_or_default() }
-    };
-    let mut rows = vec![row("all", stats.attempted, Some(&stats.latency_us))];
-    rows.extend(stats.outcomes.iter().map(|(name, &n)| row(name, n, stats.latency_by_outcome_us.get(name))));
-    context! {
-        name => name,
-        latency_is => stats.latency_is.as_str(),
-        rows => rows,
-        percentiles => chart::percentiles(stats),
-        histograms => stats.distribution.iter().filter(|(_, buckets)| !buckets.is_empty())
-            .map(|(outcome, buckets)| context! { outcome => outcome, svg => chart::histogram(buckets) })
-            .collect::<Vec<_>>(),
-    }
-}
-
-fn thresholds(report: &Report) -> Vec<minijinja::Value> {
-    report
-        .thresholds
-        .iter()
-        .map(|result| {
-            let value = result.observed.map(|value| measured(value, result.unit));
-            let found = result.reason.clone().or(value).unwrap_or_else(|| "not measured".to_owned());
-            context! { text => visible(&result.threshold), ok => result.ok, too_few => result.too_few, found => found, samples => count(result.samples) }
-        })
-        .collect()
-}
-
-/// The environment, as pairs of a name and a text.
-fn facts(report: &Report) -> Vec<(String, String)> {
-    let (found, measured) = (&report.preflight, &report.concurrency);
-    let mut facts = Vec::new();
-    let mut fact = |name: &str, text: String| facts.push((name.to_owned(), text));
-    if report.findings.is_none() && report.selftest.is_none() {
-        fact("Clients", count(measured.clients.into()));
-        fact("Peak in flight", count(measured.peak_in_flight.into()));
-        fact("Peak on one key", count(measured.peak_in_flight_same_key.into()));
-    }
-    let skew = measured.release_skew_us;
-    if skew.max > 0 {
-        fact("Release skew", format!("p50 {}, max {}", micros(skew.p50 as f64), micros(skew.max as f64)));
-    }
-    if let Some(control) = &report.serial_control {
-        let names: Vec<String> = control.violated.iter().map(ToString::to_string).collect();
-        let text = match control.verdict {
-            Verdict::Violated => {
-                format!("also violated one after another: a plain defect, not a race ({})", names.join(", "))
-            }
-            verdict => format!("{} one after another: {verdict}", plural(control.operations, "operation")),
-        };
-        fact("Serial control", text);
-    }
-    for (name, value) in [
-        ("Server", &found.server_version),
-        ("Topology", &found.topology),
-        ("Driver", &found.driver_version),
-        ("Lookup plan", &found.lookup_plan),
-    ] {
-        if let Some(value) = value {
-            fact(name, value.clone());
-        }
-    }
-    for index in &found.indexes {
-        let kind =
-            format!("{}{}", if index.unique { " unique" } else { "" }, if index.sparse { " sparse" } else { "" });
-        fact("Index", format!("{} {{ {} }}{kind}", index.name, index.key));
-    }
-    if let Some(retries) = retries(&found.retries) {
-        fact("Retries", retries.trim_start_matches("retries ").to_owned());
-    }
-    if let Some(machine) = &report.machine {
-        fact("Machine", visible(&machine.to_string()).into_owned());
-    }
-    if let Some(share) = report.generator.other_load {
-        fact("Other processes", format!("{} of the processors", percent(share)));
-    }
-    fact(
-        "Generator",
-        format!("{} of CPU, {}", seconds(report.generator.cpu_s), mebibytes(report.generator.max_rss_bytes)),
-    );
-    for note in &found.notes {
-        fact("Note", visible(note).into_owned());
-    }
-    facts
 }
 
 /// Foreign text inside SVG.

@@ -1,15 +1,17 @@
-//! A witness as a space-time diagram: a lane per operation, time to the right.
+//! A witness as a space-time diagram: a lane per operation, time to the right; beside it what is stored.
 //!
 //! Bars stretch with the page and labels wrap below them, so that a phone shows all of it.
 
 use minijinja::context;
 
-use super::escape;
-use crate::history::{Nanos, Operation};
+use super::time::Span;
+use super::{keys, stored};
+use crate::history::{OpId, Operation};
 use crate::report::answer::{answer, asked};
 use crate::report::document::shell;
-use crate::report::format::{micros, middle, plural, visible};
+use crate::report::format::{middle, plural, visible};
 use crate::report::junit::cut;
+use crate::report::{KeyHistory, Report};
 use crate::verdict::Witness;
 
 const MAX_LANES: usize = 24;
@@ -18,7 +20,8 @@ const MAX_DOCUMENT: usize = 4_096;
 const SHOWN_DOCUMENTS: usize = 3;
 const MAX_DOCUMENTS: usize = 24;
 
-pub(super) fn context(witness: &Witness) -> minijinja::Value {
+/// What the template shows of a witness.
+pub(super) fn context(report: &Report, witness: &Witness) -> minijinja::Value {
     let mut documents: Vec<String> = witness
         .documents
         .iter()
@@ -27,10 +30,24 @@ pub(super) fn context(witness: &Witness) -> minijinja::Value {
         .collect();
     let left_out = witness.documents.len() - documents.len();
     let folded = documents.split_off(documents.len().min(SHOWN_DOCUMENTS));
+    let number = report.keys.iter().position(|history| history.key == witness.key);
+    let history = number.and_then(|number| report.keys.get(number));
+    let operations = lanes(witness, history);
+    let shown: Vec<OpId> = operations.iter().map(|operation| operation.id).collect();
     context! {
         key => visible(&witness.key),
-        explanation => visible(&witness.explanation),
-        diagram => diagram(witness),
+        anchor => number.map(keys::anchor),
+        explanation => visible(&without_requests(&witness.explanation, history)),
+        time => Span::of(&operations).map(|span| span.context()),
+        lanes => Span::of(&operations).map(|span| {
+            let lane = |(number, operation): (usize, &&Operation)| lane(&span, number, operation, witness, history);
+            operations.iter().enumerate().map(lane).collect::<Vec<_>>()
+        }),
+        unanswered => operations.iter().any(|operation| operation.is_unknown()),
+        waited => operations.iter().any(|operation| operation.started() > operation.invoked),
+        more_lanes => (witness.operations.len() > MAX_LANES)
+            .then(|| plural((witness.operations.len() - MAX_LANES) as u64, "more operation")),
+        stored => history.and_then(|history| stored::context(history, &shown)),
         found => !witness.documents.is_empty(),
         documents => documents,
         folded_are => plural(folded.len() as u64, "more document"),
@@ -39,45 +56,41 @@ pub(super) fn context(witness: &Witness) -> minijinja::Value {
     }
 }
 
-fn diagram(witness: &Witness) -> String {
-    let lanes = &witness.operations[..witness.operations.len().min(MAX_LANES)];
-    let (Some(from), Some(to)) =
-        (lanes.iter().map(|lane| lane.invoked).min(), lanes.iter().map(|lane| lane.completed).max())
-    else {
-        return String::new();
-    };
-    let span = to.saturating_sub(from).max(1) as f64;
-    let lanes: String = lanes.iter().map(|operation| lane(operation, from, span)).collect();
-    let left_out = witness.operations.len().saturating_sub(MAX_LANES);
-    let more = match left_out {
-        0 => String::new(),
-        _ => format!("<p class=\"dim\">and {}</p>", plural(left_out as u64, "more operation")),
-    };
-    format!(
-        "<div class=\"time\"><p class=\"ends\"><span>{}</span><span>{}</span></p>{lanes}{more}</div>",
-        micros(from as f64 / 1e3),
-        micros(to as f64 / 1e3)
-    )
+/// The explanation alone, where each lane has its request.
+fn without_requests(explanation: &str, history: Option<&KeyHistory>) -> String {
+    let told = history.is_some_and(|history| !history.requests.is_empty());
+    let end = explanation.find(". Requests: ").filter(|_| told).unwrap_or(explanation.len());
+    explanation[..end].to_owned()
 }
 
-fn lane(operation: &Operation, from: Nanos, span: f64) -> String {
-    let at = |time: Nanos| (time.saturating_sub(from) as f64 / span * 100.0).clamp(0.0, 100.0);
-    let work = operation.started().clamp(operation.invoked, operation.completed.max(operation.invoked));
-    let (start, work, end) = (at(operation.invoked), at(work), at(operation.completed));
-    // Even the shortest one is seen, at the right edge too.
-    let width = (end - work).max(0.6);
-    let state = if operation.is_ok() { "" } else { " bad" };
-    let open = if operation.is_unknown() { " open" } else { "" };
-    let label = format!("{} → {}", asked(operation), answer(operation));
-    format!(
-        "<svg class=\"track\" role=\"img\" aria-label=\"{id}: from {a} to {b}\"><line class=\"wait\" x1=\"{start:.2}%\" y1=\"7\" \
-         x2=\"{work:.2}%\" y2=\"7\"/><rect class=\"lane{state}{open}\" x=\"{x:.2}%\" y=\"1\" width=\"{width:.2}%\" height=\"12\" \
-         rx=\"3\"/></svg><p class=\"label\"><b>{id}</b> client {client} · {text}</p>",
-        id = operation.id,
-        client = operation.client,
-        a = micros(operation.invoked as f64 / 1e3),
-        b = micros(operation.completed as f64 / 1e3),
-        x = work.min(100.0 - width),
-        text = escape(&middle(&visible(&label), 160)),
-    )
+/// The operations of the proof, and those that may have overwritten what is missing of them.
+fn lanes<'a>(witness: &'a Witness, history: Option<&'a KeyHistory>) -> Vec<&'a Operation> {
+    let mut lanes: Vec<&Operation> = witness.operations.iter().take(MAX_LANES).collect();
+    let overwriting = history.map(|history| history.overwriting(&lanes)).unwrap_or_default();
+    lanes.extend(overwriting.into_iter().take(MAX_LANES - lanes.len()));
+    lanes
+}
+
+fn lane(
+    span: &Span,
+    number: usize,
+    operation: &Operation,
+    witness: &Witness,
+    history: Option<&KeyHistory>,
+) -> minijinja::Value {
+    let proves = witness.operations.iter().any(|other| other.id == operation.id);
+    let request = history.and_then(|history| history.request(operation.id));
+    context! {
+        id => operation.id.to_string(),
+        client => operation.client,
+        colour => number % super::COLOURS,
+        bar => span.bar(operation, number % super::COLOURS),
+        from => span.moment(operation.invoked),
+        to => span.moment(operation.completed),
+        asked => middle(&visible(&asked(operation)), 160),
+        answer => middle(&visible(&answer(operation)), 160),
+        wrong => !operation.is_ok(),
+        request => request.map(visible),
+        beside => !proves,
+    }
 }

@@ -44,9 +44,6 @@ pub(super) fn section(page: &mut Page, explore: &ExploreReport) {
     if let Some(bound) = &explore.bound {
         page.labelled("probability", PLAIN, bound);
     }
-    if let Some(smallest) = &explore.smallest {
-        diagram(page, smallest);
-    }
     for finding in &explore.lint {
         page.labelled("lint", YELLOW, &format!("{} ({}): {}", finding.rule, finding.operation, finding.explanation));
     }
@@ -74,8 +71,8 @@ pub(in crate::report) fn sentence(explore: &ExploreReport) -> String {
     format!("{requests}, {}: {covered}; {violated}{first} ({rate} executions/s)", explore.search)
 }
 
-fn diagram(page: &mut Page, smallest: &Smallest) {
-    page.blank();
+/// The smallest violation as a diagram.
+pub(super) fn diagram(page: &mut Page, smallest: &Smallest) {
     let invariants = smallest.result.invariants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     page.labelled("smallest", RED, &format!("{}: {invariants}", smallest.result.schedule));
     for line in render_diagram(&smallest.diagram, page.width()).lines() {

@@ -8,6 +8,7 @@ mod comparison;
 mod explore;
 mod page;
 mod selftest;
+mod stored;
 mod witness;
 
 pub(super) use self::explore::sentence as explore_sentence;
@@ -15,8 +16,8 @@ pub(super) use self::explore::sentence as explore_sentence;
 pub use comparison::compared;
 
 use self::page::{BOLD, CYAN, DIM, GREEN, PLAIN, Page, RED, Side, Span, YELLOW};
-use super::Report;
 use super::format::{count, measured, mebibytes, micros, percent, plural, quantile, seconds};
+use super::{Report, causes};
 use crate::stats::{Bucket, Latency};
 use crate::verdict::Verdict;
 
@@ -38,11 +39,8 @@ pub struct Terminal<'a> {
 pub fn terminal(report: &Report, options: Terminal<'_>) -> String {
     let mut page = Page::new(options.width, options.colour);
     heading(&mut page, report);
+    proofs(&mut page, report);
     invariants(&mut page, report);
-    let mut shown = Vec::new();
-    for result in report.invariants.iter().filter(|result| result.verdict == Verdict::Violated) {
-        witness::first(&mut page, result, &mut shown);
-    }
     if let Some(serial) = &report.as_if_serial {
         page.blank();
         as_if_serial::section(&mut page, serial);
@@ -63,6 +61,19 @@ pub fn terminal(report: &Report, options: Terminal<'_>) -> String {
     thresholds(&mut page, report);
     ending(&mut page, report, options.directory);
     page.finish()
+}
+
+/// The violations, cause by cause: where they come from, what mends them, and the smallest proof.
+fn proofs(page: &mut Page, report: &Report) {
+    // The interleaving that is easiest to read proves the first.
+    let mut smallest = report.explore.as_ref().and_then(|explore| explore.smallest.as_ref());
+    for group in causes::groups(report) {
+        witness::heading(page, &group);
+        if let Some(smallest) = smallest.take() {
+            explore::diagram(page, smallest);
+        }
+        witness::proof(page, report, &group);
+    }
 }
 
 fn mark(verdict: Verdict) -> (anstyle::Style, &'static str) {

@@ -11,6 +11,8 @@ pub(super) const GREEN: Style = AnsiColor::Green.on_default();
 pub(super) const RED: Style = AnsiColor::Red.on_default();
 pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
 pub(super) const CYAN: Style = AnsiColor::Cyan.on_default();
+pub(super) const MAGENTA: Style = AnsiColor::Magenta.on_default();
+pub(super) const BLUE: Style = AnsiColor::Blue.on_default();
 
 /// Width of the labels on the left.
 pub(super) const LABEL: usize = 14;

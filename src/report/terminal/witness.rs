@@ -1,47 +1,70 @@
-//! A witness as a small timeline: a lane per operation, on one scale.
+//! The proof of a violation on the terminal: where it comes from, a lane per operation on one scale, what is stored.
 
-use super::page::{BOLD, CYAN, DIM, PLAIN, Page, RED, Span};
+use super::page::{BLUE, BOLD, CYAN, DIM, GREEN, MAGENTA, PLAIN, Page, RED, Span, YELLOW};
+use super::stored;
 use crate::history::{Nanos, Operation};
 use crate::report::answer::{answer, asked};
+use crate::report::causes::Group;
 use crate::report::document::shell;
 use crate::report::format::{count, micros, middle, plural, visible};
-use crate::verdict::{InvariantResult, Witness};
+use crate::report::{KeyHistory, Report};
+use crate::verdict::Witness;
 
 const MAX_LANES: usize = 12;
 const MAX_DOCUMENTS: usize = 6;
+/// One colour for each operation, in its lane and in the lists that it wrote to.
+const COLOURS: [anstyle::Style; 5] = [CYAN, GREEN, YELLOW, MAGENTA, BLUE];
 
-/// The first witness of a violated invariant in full; the others are counted. One that consists of the same operations
-/// as another already shown is told without its timeline.
-pub(super) fn first<'a>(page: &mut Page, result: &'a InvariantResult, shown: &mut Vec<&'a Witness>) {
-    let Some(witness) = result.witnesses.first() else { return };
+/// What is violated, with where it comes from and what mends it.
+pub(super) fn heading(page: &mut Page, group: &Group<'_>) {
+    let result = group.main;
     page.blank();
     page.line(&[
         (RED.bold(), format!("✗ {}", result.name)),
         (PLAIN, format!(" · {} of {} checked", plural(result.violations, "violation"), count(result.checked))),
-        (BOLD, if witness.key.is_empty() { String::new() } else { format!(" · key {}", witness.key) }),
     ]);
-    let same = |other: &&Witness| other.operations == witness.operations && other.documents == witness.documents;
-    if shown.iter().any(same) {
-        page.line(&[(DIM, "  the same operations as above".to_owned())]);
-    } else {
-        timeline(page, witness);
-        if !witness.documents.is_empty() && shown.iter().any(|other| other.documents == witness.documents) {
-            page.line(&[(DIM, "  the same documents as above".to_owned())]);
-        } else {
-            documents(page, witness);
-        }
-        shown.push(witness);
+    if let Some(also) = group.also_breaks() {
+        page.labelled("Also breaks", RED, &also);
     }
+    page.labelled(group.cause.label(), YELLOW, &group.cause.sentence());
+    page.labelled("Fix", PLAIN, group.cause.fix());
+}
+
+/// The first witness of a group in full; the others are counted.
+pub(super) fn proof(page: &mut Page, report: &Report, group: &Group<'_>) {
+    let Some(witness) = group.main.witnesses.first() else { return };
+    if !witness.key.is_empty() {
+        page.labelled("Proof", BOLD, &format!("key {}", witness.key));
+    }
+    let history = report.keys.iter().find(|history| history.key == witness.key);
+    let lanes = lanes(witness, history);
+    timeline(page, &lanes, witness);
+    if let Some(history) = history {
+        stored::lists(page, history, &lanes.iter().map(|lane| lane.id).collect::<Vec<_>>());
+    }
+    documents(page, witness);
     page.wrapped("  ", PLAIN, &witness.explanation);
-    let more = result.witnesses.len() - 1;
+    let more = group.main.witnesses.len() - 1;
     if more > 0 {
         let word = if more == 1 { "witness" } else { "witnesses" };
-        page.line(&[(DIM, format!("  {more} more {word} in report.json"))]);
+        page.line(&[(DIM, format!("  {more} more {word} in report.html"))]);
     }
 }
 
-fn timeline(page: &mut Page, witness: &Witness) {
-    let lanes = &witness.operations[..witness.operations.len().min(MAX_LANES)];
+/// The colour of an operation with this lane.
+pub(super) fn colour(lane: usize) -> anstyle::Style {
+    COLOURS[lane % COLOURS.len()]
+}
+
+/// The operations of the proof, and those that may have overwritten what is missing of them.
+fn lanes<'a>(witness: &'a Witness, history: Option<&'a KeyHistory>) -> Vec<&'a Operation> {
+    let mut lanes: Vec<&Operation> = witness.operations.iter().take(MAX_LANES).collect();
+    let overwriting = history.map(|history| history.overwriting(&lanes)).unwrap_or_default();
+    lanes.extend(overwriting.into_iter().take(MAX_LANES - lanes.len()));
+    lanes
+}
+
+fn timeline(page: &mut Page, lanes: &[&Operation], witness: &Witness) {
     let (Some(from), Some(to)) =
         (lanes.iter().map(|lane| lane.invoked).min(), lanes.iter().map(|lane| lane.completed).max())
     else {
@@ -49,16 +72,21 @@ fn timeline(page: &mut Page, witness: &Witness) {
     };
     let names: Vec<String> = lanes.iter().map(|lane| format!("  {} client {}", lane.id, lane.client)).collect();
     let label = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let answers: Vec<String> = lanes.iter().map(|lane| format!("{} → {}", asked(lane), answer(lane))).collect();
+    let proves = |lane: &Operation| witness.operations.iter().any(|operation| operation.id == lane.id);
+    let told = |lane: &&Operation| {
+        let also = if proves(lane) { "" } else { " · in flight with it, and stored" };
+        format!("{} → {}{also}", asked(lane), answer(lane))
+    };
+    let answers: Vec<String> = lanes.iter().map(told).collect();
     let longest = answers.iter().map(|answer| answer.chars().count()).max().unwrap_or(0);
     let width = page.width().saturating_sub(label + longest + 4).clamp(page.width() / 4, page.width() / 2).max(8);
     let scale = Scale { from, to: to.max(from.saturating_add(1)), width };
     let span = micros(scale.to.saturating_sub(from) as f64 / 1e3);
     let at = format!("  at {}", micros(from as f64 / 1e3));
     page.line(&[(DIM, format!("{at:<label$}  0{span:>after$}", after = width - 1))]);
-    for ((lane, name), answer) in lanes.iter().zip(&names).zip(answers) {
-        let mut spans: Vec<Span> = vec![(PLAIN, format!("{name:<label$}  "))];
-        spans.extend(scale.bar(lane));
+    for (number, ((lane, name), answer)) in lanes.iter().zip(&names).zip(answers).enumerate() {
+        let mut spans: Vec<Span> = vec![(colour(number), format!("{name:<label$}")), (PLAIN, "  ".to_owned())];
+        spans.extend(scale.bar(lane, colour(number)));
         spans.push((if lane.is_ok() { BOLD } else { RED }, format!("  {answer}")));
         page.line(&spans);
     }
@@ -66,6 +94,10 @@ fn timeline(page: &mut Page, witness: &Witness) {
         let more = plural((witness.operations.len() - MAX_LANES) as u64, "operation");
         page.line(&[(DIM, format!("  and {more} more"))]);
     }
+    let unanswered = if lanes.iter().any(|lane| lane.is_unknown()) { " · ┄ no answer" } else { "" };
+    let waited =
+        if lanes.iter().any(|lane| lane.started() > lane.invoked) { " · ╌ waiting for a connection" } else { "" };
+    page.wrapped("  ", DIM, &format!("times from the start of the run · ━ in flight{waited}{unanswered}"));
 }
 
 fn documents(page: &mut Page, witness: &Witness) {
@@ -97,11 +129,11 @@ impl Scale {
     }
 
     /// The lane: waiting for a connection, then at work; an operation without an answer stays open.
-    fn bar(&self, operation: &Operation) -> [Span; 4] {
+    fn bar(&self, operation: &Operation, style: anstyle::Style) -> [Span; 4] {
         let start = self.column(operation.invoked).min(self.width - 1);
         let work = self.column(operation.started()).clamp(start, self.width - 1);
         let end = self.column(operation.completed).clamp(work + 1, self.width);
-        let style = if operation.is_ok() { CYAN } else { RED };
+        let style = if operation.is_ok() { style } else { RED };
         let mut bar = "━".repeat(end - work);
         if operation.is_unknown() {
             bar.pop();

@@ -1,0 +1,208 @@
+//! Violations by their cause: which belong together, where they come from, and what mends them. Main type: [`Group`].
+//!
+//! Two violated invariants have one cause if their proofs share a key: a second document under a key breaks four promises at
+//! once. An error that reached a caller is a matter of its own, and so is a query of the user's.
+
+use super::{LintFinding, Report};
+use crate::explain;
+use crate::verdict::{Invariant, InvariantResult, Verdict};
+
+/// Violations of one cause.
+#[derive(Debug, Clone)]
+pub(super) struct Group<'a> {
+    /// The invariant whose proof is shown.
+    pub(super) main: &'a InvariantResult,
+    /// What else the same cause breaks.
+    pub(super) also: Vec<&'a InvariantResult>,
+    /// Where it comes from.
+    pub(super) cause: Cause<'a>,
+}
+
+/// Where violations come from.
+#[derive(Debug, Clone)]
+pub(super) enum Cause<'a> {
+    /// Not from a race: one operation after another breaks the same.
+    PlainDefect {
+        /// What to do.
+        fix: &'static str,
+    },
+    /// What the commands themselves say.
+    Lint {
+        /// The finding.
+        finding: &'a LintFinding,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// Nothing in the database refuses a second document.
+    NoUniqueIndex {
+        /// What to do.
+        fix: &'static str,
+    },
+    /// What such a violation usually comes from.
+    Usual {
+        /// In one sentence.
+        cause: &'static str,
+        /// What to do.
+        fix: &'static str,
+    },
+}
+
+impl Cause<'_> {
+    /// `Cause`, or `Usual cause` where it was not seen.
+    pub(super) fn label(&self) -> &'static str {
+        if matches!(self, Cause::Usual { .. }) { "Usual cause" } else { "Cause" }
+    }
+
+    /// The cause in one sentence or two.
+    pub(super) fn sentence(&self) -> String {
+        match self {
+            Cause::PlainDefect { .. } => {
+                "A plain defect, not a race: the same operations, one after another, violate it as well.".to_owned()
+            }
+            Cause::Lint { finding, .. } => {
+                let LintFinding { rule, operation, explanation } = finding;
+                format!("{operation}: {explanation} ({rule})")
+            }
+            Cause::NoUniqueIndex { .. } => {
+                "The collection has no unique index besides _id: nothing in the database refuses a second document."
+                    .to_owned()
+            }
+            Cause::Usual { cause, .. } => (*cause).to_owned(),
+        }
+    }
+
+    /// What to do about it.
+    pub(super) fn fix(&self) -> &'static str {
+        match self {
+            Cause::PlainDefect { fix }
+            | Cause::Lint { fix, .. }
+            | Cause::NoUniqueIndex { fix }
+            | Cause::Usual { fix, .. } => fix,
+        }
+    }
+}
+
+impl Group<'_> {
+    /// `same-id (97), created-once (97)`.
+    pub(super) fn also_breaks(&self) -> Option<String> {
+        let name = |result: &&InvariantResult| format!("{} ({})", result.name, super::format::count(result.violations));
+        (!self.also.is_empty()).then(|| self.also.iter().map(name).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// The violations of a report, by cause, in the order of their first invariant.
+pub(super) fn groups(report: &Report) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for result in report.invariants.iter().filter(|result| result.verdict == Verdict::Violated) {
+        let same = |group: &&mut Group<'_>| {
+            related(group.main, result) || group.also.iter().any(|other| related(other, result))
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.also.push(result),
+            None => groups.push(Group { main: result, also: Vec::new(), cause: cause(report, result) }),
+        }
+    }
+    groups
+}
+
+fn related(one: &InvariantResult, other: &InvariantResult) -> bool {
+    let apart = |result: &InvariantResult| matches!(result.name, Invariant::NoLeakedErrors | Invariant::Custom(_));
+    let shares = |key: &str| !key.is_empty() && other.witnesses.iter().any(|witness| witness.key == key);
+    !apart(one) && !apart(other) && one.witnesses.iter().any(|witness| shares(&witness.key))
+}
+
+fn cause<'a>(report: &'a Report, result: &InvariantResult) -> Cause<'a> {
+    let usual = explain::invariant(&result.name);
+    if report.serial_control.as_ref().is_some_and(|control| control.violated.contains(&result.name)) {
+        return Cause::PlainDefect { fix: usual.fix };
+    }
+    let told = |finding: &'a LintFinding| Some(Cause::Lint { finding, fix: explain::rule(&finding.rule)?.fix });
+    let fits = |finding: &&LintFinding| concerns(&finding.rule, &result.name);
+    if let Some(cause) = report.lint().filter(fits).find_map(told) {
+        return cause;
+    }
+    let indexes = &report.preflight.indexes;
+    let unique = indexes.iter().any(|index| index.unique && index.name != "_id_");
+    if !indexes.is_empty() && !unique && doubles(&result.name) {
+        return Cause::NoUniqueIndex {
+            fix: "Create a unique index on the key, and handle code 11000 by reading what won.",
+        };
+    }
+    Cause::Usual { cause: usual.cause, fix: usual.fix }
+}
+
+/// Whether it is about a second document.
+fn doubles(invariant: &Invariant) -> bool {
+    matches!(
+        invariant,
+        Invariant::SingleDocument
+            | Invariant::ZeroDuplicates
+            | Invariant::SameId
+            | Invariant::CreatedOnce
+            | Invariant::CreateOrGetLinearizable
+            | Invariant::OneThreadPerSet
+    )
+}
+
+/// Whether a lint rule can be what breaks an invariant.
+fn concerns(rule: &str, invariant: &Invariant) -> bool {
+    match rule {
+        "upsert-without-unique-index" | "insert-without-unique-index" => doubles(invariant) || is_own(invariant),
+        "insert-not-handled" | "upsert-not-retried" => {
+            matches!(invariant, Invariant::NoLeakedErrors | Invariant::SomebodyServed | Invariant::NoLostMessages)
+        }
+        "read-modify-write" => !doubles(invariant) && *invariant != Invariant::NoLeakedErrors,
+        _ => *invariant != Invariant::NoLeakedErrors,
+    }
+}
+
+fn is_own(invariant: &Invariant) -> bool {
+    matches!(invariant, Invariant::Custom(_) | Invariant::AsIfSerial)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    fn named(report: &Report) -> Vec<(String, Option<String>)> {
+        groups(report).iter().map(|group| (group.main.name.to_string(), group.also_breaks())).collect()
+    }
+
+    #[test]
+    fn what_one_key_proves_is_told_once() {
+        let mut report = sample::violated();
+        let also = "same-id (97), created-once (97)".to_owned();
+        let leaked = ("no-leaked-errors".to_owned(), None);
+        assert_eq!(named(&report), [("single-document".to_owned(), Some(also)), leaked.clone()]);
+        // On another key it is another matter.
+        report.invariants[3].witnesses.iter_mut().for_each(|witness| witness.key = "u1:u2".to_owned());
+        let (one, other) = ("same-id (97)".to_owned(), ("created-once".to_owned(), None));
+        assert_eq!(named(&report), [("single-document".to_owned(), Some(one)), other, leaked]);
+    }
+
+    #[test]
+    fn a_cause_that_was_seen_comes_before_the_usual_one() {
+        let first = |report: &Report| {
+            let group = groups(report).remove(0);
+            (group.cause.label(), group.cause.sentence())
+        };
+        let mut report = sample::violated();
+        let (label, sentence) = first(&report);
+        assert!(label == "Cause" && sentence.contains("no unique index"), "{sentence}");
+        report.preflight.lint = sample::explored().explore.unwrap().lint;
+        let (label, sentence) = first(&report);
+        assert!(label == "Cause" && sentence.ends_with("(check-then-act)"), "{sentence}");
+        let serially = sample::partial();
+        assert!(first(&serially).1.starts_with("A plain defect"));
+        report.preflight.lint.clear();
+        report.preflight.indexes.clear();
+        assert_eq!(first(&report).0, "Usual cause");
+        // A leaked error is not what a missing index leads to.
+        assert!(
+            !groups(&sample::violated())
+                .iter()
+                .any(|group| { group.main.name == Invariant::NoLeakedErrors && group.cause.label() == "Cause" })
+        );
+    }
+}
