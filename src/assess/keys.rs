@@ -240,3 +240,7 @@ fn text_of(operation: &Operation, role: Role) -> String {
         (action, _) => format!("the message of {}", action.name()),
     }
 }
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

@@ -91,6 +91,13 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether operations were sent as a load, so that latency and throughput mean something: not where commands were held
+    /// back, where bugs were planted, or where a database was only read.
+    pub fn is_load(&self) -> bool {
+        let ordered = self.explore.as_ref().is_some_and(|explore| explore.search != "stress");
+        !ordered && self.selftest.is_none() && self.findings.is_none()
+    }
+
     /// What the commands and indexes themselves say: found before the run, and while interleavings were explored.
     pub fn lint(&self) -> impl Iterator<Item = &super::LintFinding> {
         self.preflight.lint.iter().chain(self.explore.iter().flat_map(|explore| &explore.lint))

@@ -81,6 +81,63 @@ fn external_chromium_sees_what_is_wrong() {
 }
 
 #[test]
+#[ignore = "needs chromium, node with npm, and the npm registry"]
+fn external_playwright_uses_every_page_by_keyboard() {
+    let page = |kind: &runs::Kind| runs().join(kind.id).join("report.html");
+    let found = use_pages(&KINDS.iter().map(page).collect::<Vec<_>>());
+    for kind in KINDS {
+        let used = &found[page(kind).to_str().unwrap()];
+        assert_eq!(used["problems"], Value::from(Vec::<Value>::new()), "{}", kind.id);
+        let at_least = |what: &str, number: u64| {
+            let seen = used[what].as_u64().unwrap();
+            assert!(seen >= number, "{}: {seen} {what}", kind.id);
+        };
+        at_least("links", 8);
+        at_least("lenses", kind.charts as u64);
+        match kind.id {
+            "violated" | "expected" | "lost" => at_least("filters", 2),
+            "explore" => ["filters", "steps"].iter().for_each(|what| at_least(what, 2)),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs chromium, node with npm, and the npm registry"]
+fn external_playwright_sees_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let explored = std::fs::read_to_string(runs().join("explore/report.html")).unwrap();
+    let lost = std::fs::read_to_string(runs().join("lost/report.html")).unwrap();
+    let with_script = |page: &str, from: &str, to: &str| page.replace(from, to);
+    let script = |page: &str| page.split("<script>").nth(1).unwrap().split("</script>").next().unwrap().to_owned();
+    // The policy forbids a script that was changed: then nothing can be used, and the browser says so.
+    let cases = [
+        ("changed", with_script(&lost, "Search ${name}", "Find ${name}"), "Content Security Policy"),
+        (
+            "request",
+            lost.replace("<h1>", "<img src=\"https://example.org/x.png\" alt=\"\"><h1>"),
+            "Content Security Policy",
+        ),
+        ("pale", lost.replace("--dim:#59636e", "--dim:#bbbbbb"), "color-contrast"),
+        ("nameless", explored.replace("<html lang=\"en\">", "<html>"), "html-has-lang"),
+        (
+            "dead link",
+            lost.replace("<a href=\"report.json\"", "<a href=\"nowhere.json\""),
+            "nowhere.json leads nowhere",
+        ),
+    ];
+    assert!(script(&lost).contains("use strict"));
+    for (name, page, expected) in cases {
+        assert!(page != lost && page != explored, "{name}");
+        let file = folder.path().join(format!("{}.html", name.replace(' ', "-")));
+        std::fs::write(&file, page).unwrap();
+        let found = use_pages(std::slice::from_ref(&file));
+        let problems = found[file.to_str().unwrap()]["problems"].to_string();
+        assert!(problems.contains(expected), "{name}: {problems}");
+    }
+}
+
+#[test]
 #[ignore = "needs xmllint"]
 fn external_xmllint_accepts_the_junit_of_every_kind_of_run() {
     for kind in KINDS {

@@ -93,7 +93,7 @@ async function steps(page, problems) {
   for (const opener of openers.slice(0, 3)) {
     await opener.focus();
     await page.keyboard.press("Enter");
-    const box = await opener.evaluateHandle((one) => one.nextElementSibling);
+    const box = await opener.evaluateHandle((one) => document.getElementById(one.getAttribute("aria-controls")));
     const told = () => box.$eval("output", (one) => one.textContent);
     const text = () => box.evaluate((one) => one.textContent);
     if (!(await box.isVisible())) problems.push("a step-through does not open");
@@ -111,7 +111,7 @@ async function steps(page, problems) {
     await page.keyboard.press("Home");
     if (!(await text()).includes("nothing yet")) problems.push("something was read before the first command");
     await page.keyboard.press("Escape");
-    const closed = await opener.evaluate((one) => document.activeElement === one && one.nextElementSibling.hidden);
+    const closed = await opener.evaluate((one) => document.activeElement === one && document.getElementById(one.getAttribute("aria-controls")).hidden);
     if (!closed) problems.push("a step-through does not close, or loses the focus");
   }
   return openers.length;

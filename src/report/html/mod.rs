@@ -17,6 +17,9 @@ mod time;
 mod violations;
 mod witness;
 
+#[cfg(test)]
+pub(super) use facts::files;
+
 use minijinja::{AutoEscape, Environment, context};
 
 use super::document::shell;
@@ -76,8 +79,8 @@ pub fn html(report: &Report) -> Result<String, HtmlError> {
         witnesses => violations::witnesses(report),
         invariants => report.invariants.iter().map(invariant).collect::<Vec<_>>(),
         keys => keys::context(report),
-        operations => report.operations.iter().map(|(name, stats)| figures::operation(name, stats)).collect::<Vec<_>>(),
-        over_time => chart::over_time(&report.over_time),
+        operations => report.operations.iter().filter(|_| report.is_load()).map(|(name, stats)| figures::operation(name, stats)).collect::<Vec<_>>(),
+        over_time => report.is_load().then(|| chart::over_time(&report.over_time)),
         serial => report.as_if_serial.as_ref().map(as_if_serial::context),
         explore => report.explore.as_ref().map(explore::context),
         smallest => report.explore.as_ref().and_then(|explore| explore.smallest.as_ref()).map(explore::smallest),
@@ -125,13 +128,16 @@ fn subtitle(report: &Report) -> Option<String> {
     }
     let listed = report.operations.values().map(|stats| stats.attempted).sum();
     let operations = report.selftest.as_ref().map_or(listed, |selftest| selftest.operations);
-    Some(format!(
-        "{} on {} in {} · {} answers/s",
+    let mut text = format!(
+        "{} on {} in {}",
         plural(operations, "operation"),
         plural(report.concurrency.keys, "key"),
-        seconds(report.duration_s),
-        count(report.throughput_per_s.max(0.0).round() as u64)
-    ))
+        seconds(report.duration_s)
+    );
+    if report.is_load() {
+        text.push_str(&format!(" · {} answers/s", count(report.throughput_per_s.max(0.0).round() as u64)));
+    }
+    Some(text)
 }
 
 /// The report as a data block.
@@ -205,17 +211,19 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample;
+    use crate::report::{ExploreReport, sample};
 
     #[test]
-    fn every_kind_of_run_gives_a_page_without_script_or_request() {
+    fn every_kind_of_run_gives_a_page_without_a_request() {
         for (name, report) in sample::all() {
             let page = html(&report).unwrap();
             assert!(page.contains("default-src 'none'"), "{name}");
-            for forbidden in ["http://", "https://", "<script>", "src=", "@import", "url(", "NaN", "inf\""] {
+            for forbidden in ["http://", "https://", "src=", "@import", "url(", "NaN", "inf\""] {
                 let found = page.replace("http://www.w3.org/2000/svg", "").contains(forbidden);
                 assert!(!found, "{name}: {forbidden}");
             }
+            let script = page.split("<script>").nth(1).and_then(|rest| rest.split("</script>").next()).unwrap();
+            assert!(page.contains(&policy::policy(script)), "{name}: the policy forbids the script");
             assert!(page.contains(report.verdict.as_str()) && page.len() < 2 << 20, "{name}");
         }
     }
@@ -231,8 +239,8 @@ mod tests {
     #[test]
     fn foreign_text_cannot_leave_its_place() {
         let page = html(&sample::hostile()).unwrap();
-        assert_eq!(page.matches("<script").count(), 1, "the data block alone");
-        assert_eq!(page.matches("</script").count(), 1);
+        assert_eq!(page.matches("<script").count(), 2, "the data block and the script");
+        assert_eq!(page.matches("</script").count(), 2);
     }
 
     #[test]
@@ -258,6 +266,51 @@ mod tests {
         let page = html(&sample::violated()).unwrap();
         for part in ["class=\"lane", "op451", "class=\"bar", "class=\"line", "<h2>Run again</h2>"] {
             assert!(page.contains(part), "{part}");
+        }
+    }
+    #[test]
+    fn a_lost_message_is_shown_missing_beside_what_overwrote_it() {
+        let page = html(&sample::lost()).unwrap();
+        let proof = page.split("<section id=\"violation-1\">").nth(1).unwrap().split("</section>").next().unwrap();
+        for part in [
+            "<b class=\"o1\">op20</b> hello",
+            "<b class=\"o0\">op21</b> <s>world &lt;b&gt;</s> <b class=\"violated\">✗ missing</b>",
+            "again <b class=\"violated\">✗ again</b>",
+            "in flight with it, and stored: may have overwritten it",
+            "<code>POST &#x2f;messages {&quot;op&quot;:21}</code>",
+            "Also breaks<dd class=\"violated\">no-duplicate-messages (1)",
+            "<code>find</code>, then <code>update</code> of the whole array. (read-modify-write)",
+            "54.0 ms after the start of the run",
+        ] {
+            assert!(proof.contains(part), "no {part} in {proof}");
+        }
+        assert!(!proof.contains("Requests: "), "each lane has its request");
+        assert!(page.contains("2026-11-21 09:15:00 UTC · commit 0123456789ab (main)"));
+        // The cause and the proof come before the table.
+        assert!(page.find("may have overwritten it") < page.find("<h2>Invariants</h2>"));
+    }
+
+    #[test]
+    fn a_page_of_very_many_schedules_stays_small() {
+        let page = html(&sample::explored_at_length(ExploreReport::MAX_SCHEDULES)).unwrap();
+        assert!(page.len() < 2 << 20, "{}", page.len());
+        assert_eq!(page.matches("<tr data-kind=").count(), ExploreReport::MAX_SCHEDULES);
+        assert_eq!(page.matches("data-walk=\"").count(), ExploreReport::MAX_DIAGRAMS + 1);
+    }
+
+    #[test]
+    fn commands_that_were_held_back_have_no_latency() {
+        let page = html(&sample::explored()).unwrap();
+        assert!(!page.contains("class=\"chart\"") && !page.contains("answers/s") && !page.contains("Peak in flight"));
+    }
+
+    #[test]
+    fn every_entry_of_the_contents_is_there() {
+        for (name, report) in sample::all() {
+            let page = html(&report).unwrap();
+            for link in page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+                assert!(page.contains(&format!("id=\"{link}\"")), "{name}: {link}");
+            }
         }
     }
 }

@@ -92,46 +92,60 @@ function walk(place, schedule) {
     else go(to);
   });
   const opener = button("Step through", () => toggle(), `Step through ${schedule.name}`);
+  const row = place.closest("tr");
+  const around = row ? make("tr", { hidden: "" }, make("td", { colspan: "2" }, box)) : box;
   const toggle = () => {
-    box.hidden = !box.hidden;
+    around.hidden = !around.hidden;
+    box.hidden = around.hidden;
     opener.setAttribute("aria-expanded", String(!box.hidden));
     (box.hidden ? opener : box).focus();
   };
+  box.id = `walk-${place.dataset.walk}`;
   opener.setAttribute("aria-expanded", "false");
-  place.append(opener, box);
+  opener.setAttribute("aria-controls", box.id);
+  place.append(opener);
+  // Below its row it has the width of the page.
+  (row ?? opener).after(around);
   go(1);
 }
 
-// A cursor that a slider or the pointer moves, and zoom around it. `show(view, at)` draws; `view` is the visible part, 0 to 1.
+// A cursor that a slider or the pointer moves, and zoom around it. `show(view, at, used)` draws: `view` is the
+// visible part, 0 to 1; the cursor is seen once it was used.
 function lens(host, svgs, name, tell, show) {
   let view = { from: 0, length: 1 };
   let at = 0.5;
+  let used = false;
   const cursor = make("input", { type: "range", min: "0", max: "1000", step: "1", value: "500" });
   const told = make("output", {});
   const redraw = () => {
     if (at < view.from || at > view.from + view.length) view.from = at - view.length / 2;
     view.from = Math.min(Math.max(view.from, 0), 1 - view.length);
-    at = show(view, at) ?? at;
+    show(view, at, used);
     cursor.setAttribute("aria-valuetext", tell(at));
-    told.textContent = tell(at);
+    told.textContent = used ? tell(at) : "";
     whole.disabled = view.length === 1;
     out.disabled = view.length === 1;
   };
   const zoom = (factor) => {
+    used = true;
     const length = Math.min(Math.max(view.length * factor, 1 / 256), 1);
     view = { from: at - (at - view.from) * (length / view.length), length };
     redraw();
   };
   const out = button("−", () => zoom(2), `Zoom out of ${name}`);
   const whole = button("Whole", () => ((view = { from: 0, length: 1 }), redraw()), `Show the whole of ${name}`);
-  cursor.addEventListener("input", () => ((at = Number(cursor.value) / 1000), redraw()));
+  const move = (to) => {
+    at = to;
+    used = true;
+    redraw();
+  };
+  cursor.addEventListener("input", () => move(Number(cursor.value) / 1000));
   for (const { svg, share } of svgs) {
     svg.addEventListener("pointermove", (event) => {
       const inner = share(event);
       if (inner === undefined) return;
-      at = view.from + inner * view.length;
-      cursor.value = String(Math.round(at * 1000));
-      redraw();
+      cursor.value = String(Math.round((view.from + inner * view.length) * 1000));
+      move(view.from + inner * view.length);
     });
   }
   host.append(make("div", { class: "tools", role: "group", "aria-label": `Cursor and zoom of ${name}` },
@@ -151,7 +165,7 @@ function chart(svg) {
   svg.append(line);
   const nearest = (at) => values.reduce((best, value) => (Math.abs(value[0] - left - at * width) < Math.abs(best[0] - left - at * width) ? value : best));
   const place = (x, view) => left + (((x - left) / width - view.from) / view.length) * width;
-  const show = (view, at) => {
+  const show = (view, at, used) => {
     plot.setAttribute("viewBox", `${left + view.from * width} 0 ${width * view.length} ${height}`);
     for (const [tick, x] of ticks) {
       const to = place(x, view);
@@ -160,7 +174,7 @@ function chart(svg) {
       for (const name of tick.tagName === "text" ? ["x"] : ["x1", "x2"]) tick.setAttribute(name, String(seen ? to : x));
     }
     const x = place(nearest(at)[0], view);
-    const seen = x >= left && x <= left + width;
+    const seen = used && x >= left && x <= left + width;
     line.setAttribute("visibility", seen ? "visible" : "hidden");
     for (const name of ["x1", "x2"]) line.setAttribute(name, String(seen ? x : left));
   };
@@ -186,7 +200,7 @@ function timeline(figure, number) {
     return [mark, names.map((name) => [name, parseFloat(mark.getAttribute(name))])];
   });
   const lines = svgs.map((svg) => svg.appendChild(draw("line", { class: "cursor", y1: 0, y2: 20 })));
-  const show = (view, at) => {
+  const show = (view, at, used) => {
     for (const [mark, places] of marks) {
       for (const [name, place] of places) {
         const to = name === "width" ? place / view.length : (place - view.from * 100) / view.length;
@@ -194,7 +208,10 @@ function timeline(figure, number) {
       }
     }
     const x = `${((at - view.from) / view.length) * 100}%`;
-    for (const line of lines) for (const name of ["x1", "x2"]) line.setAttribute(name, x);
+    for (const line of lines) {
+      line.setAttribute("visibility", used ? "visible" : "hidden");
+      for (const name of ["x1", "x2"]) line.setAttribute(name, x);
+    }
   };
   const share = (svg) => (event) => {
     const box = svg.getBoundingClientRect();

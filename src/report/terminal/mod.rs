@@ -108,14 +108,17 @@ fn heading(page: &mut Page, report: &Report) {
     let done = if report.findings.is_some() {
         format!("run {} · {}", report.run_id, seconds(report.duration_s))
     } else {
-        format!(
-            "run {} · {} on {} · {} · {} answers/s",
+        let done = format!(
+            "run {} · {} on {} · {}",
             report.run_id,
             plural(operations, "operation"),
             plural(report.concurrency.keys, "key"),
-            seconds(report.duration_s),
-            count(report.throughput_per_s.max(0.0).round() as u64)
-        )
+            seconds(report.duration_s)
+        );
+        match report.is_load() {
+            true => format!("{done} · {} answers/s", count(report.throughput_per_s.max(0.0).round() as u64)),
+            false => done,
+        }
     };
     page.wrapped("  ", DIM, &done);
     for reason in &report.reasons {

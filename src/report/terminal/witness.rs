@@ -74,7 +74,7 @@ fn timeline(page: &mut Page, lanes: &[&Operation], witness: &Witness) {
     let label = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let proves = |lane: &Operation| witness.operations.iter().any(|operation| operation.id == lane.id);
     let told = |lane: &&Operation| {
-        let also = if proves(lane) { "" } else { " · in flight with it, and stored" };
+        let also = if proves(lane) { "" } else { " · it is stored" };
         format!("{} → {}{also}", asked(lane), answer(lane))
     };
     let answers: Vec<String> = lanes.iter().map(told).collect();

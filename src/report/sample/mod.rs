@@ -1,16 +1,22 @@
 //! Reports of each kind, for the tests of the renderers.
 
+mod found;
+
 use std::collections::BTreeMap;
 
 use super::explore::*;
 use super::*;
-use crate::history::{Action, Cause, Id, Nanos, OpId, Operation, Outcome, Phase, Returned, Value};
+use crate::history::{
+    Action, Appended, Cause, Id, MessagePath, Nanos, OpId, Operation, Outcome, Phase, Returned, Said, Value,
+};
 use crate::lint::IndexFact;
 use crate::stats::{
     Bucket, Concurrency, Generator, IntervalStats, Latency, Machine, OperationStats, Skew, ThresholdResult, Unit,
 };
 use crate::target::Preflight;
 use crate::verdict::{Invariant, InvariantResult, Verdict, Witness};
+
+pub(super) use found::{audited, explored, explored_at_length, lost, selftested};
 
 pub(super) fn all() -> Vec<(&'static str, Report)> {
     vec![
@@ -24,6 +30,7 @@ pub(super) fn all() -> Vec<(&'static str, Report)> {
         ("explored", explored()),
         ("selftested", selftested()),
         ("audited", audited()),
+        ("lost", lost()),
     ]
 }
 
@@ -322,123 +329,4 @@ pub(super) fn empty() -> Report {
     report.over_time.clear();
     (report.duration_s, report.throughput_per_s) = (0.0, 0.0);
     report
-}
-
-/// An exploration that found the race; its texts are hostile.
-pub(super) fn explored() -> Report {
-    let invariants = vec![Invariant::SingleDocument];
-    let schedule = |schedule: &str, choices: &str, verdict: Verdict| ScheduleResult {
-        schedule: schedule.to_owned(),
-        choices: choices.to_owned(),
-        verdict,
-        invariants: if verdict == Verdict::Violated { invariants.clone() } else { Vec::new() },
-        diagram: None,
-    };
-    let step = |request: u32, release: u32, command: &str, answer: &str, writes: bool| DiagramStep {
-        request,
-        release,
-        command: command.to_owned(),
-        filter: "{ key: \"</script><b>\u{1b}[2J\" }".to_owned(),
-        change: if writes { "{ $set: { a: 1 } }".to_owned() } else { String::new() },
-        answer: answer.to_owned(),
-        writes,
-    };
-    let lane = |name: &str| Lane { name: name.to_owned(), outcome: "ok: created 65a1b2c3d4e5f60718293a4b".to_owned() };
-    let diagram = Diagram {
-        lanes: vec![lane("R1 create-or-get"), lane("R2 create-or-get")],
-        steps: vec![
-            step(0, 0, "find chats", "none", false),
-            step(1, 1, "find chats", "none", false),
-            step(0, 2, "insert chats", "n = 1", true),
-            step(1, 3, "insert chats", "n = 1", true),
-        ],
-    };
-    let racy = schedule("R1.find R2.find R1.insert R2.insert", "1 2 1 2", Verdict::Violated);
-    let lint = LintFinding {
-        rule: "check-then-act".to_owned(),
-        operation: "create-or-get".to_owned(),
-        explanation: "`find` finds nothing, then `insert` writes the same key.".to_owned(),
-    };
-    let replay = "onlyone explore x.toml --requests 2 --schedule \"1 2 1 2\"".to_owned();
-    let explore = ExploreReport {
-        search: "exhaustive".to_owned(),
-        requests: 3,
-        explored: 5,
-        total: Some(66),
-        complete: true,
-        violated: 4,
-        violated_interleavings: Some(60),
-        reduced: true,
-        first_violation_at: Some(1),
-        schedules: vec![racy.clone(), schedule("R1.find R1.insert R2.find", "1 1 2", Verdict::Holds)],
-        smallest: Some(Smallest { requests: 2, result: racy, switches: 3, reproduced: true, replay, diagram }),
-        together: Some(TogetherResult { attempts: 200, violated: 112, first_at: Some(2) }),
-        lint: vec![lint],
-        notes: vec!["background work, which passes: find app.jobs".to_owned()],
-        schedules_per_s: 887.0,
-        ..ExploreReport::default()
-    };
-    Report { explore: Some(explore), ..violated() }
-}
-
-/// A kill matrix with a bug that escaped and a twin that could not be judged.
-pub(super) fn selftested() -> Report {
-    let bug = |id: &str, by: Option<Invariant>| SelftestBug {
-        id: id.to_owned(),
-        workload: "create-or-get".to_owned(),
-        strategy: "find-then-insert".to_owned(),
-        unique_index: false,
-        caught: by.is_some(),
-        by,
-        expected: Invariant::SingleDocument,
-        also: Vec::new(),
-        rounds: 3,
-        effective_trials: 3,
-        ms: 12,
-        witness: None,
-        twin: "upsert-retry".to_owned(),
-    };
-    let twin = |verdict: Verdict, reason: Option<&str>| SelftestTwin {
-        workload: "create-or-get".to_owned(),
-        strategy: "upsert-retry".to_owned(),
-        unique_index: true,
-        accused: false,
-        verdict,
-        by: Vec::new(),
-        reason: reason.map(str::to_owned),
-        rounds: 40,
-        effective_trials: 40,
-        ms: 130,
-    };
-    let not = |id: &str| SelftestNotPlanted { id: id.to_owned(), reason: "it needs <two> data centres".to_owned() };
-    Report {
-        scenario: "selftest".into(),
-        operations: BTreeMap::new(),
-        over_time: Vec::new(),
-        thresholds: Vec::new(),
-        selftest: Some(SelftestReport {
-            operations: 4_321,
-            bugs: vec![bug("C1", Some(Invariant::SameId)), bug("C2", None)],
-            twins: vec![twin(Verdict::Holds, None), twin(Verdict::Inconclusive, Some("no overlap | none"))],
-            not_planted: vec![not("F1"), not("F2")],
-        }),
-        ..violated()
-    }
-}
-
-/// An audit that found duplicates.
-pub(super) fn audited() -> Report {
-    let example = serde_json::json!({ "_id": { "$oid": "65a1b2c3d4e5f60718293a4b" }, "key": "</script>\u{1b}[2J" });
-    Report {
-        scenario: "audit of chats in app".into(),
-        operations: BTreeMap::new(),
-        over_time: Vec::new(),
-        thresholds: Vec::new(),
-        findings: Some(vec![
-            Finding { kind: FindingKind::DuplicateKey, count: 12, examples: vec![example] },
-            Finding { kind: FindingKind::Orphan, count: 0, examples: Vec::new() },
-        ]),
-        actions: Some(vec![RepairAction { kind: ActionKind::SetKey, count: 3, details: Vec::new() }]),
-        ..violated()
-    }
 }
