@@ -32,5 +32,5 @@ fn the_html_report_explains_the_names_it_shows() {
     harness.run(&["run", "s.toml"]).expect(1, &[]);
     let html = std::fs::read_to_string(harness.run_dir().join("report.html")).unwrap();
     assert!(html.contains("title=\"A key has at most one document in the end"), "no tooltip");
-    assert!(html.contains("<dt>Fix<dd>A unique index on the key"), "no fix beside the witness");
+    assert!(html.contains("<dt>Fix<dd>Create a unique index on the key"), "no fix beside the witness");
 }
