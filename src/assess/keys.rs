@@ -2,12 +2,15 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::Recording;
 use crate::checker::{parts, told};
 use crate::history::{
     Action, Element, ElementCount, Elements, History, Message, Nanos, Observation, OpId, Operation, Outcome, Role,
     Source, Value, answer_to,
 };
 use crate::report::{KeyHistory, MissingElement, SentRequest, StoredElement, StoredList};
+use crate::scenario::Scenario;
+use crate::target::http::describe;
 use crate::verdict::{InvariantResult, Verdict, Witness};
 
 /// Keys that are told of.
@@ -21,8 +24,14 @@ const MOST_MISSING: usize = 50;
 /// Operations that may have overwritten one element.
 const MOST_IN_FLIGHT: usize = 3;
 
+/// The keys of a run's violations, with the requests that were sent.
+pub(super) fn of_violations(results: &[InvariantResult], run: &Recording<'_>, scenario: &Scenario) -> Vec<KeyHistory> {
+    let request = |operation: &Operation| describe(scenario, &run.record.run_id, operation);
+    histories(results, run.history, run.observation, request)
+}
+
 /// The keys of the violations, the first of each invariant before the second of any.
-pub(super) fn histories(
+fn histories(
     results: &[InvariantResult],
     history: &History,
     observation: Option<&Observation>,

@@ -22,10 +22,11 @@ pub use looks::{meant_for_a_load, worsening};
 pub use record::{RUN_FORMAT_VERSION, RunRecord};
 
 use crate::checker::{Evidence, judge};
-use crate::history::{History, Observation, Operation, Phase};
+use crate::history::{History, Observation, Phase};
 use crate::report::{AsIfSerialReport, ExploreReport, FORMAT_VERSION, Fit, Origin, Report};
 use crate::scenario::{Load, Scenario, ScenarioError};
 use crate::stats::{self, Clock, Conditions, LatencyStats};
+use crate::target::Preflight;
 use crate::target::http::describe;
 use crate::verdict::{ExitStatus, Invariant, InvariantResult, Verdict};
 use crate::workload;
@@ -89,8 +90,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         });
         results = serial::used(results, serially);
     }
-    let request = |operation: &Operation| describe(&scenario, &run.record.run_id, operation);
-    let keys = keys::histories(&results, run.history, run.observation, request);
+    let keys = keys::of_violations(&results, &run, &scenario);
     let results = over_http(results, &scenario, run.record);
     let judged = Verdict::combine(results.iter().map(|result| result.verdict));
     let stats = LatencyStats::of(Clock::of(&scenario.load), run.history.phase(Phase::Main))?;
@@ -113,12 +113,6 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     // A run that ended early for a reason of its own was not interrupted by anyone.
     let interrupted = (run.history.interrupted || run.record.interrupted) && run.record.aborted.is_none();
     let status = expectation::exit_status(verdict, expectation.as_ref(), &thresholds, interrupted);
-    let mut preflight = run.record.preflight.clone();
-    preflight.notes.extend(described.as_ref().and_then(|fit| others(fit, &scenario)));
-    preflight.notes.extend(disturbed.iter().cloned());
-    preflight.notes.extend(described.iter().flat_map(Fit::unseen));
-    // What its schedules are accused of rests on the same results.
-    let doubted = misfit.is_some() || (disturbed.is_some() && judged == Verdict::Inconclusive);
     let report = Report {
         format_version: FORMAT_VERSION,
         tool: "onlyone".to_owned(),
@@ -144,8 +138,13 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         thresholds,
         generator: run.record.generator,
         machine: run.record.machine.clone(),
+<<<<<<< HEAD
         preflight,
         explore: run.record.explore.clone().map(|explore| doubted_exploration(explore, doubted)),
+=======
+        preflight: preflight(run.record, described.as_ref(), disturbed.as_deref(), &scenario),
+        explore: run.record.explore.clone().map(|explore| doubted_exploration(explore, misfit.is_some())),
+>>>>>>> feceee9 (Explore: what is stored after each command of the smallest violation; a page on reading reports)
         as_if_serial: run.record.as_if_serial.clone(),
         selftest: None,
         findings: None,
@@ -179,6 +178,20 @@ fn over_http(results: Vec<InvariantResult>, scenario: &Scenario, record: &RunRec
         }
     };
     results.into_iter().map(told).collect()
+}
+
+/// What was found before the run, with what was noticed of the service's documents.
+fn preflight(
+    record: &RunRecord,
+    described: Option<&Fit>,
+    disturbed: Option<&str>,
+    scenario: &Scenario,
+) -> Preflight {
+    let mut preflight = record.preflight.clone();
+    preflight.notes.extend(described.and_then(|fit| others(fit, scenario)));
+    preflight.notes.extend(disturbed.map(str::to_owned));
+    preflight.notes.extend(described.into_iter().flat_map(Fit::unseen));
+    preflight
 }
 
 /// When a run was made that says nothing else of where it comes from.

@@ -35,6 +35,7 @@ pub mod scheduler;
 pub mod search;
 mod searches;
 mod serial_runs;
+mod stored;
 pub mod subject;
 mod survey;
 pub(crate) mod together;

@@ -16,8 +16,10 @@ use super::locks;
 use super::policy::{Replay, Together};
 use super::search::Search;
 use super::serial_runs::violated;
+use super::stored::StoredView;
 use super::subject::Subject;
 use super::together::Meeting;
+use super::wire::Kind;
 use crate::history::{History, Looks, Observation, Operation, Phase};
 use crate::report::{
     AsIfSerialReport, Diagram, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult,
@@ -239,19 +241,32 @@ impl Explorer<'_> {
         let (execution, taking_part, _) = &self.found.executions[position];
         let (schedule, taking_part) = (execution.schedule.clone(), taking_part.clone());
         let names = self.names();
-        let mut diagram: Diagram = diagram(execution, &names);
-        diagram.lanes.truncate(taking_part.len());
+        let mut drawn: Diagram = diagram(execution, &names);
+        self.scheduler.stored = self.stored_view().await;
         self.hold();
         let again = self.execute_some(&taking_part, Phase::Main, &mut Replay::new(schedule.clone())).await;
         self.proxy.pass();
+        let stored = self.scheduler.stored.take().map(StoredView::into_seen).unwrap_or_default();
         self.judge_serially(&[again]).await;
         let observation = self.observe().await;
         let repeated = self.verdicts(&[again], observation.as_ref());
         let reproduced = repeated.first().is_some_and(|repeated| *repeated == result);
+        if reproduced && !stored.is_empty() {
+            // What was stored belongs to the commands of the repetition.
+            drawn = Diagram { stored, ..diagram(&self.found.executions[again].0, &names) };
+        }
+        drawn.lanes.truncate(taking_part.len());
         let replay = format!("{replay} --requests {} --schedule \"{schedule}\"", taking_part.len());
         let switches = u32::try_from(schedule.switches()).unwrap_or(u32::MAX);
         let requests = u32::try_from(taking_part.len()).unwrap_or(u32::MAX);
-        Some(Smallest { requests, result, switches, reproduced, replay, diagram })
+        Some(Smallest { requests, result, switches, reproduced, replay, diagram: drawn })
+    }
+
+    /// Looks past the proxy at the collections that requests write, where it is known where the server is.
+    async fn stored_view(&self) -> Option<StoredView> {
+        let written = self.found.traces.iter().flatten().filter(|command| command.kind == Kind::Write);
+        let namespaces = written.filter_map(|command| Some((command.database.clone(), command.collection.clone()?)));
+        Some(StoredView::begin(self.server.clone()?, namespaces.collect()).await)
     }
 
     /// All interleavings of the first requests, as far as they are few.

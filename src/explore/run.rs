@@ -110,6 +110,9 @@ impl<'a> Run<'a> {
                 policy.choose(&View { enabled: &enabled, lanes: &lanes }).map_err(|error| error.to_string())?;
             self.release(&choice)?;
             self.await_answers().await?;
+            if let Some(stored) = &mut self.scheduler.stored {
+                stored.look().await;
+            }
         }
     }
 

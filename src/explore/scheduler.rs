@@ -17,6 +17,7 @@ use super::lane::Rest;
 use super::policy::Policy;
 use super::predict::Trace;
 use super::run::Run;
+use super::stored::StoredView;
 use super::subject::Subject;
 
 /// How long things may take.
@@ -58,6 +59,8 @@ pub struct Scheduler {
     pub(super) alone: HashMap<usize, Trace>,
     /// Ends every wait.
     pub(super) stop: CancellationToken,
+    /// Looks at what is stored after each release.
+    pub(super) stored: Option<StoredView>,
 }
 
 /// How requests came to rest so far, after they had heard the same.
@@ -90,6 +93,7 @@ impl Scheduler {
             learned: HashMap::new(),
             alone: HashMap::new(),
             stop: CancellationToken::new(),
+            stored: None,
         }
     }
 

@@ -71,6 +71,7 @@ mod tests {
         let diagram = Diagram {
             lanes: vec![lane("R1 op", "ok"), lane("R2 op", "failed: E11000")],
             steps: vec![step(0, 0, "find chats", "none", false), step(1, 1, "insert chats", "n = 1", true)],
+            stored: Vec::new(),
         };
         let expected = [
             "     R1 op           R2 op",

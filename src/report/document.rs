@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// The document in the shell's notation, on one line.
-pub(super) fn shell(value: &Value) -> String {
+pub(crate) fn shell(value: &Value) -> String {
     match value {
         Value::Object(map) => special(map).unwrap_or_else(|| object(map)),
         Value::Array(items) => format!("[{}]", items.iter().map(shell).collect::<Vec<_>>().join(", ")),

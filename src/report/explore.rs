@@ -103,6 +103,9 @@ pub struct Diagram {
     pub lanes: Vec<Lane>,
     /// The commands, from first to last.
     pub steps: Vec<DiagramStep>,
+    /// After each release: the documents that the execution has stored or changed so far, where they were looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stored: Vec<Vec<String>>,
 }
 
 /// One request of a diagram.

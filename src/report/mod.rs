@@ -32,6 +32,7 @@ pub use crate::lint::LintFinding;
 pub use as_if_serial::{AsIfSerialReport, FieldDifference, PairResult};
 pub use comparison::{Comparison, InvariantChange, Side};
 pub use diagram::render as render_diagram;
+pub(crate) use document::shell;
 pub use explore::{Diagram, DiagramStep, ExploreReport, Lane, Repeated, ScheduleResult, Smallest, TogetherResult};
 pub use files::{WriteError, write_all, write_atomic};
 pub use finding::{ActionKind, Finding, FindingKind, RepairAction};

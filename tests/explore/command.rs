@@ -41,6 +41,22 @@ fn the_command_reports_what_the_shipped_scenarios_say() {
     }
 }
 
+/// What was stored was looked at after each release: a read changes nothing, and the last write is seen.
+fn stored_after_each_release(diagram: &serde_json::Value, name: &str) {
+    let stored = diagram["stored"].as_array().unwrap();
+    let steps = diagram["steps"].as_array().unwrap();
+    let releases = steps.iter().map(|step| step["release"].as_u64().unwrap()).max().unwrap() + 1;
+    assert_eq!(stored.len() as u64, releases, "{name}: {diagram}");
+    for (release, documents) in stored.iter().enumerate() {
+        let own = steps.iter().filter(|step| step["release"] == release);
+        let before = release.checked_sub(1).map_or(serde_json::json!([]), |before| stored[before].clone());
+        if own.clone().all(|step| step["writes"] == false) {
+            assert_eq!(*documents, before, "{name}: a read changed something after release {release}: {diagram}");
+        }
+    }
+    assert!(stored.iter().any(|documents| *documents != serde_json::json!([])), "{name}: nothing is stored: {diagram}");
+}
+
 #[test]
 fn races_of_every_workload_are_found_by_one_of_the_first_schedules() {
     let cases = [
@@ -57,6 +73,7 @@ fn races_of_every_workload_are_found_by_one_of_the_first_schedules() {
         assert_eq!(explore["complete"], true, "{name}: {explore}");
         assert_eq!(explore["smallest"]["reproduced"], true, "{name}: {explore}");
         assert!(explore["smallest"]["invariants"].to_string().contains(invariant), "{name}: {explore}");
+        stored_after_each_release(&explore["smallest"]["diagram"], name);
     }
     // Their correct twins hold in every interleaving; and a start may meet an expansion to the same set.
     let twins: [(&str, &[&str]); 4] = [

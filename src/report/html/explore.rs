@@ -57,6 +57,7 @@ pub(super) fn smallest(smallest: &Smallest) -> minijinja::Value {
             .map(|lane| context! { name => visible(&lane.name), outcome => visible(&lane.outcome) })
             .collect::<Vec<_>>(),
         steps => diagram.steps.iter().map(|step| row(diagram, step)).collect::<Vec<_>>(),
+        stored => stored(diagram),
     }
 }
 
@@ -84,6 +85,9 @@ struct Walk<'a> {
     lanes: Vec<String>,
     outcomes: Vec<String>,
     steps: Vec<WalkStep<'a>>,
+    /// After each release.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stored: Vec<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -123,5 +127,11 @@ fn walk<'a>(name: &str, diagram: &'a Diagram) -> Walk<'a> {
         lanes: diagram.lanes.iter().map(|lane| visible(&lane.name).into_owned()).collect(),
         outcomes: diagram.lanes.iter().map(|lane| visible(&lane.outcome).into_owned()).collect(),
         steps: diagram.steps.iter().map(step).collect(),
+        stored: stored(diagram),
     }
+}
+
+fn stored(diagram: &Diagram) -> Vec<Vec<String>> {
+    let readable = |documents: &Vec<String>| documents.iter().map(|text| visible(text).into_owned()).collect();
+    diagram.stored.iter().map(readable).collect()
 }

@@ -36,9 +36,10 @@ const COLOURS: usize = 5;
 /// What the page does when scripts may run.
 const SCRIPT: &str = include_str!("script.js");
 /// The parts of the page.
-const PARTS: [(&str, &str); 7] = [
+const PARTS: [(&str, &str); 8] = [
     ("report.html", include_str!("parts/report.html")),
     ("violations.html", include_str!("parts/violations.html")),
+    ("smallest.html", include_str!("parts/smallest.html")),
     ("witness.html", include_str!("parts/witness.html")),
     ("keys.html", include_str!("parts/keys.html")),
     ("serial.html", include_str!("parts/serial.html")),

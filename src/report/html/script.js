@@ -53,6 +53,12 @@ function walk(place, schedule) {
   const line = (step) => `R${step.request + 1}: ${step.asks} → ${step.answer}`;
   const list = (steps, fresh, text, none) =>
     steps.length ? steps.map((step) => make("dd", { class: fresh.includes(step) ? "new" : undefined }, text(step))) : [make("dd", { class: "dim" }, none)];
+  // Where it was looked at after each release.
+  const stored = (at) => {
+    if (!schedule.stored) return [];
+    const [now, before] = [schedule.stored[at - 1] ?? [], schedule.stored[at - 2] ?? []];
+    return [make("dt", {}, "Stored by these requests"), ...list(now, now.filter((one) => !before.includes(one)), (one) => one, "nothing yet")];
+  };
   const state = (title, at, fresh) => {
     const steps = until(at);
     const rows = schedule.lanes.flatMap((lane, request) => {
@@ -62,7 +68,8 @@ function walk(place, schedule) {
       return [make("dt", {}, `${lane} has read`), ...list(own, fresh, (step) => `${step.asks} → ${step.answer}`, "nothing yet"), ...end];
     });
     const writes = steps.filter((step) => step.writes);
-    return make("div", {}, make("h4", {}, title), make("dl", {}, ...rows, make("dt", {}, "Written so far"), ...list(writes, fresh, line, "nothing yet")));
+    const written = [make("dt", {}, "Written so far"), ...list(writes, fresh, line, "nothing yet")];
+    return make("div", {}, make("h4", {}, title), make("dl", {}, ...rows, ...written, ...stored(at)));
   };
 
   let at = 1;

@@ -19,7 +19,7 @@ fn one(report: &Report, number: usize, group: &Group<'_>) -> minijinja::Value {
     context! {
         anchor => format!("violation-{}", number + 1),
         name => visible(&group.main.name.to_string()),
-        meaning => explain::invariant(&group.main.name).meaning,
+        meaning => code(explain::invariant(&group.main.name).meaning),
         shown => format!("{} of {} checked", plural(group.main.violations, "violation"), count(group.main.checked)),
         also => group.also_breaks().map(|also| visible(&also).into_owned()),
         label => group.cause.label(),

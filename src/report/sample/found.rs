@@ -120,6 +120,9 @@ pub(in crate::report) fn explored() -> Report {
             step(0, 2, "insert chats", "n = 1", true),
             step(1, 3, "insert chats", "n = 1", true),
         ],
+        stored: [0, 0, 1, 2]
+            .map(|number| (0..number).map(|n| format!("chats: {{ _id: {n}, key: \"</script>\" }}")).collect())
+            .to_vec(),
     };
     let racy = schedule("R1.find R2.find R1.insert R2.insert", "1 2 1 2", Verdict::Violated);
     let lint = LintFinding {

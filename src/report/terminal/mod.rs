@@ -74,6 +74,10 @@ fn proofs(page: &mut Page, report: &Report) {
         }
         witness::proof(page, report, &group);
     }
+    if let Some(smallest) = smallest {
+        page.blank();
+        explore::diagram(page, smallest);
+    }
 }
 
 fn mark(verdict: Verdict) -> (anstyle::Style, &'static str) {
