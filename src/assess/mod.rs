@@ -113,6 +113,8 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     // A run that ended early for a reason of its own was not interrupted by anyone.
     let interrupted = (run.history.interrupted || run.record.interrupted) && run.record.aborted.is_none();
     let status = expectation::exit_status(verdict, expectation.as_ref(), &thresholds, interrupted);
+    // What its schedules are accused of rests on the same results.
+    let doubted = misfit.is_some() || (disturbed.is_some() && judged == Verdict::Inconclusive);
     let report = Report {
         format_version: FORMAT_VERSION,
         tool: "onlyone".to_owned(),
@@ -138,13 +140,8 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         thresholds,
         generator: run.record.generator,
         machine: run.record.machine.clone(),
-<<<<<<< HEAD
-        preflight,
-        explore: run.record.explore.clone().map(|explore| doubted_exploration(explore, doubted)),
-=======
         preflight: preflight(run.record, described.as_ref(), disturbed.as_deref(), &scenario),
-        explore: run.record.explore.clone().map(|explore| doubted_exploration(explore, misfit.is_some())),
->>>>>>> feceee9 (Explore: what is stored after each command of the smallest violation; a page on reading reports)
+        explore: run.record.explore.clone().map(|explore| doubted_exploration(explore, doubted)),
         as_if_serial: run.record.as_if_serial.clone(),
         selftest: None,
         findings: None,
@@ -181,12 +178,7 @@ fn over_http(results: Vec<InvariantResult>, scenario: &Scenario, record: &RunRec
 }
 
 /// What was found before the run, with what was noticed of the service's documents.
-fn preflight(
-    record: &RunRecord,
-    described: Option<&Fit>,
-    disturbed: Option<&str>,
-    scenario: &Scenario,
-) -> Preflight {
+fn preflight(record: &RunRecord, described: Option<&Fit>, disturbed: Option<&str>, scenario: &Scenario) -> Preflight {
     let mut preflight = record.preflight.clone();
     preflight.notes.extend(described.and_then(|fit| others(fit, scenario)));
     preflight.notes.extend(disturbed.map(str::to_owned));
