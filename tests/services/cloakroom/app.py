@@ -14,6 +14,7 @@ Arguments: the port, then how it behaves:
     null-first    whoever creates is answered without the tag
     graphql       requests that meet are answered with 200, no data, and the database's error
     garbled       requests that meet are answered with half a body
+    stuck         lists of tags are never answered
     gone          reads are answered with 404 every other time, though the tag is there
 """
 
@@ -47,6 +48,8 @@ class Desk(http.server.BaseHTTPRequestHandler):
         return "_".join(sorted([self.headers.get("Authorization", "Bearer ?")[7:], other]))
 
     def do_GET(self):
+        if self.path.startswith("/list/") and "stuck" in HOW:
+            threading.Event().wait(600)
         if not self.path.startswith("/tags/"):
             return self.send(200, {"ok": True})
         with lock:
