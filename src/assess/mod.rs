@@ -93,7 +93,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     let keys = keys::of_violations(&results, &run, &scenario);
     let results = over_http(results, &scenario, run.record);
     let judged = Verdict::combine(results.iter().map(|result| result.verdict));
-    let stats = LatencyStats::of(Clock::of(&scenario.load), run.history.phase(Phase::Main))?;
+    let stats = LatencyStats::of(Clock::of(&scenario.load), measured(run.history))?;
     let concurrency = stats::concurrency(
         &Evidence::of_phase(run.history, run.observation, Phase::Main),
         Conditions {
@@ -148,6 +148,15 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         actions: None,
     };
     Ok((report, stats))
+}
+
+/// Operations whose times count: a round that came before the serial control found nothing warm.
+fn measured(history: &History) -> impl Iterator<Item = &crate::history::Operation> {
+    let control = history.phase(Phase::Control).iter().map(|operation| operation.invoked).max();
+    let (main, begun) = (history.phase(Phase::Main), control.unwrap_or(0));
+    // An exploration goes to and fro.
+    let all = !main.iter().any(|operation| operation.invoked > begun);
+    main.iter().filter(move |operation| all || operation.invoked > begun)
 }
 
 /// Results of a run over HTTP: witnesses name the requests, and what was not read is said.

@@ -4,7 +4,7 @@
 use super::{Recording, looks, queries};
 use crate::history::Phase;
 use crate::scenario::Scenario;
-use crate::verdict::InvariantResult;
+use crate::verdict::{InvariantResult, Verdict};
 
 /// What they say.
 pub(super) struct Own {
@@ -30,7 +30,33 @@ pub(super) fn judge(run: &Recording<'_>, scenario: &Scenario) -> Own {
         [] => &record.queries_before,
         after_control => after_control,
     };
-    let load = queries::judge(specs, &record.queries, before, &seen);
-    let serially = queries::judge_serial(specs, &record.queries_serial, &record.queries_before, control);
+    let mut load = queries::judge(specs, &record.queries, before, &seen);
+    let before_control = match record.queries_first.as_slice() {
+        [] => &record.queries_before,
+        after_first => {
+            let seen = queries::Seen { cut_short: true, ..seen };
+            let first = queries::judge(specs, after_first, &record.queries_before, &seen);
+            load = load.into_iter().map(|result| with_first(result, &first)).collect();
+            after_first
+        }
+    };
+    let serially = queries::judge_serial(specs, &record.queries_serial, before_control, control);
     Own { load, serially }
+}
+
+/// A result of the load with what its first round did, on whatever was not there yet.
+fn with_first(result: InvariantResult, first: &[InvariantResult]) -> InvariantResult {
+    let is_such = |first: &&InvariantResult| first.name == result.name && first.verdict == Verdict::Violated;
+    let Some(first) = first.iter().find(is_such) else { return result };
+    let mut witnesses = first.witnesses.clone();
+    witnesses.extend(result.witnesses);
+    let checked = result.checked.max(first.checked);
+    InvariantResult {
+        verdict: Verdict::Violated,
+        checked,
+        violations: result.violations + first.violations,
+        witnesses,
+        reason: Some("violated in the first round, on what was not there yet".to_owned()),
+        ..result
+    }
 }

@@ -68,6 +68,9 @@ pub struct RunRecord {
     /// What the user's own invariants found before the first operation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queries_before: Vec<QueryResult>,
+    /// What they found after the round that came first of all, before the serial control.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queries_first: Vec<QueryResult>,
     /// What they found after the serial control.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queries_serial: Vec<QueryResult>,

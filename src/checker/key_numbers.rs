@@ -163,6 +163,7 @@ fn explain(read: &[f64], sum: f64, [least, most]: [Limit<'_>; 2], counts: &Count
 /// No more operations are acknowledged than that.
 fn at_most(numbers: &Numbers, most: u64, evidence: &Evidence<'_>) -> InvariantResult {
     let mut findings = Findings::new(Invariant::Custom(Arc::clone(&numbers.name)));
+    let mut reached = 0;
     let mut judge = |key: &str, operations: &mut dyn Iterator<Item = &Operation>| {
         let meant: Vec<&Operation> = operations.filter(|operation| is_meant(numbers, operation)).collect();
         if meant.is_empty() {
@@ -171,6 +172,7 @@ fn at_most(numbers: &Numbers, most: u64, evidence: &Evidence<'_>) -> InvariantRe
         findings.checked += 1;
         let served: Vec<&Operation> =
             meant.into_iter().filter(|operation| matches!(told(operation), Outcome::Ok(_))).collect();
+        reached = reached.max(served.len() as u64);
         if served.len() as u64 > most {
             let enough = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(1);
             findings.add(key, &served[..enough.min(served.len())], &[], || {
@@ -182,7 +184,13 @@ fn at_most(numbers: &Numbers, most: u64, evidence: &Evidence<'_>) -> InvariantRe
         true => evidence.keys().for_each(|key| judge(key.key, &mut key.operations())),
         false => judge("all keys", &mut evidence.operations()),
     }
-    findings.into_result()
+    let result = findings.into_result();
+    match reached {
+        reached if reached < most && result.checked > 0 => result.note(format!(
+            "the limit of {most} was never reached: at most {reached} were acknowledged, so that nothing could go beyond it"
+        )),
+        _ => result,
+    }
 }
 
 /// A number as text, and the operation whose answer has it.

@@ -38,6 +38,8 @@ use crate::target::{Guard, Preflight};
 use crate::verdict::ExitStatus;
 use crate::workload::{self, Requests};
 
+/// Requests beyond this many are not the default, although a limit that the scenario states needs them to be reached.
+const MOST_BY_LIMIT: u32 = 6;
 /// Requests beyond this many are not the default, although the scenario's burst has them.
 const MOST_BY_DEFAULT: u32 = 4;
 
@@ -109,6 +111,18 @@ pub(super) async fn explore_scenario(
     tokio::task::block_in_place(move || runtime.block_on(exploring))
 }
 
+/// Whether the number of requests follows from what the user says of an exploration, and not from the load.
+fn requests_are_asked_for(args: &ExploreArgs, scenario: &Scenario) -> bool {
+    let several = !args.operations.is_empty() || scenario.explore.operations.len() > 1;
+    args.requests.is_some() || scenario.explore.requests.is_some() || several || limit(scenario).is_some()
+}
+
+/// Requests that it takes to go beyond the largest limit that the scenario states, where that can be explored.
+fn limit(scenario: &Scenario) -> Option<u32> {
+    let limits = scenario.numbers.iter().filter_map(|rule| u32::try_from(rule.at_most?).ok()?.checked_add(1));
+    limits.filter(|needed| (2..=MOST_BY_LIMIT).contains(needed)).max()
+}
+
 fn requests(args: &ExploreArgs, scenario: &Scenario) -> u32 {
     let of_load = match &scenario.load {
         Load::Burst { clients, .. } => clients.iter().copied().find(|clients| (1..=MOST_BY_DEFAULT).contains(clients)),
@@ -120,7 +134,8 @@ fn requests(args: &ExploreArgs, scenario: &Scenario) -> u32 {
     };
     let of_operations = u32::try_from(several).ok().filter(|several| *several > 1);
     let given = args.requests.or(scenario.explore.requests.filter(|_| args.operations.is_empty()));
-    given.map(u32::from).or(of_operations).or(of_load).unwrap_or(2)
+    let by_default = of_operations.or(of_load).unwrap_or(2);
+    given.map_or_else(|| by_default.max(limit(scenario).unwrap_or(0)), u32::from)
 }
 
 /// What the requests do, by names that the workload knows.
@@ -299,6 +314,7 @@ impl One<'_> {
                 false => Vec::new(),
             },
             warm_up: warm_up && self.scenario.target.http().is_some(),
+            may_reduce: !requests_are_asked_for(self.args, self.scenario),
             twice: self.args.twice,
         }
     }
@@ -386,7 +402,7 @@ impl One<'_> {
             started_at: Timestamp::try_from(started).map_err(CliError::setup)?.to_string(),
             origin: Some(origin(Timestamp::try_from(started).map_err(CliError::setup)?.to_string())),
             target: shown,
-            reproduce: self.reproduce(),
+            reproduce: self.reproduce(if self.pairs.is_some() { self.requests } else { report.requests }),
             scenario_file: self.scenario.file.display().to_string(),
             scenario: scenario::resolved_toml(self.scenario).map_err(CliError::setup)?,
             preflight,
@@ -400,6 +416,7 @@ impl One<'_> {
             explore: Some(report),
             as_if_serial,
             queries_before: Vec::new(),
+            queries_first: Vec::new(),
             queries_serial: Vec::new(),
             queries,
             looks,
@@ -433,8 +450,8 @@ impl One<'_> {
         words.join(" ")
     }
 
-    fn reproduce(&self) -> String {
-        let mut words = vec![self.command(), format!("--requests {} --seed {}", self.requests, self.seed)];
+    fn reproduce(&self, requests: u32) -> String {
+        let mut words = vec![self.command(), format!("--requests {requests} --seed {}", self.seed)];
         words.extend(self.args.pairs.then(|| "--pairs".to_owned()));
         if self.args.twice {
             words.push("--twice".to_owned());

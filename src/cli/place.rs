@@ -15,7 +15,7 @@ use crate::explore::proxy::{Proxy, can_stand_before};
 use crate::scenario::{HttpSpec, Load, NumberSpec, Scenario, ServiceSpec, TargetSpec};
 use crate::scope::{Ended, Scope};
 use crate::target::http::{HttpRun, HttpTarget, check_hosts};
-use crate::target::mongo::{Connected, Identity, MongoTarget, PoolOptions, Queries};
+use crate::target::mongo::{Connected, Identity, MongoTarget, PoolOptions, Queries, await_idle};
 use crate::target::{Delayed, Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
 use crate::workload;
 
@@ -277,6 +277,17 @@ impl Place {
             Some(service) => service.stop().await,
             None => Ok(()),
         }
+    }
+
+    /// Whether the run's requests are the first that its service gets, on a database of its own; then waits until the service
+    /// is done with what it does at its start, such as building indexes.
+    pub(super) async fn await_first_use(&self, scenario: &Scenario, guard: &Guard, stop: &CancellationToken) -> bool {
+        let is_own = self.service.is_some()
+            && self.server.is_some()
+            && scenario.observe.mongo.as_ref().is_none_or(|mongo| mongo.uri.is_none());
+        let Some((uri, database)) = self.data.as_ref().filter(|_| is_own) else { return false };
+        // A server that does not tell what it is at is given no time.
+        matches!(Scope::new(IDENTITY_WITHIN, stop).wait(await_idle(uri, guard, database)).await, Ok(Ok(())))
     }
 
     /// Who the server is. One that does not tell is told by what else fails.

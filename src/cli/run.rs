@@ -210,9 +210,15 @@ impl One<'_> {
         record.server_before = place.identity(setting.guard, &self.interrupt.stop).await;
         let specs = &self.scenario.invariants;
         let (queries, unasked) = self.ask_before(place, setting, &mut record).await;
-        let serial = Arc::new(Mutex::new(Vec::new()));
-        let between = queries.clone().map(|queries| ask_between(queries, specs, &serial));
-        let mut running = std::pin::pin!(driver::run_with(run, between));
+        let (first, serial) = (Arc::default(), Arc::default());
+        let ask = |found| queries.clone().map(|queries| ask_between(queries, specs, found));
+        let nothing = || -> driver::Between { Box::new(|| Box::pin(std::future::ready(()))) };
+        let first_use = match place.await_first_use(self.scenario, setting.guard, &self.interrupt.stop).await {
+            true => ask(&first).or_else(|| Some(nothing())),
+            false => None,
+        };
+        let interludes = driver::Interludes { first_use, before_load: ask(&serial) };
+        let mut running = std::pin::pin!(driver::run_with(run, interludes));
         let mut lost = None;
         let (recorded, dropped) = tokio::select! {
             result = &mut running => result,
@@ -225,6 +231,7 @@ impl One<'_> {
         }
         .map_err(CliError::setup)?;
         drop(line);
+        record.queries_first = std::mem::take(&mut *first.lock().unwrap_or_else(PoisonError::into_inner));
         record.queries_serial = std::mem::take(&mut *serial.lock().unwrap_or_else(PoisonError::into_inner));
         let observation = match &lost {
             Some(Lost { reason, readable: false }) => Err(reason.clone()),
@@ -289,6 +296,7 @@ impl One<'_> {
             explore: None,
             as_if_serial: None,
             queries_before: Vec::new(),
+            queries_first: Vec::new(),
             queries_serial: Vec::new(),
             queries: Vec::new(),
             looks: Vec::new(),
@@ -371,7 +379,7 @@ fn ended_early(recorded: &Recorded, planned: Option<u64>, scenario: &Scenario) -
     ))
 }
 
-/// Asks for the user's own invariants between the serial control and the load.
+/// Asks for the user's own invariants while nothing is in flight.
 fn ask_between(
     queries: Arc<Queries>,
     specs: &[InvariantSpec],

@@ -118,6 +118,15 @@ impl Plan {
     }
 }
 
+/// Takes the round that comes first of all: one of the most clients. None where there would be no other.
+pub(super) fn take_first(segments: &mut [Segment]) -> Option<Segment> {
+    let rounds: usize = segments.iter().map(|segment| segment.rounds.len()).sum();
+    let filled = segments.iter_mut().filter(|segment| !segment.rounds.is_empty());
+    let widest = filled.max_by_key(|segment| segment.clients).filter(|_| rounds > 1)?;
+    let first = widest.rounds.remove(0);
+    Some(Segment { rounds: vec![first], ..widest.clone() })
+}
+
 /// Hands out numbers of rounds, keys and operations.
 #[derive(Default)]
 struct Numbers {
@@ -164,6 +173,17 @@ mod tests {
         let plan = plan(Load::Burst { clients: vec![2, 3], rounds: 3, jitter: Duration::ZERO });
         assert_eq!(shape(&plan), [(2, vec![(0, 0, 2, 0), (1, 1, 2, 2)]), (3, vec![(2, 2, 3, 4)])]);
         assert_eq!(plan.operations(), Some(7));
+    }
+
+    #[test]
+    fn the_first_round_is_one_of_the_most_clients_and_comes_once() {
+        let burst = |rounds| plan(Load::Burst { clients: vec![2, 3], rounds, jitter: Duration::ZERO }).segments();
+        let mut segments = burst(4);
+        let first = take_first(&mut segments).unwrap();
+        assert_eq!((first.clients, first.rounds.len(), first.rounds[0].number), (3, 1, 2));
+        let left: Vec<u32> = segments.iter().flat_map(|segment| &segment.rounds).map(|round| round.number).collect();
+        assert_eq!(left, [0, 1, 3]);
+        assert!(take_first(&mut burst(1)).is_none(), "it would be the whole load");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::gate::Gate;
 use super::load::{self, Closed, Gated, Picker};
 use super::open::{self, Open};
-use super::plan::{CONTROL_CLIENTS, Plan};
+use super::plan::{self, CONTROL_CLIENTS, Plan, Segment};
 use super::recorder::{Enough, Message, Progress, Recorded, Recorder};
 use super::seen::Seen;
 use super::silence::Silence;
@@ -65,14 +65,23 @@ const SILENT_DRAIN: Duration = Duration::from_millis(300);
 /// Carries out a run to its end, or to the end of its drain once `stop` is cancelled. The number is that of the
 /// arrivals of an open load that found every client busy.
 pub async fn run(run: Run) -> Result<(Recorded, u64), DriverError> {
-    run_with(run, None).await
+    run_with(run, Interludes::default()).await
 }
 
 /// Something to be done between the serial control and the load, while nothing of the run is in flight.
 pub type Between = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
-/// Carries out a run as [`run`] does, and this between its serial control and its load.
-pub async fn run_with(run: Run, between: Option<Between>) -> Result<(Recorded, u64), DriverError> {
+/// What is done while nothing of the run is in flight.
+#[derive(Default)]
+pub struct Interludes {
+    /// After one round of a burst that comes first of all, on whatever is not there yet. Without it there is no such round.
+    pub first_use: Option<Between>,
+    /// Between the serial control and the load.
+    pub before_load: Option<Between>,
+}
+
+/// Carries out a run as [`run`] does, with this in between.
+pub async fn run_with(run: Run, interludes: Interludes) -> Result<(Recorded, u64), DriverError> {
     let (controls, control_keys) = run.plan.control();
     let keys = KeyTable::new(&*run.workload, control_keys, run.plan.keys());
     seed(&*run.target, &keys.existing(&*run.workload), &run.stop).await?;
@@ -99,7 +108,7 @@ pub async fn run_with(run: Run, between: Option<Between>) -> Result<(Recorded, u
     });
     let watchdog = tokio::spawn(abandon_after_drain(Arc::clone(&shared), run.plan.limits.drain));
     let dropped = Arc::new(AtomicU64::new(0));
-    let phases = phases(&shared, &recorder, &run.plan, between, &dropped);
+    let phases = phases(&shared, &recorder, &run.plan, interludes, &dropped);
     // A panic of this task's own work, too, ends the run in good order: what was recorded is worth having.
     let panicked = match AssertUnwindSafe(phases).catch_unwind().await {
         Ok(finished) => finished.is_err(),
@@ -131,20 +140,53 @@ async fn seed(target: &dyn Target, keys: &[Arc<str>], stop: &CancellationToken) 
     }
 }
 
-/// The serial control, then the load.
+/// The first round where there is one, the serial control, then the load.
 async fn phases(
     shared: &Arc<Shared>,
     recorder: &Recorder,
     plan: &Plan,
-    between: Option<Between>,
+    interludes: Interludes,
     dropped: &Arc<AtomicU64>,
 ) -> Result<(), DriverError> {
     let (controls, _) = plan.control();
+    let mut segments = plan.segments();
+    if let Some(after) = interludes.first_use.filter(|_| controls > 0 && matches!(plan.load, Load::Burst { .. })) {
+        // The serial control would be the first to use what is not there yet.
+        let first = plan::take_first(&mut segments);
+        joined(shared, rounds(shared, recorder, first.into_iter().collect())).await?;
+        shared.stop.run_until_cancelled(after()).await;
+    }
     control(shared, recorder, controls).await;
-    if let Some(between) = between.filter(|_| controls > 0) {
+    if let Some(between) = interludes.before_load.filter(|_| controls > 0) {
         shared.stop.run_until_cancelled(between()).await;
     }
-    main_phase(shared, recorder, plan, dropped).await
+    main_phase(shared, recorder, plan, segments, dropped).await
+}
+
+/// Starts clients that come together round after round.
+fn rounds(shared: &Arc<Shared>, recorder: &Recorder, segments: Vec<Segment>) -> JoinSet<()> {
+    let clients = segments.iter().map(|segment| segment.clients).max().unwrap_or(0);
+    let gated = |segment: Segment| Gated { gate: Gate::new(segment.clients), segment };
+    let segments = Arc::new(segments.into_iter().map(gated).collect::<Vec<_>>());
+    let mut tasks = JoinSet::new();
+    for client in 0..clients {
+        let worker = Worker::new(Arc::clone(shared), client, recorder.sender());
+        tasks.spawn(load::rounds(Arc::clone(shared), Arc::clone(&segments), client, worker));
+    }
+    tasks
+}
+
+/// Waits for clients to end.
+async fn joined(shared: &Shared, mut tasks: JoinSet<()>) -> Result<(), DriverError> {
+    let mut result = Ok(());
+    while let Some(joined) = tasks.join_next().await {
+        if joined.is_err() {
+            // Others may wait at a gate for the one that is gone.
+            shared.stop.cancel();
+            result = Err(DriverError::Panicked);
+        }
+    }
+    result
 }
 
 /// Once the run is to stop, answers are waited for no longer than the drain.
@@ -172,19 +214,14 @@ async fn main_phase(
     shared: &Arc<Shared>,
     recorder: &Recorder,
     plan: &Plan,
+    segments: Vec<Segment>,
     dropped: &Arc<AtomicU64>,
 ) -> Result<(), DriverError> {
     let worker = |client| Worker::new(Arc::clone(shared), client, recorder.sender());
     let clients = 0..plan.load.clients();
     let mut tasks = JoinSet::new();
     match &plan.load {
-        Load::Burst { .. } | Load::Waves { .. } => {
-            let gated = |segment: super::plan::Segment| Gated { gate: Gate::new(segment.clients), segment };
-            let segments = Arc::new(plan.segments().into_iter().map(gated).collect::<Vec<_>>());
-            for client in clients {
-                tasks.spawn(load::rounds(Arc::clone(shared), Arc::clone(&segments), client, worker(client)));
-            }
-        }
+        Load::Burst { .. } | Load::Waves { .. } => tasks = rounds(shared, recorder, segments),
         Load::Closed { clients: count, duration, operations, keys } => {
             let closed = Arc::new(Closed {
                 clients: *count,
@@ -208,15 +245,7 @@ async fn main_phase(
             dropped.store(open.dropped.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
-    let mut result = Ok(());
-    while let Some(joined) = tasks.join_next().await {
-        if joined.is_err() {
-            // Others may wait at a gate for the one that is gone.
-            shared.stop.cancel();
-            result = Err(DriverError::Panicked);
-        }
-    }
-    result
+    joined(shared, tasks).await
 }
 
 /// Waits a little for answers that missed their deadline, as long as the run may still wait; what never comes stays unknown.

@@ -214,7 +214,7 @@ impl Explorer<'_> {
     }
 
     /// Does what comes before the requests of an execution, such as a log-in. It is none of what is put in order: it passes.
-    async fn make_ready(&mut self, number: u32, requests: &[usize]) {
+    pub(super) async fn make_ready(&mut self, number: u32, requests: &[usize]) {
         let mut passing = false;
         for &request in requests {
             let mut making = self.subject.make_ready(number, request);

@@ -20,16 +20,18 @@ use super::proxy::Proxy;
 use super::schedule::Schedule;
 use super::scheduler::{Scheduler, Timing};
 use super::search::{Budget, Search};
+use super::searches::estimate;
 use super::subject::{Operations, Subject};
 use super::watch::Watch;
 use crate::history::{Operation, Phase};
 use crate::serial::Judged;
 use crate::target::Target;
-use crate::target::mongo::QueryResult;
 use crate::verdict::Invariant;
 
 /// How long the service is listened to before its first request.
 const LISTEN: Duration = Duration::from_millis(60);
+/// Interleavings of a search that ends in its time, those of requests that are alike counted once.
+const AFFORDABLE: u64 = 10_000;
 const BACKGROUND: &str = "background work, which passes";
 /// Executions in a row that bring nothing, after which the exploration ends.
 pub(super) const MAX_DEAD: u32 = 3;
@@ -52,6 +54,8 @@ pub struct Plan {
     pub invariants: Vec<Invariant>,
     /// Every request is sent once before anything is looked at.
     pub warm_up: bool,
+    /// Fewer requests do, where all interleavings of these are beyond any budget: nobody asked for them.
+    pub may_reduce: bool,
     /// Every schedule of the search is carried out twice, and the two are compared.
     pub twice: bool,
 }
@@ -149,6 +153,8 @@ pub(super) struct Found {
     pub(super) repeats: Vec<(usize, usize)>,
     /// Executions of requests alone, before the search.
     traced: usize,
+    /// The very first requests, on whatever was not there yet.
+    pub(super) first_use: Option<usize>,
     pub(super) dead: u32,
     pub(super) diverged: u32,
     pub(super) confirmed: Confirmed,
@@ -233,20 +239,19 @@ impl<'a> Explorer<'a> {
 
     /// Carries the executions out.
     pub(super) async fn search(&mut self) {
+        self.listen().await;
+        self.begin_watch().await;
+        self.first_use().await;
         if self.plan.warm_up {
             self.warm_up().await;
+            self.listen().await;
+            self.skip_look().await;
         }
-        for name in self.scheduler.listen(LISTEN).await {
-            self.found.notes.insert(format!("{BACKGROUND}: {name}"));
-            if let Some(comparison) = &mut self.comparison {
-                comparison.background.insert(name.clone());
-            }
-            self.proxy.let_pass(name);
-        }
-        let first = self.begin_watch().await;
+        let first = self.watch.as_ref().map_or_else(Vec::new, |watch| watch.last().to_vec());
         if !self.trace().await {
             return;
         }
+        self.reduce();
         self.skip_look().await;
         if let Some(watch) = &mut self.watch {
             self.found.notes.extend(watch.leave_out(&first));
@@ -280,12 +285,49 @@ impl<'a> Explorer<'a> {
         self.found.connections = self.proxy.used_connections() - used;
     }
 
-    /// Asks for the user's own invariants before anything that is judged by them; what they give.
-    async fn begin_watch(&mut self) -> Vec<QueryResult> {
-        let Some(watch) = &mut self.watch else { return Vec::new() };
-        watch.background = self.found.notes.iter().any(|note| note.starts_with(BACKGROUND));
-        watch.begin().await;
-        watch.last().to_vec()
+    /// What arrives while no request runs is the service's own work, and passes from then on.
+    async fn listen(&mut self) {
+        for name in self.scheduler.listen(LISTEN).await {
+            self.found.notes.insert(format!("{BACKGROUND}: {name}"));
+            if let Some(comparison) = &mut self.comparison {
+                comparison.background.insert(name.clone());
+            }
+            if let Some(watch) = &mut self.watch {
+                watch.background = true;
+            }
+            self.proxy.let_pass(name);
+        }
+    }
+
+    /// Asks for the user's own invariants before anything that is judged by them.
+    async fn begin_watch(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.begin().await;
+        }
+    }
+
+    /// Goes on with fewer requests where nobody asked for so many, and all their interleavings are beyond any budget.
+    fn reduce(&mut self) {
+        let all = self.subject.requests();
+        if !self.plan.may_reduce || self.plan.search != Search::Exhaustive || all < 3 {
+            return;
+        }
+        let interleavings = |requests: usize| estimate(&self.found.traces[..requests]);
+        // Requests that are alike change places for free.
+        let alike = |requests: usize| (1..=requests as u64).product::<u64>();
+        let affordable = |requests: &usize| interleavings(*requests) / alike(*requests) <= AFFORDABLE;
+        let fewer = (2..all).rev().find(affordable).unwrap_or(2);
+        if affordable(&all) {
+            return;
+        }
+        let note = format!(
+            "{all} requests have about {} interleavings: {fewer} are explored; `--requests {all}` goes through as many as the \
+             budget allows",
+            interleavings(all)
+        );
+        self.found.notes.insert(note);
+        self.found.traces.truncate(fewer);
+        self.subject.reduce_to(fewer);
     }
 
     /// Whether the search has to end.

@@ -16,6 +16,7 @@ pub mod execution;
 pub mod explorer;
 #[cfg(test)]
 mod fake;
+mod first_use;
 pub mod gate;
 mod hub;
 pub mod indexes;

@@ -95,6 +95,7 @@ impl Explorer<'_> {
         let mut observation = self.observe().await;
         let as_if_serial = self.as_if_serial(&judged, self.names());
         let schedules = self.verdicts(&self.found.searched, observation.as_ref());
+        self.tell_first_use(observation.as_ref());
         let smallest = self.smallest(&schedules, observation.as_ref(), replay).await;
         self.proxy.pass();
         if smallest.is_some() {
@@ -183,7 +184,7 @@ impl Explorer<'_> {
     }
 
     /// Judges executions one by one.
-    fn verdicts(&self, positions: &[usize], observation: Option<&Observation>) -> Vec<ScheduleResult> {
+    pub(super) fn verdicts(&self, positions: &[usize], observation: Option<&Observation>) -> Vec<ScheduleResult> {
         let documents = Documents::new(observation);
         let executions = self.found.executions.iter().enumerate();
         let control = executions.filter(|(_, (_, _, phase))| !phase.is_main());
@@ -442,8 +443,11 @@ impl Explorer<'_> {
         }
         let Search::Replay { schedule, .. } = &self.plan.search else { return None };
         let all = self.subject.requests();
-        let executions = self.found.executions.iter().enumerate().filter(|(_, (execution, requests, phase))| {
-            phase.is_main() && requests.len() == all && execution.schedule.0.starts_with(&schedule.0)
+        let executions = self.found.executions.iter().enumerate().filter(|(position, (execution, requests, phase))| {
+            Some(*position) != self.found.first_use
+                && phase.is_main()
+                && requests.len() == all
+                && execution.schedule.0.starts_with(&schedule.0)
         });
         let positions: Vec<usize> =
             executions.map(|(position, _)| position).take(self.found.search_executions).collect();

@@ -129,7 +129,7 @@ impl Explorer<'_> {
 }
 
 /// How many interleavings there are if every request does what it does alone.
-fn estimate(traces: &[Trace]) -> u64 {
+pub(super) fn estimate(traces: &[Trace]) -> u64 {
     let mut done = 0_u64;
     let mut ways = 1_u64;
     for trace in traces {

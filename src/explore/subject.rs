@@ -1,6 +1,7 @@
 //! What is explored: a number of requests that come together on one fresh key per execution.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
@@ -26,6 +27,9 @@ pub struct Operations {
     target: Arc<dyn Target>,
     keys: Arc<dyn Fn(u32) -> Arc<str> + Send + Sync>,
     act: Arc<dyn Fn(u32, usize) -> Action + Send + Sync>,
+    /// Requests of an execution; fewer where there are too many interleavings of all.
+    active: AtomicUsize,
+    /// Requests that operations are numbered for.
     requests: usize,
     seeded: bool,
     /// Requests of which only their own part is left, by execution and position.
@@ -45,6 +49,7 @@ impl Operations {
             target,
             keys: Arc::new(keys),
             act: Arc::new(act),
+            active: AtomicUsize::new(requests),
             requests,
             seeded: false,
             ready: Mutex::default(),
@@ -60,6 +65,7 @@ impl Operations {
             target,
             keys: Arc::new(move |execution| keys.key(execution)),
             act: Arc::new(act),
+            active: AtomicUsize::new(count as usize),
             requests: count as usize,
             seeded: requests.are_seeded(),
             ready: Mutex::default(),
@@ -69,6 +75,11 @@ impl Operations {
     /// Keys of executions from this one on whose documents must be there before the requests; none where nothing must.
     pub(super) fn keys_to_seed(&self, executions: std::ops::Range<u32>) -> Vec<Arc<str>> {
         if self.seeded { executions.map(|execution| (self.keys)(execution)).collect() } else { Vec::new() }
+    }
+
+    /// Goes on with the first of the requests alone.
+    pub(super) fn reduce_to(&self, requests: usize) {
+        self.active.store(requests, Ordering::Relaxed);
     }
 
     /// What comes before a request's own part, such as a log-in.
@@ -87,7 +98,7 @@ impl Operations {
 
     /// The operations of these executions.
     pub(super) fn invocations(&self, executions: std::ops::Range<u32>) -> Vec<Invocation> {
-        let of_one = |execution| (0..self.requests).map(move |request| (execution, request));
+        let of_one = |execution| (0..Subject::requests(self)).map(move |request| (execution, request));
         executions.flat_map(of_one).map(|(execution, request)| self.invocation(execution, request)).collect()
     }
 
@@ -106,7 +117,7 @@ impl Operations {
 
 impl Subject for Operations {
     fn requests(&self) -> usize {
-        self.requests
+        self.active.load(Ordering::Relaxed)
     }
 
     fn class(&self, request: usize) -> usize {

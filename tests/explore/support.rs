@@ -70,6 +70,7 @@ impl Case {
             timing: Timing { deadline: Duration::from_secs(5), ..Timing::default() },
             invariants: workload.invariants(),
             warm_up: false,
+            may_reduce: false,
             twice: self.twice,
         };
         let actions = vec![Action::CreateOrGet { reversed: false }; self.requests as usize];

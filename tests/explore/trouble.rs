@@ -101,6 +101,7 @@ async fn a_server_that_dies_in_mid_exploration_gives_no_verdict_and_no_hang() {
             timing: Timing { deadline: Duration::from_secs(2), ..Timing::default() },
             invariants: workload.invariants(),
             warm_up: false,
+            may_reduce: false,
             twice: false,
         };
         let under_way = Arc::new(tokio::sync::Notify::new());
@@ -184,6 +185,7 @@ async fn a_service_that_is_not_deterministic_is_told_of() {
             timing: Timing { deadline: Duration::from_secs(5), ..Timing::default() },
             invariants: workload.invariants(),
             warm_up: false,
+            may_reduce: false,
             twice,
         };
         let keys = move |execution| workload.key(Phase::Main, execution);
@@ -260,6 +262,7 @@ async fn extra_connections_and_side_work_are_inconclusive_and_accuse_nobody() {
         timing: Timing { deadline: Duration::from_secs(2), quiet: Duration::from_millis(100), ..Timing::default() },
         invariants: workload.invariants(),
         warm_up: false,
+        may_reduce: false,
         twice: false,
     };
     let keys = move |execution| workload.key(Phase::Main, execution);

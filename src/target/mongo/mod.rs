@@ -34,7 +34,7 @@ pub use looked_at::LookedAt;
 pub use queries::{Queries, QueryResult, drop_database, filter_of};
 pub(in crate::target) use rows::Rows;
 pub use snapshot::snapshot;
-pub use truth::Identity;
+pub use truth::{Identity, await_idle};
 
 /// A workload on the run's own collections.
 pub struct MongoTarget {

@@ -1,7 +1,7 @@
 //! What is read is the truth: from the primary, as a majority has it, whatever the connection string prefers. A secondary may
 //! lag behind, and what a majority does not have may yet be rolled back. Main type: [`Identity`], of the server that is read.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
@@ -15,6 +15,9 @@ use crate::target::{Guard, MongoUri, TargetError};
 const MAJORITY_WITHIN_MS: i64 = 10_000;
 /// How long a new primary is waited for.
 pub(super) const PRIMARY_WITHIN: Duration = Duration::from_secs(15);
+/// How long nothing may be at work, and how long that is waited for.
+const IDLE_FOR: Duration = Duration::from_millis(200);
+const IDLE_WITHIN: Duration = Duration::from_secs(3);
 /// The command is unknown, or the user may not ask it.
 const UNASKABLE: [i32; 4] = [13, 59, 76, 8000];
 
@@ -39,6 +42,25 @@ pub(in crate::target) async fn await_majority(connected: &Connected, database: &
         "readConcern": { "level": "majority", "afterClusterTime": now },
     };
     connected.client.database(database).run_command(read).selection_criteria(primary()).await.map(|_| ())
+}
+
+/// Waits until nothing has been at work on a database for a moment; what never rests is not waited for long.
+pub async fn await_idle(uri: &MongoUri, guard: &Guard, database: &str) -> Result<(), TargetError> {
+    let connected = Connected::open_reading(uri, guard).await?;
+    let pattern = format!("^{database}\\.");
+    let (begin, mut since) = (Instant::now(), Instant::now());
+    while since.elapsed() < IDLE_FOR && begin.elapsed() < IDLE_WITHIN {
+        let question = doc! { "currentOp": 1, "active": true, "ns": { "$regex": &pattern } };
+        let answer = connected.admin(question).await.map_err(|error| TargetError::Step {
+            step: "asking the server what it is at".to_owned(),
+            source: uri.redact(error),
+        })?;
+        if !answer.get_array("inprog").is_ok_and(Vec::is_empty) {
+            since = Instant::now();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }
 
 /// Which server answers: another process, or another election, and what it had acknowledged may be gone.
