@@ -89,6 +89,9 @@ fn a_quota_counts_what_was_acknowledged() {
     for (words, verdict) in [("a a a r u u", Holds), ("a a a a", Violated), ("", Inconclusive)] {
         assert_eq!(judge(words, NumberRule::AtMost(3), None).verdict, verdict, "{words}");
     }
+    let reason = |words: &str| judge(words, NumberRule::AtMost(3), None).reason;
+    assert!(reason("a a").is_some_and(|reason| reason.contains("never reached")), "{:?}", reason("a a"));
+    assert_eq!(reason("a a a r"), None);
     let witness = judge("a a a a a", NumberRule::AtMost(3), None).witnesses.remove(0);
     assert_eq!(witness.operations.len(), 4);
 }

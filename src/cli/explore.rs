@@ -71,6 +71,7 @@ pub(super) async fn explore_scenario(
     let operations = operations(args, &scenario)?;
     let pairs = pairs::operations(args, &scenario)?;
     let requests = if pairs.is_some() { pairs::size(args, &scenario) } else { requests(args, &scenario) };
+    fits(args, requests)?;
     if args.common.dry_run {
         let resolved = scenario::resolved_toml(&scenario).map_err(CliError::setup)?;
         let search = search(args, &scenario);
@@ -162,6 +163,17 @@ fn search(args: &ExploreArgs, scenario: &Scenario) -> Search {
         (None, Some(SearchKind::Random)) => Search::Random,
         (None, Some(SearchKind::Stress)) => Search::Stress,
     }
+}
+
+/// Refuses a schedule that names a request which is not there.
+fn fits(args: &ExploreArgs, requests: u32) -> Result<(), CliError> {
+    let named = args.schedule.iter().flat_map(|schedule| &schedule.0).flat_map(|choice| &choice.0);
+    let Some(most) = named.map(|pick| pick.request + 1).max().filter(|most| *most > requests as usize) else {
+        return Ok(());
+    };
+    let error = anyhow::anyhow!("the schedule does not fit: it releases request {most}, and there are {requests}");
+    Err(CliError::usage(error)
+        .hint(format!("a schedule belongs to its requests: give the same `--requests`, as in `--requests {most}`")))
 }
 
 /// Refuses what cannot be explored, before a folder is made or anything is started.

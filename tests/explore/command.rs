@@ -108,3 +108,52 @@ fn a_lock_shorter_than_its_work_is_named_and_its_twin_is_not() {
         assert_eq!(lint.contains("lock-ttl-too-short"), named, "{strategy} {status} {code:?}: {report}");
     }
 }
+
+/// What the command says on stderr and stdout, and its exit code, before anything is started.
+fn refused_or_planned(arguments: &[&str]) -> (Option<i32>, String) {
+    let out = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_onlyone"))
+        .args(["explore", "--quiet", "--out"])
+        .arg(out.path())
+        .args(arguments)
+        .env("PYTHONPATH", ".")
+        .output()
+        .unwrap();
+    assert!(std::fs::read_dir(out.path()).unwrap().next().is_none(), "no folder of a run was made");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn a_schedule_that_names_a_request_which_is_not_there_is_refused_at_once() {
+    let find = "scenarios/explore-find-then-insert.toml";
+    let (code, said) = refused_or_planned(&[find, "--schedule", "1 2 3"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("it releases request 3, and there are 2"), "{said}");
+    let (code, said) = refused_or_planned(&[find, "--schedule", "1 2 3", "--requests", "3", "--dry-run"]);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn there_are_as_many_requests_as_a_stated_limit_needs() {
+    let coupon = "tests/services/examples/coupon.toml";
+    let text = std::fs::read_to_string(coupon).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (most, more, requests) in [(1, vec![], 2), (4, vec![], 5), (4, vec!["--requests", "2"], 2), (400, vec![], 2)] {
+        let path = folder.path().join("coupon.toml");
+        std::fs::write(&path, text.replace("at_most = 1", &format!("at_most = {most}"))).unwrap();
+        let arguments = [vec![path.to_str().unwrap(), "--dry-run"], more].concat();
+        let (code, said) = refused_or_planned(&arguments);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains(&format!(", {requests} requests")), "{most}: {said}");
+    }
+}
+
+#[test]
+fn a_short_deadline_ends_in_a_verdict() {
+    let deadline = "limits.operation_deadline=150ms";
+    let (code, report) = command(&["scenarios/explore-find-then-insert.toml", "--set", deadline]);
+    // On a busy machine it may be too short to tell; it never ends in a panic.
+    assert!(matches!(code, Some(0 | 3)), "{code:?}");
+    assert!(report["verdict"].is_string(), "{report}");
+}

@@ -79,3 +79,14 @@ fn what_requests_break_one_after_another_is_a_plain_defect() {
     assert_eq!((&report["verdict"], code), (&Value::from("violated"), Some(1)));
     assert_eq!(report["serial_control"]["violated"], serde_json::json!(["custom:one of a name"]));
 }
+
+#[test]
+fn the_very_first_requests_meet_on_what_is_not_there_yet() {
+    for (mode, verdict, code) in [("lazy", "violated", 1), ("fixed", "holds", 0)] {
+        let environment = [("MODE", mode), ("PYTHONPATH", python_path())];
+        let (found, report) = command_with(&["tests/services/python-ledger.toml"], &environment);
+        let notes = report["explore"]["notes"].to_string();
+        assert_eq!((&report["verdict"], found), (&Value::from(verdict), Some(code)), "{mode}: {notes}");
+        assert_eq!(notes.contains("the very first requests"), mode == "lazy", "{mode}: {notes}");
+    }
+}
