@@ -31,7 +31,7 @@ use crate::verdict::Invariant;
 /// How long the service is listened to before its first request.
 const LISTEN: Duration = Duration::from_millis(60);
 /// Interleavings of a search that ends in its time, those of requests that are alike counted once.
-const AFFORDABLE: u64 = 10_000;
+const AFFORDABLE: u64 = 200;
 const BACKGROUND: &str = "background work, which passes";
 /// Executions in a row that bring nothing, after which the exploration ends.
 pub(super) const MAX_DEAD: u32 = 3;
