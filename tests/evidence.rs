@@ -202,7 +202,8 @@ fn work_in_the_background_is_given_the_time_that_the_scenario_says() {
 fn the_very_first_requests_of_a_load_meet_on_what_is_not_there_yet() {
     let scenario = Path::new("tests/services/python-ledger.toml");
     for (mode, verdict, code) in [("lazy", "violated", 1), ("fixed", "holds", 0)] {
-        let environment = [("MODE", mode), ("PYTHONPATH", python_path().to_str().unwrap())];
+        let packages = python_path();
+        let environment = [("MODE", mode), ("PYTHONPATH", packages.to_str().unwrap())];
         let (status, report) = run(scenario, &[], &environment);
         let found = (&report["verdict"], status);
         assert_eq!(found, (&Value::from(verdict), Some(code)), "{mode}: {}", report["invariants"]);
