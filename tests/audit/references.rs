@@ -136,6 +136,15 @@ async fn a_merge_whose_references_cannot_all_be_redirected_is_refused_and_said()
     let cases = [
         // The unique index is not named in `unique_with`.
         (MEMBERS.replace("unique_with = [\"room\"]", ""), doc! {}, "the unique index `seat` lets in one"),
+        // Of two seats one would go, and the one that stays, which refers to the kept member already, cannot take its row.
+        (
+            MEMBERS.replace(
+                "unique_with = [\"room\"]",
+                "unique_with = [\"room\"]\nmerge.fields = { row = \"concatenate\" }",
+            ),
+            doc! {},
+            "cannot be put one after the other",
+        ),
         // The array would hold one member twice, with two roles.
         (
             MEMBERS.to_owned(),
