@@ -64,10 +64,15 @@ pub(super) fn nothing_said(scenario: &Scenario, results: &[InvariantResult]) -> 
     })
 }
 
-/// Whether the service answered, although it is not known what that says of the operation.
+/// Whether the service answered, although it is not known what that says of the operation. An error of its own is no answer.
 fn has_status(outcome: &Outcome) -> bool {
     let Outcome::Unknown(cause) = outcome else { return false };
-    matches!(cause.kind, CauseKind::Http { .. } | CauseKind::Refused { .. } | CauseKind::Unnamed { .. })
+    match &cause.kind {
+        CauseKind::Http { status, .. } | CauseKind::Refused { status } | CauseKind::Unnamed { status, .. } => {
+            *status < 500
+        }
+        _ => false,
+    }
 }
 
 /// Judged for all operations together and for each kind: what hits a rare kind alone is not noise.

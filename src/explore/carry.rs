@@ -289,7 +289,12 @@ impl Explorer<'_> {
         };
         if let Some(why) = failed {
             self.found.dead = MAX_DEAD;
-            self.found.reasons.push(format!("what must be there before the requests is not: {why}"));
+            let reason = format!("what must be there before the requests is not: {why}");
+            if let Some(comparison) = &mut self.comparison {
+                // Executions with it and without it cannot be held against each other.
+                comparison.failure.get_or_insert(reason.clone());
+            }
+            self.found.reasons.push(reason);
         }
         self.hold();
     }

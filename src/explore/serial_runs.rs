@@ -266,7 +266,7 @@ impl<'a> Explorer<'a> {
 
     /// What the serial runs say of an execution.
     pub(super) fn serial_verdict(&self, position: usize) -> Option<Verdict> {
-        let comparison = self.comparison.as_ref()?;
+        let comparison = self.comparison.as_ref().filter(|comparison| comparison.failure.is_none())?;
         let strict = comparison.judge.settings().strict;
         let judged = self.found.serial.get(&position)?;
         Some(if judged.class.violates(strict) { Verdict::Violated } else { Verdict::Holds })

@@ -9,14 +9,12 @@ use serde_json::Value;
 
 use super::trial::{ONLYONE, Server};
 
-/// What meets, and the shipped scenario of it.
-const SUBJECTS: [(WorkloadKind, &str, &[&str]); 6] = [
+/// What meets, and the shipped scenario of it. That of threads has nothing to expand.
+const SUBJECTS: [(WorkloadKind, &str, &[&str]); 4] = [
     (WorkloadKind::CreateOrGet, "create-or-get", &["create-or-get", "create-or-get"]),
     (WorkloadKind::Append, "append", &["append", "append"]),
     (WorkloadKind::Merge, "merge", &["deliver", "deliver"]),
     (WorkloadKind::Thread, "thread", &["start-conversation", "start-conversation"]),
-    (WorkloadKind::Thread, "thread", &["expand-thread", "expand-thread"]),
-    (WorkloadKind::Thread, "thread", &["expand-thread", "resign-admin"]),
 ];
 
 /// What one of the two said.
