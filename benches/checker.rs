@@ -2,8 +2,8 @@
 //!
 //! Each key is a correct burst of 150 callers. Counted is all that a judgement does with a history in memory, grouping
 //! by key included; making the history is not. A history in which every caller made its own document shows what violations
-//! cost. The last line is `ops_per_s=… ops_per_s_1m=… ops_per_s_append=…`; the last is of 1 million
-//! appends and reads.
+//! cost. The last line is `ops_per_s=… ops_per_s_1m=… ops_per_s_append=… ops_per_s_elements=… ops_per_s_numbers=…`; the last
+//! three are of 1 million operations.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::sync::Arc;
@@ -18,6 +18,8 @@ use onlyone::verdict::{Invariant, Verdict};
 
 #[path = "checker/append.rs"]
 mod append;
+#[path = "checker/effects.rs"]
+mod effects;
 
 const BURST: u64 = 150;
 
@@ -36,6 +38,7 @@ fn main() -> anyhow::Result<()> {
     if !std::env::args().any(|argument| argument == "--bench") {
         measure(15_000, Verdict::Holds)?;
         measure(15_000, Verdict::Violated)?;
+        effects::measure(15_000)?;
         return Ok(());
     }
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global().context("cannot pin the checkers to one thread")?;
@@ -43,7 +46,11 @@ fn main() -> anyhow::Result<()> {
     measure(1_000_000, Verdict::Violated)?;
     let large = measure(10_000_000, Verdict::Holds)?;
     let append = append::measure(1_000_000)?;
-    println!("ops_per_s={large:.0} ops_per_s_1m={small:.0} ops_per_s_append={append:.0}");
+    let (elements, numbers) = effects::measure(1_000_000)?;
+    println!(
+        "ops_per_s={large:.0} ops_per_s_1m={small:.0} ops_per_s_append={append:.0} ops_per_s_elements={elements:.0} \
+         ops_per_s_numbers={numbers:.0}"
+    );
     Ok(())
 }
 

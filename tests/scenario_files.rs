@@ -48,6 +48,7 @@ fn every_shipped_scenario_loads_and_reads_back_from_its_resolved_form() {
             .unwrap_or_else(|error| panic!("{resolved}\n{}", error.render(false)));
         assert_eq!(again, scenario);
         let text = fs::read_to_string(&path).unwrap();
+        let text = text.strip_prefix("#:schema onlyone.schema.json\n").expect("the first line names the schema");
         assert!(text.starts_with("# ") && text.contains("\n# Expect: "), "{} lacks its header", path.display());
     }
 }
@@ -250,5 +251,115 @@ fn no_damage_to_a_file_makes_loading_or_rendering_panic() {
                 }
             }
         }
+    }
+}
+
+/// Editors complete from the file that the first line of each shipped scenario names.
+#[test]
+fn the_schema_beside_the_shipped_scenarios_is_the_programs_own() {
+    let path = Path::new("scenarios/onlyone.schema.json");
+    let schema = serde_json::to_string_pretty(&scenario::schema(&known)).unwrap() + "\n";
+    assert!(schema.contains("\"$id\""), "it has a name");
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(path, &schema).unwrap();
+    }
+    assert_eq!(fs::read_to_string(path).unwrap_or_default(), schema, "UPDATE_EXPECTED=1 writes it again");
+    for (folder, up) in [("tests/services", "../../"), ("tests/services/examples", "../../../")] {
+        for path in toml_files(folder) {
+            let text = fs::read_to_string(&path).unwrap();
+            let line = format!("#:schema {up}scenarios/onlyone.schema.json\n");
+            assert!(text.starts_with(&line), "{} does not name the schema", path.display());
+        }
+    }
+}
+
+#[test]
+fn an_unknown_variable_is_an_error_wherever_it_stands() {
+    let whole = "name = 'a'\nworkload = 'custom'\n[load.burst]\nclients = 2\nrounds = 1\n\
+        [[setup]]\npath = '/s{SETUP}'\ncapture = { token = '$.t' }\n\
+        [target.http]\nwarm_up = '/w{WARM}'\nauth.headers = { A = 'h{HEADER}' }\n\
+        [target.http.operations.like]\npath = '/p{PATH}'\njson = { 'n{NAME}' = 'v{VALUE}' }\n\
+        before = { path = '/b{BEFORE}', capture = { post = '$.id' } }\n\
+        [service]\ncommand = ['x{COMMAND}']\nenv = { E = 'e{ENV}' }\nready = '/r{READY}'\ndir = 'd{DIR}'\n\
+        [observe.mongo]\ncollection = 'c{COLLECTION}'\nkey = 'k'\nstored = 's{STORED}'\n\
+        elements = { in = 'tags', is = 't{{ op.id }}{IS}' }\n\
+        [[invariant]]\nname = 'i'\ncollection = 'c{OF}'\npipeline = '[{ \"$match\": { \"a\": \"{PIPELINE}\" } }]'\nexpect = 'empty'\n";
+    let places = [
+        "SETUP",
+        "WARM",
+        "HEADER",
+        "PATH",
+        "NAME",
+        "VALUE",
+        "BEFORE",
+        "COMMAND",
+        "ENV",
+        "READY",
+        "DIR",
+        "COLLECTION",
+        "STORED",
+        "IS",
+        "OF",
+        "PIPELINE",
+    ];
+    let loaded = |wrong: &str, with: &str| {
+        let text = places.iter().fold(whole.to_owned(), |text, place| {
+            text.replace(&format!("{{{place}}}"), if *place == wrong { with } else { "" })
+        });
+        scenario::load_text(Path::new("a.toml"), text, &[], &|_| None, &known).map_err(|error| error.render(false))
+    };
+    loaded("", "").unwrap();
+    for place in places {
+        let error = loaded(place, "{{ nobody.knows }}").unwrap_err();
+        let said =
+            error.contains("unknown variable `nobody.knows`") || error.contains("no variables are filled in here");
+        assert!(said, "{place}: {error}");
+    }
+    // What the set-up captures is known to what comes after it, and what comes first for a key to its requests alone.
+    for place in ["HEADER", "PATH", "NAME", "VALUE", "BEFORE", "STORED", "IS", "OF", "PIPELINE"] {
+        loaded(place, "{{ setup.token }}").unwrap_or_else(|error| panic!("{place}: {error}"));
+    }
+    for (place, captured) in
+        [("PIPELINE", "before.post"), ("OF", "before.post"), ("ENV", "setup.token"), ("SETUP", "setup.token")]
+    {
+        let error = loaded(place, &format!("{{{{ {captured} }}}}")).unwrap_err();
+        assert!(error.contains(&format!("unknown variable `{captured}`")), "{place}: {error}");
+    }
+}
+
+#[test]
+fn several_services_and_a_network_read_back_from_their_resolved_form() {
+    let text = "name = 'a'\nworkload = 'custom'\n[load.burst]\nclients = 2\nrounds = 1\n\
+        [target.http.operations.like]\npath = '/x'\n\
+        [network]\nlisten = '172.17.0.1'\nadvertise = 'host.docker.internal'\nservice = '172.17.0.9'\n\
+        [[service]]\ncommand = ['web', '{{ services.mailer.url }}']\nenv_file = '.env'\nready = '/'\n\
+        [[service]]\nname = 'mailer'\ncommand = ['mailer', '{{ service.host }}:{{ service.port }}']\n\
+        [[service]]\nname = 'worker'\nport = 'none'\ncommand = ['worker', '{{ services.mailer.port }}']\n";
+    let load = |text: &str| scenario::load_text(Path::new("a.toml"), text.to_owned(), &[], &|_| None, &known);
+    let scenario = load(text).unwrap();
+    assert_eq!(scenario.companions.len(), 2);
+    assert!(scenario.network.is_elsewhere());
+    assert_eq!(load(&resolved_toml(&scenario).unwrap()).unwrap(), scenario);
+    let cases = [
+        ("name = 'mailer'\n", "", "a further service has no name"),
+        (
+            "'/x'\n",
+            "'/x'\nbefore = { path = '/{{ services.mailer.url }}' }\n",
+            "unknown variable `services.mailer.url`",
+        ),
+        ("env_file = '.env'\n", "port = 'none'\n", "the service under test must answer somewhere"),
+        (
+            "'{{ service.host }}:{{ service.port }}'",
+            "'{{ services.worker.port }}'",
+            "unknown variable `services.worker.port`",
+        ),
+        ("'172.17.0.1'", "'bridge'", "no address of this machine"),
+        ("'host.docker.internal'", "'http://h:1'", "no host"),
+        ("'172.17.0.9'", "'h:80'", "no host"),
+        ("'worker'\n", "'my worker'\n", "is no name of a service"),
+    ];
+    for (right, wrong, why) in cases {
+        let error = load(&text.replacen(right, wrong, 1)).unwrap_err().render(false);
+        assert!(error.contains(why), "{wrong}: {error}");
     }
 }

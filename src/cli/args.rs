@@ -138,6 +138,10 @@ pub struct ExploreArgs {
     /// Write the scenario that does it again into this file, too
     #[arg(long, value_name = "FILE", requires = "requests_of")]
     pub save: Option<PathBuf>,
+    /// Explore a service that runs already: its database is offered at this port of this machine, and the service must be
+    /// pointed there
+    #[arg(long, value_name = "PORT", conflicts_with = "requests_of", value_parser = clap::value_parser!(u16).range(1..))]
+    pub attach: Option<u16>,
     /// Requests that come together; by default what the scenario says, or one per operation, or 2
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub requests: Option<u8>,

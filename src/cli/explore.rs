@@ -177,15 +177,20 @@ fn fits(args: &ExploreArgs, requests: u32) -> Result<(), CliError> {
 }
 
 /// Refuses what cannot be explored, before a folder is made or anything is started.
-fn check(scenario: &Scenario, guard: &Guard) -> Result<(), CliError> {
-    if scenario.target.http().is_some()
+fn check(args: &ExploreArgs, scenario: &Scenario, guard: &Guard) -> Result<(), CliError> {
+    if args.attach.is_some() && (scenario.service.is_some() || scenario.target.http().is_none()) {
+        return Err(CliError::usage(anyhow::anyhow!("--attach is for a service that runs already"))
+            .hint("take `[service]` out, and say where the service is: `base_urls` of `[target.http]`"));
+    }
+    if args.attach.is_none()
+        && scenario.target.http().is_some()
         && !scenario.service.as_ref().is_some_and(|service| is_told(service, "mongo.uri"))
     {
         return Err(CliError::usage(anyhow::anyhow!(
             "explore needs a service that it starts itself, and this scenario has no `[service]` that gets {{{{ mongo.uri }}}}"
         ))
         .hint(
-            "let `[service]` start it, with {{ mongo.uri }} as its database, so that the proxy stands between them",
+            "let `[service]` start it, with {{ mongo.uri }} as its database, so that the proxy stands between them; one that runs already is explored with --attach PORT",
         ));
     }
     Ok(place::check(scenario, guard)?)
@@ -229,7 +234,7 @@ impl One<'_> {
     async fn run(&self, io: &mut Io) -> Result<ExitStatus, CliError> {
         let common = &self.args.common;
         let guard = Guard { hosts: common.allow_target.clone(), databases: common.allow_database.clone() };
-        check(self.scenario, &guard)?;
+        check(self.args, self.scenario, &guard)?;
         let store = Store::create(&common.out, &self.run_id)?;
         if let Some(text) = self.text {
             super::init::write_scenario(&self.scenario.file, text)?;
@@ -242,7 +247,14 @@ impl One<'_> {
             run_id: &self.run_id,
             store: &store,
             explored: Some(self.clients()),
+            attach: self.args.attach,
         };
+        if let Some(port) = self.args.attach {
+            let host = self.scenario.network.advertised();
+            io.note(&format!(
+                "waiting for the service: point it at mongodb://{host}:{port} in place of its database\n"
+            ));
+        }
         let place = tokio::select! {
             biased;
             () = self.interrupt.stop.cancelled() => {

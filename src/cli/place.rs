@@ -14,7 +14,7 @@ use crate::explore::members;
 use crate::explore::proxy::{Proxy, can_stand_before};
 use crate::scenario::{HttpSpec, Load, NumberSpec, Scenario, ServiceSpec, TargetSpec};
 use crate::scope::{Ended, Scope};
-use crate::target::http::{HttpRun, HttpTarget, check_hosts};
+use crate::target::http::{HttpRun, HttpTarget, check_hosts, is_listening};
 use crate::target::mongo::{Connected, Identity, MongoTarget, PoolOptions, Queries, await_idle};
 use crate::target::{Delayed, Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
 use crate::workload;
@@ -28,6 +28,9 @@ pub(super) fn check(scenario: &Scenario, guard: &Guard) -> Result<(), TargetErro
         TargetSpec::Mongo(spec) => Ok(guard.check_database(&spec.database)?),
         TargetSpec::Http(http) => {
             check_hosts(&http.base_urls, guard)?;
+            let network = &scenario.network;
+            guard.check_host(&network.listen.to_string())?;
+            guard.check_host(&network.service)?;
             let uri = scenario.observe.mongo.as_ref().and_then(|mongo| mongo.uri.as_ref());
             let hosts = uri.map(|uri| MongoUri::new(uri.expose()).hosts()).unwrap_or_default();
             Ok(hosts.iter().try_for_each(|host| guard.check_host(host))?)
@@ -43,6 +46,8 @@ pub(super) struct Place {
     pub(super) shown: String,
     server: Option<Server>,
     service: Option<Service>,
+    /// What was started beside it.
+    companions: Vec<Service>,
     /// Where the run's own data is, or what is observed.
     data: Option<(MongoUri, String)>,
     /// A database that the run made for its service, on a server that was there before.
@@ -76,7 +81,12 @@ pub(super) struct Setting<'a> {
     pub(super) store: &'a Store,
     /// So many requests are explored: a proxy stands between them and the server. In a run, `None`.
     pub(super) explored: Option<u32>,
+    /// The port at which a service that runs already finds its database.
+    pub(super) attach: Option<u16>,
 }
+
+/// How long a service that runs already may take to come to the proxy.
+const ATTACH_WITHIN: std::time::Duration = std::time::Duration::from_secs(120);
 
 impl Setting<'_> {
     /// Starts what the scenario needs and proves that it is ready.
@@ -98,6 +108,7 @@ impl Setting<'_> {
                     shown: uri.to_string(),
                     server: Some(server),
                     service: None,
+                    companions: Vec::new(),
                     data: Some((uri, spec.database.clone())),
                     made: false,
                     between,
@@ -112,9 +123,11 @@ impl Setting<'_> {
         self.explored.unwrap_or_else(|| self.scenario.load.clients())
     }
 
-    /// The proxy of an exploration.
+    /// The proxy of an exploration. A run has one where its service is not on this machine's loopback: the server itself is
+    /// offered to nobody else.
     async fn between(&self, uri: &MongoUri) -> Result<Option<Between>, CliError> {
-        if self.explored.is_none() {
+        let network = &self.scenario.network;
+        if self.explored.is_none() && !network.is_elsewhere() {
             return Ok(None);
         }
         // Said before anything is asked of the server: a name that must be looked up may take long to fail.
@@ -124,9 +137,34 @@ impl Setting<'_> {
         let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: false };
         // Opened first: the guard looks at the server's own addresses, not at the proxy's.
         let direct = Connected::open(uri, self.guard, pool).await?;
-        let proxy = Proxy::start(&members::of(&direct.client, uri).await).await.map_err(CliError::setup)?;
+        let servers = members::of(&direct.client, uri).await;
+        let at = std::net::SocketAddr::new(network.listen, self.attach.unwrap_or(0));
+        let proxy = Proxy::start_at(&servers, at, &network.advertised()).await.map_err(CliError::setup)?;
+        if self.attach.is_some() {
+            self.attached(&proxy).await?;
+        }
         let through = MongoUri::new(proxy.uri(uri.expose()).map_err(CliError::usage)?);
         Ok(Some(Between { proxy, direct, through }))
+    }
+
+    /// Waits until the service that runs already has come to the proxy.
+    async fn attached(&self, proxy: &Proxy) -> Result<(), CliError> {
+        let came = async {
+            let pause = std::time::Duration::from_millis(20);
+            while !proxy.was_used() {
+                tokio::time::sleep(pause).await;
+            }
+            // Many a service comes to its database first, and answers when that is done.
+            for url in self.scenario.target.http().iter().flat_map(|http| &http.base_urls) {
+                while !is_listening(url).await {
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        };
+        Scope::new(ATTACH_WITHIN, &CancellationToken::new()).wait(came).await.map_err(|ended| {
+            CliError::setup(anyhow::Error::new(ended).context("the service did not come to the address that it was to use, or does not answer"))
+                .hint("start it, or start it again, with that address as its database's; a service that connects lazily needs a request first")
+        })
     }
 
     async fn server(&self) -> Result<Server, CliError> {
@@ -137,7 +175,13 @@ impl Setting<'_> {
             // What each execution wrote is read from the oplog, which a standalone server does not keep.
             spec.replica_set = spec.replica_set.max(1);
         }
-        Server::start(&self.common.mongo, spec, self.common.quiet).await
+        // A service that runs already has a database of its own.
+        let observed = self.scenario.observe.mongo.as_ref().and_then(|mongo| mongo.uri.as_ref());
+        let named = match observed.filter(|_| self.attach.is_some() && self.common.mongo == "embedded") {
+            Some(uri) => uri.expose(),
+            None => self.common.mongo.as_str(),
+        };
+        Server::start(named, spec, self.common.quiet).await
     }
 
     async fn http(&self, spec: &HttpSpec) -> Result<Place, CliError> {
@@ -155,8 +199,10 @@ impl Setting<'_> {
         let told = own.as_ref().map(|(uri, database)| {
             (between.as_ref().map_or_else(|| uri.clone(), |between| between.through.clone()), database.clone())
         });
+        let mut context = self.context(told);
+        let companions = self.companions(&mut context).await?;
         let service = match &self.scenario.service {
-            Some(service) => Some(Service::start(service, &self.context(told)).await?),
+            Some(service) => Some(Service::start(service, &context).await?),
             None => None,
         };
         let base_urls = match &service {
@@ -194,7 +240,19 @@ impl Setting<'_> {
         let preflight = prepared(&target, self.clients()).await?;
         let made = service.is_some() && matches!(server, Some(Server::Named(_)));
         let shown = base_urls.join(", ");
-        Ok(Place { target: Arc::new(target), preflight, shown, server, service, data, made, between })
+        Ok(Place { target: Arc::new(target), preflight, shown, server, service, companions, data, made, between })
+    }
+
+    /// Starts what the service needs beside it, one after another: each is told where those before it are.
+    async fn companions(&self, context: &mut ServiceContext) -> Result<Vec<Service>, TargetError> {
+        let mut companions = Vec::new();
+        for spec in &self.scenario.companions {
+            let companion = Service::start(spec, context).await?;
+            let url = companion.base_urls().into_iter().next();
+            context.others.extend(spec.name.clone().zip(url));
+            companions.push(companion);
+        }
+        Ok(companions)
     }
 
     fn context(&self, mongo: Option<(MongoUri, String)>) -> ServiceContext {
@@ -203,6 +261,8 @@ impl Setting<'_> {
             mongo,
             folder: self.folder(),
             logs: self.store.directory.clone(),
+            host: self.scenario.network.service.clone(),
+            others: std::collections::BTreeMap::new(),
         }
     }
 
@@ -215,9 +275,10 @@ impl Setting<'_> {
 
     /// Whether something of the scenario uses the run's own server.
     fn needs_server(&self) -> bool {
-        let Scenario { service, observe, invariants, numbers, .. } = self.scenario;
+        let Scenario { service, companions, observe, invariants, numbers, .. } = self.scenario;
         let elsewhere = observe.mongo.as_ref().is_some_and(|mongo| mongo.uri.is_some());
-        service.as_ref().is_some_and(|service| is_told(service, "mongo"))
+        self.attach.is_some()
+            || service.iter().chain(companions).any(|service| is_told(service, "mongo"))
             || (!elsewhere
                 && (observe.mongo.is_some() || !invariants.is_empty() || numbers.iter().any(NumberSpec::has_query)))
     }
@@ -259,9 +320,11 @@ impl Place {
             }
         };
         let service = async {
-            match &self.service {
-                Some(service) => service.lost().await,
-                None => std::future::pending().await,
+            let ends: Vec<_> =
+                self.service.iter().chain(&self.companions).map(|service| Box::pin(service.lost())).collect();
+            match ends.is_empty() {
+                true => std::future::pending().await,
+                false => futures::future::select_all(ends).await.0,
             }
         };
         tokio::select! {
@@ -273,10 +336,13 @@ impl Place {
     /// Stops the service, if what is left to do does not need it: then nothing of it is at work when the final state is
     /// read.
     pub(super) async fn quiesce(&mut self, scenario: &Scenario) -> Result<(), TargetError> {
-        match self.service.take_if(|_| scenario.observe.http.is_none()) {
-            Some(service) => service.stop().await,
-            None => Ok(()),
+        if scenario.observe.http.is_some() {
+            return Ok(());
         }
+        for service in self.service.take().into_iter().chain(std::mem::take(&mut self.companions)) {
+            service.stop().await?;
+        }
+        Ok(())
     }
 
     /// Whether the run's requests are the first that its service gets, on a database of its own; then waits until the service
@@ -305,7 +371,7 @@ impl Place {
     ) -> Result<Option<Queries>, TargetError> {
         match &self.data {
             Some((uri, database)) if !scenario.invariants.is_empty() => {
-                Queries::open(uri, guard, database, run_id).await.map(Some)
+                Queries::open(uri, guard, database, run_id, self.target.captured()).await.map(Some)
             }
             _ => Ok(None),
         }
@@ -344,7 +410,7 @@ impl Place {
 
     /// Stops what was started.
     async fn stop(self) -> Result<(), CliError> {
-        if let Some(service) = self.service {
+        for service in self.service.into_iter().chain(self.companions) {
             service.stop().await?;
         }
         drop(self.between);

@@ -156,6 +156,7 @@ impl One<'_> {
             run_id: &self.run_id,
             store: &store,
             explored: None,
+            attach: None,
         };
         let mut place = tokio::select! {
             biased;

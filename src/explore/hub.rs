@@ -23,6 +23,8 @@ pub(super) struct Hub {
     pub(super) cancel: CancellationToken,
     pub(super) permits: Arc<Semaphore>,
     pub(super) next: AtomicU64,
+    /// Connections of clients.
+    pub(super) accepted: AtomicU64,
     /// Connections over which a command was parked.
     pub(super) used: AtomicU64,
     state: Mutex<State>,
@@ -46,6 +48,7 @@ impl Hub {
             cancel: CancellationToken::new(),
             permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             next: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
             used: AtomicU64::new(0),
             state: Mutex::default(),
         }

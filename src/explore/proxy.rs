@@ -5,7 +5,7 @@
 //! closed with a reason, the proxy goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,9 +20,9 @@ use super::hub::{Hub, MAX_CONNECTIONS};
 /// Why there is no proxy.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
-    /// No loopback port could be had.
-    #[error("cannot listen on a loopback port")]
-    Listen(#[source] std::io::Error),
+    /// No port could be had.
+    #[error("cannot listen at {0}")]
+    Listen(SocketAddr, #[source] std::io::Error),
     /// There is nothing to stand in front of.
     #[error("a proxy needs a server to stand in front of")]
     NoServer,
@@ -52,34 +52,50 @@ pub fn can_stand_before(uri: &str) -> Result<&str, ProxyError> {
 pub struct Proxy {
     hub: Arc<Hub>,
     listeners: Vec<SocketAddr>,
+    /// The listeners, as clients know them.
+    hosts: Vec<String>,
     tasks: TaskTracker,
 }
 
 impl Proxy {
     /// Listens on a loopback port for each server, given as `host:port`.
     pub async fn start(servers: &[String]) -> Result<Self, ProxyError> {
+        Self::start_at(servers, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "127.0.0.1").await
+    }
+
+    /// Listens at this address of the machine, which clients know by this host. A port that is given is that of the first
+    /// server.
+    pub async fn start_at(servers: &[String], at: SocketAddr, host: &str) -> Result<Self, ProxyError> {
         if servers.is_empty() {
             return Err(ProxyError::NoServer);
         }
         let mut bound = Vec::new();
-        for server in servers {
-            let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(ProxyError::Listen)?;
-            let address = listener.local_addr().map_err(ProxyError::Listen)?;
+        for (number, server) in servers.iter().enumerate() {
+            let at = SocketAddr::new(at.ip(), if number == 0 { at.port() } else { 0 });
+            let listener = TcpListener::bind(at).await.map_err(|error| ProxyError::Listen(at, error))?;
+            let address = listener.local_addr().map_err(|error| ProxyError::Listen(at, error))?;
             bound.push((listener, address, server.to_ascii_lowercase()));
         }
-        let addresses = bound.iter().map(|(_, address, server)| (server.clone(), address.to_string())).collect();
+        let known = |address: &SocketAddr| format!("{host}:{}", address.port());
+        let addresses = bound.iter().map(|(_, address, server)| (server.clone(), known(address))).collect();
+        let hosts = bound.iter().map(|(_, address, _)| known(address)).collect();
         let listeners = bound.iter().map(|(_, address, _)| *address).collect();
         let hub = Arc::new(Hub::new(addresses));
         let tasks = TaskTracker::new();
         for (listener, _, server) in bound {
             tasks.spawn(accept(listener, server, Arc::clone(&hub), tasks.clone()));
         }
-        Ok(Proxy { hub, listeners, tasks })
+        Ok(Proxy { hub, listeners, hosts, tasks })
     }
 
     /// Addresses of the listeners, in the order of the servers.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.listeners
+    }
+
+    /// Whether anybody has connected so far.
+    pub fn was_used(&self) -> bool {
+        self.hub.accepted.load(Ordering::Relaxed) > 0
     }
 
     /// The connection string with the proxy in the place of the servers.
@@ -88,8 +104,7 @@ impl Proxy {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let user = authority.rfind('@').map_or("", |at| &authority[..=at]);
-        let hosts = self.listeners.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
-        Ok(format!("mongodb://{user}{hosts}{path}"))
+        Ok(format!("mongodb://{user}{}{path}", self.hosts.join(",")))
     }
 
     /// Parks commands from now on, and tells of them through the receiver.
@@ -161,6 +176,7 @@ async fn accept(listener: TcpListener, server: String, hub: Arc<Hub>, tasks: Tas
         };
         match accepted {
             Ok((client, _)) => {
+                hub.accepted.fetch_add(1, Ordering::Relaxed);
                 let (hub, server, inner) = (Arc::clone(&hub), server.clone(), tasks.clone());
                 tasks.spawn(async move {
                     serve(client, &server, hub, inner).await;

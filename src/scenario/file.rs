@@ -11,7 +11,8 @@ use toml::Spanned;
 
 use super::file_http::{Http, Service};
 use super::file_observe::{Invariant, Observe};
-use super::prior::Prior;
+use super::network::Network;
+use super::prior::{OneOrMany, Prior};
 use super::values::{Count, Counts, DurationText, Number, Share};
 
 /// The whole file.
@@ -27,9 +28,12 @@ pub(super) struct File {
     /// Where operations go: one of these.
     #[schemars(with = "Target")]
     pub(super) target: Option<Spanned<Target>>,
-    /// The service under test, started by the harness.
-    #[schemars(with = "Option<Service>")]
-    pub(super) service: Option<Spanned<Service>>,
+    /// The service under test, started by the harness; of several the first one, and what it needs beside it.
+    #[schemars(with = "Option<OneOrMany<Service>>")]
+    pub(super) service: Option<Spanned<OneOrMany<Service>>>,
+    /// Where the harness and the service meet, when that is not this machine's loopback.
+    #[schemars(with = "Option<Network>")]
+    pub(super) network: Option<Spanned<Network>>,
     /// Requests that come first, once per run, in this order.
     #[serde(default)]
     #[schemars(with = "Vec<Prior>")]

@@ -151,6 +151,9 @@ pub(super) struct Status {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Service {
+    /// Its name, by which others are told of it; needed for all but the first of several.
+    #[schemars(with = "Option<String>")]
+    pub(super) name: Option<Spanned<String>>,
     /// The program and its arguments.
     #[schemars(with = "Option<Vec<String>>")]
     pub(super) command: Option<Spanned<Vec<Spanned<String>>>>,
@@ -161,10 +164,14 @@ pub(super) struct Service {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub(super) env: Texts,
+    /// File with more of its environment, as `NAME=value` lines; relative to the service's folder.
+    #[schemars(with = "Option<String>")]
+    pub(super) env_file: Option<Spanned<String>>,
     /// Whether it gets the whole environment of the harness, and not only a few harmless variables of it.
     #[serde(default)]
     pub(super) inherit: bool,
-    /// Which port it listens on: `given`, the one that it is told (default), or `found`, wherever its processes listen.
+    /// Which port it listens on: `given`, the one that it is told (default), `found`, wherever its processes listen, or
+    /// `none`, as a worker.
     #[schemars(with = "Option<String>")]
     pub(super) port: Option<Spanned<String>>,
     /// Path polled until it answers 2xx; without it any answer at all is enough.

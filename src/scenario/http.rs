@@ -176,11 +176,14 @@ pub enum PortKind {
     Given,
     /// The one that its processes are found to listen on.
     Found,
+    /// None: it does its work by itself.
+    None,
 }
 
 impl PortKind {
     /// All, with their words.
-    pub(super) const ALL: [(&'static str, PortKind); 2] = [("given", PortKind::Given), ("found", PortKind::Found)];
+    pub(super) const ALL: [(&'static str, PortKind); 3] =
+        [("given", PortKind::Given), ("found", PortKind::Found), ("none", PortKind::None)];
 
     fn is_given(&self) -> bool {
         *self == PortKind::Given
@@ -251,6 +254,9 @@ impl Default for StatusSpec {
 /// The service under test (`[service]`).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServiceSpec {
+    /// Its name, by which others are told of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Program and arguments.
     pub command: Vec<Template>,
     /// Its working directory, relative to the scenario file.
@@ -258,6 +264,9 @@ pub struct ServiceSpec {
     pub dir: Option<PathBuf>,
     /// Its environment, besides a few harmless variables of the harness's own.
     pub env: BTreeMap<String, Template>,
+    /// More of its environment, in a file; relative to its working directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env_file: Option<PathBuf>,
     /// Whether it gets the whole environment of the harness besides.
     #[serde(skip_serializing_if = "is_not")]
     pub inherit: bool,

@@ -14,6 +14,7 @@ mod http;
 mod json_path;
 mod messages;
 mod model;
+mod network;
 mod observed;
 mod overrides;
 mod prior;
@@ -44,6 +45,7 @@ pub use model::{
     Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, JudgeKind, Judging, Keys, Limits, Load, Metric,
     MongoSpec, MongodSpec, Scenario, SearchKind, TargetSpec, Threshold,
 };
+pub use network::NetworkSpec;
 pub use observed::{Expected, InvariantSpec, ObserveHttp, ObserveMongo, ObserveSpec, the_number};
 pub use prior::{Capture, PriorSpec};
 pub use read::{load, load_text};

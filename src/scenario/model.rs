@@ -8,6 +8,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly
 use serde::{Serialize, Serializer};
 
 use super::http::{HttpSpec, ServiceSpec};
+use super::network::NetworkSpec;
 use super::observed::{InvariantSpec, ObserveSpec};
 use super::prior::PriorSpec;
 use super::rules::NumberSpec;
@@ -27,6 +28,10 @@ pub struct Scenario {
     pub target: TargetSpec,
     /// The service under test, if the harness starts it.
     pub service: Option<ServiceSpec>,
+    /// What is started beside it: workers, other services on the same database.
+    pub companions: Vec<ServiceSpec>,
+    /// Where the harness and the service meet.
+    pub network: NetworkSpec,
     /// Requests that come first, once per run.
     pub setup: Vec<PriorSpec>,
     /// Where the final state of a service is read.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::http::ServiceSpec;
 use super::model::{Deliveries, Expectation, ExploreSpec, Limits, Load, MongodSpec, Scenario, TargetSpec};
+use super::network::NetworkSpec;
 use super::observed::{InvariantSpec, ObserveSpec};
 use super::prior::PriorSpec;
 use super::rules::NumberSpec;
@@ -16,7 +17,9 @@ struct Resolved<'a> {
     workload: WorkloadKind,
     target: &'a TargetSpec,
     #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<&'a ServiceSpec>,
+    service: Option<Services<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<&'a NetworkSpec>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     setup: &'a [PriorSpec],
     observe: &'a ObserveSpec,
@@ -30,6 +33,14 @@ struct Resolved<'a> {
     expect: &'a Expectation,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     invariant: Vec<Own<'a>>,
+}
+
+/// `[service]`, or several.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Services<'a> {
+    One(&'a ServiceSpec),
+    Several(Vec<&'a ServiceSpec>),
 }
 
 /// One of the user's own invariants.
@@ -48,6 +59,8 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         workload,
         target,
         service,
+        companions,
+        network,
         setup,
         observe,
         mongod,
@@ -63,7 +76,11 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         name,
         workload: *workload,
         target,
-        service: service.as_ref(),
+        service: service.as_ref().map(|service| match companions.as_slice() {
+            [] => Services::One(service),
+            others => Services::Several(std::iter::once(service).chain(others).collect()),
+        }),
+        network: (*network != NetworkSpec::default()).then_some(network),
         setup,
         observe,
         mongod: *mongod,

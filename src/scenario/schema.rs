@@ -10,6 +10,9 @@ use super::validate::KnownStrategies;
 use super::workload_kind::WorkloadKind;
 use crate::verdict::Invariant;
 
+/// What the schema is called, wherever it is kept.
+const ID: &str = "urn:onlyone:schema:scenario";
+
 /// The schema; `known` names the strategies.
 pub fn schema(known: KnownStrategies<'_>) -> Value {
     let mut schema = schemars::schema_for!(File).to_value();
@@ -45,6 +48,7 @@ pub fn schema(known: KnownStrategies<'_>) -> Value {
     }
     if let Value::Object(root) = &mut schema {
         root.insert("title".to_owned(), json!("Scenario of onlyone"));
+        root.insert("$id".to_owned(), json!(ID));
     }
     schema
 }

@@ -32,7 +32,15 @@ impl Scope {
     /// Every variable that may be named.
     pub fn variables(self) -> &'static [&'static str] {
         match self {
-            Scope::Service => &["mongo.uri", "mongo.database", "service.port", "service.instance", "run.id", "onlyone"],
+            Scope::Service => &[
+                "mongo.uri",
+                "mongo.database",
+                "service.host",
+                "service.port",
+                "service.instance",
+                "run.id",
+                "onlyone",
+            ],
             Scope::Run => &["run.id", "mongo.database"],
             Scope::Setup => &["run.id", "client.id", "client.user"],
             Scope::Request(WorkloadKind::CreateOrGet) => {
@@ -96,6 +104,16 @@ impl Scope {
 }
 
 impl Scope {
+    /// Whether what was captured under this name, `setup.token`, can be named here.
+    pub fn takes(self, captured: &str) -> bool {
+        let group = captured.split('.').next().unwrap_or_default();
+        match self {
+            Scope::Service => group == "services",
+            Scope::Run | Scope::Setup => group == "setup",
+            Scope::Request(_) => group != "services",
+        }
+    }
+
     /// Some value for every variable.
     fn sample(self, further: &[String]) -> Value {
         let mut groups: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();

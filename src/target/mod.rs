@@ -10,6 +10,7 @@ mod safety;
 mod service;
 mod uri;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -74,6 +75,11 @@ pub trait Target: Send + Sync + 'static {
         }
         let source = "this target cannot create documents before the run".into();
         Box::pin(std::future::ready(Err(TargetError::Step { step: "seeding".to_owned(), source })))
+    }
+
+    /// What requests before the run captured, by name.
+    fn captured(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
     }
 
     /// Whether something comes before an operation that is none of it: a log-in, requests that come first.

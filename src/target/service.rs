@@ -4,8 +4,10 @@
 //! own environment it gets a few harmless variables, so that a token of the CI job is not handed to it; everything else is
 //! in the scenario's `env`.
 
+mod env_file;
 mod port;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -40,11 +42,17 @@ pub struct ServiceContext {
     pub folder: PathBuf,
     /// Where the logs go.
     pub logs: PathBuf,
+    /// The host at which services answer.
+    pub host: String,
+    /// The services that were started before, by name: where each answers.
+    pub others: BTreeMap<String, String>,
 }
 
 /// The instances of a service.
 #[derive(Debug)]
 pub struct Service {
+    /// What it is called, in logs and errors.
+    name: String,
     supervisor: Supervisor,
     instances: Vec<Instance>,
 }
@@ -83,7 +91,8 @@ impl Service {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build();
         let client = client.map_err(|error| step("making the HTTP client", error))?;
         let supervisor = Supervisor::start("onlyone-service-").map_err(|error| step(STARTING, error))?;
-        let mut service = Service { supervisor, instances: Vec::new() };
+        let name = spec.name.clone().unwrap_or_else(|| "service".to_owned());
+        let mut service = Service { name, supervisor, instances: Vec::new() };
         let starter = Starter { spec, context, client, deadline: Instant::now() + spec.ready_timeout };
         for number in 1..=spec.instances {
             let instance = starter.launch(&service.supervisor, number, &[])?;
@@ -131,8 +140,9 @@ impl Service {
         let ends = self.instances.iter().map(|instance| Box::pin(instance.process.wait()));
         let (status, index, _) = select_all(ends).await;
         let how = status.map_or_else(|| "for an unknown reason".to_owned(), |status| format!("with {status}"));
-        let number = index + 1;
-        format!("the service under test ended in mid-run (instance {number}, {how}): see service-{number}.log")
+        let (number, name) = (index + 1, &self.name);
+        let what = if name == "service" { "the service under test".to_owned() } else { format!("`{name}`") };
+        format!("{what} ended in mid-run (instance {number}, {how}): see {name}-{number}.log")
     }
 
     /// Asks all instances to end, kills those that do not, and waits until they are gone.
@@ -156,7 +166,7 @@ impl Starter<'_> {
         }
         let log_from = std::fs::metadata(&process.log).map_or(0, |log| log.len());
         let process = supervisor.spawn(&process).map_err(|error| step(STARTING, error))?;
-        let url = format!("http://127.0.0.1:{}", port.port());
+        let url = format!("http://{}:{}", self.context.host, port.port());
         Ok(Instance { port, process, url, log_from })
     }
 
@@ -166,6 +176,10 @@ impl Starter<'_> {
         let path = self.spec.ready.as_deref().unwrap_or("/");
         let mut last = "no answer".to_owned();
         loop {
+            if self.spec.port == PortKind::None {
+                // Nobody can ask it; that it ends early is seen when something waits for it.
+                return Ok(Start::Ready);
+            }
             if let Some(status) = instance.process.try_exit_status() {
                 let log = instance.log();
                 if port::says_taken(&log) {
@@ -177,6 +191,7 @@ impl Starter<'_> {
             let listens = match self.spec.port {
                 PortKind::Given => vec![given.clone()],
                 PortKind::Found => port::listeners(instance.process.pid(), instance.port.port()),
+                PortKind::None => Vec::new(),
             };
             for base in listens {
                 let asked = self.client.get(format!("{base}{path}")).send();
@@ -260,12 +275,21 @@ fn process_spec(
         |template: &crate::scenario::Template| template.render(&variables).map_err(|error| step(STARTING, error));
     let mut words = spec.command.iter().map(render).collect::<Result<Vec<_>, _>>()?.into_iter();
     let program = words.next().ok_or_else(|| step(STARTING, "the command is empty"))?;
-    let mut process = ProcessSpec::new(program, context.logs.join(format!("service-{number}.log"))).args(words);
+    let name = spec.name.as_deref().unwrap_or("service");
+    let mut process = ProcessSpec::new(program, context.logs.join(format!("{name}-{number}.log"))).args(words);
     process.inherit = (!spec.inherit).then(|| INHERITED.iter().map(Into::into).collect());
-    process.dir = Some(match &spec.dir {
-        Some(dir) => context.folder.join(dir),
-        None => context.folder.clone(),
-    });
+    let folder = spec.dir.as_ref().map_or_else(|| context.folder.clone(), |dir| context.folder.join(dir));
+    for (name, value) in spec
+        .env_file
+        .iter()
+        .map(|file| env_file::read(&folder.join(file)))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+    {
+        process = process.env(name, value);
+    }
+    process.dir = Some(folder);
     for (name, value) in &spec.env {
         process = process.env(name, render(value)?);
     }
@@ -275,10 +299,16 @@ fn process_spec(
 fn variables(context: &ServiceContext, number: u32, port: u16) -> Result<Value, TargetError> {
     let onlyone = std::env::current_exe().map_err(|error| step("finding the program of the harness", error))?;
     let mongo = context.mongo.as_ref();
+    let services: BTreeMap<&str, Value> = context
+        .others
+        .iter()
+        .map(|(name, url)| (name.as_str(), context! { url, port => url.rsplit(':').next() }))
+        .collect();
     Ok(context! {
         run => context! { id => context.run_id.as_str() },
         mongo => mongo.map(|(uri, database)| context! { uri => uri.with_database(database), database => database }),
-        service => context! { port, instance => number },
+        service => context! { host => context.host.as_str(), port, instance => number },
+        services => services,
         onlyone => onlyone.display().to_string(),
     })
 }

@@ -101,6 +101,7 @@ impl Check<'_> {
 
     /// Scheme, host and port, and perhaps a path.
     fn base_url(&mut self, url: &Spanned<String>) -> Option<String> {
+        self.no_template(url);
         let text = url.get_ref().trim_end_matches('/');
         let parsed = match reqwest::Url::parse(text) {
             Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => parsed,

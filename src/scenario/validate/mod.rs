@@ -7,6 +7,7 @@ mod explore;
 mod http;
 mod invariant;
 mod load;
+mod network;
 mod numbers;
 mod observe;
 mod prior;
@@ -55,7 +56,8 @@ pub(super) fn validate(
     let own_service = file.service.is_some();
     let setup = check.setup(file.setup, file.target.as_ref());
     let target = check.target(file.target, workload, own_service, known);
-    let service = check.service(file.service, target.as_ref());
+    let services = check.services(file.service, target.as_ref());
+    let network = check.network(file.network, target.as_ref());
     let observe = check.observe(file.observe, workload, target.as_ref(), own_service);
     let mongod = check.mongod(file.mongod);
     let deliveries = check.deliveries(file.deliveries, workload);
@@ -69,7 +71,7 @@ pub(super) fn validate(
     let problems = check.problems;
     let parts = (
         name.zip(workload),
-        target.zip(service.zip(setup)),
+        target.zip(services.zip(network.zip(setup))),
         observe.zip(mongod.zip(deliveries)),
         load.zip(explore.zip(limits)),
         expect.zip(invariants),
@@ -77,7 +79,7 @@ pub(super) fn validate(
     match parts {
         (
             Some((name, workload)),
-            Some((target, (service, setup))),
+            Some((target, ((service, companions), (network, setup)))),
             Some((observe, (mongod, deliveries))),
             Some((load, (explore, limits))),
             Some((expect, (invariants, numbers))),
@@ -89,6 +91,8 @@ pub(super) fn validate(
                 workload,
                 target,
                 service,
+                companions,
+                network,
                 setup,
                 observe,
                 mongod,

@@ -171,6 +171,7 @@ impl Check<'_> {
     }
 
     fn named(&mut self, name: Spanned<String>, what: &str) -> Option<String> {
+        self.no_template(&name);
         match name.get_ref().is_empty() || name.get_ref().contains(['$', '\0']) {
             true => self.note(Problem::at(name.span(), format!("no name of a {what}"))),
             false => Some(name.into_inner()),

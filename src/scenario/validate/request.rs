@@ -109,13 +109,13 @@ impl Check<'_> {
 
     /// A template, compiled.
     pub(super) fn template(&mut self, text: &Spanned<String>, scope: Scope, kind: Kind) -> Option<Template> {
-        match Template::compile_with(self.text(text, kind), scope, &self.captured) {
+        let captured: Vec<String> = self.captured.iter().filter(|name| scope.takes(name)).cloned().collect();
+        match Template::compile_with(self.text(text, kind), scope, &captured) {
             Ok(template) => Some(template),
             Err(mistake) => {
                 let place = self.sources.inside(&text.span(), text.get_ref(), &mistake.part);
                 match &mistake.variable {
                     Some(name) => {
-                        let captured = self.captured.clone();
                         let known = scope.variables().iter().copied().chain(captured.iter().map(String::as_str));
                         self.note(Problem::unknown(place, "variable", name, known))
                     }
@@ -125,6 +125,14 @@ impl Check<'_> {
                     ),
                 }
             }
+        }
+    }
+
+    /// A text that is taken as it is: a variable in it would stay unseen.
+    pub(super) fn no_template(&mut self, text: &Spanned<String>) {
+        if text.get_ref().contains("{{") || text.get_ref().contains("{%") {
+            let problem = Problem::at(text.span(), "no variables are filled in here");
+            self.problems.push(problem.help("write the value itself; `${NAME}` takes it from the environment"));
         }
     }
 

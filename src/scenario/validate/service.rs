@@ -1,6 +1,7 @@
 //! `[service]`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -9,29 +10,69 @@ use super::super::diagnostic::Problem;
 use super::super::file_http::Service;
 use super::super::http::{PortKind, ServiceSpec};
 use super::super::model::TargetSpec;
+use super::super::prior::OneOrMany;
 use super::super::template::{Scope, Template};
 use super::Check;
 use super::request::{Kind, kind_of};
 
 impl Check<'_> {
-    /// The service that the harness starts, if there is one.
-    pub(super) fn service(
+    /// The service that the harness starts, if there is one, and what it starts beside it.
+    pub(super) fn services(
         &mut self,
-        service: Option<Spanned<Service>>,
+        services: Option<Spanned<OneOrMany<Service>>>,
         target: Option<&TargetSpec>,
-    ) -> Option<Option<ServiceSpec>> {
-        let Some(service) = service else { return Some(None) };
-        let span = service.span();
+    ) -> Option<(Option<ServiceSpec>, Vec<ServiceSpec>)> {
+        let Some(services) = services else { return Some((None, Vec::new())) };
+        let span = services.span();
         if let Some(TargetSpec::Mongo(_)) = target {
             return self.note(
                 Problem::at(span, "a service is started, but the target is MongoDB itself").help("add `[target.http]`"),
             );
         }
-        let service = service.into_inner();
-        let command = self.required(service.command, "command", "service", Some(&span));
+        let mut services = services.into_inner().0.into_iter();
+        let Some(first) = services.next() else { return Some((None, Vec::new())) };
+        let known = self.captured.len();
+        // They are started one after another, the service under test last: each may name those before it.
+        let mut companions = Vec::new();
+        for companion in services {
+            let companion = self.service(companion, &span);
+            match companion.as_ref().map(|companion| companion.name.clone()) {
+                Some(Some(name)) => {
+                    self.captured.extend(["url", "port"].map(|what| format!("services.{name}.{what}")));
+                }
+                Some(None) => {
+                    let problem = Problem::at(span.clone(), "a further service has no name");
+                    self.problems
+                        .push(problem.help("the first is the one under test; name the others: `name = \"worker\"`"));
+                }
+                None => {}
+            }
+            companions.push(companion);
+        }
+        let place = first.port.as_ref().map(Spanned::span).unwrap_or_else(|| span.clone());
+        let first = self.service(first, &span);
+        self.captured.truncate(known);
+        if first.as_ref().is_some_and(|first| first.port == PortKind::None) {
+            let problem = Problem::at(place, "the service under test must answer somewhere");
+            self.problems.push(problem.help("the first of several is the one under test"));
+        }
+        let companions: Option<Vec<ServiceSpec>> = companions.into_iter().collect();
+        Some((Some(first?), companions?))
+    }
+
+    /// One of them.
+    fn service(&mut self, service: Service, span: &Range<usize>) -> Option<ServiceSpec> {
+        let name = match service.name {
+            Some(name) => self.service_name(name).map(Some),
+            None => Some(None),
+        };
+        let command = self.required(service.command, "command", "service", Some(span));
         let command = command.and_then(|command| self.command(&command));
         let ready = service.ready.map_or(Some(None), |ready| match ready.get_ref().starts_with('/') {
-            true => Some(Some(ready.into_inner())),
+            true => {
+                self.no_template(&ready);
+                Some(Some(ready.into_inner()))
+            }
             false => self.note(
                 Problem::at(ready.span(), "`ready` is a path and begins with `/`")
                     .help("the harness asks for it until the answer is 2xx"),
@@ -54,16 +95,33 @@ impl Check<'_> {
             let kind = kind_of(name.get_ref());
             env.extend(self.template(text, Scope::Service, kind).map(|template| (name.get_ref().clone(), template)));
         }
-        Some(Some(ServiceSpec {
+        for plain in [&service.dir, &service.env_file].into_iter().flatten() {
+            self.no_template(plain);
+        }
+        Some(ServiceSpec {
+            name: name?,
             command: command?,
             dir: service.dir.map(|dir| dir.into_inner().into()),
+            env_file: service.env_file.map(|file| file.into_inner().into()),
             env,
             inherit: service.inherit,
             port: port?,
             ready: ready?,
             ready_timeout: ready_timeout?,
             instances: instances?,
-        }))
+        })
+    }
+
+    /// A name that templates can name: `services.worker.port`.
+    fn service_name(&mut self, name: Spanned<String>) -> Option<String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        match !name.get_ref().is_empty() && name.get_ref().bytes().all(plain) {
+            true => Some(name.into_inner()),
+            false => self.note(
+                Problem::at(name.span(), format!("`{}` is no name of a service", name.get_ref()))
+                    .help("use letters, digits and `_`"),
+            ),
+        }
     }
 
     fn command(&mut self, command: &Spanned<Vec<Spanned<String>>>) -> Option<Vec<Template>> {

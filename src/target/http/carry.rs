@@ -49,7 +49,7 @@ impl Base {
     }
 
     /// Where to connect to.
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         let after_brackets = self.authority.rsplit(']').next().unwrap_or_default();
         if after_brackets.contains(':') { self.authority.clone() } else { format!("{}:80", self.authority) }
     }

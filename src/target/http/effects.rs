@@ -129,7 +129,7 @@ async fn open(target: &HttpTarget) -> Result<Rows, TargetError> {
             source: "no server is known: give `observe.mongo.uri`".into(),
         });
     };
-    Rows::open(&uri, &target.guard, &database, &target.run.run_id).await
+    Rows::open(&uri, &target.guard, &database, &target.run.run_id, target.core.priors.of_setup()).await
 }
 
 async fn read(target: &HttpTarget, observation: &Observation, rows: Option<&Rows>) -> Result<Effects, TargetError> {

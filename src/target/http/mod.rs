@@ -119,6 +119,11 @@ pub fn check_hosts(base_urls: &[String], guard: &Guard) -> Result<(), TargetErro
     Ok(())
 }
 
+/// Whether something accepts connections where an instance is said to be.
+pub async fn is_listening(base_url: &str) -> bool {
+    tokio::net::TcpStream::connect(carry::Base::new(base_url).address()).await.is_ok()
+}
+
 impl Target for HttpTarget {
     fn seed<'a>(&'a self, keys: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), TargetError>> {
         self.core.seed(keys).boxed()
@@ -150,6 +155,10 @@ impl Target for HttpTarget {
             })
         }
         .boxed()
+    }
+
+    fn captured(&self) -> std::collections::BTreeMap<String, String> {
+        self.core.priors.of_setup()
     }
 
     fn has_preliminaries(&self) -> bool {

@@ -52,6 +52,11 @@ impl Priors {
         &self.session
     }
 
+    /// What the set-up captured.
+    pub(super) fn of_setup(&self) -> Captured {
+        self.captured.get().cloned().unwrap_or_default()
+    }
+
     /// Variables of a request, with what was captured for its key.
     pub(super) fn with(&self, variables: Value, key: &str) -> Value {
         if self.setup.is_empty() && self.before.is_empty() {
@@ -61,7 +66,7 @@ impl Priors {
             let by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
             by_key.get(key).and_then(|cell| cell.get().cloned()).unwrap_or_default()
         };
-        let setup = self.captured.get().cloned().unwrap_or_default();
+        let setup = self.of_setup();
         minijinja::context! { setup, before, ..variables }
     }
 }
@@ -145,7 +150,7 @@ impl Core {
         for prior in &self.priors.before {
             let id = OpId(super::carry::OWN + self.own_operations.fetch_add(1, Ordering::Relaxed));
             let own = Invocation { id, ..operation.clone() };
-            let setup = self.priors.captured.get().cloned().unwrap_or_default();
+            let setup = self.priors.of_setup();
             let subject = Subject::of(&self.run_id, &own).variables();
             let variables = minijinja::context! { setup, before => captured.clone(), ..subject };
             let session = self.session(&variables, operation.client, 0).await;

@@ -1,5 +1,6 @@
 //! Custom invariants: the user's own aggregations, carried out while no operation of the run is in flight. They only read.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
@@ -51,13 +52,21 @@ pub struct Queries {
     uri: MongoUri,
     database: String,
     run_id: String,
+    /// What the set-up captured, for the templates.
+    captured: BTreeMap<String, String>,
 }
 
 impl Queries {
     /// Connects. `database` is that of aggregations that name none.
-    pub async fn open(uri: &MongoUri, guard: &Guard, database: &str, run_id: &str) -> Result<Self, TargetError> {
+    pub async fn open(
+        uri: &MongoUri,
+        guard: &Guard,
+        database: &str,
+        run_id: &str,
+        captured: BTreeMap<String, String>,
+    ) -> Result<Self, TargetError> {
         let connected = Connected::open_reading(uri, guard).await?;
-        Ok(Queries { connected, uri: uri.clone(), database: database.to_owned(), run_id: run_id.to_owned() })
+        Ok(Queries { connected, uri: uri.clone(), database: database.to_owned(), run_id: run_id.to_owned(), captured })
     }
 
     /// Carries the aggregations out, in their order. One that fails tells why; it stops no other.
@@ -71,7 +80,7 @@ impl Queries {
 
     async fn run_one(&self, spec: &InvariantSpec) -> QueryResult {
         let result = match truth::await_majority(&self.connected, &self.database).await {
-            Ok(()) => run(spec, &self.connected, &self.database, &self.run_id).await,
+            Ok(()) => self.aggregate(spec).await,
             Err(error) => Err(format!("a majority does not have the last writes: {}", error.kind)),
         };
         result.unwrap_or_else(|error| QueryResult {
@@ -143,10 +152,25 @@ pub async fn drop_database(uri: &MongoUri, guard: &Guard, database: &str) -> Res
     })
 }
 
-async fn run(spec: &InvariantSpec, connected: &Connected, database: &str, run_id: &str) -> Result<QueryResult, String> {
-    let variables = context! { run => context! { id => run_id }, mongo => context! { database } };
-    let pipeline = pipeline_of(&spec.pipeline, &variables)?;
-    let collection = spec.collection.render(&variables).map_err(|error| error.to_string())?;
+impl Queries {
+    async fn aggregate(&self, spec: &InvariantSpec) -> Result<QueryResult, String> {
+        let variables = context! {
+            run => context! { id => &self.run_id },
+            mongo => context! { database => &self.database },
+            setup => &self.captured,
+        };
+        run(spec, &self.connected, &self.database, &variables).await
+    }
+}
+
+async fn run(
+    spec: &InvariantSpec,
+    connected: &Connected,
+    database: &str,
+    variables: &minijinja::Value,
+) -> Result<QueryResult, String> {
+    let pipeline = pipeline_of(&spec.pipeline, variables)?;
+    let collection = spec.collection.render(variables).map_err(|error| error.to_string())?;
     let database = connected.client.database(spec.database.as_deref().unwrap_or(database));
     let failed = |error: mongodb::error::Error| error.kind.to_string();
     let looked_at = looked_at(&database, &collection, &pipeline).await.map_err(failed)?;

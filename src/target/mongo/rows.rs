@@ -1,5 +1,7 @@
 //! Rows of a database for the user's own rules about values and elements: [`Rows`]. They are only read.
 
+use std::collections::BTreeMap;
+
 use futures::TryStreamExt;
 use minijinja::context;
 use mongodb::bson::{Document, doc};
@@ -19,6 +21,8 @@ pub(in crate::target) struct Rows {
     uri: MongoUri,
     database: String,
     run_id: String,
+    /// What the set-up captured, for the templates.
+    captured: BTreeMap<String, String>,
 }
 
 impl Rows {
@@ -28,13 +32,14 @@ impl Rows {
         guard: &Guard,
         database: &str,
         run_id: &str,
+        captured: BTreeMap<String, String>,
     ) -> Result<Self, TargetError> {
         let connected = Connected::open_reading(uri, guard).await?;
         truth::await_majority(&connected, database).await.map_err(|error| TargetError::Step {
             step: "waiting until a majority has the last writes".to_owned(),
             source: uri.redact(error),
         })?;
-        Ok(Rows { connected, uri: uri.clone(), database: database.to_owned(), run_id: run_id.to_owned() })
+        Ok(Rows { connected, uri: uri.clone(), database: database.to_owned(), run_id: run_id.to_owned(), captured })
     }
 
     /// Everything that an aggregation gives.
@@ -46,7 +51,7 @@ impl Rows {
     ) -> Result<Vec<serde_json::Value>, String> {
         let database = database.unwrap_or(&self.database);
         let (run, mongo) = (context! { id => &self.run_id }, context! { database => &self.database });
-        let variables = context! { run, mongo };
+        let variables = context! { run, mongo, setup => &self.captured };
         let pipeline = pipeline_of(pipeline, &variables)?;
         let collection = collection.render(&variables).map_err(|error| error.to_string())?;
         let failed = |error: mongodb::error::Error| self.uri.redact_text(&error.kind.to_string());

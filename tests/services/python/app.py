@@ -70,4 +70,4 @@ if __name__ == "__main__":
         pass  # another instance was faster
     if FIXED:
         bookings.create_index("seat", unique=True)
-    Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+    Server((os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])), Handler).serve_forever()
