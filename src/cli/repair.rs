@@ -48,7 +48,7 @@ pub struct RepairArgs {
 }
 
 /// Actions printed one by one; the report has all of them.
-const SHOWN: usize = 20;
+const SHOWN: usize = 10;
 
 /// Characters of an action that are printed.
 const WIDTH: usize = 400;

@@ -14,8 +14,8 @@ pub(super) struct Group<'a> {
     pub(super) main: &'a InvariantResult,
     /// What else the same cause breaks.
     pub(super) also: Vec<&'a InvariantResult>,
-    /// Where it comes from.
-    pub(super) cause: Cause<'a>,
+    /// Where it comes from; none where only the asker of a query can know.
+    pub(super) cause: Option<Cause<'a>>,
 }
 
 /// Where violations come from.
@@ -111,24 +111,25 @@ fn related(one: &InvariantResult, other: &InvariantResult) -> bool {
     !apart(one) && !apart(other) && one.witnesses.iter().any(|witness| shares(&witness.key))
 }
 
-fn cause<'a>(report: &'a Report, result: &InvariantResult) -> Cause<'a> {
+fn cause<'a>(report: &'a Report, result: &InvariantResult) -> Option<Cause<'a>> {
     let usual = explain::invariant(&result.name);
     if report.serial_control.as_ref().is_some_and(|control| control.violated.contains(&result.name)) {
-        return Cause::PlainDefect { fix: usual.fix };
+        return Some(Cause::PlainDefect { fix: usual.fix });
     }
     let told = |finding: &'a LintFinding| Some(Cause::Lint { finding, fix: explain::rule(&finding.rule)?.fix });
     let fits = |finding: &&LintFinding| concerns(&finding.rule, &result.name);
     if let Some(cause) = report.lint().filter(fits).find_map(told) {
-        return cause;
+        return Some(cause);
     }
     let indexes = &report.preflight.indexes;
     let unique = indexes.iter().any(|index| index.unique && index.name != "_id_");
     if !indexes.is_empty() && !unique && doubles(&result.name) {
-        return Cause::NoUniqueIndex {
+        return Some(Cause::NoUniqueIndex {
             fix: "Create a unique index on the key, and handle code 11000 by reading what won.",
-        };
+        });
     }
-    Cause::Usual { cause: usual.cause, fix: usual.fix }
+    let own = matches!(result.name, Invariant::Custom(_));
+    (!own).then_some(Cause::Usual { cause: usual.cause, fix: usual.fix })
 }
 
 /// Whether it is about a second document.
@@ -184,8 +185,8 @@ mod tests {
     #[test]
     fn a_cause_that_was_seen_comes_before_the_usual_one() {
         let first = |report: &Report| {
-            let group = groups(report).remove(0);
-            (group.cause.label(), group.cause.sentence())
+            let cause = groups(report).remove(0).cause.unwrap();
+            (cause.label(), cause.sentence())
         };
         let mut report = sample::violated();
         let (label, sentence) = first(&report);
@@ -199,10 +200,14 @@ mod tests {
         report.preflight.indexes.clear();
         assert_eq!(first(&report).0, "Usual cause");
         // A leaked error is not what a missing index leads to.
+        let seen = |group: &Group<'_>| group.cause.as_ref().is_some_and(|cause| cause.label() == "Cause");
         assert!(
             !groups(&sample::violated())
                 .iter()
-                .any(|group| { group.main.name == Invariant::NoLeakedErrors && group.cause.label() == "Cause" })
+                .any(|group| group.main.name == Invariant::NoLeakedErrors && seen(group))
         );
+        // Of a query of one's own nobody else knows what it usually comes from.
+        report.invariants[0].name = Invariant::Custom("one row".into());
+        assert!(groups(&report)[0].cause.is_none());
     }
 }

@@ -5,7 +5,7 @@ use minijinja::context;
 use super::{code, witness};
 use crate::explain;
 use crate::report::Report;
-use crate::report::causes::{self, Group};
+use crate::report::causes::{self, Cause, Group};
 use crate::report::format::{count, plural, visible};
 use crate::verdict::{InvariantResult, Verdict};
 
@@ -22,9 +22,9 @@ fn one(report: &Report, number: usize, group: &Group<'_>) -> minijinja::Value {
         meaning => code(explain::invariant(&group.main.name).meaning),
         shown => format!("{} of {} checked", plural(group.main.violations, "violation"), count(group.main.checked)),
         also => group.also_breaks().map(|also| visible(&also).into_owned()),
-        label => group.cause.label(),
-        cause => code(&group.cause.sentence()),
-        fix => code(group.cause.fix()),
+        label => group.cause.as_ref().map(Cause::label),
+        cause => group.cause.as_ref().map(|cause| code(&cause.sentence())),
+        fix => group.cause.as_ref().map(|cause| code(cause.fix())),
         witness => first.map(|first| witness::context(report, first)),
     }
 }

@@ -26,8 +26,10 @@ pub(super) fn heading(page: &mut Page, group: &Group<'_>) {
     if let Some(also) = group.also_breaks() {
         page.labelled("Also breaks", RED, &also);
     }
-    page.labelled(group.cause.label(), YELLOW, &group.cause.sentence());
-    page.labelled("Fix", PLAIN, group.cause.fix());
+    if let Some(cause) = &group.cause {
+        page.labelled(cause.label(), YELLOW, &cause.sentence());
+        page.labelled("Fix", PLAIN, cause.fix());
+    }
 }
 
 /// The first witness of a group in full; the others are counted.
