@@ -95,7 +95,7 @@ fn external_chromium_reports_a_page_that_errs_and_asks() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("report.html");
     let bad = "<img src=\"http://example.invalid/x.png\"><script>console.error('planted')</script>";
-    let planted = html(&sample::passing()).unwrap().replace("<main>", &format!("<main>{bad}"));
+    let planted = html(&sample::passing()).unwrap().replace("<main id=\"main\">", &format!("<main id=\"main\">{bad}"));
     std::fs::write(&page, &planted).unwrap();
     let browsed = browse(&page);
     let console = &browsed.console;

@@ -56,7 +56,7 @@ fn external_chromium_sees_what_is_wrong() {
     let wide = "<div style=\"width:600px\">wide</div>";
     let no_bars = good.replace("class=\"bar", "class=\"none").replace("<polyline", "<g");
     let cases = [
-        ("overflow", good.replace("<main>", &format!("<main>{wide}")), "390 dark: the page is"),
+        ("overflow", good.replace("<main id=\"main\">", &format!("<main id=\"main\">{wide}")), "390 dark: the page is"),
         ("pale", good.replace("--dim:#59636e", "--dim:#bbbbbb"), "1280 light: rgb(187, 187, 187) on"),
         (
             "only-light",
