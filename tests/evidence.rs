@@ -156,8 +156,9 @@ fn an_invariant_that_looks_at_nothing_is_inconclusive_and_says_what_is_not_there
     }
     let (code, report) = custom(&invariant(there, twice));
     let mine = result(&report, "custom:mine");
-    // The conversations of the load and those of the serial control.
-    assert_eq!((code, &mine["checked"]), (Some(0), &Value::from(31)), "{mine}");
+    // The conversations of the first round and of the load, at least one a key, and those of the serial control.
+    assert_eq!(code, Some(0), "{mine}");
+    assert!(mine["checked"].as_u64().is_some_and(|checked| checked >= 31), "{mine}");
 }
 
 #[test]
@@ -167,8 +168,10 @@ fn an_invariant_that_one_after_another_breaks_too_is_a_plain_defect() {
     assert_eq!((code, violated(&report)), (Some(1), vec!["custom:mine"]));
     assert_eq!(report["serial_control"]["violated"], serde_json::json!(["custom:mine"]));
     let mine = result(&report, "custom:mine");
-    // Those of the serial control were there before the load.
-    assert_eq!((&mine["violations"], &mine["checked"]), (&Value::from(20), &Value::from(31)), "{mine}");
+    // The eleven of the serial control were there before the load.
+    let number = |name: &str| mine[name].as_u64().unwrap();
+    assert_eq!(number("violations") + 11, number("checked"), "{mine}");
+    assert!(number("violations") >= 20, "{mine}");
     let witness = &mine["witnesses"][0];
     assert!(
         witness["operations"][0]["phase"].is_null() && witness["operations"][0]["op"].is_u64(),

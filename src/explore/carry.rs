@@ -388,6 +388,7 @@ impl Explorer<'_> {
         self.scheduler.learned = before.learned;
         self.scheduler.alone = before.alone;
         self.scheduler.stop = before.stop;
+        self.scheduler.stored = before.stored;
     }
 }
 
