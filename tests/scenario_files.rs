@@ -264,7 +264,9 @@ fn the_schema_beside_the_shipped_scenarios_is_the_programs_own() {
         fs::write(path, &schema).unwrap();
     }
     assert_eq!(fs::read_to_string(path).unwrap_or_default(), schema, "UPDATE_EXPECTED=1 writes it again");
-    for (folder, up) in [("tests/services", "../../"), ("tests/services/examples", "../../../")] {
+    let folders =
+        [("tests/services", "../../"), ("tests/services/examples", "../../../"), ("tests/services/kinds", "../../../")];
+    for (folder, up) in folders {
         for path in toml_files(folder) {
             let text = fs::read_to_string(&path).unwrap();
             let line = format!("#:schema {up}scenarios/onlyone.schema.json\n");
