@@ -3,26 +3,12 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::history::{Appended, Cause, Effects, KeyElements, MessagePath, Observed, Phase, Said};
+use crate::history::{Appended, Cause, Effects, KeyElements, MessagePath, Observed, Said};
 use crate::verdict::Invariant;
 
 fn append(op: u64, times: [Nanos; 2], outcome: Outcome) -> Operation {
     let said = Said { path: MessagePath::Text, sender: 0, n: 0, text: format!("t{op}").into(), answered: false };
-    Operation {
-        id: OpId(op),
-        client: 0,
-        round: 0,
-        phase: Phase::Main,
-        key: "k".into(),
-        action: Action::Append(said),
-        intended: times[0],
-        invoked: times[0],
-        connected: None,
-        completed: times[1],
-        attempts: 1,
-        outcome,
-        late: None,
-    }
+    crate::history::fixture::operation(op, "k", Action::Append(said), [times[0], times[1]], outcome)
 }
 
 fn ok() -> Outcome {

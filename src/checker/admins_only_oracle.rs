@@ -81,21 +81,7 @@ fn case(rng: &mut ChaCha8Rng, first: u64, key: &Arc<str>) -> (Vec<Operation>, Ve
                 (_, true) => Outcome::Ok(Value::Thread(Box::new(answer))),
                 (_, false) => Outcome::Failed(Cause::new("refused")),
             };
-            Operation {
-                id: OpId(op),
-                client: 0,
-                round: 0,
-                phase: Phase::Main,
-                key: key.clone(),
-                action,
-                intended: invoked,
-                invoked,
-                connected: None,
-                completed,
-                attempts: 1,
-                outcome,
-                late: None,
-            }
+            crate::history::fixture::operation(op, key.clone(), action, [invoked, completed], outcome)
         })
         .collect();
     match rng.random_range(0..8) {

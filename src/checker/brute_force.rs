@@ -5,7 +5,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use crate::history::{Action, OpId, Operation, Outcome, Phase};
+use crate::history::{Action, Operation, Outcome, Phase};
 
 /// Says how many histories were judged as by brute force. A mismatch has failed its test before.
 #[allow(clippy::print_stdout, reason = "the table of a test")]
@@ -22,19 +22,5 @@ pub(super) fn operation(
     action: Action,
     outcome: Outcome,
 ) -> Operation {
-    Operation {
-        id: OpId(id),
-        client: 0,
-        round: 0,
-        phase,
-        key: key.into(),
-        action,
-        intended: 0,
-        invoked: 0,
-        connected: None,
-        completed: 1,
-        attempts: 1,
-        outcome,
-        late: None,
-    }
+    Operation { phase, ..crate::history::fixture::operation(id, key, action, [0, 1], outcome) }
 }

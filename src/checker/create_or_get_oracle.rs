@@ -9,7 +9,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::history::{Action, Cause, History, Late, OpId, Outcome, Phase, Returned, Value};
+use crate::history::{Action, Cause, History, Late, Outcome, Phase, Returned, Value};
 
 const KEYS: u64 = 120_000;
 
@@ -170,21 +170,7 @@ fn operation(
     outcome: Outcome,
     late: Option<Box<Late>>,
 ) -> Operation {
-    Operation {
-        id: OpId(op),
-        client: 0,
-        round: 0,
-        phase: Phase::Main,
-        key: key.clone(),
-        action,
-        intended: invoked,
-        invoked,
-        connected: None,
-        completed,
-        attempts: 1,
-        outcome,
-        late,
-    }
+    Operation { late, ..crate::history::fixture::operation(op, key.clone(), action, [invoked, completed], outcome) }
 }
 
 fn random_history(seed: u64, keys: u64) -> History {

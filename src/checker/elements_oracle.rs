@@ -10,8 +10,8 @@ use super::brute_force::tell;
 use super::{ElementRule, Evidence, OfElements, guarded};
 use crate::checker::Budget;
 use crate::history::{
-    Action, Cause, Effects, ElementCount, Elements, KeyElements, Nanos, Observation, OpId, Operation, Outcome, Phase,
-    Returned, Source, Value,
+    Action, Cause, Effects, ElementCount, Elements, KeyElements, Nanos, Observation, Operation, Outcome, Returned,
+    Source, Value,
 };
 use crate::verdict::Verdict;
 
@@ -46,21 +46,13 @@ fn operation(op: u64, random: &mut ChaCha8Rng) -> Operation {
         6..8 => Outcome::Unknown(Cause::new("no answer")),
         _ => Outcome::Failed(Cause::new("refused")),
     };
-    Operation {
-        id: OpId(op),
-        client: 0,
-        round: 0,
-        phase: Phase::Main,
-        key: Arc::from("k"),
-        action: Action::Custom(Arc::from("tag")),
-        intended: invoked,
-        invoked,
-        connected: None,
-        completed: random.random_range(invoked..=TIMES),
-        attempts: 1,
+    crate::history::fixture::operation(
+        op,
+        "k",
+        Action::Custom(Arc::from("tag")),
+        [invoked, random.random_range(invoked..=TIMES)],
         outcome,
-        late: None,
-    }
+    )
 }
 
 /// What is left, by an order in real time with a few faults.

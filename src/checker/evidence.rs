@@ -246,19 +246,8 @@ mod tests {
 
     fn get(op: u64, key: &str, phase: Phase) -> Operation {
         Operation {
-            id: OpId(op),
-            client: 0,
-            round: 0,
             phase,
-            key: key.into(),
-            action: Action::Get,
-            intended: 0,
-            invoked: 0,
-            connected: None,
-            completed: 1,
-            attempts: 1,
-            outcome: Outcome::Ok(Value::Found(None)),
-            late: None,
+            ..crate::history::fixture::operation(op, key, Action::Get, [0, 1], Outcome::Ok(Value::Found(None)))
         }
     }
 

@@ -103,26 +103,18 @@ pub fn guarded(checker: &dyn Checker, evidence: &Evidence<'_>, mut budget: Budge
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Action, Cause, OpId, Operation, Outcome, Returned, Value};
+    use crate::history::{Action, Cause, Operation, Outcome, Returned, Value};
     use crate::verdict::Verdict;
 
     fn created(op: u64, key: &str, invoked: u64, completed: u64) -> Operation {
         let answer = Returned { id: Some([7; 12].into()), created: Some(true), ..Returned::default() };
-        Operation {
-            id: OpId(op),
-            client: 0,
-            round: 0,
-            phase: Phase::Main,
-            key: key.into(),
-            action: Action::CreateOrGet { reversed: false },
-            intended: invoked,
-            invoked,
-            connected: None,
-            completed,
-            attempts: 1,
-            outcome: Outcome::Ok(Value::Document(answer)),
-            late: None,
-        }
+        crate::history::fixture::operation(
+            op,
+            key,
+            Action::CreateOrGet { reversed: false },
+            [invoked, completed],
+            Outcome::Ok(Value::Document(answer)),
+        )
     }
 
     fn failed(op: u64, key: &str) -> Operation {

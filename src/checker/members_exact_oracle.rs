@@ -158,21 +158,13 @@ fn case(rng: &mut ChaCha8Rng, first: u64, key: &Arc<str>) -> (Vec<Operation>, St
                     Action::ExpandThread(Box::new(Expansion { caller: "k.a".into(), participants, message: false }))
                 }
             };
-            let mut operation = Operation {
-                id: OpId(id),
-                client: 0,
-                round: 0,
-                phase: Phase::Main,
-                key: key.clone(),
+            let mut operation = crate::history::fixture::operation(
+                id,
+                key.clone(),
                 action,
-                intended: invoked,
-                invoked,
-                connected: None,
-                completed,
-                attempts: 1,
-                outcome: Outcome::Unknown(Cause::new("no answer")),
-                late: None,
-            };
+                [invoked, completed],
+                Outcome::Unknown(Cause::new("no answer")),
+            );
             match rng.random_range(0..12) {
                 0 => operation.outcome = Outcome::Failed(Cause::new("refused")),
                 1 => {}

@@ -135,21 +135,13 @@ fn case(rng: &mut ChaCha8Rng, first: u64, key: &Arc<str>, expands: bool) -> (Vec
     let mut operations = Vec::new();
     for (number, [_, invoked, completed]) in (first..).zip(moments) {
         let unknown = Outcome::Unknown(Cause::new("no answer"));
-        let mut operation = Operation {
-            id: OpId(number),
-            client: 0,
-            round: 0,
-            phase: Phase::Main,
-            key: key.clone(),
-            action: action(rng, expands),
-            intended: invoked,
-            invoked,
-            connected: None,
-            completed,
-            attempts: 1,
-            outcome: unknown,
-            late: None,
-        };
+        let mut operation = crate::history::fixture::operation(
+            number,
+            key.clone(),
+            action(rng, expands),
+            [invoked, completed],
+            unknown,
+        );
         let happens = rng.random_range(0..10);
         if happens > 0 {
             let (next, found, created, refused) = apply(&threads, &operation, number + 1);

@@ -63,23 +63,12 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Cause, OpId, Phase, Returned};
+    use crate::history::{Cause, Phase, Returned};
 
     fn operation(key: &str, phase: Phase, outcome: Outcome) -> Operation {
         Operation {
-            id: OpId(0),
-            client: 0,
-            round: 0,
             phase,
-            key: key.into(),
-            action: Action::CreateOrGet { reversed: false },
-            intended: 0,
-            invoked: 0,
-            connected: None,
-            completed: 1,
-            attempts: 1,
-            outcome,
-            late: None,
+            ..crate::history::fixture::operation(0, key, Action::CreateOrGet { reversed: false }, [0, 1], outcome)
         }
     }
 

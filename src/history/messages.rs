@@ -263,28 +263,20 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Action, Phase};
+    use crate::history::Action;
 
     fn list(text: &str) -> Vec<Element> {
         text.split_whitespace().map(|word| word.parse().unwrap()).collect()
     }
 
     fn read(op: u64, key: &str, body: &str) -> Operation {
-        Operation {
-            id: OpId(op),
-            client: 0,
-            round: 0,
-            phase: Phase::Main,
-            key: Arc::from(key),
-            action: Action::Read,
-            intended: op,
-            invoked: op,
-            connected: None,
-            completed: op,
-            attempts: 1,
-            outcome: Outcome::Ok(Value::Messages(Seen::new(None, list(body)))),
-            late: None,
-        }
+        crate::history::fixture::operation(
+            op,
+            key,
+            Action::Read,
+            [op, op],
+            Outcome::Ok(Value::Messages(Seen::new(None, list(body)))),
+        )
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod delivery;
 mod effects;
 pub mod export;
 pub mod file;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod id;
 mod looks;
 mod messages;

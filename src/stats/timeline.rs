@@ -115,7 +115,7 @@ impl Timeline {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::history::{Action, Cause, OpId, Phase, Returned, Value};
+    use crate::history::{Action, Cause, Returned, Value};
     use crate::stats::{Clock, LatencyStats};
 
     /// A create-or-get that was answered `latency` nanoseconds after it was invoked.
@@ -130,21 +130,13 @@ pub(super) mod tests {
     }
 
     fn operation(invoked: Nanos, completed: Nanos, outcome: Outcome) -> Operation {
-        Operation {
-            id: OpId(invoked),
-            client: 0,
-            round: 0,
-            phase: Phase::Main,
-            key: "a:b".into(),
-            action: Action::CreateOrGet { reversed: false },
-            intended: invoked,
+        crate::history::fixture::operation(
             invoked,
-            connected: None,
-            completed,
-            attempts: 1,
+            "a:b",
+            Action::CreateOrGet { reversed: false },
+            [invoked, completed],
             outcome,
-            late: None,
-        }
+        )
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 
 use crate::history::{
     Action, Appended, Cause, CodePath, Delivered, Delivery, Element, Id, Message, MessagePath, Observed, OpId,
-    Operation, Outcome, Phase, Returned, Role, Said, Seen, Value, Via, answer_to,
+    Operation, Outcome, Returned, Role, Said, Seen, Value, Via, answer_to,
 };
 
 /// A small history of one key with its final documents.
@@ -18,21 +18,7 @@ pub(super) struct Case {
 }
 
 fn operation(op: u64, key: &Arc<str>, action: Action, (invoked, completed): (u64, u64), outcome: Outcome) -> Operation {
-    Operation {
-        id: OpId(op),
-        client: 0,
-        round: 0,
-        phase: Phase::Main,
-        key: Arc::clone(key),
-        action,
-        intended: invoked,
-        invoked,
-        connected: None,
-        completed,
-        attempts: 1,
-        outcome,
-        late: None,
-    }
+    crate::history::fixture::operation(op, Arc::clone(key), action, [invoked, completed], outcome)
 }
 
 fn unknown() -> Outcome {

@@ -5,19 +5,8 @@ use crate::history::{Cause, Id, Observed, Returned};
 
 fn operation(id: u64, client: u32, times: [Nanos; 2], action: Action, outcome: Outcome) -> Operation {
     Operation {
-        id: OpId(id),
         client,
-        round: 0,
-        phase: Phase::Main,
-        key: "a \"b\"_\\c\n".into(),
-        action,
-        intended: times[0],
-        invoked: times[0],
-        connected: None,
-        completed: times[1],
-        attempts: 1,
-        outcome,
-        late: None,
+        ..crate::history::fixture::operation(id, "a \"b\"_\\c\n", action, [times[0], times[1]], outcome)
     }
 }
 

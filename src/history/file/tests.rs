@@ -1,23 +1,13 @@
-use std::sync::Arc;
-
 use super::*;
-use crate::history::{Action, Cause, Outcome, Phase, Returned, Value};
+use crate::history::{Action, Cause, Outcome, Returned, Value};
 
 fn operation(id: u64, outcome: Outcome) -> Operation {
     Operation {
-        id: OpId(id),
         client: 3,
         round: 1,
-        phase: Phase::Main,
-        key: Arc::from("a_b"),
-        action: Action::CreateOrGet { reversed: true },
         intended: 10,
-        invoked: 11,
         connected: Some(12),
-        completed: 20,
-        attempts: 1,
-        outcome,
-        late: None,
+        ..crate::history::fixture::operation(id, "a_b", Action::CreateOrGet { reversed: true }, [11, 20], outcome)
     }
 }
 

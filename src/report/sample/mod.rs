@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::explore::*;
 use super::*;
 use crate::history::{
-    Action, Appended, Cause, Id, MessagePath, Nanos, OpId, Operation, Outcome, Phase, Returned, Said, Value,
+    Action, Appended, Cause, Id, MessagePath, Nanos, OpId, Operation, Outcome, Returned, Said, Value,
 };
 use crate::lint::IndexFact;
 use crate::stats::{
@@ -165,19 +165,16 @@ pub(super) fn passing() -> Report {
 
 pub(super) fn operation(id: u64, times: [Nanos; 3], outcome: Outcome) -> Operation {
     Operation {
-        id: OpId(id),
         client: u32::try_from(id % 150).unwrap(),
         round: 3,
-        phase: Phase::Main,
-        key: "u17:u42".into(),
-        action: Action::CreateOrGet { reversed: id % 2 == 1 },
-        intended: times[0],
-        invoked: times[0],
         connected: Some(times[1]),
-        completed: times[2],
-        attempts: 1,
-        outcome,
-        late: None,
+        ..crate::history::fixture::operation(
+            id,
+            "u17:u42",
+            Action::CreateOrGet { reversed: id % 2 == 1 },
+            [times[0], times[2]],
+            outcome,
+        )
     }
 }
 

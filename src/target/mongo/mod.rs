@@ -1,5 +1,6 @@
 //! The direct target: strategies carried out in this process, on MongoDB.
 
+mod aggregations;
 mod append;
 mod carrier;
 mod classify;
@@ -26,12 +27,13 @@ use crate::history::{Observation, Outcome};
 use crate::scenario::{MongoSpec, WorkloadKind};
 
 pub(in crate::target) use self::thread::observed as observed_thread;
+pub use aggregations::filter_of;
 pub use carrier::{Carrier, Index, Place, ReadError, carrier, read_all};
 pub use classify::outcome as outcome_of_failure;
 use connect::WARM_UP_TIMEOUT;
 pub use connect::{Connected, PoolOptions, noting_connection};
 pub use looked_at::LookedAt;
-pub use queries::{Queries, QueryResult, drop_database, filter_of};
+pub use queries::{Queries, QueryResult, drop_database};
 pub(in crate::target) use rows::Rows;
 pub use snapshot::snapshot;
 pub use truth::{Identity, await_idle};

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use minijinja::context;
-use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, DateTime, Document};
+use mongodb::bson::Document;
 use serde::{Deserialize, Serialize};
 
+use super::aggregations::{Aggregations, Rendered};
 use super::looked_at::{LookedAt, looked_at};
 use super::{Connected, PoolOptions, truth};
-use crate::scenario::{InvariantSpec, Template};
+use crate::scenario::InvariantSpec;
 use crate::target::{Guard, MongoUri, TargetError};
 
 /// Documents kept of what should have been empty: more than are shown, so that those of the load are among them.
@@ -47,14 +46,7 @@ pub struct QueryResult {
 
 /// A connection on which aggregations are carried out.
 #[derive(Debug)]
-pub struct Queries {
-    connected: Connected,
-    uri: MongoUri,
-    database: String,
-    run_id: String,
-    /// What the set-up captured, for the templates.
-    captured: BTreeMap<String, String>,
-}
+pub struct Queries(Aggregations);
 
 impl Queries {
     /// Connects. `database` is that of aggregations that name none.
@@ -65,8 +57,7 @@ impl Queries {
         run_id: &str,
         captured: BTreeMap<String, String>,
     ) -> Result<Self, TargetError> {
-        let connected = Connected::open_reading(uri, guard).await?;
-        Ok(Queries { connected, uri: uri.clone(), database: database.to_owned(), run_id: run_id.to_owned(), captured })
+        Aggregations::open(uri, guard, database, run_id, captured).await.map(Queries)
     }
 
     /// Carries the aggregations out, in their order. One that fails tells why; it stops no other.
@@ -79,12 +70,12 @@ impl Queries {
     }
 
     async fn run_one(&self, spec: &InvariantSpec) -> QueryResult {
-        let result = match truth::await_majority(&self.connected, &self.database).await {
-            Ok(()) => self.aggregate(spec).await,
+        let result = match truth::await_majority(&self.0.connected, &self.0.database).await {
+            Ok(()) => aggregate(spec, &self.0).await,
             Err(error) => Err(format!("a majority does not have the last writes: {}", error.kind)),
         };
         result.unwrap_or_else(|error| QueryResult {
-            error: Some(self.uri.redact_text(&error)),
+            error: Some(self.0.uri.redact_text(&error)),
             ..QueryResult::nothing(&spec.name)
         })
     }
@@ -152,26 +143,9 @@ pub async fn drop_database(uri: &MongoUri, guard: &Guard, database: &str) -> Res
     })
 }
 
-impl Queries {
-    async fn aggregate(&self, spec: &InvariantSpec) -> Result<QueryResult, String> {
-        let variables = context! {
-            run => context! { id => &self.run_id },
-            mongo => context! { database => &self.database },
-            setup => &self.captured,
-        };
-        run(spec, &self.connected, &self.database, &variables).await
-    }
-}
-
-async fn run(
-    spec: &InvariantSpec,
-    connected: &Connected,
-    database: &str,
-    variables: &minijinja::Value,
-) -> Result<QueryResult, String> {
-    let pipeline = pipeline_of(&spec.pipeline, variables)?;
-    let collection = spec.collection.render(variables).map_err(|error| error.to_string())?;
-    let database = connected.client.database(spec.database.as_deref().unwrap_or(database));
+async fn aggregate(spec: &InvariantSpec, aggregations: &Aggregations) -> Result<QueryResult, String> {
+    let Rendered { database, collection, pipeline } =
+        aggregations.rendered(spec.database.as_deref(), &spec.collection, &spec.pipeline)?;
     let failed = |error: mongodb::error::Error| error.kind.to_string();
     let looked_at = looked_at(&database, &collection, &pipeline).await.map_err(failed)?;
     let nowhere = !looked_at.missing.is_empty();
@@ -191,81 +165,4 @@ async fn run(
         }
     }
     Ok(result)
-}
-
-/// The stages of a pipeline.
-pub(super) fn pipeline_of(pipeline: &Template, variables: &minijinja::Value) -> Result<Vec<Document>, String> {
-    let text = pipeline.render(variables).map_err(|error| error.to_string())?;
-    let stages: Vec<serde_json::Value> =
-        serde_json::from_str(&text).map_err(|error| format!("the pipeline is not a list of stages: {error}"))?;
-    let stage = |stage: serde_json::Value| match bson_of(stage)? {
-        Bson::Document(stage) => Ok(stage),
-        _ => Err("a stage of the pipeline is not an object".to_owned()),
-    };
-    stages.into_iter().map(stage).collect()
-}
-
-/// A filter that is written as JSON.
-pub fn filter_of(text: &str) -> Result<Document, String> {
-    let filter = serde_json::from_str(text).map_err(|error| format!("the filter is not JSON: {error}"))?;
-    match bson_of(filter)? {
-        Bson::Document(filter) => Ok(filter),
-        _ => Err("the filter is not an object".to_owned()),
-    }
-}
-
-/// A value of a pipeline; an ObjectId and a date are written as MongoDB's extended JSON has them.
-fn bson_of(value: serde_json::Value) -> Result<Bson, String> {
-    use serde_json::Value as Json;
-    Ok(match value {
-        Json::Null => Bson::Null,
-        Json::Bool(value) => Bson::Boolean(value),
-        Json::Number(number) => match number.as_i64() {
-            Some(number) => i32::try_from(number).map_or(Bson::Int64(number), Bson::Int32),
-            None => Bson::Double(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Json::String(text) => Bson::String(text),
-        Json::Array(items) => Bson::Array(items.into_iter().map(bson_of).collect::<Result<_, _>>()?),
-        Json::Object(object) => {
-            if let (1, Some((name, Json::String(text)))) = (object.len(), object.iter().next()) {
-                match name.as_str() {
-                    "$oid" => {
-                        return ObjectId::parse_str(text)
-                            .map(Bson::ObjectId)
-                            .map_err(|_| format!("`{text}` is no ObjectId"));
-                    }
-                    "$date" => {
-                        return DateTime::parse_rfc3339_str(text)
-                            .map(Bson::DateTime)
-                            .map_err(|_| format!("`{text}` is no date: write 2026-01-31T12:00:00Z"));
-                    }
-                    _ => {}
-                }
-            }
-            let entry = |(name, value)| Ok::<_, String>((name, bson_of(value)?));
-            Bson::Document(object.into_iter().map(entry).collect::<Result<Document, _>>()?)
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn json_becomes_what_mongodb_takes() {
-        let id = "0123456789abcdef01234567";
-        let found =
-            bson_of(json!({ "a": [1, 1.5, null, true], "b": { "$oid": id }, "$match": { "n": 5_000_000_000_i64 } }));
-        let expected = mongodb::bson::doc! {
-            "a": [1, 1.5, Bson::Null, true],
-            "b": ObjectId::parse_str(id).unwrap(),
-            "$match": { "n": 5_000_000_000_i64 },
-        };
-        assert_eq!(found, Ok(Bson::Document(expected)));
-        assert!(bson_of(json!({ "$oid": "x" })).is_err());
-        assert!(matches!(bson_of(json!({ "$date": "2026-01-31T12:00:00Z" })), Ok(Bson::DateTime(_))));
-    }
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
-use minijinja::context;
 use mongodb::bson::{Document, doc};
 
-use super::queries::pipeline_of;
-use super::{Connected, truth};
+use super::aggregations::{Aggregations, Rendered};
+use super::truth;
 use crate::scenario::Template;
 use crate::target::{Guard, MongoUri, TargetError};
 
@@ -16,14 +15,7 @@ const MOST: usize = 5_000_000;
 
 /// A connection on which rows are read.
 #[derive(Debug)]
-pub(in crate::target) struct Rows {
-    connected: Connected,
-    uri: MongoUri,
-    database: String,
-    run_id: String,
-    /// What the set-up captured, for the templates.
-    captured: BTreeMap<String, String>,
-}
+pub(in crate::target) struct Rows(Aggregations);
 
 impl Rows {
     /// Connects. `database` is that of aggregations that name none.
@@ -34,12 +26,12 @@ impl Rows {
         run_id: &str,
         captured: BTreeMap<String, String>,
     ) -> Result<Self, TargetError> {
-        let connected = Connected::open_reading(uri, guard).await?;
-        truth::await_majority(&connected, database).await.map_err(|error| TargetError::Step {
+        let aggregations = Aggregations::open(uri, guard, database, run_id, captured).await?;
+        truth::await_majority(&aggregations.connected, database).await.map_err(|error| TargetError::Step {
             step: "waiting until a majority has the last writes".to_owned(),
             source: uri.redact(error),
         })?;
-        Ok(Rows { connected, uri: uri.clone(), database: database.to_owned(), run_id: run_id.to_owned(), captured })
+        Ok(Rows(aggregations))
     }
 
     /// Everything that an aggregation gives.
@@ -49,24 +41,19 @@ impl Rows {
         collection: &Template,
         pipeline: &Template,
     ) -> Result<Vec<serde_json::Value>, String> {
-        let database = database.unwrap_or(&self.database);
-        let (run, mongo) = (context! { id => &self.run_id }, context! { database => &self.database });
-        let variables = context! { run, mongo, setup => &self.captured };
-        let pipeline = pipeline_of(pipeline, &variables)?;
-        let collection = collection.render(&variables).map_err(|error| error.to_string())?;
-        let failed = |error: mongodb::error::Error| self.uri.redact_text(&error.kind.to_string());
-        let database = self.connected.client.database(database);
+        let Rendered { database, collection, pipeline } = self.0.rendered(database, collection, pipeline)?;
+        let failed = |error: mongodb::error::Error| self.0.uri.redact_text(&error.kind.to_string());
         let cursor = database.collection::<Document>(&collection).aggregate(pipeline).await.map_err(failed)?;
-        collect(cursor).await.map_err(|error| self.uri.redact_text(&error))
+        collect(cursor).await.map_err(|error| self.0.uri.redact_text(&error))
     }
 
     /// Every document of a collection.
     pub(in crate::target) async fn documents(&self, collection: &str) -> Result<Vec<serde_json::Value>, TargetError> {
         let failed = |source: String| TargetError::Step {
             step: "reading the elements".to_owned(),
-            source: self.uri.redact_text(&source).into(),
+            source: self.0.uri.redact_text(&source).into(),
         };
-        let collection = self.connected.client.database(&self.database).collection::<Document>(collection);
+        let collection = self.0.connected.client.database(&self.0.database).collection::<Document>(collection);
         let cursor = collection.find(doc! {}).sort(doc! { "_id": 1 }).batch_size(1000).await;
         let cursor = cursor.map_err(|error| failed(error.kind.to_string()))?;
         collect(cursor).await.map_err(failed)

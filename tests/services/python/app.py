@@ -9,10 +9,11 @@ MODE=before checks and then inserts; MODE=fixed lets a unique index decide and a
 
 import json
 import os
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from pymongo import MongoClient
 from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure
+
+from web import JsonHandler, serve
 
 FIXED = os.environ.get("MODE") == "fixed"
 database = MongoClient(os.environ["MONGO_URL"], maxPoolSize=100).get_default_database()
@@ -30,17 +31,7 @@ def book(seat, who):
     return 201, {"booking": str(found.inserted_id)}
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def answer(self, status, body):
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
+class Handler(JsonHandler):
     def do_GET(self):
         if self.path == "/health":
             return self.answer(200, {"ok": True})
@@ -49,18 +40,10 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(200, {"bookings": found})
 
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.body())
         if body.get("die"):
             os._exit(3)
         self.answer(*book(self.path.removeprefix("/seats/"), body["who"]))
-
-    def log_message(self, *arguments):
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 512
 
 
 if __name__ == "__main__":
@@ -70,4 +53,4 @@ if __name__ == "__main__":
         pass  # another instance was faster
     if FIXED:
         bookings.create_index("seat", unique=True)
-    Server((os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])), Handler).serve_forever()
+    serve(Handler)

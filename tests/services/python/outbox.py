@@ -5,13 +5,13 @@ MODE=double  two workers post what they find, and note it afterwards
 EVERY        seconds between two rounds of a worker
 """
 
-import json
 import os
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from pymongo import MongoClient
+
+from web import JsonHandler, serve
 
 FIXED = os.environ.get("MODE") == "fixed"
 EVERY = float(os.environ.get("EVERY", "0.05"))
@@ -35,35 +35,14 @@ def work():
         time.sleep(EVERY)
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def send(self, status, body):
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def do_GET(self):
-        self.send(200, {"ok": True})
-
+class Handler(JsonHandler):
     def do_POST(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.body()
         name = self.path.removeprefix("/letters/")
         stored = letters.insert_one({"name": name, "state": "new"})
-        self.send(201, {"id": str(stored.inserted_id)})
-
-    def log_message(self, *arguments):
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 512
+        self.answer(201, {"id": str(stored.inserted_id)})
 
 
 for _ in range(1 if FIXED else 2):
     threading.Thread(target=work, daemon=True).start()
-Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+serve(Handler)
