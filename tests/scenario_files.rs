@@ -342,6 +342,8 @@ fn several_services_and_a_network_read_back_from_their_resolved_form() {
     assert_eq!(scenario.companions.len(), 2);
     assert!(scenario.network.is_elsewhere());
     assert_eq!(load(&resolved_toml(&scenario).unwrap()).unwrap(), scenario);
+    let bare = load(&text.replace("'172.17.0.9'", "'fd00::9'")).unwrap();
+    assert_eq!(bare.network.service, "[fd00::9]", "as it stands in a URL");
     let cases = [
         ("name = 'mailer'\n", "", "a further service has no name"),
         (
@@ -355,6 +357,9 @@ fn several_services_and_a_network_read_back_from_their_resolved_form() {
             "'{{ services.worker.port }}'",
             "unknown variable `services.worker.port`",
         ),
+        ("name = 'worker'\n", "name = 'mailer'\n", "two services are called `mailer`"),
+        ("name = 'worker'\n", "name = 'service'\n", "two services are called `service`"),
+        ("'{{ services.mailer.url }}'", "'{{ services.worker.url }}'", "unknown variable `services.worker.url`"),
         ("'172.17.0.1'", "'bridge'", "no address of this machine"),
         ("'host.docker.internal'", "'http://h:1'", "no host"),
         ("'172.17.0.9'", "'h:80'", "no host"),

@@ -33,7 +33,7 @@ fn at<'a>(scenario: &'a Table, place: &[String]) -> Option<&'a Value> {
     })
 }
 
-/// The table or list that a place is in.
+/// The scenario with this place changed, or left out.
 fn changed(scenario: &Table, place: &[String], value: Option<Value>) -> Table {
     let mut scenario = scenario.clone();
     let (last, parents) = place.split_last().unwrap();

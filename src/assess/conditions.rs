@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Recording;
-use crate::history::{Action, Appended, CauseKind, Operation, Outcome, Phase, Value};
+use crate::history::{Action, Appended, Operation, Outcome, Phase, Value};
 use crate::scenario::{Scenario, WorkloadKind};
 use crate::stats::Concurrency;
 use crate::verdict::{Invariant, InvariantResult};
@@ -66,13 +66,7 @@ pub(super) fn nothing_said(scenario: &Scenario, results: &[InvariantResult]) -> 
 
 /// Whether the service answered, although it is not known what that says of the operation. An error of its own is no answer.
 fn has_status(outcome: &Outcome) -> bool {
-    let Outcome::Unknown(cause) = outcome else { return false };
-    match &cause.kind {
-        CauseKind::Http { status, .. } | CauseKind::Refused { status } | CauseKind::Unnamed { status, .. } => {
-            *status < 500
-        }
-        _ => false,
-    }
+    matches!(outcome, Outcome::Unknown(cause) if cause.status().is_some_and(|status| status < 500))
 }
 
 /// Judged for all operations together and for each kind: what hits a rare kind alone is not noise.

@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::Recording;
 use crate::checker::{parts, told};
 use crate::history::{
-    Action, Element, ElementCount, Elements, History, Message, Nanos, Observation, OpId, Operation, Outcome, Role,
+    Action, Element, ElementCount, History, KeyElements, Message, Nanos, Observation, OpId, Operation, Outcome, Role,
     Source, Value, answer_to,
 };
 use crate::report::{KeyHistory, MissingElement, SentRequest, StoredElement, StoredList};
@@ -110,6 +110,7 @@ fn window(list: StoredList, wanted: &FxHashSet<OpId>) -> StoredList {
 }
 
 /// What is stored under a key, and what its operations should have left there.
+#[derive(Default)]
 struct Stored {
     lists: Vec<StoredList>,
     /// Operations of which something is stored.
@@ -120,14 +121,14 @@ struct Stored {
 
 impl Stored {
     fn of(key: &str, all: &[&Operation], observation: Option<&Observation>) -> Self {
-        let nothing = Stored { lists: Vec::new(), there: FxHashSet::default(), left: FxHashMap::default() };
         let Some(observation) = observation.filter(|observation| observation.source != Source::None) else {
-            return nothing;
+            return Stored::default();
         };
-        match &observation.effects.elements {
-            Some(elements) if elements.keys.contains_key(key) => Self::of_elements(key, elements),
+        let elements = observation.effects.elements.as_ref();
+        match elements.and_then(|elements| Some((elements.count, elements.keys.get(key)?))) {
+            Some((count, of_key)) => Self::of_elements(count, of_key, all),
             _ if all.iter().any(|operation| parts(operation).is_some()) => Self::of_messages(key, all, observation),
-            _ => nothing,
+            _ => Stored::default(),
         }
     }
 
@@ -164,13 +165,16 @@ impl Stored {
         Stored { lists, there, left }
     }
 
-    fn of_elements<'a>(key: &str, elements: &'a Elements) -> Self {
-        let Some(of_key) = elements.keys.get(key) else {
-            return Stored { lists: Vec::new(), there: FxHashSet::default(), left: FxHashMap::default() };
-        };
+    fn of_elements<'a>(count: ElementCount, of_key: &'a KeyElements, all: &[&Operation]) -> Self {
         let mut owners: FxHashMap<&str, Vec<OpId>> = FxHashMap::default();
         for (op, text) in &of_key.left {
             owners.entry(text).or_default().push(*op);
+        }
+        // What is there is first of those who were told so: a refused one may have left nothing.
+        let due: FxHashSet<OpId> =
+            all.iter().filter(|operation| is_due(operation)).map(|operation| operation.id).collect();
+        for owners in owners.values_mut() {
+            owners.sort_by_key(|op| !due.contains(op));
         }
         let mut found: FxHashMap<&str, usize> = FxHashMap::default();
         let several = of_key.found.len() > 1;
@@ -180,7 +184,7 @@ impl Stored {
                 let owners = owners.get(&**text).map_or(&[][..], Vec::as_slice);
                 let nth = found.entry(text).or_default();
                 *nth += 1;
-                let most = match elements.count {
+                let most = match count {
                     ElementCount::AtLeastOnce => usize::MAX,
                     ElementCount::Set => 1,
                     ElementCount::ExactlyOnce | ElementCount::AtMostOnce => owners.len().max(1),
@@ -191,12 +195,12 @@ impl Stored {
             StoredList { name, elements: elements.collect(), ..StoredList::default() }
         };
         let lists: Vec<StoredList> = of_key.found.iter().enumerate().map(list).collect();
-        let once = elements.count == ElementCount::Set;
+        let once = count == ElementCount::Set;
         let left = of_key.left.iter().map(|(op, text)| {
             let rank = owners[&**text].iter().position(|other| other == op).unwrap_or(0);
             let times = found.get(&**text).copied().unwrap_or(0);
-            let due = elements.count != ElementCount::AtMostOnce;
-            (*op, vec![(text.to_string(), !due || times > if once { 0 } else { rank })])
+            let promised = count != ElementCount::AtMostOnce;
+            (*op, vec![(text.to_string(), !promised || times > if once { 0 } else { rank })])
         });
         let left: FxHashMap<_, _> = left.collect();
         let there = lists.iter().flat_map(|list| &list.elements).filter_map(|element| element.op).collect();
@@ -208,13 +212,7 @@ impl Stored {
         if self.lists.is_empty() && self.left.is_empty() {
             return Vec::new();
         }
-        let due = |operation: &Operation| match told(operation) {
-            Outcome::Ok(Value::Delivered(delivered)) => delivered.applied,
-            Outcome::Ok(_) => true,
-            Outcome::Failed(cause) => cause.is_lost_race(),
-            Outcome::Unknown(_) => false,
-        };
-        let mut owing: Vec<&&Operation> = all.iter().filter(|operation| due(operation)).collect();
+        let mut owing: Vec<&&Operation> = all.iter().filter(|operation| is_due(operation)).collect();
         owing.sort_by_key(|operation| (!proving.iter().any(|other| other.id == operation.id), operation.id));
         let missing = owing.into_iter().flat_map(|operation| {
             let left = self.left.get(&operation.id).into_iter().flatten();
@@ -237,6 +235,16 @@ impl Stored {
         let mut others: Vec<&&Operation> = all.iter().filter(overlaps).collect();
         others.sort_by_key(|other| (other.completed < operation.completed, other.completed, other.id));
         others.into_iter().take(MOST_IN_FLIGHT).map(|other| other.id).collect()
+    }
+}
+
+/// Whether what the operation was to leave must be there.
+fn is_due(operation: &Operation) -> bool {
+    match told(operation) {
+        Outcome::Ok(Value::Delivered(delivered)) => delivered.applied,
+        Outcome::Ok(_) => true,
+        Outcome::Failed(cause) => cause.is_lost_race(),
+        Outcome::Unknown(_) => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::history::{Appended, Cause, Effects, KeyElements, MessagePath, Observed, Said};
+use crate::history::{Appended, Cause, Effects, Elements, KeyElements, MessagePath, Observed, Said};
 use crate::verdict::Invariant;
 
 fn append(op: u64, times: [Nanos; 2], outcome: Outcome) -> Operation {
@@ -126,4 +126,19 @@ fn elements_of_a_users_own_operations_are_told_as_well() {
         let repeated = history.lists[0].elements.iter().filter(|element| element.repeated).count();
         assert_eq!((missing(&history), repeated), (lost, again), "{count:?} {found:?}");
     }
+}
+
+#[test]
+fn an_element_that_is_there_is_of_one_who_was_told_so() {
+    let refused = Outcome::Failed(Cause::new("there is one"));
+    let tag = |op, outcome| Operation { action: Action::Custom("tag".into()), ..append(op, [op, 100], outcome) };
+    let operations = vec![tag(1, refused), tag(2, ok()), tag(3, Outcome::Unknown(Cause::new("timed out")))];
+    let left = (1..=3).map(|op| (OpId(op), "a".into())).collect();
+    let keys = [("k".into(), KeyElements { found: vec![vec!["a".into()]], left })].into();
+    let elements = Elements { count: ElementCount::ExactlyOnce, ordered: false, form: ("".into(), "".into()), keys };
+    let effects = Effects { elements: Some(elements), ..Effects::default() };
+    let observation = Observation { source: Source::Mongo, effects: Arc::new(effects), ..Observation::default() };
+    let history = one(operations, 1, Some(&observation));
+    assert_eq!(missing(&history), []);
+    assert_eq!(history.lists[0].elements[0].op, Some(OpId(2)));
 }

@@ -76,7 +76,7 @@ pub(super) fn judge(
             return None;
         }
         let last = last.iter().find(|result| result.name == spec.name);
-        if let Some(why) = last.and_then(looked_at_nothing).filter(|_| !violated) {
+        if let Some(why) = last.and_then(QueryResult::blindness).filter(|_| !violated) {
             return Some(InvariantResult::inconclusive(name, why));
         }
         let result = of_tally(name, &looks.main, operations);
@@ -107,15 +107,6 @@ fn of_tally(name: Invariant, tally: &Tally, operations: &[Operation]) -> Invaria
     };
     let witnesses = tally.examples.iter().map(witness).collect();
     InvariantResult::new(name.clone(), tally.executions, tally.violated, witnesses)
-}
-
-/// Why the last look says nothing.
-fn looked_at_nothing(last: &QueryResult) -> Option<String> {
-    if let Some(error) = &last.error {
-        return Some(format!("the aggregation failed: {error}"));
-    }
-    let looked_at = last.looked_at.as_ref().filter(|looked_at| !looked_at.missing.is_empty())?;
-    Some(format!("nothing was looked at: {}", looked_at.missing.join("; ")))
 }
 
 #[cfg(test)]

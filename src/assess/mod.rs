@@ -22,7 +22,7 @@ pub use looks::{meant_for_a_load, worsening};
 pub use record::{RUN_FORMAT_VERSION, RunRecord};
 
 use crate::checker::{Evidence, judge};
-use crate::history::{History, Observation, Phase};
+use crate::history::{History, Observation, Operation, Phase};
 use crate::report::{AsIfSerialReport, ExploreReport, FORMAT_VERSION, Fit, Origin, Report};
 use crate::scenario::{Load, Scenario, ScenarioError};
 use crate::stats::{self, Clock, Conditions, LatencyStats};
@@ -80,20 +80,17 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         results.extend(own.load);
     }
     results.extend(run.record.as_if_serial.iter().map(AsIfSerialReport::result));
-    results = results.into_iter().map(|result| fit::doubted(result, misfit.as_deref(), &scenario)).collect();
     let disturbed = server::disturbed(run.record);
-    results = results.into_iter().map(|result| server::explained(result, disturbed.as_deref())).collect();
-    let mut control = if alone { None } else { serial::judged(&run, &invariants, own.serially) };
-    if let Some((told, serially)) = &mut control {
-        serial::doubt(told, serially, |result| {
-            server::explained(fit::doubted(result, misfit.as_deref(), &scenario), disturbed.as_deref())
-        });
+    let in_doubt = |result| server::explained(fit::doubted(result, misfit.as_deref(), &scenario), disturbed.as_deref());
+    results = results.into_iter().map(in_doubt).collect();
+    let control = if alone { None } else { serial::judged(&run, &invariants, own.serially, in_doubt) };
+    if let Some((_, serially)) = &control {
         results = serial::used(results, serially);
     }
     let keys = keys::of_violations(&results, &run, &scenario);
     let results = over_http(results, &scenario, run.record);
     let judged = Verdict::combine(results.iter().map(|result| result.verdict));
-    let stats = LatencyStats::of(Clock::of(&scenario.load), measured(run.history))?;
+    let stats = LatencyStats::of(Clock::of(&scenario.load), measured(&run))?;
     let concurrency = stats::concurrency(
         &Evidence::of_phase(run.history, run.observation, Phase::Main),
         Conditions {
@@ -150,13 +147,14 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     Ok((report, stats))
 }
 
-/// Operations whose times count: a round that came before the serial control found nothing warm.
-fn measured(history: &History) -> impl Iterator<Item = &crate::history::Operation> {
-    let control = history.phase(Phase::Control).iter().map(|operation| operation.invoked).max();
-    let (main, begun) = (history.phase(Phase::Main), control.unwrap_or(0));
-    // An exploration goes to and fro.
-    let all = !main.iter().any(|operation| operation.invoked > begun);
-    main.iter().filter(move |operation| all || operation.invoked > begun)
+/// Operations whose times count: a round that came before the serial control found nothing warm. An exploration goes to and
+/// fro between both.
+fn measured<'a>(run: &Recording<'a>) -> impl Iterator<Item = &'a Operation> + use<'a> {
+    let control = run.history.phase(Phase::Control).iter().map(|operation| operation.invoked).max();
+    let begun = control.filter(|_| run.record.explore.is_none());
+    let main = run.history.phase(Phase::Main);
+    let all = !main.iter().any(|operation| Some(operation.invoked) > begun);
+    main.iter().filter(move |operation| all || Some(operation.invoked) > begun)
 }
 
 /// Results of a run over HTTP: witnesses name the requests, and what was not read is said.
@@ -252,3 +250,6 @@ fn doubted_exploration(explore: ExploreReport, doubted: bool) -> ExploreReport {
 pub fn status_of(report: &Report) -> ExitStatus {
     ExitStatus::from_code(report.exit_code).unwrap_or(ExitStatus::Inconclusive)
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,20 +26,20 @@ pub(super) fn judge(run: &Recording<'_>, scenario: &Scenario) -> Own {
         operations: &run.history.operations,
         cut_short: run.history.partial || run.history.interrupted || record.aborted.is_some(),
     };
+    let before_control = match record.queries_first.as_slice() {
+        [] => record.queries_before.as_slice(),
+        after_first => after_first,
+    };
     let before = match record.queries_serial.as_slice() {
-        [] => &record.queries_before,
+        [] => before_control,
         after_control => after_control,
     };
     let mut load = queries::judge(specs, &record.queries, before, &seen);
-    let before_control = match record.queries_first.as_slice() {
-        [] => &record.queries_before,
-        after_first => {
-            let seen = queries::Seen { cut_short: true, ..seen };
-            let first = queries::judge(specs, after_first, &record.queries_before, &seen);
-            load = load.into_iter().map(|result| with_first(result, &first)).collect();
-            after_first
-        }
-    };
+    if !record.queries_first.is_empty() {
+        let seen = queries::Seen { cut_short: true, ..seen };
+        let first = queries::judge(specs, &record.queries_first, &record.queries_before, &seen);
+        load = load.into_iter().map(|result| with_first(result, &first)).collect();
+    }
     let serially = queries::judge_serial(specs, &record.queries_serial, before_control, control);
     Own { load, serially }
 }

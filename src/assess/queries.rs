@@ -63,11 +63,8 @@ fn judge_one(
     let Some(result) = result else {
         return InvariantResult::inconclusive(name, "the aggregation was not carried out");
     };
-    if let Some(error) = &result.error {
-        return InvariantResult::inconclusive(name, format!("the aggregation failed: {error}"));
-    }
-    if let Some(looked_at) = result.looked_at.as_ref().filter(|looked_at| !looked_at.missing.is_empty()) {
-        return InvariantResult::inconclusive(name, format!("nothing was looked at: {}", looked_at.missing.join("; ")));
+    if let Some(why) = result.blindness() {
+        return InvariantResult::inconclusive(name, why);
     }
     let wrong = match wrong(spec, result, before.filter(|before| before.error.is_none()), seen.cut_short) {
         Ok(wrong) => wrong,

@@ -12,7 +12,7 @@ use crate::target::mongo::{Identity, QueryResult};
 pub const RUN_FORMAT_VERSION: u32 = 1;
 
 /// What was run. It holds no secret.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunRecord {
     /// [`RUN_FORMAT_VERSION`].
     pub format_version: u32,

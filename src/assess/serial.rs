@@ -6,11 +6,14 @@ use crate::history::Phase;
 use crate::report::SerialControl;
 use crate::verdict::{Invariant, InvariantResult, Verdict};
 
-/// The results of the serial control, with those of the user's own invariants, and what the report says of them; `None` where nothing was run serially.
+/// The results of the serial control, with those of the user's own invariants, and what the report says of them; `None` where
+/// nothing was run serially. `doubted` takes back what the control accuses of, and grants, where it says less: the scenario
+/// describes another service, or the server lost data.
 pub(super) fn judged(
     run: &Recording<'_>,
     invariants: &[Invariant],
     own: Vec<InvariantResult>,
+    doubted: impl Fn(InvariantResult) -> InvariantResult,
 ) -> Option<(SerialControl, Vec<InvariantResult>)> {
     let operations = run.history.phase(Phase::Control).len() as u64;
     if operations == 0 {
@@ -19,8 +22,8 @@ pub(super) fn judged(
     // Who is served serially is what others are held against.
     let invariants: Vec<Invariant> =
         invariants.iter().filter(|invariant| **invariant != Invariant::SomebodyServed).cloned().collect();
-    let mut results = judge(run.history, run.observation, Phase::Control, &invariants);
-    results.extend(own);
+    let results = judge(run.history, run.observation, Phase::Control, &invariants);
+    let results: Vec<InvariantResult> = results.into_iter().chain(own).map(doubted).collect();
     let violated = results.iter().filter(|result| result.verdict == Verdict::Violated);
     let told = SerialControl {
         verdict: Verdict::combine(results.iter().map(|result| result.verdict)),
@@ -28,19 +31,6 @@ pub(super) fn judged(
         violated: violated.map(|result| result.name.clone()).collect(),
     };
     Some((told, results))
-}
-
-/// Takes back what the serial control accuses of, and grants, where it says less: the scenario describes another service, or
-/// the server lost data.
-pub(super) fn doubt(
-    told: &mut SerialControl,
-    results: &mut Vec<InvariantResult>,
-    doubted: impl Fn(InvariantResult) -> InvariantResult,
-) {
-    *results = std::mem::take(results).into_iter().map(doubted).collect();
-    let violated = results.iter().filter(|result| result.verdict == Verdict::Violated);
-    told.violated = violated.map(|result| result.name.clone()).collect();
-    told.verdict = Verdict::combine(results.iter().map(|result| result.verdict));
 }
 
 /// Results of the load with what the serial control proves: an invariant that is violated there does not hold, even where

@@ -13,7 +13,7 @@ pub struct Looks {
     /// Executions of single requests, one after another.
     pub control: Tally,
     /// Executions of which it could not be told, because what was looked at never came to rest.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub moving: u64,
     /// Why it is not judged in an exploration, where that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,10 +28,6 @@ impl Looks {
         self.moving += other.moving;
         self.unjudged = self.unjudged.take().and(other.unjudged);
     }
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// Executions after which an invariant was looked at.

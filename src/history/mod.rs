@@ -29,6 +29,11 @@ pub use operation::{Action, Late, Nanos, Operation, Outcome, Phase, Returned, Va
 pub use sightings::{DocumentSightings, Exchange, FieldSighting, Sample, Sightings};
 pub use thread::{Conversation, Expansion, Member, ThreadAnswer, ThreadKind, ThreadState, family_of, thread_key};
 
+/// What counts nothing is left out of files.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// The operations of one run, ordered by their number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {

@@ -42,7 +42,7 @@ pub struct DocumentSightings {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<FieldSighting>,
     /// Documents in the collection whose key no operation named.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub others: u64,
     /// Some of those, and of documents of other collections that mention the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -72,10 +72,6 @@ pub struct Sample {
     pub collection: String,
     /// The document.
     pub fields: serde_json::Value,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 impl DocumentSightings {

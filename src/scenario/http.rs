@@ -190,10 +190,6 @@ impl PortKind {
     }
 }
 
-fn is_not(flag: &bool) -> bool {
-    !*flag
-}
-
 fn is_one(weight: &u32) -> bool {
     *weight == 1
 }
@@ -268,7 +264,7 @@ pub struct ServiceSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env_file: Option<PathBuf>,
     /// Whether it gets the whole environment of the harness besides.
-    #[serde(skip_serializing_if = "is_not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub inherit: bool,
     /// Which port it listens on.
     #[serde(skip_serializing_if = "PortKind::is_given")]

@@ -25,6 +25,11 @@ impl JsonPath {
         self.compiled.query(value).into_iter().find(|found| !found.is_null())
     }
 
+    /// Whether it selects the elements of a list, which may be empty.
+    pub(crate) fn selects_elements(&self) -> bool {
+        self.text.contains(['*', '?'])
+    }
+
     /// Everything that it selects.
     pub fn all<'a>(&self, value: &'a serde_json::Value) -> Vec<&'a serde_json::Value> {
         self.compiled.query(value).all()

@@ -197,7 +197,7 @@ impl Serialize for Expected {
 }
 
 /// One value is written as itself.
-fn one_or_list<T: Serialize, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn one_or_list<T: Serialize, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
     match values {
         [one] => one.serialize(serializer),
         several => several.serialize(serializer),

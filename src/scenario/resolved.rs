@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::http::ServiceSpec;
 use super::model::{Deliveries, Expectation, ExploreSpec, Limits, Load, MongodSpec, Scenario, TargetSpec};
 use super::network::NetworkSpec;
-use super::observed::{InvariantSpec, ObserveSpec};
+use super::observed::{InvariantSpec, ObserveSpec, one_or_list};
 use super::prior::PriorSpec;
 use super::rules::NumberSpec;
 use super::workload_kind::WorkloadKind;
@@ -16,8 +16,8 @@ struct Resolved<'a> {
     name: &'a str,
     workload: WorkloadKind,
     target: &'a TargetSpec,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<Services<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "one_or_list")]
+    service: Vec<&'a ServiceSpec>,
     #[serde(skip_serializing_if = "Option::is_none")]
     network: Option<&'a NetworkSpec>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -33,14 +33,6 @@ struct Resolved<'a> {
     expect: &'a Expectation,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     invariant: Vec<Own<'a>>,
-}
-
-/// `[service]`, or several.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Services<'a> {
-    One(&'a ServiceSpec),
-    Several(Vec<&'a ServiceSpec>),
 }
 
 /// One of the user's own invariants.
@@ -76,10 +68,7 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         name,
         workload: *workload,
         target,
-        service: service.as_ref().map(|service| match companions.as_slice() {
-            [] => Services::One(service),
-            others => Services::Several(std::iter::once(service).chain(others).collect()),
-        }),
+        service: service.iter().chain(companions).collect(),
         network: (*network != NetworkSpec::default()).then_some(network),
         setup,
         observe,

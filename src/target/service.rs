@@ -172,14 +172,14 @@ impl Starter<'_> {
 
     /// Waits until an instance answers 2xx, or has ended.
     async fn ready(&self, instance: &mut Instance) -> Result<Start, TargetError> {
+        if self.spec.port == PortKind::None {
+            // Nobody can ask it; that it ends early is seen when something waits for it.
+            return Ok(Start::Ready);
+        }
         let given = instance.url.clone();
         let path = self.spec.ready.as_deref().unwrap_or("/");
         let mut last = "no answer".to_owned();
         loop {
-            if self.spec.port == PortKind::None {
-                // Nobody can ask it; that it ends early is seen when something waits for it.
-                return Ok(Start::Ready);
-            }
             if let Some(status) = instance.process.try_exit_status() {
                 let log = instance.log();
                 if port::says_taken(&log) {
@@ -279,15 +279,10 @@ fn process_spec(
     let mut process = ProcessSpec::new(program, context.logs.join(format!("{name}-{number}.log"))).args(words);
     process.inherit = (!spec.inherit).then(|| INHERITED.iter().map(Into::into).collect());
     let folder = spec.dir.as_ref().map_or_else(|| context.folder.clone(), |dir| context.folder.join(dir));
-    for (name, value) in spec
-        .env_file
-        .iter()
-        .map(|file| env_file::read(&folder.join(file)))
-        .collect::<Result<Vec<_>, _>>()?
-        .into_iter()
-        .flatten()
-    {
-        process = process.env(name, value);
+    if let Some(file) = &spec.env_file {
+        for (variable, value) in env_file::read(&folder.join(file))? {
+            process = process.env(variable, value);
+        }
     }
     process.dir = Some(folder);
     for (name, value) in &spec.env {

@@ -83,11 +83,15 @@ pub fn of_kind(kind: WorkloadKind, run_id: &str) -> Arc<dyn Workload> {
     }
 }
 
+/// FNV-1a: stable across versions and machines, which a standard hasher does not promise.
+pub(crate) fn fnv(seed: u64, text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed, step)
+}
+
 /// Seven characters that stand for a run: keys are read by people, and a whole run id on both sides of a pair is not.
 pub fn tag(run_id: &str) -> String {
-    // FNV-1a: stable across versions and machines, which a standard hasher does not promise.
-    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let mut hash = run_id.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
+    let mut hash = fnv(0, run_id);
     let mut tag = String::from("r");
     for _ in 0..6 {
         tag.push(char::from_digit(u32::try_from(hash % 36).unwrap_or(0), 36).unwrap_or('0'));

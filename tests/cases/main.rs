@@ -319,7 +319,9 @@ fn every_case_is_right() {
     let server = std::sync::OnceLock::new();
     let uri = || server.get_or_init(support::Server::start).uri.clone();
     let mut wrong = Vec::new();
-    for case in cases() {
+    let cases = cases();
+    assert!(!cases.is_empty(), "no case has this name");
+    for case in cases {
         let all = (0..case.times.unwrap_or(1)).try_for_each(|_| case.wrong(&uri));
         println!(
             "{}  {}  {}",

@@ -46,7 +46,7 @@ impl Drop for Server {
     }
 }
 
-/// The command with the packages of the services at hand.
+/// The command, in the project's folder, without a server from the environment.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(arguments).current_dir(project()).env_remove("ONLYONE_MONGO_URI").stdin(Stdio::null());

@@ -10,6 +10,7 @@ use super::{Cases, search};
 use crate::history::{Action, Exchange, Id, Operation};
 use crate::report::FitRow;
 use crate::scenario::{JsonPath, OperationSpec};
+use crate::target::http::stamp_of;
 
 /// Paths without which an answer says nothing, or would be read as what it does not say.
 const NEEDED: [&str; 3] = ["id", "messages", "applied"];
@@ -47,7 +48,7 @@ fn path_row(context: &Context<'_>, name: &str, spec: &OperationSpec, what: &str,
 
 /// A list may be empty where a path selects its elements.
 fn leads_somewhere(what: &str, path: &JsonPath, json: &Json) -> bool {
-    path.first(json).is_some_and(|found| can_be(what, found)) || path.to_string().contains(['*', '?'])
+    path.first(json).is_some_and(|found| can_be(what, found)) || path.selects_elements()
 }
 
 /// What a path must lead to, in words.
@@ -64,11 +65,7 @@ fn can_be(what: &str, found: &Json) -> bool {
     match what {
         "created" | "existing" | "applied" | "chat_seen" => found.is_boolean(),
         "position" => found.is_u64(),
-        "created_by" => match found {
-            Json::String(text) => text.parse::<u64>().is_ok(),
-            Json::Object(object) => object.contains_key("$numberLong"),
-            other => other.is_u64(),
-        },
+        "created_by" => stamp_of(found).is_some(),
         _ => true,
     }
 }

@@ -1,6 +1,6 @@
 //! `[network]`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use toml::Spanned;
 
@@ -54,6 +54,9 @@ impl Check<'_> {
     fn host(&mut self, host: Spanned<String>) -> Option<String> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
         let text = host.get_ref();
+        if text.parse::<Ipv6Addr>().is_ok() {
+            return Some(format!("[{text}]"));
+        }
         let port = !text.starts_with('[') && text.bytes().filter(|byte| *byte == b':').count() == 1;
         match !text.is_empty() && text.bytes().all(plain) && !port {
             true => Some(host.into_inner()),

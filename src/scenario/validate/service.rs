@@ -1,6 +1,6 @@
 //! `[service]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -33,19 +33,13 @@ impl Check<'_> {
         let Some(first) = services.next() else { return Some((None, Vec::new())) };
         let known = self.captured.len();
         // They are started one after another, the service under test last: each may name those before it.
+        let own = first.name.as_ref().map_or("service", |name| name.get_ref().as_str());
+        let mut names = BTreeSet::from([own.to_owned()]);
         let mut companions = Vec::new();
         for companion in services {
             let companion = self.service(companion, &span);
-            match companion.as_ref().map(|companion| companion.name.clone()) {
-                Some(Some(name)) => {
-                    self.captured.extend(["url", "port"].map(|what| format!("services.{name}.{what}")));
-                }
-                Some(None) => {
-                    let problem = Problem::at(span.clone(), "a further service has no name");
-                    self.problems
-                        .push(problem.help("the first is the one under test; name the others: `name = \"worker\"`"));
-                }
-                None => {}
+            if let Some(companion) = &companion {
+                self.companion(companion, &mut names, &span);
             }
             companions.push(companion);
         }
@@ -58,6 +52,23 @@ impl Check<'_> {
         }
         let companions: Option<Vec<ServiceSpec>> = companions.into_iter().collect();
         Some((Some(first?), companions?))
+    }
+
+    /// What is asked of a service beside the one under test, and what templates may name of it.
+    fn companion(&mut self, companion: &ServiceSpec, names: &mut BTreeSet<String>, span: &Range<usize>) {
+        let Some(name) = &companion.name else {
+            let problem = Problem::at(span.clone(), "a further service has no name");
+            self.problems.push(problem.help("the first is the one under test; name the others: `name = \"worker\"`"));
+            return;
+        };
+        if !names.insert(name.clone()) {
+            let problem = Problem::at(span.clone(), format!("two services are called `{name}`"));
+            self.problems.push(problem.help("give each a name of its own; one without a name is called `service`"));
+        }
+        // On a port that nothing listens on nobody answers.
+        if companion.port != PortKind::None {
+            self.captured.extend(["url", "port"].map(|what| format!("services.{name}.{what}")));
+        }
     }
 
     /// One of them.

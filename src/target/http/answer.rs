@@ -199,7 +199,7 @@ fn value(
     let created_by = first("created_by").and_then(stamp_of);
     if is_of_thread(action) {
         // A path that leads nowhere says nothing; one that selects the elements of a list may select none.
-        let leads = |path: &&JsonPath| path.first(json).is_some() || path.to_string().contains(['*', '?']);
+        let leads = |path: &&JsonPath| path.first(json).is_some() || path.selects_elements();
         let names = |name: &str| path(name).filter(leads).map(|path| names(path, json)).transpose();
         let (members, added) = (names("members")?, names("added")?);
         let created = created.filter(|_| matches!(action, Action::StartConversation(_)));
@@ -290,7 +290,7 @@ fn number_of(value: &Json) -> Option<Arc<str>> {
 }
 
 /// An operation's number, as it was sent.
-pub(super) fn stamp_of(value: &Json) -> Option<OpId> {
+pub(crate) fn stamp_of(value: &Json) -> Option<OpId> {
     match value {
         Json::Number(number) => number.as_u64().map(OpId),
         Json::String(text) => text.parse().ok().map(OpId),

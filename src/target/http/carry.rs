@@ -1,6 +1,7 @@
 //! Carries operations out over HTTP: logs in, sends, waits, and tells what came of it. Main type: [`Core`].
 
 mod attempts;
+mod sending;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +12,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rustc_hash::FxHashSet;
 
+pub(super) use self::sending::{Base, Pool, Transport};
+use self::sending::{Open, lost};
 use super::answer::{Answer, NoAnswer, outcome};
-use super::client;
 use super::effects::Left;
 use super::given::Given;
 use super::login::{Logins, Session};
@@ -21,53 +23,12 @@ use super::release::Releases;
 use super::request::{Prepared, Redactor};
 use super::samples::Samples;
 use super::variables::Subject;
-use super::wire::Connection;
 use crate::history::{Action, OpId, Outcome, Phase, Value};
 use crate::scenario::{HttpSpec, OperationSpec};
 use crate::target::{Completion, Invocation, RawAnswer, Staged, TargetError};
 
-/// Where one instance is.
-#[derive(Debug, Clone)]
-pub(super) struct Base {
-    pub(super) url: String,
-    /// Host and port.
-    authority: String,
-    /// The URL's own path, without a slash at its end.
-    prefix: String,
-}
-
-impl Base {
-    /// From a validated URL.
-    pub(super) fn new(url: &str) -> Self {
-        let url = url.trim_end_matches('/').to_owned();
-        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-        let (authority, prefix) = match rest.find('/') {
-            Some(at) => (rest[..at].to_owned(), rest[at..].to_owned()),
-            None => (rest.to_owned(), String::new()),
-        };
-        Base { authority, prefix, url }
-    }
-
-    /// Where to connect to.
-    pub(super) fn address(&self) -> String {
-        let after_brackets = self.authority.rsplit(']').next().unwrap_or_default();
-        if after_brackets.contains(':') { self.authority.clone() } else { format!("{}:80", self.authority) }
-    }
-}
-
-/// Idle connections of the harness's own, the youngest last.
-pub(super) type Pool = Mutex<Vec<Connection>>;
-
 /// Most requests at a time before the run.
 pub(super) const AT_A_TIME: usize = 16;
-
-/// How requests are sent.
-#[derive(Debug)]
-pub(super) enum Transport {
-    Client(reqwest::Client),
-    /// A pool per instance.
-    Raw(Vec<Pool>),
-}
 
 /// Operations of the harness's own, before the run, have numbers from here to below twice as many: all of them are exact
 /// in JSON, and no operation of a run has one.
@@ -112,32 +73,6 @@ pub(super) struct Core {
     pub(super) abandoned: AtomicU64,
 }
 
-/// Counts a request as open until it is answered; one that is dropped before counts as abandoned.
-struct Open {
-    core: Arc<Core>,
-    answered: bool,
-}
-
-impl Open {
-    fn new(core: &Arc<Core>) -> Self {
-        core.open.fetch_add(1, Ordering::Relaxed);
-        Open { core: Arc::clone(core), answered: false }
-    }
-
-    fn done(mut self) {
-        self.answered = true;
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.core.open.fetch_sub(1, Ordering::Relaxed);
-        if !self.answered {
-            self.core.abandoned.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
 /// A request with everything that its answer needs.
 struct Ready {
     op: OpId,
@@ -149,53 +84,6 @@ struct Ready {
 }
 
 impl Core {
-    /// Makes connections, or lets the client make them, by asking for this path as often as there are clients; their
-    /// number, where it is known.
-    pub(super) async fn warm_up(self: &Arc<Self>, clients: u32, path: &str) -> Result<Option<u32>, TargetError> {
-        let unreachable = |base: &Base, why: String| TargetError::Unreachable {
-            target: format!("the service at {}", base.url),
-            source: why.into(),
-        };
-        let shares = (0..clients.max(1) as usize).map(|client| client % self.bases.len());
-        match &self.transport {
-            Transport::Client(client) => {
-                let ask = |share: usize| async move {
-                    let request =
-                        Prepared { method: "GET", path: path.to_owned(), headers: Vec::new(), body: Vec::new() };
-                    let sending = client::send(client, &self.bases[share].url, request);
-                    match tokio::time::timeout(self.spec.timeout, sending).await {
-                        Ok(Err(NoAnswer::Unreachable(why) | NoAnswer::NotSent(why))) => {
-                            Err(unreachable(&self.bases[share], client::explained(why, &self.spec.tls)))
-                        }
-                        Ok(Ok(_) | Err(NoAnswer::Lost(_) | NoAnswer::TimedOut(_))) => Ok(()),
-                        Err(_) => Err(self.no_warm_up(&self.bases[share].url, path)),
-                    }
-                };
-                futures::future::try_join_all(shares.map(ask)).await?;
-                Ok(None)
-            }
-            Transport::Raw(pools) => {
-                let open = |share: usize| async move {
-                    let base = &self.bases[share];
-                    let connection = Connection::open(&base.address()).await;
-                    let connection = connection.map_err(|error| unreachable(base, error.to_string()))?;
-                    pools[share].lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-                    Ok::<(), TargetError>(())
-                };
-                futures::future::try_join_all(shares.map(open)).await?;
-                Ok(Some(clients))
-            }
-        }
-    }
-
-    fn no_warm_up(&self, url: &str, path: &str) -> TargetError {
-        let (patience, shown) = (self.spec.timeout, self.redactor.clear(path));
-        let why = format!(
-            "GET {url}{shown} had no answer within {patience:?}; `target.http.warm_up` can name a path that is answered"
-        );
-        TargetError::Step { step: "making connections to the service".to_owned(), source: why.into() }
-    }
-
     /// Carries an operation out at once.
     pub(super) async fn apply(self: Arc<Self>, operation: Invocation) -> Completion {
         match self.ready(&operation).await {
@@ -326,96 +214,29 @@ impl Core {
         let bearer = self.spec.auth.bearer.as_ref().map(|bearer| bearer.render(variables));
         let bearer = bearer.transpose().map_err(|error| error.to_string())?.map(|token| format!("Bearer {token}"));
         // What the request says itself comes first.
-        let own: Vec<String> = request.headers.iter().map(|(name, _)| name.clone()).collect();
-        let mut header = |name: &str, value: String| match own.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            true if name != "cookie" => Ok(()),
-            _ => request.header(name, value).map_err(|error| error.to_string()),
-        };
-        match (bearer, session.and_then(Session::token)) {
-            (Some(value), _) => header("authorization", value)?,
-            (None, Some((name, value))) => header(name, value.to_owned())?,
-            (None, None) => {}
-        }
-        if let Some(value) = session.and_then(Session::cookie) {
-            header("cookie", value)?;
+        let token = session.and_then(Session::token).map(|(name, value)| (name, value.to_owned()));
+        let token = bearer.map(|value| ("authorization", value)).or(token);
+        let token = token.filter(|(name, _)| *name == "cookie" || !request.has(name));
+        let cookie = session.and_then(Session::cookie).map(|value| ("cookie", value));
+        for (name, value) in token.into_iter().chain(cookie) {
+            request.header(name, value).map_err(|error| error.to_string())?;
         }
         Ok(())
     }
 
     fn general_headers(&self, request: &mut Prepared, variables: &minijinja::Value) -> Result<(), String> {
-        let own: Vec<String> = request.headers.iter().map(|(name, _)| name.clone()).collect();
-        // Two headers of one name would reach the service as one, with both values.
-        let general = self.spec.auth.headers.iter();
-        for (name, value) in general.filter(|(name, _)| !own.iter().any(|own| own.eq_ignore_ascii_case(name))) {
+        for (name, value) in &self.spec.auth.headers {
+            // Two headers of one name would reach the service as one, with both values.
+            if request.has(name) {
+                continue;
+            }
             let value = value.render(variables).map_err(|error| error.to_string())?;
             request.header(name, value).map_err(|error| error.to_string())?;
         }
-        if !request.headers.iter().any(|(name, _)| name == "accept") {
+        if !request.has("accept") {
             request.header("accept", "application/json".to_owned()).map_err(|error| error.to_string())?;
         }
         Ok(())
-    }
-
-    /// Sends once, to this instance, and reads the answer.
-    pub(super) async fn send(self: &Arc<Self>, request: Prepared, base: usize) -> Result<Answer, NoAnswer> {
-        let open = Open::new(self);
-        let answer = match &self.transport {
-            Transport::Client(client) => client::send(client, &self.bases[base].url, request).await,
-            Transport::Raw(_) => self.send_raw(&request, base).await,
-        };
-        if !matches!(answer, Err(NoAnswer::Lost(_) | NoAnswer::TimedOut(_))) {
-            open.done();
-        }
-        answer
-    }
-
-    /// Sends once and waits no longer than the time-out: for what is none of the run's operations, which have deadlines of
-    /// their own.
-    pub(super) async fn send_in_time(self: &Arc<Self>, request: Prepared, base: usize) -> Result<Answer, NoAnswer> {
-        // A little less than an operation's own deadline: what came before it is then told as the reason.
-        let patience = self.spec.timeout * 9 / 10;
-        let late = |_| NoAnswer::TimedOut(format!("no answer within {patience:?}"));
-        tokio::time::timeout(patience, self.send(request, base)).await.map_err(late)?
-    }
-
-    async fn send_raw(&self, request: &Prepared, base: usize) -> Result<Answer, NoAnswer> {
-        let connection = self.connection(base).await?;
-        let bytes = self.wire(request, base);
-        connection.write(&bytes).await.map_err(|error| lost(&error))?;
-        self.read(connection, request, base).await
-    }
-
-    fn wire(&self, request: &Prepared, base: usize) -> Vec<u8> {
-        let base = &self.bases[base];
-        request.wire(&base.authority, &base.prefix)
-    }
-
-    async fn read(&self, mut connection: Connection, request: &Prepared, base: usize) -> Result<Answer, NoAnswer> {
-        let (answer, reusable) = connection.read_answer(request.method == "HEAD").await?;
-        if let (true, Some(pool)) = (reusable, self.pool(base)) {
-            pool.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        }
-        Ok(answer)
-    }
-
-    fn pool(&self, base: usize) -> Option<&Pool> {
-        match &self.transport {
-            Transport::Client(_) => None,
-            Transport::Raw(pools) => pools.get(base),
-        }
-    }
-
-    /// An idle connection that can be used, or a new one.
-    async fn connection(&self, base: usize) -> Result<Connection, NoAnswer> {
-        while let Some(idle) =
-            self.pool(base).and_then(|pool| pool.lock().unwrap_or_else(PoisonError::into_inner).pop())
-        {
-            if idle.is_fresh() {
-                return Ok(idle);
-            }
-        }
-        let opened = Connection::open(&self.bases[base].address()).await;
-        opened.map_err(|error| NoAnswer::Unreachable(format!("cannot connect: {error}")))
     }
 
     /// Sends all but the last byte; the rest of the operation waits for the release.
@@ -483,8 +304,4 @@ impl Core {
         let raw = answer.as_ref().ok().filter(|_| self.keeps_answers).map(|answer| self.without_secrets(answer));
         Completion { outcome, connected, attempts: 1, answer: raw }
     }
-}
-
-fn lost(error: &std::io::Error) -> NoAnswer {
-    NoAnswer::Lost(format!("the connection broke while the request was sent: {error}"))
 }

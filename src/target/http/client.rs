@@ -82,14 +82,14 @@ pub(super) async fn send(client: &reqwest::Client, base_url: &str, request: Prep
     }
 }
 
+/// What an error comes from in the end; none where it says all itself.
+pub(super) fn deepest(error: &dyn Error) -> Option<String> {
+    std::iter::successors(error.source(), |&cause| cause.source()).last().map(ToString::to_string)
+}
+
 /// A request that found no connection, or could not be written out, was not sent; any other may have been.
 fn no_answer(error: reqwest::Error) -> NoAnswer {
-    let mut reason = String::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason = cause.to_string();
-        source = cause.source();
-    }
+    let reason = deepest(&error).unwrap_or_default();
     if error.is_builder() {
         return NoAnswer::NotSent(format!("the request cannot be sent: {reason}"));
     }

@@ -34,6 +34,7 @@ use super::{Completion, Guard, Invocation, MongoUri, Preflight, Staged, Target, 
 use crate::history::{DocumentSightings, Exchange, Observation, Sightings};
 use crate::scenario::{HttpSpec, NumberSpec, ObserveSpec, PriorSpec, Release, WorkloadKind};
 
+pub(crate) use answer::stamp_of;
 pub use request::describe;
 
 /// What a run says of its service, besides the scenario.

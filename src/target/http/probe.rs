@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::client;
 use crate::target::TargetError;
 
 /// Longest wait for an answer.
@@ -74,11 +75,6 @@ impl PlainClient {
 }
 
 fn no_answer(error: &reqwest::Error) -> String {
-    let mut reason = if error.is_timeout() { format!("no answer within {PATIENCE:?}") } else { error.to_string() };
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        reason = cause.to_string();
-        source = cause.source();
-    }
-    reason
+    let itself = || if error.is_timeout() { format!("no answer within {PATIENCE:?}") } else { error.to_string() };
+    client::deepest(error).unwrap_or_else(itself)
 }

@@ -51,6 +51,11 @@ impl Prepared {
         Ok(prepared)
     }
 
+    /// Whether it has a header of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
+    }
+
     /// Adds a header; a later one of the same name stands beside it.
     pub(super) fn header(&mut self, name: &str, value: String) -> Result<(), Unprepared> {
         if value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {

@@ -4,8 +4,8 @@ use minijinja::{Value, context};
 
 use crate::history::{Action, Conversation, Delivery, Expansion, OpId, Operation};
 use crate::target::Invocation;
-use crate::workload::participants;
 use crate::workload::thread::{BASE, participant};
+use crate::workload::{self, participants};
 
 /// What a request is made for.
 #[derive(Debug, Clone, Copy)]
@@ -102,20 +102,31 @@ impl<'a> Subject<'a> {
 
 /// Other forms of a key, for fields that take no text: each key has its own, and the same each time.
 fn forms(key: &str) -> Value {
-    // FNV-1a: the same on every machine and in every version.
-    let hash = |seed: u64| {
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        key.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed, step)
-    };
-    let (one, other) = (hash(0), hash(0x9e37_79b9_7f4a_7c15));
+    let (one, other) = (workload::fnv(0, key), workload::fnv(0x9e37_79b9_7f4a_7c15, key));
     let hex = format!("{one:016x}{other:016x}");
     let uuid = format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..]);
-    // Keys of a run are numbered: of one run no two numbers are the same while there are fewer than 40,000 of them.
-    let digits = key.len() - key.bytes().rev().take_while(u8::is_ascii_digit).count();
-    let (family, own) = (&key[..digits], key[digits..].parse::<u64>().unwrap_or(one % 40_000));
-    let family = family.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
-    let number = (family % 50_000) * 40_000 + own % 40_000 + 1;
-    context! { number, uuid, object_id => &hex[..24] }
+    context! { number => number_of(key), uuid, object_id => &hex[..24] }
+}
+
+/// A number below 2^31. Keys of a run are numbered: of one run no two numbers are the same while there are fewer than 40,000
+/// keys, or, where clients have keys of their own, fewer than 4,000 for each of fewer than 1,000 clients.
+fn number_of(key: &str) -> u64 {
+    let (family, last) = split_number(key);
+    let of_family =
+        |family: &str| family.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    // The key of a client: `r…-k3-7` is key 3 of client 7.
+    if let (Some((family, Some(number))), Some(client)) = (family.strip_suffix('-').map(split_number), last) {
+        let own = (number % 4_000) * 1_000 + client % 1_000;
+        return (of_family(family) % 500) * 4_000_000 + own + 1;
+    }
+    let own = last.unwrap_or_else(|| workload::fnv(0, key));
+    (of_family(family) % 50_000) * 40_000 + own % 40_000 + 1
+}
+
+/// A text and the number at its end.
+fn split_number(text: &str) -> (&str, Option<u64>) {
+    let digits = text.len() - text.bytes().rev().take_while(u8::is_ascii_digit).count();
+    (&text[..digits], text[digits..].parse().ok())
 }
 
 /// What a delivery carries; identifiers that its content does not have are null.
@@ -135,6 +146,21 @@ mod tests {
     use super::*;
     use crate::history::{CodePath, MessagePath, Said, ThreadKind, Via};
     use crate::scenario::{Scope, WorkloadKind};
+
+    #[test]
+    fn every_key_of_a_run_has_a_number_of_its_own() {
+        for run in ["r1", "r2"] {
+            let tag = workload::tag(run);
+            let shared = (0..40_000).map(|key| format!("{tag}-k{key}"));
+            let own = (0..400).flat_map(|key| (0..50).map(move |client| (key, client)));
+            let private = own.map(|(key, client)| format!("{tag}-k{key}-{client}"));
+            for keys in [shared.collect::<Vec<_>>(), private.collect()] {
+                let numbers: std::collections::BTreeSet<u64> = keys.iter().map(|key| number_of(key)).collect();
+                assert_eq!(numbers.len(), keys.len());
+                assert!(numbers.iter().all(|number| (1..1 << 31).contains(number)));
+            }
+        }
+    }
 
     #[test]
     fn every_variable_that_a_scenario_may_name_has_a_value() {

@@ -113,9 +113,18 @@ impl Queries {
 }
 
 impl QueryResult {
+    /// Why it says nothing, if it does not.
+    pub(crate) fn blindness(&self) -> Option<String> {
+        if let Some(error) = &self.error {
+            return Some(format!("the aggregation failed: {error}"));
+        }
+        let looked_at = self.looked_at.as_ref().filter(|looked_at| !looked_at.missing.is_empty())?;
+        Some(format!("nothing was looked at: {}", looked_at.missing.join("; ")))
+    }
+
     /// Whether nothing was looked at.
     pub(crate) fn is_blind(&self) -> bool {
-        self.error.is_some() || self.looked_at.as_ref().is_some_and(|looked_at| !looked_at.missing.is_empty())
+        self.blindness().is_some()
     }
 
     /// Whether two answers are equal, as far as their order does not matter: which documents come first is the server's choice.

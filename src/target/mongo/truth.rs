@@ -44,18 +44,25 @@ pub(in crate::target) async fn await_majority(connected: &Connected, database: &
     connected.client.database(database).run_command(read).selection_criteria(primary()).await.map(|_| ())
 }
 
+/// Whether no command on a database is running.
+pub(in crate::target) async fn is_idle(connected: &Connected, database: &str) -> Result<bool, Error> {
+    // A cursor that waits for more, as that of a change stream does, is never done and writes nothing.
+    let waits = doc! { "$ne": "getmore" };
+    let on_database = doc! { "$regex": format!("^{database}\\.") };
+    let question = doc! { "currentOp": 1, "active": true, "ns": on_database, "op": waits };
+    Ok(connected.admin(question).await?.get_array("inprog").is_ok_and(Vec::is_empty))
+}
+
 /// Waits until nothing has been at work on a database for a moment; what never rests is not waited for long.
 pub async fn await_idle(uri: &MongoUri, guard: &Guard, database: &str) -> Result<(), TargetError> {
     let connected = Connected::open_reading(uri, guard).await?;
-    let pattern = format!("^{database}\\.");
     let (begin, mut since) = (Instant::now(), Instant::now());
     while since.elapsed() < IDLE_FOR && begin.elapsed() < IDLE_WITHIN {
-        let question = doc! { "currentOp": 1, "active": true, "ns": { "$regex": &pattern } };
-        let answer = connected.admin(question).await.map_err(|error| TargetError::Step {
+        let idle = is_idle(&connected, database).await.map_err(|error| TargetError::Step {
             step: "asking the server what it is at".to_owned(),
             source: uri.redact(error),
         })?;
-        if !answer.get_array("inprog").is_ok_and(Vec::is_empty) {
+        if !idle {
             since = Instant::now();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

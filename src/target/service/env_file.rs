@@ -36,7 +36,10 @@ fn unquoted(value: &str) -> Option<String> {
     let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'' | '`')) else {
         return Some(value.split(" #").next().unwrap_or_default().trim_end().to_owned());
     };
-    let (inner, rest) = value[1..].rsplit_once(quote)?;
+    let body = &value[1..];
+    let escaped = |at: usize| quote == '"' && body[..at].ends_with('\\');
+    let end = body.match_indices(quote).map(|(at, _)| at).find(|at| !escaped(*at))?;
+    let (inner, rest) = (&body[..end], &body[end + 1..]);
     if !rest.trim().is_empty() && !rest.trim_start().starts_with('#') {
         return None;
     }
@@ -50,10 +53,19 @@ mod tests {
 
     #[test]
     fn values_are_taken_as_such_files_are_commonly_read() {
-        let text = "# settings\n\nA=1\nexport B = two words # said\nC=\"x # y\"\nD='$HOME'\nE=\nF=a=b\nG=\"1\\n2\" # two lines\n";
+        let text = "# settings\n\nA=1\nexport B = two words # said\nC=\"x # y\"\nD='$HOME'\nE=\nF=a=b\nG=\"1\\n2\" # two lines\nH='x' # don't\nI=\"a \\\"b\\\"\"\n";
         let found = parse(text).unwrap();
-        let expected =
-            [("A", "1"), ("B", "two words"), ("C", "x # y"), ("D", "$HOME"), ("E", ""), ("F", "a=b"), ("G", "1\n2")];
+        let expected = [
+            ("A", "1"),
+            ("B", "two words"),
+            ("C", "x # y"),
+            ("D", "$HOME"),
+            ("E", ""),
+            ("F", "a=b"),
+            ("G", "1\n2"),
+            ("H", "x"),
+            ("I", "a \"b\""),
+        ];
         assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         for (text, line) in [("A=1\nB", 2), ("=x", 1), ("A B=x", 1), ("A=\"x", 1), ("A='x' y", 1)] {
             assert_eq!(parse(text), Err(line), "{text}");

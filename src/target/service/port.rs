@@ -98,16 +98,11 @@ pub(super) fn listeners(group: u32, preferred: u16) -> Vec<String> {
 /// Whether a process of a group, or what it started, is connected to a port of this machine; `None` where the system does
 /// not tell.
 pub(super) fn connects(group: u32, port: u16) -> Option<bool> {
-    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
-    let end = format!(":{port:04X}");
-    let to = |line: &str| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let there = fields.get(2)?.ends_with(&end) && *fields.get(3)? == ESTABLISHED;
-        there.then(|| fields.get(9).map(|inode| format!("socket:[{inode}]")))?
-    };
-    let sockets: BTreeSet<String> =
-        tables().iter().flat_map(|table| table.lines().filter_map(to).collect::<Vec<_>>()).collect();
-    (!table.is_empty()).then(|| family(group).iter().any(|pid| holds(*pid, &sockets)))
+    let tables = tables();
+    let entries = tables.iter().flat_map(|table| table.lines()).filter_map(Entry::parse);
+    let to_port = entries.filter(|entry| entry.remote == port && entry.state == ESTABLISHED);
+    let sockets: BTreeSet<String> = to_port.map(|entry| entry.socket).collect();
+    (!tables[0].is_empty()).then(|| family(group).iter().any(|pid| holds(*pid, &sockets)))
 }
 
 /// The processes of a group, and those that they started, in whatever group.
@@ -136,6 +131,8 @@ struct Entry {
     /// How this machine reaches it; none where it cannot by loopback.
     host: Option<&'static str>,
     port: u16,
+    /// The port at the other end.
+    remote: u16,
     state: String,
     socket: String,
 }
@@ -150,8 +147,15 @@ impl Entry {
             "00000000000000000000000001000000" => Some("[::1]"),
             _ => None,
         };
-        let port = u16::from_str_radix(port, 16).ok()?;
-        Some(Entry { host, port, state: (*fields.get(3)?).to_owned(), socket: format!("socket:[{}]", fields.get(9)?) })
+        let port_of = |text: &str| u16::from_str_radix(text, 16).ok();
+        let (port, remote) = (port_of(port)?, port_of(fields.get(2)?.rsplit_once(':')?.1)?);
+        Some(Entry {
+            host,
+            port,
+            remote,
+            state: (*fields.get(3)?).to_owned(),
+            socket: format!("socket:[{}]", fields.get(9)?),
+        })
     }
 }
 
@@ -190,14 +194,8 @@ fn listening(port: u16) -> BTreeSet<String> {
 }
 
 fn sockets(table: &str, port: u16) -> Vec<String> {
-    let end = format!(":{port:04X}");
-    let socket = |line: &str| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let there = fields.get(1)?.ends_with(&end) && *fields.get(3)? == LISTENS;
-        there.then_some(())?;
-        fields.get(9).map(|inode| format!("socket:[{inode}]"))
-    };
-    table.lines().filter_map(socket).collect()
+    let entries = table.lines().filter_map(Entry::parse);
+    entries.filter(|entry| entry.port == port && entry.state == LISTENS).map(|entry| entry.socket).collect()
 }
 
 fn processes() -> impl Iterator<Item = u32> {

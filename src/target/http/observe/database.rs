@@ -80,13 +80,8 @@ impl<'a> Database<'a> {
     /// Waits until no command on the database is running. A user without the right to ask gets no answer.
     async fn end_of_commands(&self) {
         let deadline = Instant::now() + QUIESCE_TIMEOUT;
-        let pattern = format!("^{}\\.", self.name);
         while Instant::now() < deadline {
-            // A cursor that waits for more, as that of a change stream does, is never done and writes nothing.
-            let waits = doc! { "$ne": "getmore" };
-            let question = doc! { "currentOp": 1, "active": true, "ns": { "$regex": &pattern }, "op": waits };
-            let Ok(answer) = self.connected.admin(question).await else { return };
-            if answer.get_array("inprog").is_ok_and(Vec::is_empty) {
+            if truth::is_idle(&self.connected, &self.name).await.unwrap_or(true) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
