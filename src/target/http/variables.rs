@@ -152,7 +152,7 @@ mod tests {
         for run in ["r1", "r2"] {
             let tag = workload::tag(run);
             let shared = (0..40_000).map(|key| format!("{tag}-k{key}"));
-            let own = (0..400).flat_map(|key| (0..50).map(move |client| (key, client)));
+            let own = (0..4_000).flat_map(|key| (0..5).map(move |client| (key, client)));
             let private = own.map(|(key, client)| format!("{tag}-k{key}-{client}"));
             for keys in [shared.collect::<Vec<_>>(), private.collect()] {
                 let numbers: std::collections::BTreeSet<u64> = keys.iter().map(|key| number_of(key)).collect();
