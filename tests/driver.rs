@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use onlyone::checker::judge;
 use onlyone::driver::{self, Plan, Progress, Run};
@@ -195,4 +195,19 @@ async fn the_same_seed_gives_the_same_operations() {
     let (again, _, _) = carry_out(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
     assert_eq!(asked(&first), asked(&again));
     assert!(matches!(scenario(load).load, Load::Closed { .. }));
+}
+
+#[tokio::test]
+async fn nothing_is_asked_after_a_first_round_that_there_is_not() {
+    for (rounds, asked) in [(1, false), (2, true)] {
+        let load = format!("[load.burst]\nclients = 2\nrounds = {rounds}");
+        let (run, _) = prepared(&load, &MemoryTarget::new(Lie::Honest), CancellationToken::new());
+        let was_asked = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&was_asked);
+        let first_use: driver::Between = Box::new(move || Box::pin(async move { told.store(true, Ordering::Relaxed) }));
+        let interludes = driver::Interludes { first_use: Some(first_use), before_load: None };
+        let (recorded, _) = driver::run_with(run, interludes).await.unwrap();
+        assert_eq!(was_asked.load(Ordering::Relaxed), asked, "{rounds} rounds");
+        assert_eq!(recorded.history.phase(Phase::Main).len(), 2 * rounds);
+    }
 }

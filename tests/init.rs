@@ -149,6 +149,9 @@ fn every_pair_of_the_requests_is_explored() {
         assert!(pair["replay"].as_str().unwrap().contains("--operations"), "{pair:#}");
         assert!(!pair["in_words"].as_str().unwrap().is_empty(), "{pair:#}");
     }
+    // Its history is read again.
+    let checked = onlyone(folder.path(), &["check", "reports/p"]);
+    assert_eq!(checked.status.code(), Some(1), "{}", stderr(&checked));
     // A cell's proof, carried out again: the operations and the schedule are enough.
     let names: Vec<&str> =
         pairs[0]["operations"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
@@ -167,6 +170,27 @@ fn every_pair_of_the_requests_is_explored() {
     let output = onlyone(folder.path(), &again);
     let second = report(&output);
     assert_eq!((output.status.code(), &second["as_if_serial"]["verdict"]), (Some(1), &"violated".into()), "{second:#}");
+    // Also where the operations were named, a proof names its own and no others.
+    let all = pairs[1]["operations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap())
+        .collect::<Vec<_>>()
+        .join(",");
+    let named = ["explore", "reports/p/scenario.toml", "--pairs", "--operations", &all, "--max-schedules", "60"];
+    let named = report(&onlyone(folder.path(), &[&named[..], &["--quiet", "--format", "json"]].concat()));
+    let replays: Vec<&str> = named["as_if_serial"]["pairs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|pair| pair["replay"].as_str())
+        .filter(|replay| !replay.is_empty())
+        .collect();
+    assert!(
+        !replays.is_empty() && replays.iter().all(|replay| replay.matches("--operations").count() == 1),
+        "{named:#}"
+    );
     // Three at a time, within a budget that ends before all of them.
     let three = [
         "explore",

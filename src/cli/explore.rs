@@ -12,13 +12,13 @@ use rand::RngExt;
 
 use super::args::ExploreArgs;
 use super::commit::origin;
-use super::interrupt::Interrupt;
+use super::interrupt::{Interrupt, note};
 use super::own_invariants::Asked;
 use super::place::{self, Between, Place, Setting, is_told};
 use super::progress::{Counted, ProgressLine};
 use super::run::{load, quoted};
 use super::show::show;
-use super::store::{Store, check_run_id, fresh_run_id};
+use super::store::{Store, check_run_id, fresh_run_id, with_unwritten};
 use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
 use crate::explore::comparison::AsIfSerial;
@@ -29,8 +29,8 @@ use crate::explore::scheduler::Timing;
 use crate::explore::search::{Budget, Search};
 use crate::explore::subject::Operations;
 use crate::explore::watch::Watch;
-use crate::history::Sightings;
 use crate::history::file::{Header, HistoryWriter};
+use crate::history::{History, Sightings};
 use crate::scenario::{self, JudgeKind, Load, Scenario, SearchKind, WorkloadKind};
 use crate::serial::Settings;
 use crate::target::mongo::Identity;
@@ -85,14 +85,7 @@ pub(super) async fn explore_scenario(
         return Ok(ExitStatus::Holds);
     }
     let quiet = args.common.quiet;
-    let interrupt = Interrupt::listen(move |text| {
-        if !quiet {
-            use std::io::Write;
-            // There is nowhere left to report that stderr is closed.
-            std::io::stderr().write_all(text.as_bytes()).ok();
-        }
-    })?;
-    let (interrupt, carried_out) = (&interrupt, Arc::default());
+    let (interrupt, carried_out) = (&Interrupt::listen(move |text| note(text, quiet))?, Arc::default());
     let scenario = &scenario;
     let one = One { args, scenario, text, seed, run_id, requests, operations, pairs, interrupt, carried_out };
     let exploring = async {
@@ -308,7 +301,7 @@ impl One<'_> {
         let explorer = self.watched(self.explorer(place, &subject, &plan, stop)?, place, guard).await?;
         let client = between(place)?.direct.client.clone();
         let read = |namespaces| async move { indexes::read(&client, namespaces).await };
-        Ok(explorer.explore(read, &self.command()).await)
+        Ok(explorer.explore(read, &self.command(&self.args.operations)).await)
     }
 
     /// The most requests that are under way at once.
@@ -396,7 +389,7 @@ impl One<'_> {
         Some(AsIfSerial { settings, probes: spec.probes.unwrap_or(alone) })
     }
 
-    /// Stores, judges and reports.
+    /// Stores, judges and reports. What cannot be written is told at the end, and masks no violation.
     fn conclude(
         &self,
         finished: Finished,
@@ -411,12 +404,7 @@ impl One<'_> {
             return Err(CliError::usage(anyhow::anyhow!(misfit))
                 .hint("a schedule belongs to its requests: give the same `--requests` and `--operations`"));
         }
-        let mut writer =
-            HistoryWriter::create(&store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?;
-        for operation in &history.operations {
-            writer.append(operation).map_err(CliError::setup)?;
-        }
-        writer.finish(history.interrupted).map_err(CliError::setup)?;
+        let history_written = self.write_history(&history, store);
         let record = RunRecord {
             format_version: RUN_FORMAT_VERSION,
             tool: "onlyone".to_owned(),
@@ -446,25 +434,33 @@ impl One<'_> {
             looks,
             sightings,
         };
-        store.write_record(&record)?;
-        store.write_observation(observation.as_ref())?;
+        let written = [history_written, store.write_record(&record), store.write_observation(observation.as_ref())];
         let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };
         let (report, stats) = assess(recording).map_err(CliError::setup)?;
-        store.write_reports(&report, &stats, started)?;
+        let reports_written = store.write_reports(&report, &stats, started);
         show(&report, Some(&store.directory.display().to_string()), self.args.common.format, io)?;
-        Ok(status_of(&report))
+        Ok(with_unwritten(status_of(&report), written.into_iter().chain([reports_written]), io))
     }
 
-    /// The command without what says how to explore.
-    fn command(&self) -> String {
+    fn write_history(&self, history: &History, store: &Store) -> Result<(), CliError> {
+        let mut writer =
+            HistoryWriter::create(&store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?;
+        for operation in &history.operations {
+            writer.append(operation).map_err(CliError::setup)?;
+        }
+        writer.finish(history.interrupted).map(|_| ()).map_err(CliError::setup)
+    }
+
+    /// The command for these operations, without what says how to explore; none are those of the scenario.
+    fn command(&self, operations: &[String]) -> String {
         let common = &self.args.common;
         let mut words = vec!["onlyone explore".to_owned(), quoted(&self.scenario.file.display().to_string())];
         words.extend(common.overrides.iter().map(|set| format!("--set {}", quoted(set))));
         let judge = JudgeKind::ALL.iter().find(|(_, kind)| self.args.judge == Some(*kind));
         words.extend(judge.map(|(name, _)| format!("--judge {name}")));
         words.extend(self.args.strict.then(|| "--strict".to_owned()));
-        if !self.args.operations.is_empty() {
-            words.push(format!("--operations {}", self.operations.join(",")));
+        if !operations.is_empty() {
+            words.push(format!("--operations {}", operations.join(",")));
         }
         if common.mongo != "embedded" {
             words.push("--mongo \"$ONLYONE_MONGO_URI\"".to_owned());
@@ -475,7 +471,8 @@ impl One<'_> {
     }
 
     fn reproduce(&self, requests: u32) -> String {
-        let mut words = vec![self.command(), format!("--requests {requests} --seed {}", self.seed)];
+        let mut words =
+            vec![self.command(&self.args.operations), format!("--requests {requests} --seed {}", self.seed)];
         words.extend(self.args.pairs.then(|| "--pairs".to_owned()));
         if self.args.twice {
             words.push("--twice".to_owned());

@@ -45,3 +45,12 @@ impl Interrupt {
         Ok(interrupt)
     }
 }
+
+/// Says something on stderr, unless nothing is to be said.
+pub(super) fn note(text: &str, quiet: bool) {
+    use std::io::Write;
+    if !quiet {
+        // There is nowhere left to report that stderr is closed.
+        std::io::stderr().write_all(text.as_bytes()).ok();
+    }
+}

@@ -11,13 +11,13 @@ use rand::RngExt;
 use super::args::{Common, RunArgs};
 use super::ci::Announcer;
 use super::commit::origin;
-use super::interrupt::Interrupt;
+use super::interrupt::{Interrupt, note};
 use super::place::{self, Lost, Place, Setting};
 use super::probe::probe;
 use super::progress::{Counted, ProgressLine};
 use super::settle::wait_until_settled;
 use super::show::show;
-use super::store::{Store, check_run_id, fresh_run_id};
+use super::store::{Store, check_run_id, fresh_run_id, with_unwritten};
 use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
 use crate::driver::{self, Plan, Progress, Recorded, Run};
@@ -50,14 +50,8 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
         }
         return Ok(ExitStatus::Holds);
     }
-    let err_quiet = common.quiet;
-    let interrupt = Interrupt::listen(move |text| {
-        if !err_quiet {
-            use std::io::Write;
-            // There is nowhere left to report that stderr is closed.
-            std::io::stderr().write_all(text.as_bytes()).ok();
-        }
-    })?;
+    let quiet = common.quiet;
+    let interrupt = Interrupt::listen(move |text| note(text, quiet))?;
     let announcer = Announcer::new(common.ci);
     let mut statuses = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
@@ -79,13 +73,8 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
         };
         match status {
             Ok(status) => statuses.push(status),
-            // A violation that was found already is not masked by what follows it.
-            Err(error) if !statuses.is_empty() => {
-                let text = error.render(io.err_colour);
-                io.note(&text);
-                statuses.push(error.status);
-            }
             Err(error) if scenarios.len() == 1 => return Err(error),
+            // A violation that was found already is not masked by what follows it.
             Err(error) => {
                 let text = error.render(io.err_colour);
                 io.note(&text);
@@ -336,7 +325,7 @@ impl One<'_> {
         io: &mut Io,
     ) -> Result<ExitStatus, CliError> {
         let Finished { meter, recorded, dropped, mut record, observation } = finished;
-        let unwritten = recorded.write_error.map(CliError::setup);
+        let history_written = recorded.write_error.map_or(Ok(()), |error| Err(CliError::setup(error)));
         record.generator = meter.stop(self.common.mongo != "embedded").map_err(CliError::setup)?;
         record.generator.dropped_arrivals = dropped;
         let evidence_written = store.write_record(&record);
@@ -345,13 +334,7 @@ impl One<'_> {
         let reports_written = store.write_reports(&report, &stats, started);
         show(&report, Some(&store.directory.display().to_string()), self.common.format, io)?;
         self.announcer.announce(&report, io);
-        let mut status = status_of(&report);
-        for error in [unwritten, evidence_written.err(), reports_written.err()].into_iter().flatten() {
-            let text = error.render(io.err_colour);
-            io.note(&text);
-            status = ExitStatus::combine([status, error.status]);
-        }
-        Ok(status)
+        Ok(with_unwritten(status_of(&report), [history_written, evidence_written, reports_written], io))
     }
 
     /// The command that runs it again. A connection string stays in the environment: it may hold a password.

@@ -8,11 +8,11 @@ use rand::RngExt;
 use super::args::SelftestArgs;
 use super::ci::Announcer;
 use super::commit::origin;
-use super::interrupt::Interrupt;
+use super::interrupt::{Interrupt, note};
 use super::run::quoted;
 use super::server::Server;
 use super::show::show;
-use super::store::{Store, check_run_id, fresh_run_id};
+use super::store::{Store, check_run_id, fresh_run_id, with_unwritten};
 use super::{CliError, Io};
 use crate::assess::status_of;
 use crate::report::{Report, write_all};
@@ -55,21 +55,7 @@ pub(super) async fn selftest(args: SelftestArgs, io: &mut Io) -> Result<ExitStat
     let written = write_all(&store.directory, &report, None::<(&crate::stats::LatencyStats, SystemTime)>);
     show(&report, Some(&store.directory.display().to_string()), common.format, io)?;
     Announcer::new(common.ci).announce(&report, io);
-    let mut status = status_of(&report);
-    if let Err(error) = written.map_err(CliError::setup) {
-        let text = error.render(io.err_colour);
-        io.note(&text);
-        status = ExitStatus::combine([status, error.status]);
-    }
-    Ok(status)
-}
-
-fn note(text: &str, quiet: bool) {
-    use std::io::Write;
-    if !quiet {
-        // There is nowhere left to report that stderr is closed.
-        std::io::stderr().write_all(text.as_bytes()).ok();
-    }
+    Ok(with_unwritten(status_of(&report), [written.map(|_| ()).map_err(CliError::setup)], io))
 }
 
 /// The bugs that are asked for.

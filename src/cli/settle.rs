@@ -34,10 +34,11 @@ pub(super) async fn wait_until_settled(place: &Place, scenario: &Scenario, run_i
     let (mut last, mut since) = (None, begin);
     loop {
         let Ok(Some(observation)) = place.target.observe().await else { return };
-        if !is_wrong(&observation) {
-            return;
-        }
+        // What is as it was when it was wrong is still wrong.
         if last.as_ref() != Some(&observation) {
+            if !is_wrong(&observation) {
+                return;
+            }
             (last, since) = (Some(observation), Instant::now());
         }
         let stays = since.elapsed() >= UNCHANGED_FOR && begin.elapsed() >= within;

@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::CliError;
+use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, RunRecord};
 use crate::history::{History, Observation, file};
 use crate::report::{Report, from_json, read_hlog, write_all, write_atomic};
 use crate::stats::LatencyStats;
 use crate::stats::LoggedInterval;
+use crate::verdict::ExitStatus;
 
 /// What to do when a file of a run is not there.
 const NAME_A_RUN: &str = "name the folder of a run, such as reports/20260131-120000-1a2b";
@@ -109,6 +110,21 @@ impl Store {
     ) -> Result<(), CliError> {
         write_all(&self.directory, report, Some((stats, started))).map(|_| ()).map_err(CliError::setup)
     }
+}
+
+/// The status of a run of which something could not be written: that is told, and masks no violation.
+pub(super) fn with_unwritten(
+    status: ExitStatus,
+    written: impl IntoIterator<Item = Result<(), CliError>>,
+    io: &mut Io,
+) -> ExitStatus {
+    let errors = written.into_iter().filter_map(Result::err);
+    let told = errors.map(|error| {
+        let text = error.render(io.err_colour);
+        io.note(&text);
+        error.status
+    });
+    ExitStatus::combine([status].into_iter().chain(told))
 }
 
 /// Reads `run.json`.

@@ -150,10 +150,11 @@ async fn phases(
 ) -> Result<(), DriverError> {
     let (controls, _) = plan.control();
     let mut segments = plan.segments();
-    if let Some(after) = interludes.first_use.filter(|_| controls > 0 && matches!(plan.load, Load::Burst { .. })) {
+    if let Some(after) = interludes.first_use.filter(|_| controls > 0 && matches!(plan.load, Load::Burst { .. }))
+        && let Some(first) = plan::take_first(&mut segments)
+    {
         // The serial control would be the first to use what is not there yet.
-        let first = plan::take_first(&mut segments);
-        joined(shared, rounds(shared, recorder, first.into_iter().collect())).await?;
+        joined(shared, rounds(shared, recorder, vec![first])).await?;
         shared.stop.run_until_cancelled(after()).await;
     }
     control(shared, recorder, controls).await;

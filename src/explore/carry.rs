@@ -13,15 +13,13 @@ use super::scheduler::{Learned, Scheduler};
 use super::subject::Subject;
 use super::watch::After;
 use crate::history::{Cause, Outcome, Phase};
-use crate::scope::Scope;
+use crate::scope::{Ended, Scope};
 use crate::target::Completion;
 
 /// Executions whose documents are made at once.
 const SEEDED_AT_ONCE: u32 = 64;
 /// How long their making may take.
 const SEED_WITHIN: Duration = Duration::from_secs(60);
-/// How long the user's own invariants may take to be looked at after an execution.
-const LOOK_WITHIN: Duration = Duration::from_secs(30);
 const WAIT_IN_SERVICE: &str = "requests wait for each other in the service";
 
 impl Explorer<'_> {
@@ -153,10 +151,10 @@ impl Explorer<'_> {
         self.make_ready(number, requests).await;
         self.open_window().await;
         let execution = self.scheduler.execute_some(self.subject, number, requests, policy).await;
-        let execution = self.await_quiescence(execution).await;
+        let mut execution = self.await_quiescence(execution).await;
         self.learn(&execution);
         let position = self.found.executions.len();
-        self.close_window(position, &execution, requests.to_vec(), false).await;
+        self.close_window(position, &mut execution, requests.to_vec(), false).await;
         self.keep(execution, requests.to_vec(), phase);
         let position = self.found.executions.len() - 1;
         if phase.is_main() {
@@ -191,10 +189,13 @@ impl Explorer<'_> {
         let Some(watch) = &mut self.watch else { return };
         let (execution, ..) = &self.found.executions[position];
         watch.background |= !execution.strays.is_empty();
-        if let Ok(violated) = Scope::new(LOOK_WITHIN, &self.stop).wait(watch.look(execution.number, after)).await
-            && !violated.is_empty()
-        {
-            self.found.custom.entry(position).or_default().extend(violated);
+        let looking = Scope::new(watch.look_within(), &self.stop);
+        match looking.wait(watch.look(execution.number, after)).await {
+            Ok(violated) if !violated.is_empty() => {
+                self.found.custom.entry(position).or_default().extend(violated);
+            }
+            Err(Ended::Deadline(_)) => watch.missed(),
+            Ok(_) | Err(Ended::Stopped) => {}
         }
     }
 
@@ -210,7 +211,7 @@ impl Explorer<'_> {
     pub(super) async fn skip_look(&mut self) {
         let Some(watch) = &mut self.watch else { return };
         // What is not told is missed by the next look, which then says more.
-        Scope::new(LOOK_WITHIN, &self.stop).wait(watch.skip()).await.ok();
+        Scope::new(watch.asked_within(), &self.stop).wait(watch.skip()).await.ok();
     }
 
     /// Does what comes before the requests of an execution, such as a log-in. It is none of what is put in order: it passes.

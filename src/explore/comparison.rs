@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mongodb::bson::Bson;
+use tokio_util::sync::CancellationToken;
 
 use super::capture::{Capture, CaptureError, Window, value};
 use super::conflict::may_meet;
@@ -11,6 +12,7 @@ use super::execution::Execution;
 use super::subject::Operations;
 use super::wire::{Kind, Reply};
 use crate::history::{CauseKind, Outcome as History, Phase};
+use crate::scope::Scope;
 use crate::serial::{Answer, Change, Judge, Judgement, Outcome, Sample, Settings, Value};
 use crate::target::Completion;
 
@@ -18,6 +20,9 @@ use crate::target::Completion;
 const FIRST_QUIET: Duration = Duration::from_millis(5);
 /// Silence once something came after an answer.
 const LATE_QUIET: Duration = Duration::from_millis(25);
+
+/// How long the server may take to tell what was written.
+pub(super) const READ_WITHIN: Duration = Duration::from_secs(60);
 
 /// How an exploration is judged by the serial runs of its requests.
 pub struct AsIfSerial {
@@ -81,7 +86,7 @@ impl Comparison {
     /// An execution begins.
     pub(super) async fn open(&mut self) {
         if let Some(capture) = &mut self.capture {
-            let opened = capture.open().await;
+            let opened = in_time(capture.open()).await;
             self.check(opened);
         }
     }
@@ -89,7 +94,7 @@ impl Comparison {
     /// An execution has ended, and its commands have, too; its window.
     pub(super) async fn close(&mut self, execution: &Execution) -> Option<usize> {
         let capture = self.capture.as_mut()?;
-        let closed = capture.close(&written_to(execution)).await;
+        let closed = in_time(capture.close(&written_to(execution))).await;
         self.check(closed)
     }
 
@@ -138,7 +143,7 @@ impl Comparison {
     /// Reads what was written so far, and tells the judge of the serial runs.
     pub(super) async fn catch_up(&mut self, subject: &Operations, executions: &[(Execution, Vec<usize>, Phase)]) {
         if let Some(capture) = &mut self.capture {
-            let collected = capture.collect().await;
+            let collected = in_time(capture.collect()).await;
             self.check(collected);
         }
         for (position, order) in std::mem::take(&mut self.untold) {
@@ -204,6 +209,12 @@ impl Comparison {
         };
         self.failure.clone().or_else(vacuous)
     }
+}
+
+/// Reads what was written. An interruption does not end it: what was found before one is judged by what is read here.
+async fn in_time<T>(reading: impl Future<Output = Result<T, CaptureError>>) -> Result<T, CaptureError> {
+    let read = Scope::new(READ_WITHIN, &CancellationToken::new()).wait(reading).await;
+    read.unwrap_or_else(|ended| Err(ended.into()))
 }
 
 /// Collections that an execution wrote to.

@@ -48,6 +48,14 @@ pub(super) fn operations(
     requests.iter().map(operation).collect()
 }
 
+/// Operations as a history has them: in order, its control first. Serial runs that came later are judged like every execution.
+pub(super) fn in_order(mut operations: Vec<Operation>) -> Vec<Operation> {
+    operations.sort_by_key(|operation| operation.id);
+    let later = operations.iter_mut().skip_while(|operation| !operation.phase.is_main());
+    later.for_each(|operation| operation.phase = Phase::Main);
+    operations
+}
+
 /// Final documents, by key.
 pub(super) struct Documents<'a> {
     observation: Option<&'a Observation>,

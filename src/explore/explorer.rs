@@ -24,6 +24,7 @@ use super::searches::estimate;
 use super::subject::{Operations, Subject};
 use super::watch::Watch;
 use crate::history::{Operation, Phase};
+use crate::scope::Scope;
 use crate::serial::Judged;
 use crate::target::Target;
 use crate::verdict::Invariant;
@@ -300,9 +301,11 @@ impl<'a> Explorer<'a> {
     }
 
     /// Asks for the user's own invariants before anything that is judged by them.
-    async fn begin_watch(&mut self) {
-        if let Some(watch) = &mut self.watch {
-            watch.begin().await;
+    pub(super) async fn begin_watch(&mut self) {
+        let Some(watch) = &mut self.watch else { return };
+        if let Err(ended) = Scope::new(watch.asked_within(), &self.stop).wait(watch.begin()).await {
+            // Without a beginning nothing can be told to have become worse.
+            self.found.reasons.push(format!("what your own invariants say before the first request: {ended}"));
         }
     }
 

@@ -9,14 +9,19 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use mongodb::bson::{RawDocumentBuf, rawdoc};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
+use super::explorer::{Explorer, Plan};
 use super::gate::{Event, Parked, Replied, StepId};
+use super::proxy::Proxy;
 use super::scheduler::{Scheduler, Timing};
-use super::subject::Subject;
+use super::search::{Budget, Search};
+use super::subject::{Operations, Subject};
 use super::wire::message::tests::msg;
 use super::wire::{Command, Message, Reply};
-use crate::history::{Cause, Outcome, Returned, Value};
-use crate::target::Completion;
+use crate::history::{Action, Cause, Outcome, Returned, Value};
+use crate::target::memory::{Lie, MemoryTarget};
+use crate::target::{Completion, Target};
 
 /// The store: documents per key, each the number of who wrote it.
 #[derive(Clone)]
@@ -152,4 +157,38 @@ pub(super) fn find_then_insert(store: Store, key: String, by: usize) -> BoxFutur
         }
     }
     .boxed()
+}
+
+/// What an exploration needs, of requests that reach a store in memory which never answers.
+pub(super) struct Bench {
+    proxy: Proxy,
+    target: Arc<dyn Target>,
+    subject: Operations,
+    plan: Plan,
+}
+
+impl Bench {
+    /// Requests that are waited for so long.
+    pub(super) async fn silent(deadline: Duration) -> Self {
+        let proxy = Proxy::start(&["127.0.0.1:1".to_owned()]).await.unwrap();
+        let target: Arc<dyn Target> = Arc::new(MemoryTarget::new(Lie::NeverAnswers));
+        let actions = vec![Action::CreateOrGet { reversed: false }; 2];
+        let subject = Operations::new(Arc::clone(&target), |execution| format!("{execution}").into(), actions);
+        let plan = Plan {
+            search: Search::Exhaustive,
+            budget: Budget::default(),
+            seed: 1,
+            reduce: None,
+            timing: Timing { deadline, ..Timing::default() },
+            invariants: Vec::new(),
+            warm_up: true,
+            may_reduce: false,
+            twice: false,
+        };
+        Bench { proxy, target, subject, plan }
+    }
+
+    pub(super) fn explorer(&self, stop: CancellationToken) -> Explorer<'_> {
+        Explorer::new(&self.proxy, Arc::clone(&self.target), &self.subject, &self.plan, stop)
+    }
 }

@@ -22,7 +22,7 @@ const SILENCE: Duration = Duration::from_millis(100);
 const SILENCES: u32 = 10;
 
 impl Explorer<'_> {
-    /// Carries it out, where the service's database is empty.
+    /// Carries it out, where nothing has to be there before the requests.
     pub(super) async fn first_use(&mut self) {
         if !self.plan.warm_up || !self.subject.keys_to_seed(NUMBER..NUMBER + 1).is_empty() {
             return;
@@ -41,11 +41,15 @@ impl Explorer<'_> {
         self.make_ready(NUMBER, &all).await;
         let execution = self.scheduler.execute_some(self.subject, NUMBER, &all, &mut Alternate::default()).await;
         (self.scheduler.parallel, self.scheduler.learned) = known;
-        if execution.stuck.is_some() || all.iter().any(|request| execution.requests[*request].completion.is_none()) {
+        let unfinished =
+            execution.stuck.is_some() || all.iter().any(|request| execution.requests[*request].completion.is_none());
+        let Execution { number, schedule, steps, requests, .. } = execution;
+        if unfinished {
+            // They were sent: what they stored is nobody else's doing.
+            self.keep(Execution { number, requests, ..Execution::default() }, all, Phase::Main);
             self.found.notes.insert("the very first requests came to no end in time, and are not judged".to_owned());
             return;
         }
-        let Execution { number, schedule, steps, requests, .. } = execution;
         self.keep(Execution { number, schedule, steps, requests, ..Execution::default() }, all, Phase::Main);
         let position = self.found.executions.len() - 1;
         self.found.first_use = Some(position);
@@ -68,10 +72,33 @@ impl Explorer<'_> {
         if result.verdict == Verdict::Violated {
             let names: Vec<String> = result.invariants.iter().map(ToString::to_string).collect();
             self.found.notes.insert(format!(
-                "the very first requests, on what was not there yet: {}: violated: {}; it cannot be carried out again here",
+                "the very first requests, where nothing has to be there before them: {}: violated: {}; it cannot be carried out \
+                 again here",
                 result.schedule,
                 names.join(", ")
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::explore::fake::Bench;
+
+    #[tokio::test]
+    async fn first_requests_that_come_to_no_end_stay_in_the_history() {
+        let bench = Bench::silent(Duration::from_millis(20)).await;
+        let mut explorer = bench.explorer(CancellationToken::new());
+        explorer.first_use().await;
+        assert!(explorer.found.notes.iter().any(|note| note.contains("came to no end")), "{:?}", explorer.found.notes);
+        assert_eq!(explorer.found.first_use, None, "they are not judged");
+        let numbers: Vec<u32> = explorer.found.executions.iter().map(|(execution, ..)| execution.number).collect();
+        assert_eq!(numbers, [NUMBER], "they were sent");
+        let history = explorer.conclude(None, Vec::new(), None, Vec::new()).history;
+        assert_eq!(history.operations.len(), 2);
+        assert!(history.operations.iter().all(|operation| operation.phase.is_main() && operation.is_unknown()));
     }
 }

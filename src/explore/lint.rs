@@ -195,10 +195,8 @@ fn written_back(read: &Step, fields: &[Field]) -> Option<&'static str> {
 
 /// What to do instead of looking and inserting. A unique index that is there already needs no advice to create it.
 fn instead_of_insert(asked: &Filter, indexes: Option<&Vec<IndexFact>>) -> String {
-    let mut ways =
-        asked.alternatives.iter().map(|part| part.keys().map(String::as_str).collect()).chain([BTreeSet::new()]);
-    let pinned: BTreeSet<&str> =
-        asked.equalities.keys().map(String::as_str).chain(ways.next().unwrap_or_default()).collect();
+    let first_way = asked.alternatives.first().into_iter().flat_map(|part| part.keys());
+    let pinned: BTreeSet<&str> = asked.equalities.keys().chain(first_way).map(String::as_str).collect();
     match indexes.into_iter().flatten().find(|index| index.unique && index.is_covered_by(&pinned)) {
         Some(index) => format!(
             "The unique index `{}` refuses the second: catch its error (code 11000) and read, or use one upsert with \

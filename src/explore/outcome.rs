@@ -8,7 +8,7 @@ use super::carry::{chain, is_misfit};
 use super::chance::Pct;
 use super::dfs::Dfs;
 use super::diagram::diagram;
-use super::evidence::{Documents, operations};
+use super::evidence::{Documents, in_order, operations};
 use super::execution::INTERRUPTED;
 use super::explorer::Explorer;
 use super::lint::{self, Indexes};
@@ -41,6 +41,7 @@ const POOL: u64 = 3;
 const MEETINGS: u32 = 3;
 
 /// What an exploration came to. It is judged as every run is.
+#[derive(Default)]
 pub struct Exploration {
     /// Every operation of every execution.
     pub history: History,
@@ -267,7 +268,8 @@ impl Explorer<'_> {
     async fn stored_view(&self) -> Option<StoredView> {
         let written = self.found.traces.iter().flatten().filter(|command| command.kind == Kind::Write);
         let namespaces = written.filter_map(|command| Some((command.database.clone(), command.collection.clone()?)));
-        Some(StoredView::begin(self.server.clone()?, namespaces.collect()).await)
+        let beginning = StoredView::begin(self.server.clone()?, namespaces.collect());
+        Scope::new(READ_WITHIN, &self.stop).wait(beginning).await.ok()
     }
 
     /// All interleavings of the first requests, as far as they are few.
@@ -315,7 +317,7 @@ impl Explorer<'_> {
         })
     }
 
-    fn conclude(
+    pub(super) fn conclude(
         self,
         observation: Option<Observation>,
         mut schedules: Vec<ScheduleResult>,
@@ -323,13 +325,10 @@ impl Explorer<'_> {
         lint: Vec<LintFinding>,
     ) -> Exploration {
         let found = &self.found;
-        let mut all: Vec<Operation> =
-            (0..found.executions.len()).flat_map(|position| self.operations(position)).collect();
-        all.sort_by_key(|operation| operation.id);
-        // A history has its control first. Serial runs that came later are judged like every execution.
-        all.iter_mut().skip_while(|operation| !operation.phase.is_main()).for_each(|later| later.phase = Phase::Main);
+        let all = (0..found.executions.len()).flat_map(|position| self.operations(position));
         // Every operation that was begun is here, even if not every one that was meant to be.
-        let history = History { operations: all, partial: false, interrupted: self.stop.is_cancelled() };
+        let history =
+            History { operations: in_order(all.collect()), partial: false, interrupted: self.stop.is_cancelled() };
         let together = self.together_result(observation.as_ref());
         let repeated = self.repeated(observation.as_ref());
         let mut doubts = self.doubts(&lint, together.as_ref());

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use super::evidence::in_order;
 use super::outcome::Exploration;
 use crate::history::{History, Operation};
-use crate::report::{AsIfSerialReport, ExploreReport, PairResult, ScheduleResult, TogetherResult};
+use crate::report::{AsIfSerialReport, ExploreReport, PairResult, Repeated, ScheduleResult, TogetherResult};
 use crate::verdict::Verdict;
 
 /// Every choice of `size` out of `operations`, in which one may come several times: positions.
@@ -34,15 +35,9 @@ pub struct Part {
 pub fn merged(parts: Vec<Part>, before: Vec<Operation>) -> Exploration {
     let pairs: Vec<PairResult> = parts.iter().map(result).collect();
     let mut whole = Exploration {
-        history: History { operations: before, partial: false, interrupted: false },
-        observation: None,
+        history: History { operations: before, ..History::default() },
         report: ExploreReport { complete: true, total: Some(0), ..ExploreReport::default() },
-        unread: None,
-        misfit: None,
-        as_if_serial: None,
-        looks: Vec::new(),
-        queries: Vec::new(),
-        next: 0,
+        ..Exploration::default()
     };
     let mut serial = AsIfSerialReport::default();
     for part in parts {
@@ -72,7 +67,7 @@ pub fn merged(parts: Vec<Part>, before: Vec<Operation>) -> Exploration {
             add_serial(&mut serial, one, &named);
         }
     }
-    whole.history.operations.sort_by_key(|operation| operation.id);
+    whole.history.operations = in_order(std::mem::take(&mut whole.history.operations));
     whole.report.total = whole.report.total.filter(|_| whole.report.complete);
     conclude(&mut serial, &pairs);
     serial.pairs = pairs;
@@ -144,7 +139,15 @@ fn add_report(whole: &mut ExploreReport, one: ExploreReport, named: &str) {
         whole.schedules.sort_by_key(|result: &ScheduleResult| result.verdict != Verdict::Violated);
         whole.schedules.truncate(ExploreReport::MAX_SCHEDULES);
     }
+    let drawn = whole.schedules.iter_mut().filter(|result| result.diagram.is_some());
+    drawn.skip(ExploreReport::MAX_DIAGRAMS).for_each(|result| result.diagram = None);
     whole.smallest = whole.smallest.take().or(one.smallest);
+    whole.repeated = match (whole.repeated, one.repeated) {
+        (Some(all), Some(one)) => Some(Repeated { times: all.times + one.times, same: all.same + one.same }),
+        (all, one) => all.or(one),
+    };
+    // Each choice has a probability of its own.
+    whole.notes.extend(one.bound.map(|bound| format!("{named}: {bound}")));
     whole.together = match (whole.together.take(), one.together) {
         (Some(all), Some(one)) => Some(TogetherResult {
             first_at: all.first_at.or(one.first_at.map(|at| all.attempts + at)),
@@ -219,6 +222,8 @@ fn conclude(whole: &mut AsIfSerialReport, pairs: &[PairResult]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::{Cause, Outcome, Phase, fixture};
+    use crate::report::Diagram;
 
     #[test]
     fn every_choice_is_there_equal_ones_included() {
@@ -238,18 +243,7 @@ mod tests {
             ..ExploreReport::default()
         };
         let serial = AsIfSerialReport { verdict, judged: 6, violations: violated, ..AsIfSerialReport::default() };
-        let history = History { operations: Vec::new(), partial: false, interrupted: false };
-        let exploration = Exploration {
-            history,
-            observation: None,
-            report,
-            unread: None,
-            misfit: None,
-            as_if_serial: Some(serial),
-            looks: Vec::new(),
-            queries: Vec::new(),
-            next: 0,
-        };
+        let exploration = Exploration { report, as_if_serial: Some(serial), ..Exploration::default() };
         Part { operations: operations.map(str::to_owned).to_vec(), exploration: Some(exploration) }
     }
 
@@ -288,5 +282,49 @@ mod tests {
         let (found, marks, whole) = verdict(vec![doubted]);
         assert_eq!((found, marks.as_str()), (Verdict::Inconclusive, "?"));
         assert!(whole.as_if_serial.unwrap().inconclusive.unwrap().contains("no index covers"));
+    }
+
+    #[test]
+    fn the_whole_has_its_control_first() {
+        let of = |number: u64, phase| {
+            let action = crate::history::Action::CreateOrGet { reversed: false };
+            let outcome = Outcome::Unknown(Cause::new("no answer"));
+            Operation { phase, ..fixture::operation(number, "k", action, [number, number], outcome) }
+        };
+        let with = |first| {
+            let mut part = part(["a", "a"], Verdict::Holds, 0);
+            let history = &mut part.exploration.as_mut().unwrap().history;
+            history.operations = vec![of(first, Phase::Control), of(first + 1, Phase::Main)];
+            part
+        };
+        let history = merged(vec![with(2), with(4)], vec![of(0, Phase::Control)]).history;
+        let control: Vec<u64> = history.phase(Phase::Control).iter().map(|operation| operation.id.0).collect();
+        let main: Vec<(u64, Phase)> =
+            history.phase(Phase::Main).iter().map(|operation| (operation.id.0, operation.phase)).collect();
+        assert_eq!(control, [0, 2]);
+        assert_eq!(main, [3, 4, 5].map(|id| (id, Phase::Main)));
+    }
+
+    #[test]
+    fn what_a_search_by_chance_and_repetitions_say_of_the_parts_is_kept_and_so_is_the_size_of_the_report() {
+        let with = |names, times, same| {
+            let mut part = part(names, Verdict::Holds, 0);
+            let report = &mut part.exploration.as_mut().unwrap().report;
+            (report.bound, report.repeated) = (Some("1/8".to_owned()), Some(Repeated { times, same }));
+            let drawn = ScheduleResult {
+                schedule: String::new(),
+                choices: String::new(),
+                verdict: Verdict::Holds,
+                invariants: Vec::new(),
+                diagram: Some(Diagram::default()),
+            };
+            report.schedules = vec![drawn; ExploreReport::MAX_DIAGRAMS];
+            part
+        };
+        let report = merged(vec![with(["a", "a"], 6, 6), with(["a", "b"], 4, 3)], Vec::new()).report;
+        assert_eq!(report.repeated, Some(Repeated { times: 10, same: 9 }));
+        assert_eq!(report.notes, ["a against a: 1/8", "a against b: 1/8"]);
+        let drawn = report.schedules.iter().filter(|result| result.diagram.is_some()).count();
+        assert_eq!((report.schedules.len(), drawn), (2 * ExploreReport::MAX_DIAGRAMS, ExploreReport::MAX_DIAGRAMS));
     }
 }

@@ -111,7 +111,8 @@ impl<'a> Run<'a> {
             self.release(&choice)?;
             self.await_answers().await?;
             if let Some(stored) = &mut self.scheduler.stored {
-                stored.look().await;
+                // What is not seen in time is not shown, and neither is what follows it.
+                Scope::new(self.scheduler.timing.deadline, &self.scheduler.stop).wait(stored.look()).await.ok();
             }
         }
     }

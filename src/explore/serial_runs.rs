@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::capture::Capture;
-use super::comparison::{AsIfSerial, Comparison, answer};
-use super::execution::Execution;
+use super::comparison::{AsIfSerial, Comparison, READ_WITHIN, answer};
+use super::execution::{Execution, INTERRUPTED};
 use super::explorer::Explorer;
 use super::policy::Serial;
 use super::subject::Subject;
 use super::watch::After;
 use crate::history::Phase;
 use crate::report::{AsIfSerialReport, FieldDifference};
-use crate::serial::{Class, Judged, Judgement, Sample};
+use crate::scope::{Ended, Scope};
+use crate::serial::{Answer, Class, Judged, Judgement, Sample};
 use crate::verdict::{Invariant, Verdict};
 
 /// Rounds in which every order is carried out once.
@@ -66,7 +67,8 @@ impl<'a> Explorer<'a> {
             .map(|command| command.database.clone())
             .filter(|name| name != "admin")
             .collect();
-        match Capture::begin(server.clone(), databases).await {
+        let beginning = Scope::new(READ_WITHIN, &self.stop).wait(Capture::begin(server.clone(), databases)).await;
+        match beginning.unwrap_or_else(|ended| Err(ended.into())) {
             Ok(capture) => {
                 if !capture.has_oplog {
                     self.found.notes.insert(
@@ -127,10 +129,10 @@ impl<'a> Explorer<'a> {
                 Some(whole) => whole.followed_by(one, *request),
             });
         }
-        let execution = whole.unwrap_or_default();
+        let mut execution = whole.unwrap_or_default();
         self.learn(&execution);
         let (position, all) = (self.found.executions.len(), order.len() == self.subject.requests());
-        self.close_window(position, &execution, order.clone(), true).await;
+        self.close_window(position, &mut execution, order.clone(), true).await;
         self.keep(execution, order, Phase::Control);
         match all {
             true => self.look_in_passing(position, After::Control).await,
@@ -161,7 +163,7 @@ impl<'a> Explorer<'a> {
     pub(super) async fn close_window(
         &mut self,
         position: usize,
-        execution: &Execution,
+        execution: &mut Execution,
         order: Vec<usize>,
         serial: bool,
     ) {
@@ -170,24 +172,34 @@ impl<'a> Explorer<'a> {
         if execution.stuck.is_some() {
             return;
         }
-        let probes = if comparison.probes { self.probe(execution.number).await } else { Vec::new() };
+        let probes = if comparison.probes { self.probe(execution.number).await } else { Some(Vec::new()) };
+        let Some(probes) = probes else {
+            // Half of its probes say nothing.
+            execution.stuck = Some(INTERRUPTED.to_owned());
+            return;
+        };
         if let Some(comparison) = &mut self.comparison {
             comparison.keep(position, order, window, probes, serial);
         }
     }
 
-    /// Each request once more, one after another, and nothing parked.
-    async fn probe(&mut self, number: u32) -> Vec<crate::serial::Answer> {
+    /// Each request once more, one after another, and nothing parked; `None` if the exploration is to end meanwhile.
+    pub(super) async fn probe(&mut self, number: u32) -> Option<Vec<Answer>> {
         self.proxy.pass();
-        let mut answers = Vec::new();
+        let patience = Scope::new(self.plan.timing.deadline, &self.stop);
+        let (mut answers, mut stopped) = (Vec::new(), false);
         for request in 0..self.subject.requests() {
-            let sent = self.subject.start(number, request);
-            if let Ok(completion) = tokio::time::timeout(self.plan.timing.deadline, sent).await {
-                answers.push(answer(&completion));
+            match patience.wait(self.subject.start(number, request)).await {
+                Ok(completion) => answers.push(answer(&completion)),
+                Err(Ended::Deadline(_)) => {}
+                Err(Ended::Stopped) => {
+                    stopped = true;
+                    break;
+                }
             }
         }
         self.hold();
-        answers
+        (!stopped).then_some(answers)
     }
 
     async fn catch_up(&mut self) {
@@ -369,7 +381,23 @@ fn orders(requests: usize) -> Vec<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::explore::fake::Bench;
+
+    #[tokio::test]
+    async fn an_interruption_ends_the_probes() {
+        let bench = Bench::silent(Duration::from_secs(60)).await;
+        let stop = CancellationToken::new();
+        let mut explorer = bench.explorer(stop.clone());
+        let begin = Instant::now();
+        let (probes, ()) = tokio::join!(explorer.probe(0), async { stop.cancel() });
+        assert!(probes.is_none(), "half of them say nothing: {probes:?}");
+        assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+    }
 
     #[test]
     fn every_order_of_every_set_is_carried_out() {

@@ -16,6 +16,8 @@ use crate::verdict::Invariant;
 const PAUSE: Duration = Duration::from_millis(50);
 /// What never comes to rest is looked at no longer than this, besides the time that work in the background may take.
 const LONGEST: Duration = Duration::from_secs(5);
+/// How long the server may take to answer in a look, besides what the look waits for.
+const ASKED_WITHIN: Duration = Duration::from_secs(30);
 /// Violations that were waited for in full, after which shorter waits do: as long as recoveries were seen to take.
 const CONFIRMED: u32 = 2;
 
@@ -46,6 +48,7 @@ pub struct Watch<'a> {
     empty: u32,
     pause: Duration,
     longest: Duration,
+    asked_within: Duration,
     /// Something goes on that belongs to no request: a look is trusted when the next one is equal.
     pub(super) background: bool,
 }
@@ -73,8 +76,39 @@ impl<'a> Watch<'a> {
     pub fn new(own: impl OwnInvariants + 'a) -> Self {
         let (before, looks) = (Vec::new(), Vec::new());
         let (recovery, confirmed, empty, background) = (Duration::ZERO, 0, 0, false);
-        let (pause, longest) = (PAUSE, LONGEST);
-        Watch { own: Box::new(own), before, looks, recovery, confirmed, empty, pause, longest, background }
+        let (pause, longest, asked_within) = (PAUSE, LONGEST, ASKED_WITHIN);
+        Watch {
+            own: Box::new(own),
+            before,
+            looks,
+            recovery,
+            confirmed,
+            empty,
+            pause,
+            longest,
+            asked_within,
+            background,
+        }
+    }
+
+    /// How long the server may take to answer.
+    pub(super) fn asked_within(&self) -> Duration {
+        self.asked_within
+    }
+
+    /// How long a look may take: what never comes to rest is looked at for so long, and the server must answer.
+    pub(super) fn look_within(&self) -> Duration {
+        self.asked_within + self.longest()
+    }
+
+    /// How long what changes is looked at.
+    fn longest(&self) -> Duration {
+        self.longest + self.own.patience()
+    }
+
+    /// A look came to no end: what it would have said is not known.
+    pub(super) fn missed(&mut self) {
+        self.looks.iter_mut().for_each(|looks| looks.moving += 1);
     }
 
     /// What is wrong now is nobody's doing.
@@ -151,7 +185,7 @@ impl<'a> Watch<'a> {
                 was_worse = false;
             }
             was_worse |= !worse.is_empty();
-            let moving = since.elapsed() < enough && begin.elapsed() >= self.longest + self.own.patience();
+            let moving = since.elapsed() < enough && begin.elapsed() >= self.longest();
             if since.elapsed() >= enough || moving {
                 self.confirmed += u32::from(!worse.is_empty() && !moving);
                 self.empty += u32::from(blind);

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
+use crate::explore::execution::Execution;
+use crate::explore::fake::Bench;
+use crate::history::Phase;
 use crate::target::mongo::LookedAt;
 
 const NOWHERE: u64 = u64::MAX;
@@ -24,8 +29,8 @@ impl Script {
     }
 }
 
-impl OwnInvariants for Script {
-    fn ask(&self) -> BoxFuture<'_, Vec<QueryResult>> {
+impl Script {
+    fn given(&self) -> BoxFuture<'static, Vec<QueryResult>> {
         let at = self.next.fetch_add(1, Ordering::Relaxed).min(self.answers.len() - 1);
         let documents = self.answers[at];
         // So many documents stand for a collection that is not there.
@@ -40,11 +45,21 @@ impl OwnInvariants for Script {
         };
         Box::pin(std::future::ready(vec![result]))
     }
+}
+
+fn worse(before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)> {
+    let worse = !now[0].is_blind() && now[0].documents > before[0].documents;
+    let worsening = Worsening { round: 0, what: "worse".into(), documents: Vec::new() };
+    worse.then(|| ("x".to_owned(), worsening)).into_iter().collect()
+}
+
+impl OwnInvariants for Script {
+    fn ask(&self) -> BoxFuture<'_, Vec<QueryResult>> {
+        self.given()
+    }
 
     fn worsenings(&self, before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)> {
-        let worse = !now[0].is_blind() && now[0].documents > before[0].documents;
-        let worsening = Worsening { round: 0, what: "worse".into(), documents: Vec::new() };
-        worse.then(|| ("x".to_owned(), worsening)).into_iter().collect()
+        worse(before, now)
     }
 
     fn meant_for_a_load(&self, _: &[QueryResult], _: &[QueryResult]) -> Vec<(String, String)> {
@@ -123,4 +138,70 @@ async fn what_is_not_there_yet_is_waited_for_and_never_counts_as_looked_at() {
     watch.look(4, After::Main).await;
     assert_eq!(asked.load(Ordering::Relaxed), before + 1, "it was waited for often enough");
     assert_eq!(watch.looks()[0].main.executions, 1);
+}
+
+/// Is worse than before from the second look on, or never answers.
+struct Slow {
+    asked: AtomicUsize,
+    patience: Duration,
+    answers: bool,
+}
+
+impl OwnInvariants for Slow {
+    fn ask(&self) -> BoxFuture<'_, Vec<QueryResult>> {
+        let documents = u64::from(self.asked.fetch_add(1, Ordering::Relaxed) > 0);
+        if documents > 0 && !self.answers {
+            return Box::pin(std::future::pending());
+        }
+        Script { answers: vec![documents], next: Arc::default(), patience: self.patience }.given()
+    }
+
+    fn worsenings(&self, before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)> {
+        worse(before, now)
+    }
+
+    fn meant_for_a_load(&self, _: &[QueryResult], _: &[QueryResult]) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
+    }
+}
+
+/// An exploration of which one execution was looked at: what it is accused of, and what the looks say.
+async fn looked_at(answers: bool) -> (Vec<Invariant>, Looks) {
+    let bench = Bench::silent(Duration::from_secs(1)).await;
+    let mut watch = Watch::new(Slow { asked: AtomicUsize::new(0), patience: Duration::from_millis(300), answers });
+    (watch.pause, watch.longest) = (Duration::from_millis(1), Duration::from_millis(50));
+    watch.asked_within = Duration::from_millis(100);
+    let mut explorer = bench.explorer(CancellationToken::new()).watching(watch);
+    explorer.begin_watch().await;
+    explorer.keep(Execution::default(), Vec::new(), Phase::Main);
+    explorer.look(0, After::Main).await;
+    let accused = explorer.found.custom.remove(&0).unwrap_or_default().into_iter().collect();
+    (accused, explorer.watch.unwrap().looks()[0].clone())
+}
+
+#[tokio::test]
+async fn a_look_takes_as_long_as_what_is_worse_must_stay_so() {
+    let (accused, looks) = looked_at(true).await;
+    assert_eq!((accused, looks.main.violated), (vec![Invariant::Custom("x".into())], 1));
+}
+
+#[tokio::test]
+async fn a_look_that_comes_to_no_end_is_missing() {
+    let (accused, looks) = looked_at(false).await;
+    assert_eq!((accused, looks.main.executions, looks.moving), (Vec::new(), 0, 1));
+}
+
+#[tokio::test]
+async fn without_a_beginning_nothing_holds() {
+    let bench = Bench::silent(Duration::from_secs(1)).await;
+    let patience = Duration::from_millis(300);
+    let mut watch = Watch::new(Slow { asked: AtomicUsize::new(1), patience, answers: false });
+    watch.asked_within = Duration::from_millis(20);
+    let mut explorer = bench.explorer(CancellationToken::new()).watching(watch);
+    let ended = tokio::time::timeout(Duration::from_secs(30), explorer.begin_watch()).await;
+    assert!(ended.is_ok() && explorer.found.reasons[0].contains("your own invariants"), "{:?}", explorer.found.reasons);
 }

@@ -101,7 +101,7 @@ pub fn upsert(upsert: &Upsert<'_>, indexes: &[IndexFact]) -> Option<Weakness> {
     let pinned = &upsert.pinned;
     let by_id = pinned.contains("_id");
     let unique = || indexes.iter().filter(|index| index.unique);
-    if !by_id && !unique().any(|index| fields(index).is_subset(pinned)) {
+    if !by_id && !unique().any(|index| index.is_covered_by(pinned)) {
         return Some(Weakness::NoUniqueIndex);
     }
     let exact = by_id && pinned.len() == 1 || unique().any(|index| fields(index) == *pinned);

@@ -45,15 +45,21 @@ fn a_service_that_cannot_be_started_or_is_not_started_is_told_as_that() {
 #[test]
 fn a_full_disk_is_told_and_masks_no_violation() {
     let server = Server::start();
-    // Files of at most 32 blocks of 512 bytes: the history does not fit. The server, which must write, is another process.
-    for (strategy, index, code) in [("upsert-retry", true, 4), ("upsert-set", true, 1)] {
+    // Files of at most so many blocks of 512 bytes: the history does not fit. The server, which must write, is another process.
+    let cases = [
+        ("run", 32, "upsert-retry", true, 4),
+        ("run", 32, "upsert-set", true, 1),
+        ("explore", 4, "upsert-retry", true, 4),
+        ("explore", 4, "find-then-insert", false, 1),
+    ];
+    for (verb, blocks, strategy, index, code) in cases {
         let harness = Harness::new(&scenario(strategy, index, "[load.burst]\nclients = 8\nrounds = 200"));
-        let command = harness.command(&["run", "s.toml", "--mongo", &server.uri]);
-        let script = r#"trap "" XFSZ; ulimit -f 32; exec "$0" "$@""#;
+        let command = harness.command(&[verb, "s.toml", "--mongo", &server.uri]);
+        let script = format!(r#"trap "" XFSZ; ulimit -f {blocks}; exec "$0" "$@""#);
         let mut limited = Command::new("/bin/sh");
         limited.arg("-c").arg(script).arg(command.get_program()).args(command.get_args()).current_dir(harness.path());
         limited.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-        let ran = Ran::of(limited.output().unwrap(), format!("limited run of {strategy}"));
+        let ran = Ran::of(limited.output().unwrap(), format!("limited {verb} of {strategy}"));
         ran.expect(code, &["cannot write", "history.jsonl"]);
     }
 }

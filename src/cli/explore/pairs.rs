@@ -85,10 +85,9 @@ impl One<'_> {
                     let (subject, plan) =
                         (self.subject(place, &operations, self.requests), self.plan(Some(budget), false));
                     let explorer = self.explorer(place, &subject, &plan, stop.clone())?.starting(next, start);
-                    let command = format!("{} --operations {}", self.command(), operations.join(","));
                     let client = between(place)?.direct.client.clone();
                     let read = |namespaces| async move { indexes::read(&client, namespaces).await };
-                    Some(self.watched(explorer, place, guard).await?.explore(read, &command).await)
+                    Some(self.watched(explorer, place, guard).await?.explore(read, &self.command(&operations)).await)
                 }
                 _ => None,
             };

@@ -13,6 +13,8 @@ use mongodb::{Client, Namespace};
 
 use oplog::{Entry, Unreadable};
 
+use crate::scope::Ended;
+
 pub(super) use values::value;
 
 /// Documents of the service that may be there from the start, at most.
@@ -24,6 +26,9 @@ pub(super) enum CaptureError {
     /// The server did not answer as it should.
     #[error("what was written cannot be read")]
     Server(#[from] mongodb::error::Error),
+    /// The server did not answer in time.
+    #[error("what was written cannot be read")]
+    Late(#[from] Ended),
     /// An entry of the oplog is not understood.
     #[error(transparent)]
     Entry(#[from] Unreadable),
