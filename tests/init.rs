@@ -4,8 +4,9 @@
 // The lints look at test functions only, and these are helpers of tests.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -37,7 +38,7 @@ fn root(path: &str) -> String {
 }
 
 /// Writes a scenario from a source, runs it unchanged, and gives what it came to.
-fn written_and_run(source: [&str; 2], options: &str, command: &str) -> (String, Value) {
+fn written_and_run(source: [&str; 2], options: &str) -> (String, Value) {
     let folder = tempfile::tempdir().unwrap();
     let mut arguments = vec!["init", source[0], source[1], "--out", "found.toml", "--"];
     let service = service(options);
@@ -47,7 +48,7 @@ fn written_and_run(source: [&str; 2], options: &str, command: &str) -> (String, 
     let text = std::fs::read_to_string(folder.path().join("found.toml")).unwrap();
     assert!(text.starts_with("#:schema onlyone.schema.json\n"), "{text}");
     assert!(folder.path().join("onlyone.schema.json").exists());
-    let output = onlyone(folder.path(), &[command, "found.toml", "--quiet", "--format", "json", "--seed", "1"]);
+    let output = onlyone(folder.path(), &["run", "found.toml", "--quiet", "--format", "json", "--seed", "1"]);
     (text, report(&output))
 }
 
@@ -55,7 +56,7 @@ fn written_and_run(source: [&str; 2], options: &str, command: &str) -> (String, 
 fn a_scenario_from_an_openapi_document_or_a_browsers_recording_runs_unchanged() {
     let (openapi, har) = (root("src/service/openapi.json"), root("tests/recorded/browser-session.har"));
     for source in [["--openapi", openapi.as_str()], ["--har", har.as_str()]] {
-        let (text, report) = written_and_run(source, RACY, "run");
+        let (text, report) = written_and_run(source, RACY);
         assert_eq!(report["verdict"], "violated", "{source:?}: {text}");
         let single =
             report["invariants"].as_array().unwrap().iter().find(|one| one["name"] == "single-document").unwrap();
@@ -71,7 +72,7 @@ fn a_scenario_from_an_openapi_document_or_a_browsers_recording_runs_unchanged() 
             assert!(text.contains(word), "{source:?} lacks {word}: {text}");
         }
         assert!(!text.contains("Bearer "), "the recorded session is not written down: {text}");
-        let (text, report) = written_and_run(source, "", "run");
+        let (text, report) = written_and_run(source, "");
         assert_eq!(report["verdict"], "holds", "{source:?}: {text}\n{report}");
     }
 }
@@ -230,7 +231,13 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
     std::fs::write(folder.path().join("no.har"), "{}").unwrap();
     let post = "curl -X POST http://app/api/user-chats/c7";
     let own = format!("exec {ONLYONE} serve --quiet --port $PORT --database onlyone_app");
-    let cases: [(&[&str], i32, &[&str]); 12] = [
+    std::fs::write(folder.path().join("there.toml"), "mine").unwrap();
+    let starts = ["--", "sh", "-c", "touch started; exit 3"];
+    let fresh = |value| [&["explore", "--curl", post, "--fresh", value][..], &starts].concat();
+    let pinned = [&["init", "--curl", post, "--fresh", "id=:9"][..], &starts].concat();
+    let (email, empty) = (fresh("email=$.email"), fresh("q=?q"));
+    let written = [&["init", "--curl", post, "--out", "there.toml"][..], &starts].concat();
+    let cases: [(&[&str], i32, &[&str]); 16] = [
         (&["explore"], 2, &["SCENARIO"]),
         (&["explore", "--curl", "wget http://x", "--", "true"], 2, &["not a curl line", "hint"]),
         (&["explore", "--curl", "curl http://x -d @f", "--", "true"], 2, &["reads a file", "hint"]),
@@ -240,6 +247,10 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
         (&["explore", "--curl", post, "--", "no-such-program"], 4, &["no-such-program", "hint"]),
         (&["explore", "--curl", post, "--", "sh", "-c", "echo sorry; exit 3"], 4, &["before it was ready", "sorry"]),
         (&["explore", "--curl", post, "--", "sh", "-c", &own], 4, &["HTTP 401", "hint"]),
+        (&email, 2, &["`--fresh email=$.email`", "no request", "hint"]),
+        (&empty, 2, &["`--fresh q=?q`", "no request"]),
+        (&pinned, 2, &["`--fresh id=:9`", "no request"]),
+        (&written, 2, &["there.toml exists already", "--force"]),
         (&["init", "--har", "no.har", "--", "true"], 2, &["log.entries", "hint"]),
         (&["init", "--openapi", "missing.json"], 2, &["cannot read missing.json"]),
         (&["init", "--curl", "curl -X POST http://127.0.0.1:9/x"], 4, &["could not be tried", "refused"]),
@@ -251,7 +262,106 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
         for word in words {
             assert!(said.contains(word), "{arguments:?} lacks {word}: {said}");
         }
+        assert!(!folder.path().join("started").exists(), "{arguments:?}: nothing was sent, and nothing started");
     }
+    assert_eq!(std::fs::read_to_string(folder.path().join("there.toml")).unwrap(), "mine");
+}
+
+/// A server or a service that says in its first line where it is; it dies with this value.
+struct Running {
+    child: Child,
+    url: String,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(ONLYONE);
+        command.args(arguments).env_remove("ONLYONE_MONGO_URI").stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let found = line.split_whitespace().find(|word| word.contains("://"));
+        Running { child, url: found.unwrap_or_else(|| panic!("{line:?}")).to_owned() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn a_service_that_was_tried_before_is_tried_with_other_values() {
+    let service = Running::start(&["serve", "--port", "0"]);
+    let folder = tempfile::tempdir().unwrap();
+    let login = format!("curl {}/login --json '{{\"user\":\"ann\"}}'", service.url);
+    let chat = format!("curl {}/api/chats/create-or-get --json '{{\"participantId\":\"bob\"}}'", service.url);
+    for _ in 0..2 {
+        let output = onlyone(folder.path(), &["init", "--curl", &login, "--curl", &chat]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(text.contains("workload = \"create-or-get\"") && text.contains("created = [201]"), "{text}");
+    }
+}
+
+/// The databases of a server.
+fn databases(uri: &str) -> Vec<String> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = mongodb::Client::with_uri_str(uri).await.unwrap();
+        client.list_database_names().await.unwrap()
+    })
+}
+
+#[test]
+fn what_trials_make_on_a_server_that_stays_is_removed() {
+    let server = Running::start(&["mongod"]);
+    let folder = tempfile::tempdir().unwrap();
+    let before = databases(&server.url);
+    let service = r#"exec "$0" serve --quiet --port $PORT --mongo $MONGODB_URI --database "$(echo $MONGODB_URI | sed 's,.*/\([^?]*\).*,\1,')""#;
+    let login = "curl http://app/login --json '{\"user\":\"ann\"}'";
+    let chat = "curl -X POST http://app/api/user-chats/c7";
+    let run = ["init", "--mongo", &server.url, "--curl", login, "--curl", chat, "--", "sh", "-c", service, ONLYONE];
+    for _ in 0..2 {
+        let output = onlyone(folder.path(), &run);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(text.contains("collection = \"userChats\"") && !text.contains("onlyone_init"), "{text}");
+        assert_eq!(databases(&server.url), before);
+    }
+    // A service that does not come up has perhaps stored something.
+    let fails = format!("{}; exit 3", service.replace("exec ", "timeout 2 "));
+    let run = ["init", "--mongo", &server.url, "--curl", login, "--", "sh", "-c", &fails, ONLYONE];
+    assert_eq!(onlyone(folder.path(), &run).status.code(), Some(4));
+    assert_eq!(databases(&server.url), before);
+}
+
+#[test]
+fn what_went_wrong_first_is_said() {
+    let server = Running::start(&["mongod"]);
+    let folder = tempfile::tempdir().unwrap();
+    // It takes its database down, and answers when that is gone: it cannot be read, and what was made cannot be removed.
+    let port = server.url.rsplit(':').next().unwrap().trim_end_matches('/');
+    let service = format!(
+        "import http.server, os, signal, socket\n\
+         def gone():\n    \
+             try:\n        socket.create_connection(('127.0.0.1', {port})).close()\n    \
+             except OSError:\n        return True\n\
+         class Handler(http.server.BaseHTTPRequestHandler):\n    \
+             def do_GET(self):\n        self.send_response(200); self.end_headers()\n    \
+             def do_POST(self):\n        os.kill({}, signal.SIGTERM)\n        \
+                 while not gone(): pass\n        self.do_GET()\n\
+         http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()\n",
+        server.child.id()
+    );
+    let post = "curl -X POST http://app/x";
+    let run = ["init", "--mongo", &server.url, "--curl", post, "--", "python3", "-c", &service];
+    let output = onlyone(folder.path(), &run);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("the service could not be tried: its database cannot be read"), "{said}");
 }
 
 #[test]

@@ -92,7 +92,7 @@ pub struct RunArgs {
 #[derive(Debug, Clone, Args)]
 pub struct Common {
     /// MongoDB to run against; `embedded` starts a private one
-    #[arg(long, value_name = "URI", env = "ONLYONE_MONGO_URI", default_value = "embedded", hide_env_values = true)]
+    #[arg(long, value_name = "URI", env = MONGO_ENV, default_value = "embedded", hide_env_values = true)]
     pub mongo: String,
     /// Override a key of the scenario, as in `load.burst.clients=8`
     #[arg(long = "set", value_name = "KEY=VALUE")]

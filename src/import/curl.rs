@@ -1,7 +1,7 @@
 //! A curl line → a [`Sample`]: what curl would send, and nothing of how it would send it.
 
 use super::options::{Meaning, long_name, meaning};
-use super::parts::{base64, body, encoded_query, follows_from, is_own_header, pairs, set_url};
+use super::parts::{basic, body, encoded_query, follows_from, is_own_header, pairs, set_url};
 use super::sample::{Body, ImportError, Sample};
 use super::shell::words;
 
@@ -102,10 +102,10 @@ impl Request {
             Meaning::Json if value.starts_with('@') => return Err(reads_a_file(shown, &value)),
             Meaning::Json => self.json.get_or_insert_default().push_str(&value),
             Meaning::Field { files } => self.fields.push(field(shown, &value, files)?),
-            Meaning::User => self.headers.push(("authorization".to_owned(), basic(&value))),
+            Meaning::User => self.headers.push(("authorization".to_owned(), basic(&pair(&value)))),
             Meaning::Bearer => self.headers.push(("authorization".to_owned(), format!("Bearer {value}"))),
             Meaning::Cookie if !value.contains('=') => return Err(reads_a_file(shown, &value)),
-            Meaning::Cookie => self.headers.push(("cookie".to_owned(), value)),
+            Meaning::Cookie => self.cookie(value),
             Meaning::Url => self.urls.push(value),
             Meaning::Query => self.query.push(encoded_data(shown, &value)?),
             Meaning::Get => self.in_query = true,
@@ -116,6 +116,14 @@ impl Request {
             }
         }
         Ok(())
+    }
+
+    /// All cookies are sent in one header.
+    fn cookie(&mut self, pairs: String) {
+        match self.headers.iter_mut().find(|(name, _)| name == "cookie") {
+            Some((_, cookies)) => cookies.push_str(&format!("; {pairs}")),
+            None => self.headers.push(("cookie".to_owned(), pairs)),
+        }
     }
 
     fn header(&mut self, text: &str) -> Result<(), ImportError> {
@@ -215,9 +223,9 @@ fn field(shown: &str, value: &str, files: bool) -> Result<(String, String), Impo
     Ok((name.to_owned(), text.to_owned()))
 }
 
-fn basic(user: &str) -> String {
-    let pair = if user.contains(':') { user.to_owned() } else { format!("{user}:") };
-    format!("Basic {}", base64(pair.as_bytes()))
+/// A user without a password has an empty one.
+fn pair(user: &str) -> String {
+    if user.contains(':') { user.to_owned() } else { format!("{user}:") }
 }
 
 #[cfg(test)]

@@ -95,6 +95,8 @@ fn headers_are_the_requests_own() {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let sample = read(r#"curl http://h/x -d '{"a":1}'"#);
     assert_eq!((sample.headers, sample.body), (pairs_of(&form), Body::Json(json!({"a": 1}))));
+    let cookies = "curl http://h/x -b a=1 -H 'X-A: 1' --cookie 'b=2; c=3' -bd=4";
+    assert_eq!(read(cookies).headers, pairs_of(&[("cookie", "a=1; b=2; c=3; d=4"), ("x-a", "1")]));
     assert_eq!(read("curl http://h/x --oauth2-bearer t").headers, pairs_of(&[("authorization", "Bearer t")]));
     assert_eq!(read("curl http://ann:s%40@h/x").headers, pairs_of(&[("authorization", "Basic YW5uOnNA")]));
 }

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::parts::{body, decoded, follows_from, is_own_header, set_url};
-use super::sample::{Answer, Body, ImportError, Imported, Sample};
+use super::sample::{Body, ImportError, Imported, Sample};
 
 /// The requests of a HAR file (1.1 or 1.2).
 pub fn from_har(text: &str) -> Result<Imported, ImportError> {
@@ -46,14 +46,6 @@ fn sample(entry: &Json) -> Result<Option<Sample>, ImportError> {
     let kind = text("/request/postData/mimeType");
     sample.body = posted(entry, kind)?;
     sample.headers = headers(entry, &sample.body);
-    sample.answer = Some(Answer {
-        status: entry
-            .pointer("/response/status")
-            .and_then(Json::as_u64)
-            .and_then(|code| u16::try_from(code).ok())
-            .unwrap_or_default(),
-        json: content(entry),
-    });
     Ok(Some(sample))
 }
 
@@ -66,7 +58,10 @@ fn posted(entry: &Json, kind: Option<&str>) -> Result<Body, ImportError> {
         (part("name"), part("value"))
     };
     match kind {
-        Some(kind) if kind.starts_with("multipart/") => Ok(Body::Multipart(fields.iter().map(pair).collect())),
+        // Without a list of its fields it is sent as it was, with its own border.
+        Some(kind) if kind.starts_with("multipart/") && !fields.is_empty() => {
+            Ok(Body::Multipart(fields.iter().map(pair).collect()))
+        }
         Some(kind) if text.is_empty() && kind.contains("urlencoded") => {
             let plain = |(name, value): (String, String)| (decoded(&name), decoded(&value));
             Ok(Body::Form(fields.iter().map(pair).map(plain).collect()))
@@ -92,15 +87,6 @@ fn headers(entry: &Json, body: &Body) -> Vec<(String, String)> {
         headers.push(("cookie".to_owned(), cookies.iter().filter_map(pair).collect::<Vec<_>>().join("; ")));
     }
     headers
-}
-
-/// What was answered, where it is JSON and not packed.
-fn content(entry: &Json) -> Option<Json> {
-    let content = entry.pointer("/response/content")?;
-    if content.get("encoding").and_then(Json::as_str) == Some("base64") {
-        return None;
-    }
-    serde_json::from_str(content.get("text")?.as_str()?).ok()
 }
 
 #[cfg(test)]
@@ -140,10 +126,25 @@ mod tests {
         let made = &imported.samples[1];
         assert_eq!(made.body, Body::Json(json!({ "a": 1 })));
         assert_eq!(made.headers, [("authorization".to_owned(), "Bearer t".to_owned())]);
-        assert_eq!(made.answer, Some(Answer { status: 201, json: Some(json!({ "id": 7 })) }));
         assert_eq!(imported.samples[2].body, Body::Form(vec![("a".into(), "b c".into())]));
         assert_eq!(imported.notes.len(), 2, "{:?}", imported.notes);
         assert!(imported.notes[0].contains("entry 6"), "{:?}", imported.notes);
+    }
+
+    #[test]
+    fn a_multipart_body_is_kept_in_either_form() {
+        let kind = "multipart/form-data; boundary=b";
+        let text = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b--\r\n";
+        let of = |post: Json| {
+            let mut entry = entry("POST", "http://h/form", Some(post), "text/html", "");
+            entry["request"]["headers"] = json!([{ "name": "Content-Type", "value": kind }]);
+            from_har(&json!({ "log": { "entries": [entry] } }).to_string()).unwrap().samples.remove(0)
+        };
+        let whole = of(json!({ "mimeType": kind, "text": text }));
+        assert_eq!(whole.body, Body::Text(text.to_owned()));
+        assert_eq!(whole.headers, [("content-type".to_owned(), kind.to_owned())]);
+        let listed = of(json!({ "mimeType": kind, "params": [{ "name": "a", "value": "1" }], "text": text }));
+        assert_eq!((listed.body, listed.headers), (Body::Multipart(vec![("a".into(), "1".into())]), vec![]));
     }
 
     #[test]

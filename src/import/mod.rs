@@ -16,4 +16,4 @@ pub use har::from_har;
 pub use openapi::from_openapi;
 pub use parts::{decoded, encoded_query, encoded_segment};
 pub use postman::from_postman;
-pub use sample::{Answer, Body, ImportError, Imported, Sample};
+pub use sample::{Body, ImportError, Imported, Sample};

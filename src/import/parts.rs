@@ -1,6 +1,33 @@
 //! URLs, headers and encodings, as all sources need them.
 
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
 use super::sample::{Body, ImportError, Sample};
+
+/// What stands as it is both in a path and in a query.
+const IN_BOTH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b',')
+    .remove(b';')
+    .remove(b':')
+    .remove(b'@');
+/// What is encoded in a path.
+const IN_SEGMENTS: &AsciiSet = &IN_BOTH.remove(b'&').remove(b'+').remove(b'=');
+/// What is encoded in a query.
+const IN_QUERIES: &AsciiSet = &IN_BOTH.remove(b'/').remove(b'?');
 
 /// Headers that follow from the connection, or that a browser sends of its own accord.
 const DROPPED: [&str; 21] = [
@@ -53,7 +80,7 @@ pub(super) fn set_url(sample: &mut Sample, text: &str) -> Result<(), ImportError
     sample.origin = Some(format!("{}://{host}{port}", url.scheme()));
     if !url.username().is_empty() {
         let pair = format!("{}:{}", decoded(url.username()), decoded(url.password().unwrap_or_default()));
-        sample.headers.push(("authorization".to_owned(), format!("Basic {}", base64(pair.as_bytes()))));
+        sample.headers.push(("authorization".to_owned(), basic(&pair)));
     }
     sample.segments = segments(url.path());
     sample.parameters = vec![None; sample.segments.len()];
@@ -115,60 +142,22 @@ pub(super) fn follows_from(body: &Body, kind: &str) -> bool {
 
 /// A text without its percent signs; what is no valid sequence stays.
 pub fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match hex.filter(|_| bytes[at] == b'%') {
-            Some(byte) => {
-                plain.push(byte);
-                at += 3;
-            }
-            None => {
-                plain.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(plain).unwrap_or_else(|_| text.to_owned())
+    percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Cow::into_owned)
 }
 
 /// A text as it stands in a path.
 pub fn encoded_segment(text: &str) -> String {
-    encoded(text, b"-._~!$&'()*+,;=:@")
+    utf8_percent_encode(text, IN_SEGMENTS).to_string()
 }
 
 /// A text as it stands in a query.
 pub fn encoded_query(text: &str) -> String {
-    encoded(text, b"-._~!$'()*,;:@/?")
+    utf8_percent_encode(text, IN_QUERIES).to_string()
 }
 
-fn encoded(text: &str, plain: &[u8]) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
-/// Standard base64.
-pub(super) fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
-            out.push(if place <= chunk.len() { char::from(letter) } else { '=' });
-        }
-    }
-    out
+/// The `authorization` of a user and a password, with a colon between them.
+pub(super) fn basic(pair: &str) -> String {
+    format!("Basic {}", STANDARD.encode(pair))
 }
 
 #[cfg(test)]
@@ -180,10 +169,17 @@ mod tests {
         assert_eq!(pairs("a=b+c%26&d=&e"), [("a", "b c&"), ("d", ""), ("e", "")].map(|(a, b)| (a.into(), b.into())));
         assert_eq!(segments("/a%20b/%zz/"), ["a b", "%zz", ""]);
         assert_eq!(encoded_segment("a b/ü@x"), "a%20b%2F%C3%BC@x");
-        for (plain, coded) in
-            [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("user:pässword", "dXNlcjpww6Rzc3dvcmQ=")]
+        let signs = "-._~!$&'()*+,;=:@/?#%\"<>[]{}|\\^`";
+        assert_eq!(encoded_segment(signs), "-._~!$&'()*+,;=:@%2F%3F%23%25%22%3C%3E%5B%5D%7B%7D%7C%5C%5E%60");
+        assert_eq!(encoded_query(signs), "-._~!$%26'()*%2B,;%3D:@/?%23%25%22%3C%3E%5B%5D%7B%7D%7C%5C%5E%60");
+        assert_eq!(basic("user:pässword"), "Basic dXNlcjpww6Rzc3dvcmQ=");
+    }
+
+    #[test]
+    fn only_two_digits_after_a_percent_sign_are_a_byte() {
+        for (text, plain) in [("%+A", "%+A"), ("%-1", "%-1"), ("%4", "%4"), ("%41%", "A%"), ("%ff", "%ff"), ("%", "%")]
         {
-            assert_eq!(base64(plain.as_bytes()), coded);
+            assert_eq!(decoded(text), plain);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::parts::{body, follows_from, is_own_header, set_url};
+use super::parts::{basic, body, follows_from, is_own_header, set_url};
 use super::sample::{Body, ImportError, Imported, Sample};
 
 /// How deep folders are followed.
@@ -146,15 +146,21 @@ impl Reader {
 
     fn authorization(&self, auth: &Json) -> Option<String> {
         let part = |kind: &str, key: &str| {
-            let list = auth.get(kind)?.as_array()?;
-            let found = list.iter().find(|one| one.get("key").and_then(Json::as_str) == Some(key))?;
-            Some(self.filled(&text_of(found.get("value")?)))
+            let given = auth.get(kind)?;
+            let value = match given.as_array() {
+                Some(list) => {
+                    list.iter().find(|one| one.get("key").and_then(Json::as_str) == Some(key))?.get("value")?
+                }
+                // In 2.0 they are the fields of an object.
+                None => given.get(key)?,
+            };
+            Some(self.filled(&text_of(value)))
         };
         match auth.get("type").and_then(Json::as_str)? {
             "bearer" => part("bearer", "token").map(|token| format!("Bearer {token}")),
             "basic" => {
                 let pair = format!("{}:{}", part("basic", "username")?, part("basic", "password").unwrap_or_default());
-                Some(format!("Basic {}", super::parts::base64(pair.as_bytes())))
+                Some(basic(&pair))
             }
             _ => None,
         }
@@ -223,6 +229,24 @@ mod tests {
         assert_eq!(imported.samples[1].body, Body::Form(vec![("a".into(), "b c".into())]));
         assert!(imported.samples[1].headers.is_empty());
         assert!(imported.notes[0].contains("“file” is left out"), "{:?}", imported.notes);
+    }
+
+    #[test]
+    fn a_log_in_is_read_in_the_form_of_either_version() {
+        let of = |auth: Json| {
+            let item = json!({ "request": { "method": "POST", "url": "http://h/x", "auth": auth } });
+            let collection = json!({ "variable": [{ "key": "t", "value": "tok" }], "item": [item] });
+            from_postman(&collection.to_string()).unwrap().samples[0].headers.clone()
+        };
+        let header = |value: &str| vec![("authorization".to_owned(), value.to_owned())];
+        let listed = json!([{ "key": "username", "value": "ann" }, { "key": "password", "value": "secret" }]);
+        let object = json!({ "username": "ann", "password": "secret", "showPassword": false });
+        for basic in [listed, object] {
+            assert_eq!(of(json!({ "type": "basic", "basic": basic })), header("Basic YW5uOnNlY3JldA=="));
+        }
+        for bearer in [json!([{ "key": "token", "value": "{{t}}" }]), json!({ "token": "{{t}}" })] {
+            assert_eq!(of(json!({ "type": "bearer", "bearer": bearer })), header("Bearer tok"));
+        }
     }
 
     #[test]

@@ -19,12 +19,6 @@ pub struct Sample {
     pub headers: Vec<(String, String)>,
     /// What it carries.
     pub body: Body,
-    /// What it was answered, where the source knows.
-    pub answer: Option<Answer>,
-    /// Statuses that are documented.
-    pub statuses: Vec<u16>,
-    /// Whether it is documented to need a log-in.
-    pub secured: bool,
 }
 
 /// What a request carries.
@@ -41,15 +35,6 @@ pub enum Body {
     Multipart(Vec<(String, String)>),
     /// Anything else, as it is.
     Text(String),
-}
-
-/// An answer that was recorded.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// Its body, where it is JSON.
-    pub json: Option<Json>,
 }
 
 /// What a source holds.

@@ -1,16 +1,27 @@
 //! A value that fits a JSON Schema, as an OpenAPI document has it: examples and defaults first, else the smallest that fits.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value as Json};
 
 /// How deep schemas are followed: one may contain itself.
 const DEEPEST: usize = 12;
+/// Most parts of one value: a schema may contain itself several times over.
+const MOST: u32 = 10_000;
 
 /// The document that references point into.
 pub(super) struct Schemas<'a> {
     pub(super) document: &'a Json,
+    /// How many parts the value that is being made may still have.
+    left: Cell<u32>,
 }
 
 impl<'a> Schemas<'a> {
+    /// Of this document.
+    pub(super) fn of(document: &'a Json) -> Self {
+        Schemas { document, left: Cell::new(0) }
+    }
+
     /// What a reference stands for; anything else is itself.
     pub(super) fn resolve(&self, value: &'a Json) -> &'a Json {
         let mut value = value;
@@ -27,10 +38,13 @@ impl<'a> Schemas<'a> {
 
     /// A value that fits; `name` is that of the field it is for.
     pub(super) fn value(&self, schema: &'a Json, name: &str) -> Json {
+        self.left.set(MOST);
         self.at(schema, name, 0)
     }
 
     fn at(&self, schema: &'a Json, name: &str, depth: usize) -> Json {
+        let Some(left) = self.left.get().checked_sub(1) else { return Json::Null };
+        self.left.set(left);
         let schema = self.resolve(schema);
         let first = |key: &str| schema.get(key).and_then(Json::as_array).and_then(|list| list.first());
         let given = schema.get("example").or_else(|| first("examples")).or_else(|| schema.get("const"));
@@ -129,4 +143,31 @@ fn text(schema: &Json, name: &str) -> String {
         .unwrap_or(usize::MAX);
     let long = plain.chars().chain(std::iter::repeat('x')).take(plain.chars().count().max(least.min(256)));
     long.take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parts(value: &Json) -> usize {
+        match value {
+            Json::Object(fields) => 1 + fields.values().map(parts).sum::<usize>(),
+            Json::Array(items) => 1 + items.iter().map(parts).sum::<usize>(),
+            _ => 1,
+        }
+    }
+
+    #[test]
+    fn a_schema_that_contains_itself_several_times_has_a_bounded_value() {
+        let own = || json!({ "$ref": "#/node" });
+        let document = json!({ "node": { "properties": { "a": own(), "b": own(), "c": { "items": own() } } } });
+        let schemas = Schemas::of(&document);
+        // What one value took is no loss of the next one.
+        for _ in 0..2 {
+            let value = schemas.value(&document["node"], "");
+            assert!(value.is_object() && parts(&value) > 5_000 && parts(&value) < 11_000, "{}", parts(&value));
+        }
+    }
 }

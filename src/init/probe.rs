@@ -13,6 +13,10 @@ use crate::import::Sample;
 
 /// Most values that are tried one by one.
 const MOST_VALUES: usize = 10;
+/// The status of what came into being.
+const CREATED: u16 = 201;
+/// The status of what is refused because it is there.
+const CONFLICT: u16 = 409;
 /// Headers that say who asks, where nobody logs in.
 const CALLERS: [&str; 6] = ["x-user", "x-user-id", "x-userid", "x-username", "user-id", "x-client-id"];
 
@@ -53,6 +57,21 @@ pub enum Kind {
     Nothing,
     /// It was not answered well; why.
     Failed(String),
+}
+
+impl Kind {
+    /// For people.
+    pub fn in_words(&self) -> String {
+        match self {
+            Kind::CreateOrGet => "creates, or gives back what is there".to_owned(),
+            Kind::Unique(status) => format!("creates, and is refused with {status} when it is there already"),
+            Kind::Upsert => "creates, and changes what is there already".to_owned(),
+            Kind::Insert => "creates something each time".to_owned(),
+            Kind::Change => "changes what is there".to_owned(),
+            Kind::Nothing => "changes nothing that can be seen".to_owned(),
+            Kind::Failed(why) => why.clone(),
+        }
+    }
 }
 
 /// What was found out about a request.
@@ -141,11 +160,17 @@ pub struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    /// Begins: logs in, if one of the requests does.
-    pub async fn begin(subject: &'a dyn Subject, samples: &[Sample], pins: &'a [Pinned]) -> Result<Self, String> {
+    /// Begins: logs in, if one of the requests does. Values are made from numbers after `first`: a service that keeps what
+    /// earlier trials sent must be sent other ones.
+    pub async fn begin(
+        subject: &'a dyn Subject,
+        samples: &[Sample],
+        pins: &'a [Pinned],
+        first: u64,
+    ) -> Result<Self, String> {
         let state = subject.state().await?;
         let mut probe =
-            Probe { subject, login: None, pins, sessions: BTreeMap::new(), state, tokens: 0, known: Vec::new() };
+            Probe { subject, login: None, pins, sessions: BTreeMap::new(), state, tokens: first, known: Vec::new() };
         if let Some(login) = Login::among(samples) {
             let reply = subject.send(&login.sample).await?;
             probe.login = login.answered(&reply);
@@ -211,14 +236,20 @@ impl<'a> Probe<'a> {
         let token = self.token();
         let first = self.shot(&renewed(sample, &finding.fresh, &token), "onlyprobe-a").await?;
         finding.statuses.push(first.reply.status);
+        // What the source has may be there already, of an earlier time.
+        let refused = first.reply.status == CONFLICT && finding.fresh.is_empty();
         if !first.is_good() {
             finding.kind = Kind::Failed(format!("it was answered with HTTP {}", first.reply.status));
+        }
+        if !first.is_good() && !refused {
             return Ok(finding);
         }
         if finding.fresh.is_empty() {
             let again = self.shot(sample, "onlyprobe-a").await?;
             finding.fresh = self.fresh(sample, &first, &again).await?;
-            finding.kind = by_repetition(&first, &again);
+            if !refused {
+                finding.kind = by_repetition(&first, &again);
+            }
         }
         if finding.fresh.is_empty() {
             return Ok(finding);
@@ -245,7 +276,7 @@ impl<'a> Probe<'a> {
     /// The fewest values with which a request that was sent before comes out as one that was not.
     async fn fresh(&mut self, sample: &Sample, first: &Shot, again: &Shot) -> Result<Vec<Fresh>, String> {
         if first.is_like(again) {
-            return Ok(Vec::new());
+            return if sample.writes() { self.makes(sample, first).await } else { Ok(Vec::new()) };
         }
         let mut all = candidates(sample);
         all.truncate(MOST_VALUES);
@@ -266,6 +297,22 @@ impl<'a> Probe<'a> {
             }
         }
         Ok(all)
+    }
+
+    /// The value with which a request that changes nothing makes something: the one that it has is there already.
+    async fn makes(&mut self, sample: &Sample, first: &Shot) -> Result<Vec<Fresh>, String> {
+        if !first.delta.is_empty() {
+            return Ok(Vec::new());
+        }
+        for one in candidates(sample).into_iter().take(MOST_VALUES) {
+            let token = self.token();
+            let shot = self.shot(&renewed(sample, std::slice::from_ref(&one), &token), "onlyprobe-a").await?;
+            let created = shot.reply.status == CREATED && first.reply.status != CREATED;
+            if shot.is_good() && (created || !shot.delta.inserted.is_empty()) {
+                return Ok(vec![one]);
+            }
+        }
+        Ok(Vec::new())
     }
 
     async fn works(&mut self, sample: &Sample, fresh: &[Fresh], first: &Shot) -> Result<bool, String> {
@@ -442,3 +489,7 @@ fn made_of_pair(delta: &Delta, a: &str, b: &str) -> Option<Made> {
     }
     None
 }
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

@@ -42,9 +42,21 @@ pub(super) struct Token {
     pub(super) number: u64,
 }
 
+impl Pinned {
+    /// Whether the request has a value there.
+    pub fn fits(&self, sample: &Sample) -> bool {
+        pinned(sample, self).is_some()
+    }
+}
+
 impl Token {
     pub(super) fn new(number: u64) -> Self {
         Token { text: format!("onlyprobe{number}x"), number }
+    }
+
+    /// Nine digits: as many as a value may have that is taken for a number.
+    fn digits(&self) -> String {
+        (100_000_000 + self.number % 900_000_000).to_string()
     }
 }
 
@@ -72,7 +84,7 @@ impl Fresh {
         let Token { text, number } = token;
         match &self.shape {
             Shape::Email(domain) => format!("{}-{text}@{domain}", self.name),
-            Shape::Number => (700_000 + number).to_string(),
+            Shape::Number => token.digits(),
             Shape::Uuid => format!("00000000-0000-4000-8000-{number:012x}"),
             Shape::ObjectId => format!("65{number:022x}"),
             Shape::Text => format!("{text}-{}", self.name),
@@ -233,9 +245,9 @@ mod tests {
         let token = Token::new(3);
         let fresh = candidates(&sample()).into_iter().find(|fresh| fresh.literal == "12").unwrap();
         let changed = with_values(&sample(), &[("12".to_owned(), fresh.concrete(&token))].into());
-        assert_eq!(changed.segments[2], "700003");
+        assert_eq!(changed.segments[2], "100000003");
         let Body::Json(body) = changed.body else { panic!() };
-        assert_eq!(body["seat"], json!(700_003));
+        assert_eq!(body["seat"], json!(100_000_003));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::import::from_curl;
+use crate::init::Fresh;
 
 fn upsert(field: &str) -> Plan {
     let made = Made { database: "run".into(), collection: "polls".into(), field: field.into(), stored: None };
@@ -15,4 +16,47 @@ fn upsert(field: &str) -> Plan {
 fn an_invariant_that_no_race_can_break_is_not_written() {
     assert!(scenario_text(&upsert("poll")).contains("one document of polls per poll"));
     assert!(!scenario_text(&upsert("_id")).contains("[[invariant]]"));
+}
+
+#[test]
+fn an_item_of_a_list_is_no_field_that_an_aggregation_groups_by() {
+    // `$members.1` is an empty list in every document: all of them would be one.
+    for field in ["members.1", "0", "a.12.b"] {
+        assert!(!scenario_text(&upsert(field)).contains("[[invariant]]"), "{field}");
+    }
+    assert!(scenario_text(&upsert("who.seat2")).contains("\"_id\": \"$who.seat2\""));
+    // A request that creates or gets has its invariant for want of an observation.
+    let creates = |field: &str| {
+        let mut plan = upsert(field);
+        plan.custom = false;
+        plan.findings[0].kind = Kind::CreateOrGet;
+        plan.findings[0].id = Some("$.id".into());
+        scenario_text(&plan)
+    };
+    assert!(creates("who.name").contains("one document of polls per who.name"));
+    let listed = creates("members.1");
+    assert!(listed.contains("workload = \"create-or-get\"") && !listed.contains("[[invariant]]"), "{listed}");
+}
+
+#[test]
+fn a_form_keeps_a_name_that_it_has_twice() {
+    let sample = from_curl("curl http://app/rooms -d 'tag=a&tag=b%26c&who=ann@example.org'").unwrap();
+    let mut plan = upsert("who");
+    plan.findings[0].fresh = vec![Fresh::new("who", "ann@example.org")];
+    plan.findings[0].sample = sample;
+    let text = scenario_text(&plan);
+    let environment = |_: &str| None;
+    let loaded = crate::scenario::load_text(
+        std::path::Path::new("rooms.toml"),
+        text.clone(),
+        &[],
+        &environment,
+        &crate::strategy::names,
+    );
+    assert!(loaded.is_ok(), "{text}\n{loaded:?}");
+    assert!(text.contains("body = \"tag=a&tag=b%26c&who=who-{{ key | urlencode }}@example.org\""), "{text}");
+    assert!(text.contains("headers = { content-type = \"application/x-www-form-urlencoded\" }"), "{text}");
+    // One that has each once stays a table.
+    plan.findings[0].sample = from_curl("curl http://app/rooms -d 'tag=a&who=ann'").unwrap();
+    assert!(scenario_text(&plan).contains("form = { tag = \"a\", who = \"ann\" }"));
 }

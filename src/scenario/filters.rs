@@ -1,5 +1,8 @@
 //! Filters of templates beyond those of Jinja itself: digests and encodings that services ask for.
 
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::{DecodePaddingMode, Engine};
 use minijinja::{Environment, Error, ErrorKind};
 use sha2::{Digest, Sha256};
 
@@ -7,7 +10,7 @@ use sha2::{Digest, Sha256};
 pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("sha256", |text: String| hex(&Sha256::digest(text.as_bytes())));
     environment.add_filter("hex", |text: String| hex(text.as_bytes()));
-    environment.add_filter("b64encode", |text: String| encode(text.as_bytes()));
+    environment.add_filter("b64encode", |text: String| STANDARD.encode(text));
     environment.add_filter("b64decode", |text: String| {
         decode(&text).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "not a text in base64"))
     });
@@ -17,37 +20,18 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/// Whether it ends with padding or not.
+const ANY_END: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
-fn encode(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = [chunk[0], *chunk.get(1).unwrap_or(&0), *chunk.get(2).unwrap_or(&0)];
-        let number = u32::from_be_bytes([0, group[0], group[1], group[2]]);
-        for place in 0..4 {
-            let index = (number >> (18 - 6 * place)) & 63;
-            let letter = if place > chunk.len() { '=' } else { char::from(ALPHABET[index as usize]) };
-            text.push(letter);
-        }
-    }
-    text
-}
-
+/// A text in base64, in that of URLs as well.
 fn decode(text: &str) -> Option<String> {
     let letters = text.trim().trim_end_matches('=').replace('-', "+").replace('_', "/");
-    let mut bytes = Vec::new();
-    for chunk in letters.as_bytes().chunks(4) {
-        let mut number = 0_u32;
-        for place in 0..4 {
-            let value = match chunk.get(place) {
-                Some(letter) => ALPHABET.iter().position(|known| known == letter)?,
-                None => 0,
-            };
-            number = number << 6 | u32::try_from(value).ok()?;
-        }
-        bytes.extend(number.to_be_bytes().into_iter().skip(1).take(chunk.len() - 1));
-    }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(ANY_END.decode(letters).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -62,6 +46,7 @@ mod tests {
             ("{{ 'abc'|sha256 }}", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
             ("{{ 'id:secret'|b64encode }}", "aWQ6c2VjcmV0"),
             ("{{ 'a'|b64encode }} {{ 'ab'|b64encode }} {{ 'äbc'|b64encode|b64decode }}", "YQ== YWI= äbc"),
+            ("{{ 'YQ'|b64decode }} {{ ' YWI= '|b64decode }} {{ 'Pz8_Pj4-'|b64decode }}", "a ab ???>>>"),
             ("{{ 'a b&c'|urlencode }}", "a%20b%26c"),
             ("{{ 'hi'|hex }} {{ 'x'|upper }}", "6869 X"),
         ];

@@ -1,6 +1,9 @@
 //! A MongoDB connection string that never shows its secrets.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use percent_encoding::percent_decode_str;
 
 /// A connection string. `Display` and `Debug` show hosts and database only.
 #[derive(Clone, PartialEq, Eq)]
@@ -102,23 +105,7 @@ fn is_secret_option(name: &str) -> bool {
 
 /// The decoded form, if it differs.
 fn percent_decoded(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut index = 0;
-    while index < bytes.len() {
-        let hex = text.get(index + 1..index + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (bytes[index], hex) {
-            (b'%', Some(byte)) => {
-                decoded.push(byte);
-                index += 3;
-            }
-            (byte, _) => {
-                decoded.push(byte);
-                index += 1;
-            }
-        }
-    }
-    String::from_utf8(decoded).ok().filter(|decoded| decoded != text)
+    percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned).filter(|decoded| decoded != text)
 }
 
 impl fmt::Display for MongoUri {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::CliError;
+use crate::cli::args::MONGO_ENV;
+use crate::import::Sample;
 use crate::init::Pinned;
 
 /// Requests, and the service that they go to.
@@ -36,8 +38,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Values that the user says must be fresh.
-    pub(super) fn pins(&self) -> Result<Vec<Pinned>, CliError> {
+    /// Values that the user says must be fresh; each must be in one of the requests.
+    pub(super) fn pins(&self, samples: &[Sample]) -> Result<Vec<Pinned>, CliError> {
         let pin = |text: &String| match text.split_once('=') {
             Some((name, path)) if !name.is_empty() && path.starts_with(['$', '?', ':']) => {
                 Ok(Pinned { name: name.to_owned(), path: path.to_owned() })
@@ -45,7 +47,14 @@ impl Sources {
             _ => Err(CliError::usage(anyhow::anyhow!("`--fresh {text}` does not say where the value is"))
                 .hint("write NAME=PATH: email='$.email' in the body, page='?page' in the query, id=':2' in the path")),
         };
-        self.fresh.iter().map(pin).collect()
+        let pins = self.fresh.iter().map(pin).collect::<Result<Vec<_>, CliError>>()?;
+        match pins.iter().find(|pin| !samples.iter().any(|sample| pin.fits(sample))) {
+            Some(Pinned { name, path }) => Err(CliError::usage(anyhow::anyhow!(
+                "`--fresh {name}={path}` names a value that no request has"
+            ))
+            .hint("`$.email` is a field of the body, `?page` one of the query, `:2` the second part of the path")),
+            None => Ok(pins),
+        }
     }
 }
 
@@ -65,7 +74,7 @@ pub struct InitArgs {
     #[arg(long)]
     pub force: bool,
     /// MongoDB of the service; `embedded` starts a private one
-    #[arg(long, value_name = "URI", env = "ONLYONE_MONGO_URI", default_value = "embedded", hide_env_values = true)]
+    #[arg(long, value_name = "URI", env = MONGO_ENV, default_value = "embedded", hide_env_values = true)]
     pub mongo: String,
     /// Nothing on stderr but errors
     #[arg(long)]

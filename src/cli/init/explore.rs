@@ -5,7 +5,7 @@ use anyhow::Context;
 
 use super::sources::read;
 use super::stage::{Stage, loaded};
-use super::{explored, look, tell, write_scenario};
+use super::{Wanted, explored, look, tell, write_scenario};
 use crate::cli::args::ExploreArgs;
 use crate::cli::explore::explore_scenario;
 use crate::cli::store::fresh_run_id;
@@ -24,13 +24,16 @@ pub(in crate::cli) async fn explore_requests(args: ExploreArgs, io: &mut Io) -> 
             .hint("give it after `--`, as in: onlyone explore --curl 'curl …' -- node server.js"));
     }
     let imported = read(sources, &guard).await?;
-    sources.pins()?;
+    let pins = sources.pins(&imported.samples)?;
     tell(io, common.quiet, &imported.notes);
     let stage = Stage::start(sources, &imported.samples, &common.mongo, &guard, common.quiet).await?;
-    let looked = look(&stage, &imported.samples, sources, None, io, common.quiet).await;
+    let wanted = Wanted { samples: &imported.samples, pins: &pins, reads: !sources.curl.is_empty(), route: None };
+    let looked = look(&stage, &wanted, io, common.quiet).await;
     let origin = stage.origin.clone();
-    stage.stop().await?;
-    let plan = explored(looked?, origin)?;
+    let stopped = stage.stop(&guard).await;
+    let looked = looked?;
+    stopped?;
+    let plan = explored(looked, origin)?;
     let text = scenario_text(&plan);
     if let Some(path) = &args.save {
         write_scenario(path, &text)?;

@@ -10,13 +10,14 @@ mod subject;
 use std::path::Path;
 
 use anyhow::Context;
+use rand::RngExt;
 
 pub use args::{InitArgs, Sources};
 pub(super) use explore::explore_requests;
 
 use super::{CliError, Io};
 use crate::import::Sample;
-use crate::init::{Finding, Kind, Login, Origin, Plan, Probe, scenario_text};
+use crate::init::{Finding, Kind, Login, Origin, Pinned, Plan, Probe, scenario_text};
 use crate::target::Guard;
 use crate::verdict::ExitStatus;
 use sources::read;
@@ -33,16 +34,24 @@ struct Looked {
 
 /// Writes a scenario for the requests of a source.
 pub(super) async fn init(args: InitArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    // Before anything is started or sent.
+    if let Some(path) = args.out.as_ref().filter(|path| path.exists() && !args.force) {
+        return Err(CliError::usage(anyhow::anyhow!("{} exists already", path.display()))
+            .hint("name another file, or say --force"));
+    }
+    let (sources, route) = (&args.sources, args.route.as_deref());
     let guard = Guard { hosts: args.allow_target.clone(), databases: Vec::new() };
-    let imported = read(&args.sources, &guard).await?;
-    args.sources.pins()?;
+    let imported = read(sources, &guard).await?;
+    let pins = sources.pins(&imported.samples)?;
     tell(io, args.quiet, &imported.notes);
-    let stage = Stage::start(&args.sources, &imported.samples, &args.mongo, &guard, args.quiet).await?;
-    let looked = look(&stage, &imported.samples, &args.sources, args.route.as_deref(), io, args.quiet).await;
+    let stage = Stage::start(sources, &imported.samples, &args.mongo, &guard, args.quiet).await?;
+    let wanted = Wanted { samples: &imported.samples, pins: &pins, reads: !sources.curl.is_empty(), route };
+    let looked = look(&stage, &wanted, io, args.quiet).await;
     let origin = stage.origin.clone();
-    stage.stop().await?;
+    let stopped = stage.stop(&guard).await;
     let looked = looked?;
-    let chosen = chosen(&looked.findings, args.route.as_deref())?;
+    stopped?;
+    let chosen = chosen(&looked.findings, route)?;
     let plan = Plan {
         name: format!("{}: one document, however many ask", chosen.sample.route()),
         origin,
@@ -52,10 +61,6 @@ pub(super) async fn init(args: InitArgs, io: &mut Io) -> Result<ExitStatus, CliE
     };
     let text = scenario_text(&plan);
     match &args.out {
-        Some(path) if path.exists() && !args.force => {
-            return Err(CliError::usage(anyhow::anyhow!("{} exists already", path.display()))
-                .hint("name another file, or say --force"));
-        }
         Some(path) => {
             write_scenario(path, &text)?;
             write_schema(path)?;
@@ -90,31 +95,32 @@ fn write_schema(scenario: &Path) -> Result<(), CliError> {
     write_scenario(&path, &format!("{text}\n"))
 }
 
+/// Requests that may be tried.
+struct Wanted<'a> {
+    samples: &'a [Sample],
+    /// Values that the user says must be fresh.
+    pins: &'a [Pinned],
+    /// Requests that only read are tried, too: each of them was typed.
+    reads: bool,
+    /// The only one.
+    route: Option<&'a str>,
+}
+
 /// Tries every request that may change something.
-async fn look(
-    stage: &Stage,
-    samples: &[Sample],
-    sources: &Sources,
-    route: Option<&str>,
-    io: &mut Io,
-    quiet: bool,
-) -> Result<Looked, CliError> {
+async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> Result<Looked, CliError> {
     let failed = |why: String| CliError::setup(anyhow::anyhow!("the service could not be tried: {why}"));
     let subject = stage.subject();
-    let pins = sources.pins()?;
-    let mut probe = Probe::begin(&subject, samples, &pins).await.map_err(failed)?;
+    let first = u64::from(rand::rng().random::<u32>());
+    let mut probe = Probe::begin(&subject, wanted.samples, wanted.pins, first).await.map_err(failed)?;
     let login = probe.login.clone();
     let mut seen: Vec<String> = Vec::new();
     let mut findings = Vec::new();
-    for sample in samples {
+    for sample in wanted.samples {
         let is_login = login.as_ref().is_some_and(|login| login.sample == *sample);
         let name = sample.route();
-        let wanted = route.is_none_or(|route| is_route(sample, route));
+        let is_asked_for = wanted.route.is_none_or(|route| is_route(sample, route));
         // Of a recording, the first request of a route stands for all that are like it.
-        if is_login
-            || !wanted
-            || (sample.writes() && seen.contains(&name))
-            || (!sample.writes() && sources.curl.is_empty())
+        if is_login || !is_asked_for || (sample.writes() && seen.contains(&name)) || (!sample.writes() && !wanted.reads)
         {
             continue;
         }
@@ -137,15 +143,7 @@ fn is_route(sample: &Sample, route: &str) -> bool {
 }
 
 fn said(finding: &Finding) -> String {
-    let said = match &finding.kind {
-        Kind::CreateOrGet => "creates, or gives back what is there".to_owned(),
-        Kind::Unique(status) => format!("creates, and is refused with {status} when it is there"),
-        Kind::Upsert => "creates, and changes what is there".to_owned(),
-        Kind::Insert => "creates something each time".to_owned(),
-        Kind::Change => "changes what is there".to_owned(),
-        Kind::Nothing => "changes nothing".to_owned(),
-        Kind::Failed(why) => why.clone(),
-    };
+    let said = finding.kind.in_words();
     let fresh: Vec<&str> = finding.fresh.iter().map(|fresh| fresh.name.as_str()).collect();
     if fresh.is_empty() { said } else { format!("{said}; fresh each time: {}", fresh.join(", ")) }
 }

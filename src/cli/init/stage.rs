@@ -5,14 +5,16 @@ use std::path::Path;
 use super::args::Sources;
 use super::subject::Tried;
 use crate::cli::CliError;
+use crate::cli::args::MONGO_ENV;
 use crate::cli::server::Server;
+use crate::cli::store::fresh_run_id;
 use crate::import::Sample;
 use crate::init::{Finding, Kind, Origin, Plan, scenario_text};
-use crate::scenario::{self, MongodSpec, Scenario};
+use crate::scenario::{self, MongodSpec, Scenario, ServiceSpec};
 use crate::strategy;
 use crate::target::http::check_hosts;
 use crate::target::http::probe::PlainClient;
-use crate::target::mongo::{Connected, PoolOptions};
+use crate::target::mongo::{Connected, PoolOptions, drop_database};
 use crate::target::{Guard, MongoUri, Service, ServiceContext};
 
 /// Variables by which services are told the address of their database.
@@ -35,19 +37,17 @@ const USUAL: [&str; 17] = [
     "DB_URL",
     "SPRING_DATA_MONGODB_URI",
 ];
-/// The database of the trials.
-const DATABASE: &str = "onlyone_init";
-
 /// What the trials go to.
 pub(super) struct Stage {
     /// Where the service comes from, for the scenario.
     pub(super) origin: Origin,
     url: String,
     server: Option<Server>,
+    /// The database that the service is given, of these trials alone.
+    database: String,
     service: Option<Service>,
     connected: Option<Connected>,
     client: PlainClient,
-    variables: Vec<String>,
     /// Where the service's log is, as long as the trials go on.
     logs: Option<tempfile::TempDir>,
 }
@@ -66,42 +66,50 @@ impl Stage {
         }
         let variables = variables(&sources.env, &|name| std::env::var(name).ok());
         let dir = std::env::current_dir().map_err(CliError::setup)?.display().to_string();
-        let origin = Origin::Command { command: sources.command.clone(), dir, variables: variables.clone() };
+        let origin = Origin::Command { command: sources.command.clone(), dir, variables };
         let spec = provisional(&origin, samples)?.service;
         let spec = spec.ok_or_else(|| CliError::setup(anyhow::anyhow!("the scenario has no service")))?;
+        let (client, logs) = (PlainClient::new()?, tempfile::tempdir().map_err(CliError::setup)?);
         let server = Server::start(mongo, MongodSpec { replica_set: 0, test_commands: false }, quiet).await?;
-        let logs = tempfile::tempdir().map_err(CliError::setup)?;
+        let mut stage = Stage {
+            origin,
+            url: String::new(),
+            server: Some(server),
+            database: format!("onlyone_init_{}", fresh_run_id()),
+            service: None,
+            connected: None,
+            client,
+            logs: Some(logs),
+        };
+        match stage.bring_up(&spec, guard).await {
+            Ok(()) => Ok(stage),
+            Err(error) => {
+                // What went wrong first is what is said.
+                stage.stop(guard).await.ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts the service, and reaches its database.
+    async fn bring_up(&mut self, spec: &ServiceSpec, guard: &Guard) -> Result<(), CliError> {
+        let (Some(server), Some(logs)) = (&self.server, &self.logs) else { return Ok(()) };
         let context = ServiceContext {
             run_id: "init".to_owned(),
-            mongo: Some((server.uri(), DATABASE.to_owned())),
+            mongo: Some((server.uri(), self.database.clone())),
             folder: Path::new(".").to_owned(),
             logs: logs.path().to_owned(),
             host: "127.0.0.1".to_owned(),
             others: std::collections::BTreeMap::new(),
         };
-        let started = Service::start(&spec, &context).await.map_err(|error| {
+        let service = Service::start(spec, &context).await.map_err(|error| {
             CliError::from(error).hint("the command after `--` must start the service in the foreground; it is told a free PORT and its database's address, and everything of this shell's environment")
-        });
-        let service = match started {
-            Ok(service) => service,
-            Err(error) => {
-                server.stop().await?;
-                return Err(error);
-            }
-        };
+        })?;
+        self.url = service.base_urls().into_iter().next().unwrap_or_default();
+        self.service = Some(service);
         let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
-        let connected = Connected::open(&server.uri(), guard, pool).await?;
-        let url = service.base_urls().into_iter().next().unwrap_or_default();
-        Ok(Stage {
-            origin,
-            url,
-            server: Some(server),
-            service: Some(service),
-            connected: Some(connected),
-            client: PlainClient::new()?,
-            variables,
-            logs: Some(logs),
-        })
+        self.connected = Some(Connected::open(&server.uri(), guard, pool).await?);
+        Ok(())
     }
 
     /// A service that runs already: its address is that of the requests.
@@ -119,15 +127,15 @@ impl Stage {
             }
             None => None,
         };
-        let database = named.is_some().then(|| "ONLYONE_MONGO_URI".to_owned());
+        let database = named.is_some().then(|| MONGO_ENV.to_owned());
         Ok(Stage {
             origin: Origin::Running { url: url.clone(), database },
             url,
             server: None,
+            database: String::new(),
             service: None,
             connected,
             client: PlainClient::new()?,
-            variables: Vec::new(),
             logs: None,
         })
     }
@@ -138,7 +146,7 @@ impl Stage {
             client: self.client.clone(),
             url: self.url.clone(),
             database: self.connected.as_ref().map(|connected| connected.client.clone()),
-            own: self.server.is_some().then(|| DATABASE.to_owned()),
+            own: self.server.is_some().then(|| self.database.clone()),
             whole_server: matches!(self.server, Some(Server::Embedded(_))) || self.server.is_none(),
         }
     }
@@ -146,6 +154,7 @@ impl Stage {
     /// An error if the service never came to its database: then nothing that was seen means anything.
     pub(super) fn must_have_been_used(&self, findings: &[Finding]) -> Result<(), CliError> {
         let (Some(server), Some(service)) = (&self.server, &self.service) else { return Ok(()) };
+        let Origin::Command { variables, .. } = &self.origin else { return Ok(()) };
         let seen = findings
             .iter()
             .any(|finding| finding.made.is_some() || matches!(finding.kind, Kind::Insert | Kind::Change));
@@ -167,21 +176,28 @@ impl Stage {
         ))
         .hint(format!(
             "name the variable by which it is told its database: --env NAME (these were set: {})",
-            self.variables.join(", ")
+            variables.join(", ")
         )))
     }
 
-    /// Stops what was started.
-    pub(super) async fn stop(self) -> Result<(), CliError> {
-        if let Some(service) = self.service {
-            service.stop().await?;
-        }
+    /// Stops what was started, and removes what was made on a server that stays. What fails first is said, when all of it was
+    /// tried.
+    pub(super) async fn stop(self, guard: &Guard) -> Result<(), CliError> {
+        let service = match self.service {
+            Some(service) => service.stop().await.map_err(CliError::from),
+            None => Ok(()),
+        };
         drop(self.connected);
-        if let Some(server) = self.server {
-            server.stop().await?;
-        }
+        let dropped = match &self.server {
+            Some(Server::Named(uri)) => drop_database(uri, guard, &self.database).await.map_err(CliError::from),
+            _ => Ok(()),
+        };
+        let server = match self.server {
+            Some(server) => server.stop().await,
+            None => Ok(()),
+        };
         drop(self.logs);
-        Ok(())
+        service.and(dropped).and(server)
     }
 }
 
