@@ -3,8 +3,8 @@
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Bson, Uuid, oid::ObjectId};
 
-/// The other form of an id, under which documents may refer to it: the text of an ObjectId, a UUID or a whole number;
-/// the ObjectId of its text.
+/// The other form of an id, under which documents may refer to it: the text of an ObjectId, a UUID or a whole number,
+/// and the other way round.
 pub(super) fn other_form(id: &Bson) -> Option<Bson> {
     match id {
         Bson::ObjectId(id) => Some(id.to_hex().into()),
@@ -14,7 +14,9 @@ pub(super) fn other_form(id: &Bson) -> Option<Bson> {
             let bytes: [u8; 16] = binary.bytes.as_slice().try_into().ok()?;
             Some(Uuid::from_bytes(bytes).to_string().into())
         }
-        Bson::String(text) => ObjectId::parse_str(text).ok().filter(|id| id.to_hex() == *text).map(Bson::ObjectId),
+        Bson::String(text) => {
+            meant(text).filter(|id| other_form(id).as_ref().and_then(Bson::as_str) == Some(text.as_str()))
+        }
         _ => None,
     }
 }
@@ -38,7 +40,8 @@ mod tests {
         let uuid = Bson::from(Uuid::from_bytes([7; 16]));
         for id in [ObjectId::from_bytes([1; 12]).into(), Bson::Int64(-12), uuid] {
             let Some(Bson::String(text)) = other_form(&id) else { panic!("{id} has no text") };
-            assert_eq!(meant(&text), Some(id));
+            assert_eq!(meant(&text), Some(id.clone()));
+            assert_eq!(other_form(&text.into()), Some(id));
         }
         assert_eq!(["", "007", "1.0", "ann", "99999999999999999999"].map(meant), [const { None }; 5]);
     }

@@ -175,6 +175,20 @@ async fn case_several_fields_and_elements_make_keys() {
 }
 
 #[tokio::test]
+async fn a_filter_is_compared_by_the_collections_default_and_not_by_the_keys_collation() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_filtered");
+    let people = profile(
+        "name='people'\ncollection='people'\n[key]\nfield='mail'\nignore_case=true\nwhere={ status = { '$ne' = 'gone' } }",
+    );
+    let person = |mail: &str, status: &str| doc! { "mail": mail, "status": status };
+    let rows = [("ann@x", "Gone"), ("Ann@x", "Gone"), ("bob@x", "gone"), ("Bob@x", "gone"), ("bob@x", "here")];
+    fill(&database, "people", rows.map(|(mail, status)| person(mail, status))).await;
+    assert_eq!(audited(&database, &people).await.count(FindingKind::DuplicateKey), 1, "those of `Gone`");
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_missing_key_is_a_finding_only_where_each_document_must_have_one() {
     let (mongod, client) = server().await;
     let database = client.database("onlyone_optional");

@@ -131,6 +131,29 @@ async fn every_reference_is_redirected_and_the_plan_names_all_that_goes() {
 }
 
 #[tokio::test]
+async fn a_text_that_is_referred_to_as_the_number_that_it_writes_leaves_no_orphan() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_numbered");
+    let profile =
+        "name='rooms'\ncollection='rooms'\n[key]\nfield='name'\n[[references]]\ncollection='visits'\nfield='room'";
+    let profile = Profile::parse(profile, "rooms").unwrap();
+    let rooms = ["3", "7"].map(|id| doc! { "_id": id, "name": "hall" });
+    database.collection("rooms").insert_many(rooms).await.unwrap();
+    let visits = [Bson::from(7), 7_i64.into(), "7".into(), 3.into()].into_iter().zip(1..);
+    let visits = visits.map(|(room, id)| doc! { "_id": id, "room": room });
+    database.collection("visits").insert_many(visits).await.unwrap();
+    let original = contents(&database).await;
+    let done = apply(&database, &profile, &RepairOptions::default(), "n").await.unwrap();
+    assert_eq!((done.audited.verdict(), &done.left), (Verdict::Holds, &vec![]), "{:?}", done.audited.findings);
+    let rooms: Vec<Bson> =
+        all(&database, "visits").await.iter().map(|visit| visit.get("room").unwrap().clone()).collect();
+    assert_eq!(rooms, [3_i64.into(), 3_i64.into(), "3".into(), Bson::from(3)]);
+    assert_eq!(restore(&database, "n").await.unwrap().left, [] as [String; 0]);
+    assert_eq!(contents(&database).await, original);
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_merge_whose_references_cannot_all_be_redirected_is_refused_and_said() {
     let (mongod, client) = server().await;
     let cases = [

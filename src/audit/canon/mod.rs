@@ -15,4 +15,4 @@ mod value;
 
 pub(super) use entries::{Entry, Unindexable, entries, values_at};
 pub(super) use texts::{Texts, texts_of};
-pub(super) use value::push;
+pub(super) use value::{canonical, push, same};

@@ -1,6 +1,6 @@
 //! One value as bytes that are equal exactly where a unique index takes the values as one.
 
-use mongodb::bson::{RawBsonRef, RawDocument};
+use mongodb::bson::{Bson, RawBson, RawBsonRef, RawDocument};
 
 use super::Texts;
 use super::number::Number;
@@ -78,6 +78,19 @@ pub(in crate::audit) fn push(value: RawBsonRef<'_>, texts: Texts<'_>, bytes: &mu
     }
 }
 
+/// The canonical bytes of a value, its text compared exactly; `None` if it cannot be written as BSON.
+pub(in crate::audit) fn canonical(value: &Bson) -> Option<Vec<u8>> {
+    let raw = RawBson::try_from(value.clone()).ok()?;
+    let mut bytes = Vec::new();
+    push(raw.as_raw_bson_ref(), Texts::Exact, &mut bytes);
+    Some(bytes)
+}
+
+/// Whether a query takes the values as one: numbers of any type by value, everything else exactly.
+pub(in crate::audit) fn same(left: &Bson, right: &Bson) -> bool {
+    canonical(left).is_some_and(|left| canonical(right) == Some(left))
+}
+
 fn kind(value: RawBsonRef<'_>) -> Kind {
     match value {
         RawBsonRef::MinKey => Kind::MinKey,
@@ -113,4 +126,33 @@ fn push_document(document: &RawDocument, texts: Texts<'_>, bytes: &mut Vec<u8>) 
 fn push_block(block: &[u8], bytes: &mut Vec<u8>) {
     bytes.extend((block.len() as u64).to_be_bytes());
     bytes.extend(block);
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_compared_by_value() {
+        let decimal: Bson = Bson::Decimal128("1.0".parse().unwrap());
+        for (left, right, expected) in [
+            (Bson::Int32(1), Bson::Int64(1), true),
+            (Bson::Int32(1), Bson::Double(1.0), true),
+            (Bson::Int64(1), decimal.clone(), true),
+            (Bson::Int32(1), Bson::Double(1.5), false),
+            (Bson::Int64(i64::MAX), Bson::Int64(i64::MAX - 1), false),
+            (Bson::Double(0.1), Bson::Decimal128("0.1".parse().unwrap()), false),
+            (Bson::Int64(9_007_199_254_740_993), Bson::Double(9_007_199_254_740_992.0), false),
+            (Bson::Double(f64::NAN), Bson::Double(f64::NAN), true),
+            (Bson::Int32(1), "1".into(), false),
+            (Bson::Boolean(true), Bson::Int32(1), false),
+            (doc! { "a": 1 }.into(), doc! { "a": 1.0 }.into(), true),
+            (doc! { "a": 1 }.into(), doc! { "b": 1 }.into(), false),
+            (vec![Bson::Int32(1)].into(), vec![Bson::Int64(1), Bson::Null].into(), false),
+        ] {
+            assert_eq!(same(&left, &right), expected, "{left} {right}");
+        }
+    }
 }

@@ -77,7 +77,8 @@ pub(super) async fn candidates(
 }
 
 /// Groups documents by each combination of the values at the key's fields. Arrays are taken apart as far as they can be,
-/// which is further than an index goes.
+/// which is further than an index goes. Documents outside `where` are among them: the key's collation would compare the
+/// filter too, and leave out what the collection's own lets in. Reading the candidates again leaves them out.
 fn pipeline(key: &KeySpec) -> Vec<Document> {
     let fields = key.field.all();
     let name = |number: usize| format!("k{number}");
@@ -93,7 +94,7 @@ fn pipeline(key: &KeySpec) -> Vec<Document> {
         there.push(doc! { "$ne": [value.clone(), null] });
         grouped.insert(name, value);
     }
-    let mut stages = vec![doc! { "$match": key.filter().cloned().unwrap_or_default() }, doc! { "$project": values }];
+    let mut stages = vec![doc! { "$project": values }];
     stages.extend(unwind);
     stages.extend([
         doc! { "$match": { "$expr": { "$or": there } } },

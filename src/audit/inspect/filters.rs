@@ -5,10 +5,10 @@
 
 use std::cmp::Ordering;
 
-use mongodb::bson::{Bson, Document, RawBson};
+use mongodb::bson::{Bson, Document};
 
 use crate::audit::KeySpec;
-use crate::audit::canon::{Texts, push};
+use crate::audit::canon::same;
 
 /// One condition on one path; a logical operator is its own path.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,8 +57,9 @@ fn of_the_key(key: &KeySpec, types: Option<u32>, condition: &Condition<'_>) -> b
     if !key.field.all().iter().any(|field| field == condition.path) {
         return false;
     }
-    // Documents without the key are left out by the index, or are a finding of their own.
-    let has_key = key.sparse || key.required;
+    // Documents without the key are left out by the index, or are a finding of their own. A key of several fields is there
+    // as soon as one of them is.
+    let has_key = (key.sparse || key.required) && key.field.all().len() == 1;
     match condition.operator {
         "$exists" => has_key && *condition.value == Bson::Boolean(true),
         "$type" => has_key && type_mask(condition.value).is_some_and(of_type),
@@ -132,17 +133,6 @@ fn follows(wanted: &Condition<'_>, known: &Condition<'_>) -> bool {
         "$lte" => matches!(order(), Some(Ordering::Less | Ordering::Equal)),
         _ => false,
     }
-}
-
-/// Whether a query takes the values as one.
-fn same(left: &Bson, right: &Bson) -> bool {
-    let bytes = |value: &Bson| {
-        let raw = RawBson::try_from(value.clone()).ok()?;
-        let mut bytes = Vec::new();
-        push(raw.as_raw_bson_ref(), Texts::Exact, &mut bytes);
-        Some(bytes)
-    };
-    bytes(left).is_some_and(|left| bytes(right) == Some(left))
 }
 
 /// The order of two values of one simple type.

@@ -196,8 +196,8 @@ fn problems(key: &KeySpec, types: u32, index: &Listed<'_>) -> Vec<&'static str> 
         (!index.is_unique(), "not unique"),
         (partial.is_some(), "partial: documents outside the filter are not unique"),
         (
-            index.is("sparse") && !key.sparse && !key.required,
-            "sparse: it does not look at documents without the key, of which there may be one",
+            index.is("sparse") && (!key.sparse && !key.required || !index.has_all_of(key)),
+            "sparse: it does not look at documents without its fields, of which there may be one",
         ),
         (is_finer(key, index.collation()), "collation: keys that are one to the profile are two to it"),
         (index.building, BUILDING),
@@ -349,7 +349,10 @@ mod tests {
             (plain, index(doc! { "key": { "k": "hashed" }, "unique": false }), "hashed or text; not unique"),
             (plain, doc! { "buildUUID": "u", "spec": index(doc! {}) }, "still building"),
             (pair, index(both), ""),
-            (pair, index(doc! {}), ""),
+            (pair, index(doc! { "sparse": false }), ""),
+            (pair, index(doc! {}), "sparse"),
+            (pair, partial(doc! { "k": { "$exists": true } }), "partial"),
+            (pair, partial(doc! { "k": { "$type": "string" } }), "partial"),
             (pair, index(doc! { "key": { "k": 1, "n": 1, "m": 1 } }), "compound"),
             ("field='_id'", index(doc! { "key": { "n": 1 } }), ""),
         ] {
@@ -374,6 +377,8 @@ mod tests {
             "all documents are kept unique"
         );
         assert_eq!(narrower(&key("field='k'"), &[partial(doc! { "k": { "$exists": true } })]), None);
+        let of_one = partial(doc! { "k": { "$exists": true } });
+        assert!(narrower(&key("field=['k','n']"), &[of_one]).is_some(), "documents with the other field only");
         let other =
             doc! { "name": "i", "key": { "n": 1 }, "unique": true, "partialFilterExpression": { "gone": null } };
         assert_eq!(narrower(&key("field='k'"), &[other]), None);
@@ -397,7 +402,7 @@ mod tests {
         assert!(notes("field='k'", doc! { "expireAfterSeconds": 60 }).contains("removes documents"));
         assert!(notes("field='k'", doc! { "collation": { "locale": "en" } }).contains("has a collation"));
         assert!(notes("field='k'\nrequired=false", doc! { "sparse": false }).contains("lets in one document"));
-        assert!(notes("field=['k','n']", doc! {}).contains("stricter"));
+        assert!(notes("field=['k','n']", doc! { "sparse": false }).contains("stricter"));
         assert_eq!(notes("field='k'", doc! {}), "");
     }
 }

@@ -195,14 +195,12 @@ async fn keys_of(
 /// The documents that have the key that most of them, and of equally many the first, have now.
 fn of_one_key(members: Vec<Document>, keys: &BTreeMap<String, Vec<Vec<u8>>>) -> Vec<Document> {
     let key = |document: &Document| keys.get(&name(&id_of(document))).filter(|keys| !keys.is_empty());
-    let count = |wanted: &Vec<Vec<u8>>| members.iter().filter(|document| key(document) == Some(wanted)).count();
-    let mut best: Option<&Vec<Vec<u8>>> = None;
-    for found in members.iter().filter_map(key) {
-        if best.is_none_or(|best| count(found) > count(best)) {
-            best = Some(found);
-        }
-    }
-    let Some(best) = best else { return Vec::new() };
+    let mut counts: BTreeMap<&Vec<Vec<u8>>, usize> = BTreeMap::new();
+    members.iter().filter_map(key).for_each(|key| *counts.entry(key).or_default() += 1);
+    // Of several largest the last: from behind that is the first.
+    let Some(best) = members.iter().rev().filter_map(key).max_by_key(|key| counts.get(*key)) else {
+        return Vec::new();
+    };
     members.into_iter().filter(|document| key(document) == Some(best)).collect()
 }
 
@@ -232,4 +230,23 @@ async fn redirections(with: Circumstances<'_>, decision: &mut Decision) -> Resul
         decision.redirections.push((referring.collection.to_owned(), all));
     }
     Ok(obstacles)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_that_most_have_counts_and_of_equally_many_the_first() {
+        for (of, expected) in
+            [("abb", vec![2, 3]), ("abab", vec![1, 3]), ("ba", vec![1]), ("-ab", vec![2]), ("--", vec![])]
+        {
+            let ids = (1..).zip(of.bytes());
+            let members: Vec<Document> = ids.clone().map(|(id, _)| doc! { "_id": id }).collect();
+            let keys = ids.map(|(id, key)| (name(&Bson::Int32(id)), Vec::from_iter((key != b'-').then(|| vec![key]))));
+            let found = of_one_key(members, &keys.collect());
+            let found: Vec<i32> = found.iter().filter_map(|document| document.get_i32("_id").ok()).collect();
+            assert_eq!(found, expected, "{of}");
+        }
+    }
 }

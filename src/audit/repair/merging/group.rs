@@ -276,6 +276,13 @@ mod tests {
             ("default='fill'", Bson::Null, "b".into(), "b".into(), vec![]),
             ("", 5.into(), 5.0.into(), 5.into(), vec!["2.f=5:equal"]),
             ("fields.f='union'", array(&[1]), vec![Bson::Double(1.0)].into(), array(&[1]), vec!["2.f=[1]:equal"]),
+            (
+                "fields.f='union'",
+                vec![Bson::Double(0.1)].into(),
+                vec![Bson::Decimal128("0.1".parse().unwrap())].into(),
+                vec![Bson::Double(0.1), Bson::Decimal128("0.1".parse().unwrap())].into(),
+                vec![],
+            ),
         ] {
             let (document, names) = outcome(rule, documents(own, theirs)).unwrap();
             assert_eq!(

@@ -1,10 +1,12 @@
 //! The rules of single fields: the value that the kept document gets, from its own and those of the others.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use mongodb::bson::{Bson, Document};
 
-use super::value::{compare, identical, is_none, is_number, same, sum, united};
+use super::value::{compare, identical, is_none, is_number, sum, united};
+use crate::audit::canon::{canonical, same};
 use crate::audit::{FieldRule, MergeSpec};
 
 /// The rule of a field, if the profile has one.
@@ -19,8 +21,8 @@ pub(super) fn rule_of(spec: &MergeSpec, field: &str) -> Option<FieldRule> {
     }
 }
 
-/// The value of a field by a rule; `None` where it has none. `documents` begins with the kept one; `newest` is the order
-/// of age, the newest last. An error is a sentence: the values do not fit the rule.
+/// The value of a field by a rule; `None` where it has none. `documents` begins with the kept one; `newest` is the value
+/// of the newest document that has one. An error is a sentence: the values do not fit the rule.
 pub(super) fn value(
     rule: FieldRule,
     field: &str,
@@ -86,11 +88,13 @@ pub(super) fn held(rule: Option<FieldRule>, value: &Bson, result: Option<&Bson>)
     match (rule, value, result) {
         (Some(FieldRule::Sum | FieldRule::Concatenate), _, _) => Held::Exactly,
         (Some(FieldRule::Union), Bson::Array(values), Bson::Array(all)) => {
-            let all_by = |test: fn(&Bson, &Bson) -> bool| values.iter().all(|own| all.iter().any(|one| test(one, own)));
-            match (all_by(identical), all_by(same)) {
-                (true, _) => Held::Exactly,
-                (false, true) => Held::ByValue,
-                (false, false) => Held::Not,
+            let known: BTreeSet<Vec<u8>> = all.iter().filter_map(canonical).collect();
+            if values.iter().all(|own| all.iter().any(|one| identical(one, own))) {
+                Held::Exactly
+            } else if values.iter().all(|own| canonical(own).is_some_and(|own| known.contains(&own))) {
+                Held::ByValue
+            } else {
+                Held::Not
             }
         }
         _ if identical(value, result) => Held::Exactly,

@@ -51,7 +51,10 @@ impl Targets {
         for (duplicate, keeper) in merges {
             targets.add_form(duplicate, duplicate, keeper, Some(keeper.clone()));
             if let Some(form) = other_form(duplicate).filter(|form| !taken.contains(&name(form))) {
-                let same_kind = |written: &Bson| written.element_type() == form.element_type();
+                // A whole number is one whatever its type.
+                let same_kind = |written: &Bson| {
+                    written.element_type() == form.element_type() || (is_number(written) && is_number(&form))
+                };
                 let written = std::iter::once(keeper.clone()).chain(other_form(keeper)).find(same_kind);
                 targets.add_form(&form, duplicate, keeper, written);
             }
@@ -131,6 +134,20 @@ mod tests {
         assert_eq!(becomes(Bson::Decimal128("7".parse().unwrap())), Some(Bson::Int64(3)));
         assert_eq!(becomes("7".into()), Some("3".into()));
         assert_eq!(becomes(7.5.into()), None);
+    }
+
+    #[test]
+    fn a_text_is_referred_to_as_the_number_or_uuid_that_it_writes() {
+        let uuid = |byte: u8| mongodb::bson::Uuid::from_bytes([byte; 16]);
+        for (duplicate, keeper, reference, expected) in [
+            (Bson::from("7"), Bson::from("3"), Bson::Int32(7), Bson::Int64(3)),
+            ("7".into(), Bson::Int32(3), Bson::Int64(7), Bson::Int32(3)),
+            (uuid(7).to_string().into(), uuid(3).to_string().into(), uuid(7).into(), uuid(3).into()),
+        ] {
+            let targets = Targets::new([(&duplicate, &keeper)], &[]);
+            let becomes = targets.target(&reference).unwrap().map(|(_, _, written)| written.clone());
+            assert_eq!(becomes, Some(expected), "{duplicate} {reference}");
+        }
     }
 
     #[test]

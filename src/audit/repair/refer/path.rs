@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::forms::Targets;
 use crate::audit::Repeated;
+use crate::audit::canon::same;
 use crate::audit::inspect::shown;
-use crate::audit::repair::merging::value::same;
 
 /// The values at a path, as a query sees them: arrays are entered, one level at the end.
 pub(super) fn values<'a>(document: &'a Document, path: &str) -> Vec<&'a Bson> {
