@@ -9,6 +9,7 @@ mod command;
 mod generated;
 mod identity;
 mod inspection;
+mod interrupted;
 mod killed;
 mod oracle;
 mod references;

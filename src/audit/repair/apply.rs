@@ -7,7 +7,7 @@ use mongodb::bson::{Bson, Document};
 use mongodb::options::{Acknowledgment, DatabaseOptions, ReadPreference, SelectionCriteria, WriteConcern};
 
 use super::decide::{Group, id_of};
-use super::edit::{Written, evidence};
+use super::edit::{Written, documents, evidence};
 use super::journal::{Journal, MergeEntry, MergeState, Merged, PREFIX, Touched};
 use super::lease::Lease;
 use super::mend::Mending;
@@ -65,8 +65,7 @@ pub async fn apply(
         let (backup, actions) = (None, Vec::new());
         return Ok(Applied { backup, resumed: false, actions, left: first.left, audited: first.audited });
     }
-    let lease =
-        Lease::acquire(database, &format!("the repair `{id}` of `{}`", profile.collection), options.lease).await?;
+    let lease = Lease::acquire(database, &format!("the repair `{id}` of `{}`", profile.collection)).await?;
     let applied = apply_alone(database, profile, options, (id, &lease)).await;
     match applied {
         Err(AuditError::LeaseLost) => Err(AuditError::LeaseLost),
@@ -112,6 +111,10 @@ async fn redirections(database: &Database, profile: &Profile) -> Result<Vec<(Bso
         }
         redirections.push((duplicate.clone(), keeper.clone()));
     }
+    // A service that gives ids by itself may have made a document of this id anew: what refers to that one is right.
+    let ids: Vec<Bson> = redirections.iter().map(|(duplicate, _)| duplicate.clone()).collect();
+    let alive = documents(database, &profile.collection, &ids).await?;
+    redirections.retain(|(duplicate, _)| !alive.contains_key(&name(duplicate)));
     Ok(redirections)
 }
 
@@ -141,7 +144,7 @@ async fn apply_alone(
     let mut repair = Repair::new(database, profile, options, (journal, resumed), lease);
     let mut last = repair.rounds().await?;
     if repair.opened && repair.unfinished.is_empty() {
-        repair.journal.seal().await?;
+        repair.journal.seal(lease).await?;
     }
     // Nothing in the collection shows that something is missing from it: it must not be taken for sound.
     last.audited.reasons.append(&mut repair.unfinished);
@@ -173,6 +176,7 @@ impl Repair<'_> {
         loop {
             if self.opened {
                 self.recover().await?;
+                self.recover_twins(&referring).await?;
             }
             self.sweep(&referring).await?;
             let mut plan = draft(&self.database, self.profile, self.options).await?;
@@ -215,6 +219,7 @@ impl Repair<'_> {
 
     async fn carry_out(&mut self, plan: &Plan, referring: &[Referring<'_>]) -> Result<()> {
         for groups in batches(&plan.merges, self.options.rate) {
+            self.pace.turns(groups.iter().map(|group| group.documents.len()).sum()).await;
             self.merge(groups, referring).await?;
             self.options.audit.progress.more(groups.len());
         }

@@ -3,6 +3,7 @@
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 
+use super::lease::Lease;
 use super::merging::size;
 use crate::audit::error::{AuditError, Result, Step};
 
@@ -22,22 +23,39 @@ pub(super) struct Reply {
 }
 
 /// Updates documents: each statement has `q` and `u`.
-pub(super) async fn update(database: &Database, collection: &str, statements: &[Document]) -> Result<Reply> {
-    send(database, ("update", "updates"), collection, statements).await
+pub(super) async fn update(
+    database: &Database,
+    lease: Option<&Lease>,
+    collection: &str,
+    statements: &[Document],
+) -> Result<Reply> {
+    send(database, lease, ("update", "updates"), collection, statements).await
 }
 
 /// Removes documents: each statement has `q`.
-pub(super) async fn delete(database: &Database, collection: &str, statements: &[Document]) -> Result<Reply> {
-    send(database, ("delete", "deletes"), collection, statements).await
+pub(super) async fn delete(
+    database: &Database,
+    lease: &Lease,
+    collection: &str,
+    statements: &[Document],
+) -> Result<Reply> {
+    send(database, Some(lease), ("delete", "deletes"), collection, statements).await
 }
 
 /// Inserts documents.
-pub(super) async fn insert(database: &Database, collection: &str, documents: &[Document]) -> Result<Reply> {
-    send(database, ("insert", "documents"), collection, documents).await
+pub(super) async fn insert(
+    database: &Database,
+    lease: &Lease,
+    collection: &str,
+    documents: &[Document],
+) -> Result<Reply> {
+    send(database, Some(lease), ("insert", "documents"), collection, documents).await
 }
 
+/// The lease is checked before each command; entries of the journal need none, because they carry its token.
 async fn send(
     database: &Database,
+    lease: Option<&Lease>,
     (command, list): (&str, &str),
     collection: &str,
     statements: &[Document],
@@ -49,6 +67,9 @@ async fn send(
         let command = doc! {
             command: collection, list: piece.to_vec(), "ordered": false, "writeConcern": { "w": "majority" },
         };
+        if let Some(lease) = lease {
+            lease.check().await?;
+        }
         let answer = database.run_command(command).await.writing(database.name(), &step)?;
         add(&mut reply, &answer, sent).map_err(|(code, message)| AuditError::Refused {
             step: step.clone(),

@@ -7,7 +7,7 @@ use mongodb::Database;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 
 use super::merging::{Outcome, Rules, merged, ranked};
-use super::refer::{Obstacle, Redirection, Referring, name, resolve, targets};
+use super::refer::{Obstacle, PIECE, Redirection, Referring, name, resolve, targets};
 use crate::audit::Profile;
 use crate::audit::canon::Texts;
 use crate::audit::error::{Result, Step};
@@ -215,7 +215,7 @@ async fn redirections(with: Circumstances<'_>, decision: &mut Decision) -> Resul
     let keepers: Vec<Bson> = decision.merges.iter().map(Merge::keeper).collect();
     let mut obstacles = Vec::new();
     for referring in with.referring {
-        let mut pieces = referring.open(with.database, &targets, &keepers).await?;
+        let mut pieces = referring.open(with.database, &targets, &keepers, PIECE).await?;
         let mut all = Vec::new();
         loop {
             let piece = pieces.next().await?;

@@ -61,12 +61,11 @@ impl Repair<'_> {
         let touches: Vec<Touch<'_>> = edits.iter().map(touch).collect();
         let field = (collection == self.profile.collection).then(|| self.array_field()).flatten();
         self.journal.touch_all(collection, &touches, field).await?;
-        self.lease.check().await?;
         let statement = |edit: &Edit| {
             doc! { "q": { "_id": edit.id(), "$expr": &edit.condition }, "u": [{ "$set": &edit.set }] }
         };
         let statements: Vec<Document> = edits.iter().map(statement).collect();
-        let reply = bulk::update(&self.database, collection, &statements).await?;
+        let reply = bulk::update(&self.database, Some(self.lease), collection, &statements).await?;
         let mut written = vec![Written::Done; edits.len()];
         for (position, code, _) in &reply.refused {
             written[*position] = Written::Refused(*code);
@@ -89,10 +88,9 @@ impl Repair<'_> {
         if documents.is_empty() {
             return Ok(Vec::new());
         }
-        self.lease.check().await?;
         let statements: Vec<Document> =
             documents.iter().map(|document| doc! { "q": same_document(document), "limit": 1 }).collect();
-        let reply = bulk::delete(&self.database, collection, &statements).await?;
+        let reply = bulk::delete(&self.database, self.lease, collection, &statements).await?;
         if reply.matched == documents.len() as u64 {
             return Ok(vec![true; documents.len()]);
         }

@@ -10,12 +10,14 @@ use futures::TryStreamExt;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::{Collection, Database};
 
+use super::decide::id_of;
 use super::digest::Digest;
+use super::lease::Lease;
 use crate::audit::error::{AuditError, Result, Step};
 
 /// What the names of backup collections begin with.
 pub(super) const PREFIX: &str = "onlyone_backup_";
-const FORMAT_VERSION: i32 = 3;
+const FORMAT_VERSION: i32 = 4;
 const HEADER: &str = "repair";
 const INDEX: &str = "index";
 const REMOVING: &str = "removing";
@@ -41,11 +43,44 @@ pub(super) enum MergeState {
     Done,
 }
 
+impl MergeState {
+    fn as_str(self) -> &'static str {
+        match self {
+            MergeState::Removing => REMOVING,
+            MergeState::Removed => "removed",
+            MergeState::Done => DONE,
+        }
+    }
+
+    /// Of an entry that is not done.
+    fn of(entry: &Document) -> Self {
+        if entry.get_str("state").is_ok_and(|state| state == REMOVING) {
+            MergeState::Removing
+        } else {
+            MergeState::Removed
+        }
+    }
+}
+
 /// A merge in the journal.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct MergeEntry {
     pub(super) duplicate: Document,
     pub(super) keeper: Bson,
+    pub(super) state: MergeState,
+}
+
+/// A referring document that goes beside another, in the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TwinEntry {
+    pub(super) collection: String,
+    /// The reference by which both would be one.
+    pub(super) field: String,
+    pub(super) twin: Document,
+    /// It, with its references redirected: what the other one takes over.
+    pub(super) content: Document,
+    /// The one that stays.
+    pub(super) beside: Bson,
     pub(super) state: MergeState,
 }
 
@@ -142,18 +177,22 @@ impl Journal {
         Ok(header)
     }
 
-    /// Notes that the repair is `applied` or `restored`.
-    pub(super) async fn set_state(&self, state: &str) -> Result<()> {
-        let update = doc! { "$set": { "state": state, "ended": DateTime::now() } };
-        let updated = self.collection.update_one(doc! { "_id": HEADER }, update).await;
-        updated.writing(&self.database, "write the journal").map(drop)
+    /// Ends the journal of a repair that is undone.
+    pub(super) async fn restored(&self, lease: &Lease) -> Result<()> {
+        self.end(lease, doc! { "state": "restored" }).await
     }
 
     /// Ends the journal of a repair that is done: nothing is added to it any more, and its digest says so.
-    pub(super) async fn seal(&self) -> Result<()> {
+    pub(super) async fn seal(&self, lease: &Lease) -> Result<()> {
         let digest = self.digest().await?;
-        let update = doc! { "$set": { "state": "applied", "ended": DateTime::now(), "digest": digest } };
-        let updated = self.collection.update_one(doc! { "_id": HEADER }, update).await;
+        self.end(lease, doc! { "state": "applied", "digest": digest }).await
+    }
+
+    /// Ends the journal, unless a successor goes on with it.
+    async fn end(&self, lease: &Lease, mut fields: Document) -> Result<()> {
+        lease.check().await?;
+        fields.insert("ended", DateTime::now());
+        let updated = self.collection.update_one(doc! { "_id": HEADER }, doc! { "$set": fields }).await;
         updated.writing(&self.database, "write the journal").map(drop)
     }
 
@@ -188,13 +227,9 @@ impl Journal {
 
     /// Notes how far merges got: each is a duplicate, and what it is merged into.
     pub(super) async fn put_merges(&self, merges: &[(&Document, &Bson)], state: MergeState) -> Result<()> {
-        let state = match state {
-            MergeState::Removing => REMOVING,
-            MergeState::Removed => "removed",
-            MergeState::Done => DONE,
-        };
+        let state = state.as_str();
         let entry = |(duplicate, keeper): &(&Document, &Bson)| {
-            let id = duplicate.get("_id").cloned().unwrap_or(Bson::Null);
+            let id = id_of(duplicate);
             doc! { "_id": { "is": "merge", "id": id }, "keeper": *keeper, "state": state, "duplicate": *duplicate }
         };
         self.put_all(merges.iter().map(entry).collect()).await
@@ -204,13 +239,38 @@ impl Journal {
     pub(super) async fn open_merges(&self) -> Result<Vec<MergeEntry>> {
         let filter = doc! { "_id.is": "merge", "state": { "$ne": DONE } };
         let entry = |entry: Document| {
-            let state = match entry.get_str("state").ok()? {
-                REMOVING => MergeState::Removing,
-                _ => MergeState::Removed,
-            };
+            let state = MergeState::of(&entry);
             let duplicate = entry.get_document("duplicate").ok()?.clone();
             Some(MergeEntry { duplicate, keeper: entry.get("keeper")?.clone(), state })
         };
+        Ok(self.entries(filter, doc! {}).await?.into_iter().filter_map(entry).collect())
+    }
+
+    /// Notes how far it got with referring documents that go beside others.
+    pub(super) async fn put_twins(&self, twins: &[TwinEntry], state: MergeState) -> Result<()> {
+        let entry = |one: &TwinEntry| {
+            let id = id_of(&one.twin);
+            doc! {
+                "_id": key("twin", &one.collection, &id), "field": &one.field, "beside": &one.beside,
+                "state": state.as_str(), "twin": &one.twin, "content": &one.content,
+            }
+        };
+        self.put_all(twins.iter().map(entry).collect()).await
+    }
+
+    /// The referring documents that go beside others, where that is not done.
+    pub(super) async fn open_twins(&self) -> Result<Vec<TwinEntry>> {
+        let entry = |entry: Document| {
+            Some(TwinEntry {
+                collection: entry.get_document("_id").ok()?.get_str("collection").ok()?.to_owned(),
+                field: entry.get_str("field").ok()?.to_owned(),
+                twin: entry.get_document("twin").ok()?.clone(),
+                content: entry.get_document("content").ok()?.clone(),
+                beside: entry.get("beside")?.clone(),
+                state: MergeState::of(&entry),
+            })
+        };
+        let filter = doc! { "_id.is": "twin", "state": { "$ne": DONE } };
         Ok(self.entries(filter, doc! {}).await?.into_iter().filter_map(entry).collect())
     }
 

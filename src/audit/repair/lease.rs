@@ -5,9 +5,10 @@
 //! [`Lease::TIME`] of silence elsewhere. Whoever takes it over gets the next token.
 //!
 //! What a repair that was only paused may still do when it wakes up: at most the one command that it was about to send
-//! after it had checked the lease. That command changes only documents that are still as they were read, and the journal
-//! has what it is about to do and the backup since before the check: the successor has seen both. Every entry of the
-//! journal carries the token, and an entry is never overwritten by a lower one.
+//! after it had checked the lease, which it does before each command that changes documents, creates or drops an index, or
+//! begins or ends a journal. Such a command changes only documents that are still as they were read, and the journal
+//! has what it is about to do and the backup since before the check: the successor has seen both. The other entries of the
+//! journal are written without a check: each carries the token, and is never overwritten by a lower one.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -34,7 +35,6 @@ pub(super) struct Lease {
     database: String,
     holder: String,
     token: i64,
-    time: Duration,
     beat: JoinHandle<()>,
 }
 
@@ -53,14 +53,14 @@ impl Lease {
     pub(super) const TIME: Duration = Duration::from_secs(15);
 
     /// Takes the lease, or says who has it.
-    pub(super) async fn acquire(database: &Database, what: &str, time: Duration) -> Result<Self> {
+    pub(super) async fn acquire(database: &Database, what: &str) -> Result<Self> {
         let collection = database.collection::<Document>(COLLECTION);
         let holder = ObjectId::new().to_hex();
         let mut heard: Option<Document> = None;
         loop {
             let free = doc! { "$or": [{ "holder": null }, { "$expr": { "$lt": ["$expires", "$$NOW"] } }] };
-            if let Some(token) = take(&collection, database.name(), free, &holder, what, time).await? {
-                return Ok(Lease::held(collection, database, holder, token, time));
+            if let Some(token) = take(&collection, database.name(), free, &holder, what).await? {
+                return Ok(Lease::held(collection, database, holder, token));
             }
             let found = collection.find_one(doc! { "_id": LEASE }).await;
             let Some(found) = found.reading(database.name(), "read the lease")? else {
@@ -71,8 +71,8 @@ impl Lease {
                 Other::Alive(words) => return Err(AuditError::Busy(words)),
                 Other::Dead(dead) => {
                     let same = doc! { "holder": dead.get("holder"), "token": dead.get("token") };
-                    if let Some(token) = take(&collection, database.name(), same, &holder, what, time).await? {
-                        return Ok(Lease::held(collection, database, holder, token, time));
+                    if let Some(token) = take(&collection, database.name(), same, &holder, what).await? {
+                        return Ok(Lease::held(collection, database, holder, token));
                     }
                 }
                 Other::Unknown(now) => {
@@ -81,16 +81,16 @@ impl Lease {
                         return Err(AuditError::Busy(words(&now)));
                     }
                     heard = Some(now);
-                    tokio::time::sleep(time / 30).await;
+                    tokio::time::sleep(Lease::TIME / 30).await;
                 }
             }
         }
     }
 
-    fn held(collection: Collection<Document>, database: &Database, holder: String, token: i64, time: Duration) -> Self {
+    fn held(collection: Collection<Document>, database: &Database, holder: String, token: i64) -> Self {
         HELD.lock().unwrap_or_else(PoisonError::into_inner).insert(holder.clone());
-        let beat = tokio::spawn(beat(collection.clone(), holder.clone(), token, time));
-        Lease { collection, database: database.name().to_owned(), holder, token, time, beat }
+        let beat = tokio::spawn(beat(collection.clone(), holder.clone(), token));
+        Lease { collection, database: database.name().to_owned(), holder, token, beat }
     }
 
     /// The number of this holder; later ones have larger numbers.
@@ -100,7 +100,7 @@ impl Lease {
 
     /// Renews the lease before a write. An error if somebody else took over: then nothing may be written.
     pub(super) async fn check(&self) -> Result<()> {
-        let renewed = renew(&self.collection, &self.holder, self.token, self.time).await;
+        let renewed = renew(&self.collection, &self.holder, self.token).await;
         match renewed.writing(&self.database, "renew the lease")? {
             true => Ok(()),
             false => Err(AuditError::LeaseLost),
@@ -139,38 +139,32 @@ async fn take(
     free: Document,
     holder: &str,
     what: &str,
-    time: Duration,
 ) -> Result<Option<i64>> {
     let mut filter = doc! { "_id": LEASE };
     filter.extend(free);
     let set = doc! { "$set": {
         "holder": holder, "token": { "$add": [{ "$ifNull": ["$token", 0_i64] }, 1_i64] }, "what": { "$literal": what },
-        "process": { "$literal": machine::process() }, "beat": "$$NOW", "expires": expiry(time),
+        "process": { "$literal": machine::process() }, "beat": "$$NOW", "expires": expiry(),
     } };
     let taken = collection.find_one_and_update(filter, vec![set]).return_document(ReturnDocument::After).await;
     Ok(taken.writing(database, "take the lease")?.and_then(|lease| lease.get_i64("token").ok()))
 }
 
-fn expiry(time: Duration) -> Document {
-    doc! { "$add": ["$$NOW", i64::try_from(time.as_millis()).unwrap_or(i64::MAX)] }
+fn expiry() -> Document {
+    doc! { "$add": ["$$NOW", i64::try_from(Lease::TIME.as_millis()).unwrap_or(i64::MAX)] }
 }
 
-async fn renew(
-    collection: &Collection<Document>,
-    holder: &str,
-    token: i64,
-    time: Duration,
-) -> mongodb::error::Result<bool> {
+async fn renew(collection: &Collection<Document>, holder: &str, token: i64) -> mongodb::error::Result<bool> {
     let own = doc! { "_id": LEASE, "holder": holder, "token": token };
-    let set = doc! { "$set": { "beat": "$$NOW", "expires": expiry(time) } };
+    let set = doc! { "$set": { "beat": "$$NOW", "expires": expiry() } };
     Ok(collection.update_one(own, vec![set]).await?.matched_count == 1)
 }
 
 /// Renews the lease until it is lost. A renewal that fails is tried again: what counts is checked before each write.
-async fn beat(collection: Collection<Document>, holder: String, token: i64, time: Duration) {
+async fn beat(collection: Collection<Document>, holder: String, token: i64) {
     loop {
-        tokio::time::sleep(time / 5).await;
-        if matches!(renew(&collection, &holder, token, time).await, Ok(false)) {
+        tokio::time::sleep(Lease::TIME / 5).await;
+        if matches!(renew(&collection, &holder, token).await, Ok(false)) {
             return;
         }
     }

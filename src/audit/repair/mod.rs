@@ -5,6 +5,7 @@
 //! not need anyway: whoever finds a repair half-way done can finish or undo it.
 
 mod apply;
+mod beside;
 mod bulk;
 mod change;
 mod decide;
@@ -27,6 +28,8 @@ mod record;
 mod redirect;
 mod refer;
 mod restore;
+#[cfg(test)]
+mod server_tests;
 mod touch;
 mod undo;
 mod work;

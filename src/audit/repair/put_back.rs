@@ -8,6 +8,7 @@ use super::decide::id_of;
 use super::edit::documents;
 use super::guard::same_document;
 use super::journal::{After, Touched};
+use super::lease::Lease;
 use super::merging::size;
 use super::refer::name;
 use super::restore::Restored;
@@ -64,6 +65,7 @@ pub(super) fn pieces<'p, 'a>(all: &'p [&'a Touched]) -> Vec<&'p [&'a Touched]> {
 /// Undoes what the repair made of documents of one collection. Returns those for which a unique index has no room yet.
 pub(super) async fn undo<'a>(
     database: &Database,
+    lease: &Lease,
     piece: &[&'a Touched],
     restored: &mut Restored,
 ) -> Result<Vec<&'a Touched>> {
@@ -87,8 +89,8 @@ pub(super) async fn undo<'a>(
                 Err(reason) => restored.left.push(format!("document {id} of `{collection}` {reason}")),
             }
         }
-        let inserted = insert(database, collection, missing).await?;
-        let replaced = replace(database, collection, changed).await?;
+        let inserted = insert((database, lease), collection, missing).await?;
+        let replaced = replace((database, lease), collection, changed).await?;
         restored.restored += inserted.restored + replaced.restored;
         waiting.extend([inserted.waiting, replaced.waiting].concat());
         pending = [inserted.again, replaced.again].concat();
@@ -112,17 +114,25 @@ fn wanted(touched: &Touched, now: Option<&Document>) -> Result<Option<Document>,
     }
 }
 
-async fn insert<'a>(database: &Database, collection: &str, changes: Vec<Change<'a>>) -> Result<Written<'a>> {
+async fn insert<'a>(
+    (database, lease): (&Database, &Lease),
+    collection: &str,
+    changes: Vec<Change<'a>>,
+) -> Result<Written<'a>> {
     let wanted: Vec<Document> = changes.iter().map(|change| change.wanted.clone()).collect();
-    let reply = bulk::insert(database, collection, &wanted).await?;
+    let reply = bulk::insert(database, lease, collection, &wanted).await?;
     let refused = refused(&reply, &changes, |message| message.contains("index: _id_ "))?;
     Ok(Written { restored: reply.matched, ..refused })
 }
 
-async fn replace<'a>(database: &Database, collection: &str, changes: Vec<Change<'a>>) -> Result<Written<'a>> {
+async fn replace<'a>(
+    (database, lease): (&Database, &Lease),
+    collection: &str,
+    changes: Vec<Change<'a>>,
+) -> Result<Written<'a>> {
     let statement = |change: &Change<'_>| Some(doc! { "q": same_document(change.now.as_ref()?), "u": &change.wanted });
     let statements: Vec<Document> = changes.iter().filter_map(statement).collect();
-    let reply = bulk::update(database, collection, &statements).await?;
+    let reply = bulk::update(database, Some(lease), collection, &statements).await?;
     let mut written = refused(&reply, &changes, |_| false)?;
     written.restored = reply.matched;
     if reply.matched + (reply.refused.len() as u64) < changes.len() as u64 {

@@ -5,9 +5,8 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::edit::{Edit, Written};
 use super::guard::same_field;
-use super::journal::After;
+use super::pace::at_once;
 use super::refer::{Redirection, ReferenceOutcome, Referring, Targets, resolve, targets};
-use super::touch::Touch;
 use super::work::Repair;
 use crate::audit::error::{Result, Step};
 
@@ -35,39 +34,26 @@ impl Repair<'_> {
     /// Redirects what refers in one collection. True if some documents changed meanwhile and must be read again.
     async fn redirect_in(&mut self, referring: &Referring<'_>, targets: &Targets, keepers: &[Bson]) -> Result<bool> {
         let database = self.database.clone();
-        let mut pieces = referring.open(&database, targets, keepers).await?;
+        let mut pieces = referring.open(&database, targets, keepers, at_once(self.options.rate)).await?;
         let mut again = false;
         loop {
             let piece = pieces.next().await?;
             if piece.is_empty() {
                 return Ok(again);
             }
-            self.pace.turns(piece.len()).await;
             let ReferenceOutcome { documents, obstacles } = resolve(referring, piece, targets, false);
             for obstacle in obstacles {
                 self.left(obstacle.why);
             }
-            let (gone, stay): (Vec<Redirection>, Vec<Redirection>) =
+            let (gone, mut stay): (Vec<Redirection>, Vec<Redirection>) =
                 documents.into_iter().partition(|document| document.twin.is_some());
             // First what makes room in a unique index.
-            again |= self.remove_twins(referring.collection, &gone).await?;
-            again |= self.redirect_all(referring.collection, &stay).await?;
+            again |= self.unite(referring, targets, gone, &mut stay).await?;
+            for stay in stay.chunks(at_once(self.options.rate)) {
+                self.pace.turns(stay.len()).await;
+                again |= self.redirect_all(referring.collection, stay).await?;
+            }
         }
-    }
-
-    async fn remove_twins(&mut self, collection: &str, gone: &[Redirection]) -> Result<bool> {
-        if gone.is_empty() {
-            return Ok(false);
-        }
-        let touches: Vec<Touch<'_>> =
-            gone.iter().map(|document| Touch { now: &document.before, after: After::Removed, taking: &[] }).collect();
-        self.journal.touch_all(collection, &touches, None).await?;
-        let documents: Vec<&Document> = gone.iter().map(|document| &document.before).collect();
-        let removed = self.remove_exact(collection, &documents).await?;
-        for (document, _) in gone.iter().zip(&removed).filter(|(_, removed)| **removed) {
-            self.record.removed(Some(collection), &document.id(), document.twin.as_ref(), &document.lost);
-        }
-        Ok(removed.contains(&false))
     }
 
     async fn redirect_all(&mut self, collection: &str, documents: &[Redirection]) -> Result<bool> {
@@ -108,7 +94,7 @@ pub(super) async fn are_referred_to(
 
 /// The change of a referring document: the fields that hold references become what was worked out, if they are still what
 /// was read.
-fn edit(document: &Redirection) -> Edit {
+pub(super) fn edit(document: &Redirection) -> Edit {
     let changed = document.changed();
     let condition: Vec<Bson> = changed.keys().map(|field| same_field(field, document.before.get(field))).collect();
     let set = changed.iter().map(|(field, value)| (field.clone(), doc! { "$literal": value }.into())).collect();

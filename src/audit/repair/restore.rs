@@ -1,5 +1,7 @@
 //! Undoing a repair, document by document. What others changed since stays: only the repair's own changes are undone.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 
@@ -62,13 +64,15 @@ pub async fn restore_watched(database: &Database, id: &str, progress: &WorkProgr
             "the backup `{name}` is not what it was when the repair ended: its digest differs; nothing was restored"
         )));
     }
-    let lease = Lease::acquire(database, &format!("the restoring of `{name}`"), Lease::TIME).await?;
+    let lease = Lease::acquire(database, &format!("the restoring of `{name}`")).await?;
     let journal = Journal { token: lease.token(), ..journal };
     let restored = restore_alone(database, &journal, &header, &lease, progress).await;
-    if !matches!(restored, Err(AuditError::LeaseLost)) {
-        lease.release().await?;
-    }
+    let released = match restored {
+        Err(AuditError::LeaseLost) => Ok(()),
+        _ => lease.release().await,
+    };
     let mut restored = restored?;
+    released?;
     restored.digests.0 = sealed;
     Ok(restored)
 }
@@ -83,6 +87,7 @@ async fn restore_alone(
     let mut restored = Restored::default();
     let audited = header.get_str("collection").unwrap_or_default().to_owned();
     for (collection, index) in journal.indexes(&audited).await? {
+        lease.check().await?;
         restored.index_dropped |= drop_index(database, &collection, &index).await?;
     }
     let mut all = touched(database, journal, &audited).await?;
@@ -98,8 +103,7 @@ async fn restore_alone(
         let mut waiting = Vec::new();
         let before = pending.len();
         for piece in pieces(&pending) {
-            lease.check().await?;
-            let still = undo(database, piece, &mut restored).await?;
+            let still = undo(database, lease, piece, &mut restored).await?;
             progress.more(piece.len() - still.len());
             waiting.extend(still);
         }
@@ -120,7 +124,7 @@ async fn restore_alone(
     progress.begin("documents read again".to_owned(), Some(all.len() as u64));
     prove(database, &all, progress, &mut restored).await?;
     if restored.left.is_empty() {
-        journal.set_state("restored").await?;
+        journal.restored(lease).await?;
     }
     Ok(restored)
 }
@@ -136,20 +140,24 @@ async fn touched(database: &Database, journal: &Journal, audited: &str) -> Resul
             all.extend(journal.touched_all(collection, ids).await?.into_values());
         }
     }
-    let open = journal.open_merges().await?;
-    let ids: Vec<Bson> = open.iter().map(|entry| id_of(&entry.duplicate)).collect();
-    let there = documents(database, audited, &ids).await?;
-    let known: Vec<String> = all
-        .iter()
-        .filter(|touched| touched.collection == audited)
-        .map(|touched| name(&id_of(&touched.before)))
-        .collect();
-    for entry in open {
-        let id = name(&id_of(&entry.duplicate));
-        if !there.contains_key(&id) && !known.contains(&id) {
-            let (taking, last) = (Vec::new(), None);
-            let (collection, before) = (audited.to_owned(), entry.duplicate);
-            all.push(Touched { collection, before, after: Some(After::Removed), taking, last });
+    let merges = journal.open_merges().await?.into_iter().map(|entry| (audited.to_owned(), entry.duplicate));
+    let twins = journal.open_twins().await?.into_iter().map(|entry| (entry.collection, entry.twin));
+    let mut open: BTreeMap<String, Vec<Document>> = BTreeMap::new();
+    merges.chain(twins).for_each(|(collection, document)| open.entry(collection).or_default().push(document));
+    for (collection, removed) in open {
+        let ids: Vec<Bson> = removed.iter().map(id_of).collect();
+        let there = documents(database, &collection, &ids).await?;
+        let known: BTreeSet<String> = all
+            .iter()
+            .filter(|touched| touched.collection == collection)
+            .map(|touched| name(&id_of(&touched.before)))
+            .collect();
+        for before in removed {
+            let id = name(&id_of(&before));
+            if !there.contains_key(&id) && !known.contains(&id) {
+                let (collection, taking, last) = (collection.clone(), Vec::new(), None);
+                all.push(Touched { collection, before, after: Some(After::Removed), taking, last });
+            }
         }
     }
     Ok(all)

@@ -32,7 +32,7 @@ impl Journal {
         };
         let statements: Vec<Document> = entries.into_iter().map(statement).collect();
         let database = self.collection.client().database(&self.database);
-        let reply = bulk::update(&database, self.name(), &statements).await?;
+        let reply = bulk::update(&database, None, self.name(), &statements).await?;
         match reply.refused.into_iter().next() {
             None => Ok(()),
             Some((_, DUPLICATE_KEY, _)) => Err(AuditError::LeaseLost),

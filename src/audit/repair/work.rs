@@ -26,8 +26,6 @@ pub struct RepairOptions {
     pub patience: Duration,
     /// Documents whose fields differ are not merged where no rule of the profile names these fields.
     pub strict: bool,
-    /// How long this repair may be silent before another one takes over.
-    pub lease: Duration,
     /// The indexes that make references fast to find are created where they are missing.
     pub reference_indexes: bool,
 }
@@ -40,7 +38,6 @@ impl Default for RepairOptions {
             attempts: 20,
             patience: Duration::from_secs(5),
             strict: false,
-            lease: Lease::TIME,
             reference_indexes: false,
         }
     }

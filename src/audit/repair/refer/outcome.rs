@@ -12,7 +12,7 @@ use super::twins::unite;
 use crate::audit::repair::merging::Lost;
 
 /// One referring document.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(in crate::audit::repair) struct Redirection {
     pub(in crate::audit::repair) before: Document,
     pub(in crate::audit::repair) after: Document,
@@ -20,8 +20,9 @@ pub(in crate::audit::repair) struct Redirection {
     pub(in crate::audit::repair) redirected: Vec<(String, Bson, Bson)>,
     /// Elements of its arrays that go, as reports show them, by field.
     pub(in crate::audit::repair) elements: Vec<(String, Value)>,
-    /// The document beside which it is removed, if it is.
+    /// The document beside which it is removed, if it is, and the reference that both would have.
     pub(in crate::audit::repair) twin: Option<Bson>,
+    pub(in crate::audit::repair) twin_by: Option<String>,
     /// Values that are nowhere any more.
     pub(in crate::audit::repair) lost: Vec<Lost>,
 }
@@ -72,7 +73,7 @@ pub(in crate::audit::repair) fn resolve(
     let mut outcome = ReferenceOutcome::default();
     let mut all: Vec<Redirection> = Vec::with_capacity(documents.len());
     for document in documents {
-        match redirect_all(referring, document, targets) {
+        match redirected(referring, document, targets) {
             Ok(redirection) => all.push(redirection),
             Err(obstacle) => outcome.obstacles.push(obstacle),
         }
@@ -102,13 +103,19 @@ pub(in crate::audit::repair) fn resolve(
     outcome
 }
 
-fn redirect_all(referring: &Referring<'_>, before: Document, targets: &Targets) -> Result<Redirection, Obstacle> {
+/// One document with its references redirected, whatever stands beside it.
+pub(in crate::audit::repair) fn redirected(
+    referring: &Referring<'_>,
+    before: Document,
+    targets: &Targets,
+) -> Result<Redirection, Obstacle> {
     let mut document = Redirection {
         after: before.clone(),
         before,
         redirected: Vec::new(),
         elements: Vec::new(),
         twin: None,
+        twin_by: None,
         lost: Vec::new(),
     };
     for reference in &referring.references {

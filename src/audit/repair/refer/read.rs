@@ -21,8 +21,8 @@ pub(in crate::audit::repair) struct Referring<'a> {
     pub(in crate::audit::repair) unindexed: Vec<&'a str>,
 }
 
-/// Documents looked at together where nothing must be unique.
-const PIECE: usize = 1_000;
+/// Documents that a plan looks at together where nothing must be unique.
+pub(in crate::audit::repair) const PIECE: usize = 1_000;
 
 /// The code of a collection that is not there.
 const NAMESPACE_NOT_FOUND: i32 = 26;
@@ -73,12 +73,15 @@ impl Referring<'_> {
         !self.unique.is_empty() || self.references.iter().any(|reference| !reference.unique_with.is_empty())
     }
 
-    /// Opens the documents that refer to what the targets redirect; to the kept ones as well where that counts.
+    /// Opens the documents that refer to what the targets redirect; to the kept ones as well where that counts. They come
+    /// in pieces of this size, or all together where they must be looked at together; no more than a piece is read ahead,
+    /// so that the server does not take the reader for gone while a piece is worked on.
     pub(in crate::audit::repair) async fn open(
         &self,
         database: &Database,
         targets: &Targets,
         keepers: &[Bson],
+        piece: usize,
     ) -> Result<Pieces> {
         let mut forms = targets.forms().to_vec();
         if self.is_joint() {
@@ -87,8 +90,9 @@ impl Referring<'_> {
         let filter = self.filter(&forms);
         let step = format!("read `{}`", self.collection);
         let collection = database.collection::<Document>(self.collection);
-        let cursor = collection.find(filter).batch_size(1_000).await.reading(database.name(), &step)?;
-        let size = if self.is_joint() { usize::MAX } else { PIECE };
+        let size = if self.is_joint() { usize::MAX } else { piece };
+        let batch = u32::try_from(size.min(PIECE)).unwrap_or(u32::MAX);
+        let cursor = collection.find(filter).batch_size(batch).await.reading(database.name(), &step)?;
         Ok(Pieces { cursor, size, database: database.name().to_owned(), step })
     }
 

@@ -7,7 +7,7 @@ use mongodb::bson::{Bson, Document};
 use super::forms::{Targets, name};
 use super::outcome::Redirection;
 use super::path::values;
-use crate::audit::repair::merging::{Lost, Rules, merged, ranked};
+use crate::audit::repair::merging::{Lost, Outcome, Rules, merged, ranked};
 use crate::audit::{MergeSpec, Reference};
 
 /// Makes one of the documents that refer to one document and have equal `unique_with` fields, where redirecting brought
@@ -53,8 +53,7 @@ fn unite_group(reference: &Reference, documents: &mut [Redirection], group: &[us
     let kept = first(reference, documents, group);
     let others: Vec<usize> = group.iter().copied().filter(|&position| position != kept).collect();
     let theirs: Vec<Document> = others.iter().map(|&position| documents[position].after.clone()).collect();
-    let theirs = ranked(theirs, &MergeSpec { keep: crate::audit::Keep::Oldest, ..reference.merge.clone() });
-    let outcome = merged(&Rules::of_reference(reference), &documents[kept].after, &theirs)?;
+    let outcome = united(reference, &documents[kept].after, theirs)?;
     let id = documents[kept].id();
     documents[kept].after = outcome.result(&documents[kept].after);
     // What the one that stays loses is said with the first that goes: it need not be redirected itself.
@@ -72,8 +71,19 @@ fn unite_group(reference: &Reference, documents: &mut [Redirection], group: &[us
             rule: Some("reference"),
         }));
         gone.twin = Some(id.clone());
+        gone.twin_by = Some(reference.field.clone());
     }
     Ok(())
+}
+
+/// What a document takes over from those that go beside it.
+pub(in crate::audit::repair) fn united(
+    reference: &Reference,
+    kept: &Document,
+    others: Vec<Document>,
+) -> Result<Outcome, String> {
+    let others = ranked(others, &MergeSpec { keep: crate::audit::Keep::Oldest, ..reference.merge.clone() });
+    merged(&Rules::of_reference(reference), kept, &others)
 }
 
 /// The one that stays: as `merge` says; where it says nothing, the one that referred to the kept document already, then

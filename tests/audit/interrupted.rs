@@ -1,0 +1,205 @@
+//! Repairs that others, failing commands, or a rate get in the way of: what refers to duplicates above all.
+
+use std::time::{Duration, Instant};
+
+use mongodb::bson::{Document, doc};
+use mongodb::options::ClientOptions;
+use mongodb::{Client, Database};
+use onlyone::audit::{Profile, RepairOptions, apply, restore};
+use onlyone::mongod::{Mongod, Options};
+use onlyone::scenario::MongodSpec;
+use onlyone::verdict::Verdict;
+
+use crate::support::{all, contents, server};
+
+const MEMBERS: &str = r#"
+name = "members"
+collection = "members"
+[key]
+field = "card"
+[[references]]
+collection = "seats"
+field = "member"
+unique_with = ["room"]
+merge = { fields = { visits = "sum", note = "concatenate" } }
+"#;
+
+fn members() -> Profile {
+    Profile::parse(MEMBERS, "members").unwrap()
+}
+
+async fn mongod() -> Mongod {
+    Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: true })).await.unwrap()
+}
+
+async fn named(mongod: &Mongod, name: &str) -> Client {
+    let mut options = ClientOptions::parse(mongod.uri()).await.unwrap();
+    options.app_name = Some(name.to_owned());
+    Client::with_options(options).unwrap()
+}
+
+/// Makes commands of the client of this name fail, or wait.
+async fn failing(client: &Client, name: &str, mode: Document, mut data: Document) {
+    data.insert("appName", name);
+    let command = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+    client.database("admin").run_command(command).await.unwrap();
+}
+
+async fn failing_no_more(client: &Client) {
+    let command = doc! { "configureFailPoint": "failCommand", "mode": "off" };
+    client.database("admin").run_command(command).await.unwrap();
+}
+
+/// Two members who are one, with a seat in the red room each, and one of them with a seat in the blue one.
+async fn filled(database: &Database) {
+    let members = [1, 2].map(|id| doc! { "_id": id, "card": "c" });
+    database.collection("members").insert_many(members).await.unwrap();
+    let seat = |id: i32, member: i32, room: &str, visits: i32| {
+        doc! { "_id": id, "member": member, "room": room, "visits": visits, "note": format!("{id}") }
+    };
+    let seats = [seat(1, 1, "red", 1), seat(2, 2, "red", 10), seat(3, 2, "blue", 5)];
+    database.collection("seats").insert_many(seats).await.unwrap();
+    let index = doc! { "key": { "member": 1, "room": 1 }, "name": "seat", "unique": true };
+    database.run_command(doc! { "createIndexes": "seats", "indexes": [index] }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_service_writes_to_a_document_that_goes_beside_another_is_kept_once_and_restored() {
+    let mongod = mongod().await;
+    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    let (repaired, database) = (slow.database("onlyone_beside"), service.database("onlyone_beside"));
+    filled(&database).await;
+    let original = contents(&database).await;
+    let delete = doc! {
+        "failCommands": ["delete"], "namespace": "onlyone_beside.seats", "blockConnection": true, "blockTimeMS": 1500,
+    };
+    failing(&service, "slow", doc! { "times": 1 }, delete).await;
+    let writer = tokio::spawn(async move {
+        let backup = database.collection::<Document>("onlyone_backup_b");
+        while backup.find_one(doc! { "_id.collection": "seats" }).await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        let update = doc! { "$inc": { "visits": 100 }, "$set": { "note": "changed" } };
+        let written = database.collection::<Document>("seats").update_one(doc! { "_id": 2 }, update).await.unwrap();
+        assert_eq!(written.matched_count, 1, "it was not removed yet");
+    });
+    let done = apply(&repaired, &members(), &RepairOptions::default(), "b").await.unwrap();
+    writer.await.unwrap();
+    assert_eq!((done.audited.verdict(), &done.left), (Verdict::Holds, &vec![]));
+    let red = &all(&repaired, "seats").await[0];
+    assert_eq!((red.get_i32("visits").unwrap(), red.get_str("note").unwrap()), (111, "1changed"), "{red}");
+    let restored = restore(&repaired, "b").await.unwrap();
+    assert_eq!((&restored.left, &restored.changed), (&vec![], &vec![]));
+    let (seats, members) = (all(&repaired, "seats").await, all(&repaired, "members").await);
+    assert_eq!(seats[1].get_i32("visits").unwrap(), 110, "what the service wrote is back");
+    assert_eq!((seats.len(), &members), (3, &original["members"]));
+    mongod.stop().await.unwrap();
+}
+
+/// A repair is cut short before, or right after, each of its writes in turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_cut_short_at_any_write_goes_on_to_the_same_end_and_can_be_undone() {
+    let mongod = mongod().await;
+    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    let reference = service.database("onlyone_whole");
+    filled(&reference).await;
+    let original = contents(&reference).await;
+    apply(&reference, &members(), &RepairOptions::default(), "w").await.unwrap();
+    let mended = contents(&reference).await;
+    assert_eq!(mended["seats"][0].get_i32("visits").unwrap(), 11);
+    // The write is refused; or it is done, and the repair is not told.
+    let ways = [doc! { "errorCode": 8 }, doc! { "writeConcernError": { "code": 64, "errmsg": "cut short" } }];
+    for (way, data) in ways.into_iter().enumerate() {
+        let mut cut_short = 0;
+        for skip in 0.. {
+            let name = format!("onlyone_cut_{way}_{skip}");
+            let database = slow.database(&name);
+            filled(&service.database(&name)).await;
+            let mut data = data.clone();
+            data.insert("failCommands", vec!["update", "delete", "createIndexes"]);
+            failing(&service, "slow", doc! { "skip": skip }, data).await;
+            let first = apply(&database, &members(), &RepairOptions::default(), "first").await;
+            failing_no_more(&service).await;
+            let whole = first.is_ok();
+            cut_short += u32::from(!whole);
+            let done = apply(&database, &members(), &RepairOptions::default(), "second").await.unwrap();
+            assert_eq!((done.audited.verdict(), &done.left), (Verdict::Holds, &vec![]), "{name}");
+            assert_eq!(contents(&database).await, mended, "{name}: another end");
+            for backup in onlyone::audit::backups(&database).await.unwrap() {
+                let restored = restore(&database, &backup).await.unwrap();
+                assert_eq!((&restored.left, &restored.changed), (&vec![], &vec![]), "{name}");
+            }
+            assert_eq!(contents(&database).await, original, "{name}: not restored");
+            database.drop().await.unwrap();
+            if whole {
+                break;
+            }
+        }
+        assert!(cut_short > 10, "only {cut_short}");
+    }
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restoring_that_fails_says_why_and_not_that_its_lease_stays() {
+    let mongod = mongod().await;
+    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    let database = slow.database("onlyone_unrestored");
+    filled(&database).await;
+    apply(&database, &members(), &RepairOptions::default(), "r").await.unwrap();
+    failing(&service, "slow", doc! { "skip": 1 }, doc! { "failCommands": ["update"], "errorCode": 8 }).await;
+    let failed = restore(&database, "r").await.unwrap_err();
+    failing_no_more(&service).await;
+    assert!(!failed.to_string().contains("give the lease back"), "{failed}");
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn references_of_a_document_that_was_made_anew_are_its_own() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_anew");
+    let profile =
+        "name='r'\ncollection='rooms'\n[key]\nfield='name'\n[[references]]\ncollection='visits'\nfield='room'";
+    let profile = Profile::parse(profile, "rooms").unwrap();
+    let rooms = ["a", "b"].map(|id| doc! { "_id": id, "name": "hall" });
+    database.collection("rooms").insert_many(rooms).await.unwrap();
+    database.collection("visits").insert_one(doc! { "_id": 1, "room": "b" }).await.unwrap();
+    apply(&database, &profile, &RepairOptions::default(), "first").await.unwrap();
+    assert_eq!(all(&database, "visits").await, [doc! { "_id": 1, "room": "a" }]);
+    database.collection("rooms").insert_one(doc! { "_id": "b", "name": "kitchen" }).await.unwrap();
+    database.collection("visits").insert_one(doc! { "_id": 2, "room": "b" }).await.unwrap();
+    let before = contents(&database).await;
+    let done = apply(&database, &profile, &RepairOptions::default(), "second").await.unwrap();
+    assert_eq!((done.backup, done.audited.verdict()), (None, Verdict::Holds));
+    assert_eq!(contents(&database).await, before);
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_holds_for_merges_and_for_what_refers_to_them_little_by_little() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_slow");
+    let plain = "name='r'\ncollection='rooms'\n[key]\nfield='name'\n";
+    let room = |id: i32, name: i32| doc! { "_id": id, "name": name };
+    database.collection("rooms").insert_many((0..12).map(|id| room(id, id / 2))).await.unwrap();
+    let options = RepairOptions { rate: Some(6.0), ..RepairOptions::default() };
+    let begun = Instant::now();
+    apply(&database, &Profile::parse(plain, "rooms").unwrap(), &options, "merges").await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs_f64(11.0 / 6.0), "{:?}", begun.elapsed());
+
+    let referred = format!("{plain}[[references]]\ncollection='visits'\nfield='room'");
+    database.collection::<Document>("rooms").drop().await.unwrap();
+    database.collection("rooms").insert_many([room(1, 1), room(2, 1)]).await.unwrap();
+    database.collection("visits").insert_many((0..18).map(|id| doc! { "_id": id, "room": 2 })).await.unwrap();
+    let visits = database.collection::<Document>("visits");
+    let repair = tokio::spawn(async move {
+        apply(&database, &Profile::parse(&referred, "rooms").unwrap(), &options, "references").await.unwrap();
+    });
+    let mut seen = std::collections::BTreeSet::new();
+    while !repair.is_finished() {
+        seen.insert(visits.count_documents(doc! { "room": 1 }).await.unwrap());
+    }
+    repair.await.unwrap();
+    assert!(seen.contains(&6) && seen.contains(&12), "by sixes: {seen:?}");
+    mongod.stop().await.unwrap();
+}
