@@ -15,6 +15,10 @@ pub(super) const MONGO_ENV: &str = "ONLYONE_MONGO_URI";
 pub(super) const PASSWORD_ENV: &str = "ONLYONE_SERVE_PASSWORD";
 pub(super) const TOKENS_ENV: &str = "ONLYONE_SERVE_TOKENS";
 
+/// What `--dry-run` means for `explore`, which has no plan of requests before they are tried.
+const EXPLORE_DRY_RUN: &str =
+    "Print the resolved plan and explore nothing; requests without a scenario are tried first";
+
 /// Exit codes, for `--help`.
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -128,6 +132,7 @@ pub struct Common {
 
 /// `onlyone explore`.
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("dry_run", |arg| arg.help(EXPLORE_DRY_RUN)))]
 pub struct ExploreArgs {
     /// Scenario file; without one, name requests (`--curl`, …) and after `--` the command that starts the service
     #[arg(value_name = "SCENARIO", required_unless_present = "requests_of", conflicts_with = "requests_of")]

@@ -3,13 +3,15 @@
 
 mod documents;
 mod login;
+mod made;
 mod probe;
+mod request;
 mod values;
 mod write;
 
 pub use documents::{Delta, State};
 pub use login::Login;
 pub use probe::{Finding, Kind, Probe, Reply, Subject};
+pub(crate) use request::multipart_body;
 pub use values::{Fresh, Pinned};
-pub(crate) use write::multipart_body;
 pub use write::{Origin, Plan, scenario_text};

@@ -1,16 +1,12 @@
 //! What was found out, as a scenario file with comments. Main function: [`scenario_text`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use serde_json::Value as Json;
-
 use super::login::Login;
-use super::probe::{Finding, Kind, Made};
-use crate::import::{Body, Sample, encoded_query, encoded_segment};
-
-/// Border of a multipart body.
-const BORDER: &str = "onlyone-form-border";
+use super::made::Made;
+use super::probe::{Finding, Kind};
+use super::request::{Values, key, literal, quoted, request};
 
 /// Where the service comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,172 +122,6 @@ impl Caller {
 /// Writing to a string does not fail.
 fn add(text: &mut String, what: std::fmt::Arguments<'_>) {
     text.write_fmt(what).ok();
-}
-
-/// A text as TOML has it: the escapes of JSON are among its own.
-fn quoted(text: &str) -> String {
-    Json::from(text).to_string().replace('\u{7f}', "\\u007f")
-}
-
-/// A literal text, in which nothing is a variable.
-fn literal(text: &str) -> String {
-    let plain = text.replace("${", "$${");
-    match plain.contains("{{") || plain.contains("{%") || plain.contains("{#") {
-        true => format!("{{% raw %}}{plain}{{% endraw %}}"),
-        false => plain,
-    }
-}
-
-/// Values by the literals whose places they take.
-type Values = BTreeMap<String, String>;
-
-fn template(text: &str, values: &Values) -> String {
-    values.get(text).cloned().unwrap_or_else(|| literal(text))
-}
-
-/// JSON as a TOML value; none where it has null in it, which TOML lacks.
-fn inline(json: &Json, values: &Values) -> Option<String> {
-    Some(match json {
-        Json::Null => return None,
-        Json::Bool(flag) => flag.to_string(),
-        Json::Number(number) => match values.get(&number.to_string()) {
-            Some(value) => quoted(value),
-            None => number.to_string(),
-        },
-        Json::String(text) => match values.get(text) {
-            // A text stays one: on its own the variable would be a number.
-            Some(value) if value == "{{ key_as.number }}" => quoted("{{ key_as.number }}{{ \"\" }}"),
-            _ => quoted(&template(text, values)),
-        },
-        Json::Array(items) => {
-            let items: Option<Vec<String>> = items.iter().map(|item| inline(item, values)).collect();
-            format!("[{}]", items?.join(", "))
-        }
-        Json::Object(fields) if fields.is_empty() => "{}".to_owned(),
-        Json::Object(fields) => {
-            let field = |(name, value): (&String, &Json)| Some(format!("{} = {}", key(name), inline(value, values)?));
-            let fields: Option<Vec<String>> = fields.iter().map(field).collect();
-            format!("{{ {} }}", fields?.join(", "))
-        }
-    })
-}
-
-fn key(name: &str) -> String {
-    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { quoted(name) }
-}
-
-/// JSON as a text with templates, for what TOML cannot say.
-fn json_text(json: &Json, values: &Values) -> String {
-    match json {
-        Json::Number(number) => values.get(&number.to_string()).cloned().unwrap_or_else(|| number.to_string()),
-        Json::String(text) => match values.get(text) {
-            Some(value) => format!("\"{value}\""),
-            None => literal(&json.to_string()),
-        },
-        Json::Array(items) => {
-            format!("[{}]", items.iter().map(|item| json_text(item, values)).collect::<Vec<_>>().join(","))
-        }
-        Json::Object(fields) => {
-            let field =
-                |(name, value): (&String, &Json)| format!("{}: {}", literal(&quoted(name)), json_text(value, values));
-            // Spaces, because two braces would begin a variable.
-            format!("{{ {} }}", fields.iter().map(field).collect::<Vec<_>>().join(", "))
-        }
-        other => other.to_string(),
-    }
-}
-
-fn path_text(sample: &Sample, values: &Values) -> String {
-    let part =
-        |text: &String, encode: fn(&str) -> String| values.get(text).cloned().unwrap_or_else(|| literal(&encode(text)));
-    let mut path: String =
-        sample.segments.iter().map(|segment| format!("/{}", part(segment, encoded_segment))).collect();
-    if path.is_empty() {
-        path.push('/');
-    }
-    let pairs: Vec<String> = sample
-        .query
-        .iter()
-        .map(|(name, value)| format!("{}={}", encoded_query(name), part(value, encoded_query)))
-        .collect();
-    if pairs.is_empty() { path } else { format!("{path}?{}", pairs.join("&")) }
-}
-
-/// The keys of a request, one a line.
-fn request(sample: &Sample, headers: &[(String, String)], values: &Values) -> Vec<String> {
-    let mut lines =
-        vec![format!("method = {}", quoted(&sample.method)), format!("path = {}", quoted(&path_text(sample, values)))];
-    let mut headers: BTreeMap<String, String> = headers.iter().cloned().collect();
-    match &sample.body {
-        Body::None => {}
-        Body::Json(json) => match inline(json, values) {
-            Some(json) => lines.push(format!("json = {json}")),
-            None => {
-                headers.entry("content-type".to_owned()).or_insert_with(|| "application/json".to_owned());
-                lines.push(format!("body = {}", quoted(&json_text(json, values))));
-            }
-        },
-        Body::Form(fields) if has_a_name_twice(fields) => {
-            // A table has each name once.
-            let kind = || "application/x-www-form-urlencoded".to_owned();
-            headers.entry("content-type".to_owned()).or_insert_with(kind);
-            lines.push(format!("body = {}", quoted(&form_text(fields, values))));
-        }
-        Body::Form(fields) => {
-            let fields: BTreeMap<&String, String> =
-                fields.iter().map(|(name, value)| (name, template(value, values))).collect();
-            let fields: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{} = {}", key(name), quoted(value))).collect();
-            lines.push(format!("form = {{ {} }}", fields.join(", ")));
-        }
-        Body::Multipart(fields) => {
-            headers.insert("content-type".to_owned(), format!("multipart/form-data; boundary={BORDER}"));
-            lines.push(format!("body = {}", quoted(&multipart(fields, values))));
-        }
-        Body::Text(body) => lines.push(format!("body = {}", quoted(&literal(body)))),
-    }
-    if !headers.is_empty() {
-        let listed: Vec<String> =
-            headers.iter().map(|(name, value)| format!("{} = {}", key(name), quoted(value))).collect();
-        lines.push(format!("headers = {{ {} }}", listed.join(", ")));
-    }
-    lines
-}
-
-fn has_a_name_twice(fields: &[(String, String)]) -> bool {
-    let names: BTreeSet<&String> = fields.iter().map(|(name, _)| name).collect();
-    names.len() < fields.len()
-}
-
-/// A form as a text with templates, whose values are encoded when they are filled in.
-fn form_text(fields: &[(String, String)], values: &Values) -> String {
-    let value = |text: &String| match values.get(text).and_then(|value| value.split_once("{{")) {
-        Some((before, rest)) => {
-            let (variable, after) = rest.split_once("}}").unwrap_or((rest, ""));
-            format!("{}{{{{ {} | urlencode }}}}{}", encoded_query(before), variable.trim(), encoded_query(after))
-        }
-        None => encoded_query(text),
-    };
-    let fields: Vec<String> =
-        fields.iter().map(|(name, text)| format!("{}={}", encoded_query(name), value(text))).collect();
-    fields.join("&")
-}
-
-/// A multipart body as it is sent.
-pub(crate) fn multipart_body(fields: &[(String, String)]) -> (String, String) {
-    (format!("multipart/form-data; boundary={BORDER}"), parts(fields.iter().map(|(name, value)| (name, value.clone()))))
-}
-
-fn multipart(fields: &[(String, String)], values: &Values) -> String {
-    parts(fields.iter().map(|(name, value)| (name, template(value, values))))
-}
-
-fn parts<'a>(fields: impl Iterator<Item = (&'a String, String)>) -> String {
-    let part = |(name, value): (&String, String)| {
-        format!("--{BORDER}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
-    };
-    format!("{}--{BORDER}--\r\n", fields.map(part).collect::<String>())
 }
 
 fn log_in(text: &mut String, login: Option<&Login>, user: &str) {

@@ -15,70 +15,28 @@ pub(super) struct Group<'a> {
     /// What else the same cause breaks.
     pub(super) also: Vec<&'a InvariantResult>,
     /// Where it comes from; none where only the asker of a query can know.
-    pub(super) cause: Option<Cause<'a>>,
+    pub(super) cause: Option<Cause>,
 }
 
 /// Where violations come from.
 #[derive(Debug, Clone)]
-pub(super) enum Cause<'a> {
-    /// Not from a race: one operation after another breaks the same.
-    PlainDefect {
-        /// What to do.
-        fix: &'static str,
-    },
-    /// What the commands themselves say.
-    Lint {
-        /// The finding.
-        finding: &'a LintFinding,
-        /// What to do.
-        fix: &'static str,
-    },
-    /// Nothing in the database refuses a second document.
-    NoUniqueIndex {
-        /// What to do.
-        fix: &'static str,
-    },
-    /// What such a violation usually comes from.
-    Usual {
-        /// In one sentence.
-        cause: &'static str,
-        /// What to do.
-        fix: &'static str,
-    },
+pub(super) struct Cause {
+    /// It was seen; otherwise it is what such a violation usually comes from.
+    seen: bool,
+    /// The cause in one sentence or two.
+    pub(super) sentence: String,
+    /// What to do about it.
+    pub(super) fix: &'static str,
 }
 
-impl Cause<'_> {
+impl Cause {
+    fn seen(sentence: impl Into<String>, fix: &'static str) -> Self {
+        Cause { seen: true, sentence: sentence.into(), fix }
+    }
+
     /// `Cause`, or `Usual cause` where it was not seen.
     pub(super) fn label(&self) -> &'static str {
-        if matches!(self, Cause::Usual { .. }) { "Usual cause" } else { "Cause" }
-    }
-
-    /// The cause in one sentence or two.
-    pub(super) fn sentence(&self) -> String {
-        match self {
-            Cause::PlainDefect { .. } => {
-                "A plain defect, not a race: the same operations, one after another, violate it as well.".to_owned()
-            }
-            Cause::Lint { finding, .. } => {
-                let LintFinding { rule, operation, explanation } = finding;
-                format!("{operation}: {explanation} ({rule})")
-            }
-            Cause::NoUniqueIndex { .. } => {
-                "The collection has no unique index besides _id: nothing in the database refuses a second document."
-                    .to_owned()
-            }
-            Cause::Usual { cause, .. } => (*cause).to_owned(),
-        }
-    }
-
-    /// What to do about it.
-    pub(super) fn fix(&self) -> &'static str {
-        match self {
-            Cause::PlainDefect { fix }
-            | Cause::Lint { fix, .. }
-            | Cause::NoUniqueIndex { fix }
-            | Cause::Usual { fix, .. } => fix,
-        }
+        if self.seen { "Cause" } else { "Usual cause" }
     }
 }
 
@@ -111,12 +69,15 @@ fn related(one: &InvariantResult, other: &InvariantResult) -> bool {
     !apart(one) && !apart(other) && one.witnesses.iter().any(|witness| shares(&witness.key))
 }
 
-fn cause<'a>(report: &'a Report, result: &InvariantResult) -> Option<Cause<'a>> {
+fn cause(report: &Report, result: &InvariantResult) -> Option<Cause> {
     let usual = explain::invariant(&result.name);
     if report.serial_control.as_ref().is_some_and(|control| control.violated.contains(&result.name)) {
-        return Some(Cause::PlainDefect { fix: usual.fix });
+        let sentence = "A plain defect, not a race: the same operations, one after another, violate it as well.";
+        return Some(Cause::seen(sentence, usual.fix));
     }
-    let told = |finding: &'a LintFinding| Some(Cause::Lint { finding, fix: explain::rule(&finding.rule)?.fix });
+    let told = |LintFinding { rule, operation, explanation }: &LintFinding| {
+        Some(Cause::seen(format!("{operation}: {explanation} ({rule})"), explain::rule(rule)?.fix))
+    };
     let fits = |finding: &&LintFinding| concerns(&finding.rule, &result.name);
     if let Some(cause) = report.lint().filter(fits).find_map(told) {
         return Some(cause);
@@ -124,12 +85,13 @@ fn cause<'a>(report: &'a Report, result: &InvariantResult) -> Option<Cause<'a>> 
     let indexes = &report.preflight.indexes;
     let unique = indexes.iter().any(|index| index.unique && index.name != "_id_");
     if !indexes.is_empty() && !unique && doubles(&result.name) {
-        return Some(Cause::NoUniqueIndex {
-            fix: "Create a unique index on the key, and handle code 11000 by reading what won.",
-        });
+        return Some(Cause::seen(
+            "The collection has no unique index besides _id: nothing in the database refuses a second document.",
+            "Create a unique index on the key, and handle code 11000 by reading what won.",
+        ));
     }
     let own = matches!(result.name, Invariant::Custom(_));
-    (!own).then_some(Cause::Usual { cause: usual.cause, fix: usual.fix })
+    (!own).then(|| Cause { seen: false, sentence: usual.cause.to_owned(), fix: usual.fix })
 }
 
 /// Whether it is about a second document.
@@ -186,7 +148,7 @@ mod tests {
     fn a_cause_that_was_seen_comes_before_the_usual_one() {
         let first = |report: &Report| {
             let cause = groups(report).remove(0).cause.unwrap();
-            (cause.label(), cause.sentence())
+            (cause.label(), cause.sentence)
         };
         let mut report = sample::violated();
         let (label, sentence) = first(&report);

@@ -1,8 +1,11 @@
 //! All that was done to a key on which something went wrong, and what is stored under it in the end.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::history::{OpId, Operation};
+use crate::verdict::Witness;
 
 /// One key on which an invariant is violated.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -79,9 +82,29 @@ fn is_none(number: &u64) -> bool {
     *number == 0
 }
 
+/// The operations of the proof, and those that may have overwritten what is missing of them; at most so many.
+pub(super) fn lanes<'a>(witness: &'a Witness, history: Option<&'a KeyHistory>, most: usize) -> Vec<&'a Operation> {
+    let mut lanes: Vec<&Operation> = witness.operations.iter().take(most).collect();
+    let overwriting = history.map(|history| history.overwriting(&lanes)).unwrap_or_default();
+    lanes.extend(overwriting.into_iter().take(most - lanes.len()));
+    lanes
+}
+
+impl StoredList {
+    /// The part of its elements that is seen at once: it begins a little before the first that the proof is about.
+    pub(super) fn window(&self, lanes: &[OpId], most: usize) -> Range<usize> {
+        let is_of_interest =
+            |element: &StoredElement| element.repeated || element.op.is_some_and(|op| lanes.contains(&op));
+        let length = self.elements.len();
+        let first = self.elements.iter().position(is_of_interest).unwrap_or(0);
+        let from = first.saturating_sub(most / 4).min(length.saturating_sub(most));
+        from..(from + most).min(length)
+    }
+}
+
 impl KeyHistory {
     /// The operation with this number.
-    pub fn operation(&self, op: OpId) -> Option<&Operation> {
+    fn operation(&self, op: OpId) -> Option<&Operation> {
         self.operations.iter().find(|operation| operation.id == op)
     }
 
@@ -91,7 +114,7 @@ impl KeyHistory {
     }
 
     /// Operations that may have overwritten what is missing of these, and are none of them.
-    pub fn overwriting(&self, of: &[&Operation]) -> Vec<&Operation> {
+    fn overwriting(&self, of: &[&Operation]) -> Vec<&Operation> {
         let mut found: Vec<&Operation> = Vec::new();
         let missing = of.iter().flat_map(|operation| self.missing_of(operation.id));
         for operation in missing.flat_map(|missing| &missing.in_flight).filter_map(|op| self.operation(*op)) {
@@ -103,7 +126,7 @@ impl KeyHistory {
     }
 
     /// What is missing of an operation.
-    pub fn missing_of(&self, op: OpId) -> impl Iterator<Item = &MissingElement> {
+    fn missing_of(&self, op: OpId) -> impl Iterator<Item = &MissingElement> {
         self.missing.iter().filter(move |missing| missing.op == op)
     }
 }

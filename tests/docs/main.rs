@@ -111,15 +111,21 @@ fn commands(text: &str) -> Vec<String> {
     commands
 }
 
-/// The words of a command as a shell splits them; none where it only names a command, as in `onlyone run …`.
+/// The words of a command as a shell splits them; none where it only names a command, as in `onlyone run …`. Anything else is
+/// one that a shell can read.
 fn words(command: &str) -> Option<Vec<String>> {
     let end = ["   #", " | ", " > ", " < "].iter().filter_map(|end| command.find(end)).min().unwrap_or(command.len());
-    let script = format!("set -f; for word in {}; do printf '%s\\n' \"$word\"; done", &command[..end]);
+    let shown = &command[..end];
+    let has_place = shown.contains(['…', '*', '<']) || shown.contains(" [");
+    if has_place || shown.split_whitespace().nth(1).is_some_and(|word| word.ends_with(':')) {
+        return None;
+    }
+    let script = format!("set -f; for word in {shown}; do printf '%s\\n' \"$word\"; done");
     let output = Command::new("bash").args(["--noprofile", "--norc", "-c", &script]).output().unwrap();
-    let shown = String::from_utf8(output.stdout).unwrap();
-    let words: Vec<String> = shown.lines().skip(1).map(str::to_owned).collect();
-    let placeholders = words.iter().any(|word| word.contains(['…', '*']) || word.starts_with('['));
-    (output.status.success() && !words.is_empty() && !placeholders).then_some(words)
+    assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));
+    let words = String::from_utf8(output.stdout).unwrap();
+    let words: Vec<String> = words.lines().skip(1).map(str::to_owned).collect();
+    (!words.is_empty()).then_some(words)
 }
 
 #[test]
@@ -154,4 +160,9 @@ fn a_command_that_is_wrong_is_found() {
     let output =
         Command::new(env!("CARGO_BIN_EXE_onlyone")).args(["run", "x", "--frobnicate", "--help"]).output().unwrap();
     assert!(!output.status.success());
+    for named in ["onlyone run …", "onlyone explore <FILE>", "onlyone audit [--plan]", "onlyone run: what it does"] {
+        assert_eq!(words(named), None);
+    }
+    let unread = std::panic::catch_unwind(|| words("onlyone explore --curl 'curl http://app/x -- node server.js"));
+    assert!(unread.is_err(), "a quote that is not closed");
 }

@@ -3,7 +3,7 @@
 //! They are drawn for the width of a phone and stretch; legends are text beside them, so that long names wrap. The marks lie
 //! in a picture of their own, which the script of the page zooms; each chart has its values with it, for a cursor.
 
-use super::escape;
+use super::{COLOURS, escape};
 use crate::report::format::{count, micros, plural};
 use crate::stats::{Bucket, IntervalStats, Latency, OperationStats};
 
@@ -16,8 +16,6 @@ const BOTTOM: f64 = 27.0;
 const PLOT: f64 = WIDTH - LEFT - RIGHT;
 /// Room for a letter, with some to spare.
 const LETTER: f64 = 8.4;
-/// Colours of the style sheet.
-const COLOURS: usize = 5;
 
 /// A chart: what stays in place, the marks, and the value at each of some places, which a cursor shows.
 fn svg(label: &str, body: &str, marks: &str, values: &[(f64, String)]) -> String {

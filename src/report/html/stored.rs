@@ -1,5 +1,7 @@
 //! The lists that are stored under a key: each element in the colour of the operation that wrote it, and what is missing.
 
+use std::ops::Range;
+
 use minijinja::context;
 
 use crate::history::OpId;
@@ -25,11 +27,8 @@ pub(super) fn context(history: &KeyHistory, lanes: &[OpId]) -> Option<minijinja:
 }
 
 fn stored_list(list: &StoredList, lanes: &[OpId]) -> minijinja::Value {
-    let of_interest = |element: &StoredElement| element.repeated || element.op.is_some_and(|op| lanes.contains(&op));
     let length = list.elements.len();
-    let first = list.elements.iter().position(of_interest).unwrap_or(0);
-    let from = first.saturating_sub(SHOWN / 4).min(length.saturating_sub(SHOWN));
-    let to = (from + SHOWN).min(length);
+    let Range { start: from, end: to } = list.window(lanes, SHOWN);
     let part = |from: usize, to: usize| {
         list.elements.get(from..to).unwrap_or_default().iter().map(|one| element(one, lanes)).collect::<Vec<_>>()
     };

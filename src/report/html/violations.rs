@@ -23,8 +23,8 @@ fn one(report: &Report, number: usize, group: &Group<'_>) -> minijinja::Value {
         shown => format!("{} of {} checked", plural(group.main.violations, "violation"), count(group.main.checked)),
         also => group.also_breaks().map(|also| visible(&also).into_owned()),
         label => group.cause.as_ref().map(Cause::label),
-        cause => group.cause.as_ref().map(|cause| code(&cause.sentence())),
-        fix => group.cause.as_ref().map(|cause| code(cause.fix())),
+        cause => group.cause.as_ref().map(|cause| code(&cause.sentence)),
+        fix => group.cause.as_ref().map(|cause| code(cause.fix)),
         witness => first.map(|first| witness::context(report, first)),
     }
 }

@@ -11,6 +11,7 @@ use crate::report::answer::{answer, asked};
 use crate::report::document::shell;
 use crate::report::format::{middle, plural, visible};
 use crate::report::junit::cut;
+use crate::report::key_history::lanes;
 use crate::report::{KeyHistory, Report};
 use crate::verdict::Witness;
 
@@ -32,15 +33,16 @@ pub(super) fn context(report: &Report, witness: &Witness) -> minijinja::Value {
     let folded = documents.split_off(documents.len().min(SHOWN_DOCUMENTS));
     let number = report.keys.iter().position(|history| history.key == witness.key);
     let history = number.and_then(|number| report.keys.get(number));
-    let operations = lanes(witness, history);
+    let operations = lanes(witness, history, MAX_LANES);
+    let span = Span::of(&operations);
     let shown: Vec<OpId> = operations.iter().map(|operation| operation.id).collect();
     context! {
         key => visible(&witness.key),
         anchor => number.map(keys::anchor),
         explanation => visible(&without_requests(&witness.explanation, history)),
-        time => Span::of(&operations).map(|span| span.context()),
-        lanes => Span::of(&operations).map(|span| {
-            let lane = |(number, operation): (usize, &&Operation)| lane(&span, number, operation, witness, history);
+        time => span.as_ref().map(Span::context),
+        lanes => span.as_ref().map(|span| {
+            let lane = |(number, operation): (usize, &&Operation)| lane(span, number, operation, witness, history);
             operations.iter().enumerate().map(lane).collect::<Vec<_>>()
         }),
         unanswered => operations.iter().any(|operation| operation.is_unknown()),
@@ -61,14 +63,6 @@ fn without_requests(explanation: &str, history: Option<&KeyHistory>) -> String {
     let told = history.is_some_and(|history| !history.requests.is_empty());
     let end = explanation.find(". Requests: ").filter(|_| told).unwrap_or(explanation.len());
     explanation[..end].to_owned()
-}
-
-/// The operations of the proof, and those that may have overwritten what is missing of them.
-fn lanes<'a>(witness: &'a Witness, history: Option<&'a KeyHistory>) -> Vec<&'a Operation> {
-    let mut lanes: Vec<&Operation> = witness.operations.iter().take(MAX_LANES).collect();
-    let overwriting = history.map(|history| history.overwriting(&lanes)).unwrap_or_default();
-    lanes.extend(overwriting.into_iter().take(MAX_LANES - lanes.len()));
-    lanes
 }
 
 fn lane(

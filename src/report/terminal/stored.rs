@@ -5,7 +5,7 @@ use super::page::{DIM, PLAIN, Page, RED, Span};
 use super::witness::colour;
 use crate::history::OpId;
 use crate::report::format::{middle, plural, visible};
-use crate::report::{KeyHistory, MissingElement, StoredElement, StoredList};
+use crate::report::{KeyHistory, MissingElement, StoredList};
 
 /// Elements shown of one list.
 const MOST: usize = 12;
@@ -51,15 +51,12 @@ fn why(missing: &MissingElement) -> String {
 }
 
 fn elements(page: &mut Page, list: &StoredList, lanes: &[OpId]) {
-    let of_interest = |element: &StoredElement| element.repeated || element.op.is_some_and(|op| lanes.contains(&op));
-    let length = list.elements.len();
-    let first = list.elements.iter().position(of_interest).unwrap_or(0);
-    let from = first.saturating_sub(MOST / 4).min(length.saturating_sub(MOST));
-    let before = list.before + from as u64;
+    let window = list.window(lanes, MOST);
+    let before = list.before + window.start as u64;
     if before > 0 {
         page.line(&[(DIM, format!("    {:>4} {} before", "⋮", before))]);
     }
-    for (position, element) in list.elements.iter().enumerate().skip(from).take(MOST) {
+    for (position, element) in list.elements.iter().enumerate().take(window.end).skip(window.start) {
         let op = element.op.map_or_else(|| "?".to_owned(), |op| op.to_string());
         let own = element.op.map_or(DIM, |op| style(lanes, op));
         let mut spans: Vec<Span> = vec![
@@ -72,7 +69,7 @@ fn elements(page: &mut Page, list: &StoredList, lanes: &[OpId]) {
         }
         page.line(&spans);
     }
-    let after = list.after + (length - (from + MOST).min(length)) as u64;
+    let after = list.after + (list.elements.len() - window.end) as u64;
     if after > 0 {
         page.line(&[(DIM, format!("    {:>4} {} after", "⋮", after))]);
     }

@@ -3,11 +3,12 @@
 use super::page::{BLUE, BOLD, CYAN, DIM, GREEN, MAGENTA, PLAIN, Page, RED, Span, YELLOW};
 use super::stored;
 use crate::history::{Nanos, Operation};
+use crate::report::Report;
 use crate::report::answer::{answer, asked};
 use crate::report::causes::Group;
 use crate::report::document::shell;
 use crate::report::format::{count, micros, middle, plural, visible};
-use crate::report::{KeyHistory, Report};
+use crate::report::key_history::lanes;
 use crate::verdict::Witness;
 
 const MAX_LANES: usize = 12;
@@ -27,8 +28,8 @@ pub(super) fn heading(page: &mut Page, group: &Group<'_>) {
         page.labelled("Also breaks", RED, &also);
     }
     if let Some(cause) = &group.cause {
-        page.labelled(cause.label(), YELLOW, &cause.sentence());
-        page.labelled("Fix", PLAIN, cause.fix());
+        page.labelled(cause.label(), YELLOW, &cause.sentence);
+        page.labelled("Fix", PLAIN, cause.fix);
     }
 }
 
@@ -39,7 +40,7 @@ pub(super) fn proof(page: &mut Page, report: &Report, group: &Group<'_>) {
         page.labelled("Proof", BOLD, &format!("key {}", witness.key));
     }
     let history = report.keys.iter().find(|history| history.key == witness.key);
-    let lanes = lanes(witness, history);
+    let lanes = lanes(witness, history, MAX_LANES);
     timeline(page, &lanes, witness);
     if let Some(history) = history {
         stored::lists(page, history, &lanes.iter().map(|lane| lane.id).collect::<Vec<_>>());
@@ -56,14 +57,6 @@ pub(super) fn proof(page: &mut Page, report: &Report, group: &Group<'_>) {
 /// The colour of an operation with this lane.
 pub(super) fn colour(lane: usize) -> anstyle::Style {
     COLOURS[lane % COLOURS.len()]
-}
-
-/// The operations of the proof, and those that may have overwritten what is missing of them.
-fn lanes<'a>(witness: &'a Witness, history: Option<&'a KeyHistory>) -> Vec<&'a Operation> {
-    let mut lanes: Vec<&Operation> = witness.operations.iter().take(MAX_LANES).collect();
-    let overwriting = history.map(|history| history.overwriting(&lanes)).unwrap_or_default();
-    lanes.extend(overwriting.into_iter().take(MAX_LANES - lanes.len()));
-    lanes
 }
 
 fn timeline(page: &mut Page, lanes: &[&Operation], witness: &Witness) {

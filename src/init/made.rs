@@ -1,0 +1,72 @@
+//! The document that a request made, and the field of it that holds the key. Main type: [`Made`].
+
+use serde_json::Value as Json;
+
+use super::documents::{Delta, leaves, plain};
+
+/// A document that came into being.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Its database.
+    pub database: String,
+    /// Its collection.
+    pub collection: String,
+    /// The field that holds the key, dotted.
+    pub field: String,
+    /// What the field holds, where it is not the key itself.
+    pub stored: Option<String>,
+}
+
+fn in_collection(namespace: &str, field: String, stored: Option<String>) -> Made {
+    let (database, collection) = namespace.split_once('.').unwrap_or(("", namespace));
+    Made { database: database.to_owned(), collection: collection.to_owned(), field, stored }
+}
+
+/// The document that holds one of these values, and the field that does: as it is, else within a longer text.
+pub(super) fn made<'d>(delta: &'d Delta, values: &[(String, String)]) -> Option<(&'d Json, Made)> {
+    let mut within = None;
+    for (namespace, document) in &delta.inserted {
+        for (path, leaf) in leaves(document) {
+            let Some(text) = plain(leaf) else { continue };
+            for (value, template) in values {
+                let made = |stored: String| {
+                    let stored = Some(stored).filter(|stored| stored != "{{ key }}");
+                    (document, in_collection(namespace, path.join("."), stored))
+                };
+                if text == *value {
+                    return Some(made(template.clone()));
+                }
+                if within.is_none() && text.contains(value.as_str()) {
+                    within = Some(made(text.replace(value.as_str(), template)));
+                }
+            }
+        }
+    }
+    within
+}
+
+/// The field that holds both names: a text, sorted, or a list of the two.
+pub(super) fn made_of_pair(delta: &Delta, a: &str, b: &str) -> Option<Made> {
+    for (namespace, document) in &delta.inserted {
+        let fields = document.as_object()?;
+        for (name, value) in fields {
+            let Some(text) = value.as_str() else { continue };
+            let Some((before, rest)) = text.split_once(a) else { continue };
+            let Some((between, after)) = rest.split_once(b) else { continue };
+            let joined = if between == "_" {
+                "{{ key }}".to_owned()
+            } else {
+                format!("{{{{ key | replace(\"_\", {}) }}}}", Json::from(between))
+            };
+            let stored = Some(format!("{before}{joined}{after}")).filter(|stored| stored != "{{ key }}");
+            return Some(in_collection(namespace, name.clone(), stored));
+        }
+        for (name, value) in fields {
+            let names: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+            if names.len() == 2 && names.contains(&a) && names.contains(&b) {
+                return Some(in_collection(namespace, name.clone(), None));
+            }
+        }
+    }
+    None
+}
