@@ -140,7 +140,10 @@ pub(super) trait Step<T> {
 }
 
 /// The server's code for a missing right.
-const UNAUTHORIZED: i32 = 13;
+pub(super) const UNAUTHORIZED: i32 = 13;
+
+/// The server's code for a document, or an index, that a unique index refuses.
+pub(super) const DUPLICATE_KEY: i32 = 11000;
 
 impl<T> Step<T> for mongodb::error::Result<T> {
     fn reading(self, database: &str, step: &str) -> Result<T> {

@@ -1,12 +1,34 @@
 //! Reading fields of raw BSON documents without decoding the rest of them.
 
-use mongodb::bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf};
+use mongodb::bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
 
 /// The value at a dotted path through documents; arrays are not entered. Damaged BSON reads as absent.
 pub(super) fn at<'a>(document: &'a RawDocument, path: &str) -> Option<RawBsonRef<'a>> {
     match path.split_once('.') {
         None => document.get(path).ok().flatten(),
         Some((first, rest)) => at(document.get_document(first).ok()?, rest),
+    }
+}
+
+/// The value at a dotted path through documents.
+pub(super) fn value_at<'a>(document: &'a Document, path: &str) -> Option<&'a Bson> {
+    match path.split_once('.') {
+        None => document.get(path),
+        Some((first, rest)) => value_at(document.get_document(first).ok()?, rest),
+    }
+}
+
+/// Puts a value at a dotted path through documents, which are made where there are none.
+pub(super) fn put(document: &mut Document, path: &str, value: impl Into<Bson>) {
+    match path.split_once('.') {
+        None => {
+            document.insert(path, value);
+        }
+        Some((first, rest)) => {
+            let mut inner = document.get_document(first).cloned().unwrap_or_default();
+            put(&mut inner, rest, value);
+            document.insert(first, inner);
+        }
     }
 }
 

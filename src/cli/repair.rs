@@ -175,7 +175,7 @@ async fn undo(args: &RepairArgs, id: &str, io: &mut Io) -> Result<ExitStatus, Cl
         })
         .to_string(),
         Format::Human => {
-            let index = if restored.index_dropped { "; the unique index was dropped" } else { "" };
+            let index = if restored.index_dropped { "; the indexes that the repair created were dropped" } else { "" };
             let mut text =
                 format!("{} documents restored, {} were as before{index}", restored.restored, restored.untouched);
             let all = restored.proved + restored.changed.len() as u64;

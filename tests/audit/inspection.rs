@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
-use onlyone::audit::{AuditError, AuditOptions, RepairOptions, SHIPPED, SeedSpec, apply, audit, restore};
+use onlyone::audit::{AuditError, AuditOptions, Profile, RepairOptions, SHIPPED, SeedSpec, apply, audit, restore};
 use onlyone::report::FindingKind;
 use onlyone::verdict::Verdict;
 
@@ -37,6 +37,44 @@ async fn an_audit_finds_exactly_what_was_seeded_and_writes_nothing() {
         }
         assert_eq!(writes(&client).await, before, "{name}");
         assert_eq!(found.preflight.lookup_plan.as_deref(), (keyed == 1).then_some("COLLSCAN"));
+    }
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_seeded_is_known_where_fields_are_paths_and_keys_need_not_be_there() {
+    let (mongod, client) = server().await;
+    let paths = "name='p'\ncollection='rooms'\n[key]\nfield='meta.key'\nREQUIRED\n[array]\nfield='log'\n\
+        order='meta.at'\nidentity=[['meta.id']]\n[merge]\noldest='meta.made'\n\
+        [[references]]\ncollection='visits'\nfield='to.room'\nunique_with=['by.who']\n\
+        [[references]]\ncollection='visits'\nfield='from.room'";
+    let derived = "name='p'\ncollection='rooms'\n[key]\nfield='key'\nparticipants='people'\nmember='user.id'\n\
+        prefix=['meta.type']\nREQUIRED";
+    for (number, text) in [paths, derived].into_iter().enumerate() {
+        for (at, required) in ["", "required=false", "required=false\nsparse=false"].into_iter().enumerate() {
+            let profile = Profile::parse(&text.replace("REQUIRED", required), "p").unwrap();
+            let database = client.database(&format!("onlyone_paths_{number}_{at}"));
+            let (array, orphans) = if number == 0 { (3, 4) } else { (0, 0) };
+            let spec = SeedSpec {
+                documents: 20,
+                duplicates: 5,
+                missing_keys: 3,
+                repeats: array,
+                orphans,
+                ..SeedSpec::default()
+            };
+            let seeded = seeded(&database, &profile, spec).await;
+            let found = audited(&database, &profile).await;
+            assert_eq!(counts(&found), seeded.expected, "{text}\n{required}");
+            let mut written = std::collections::BTreeMap::new();
+            for name in seeded.written.keys() {
+                let documents = crate::support::all(&database, name).await;
+                let dotted = |document: &Document| document.keys().any(|field| field.contains('.'));
+                assert!(!documents.iter().any(dotted), "{name}: {}", documents[0]);
+                written.insert(name.clone(), documents.len() as u64);
+            }
+            assert_eq!(seeded.written, written);
+        }
     }
     mongod.stop().await.unwrap();
 }

@@ -10,7 +10,7 @@ use onlyone::mongod::{Mongod, Options};
 use onlyone::scenario::MongodSpec;
 use onlyone::verdict::Verdict;
 
-use crate::support::{all, contents, server};
+use crate::support::{all, contents, exact, server};
 
 const MEMBERS: &str = r#"
 name = "members"
@@ -129,7 +129,9 @@ async fn a_repair_cut_short_at_any_write_goes_on_to_the_same_end_and_can_be_undo
                 let restored = restore(&database, &backup).await.unwrap();
                 assert_eq!((&restored.left, &restored.changed), (&vec![], &vec![]), "{name}");
             }
-            assert_eq!(contents(&database).await, original, "{name}: not restored");
+            let restored = contents(&database).await;
+            assert_eq!(restored, original, "{name}: not restored");
+            assert!(exact(&restored) == exact(&original), "{name}: fields in another order");
             database.drop().await.unwrap();
             if whole {
                 break;

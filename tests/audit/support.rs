@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::{Client, Database};
 use onlyone::audit::{AuditOptions, Audited, Profile, SeedSpec, Seeded, audit, seed};
 use onlyone::mongod::{Mongod, Options};
@@ -50,6 +50,12 @@ pub(crate) async fn contents(database: &Database) -> BTreeMap<String, Vec<Docume
         }
     }
     contents
+}
+
+/// Contents to the last byte: documents are equal whatever the order of their fields.
+pub(crate) fn exact(contents: &BTreeMap<String, Vec<Document>>) -> BTreeMap<&str, Vec<Vec<u8>>> {
+    let bytes = |document: &Document| RawDocumentBuf::try_from(document).unwrap().into_bytes();
+    contents.iter().map(|(name, documents)| (name.as_str(), documents.iter().map(bytes).collect())).collect()
 }
 
 /// The server's counters of writes, and of the inserts, updates and removals of documents.

@@ -8,7 +8,7 @@ use mongodb::{Collection, Database};
 
 use super::filters::covers;
 use crate::audit::error::{Result, Step};
-use crate::audit::{Filter, KeySpec};
+use crate::audit::{Filter, KeySpec, Profile};
 use crate::lint::IndexFact;
 
 /// What the indexes are worth.
@@ -42,6 +42,15 @@ pub(in crate::audit) struct Narrower {
 }
 
 impl Narrower {
+    /// The profile with the filter of the index.
+    pub(super) fn narrow(&self, profile: &Profile) -> Profile {
+        let mut profile = profile.clone();
+        if let Some(key) = &mut profile.key {
+            key.r#where = Some(self.filter.clone());
+        }
+        profile
+    }
+
     /// What to add to the profile.
     pub(in crate::audit) fn sentence(&self, key: &KeySpec) -> String {
         format!(
@@ -66,10 +75,15 @@ pub(in crate::audit) async fn list(collection: &Collection<Document>) -> Result<
     listed.reading(&namespace.db, &format!("list the indexes of `{}`", namespace.coll))
 }
 
+/// Whether it is a sharded cluster that answers.
+pub(in crate::audit) async fn is_router(database: &Database) -> Result<bool> {
+    let hello = database.run_command(doc! { "hello": 1 }).await.reading(database.name(), "greet the server")?;
+    Ok(hello.get_str("msg").is_ok_and(|message| message == "isdbgrid"))
+}
+
 /// On a sharded cluster, the shards that lack an index which others have; `None` where there are no shards.
 pub(super) async fn shards(database: &Database, collection: &Collection<Document>) -> Result<Option<Vec<Document>>> {
-    let hello = database.run_command(doc! { "hello": 1 }).await.reading(database.name(), "greet the server")?;
-    if !hello.get_str("msg").is_ok_and(|message| message == "isdbgrid") {
+    if !is_router(database).await? {
         return Ok(None);
     }
     let step = "read the indexes of each shard";
@@ -282,7 +296,6 @@ fn not_on_every_shard(statistics: &[Document]) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::Profile;
 
     const TEXT: u32 = 1 << 2;
 

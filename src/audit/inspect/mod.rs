@@ -20,5 +20,6 @@ pub use server::Counters;
 
 pub(super) use super::raw::shown;
 pub(super) use collation::classes;
+pub(super) use index::is_router;
 pub(super) use run::{Inspection, conclude, inspect};
 pub(super) use source::{CollectionKind, kind};

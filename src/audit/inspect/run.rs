@@ -109,16 +109,16 @@ pub(in crate::audit) async fn inspect(
         narrower: None,
         counters,
     };
-    let mut profile = std::borrow::Cow::Borrowed(profile);
+    let mut narrowed = None;
     let mut listed = Vec::new();
     if let Some(key) = &profile.key {
         listed = index::list(&collection).await?;
         inspection.narrower = index::narrower(key, &listed);
     }
-    if let (Some(narrower), Some(key)) = (&inspection.narrower, &mut profile.to_mut().key) {
-        key.r#where = Some(narrower.filter.clone());
+    if let Some(narrower) = &inspection.narrower {
+        narrowed = Some(narrower.narrow(profile));
     }
-    let profile = profile.as_ref();
+    let profile = narrowed.as_ref().unwrap_or(profile);
     let referring = referring(database, profile, &mut inspection.absent).await?;
     for index in 0..parts {
         let partition = Partition { index, of: parts };
@@ -207,7 +207,7 @@ fn notes(profile: &Profile, inspection: &Inspection) -> Vec<String> {
             facts.judged, facts.documents
         ));
     }
-    let unknown = facts.elements - facts.identified.min(facts.elements);
+    let unknown = facts.elements.saturating_sub(facts.identified);
     if let Some(array) = profile.array.as_ref().filter(|array| unknown > 0 && !array.identity.is_empty()) {
         notes.push(format!(
             "{unknown} of {} elements of `{}` fit no rule of `identity`: they were not looked at",

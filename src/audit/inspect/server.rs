@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, Database};
 
 use crate::audit::KeySpec;
-use crate::audit::error::code;
+use crate::audit::error::{UNAUTHORIZED, code};
 
 /// Counters since the server started, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,7 +21,9 @@ pub struct Counters {
 pub(super) async fn counters(database: &Database) -> Result<(Counters, Option<String>), String> {
     let admin = database.client().database("admin");
     let status = admin.run_command(doc! { "serverStatus": 1 }).await.map_err(|error| match code(&error) {
-        Some(13) => "the counters of serverStatus were not read: they need the role `clusterMonitor`".to_owned(),
+        Some(UNAUTHORIZED) => {
+            "the counters of serverStatus were not read: they need the role `clusterMonitor`".to_owned()
+        }
         _ => format!("the counters of serverStatus were not read (code {:?})", code(&error)),
     })?;
     let number = |path: &[&str]| integer(&status, path);

@@ -106,7 +106,7 @@ async fn redirections(database: &Database, profile: &Profile) -> Result<Vec<(Bso
         let mut keeper = keeper;
         // What was kept once may have been merged later.
         for _ in 0..merged.len() {
-            let Some((_, next)) = merged.get(&keeper.to_string()) else { break };
+            let Some((_, next)) = merged.get(&name(keeper)) else { break };
             keeper = next;
         }
         redirections.push((duplicate.clone(), keeper.clone()));

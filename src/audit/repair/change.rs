@@ -6,6 +6,7 @@ use mongodb::bson::{Bson, Document};
 
 use super::guard::From;
 use crate::audit::ArraySpec;
+use crate::audit::raw::value_at;
 
 /// The order of two arrays as one: by the order field, each array keeping its own order. An element without the field, and
 /// an answer, stays behind the one before it; without an order field the second array follows the first.
@@ -40,7 +41,7 @@ fn times(elements: &[Bson], spec: &ArraySpec) -> Vec<Time> {
         .iter()
         .enumerate()
         .map(|(position, element)| {
-            let value = spec.order.as_ref().and_then(|order| element.as_document()?.get(order));
+            let value = spec.order.as_ref().and_then(|order| value_at(element.as_document()?, order));
             if let Some(time) = value.and_then(time)
                 && time > latest
                 && (position == 0 || !is_answer(element, spec))
@@ -131,6 +132,14 @@ mod tests {
             .map(|element| element.as_document().unwrap().get_str("n").unwrap())
             .collect::<Vec<_>>()
             .join(" ")
+    }
+
+    #[test]
+    fn the_order_may_be_a_path() {
+        let spec = ArraySpec { order: Some("meta.at".to_owned()), ..spec() };
+        let at = |at: i32| Bson::from(mongodb::bson::doc! { "meta": { "at": at } });
+        let order = merged_order(&[at(1), at(3)], &[at(2)], &spec);
+        assert_eq!(order, [From::Own(0), From::Other(0), From::Own(1)]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::bulk;
 use super::change::{Since, array, since};
+use super::decide::id_of;
 use super::guard::same_document;
 use super::journal::After;
 use super::refer::name;
@@ -31,7 +32,7 @@ pub(super) struct Edit {
 
 impl Edit {
     pub(super) fn id(&self) -> Bson {
-        self.before.get("_id").cloned().unwrap_or(Bson::Null)
+        id_of(&self.before)
     }
 }
 

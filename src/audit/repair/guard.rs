@@ -2,10 +2,11 @@
 
 use mongodb::bson::{Bson, Document, doc};
 
+use super::decide::id_of;
+
 /// A document equal to the one read, field by field and in order.
 pub(super) fn same_document(document: &Document) -> Document {
-    let id = document.get("_id").cloned().unwrap_or(Bson::Null);
-    doc! { "_id": id, "$expr": { "$eq": ["$$ROOT", { "$literal": document }] } }
+    doc! { "_id": id_of(document), "$expr": { "$eq": ["$$ROOT", { "$literal": document }] } }
 }
 
 /// An expression: the field has the value read, or is still missing.
@@ -33,11 +34,6 @@ pub(super) fn same_rest(field: &str, read: usize, others: &[Bson]) -> Bson {
     let own = doc! { "$ifNull": [format!("${field}"), []] };
     let number = i64::try_from(read).unwrap_or(i64::MAX);
     let since = doc! { "$slice": [own.clone(), number, { "$max": [1, { "$size": own }] }] };
-    let since = if read == 0 {
-        doc! { "$ifNull": [format!("${field}"), []] }
-    } else {
-        since
-    };
     doc! { "$eq": [{ "$size": { "$setIntersection": [since, { "$literal": others.to_vec() }] } }, 0] }.into()
 }
 

@@ -5,11 +5,9 @@ use serde_json::json;
 
 use super::refer::Referring;
 use super::work::Repair;
-use crate::audit::error::{Result, Step, code};
+use crate::audit::error::{DUPLICATE_KEY, Result, Step, code};
 use crate::report::ActionKind;
 use crate::strategy::server_answer;
-
-const DUPLICATE_KEY: i32 = 11000;
 
 /// Another index has the same fields and options, or the same name.
 const INDEX_CONFLICTS: [i32; 2] = [85, 86];

@@ -13,6 +13,7 @@ use mongodb::{Collection, Database};
 use super::decide::id_of;
 use super::digest::Digest;
 use super::lease::Lease;
+use super::refer::name;
 use crate::audit::error::{AuditError, Result, Step};
 
 /// What the names of backup collections begin with.
@@ -84,7 +85,7 @@ pub(super) struct TwinEntry {
     pub(super) state: MergeState,
 }
 
-/// Documents that were merged into others: the id as text, the id, and what it was merged into.
+/// Documents that were merged into others: the name of the id, the id, and what it was merged into.
 pub(super) type Merged = BTreeMap<String, (Bson, Bson)>;
 
 /// A touched document in the journal.
@@ -278,7 +279,7 @@ impl Journal {
     pub(super) async fn done_merges(&self) -> Result<Merged> {
         let entry = |entry: Document| {
             let id = entry.get_document("_id").ok()?.get("id")?.clone();
-            Some((id.to_string(), (id, entry.get("keeper")?.clone())))
+            Some((name(&id), (id, entry.get("keeper")?.clone())))
         };
         let entries = self.entries(doc! { "_id.is": "merge", "state": DONE }, doc! { "keeper": 1 }).await?;
         Ok(entries.into_iter().filter_map(entry).collect())

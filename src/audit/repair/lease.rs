@@ -20,11 +20,10 @@ use mongodb::{Collection, Database};
 use tokio::task::JoinHandle;
 
 use super::machine;
-use crate::audit::error::{AuditError, Result, Step, code};
+use crate::audit::error::{AuditError, DUPLICATE_KEY, Result, Step, code};
 
 const COLLECTION: &str = "onlyone_backup_lease";
 const LEASE: &str = "lease";
-const DUPLICATE_KEY: i32 = 11000;
 
 /// Leases that this process holds, so that one that was dropped without being given back is known to be dead.
 static HELD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());

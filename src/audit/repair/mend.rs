@@ -9,16 +9,14 @@ use super::edit::{Edit, Written};
 use super::guard::{From, rearranged, same_beginning, same_field};
 use super::merging::{Lost, size, value::identical};
 use super::pace::at_once;
-use super::redirect::set_path;
 use super::work::{Repair, still_changing};
 use crate::audit::dedupe::repeated;
-use crate::audit::error::{Result, Step};
+use crate::audit::error::{DUPLICATE_KEY, Result, Step};
 use crate::audit::inspect::shown;
 use crate::audit::key::{KeyState, state};
+use crate::audit::raw::put;
 use crate::audit::{ArraySpec, KeySpec};
 use crate::report::ActionKind;
-
-const DUPLICATE_KEY: i32 = 11000;
 
 /// Bytes of documents that are held and written together.
 const BYTES: usize = 12 * 1024 * 1024;
@@ -160,7 +158,7 @@ fn with_key(key: &KeySpec, document: Document) -> Option<Mended> {
     let field = key.field.first();
     let root = |field: &str| field.split('.').next().unwrap_or_default().to_owned();
     let mut changed = document.clone();
-    set_path(&mut changed, field, text.as_str().into());
+    put(&mut changed, field, text.as_str());
     let changed = doc! { root(field): changed.get(root(field)).cloned().unwrap_or(Bson::Null) };
     let fields = std::iter::once(field).chain(key.participants.iter().chain(&key.prefix).map(String::as_str));
     let same: Vec<Bson> = fields.map(root).map(|field| same_field(&field, document.get(&field))).collect();

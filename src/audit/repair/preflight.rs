@@ -7,6 +7,7 @@ use super::RepairOptions;
 use super::plan::Plan;
 use crate::audit::Profile;
 use crate::audit::error::{AuditError, Result, Step};
+use crate::audit::inspect::is_router;
 
 /// Indexes that a collection may have.
 const MAX_INDEXES: usize = 64;
@@ -73,8 +74,7 @@ pub(super) async fn index(database: &Database, profile: &Profile, plan: &Plan) -
             hint: "there must be room for the unique index; drop one that is not used".to_owned(),
         });
     }
-    let hello = database.run_command(doc! { "hello": 1 }).await.reading(database.name(), "greet the server")?;
-    if !hello.get_str("msg").is_ok_and(|message| message == "isdbgrid") {
+    if !is_router(database).await? {
         return Ok(());
     }
     let collections = database.client().database("config").collection::<Document>("collections");

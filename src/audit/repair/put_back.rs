@@ -9,13 +9,11 @@ use super::edit::documents;
 use super::guard::same_document;
 use super::journal::{After, Touched};
 use super::lease::Lease;
-use super::merging::size;
+use super::merging::{size, value::identical_documents};
 use super::refer::name;
 use super::restore::Restored;
 use super::undo::undone;
-use crate::audit::error::{AuditError, Result};
-
-const DUPLICATE_KEY: i32 = 11000;
+use crate::audit::error::{AuditError, DUPLICATE_KEY, Result};
 
 /// Documents put back together.
 const AT_ONCE: usize = 500;
@@ -104,7 +102,7 @@ pub(super) async fn undo<'a>(
 /// What the document is to be; `None` if nothing is to be done.
 fn wanted(touched: &Touched, now: Option<&Document>) -> Result<Option<Document>, &'static str> {
     match (now, &touched.after) {
-        (Some(now), _) if *now == touched.before => Ok(None),
+        (Some(now), _) if identical_documents(now, &touched.before) => Ok(None),
         (_, None) => Ok(None),
         (None, Some(After::Removed)) => Ok(Some(touched.before.clone())),
         // It was about to be removed and was not, or the service has made it again: it is as the service has it.
@@ -140,7 +138,8 @@ async fn replace<'a>(
         let now = documents(database, collection, &ids).await?;
         let refused = |position: &usize| reply.refused.iter().any(|(refused, _, _)| refused == position);
         let missed = changes.iter().enumerate().filter(|(position, change)| {
-            !refused(position) && now.get(&name(&id_of(&change.wanted))) != Some(&change.wanted)
+            let now = now.get(&name(&id_of(&change.wanted)));
+            !refused(position) && !now.is_some_and(|now| identical_documents(now, &change.wanted))
         });
         written.again.extend(missed.map(|(_, change)| change.touched));
     }

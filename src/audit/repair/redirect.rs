@@ -101,17 +101,3 @@ pub(super) fn edit(document: &Redirection) -> Edit {
     let condition = doc! { "$and": condition }.into();
     Edit { before: document.before.clone(), changed, condition, set, taking: Vec::new() }
 }
-
-/// Sets a dotted path whose outer documents exist.
-pub(super) fn set_path(document: &mut Document, path: &str, value: Bson) {
-    match path.split_once('.') {
-        None => {
-            document.insert(path, value);
-        }
-        Some((first, rest)) => {
-            let mut inner = document.get_document(first).cloned().unwrap_or_default();
-            set_path(&mut inner, rest, value);
-            document.insert(first, inner);
-        }
-    }
-}

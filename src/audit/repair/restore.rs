@@ -11,6 +11,7 @@ use super::digest::Digest;
 use super::edit::documents;
 use super::journal::{After, Journal, PREFIX, Touched};
 use super::lease::Lease;
+use super::merging::value::{identical, identical_documents};
 use super::put_back::{pieces, undo};
 use super::refer::name;
 use crate::audit::WorkProgress;
@@ -178,7 +179,7 @@ async fn prove(database: &Database, all: &[Touched], progress: &WorkProgress, re
                     digest.add(&touched.collection, found);
                 }
                 match found {
-                    Some(found) if *found == touched.before => restored.proved += 1,
+                    Some(found) if identical_documents(found, &touched.before) => restored.proved += 1,
                     found => restored.changed.push(difference(touched, found)),
                 }
             }
@@ -198,7 +199,10 @@ fn difference(touched: &Touched, now: Option<&Document>) -> String {
         .keys()
         .chain(now.keys())
         .map(String::as_str)
-        .filter(|field| now.get(field) != touched.before.get(field))
+        .filter(|field| match (now.get(field), touched.before.get(field)) {
+            (Some(now), Some(before)) => !identical(now, before),
+            (now, before) => now.is_some() || before.is_some(),
+        })
         .collect();
     fields.sort_unstable();
     fields.dedup();
@@ -217,5 +221,27 @@ async fn drop_index(database: &Database, collection: &str, index: &str) -> Resul
         Ok(_) => Ok(true),
         Err(error) if code(&error).is_some_and(|code| NOT_FOUND.contains(&code)) => Ok(false),
         Err(error) => Err(error).writing(database.name(), &format!("drop the index `{index}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_names_fields_that_differ_in_any_byte_or_the_order() {
+        let before = doc! { "_id": 1, "n": f64::NAN, "d": { "a": 1, "b": 2 } };
+        let touched =
+            Touched { collection: "c".into(), before: before.clone(), after: None, taking: Vec::new(), last: None };
+        for (now, expected) in [
+            (doc! { "_id": 1, "d": { "a": 1, "b": 2 }, "n": f64::NAN }, "its fields in another order"),
+            (doc! { "_id": 1, "n": f64::NAN, "d": { "b": 2, "a": 1 } }, "other values in d:"),
+            (doc! { "_id": 1, "n": 1, "x": 1, "d": { "a": 1, "b": 2 } }, "other values in n, x:"),
+        ] {
+            assert!(!identical_documents(&now, &before), "{now}");
+            let found = difference(&touched, Some(&now));
+            assert!(found.contains(expected), "{found}");
+        }
+        assert!(identical_documents(&before, &before), "a NaN is one with itself");
     }
 }

@@ -7,11 +7,10 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::bulk;
 use super::change::{Since, array, since};
+use super::decide::id_of;
 use super::journal::{After, Journal, Touched, key};
 use super::refer::name;
-use crate::audit::error::{AuditError, Result, Step};
-
-const DUPLICATE_KEY: i32 = 11000;
+use crate::audit::error::{AuditError, DUPLICATE_KEY, Result, Step};
 
 /// What is about to become of a document.
 #[derive(Debug, Clone)]
@@ -27,7 +26,7 @@ impl Journal {
     pub(super) async fn put_all(&self, entries: Vec<Document>) -> Result<()> {
         let statement = |mut entry: Document| {
             entry.insert("token", self.token);
-            let id = entry.get("_id").cloned().unwrap_or(Bson::Null);
+            let id = id_of(&entry);
             doc! { "q": { "_id": id, "token": { "$not": { "$gt": self.token } } }, "u": entry, "upsert": true }
         };
         let statements: Vec<Document> = entries.into_iter().map(statement).collect();
@@ -47,7 +46,7 @@ impl Journal {
         let known = self.touched_all(collection, &ids).await?;
         let (mut before, mut after) = (Vec::new(), Vec::new());
         for touch in touches {
-            let id = touch.now.get("_id").cloned().unwrap_or(Bson::Null);
+            let id = id_of(touch.now);
             let known = known.get(&name(&id));
             let document = backup(known, touch.now, array);
             before.push(doc! { "_id": key("before", collection, &id), "document": document });
@@ -185,7 +184,9 @@ mod tests {
             taking: Vec::new(),
             last: None,
         };
-        let now = doc! { "_id": 1, "a": 5, "b": 3, "c": 7, "d": 2 };
-        assert_eq!(backup(Some(&touched), &now, None), doc! { "_id": 1, "a": 1, "b": 3, "d": 2 });
+        let now = doc! { "_id": 1, "d": 2, "b": 3, "c": 7, "a": 5 };
+        let found = backup(Some(&touched), &now, None);
+        assert_eq!(found, doc! { "_id": 1, "a": 1, "b": 3, "d": 2 });
+        assert!(found.keys().eq(["_id", "a", "b", "d"]), "{found}");
     }
 }

@@ -3,15 +3,19 @@
 use mongodb::bson::{Bson, Document};
 
 use super::change::{Since, array, since};
+use super::merging::value::identical;
 
 /// The document with each field that still is as the repair wrote it put back.
 pub(super) fn undone(before: &Document, changed: &Document, now: &Document) -> Result<Document, &'static str> {
+    // A NaN is not equal to itself.
+    let one = |left: &Bson, right: &Bson| left == right || identical(left, right);
     let mut values = now.clone();
     for (field, written) in changed {
         let found = now.get(field);
         let wanted = match (found, written, before.get(field)) {
-            (found, _, before) if found == before => continue,
-            (Some(found), written, wanted) if found == written => wanted.cloned(),
+            (Some(found), _, Some(before)) if one(found, before) => continue,
+            (None, _, None) => continue,
+            (Some(found), written, wanted) if one(found, written) => wanted.cloned(),
             (Some(Bson::Array(_)), Bson::Array(written), _) => {
                 let (Some(were), Some(now)) = (array(before, field), array(now, field)) else {
                     return Err("has other fields since");
@@ -66,9 +70,15 @@ mod tests {
                 Ok(doc! { "_id": 1, "p": ["z"], "m": [1, 2], "k": "z", "n": 1 }),
             ),
             (doc! { "_id": 1, "p": ["a"], "m": [7, 2], "k": "a" }, Err("was edited since")),
+            (doc! { "k": "a", "m": [1, 7, 2], "p": ["a"], "_id": 1 }, Ok(before.clone())),
             (before.clone(), Ok(before.clone())),
         ] {
-            assert_eq!(undone(&before, &changed, &now), expected, "{now}");
+            let found = undone(&before, &changed, &now);
+            assert_eq!(found, expected, "{now}");
+            let order = |document: &Document| document.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(found.as_ref().map(order), expected.as_ref().map(order), "{now}");
         }
+        let nan = doc! { "n": f64::NAN };
+        assert_eq!(undone(&doc! { "n": 1 }, &nan, &nan), Ok(doc! { "n": 1 }));
     }
 }

@@ -10,6 +10,7 @@ use super::journal::Journal;
 use super::lease::Lease;
 use super::pace::{Pace, Tries};
 use super::record::Record;
+use super::refer::name;
 use crate::audit::error::Result;
 use crate::audit::{AuditOptions, Profile};
 
@@ -101,12 +102,12 @@ impl<'a> Repair<'a> {
 
     /// Whether a document changed through so many rounds that it is left alone. It is told either way.
     pub(super) fn is_restless(&self, id: &Bson) -> bool {
-        self.restless.get(&id.to_string()).is_some_and(|&rounds| rounds >= ROUNDS_OF_CHANGE)
+        self.restless.get(&name(id)).is_some_and(|&rounds| rounds >= ROUNDS_OF_CHANGE)
     }
 
     /// Notes that others changed a document at each try.
     pub(super) fn kept_changing(&mut self, id: &Bson, what_for: &str) {
-        *self.restless.entry(id.to_string()).or_default() += 1;
+        *self.restless.entry(name(id)).or_default() += 1;
         self.left(still_changing(id, what_for));
     }
 

@@ -4,6 +4,7 @@ use mongodb::bson::{Bson, DateTime, Document, oid::ObjectId};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
+use crate::audit::raw::put;
 use crate::audit::{ArraySpec, AuditError, IdentityRule, KeySpec, Profile, Reference};
 
 /// What a practice database shall hold.
@@ -104,10 +105,10 @@ impl<'a> Maker<'a> {
             self.put_key(key, number, &mut document);
         }
         if let Some(field) = &self.profile.merge.oldest {
-            document.insert(field, moment(number, 0));
+            put(&mut document, field, moment(number, 0));
         }
         for field in &self.profile.merge.newest {
-            document.insert(field, moment(number, self.spec.messages));
+            put(&mut document, field, moment(number, self.spec.messages));
         }
         if let Some(array) = &self.profile.array
             && (self.spec.messages > 0 || self.spec.repeats > 0)
@@ -123,13 +124,13 @@ impl<'a> Maker<'a> {
         (0..count)
             .map(|message| {
                 let mut document = self.message(number, message);
-                document.insert(&reference.field, owner);
+                put(&mut document, &reference.field, owner);
                 for (field, person) in reference
                     .unique_with
                     .iter()
                     .zip(self.people(number).into_iter().cycle().skip(usize::from(message == 1)))
                 {
-                    document.insert(field, person);
+                    put(&mut document, field, person);
                 }
                 document
             })
@@ -140,7 +141,7 @@ impl<'a> Maker<'a> {
     pub(super) fn orphan(&mut self, reference: &Reference, number: u64) -> Document {
         let owner = ObjectId::from_bytes(self.random.random());
         let mut document = self.message(number, 0);
-        document.insert(&reference.field, owner);
+        put(&mut document, &reference.field, owner);
         document
     }
 
@@ -163,7 +164,7 @@ impl<'a> Maker<'a> {
     }
 
     /// The number of the document that this one has the key of.
-    fn original(&self, number: u64) -> u64 {
+    pub(super) fn original(&self, number: u64) -> u64 {
         let distinct = self.spec.documents - self.spec.duplicates;
         if number < distinct { number } else { (number - distinct) % distinct }
     }
@@ -178,7 +179,7 @@ impl<'a> Maker<'a> {
         let wrong = !missing && number < self.spec.missing_keys + self.spec.wrong_keys;
         let mut parts: Vec<String> = key.prefix.iter().map(|_| "direct".to_owned()).collect();
         for field in &key.prefix {
-            document.insert(field, "direct");
+            put(document, field, "direct");
         }
         match &key.participants {
             None => parts.push(format!("session-{:07}", self.original(number))),
@@ -189,7 +190,11 @@ impl<'a> Maker<'a> {
                 let elements: Vec<Bson> = named
                     .into_iter()
                     .map(|person| match &key.member {
-                        Some(member) => Bson::Document(nested(member, person.as_str().into())),
+                        Some(member) => {
+                            let mut element = Document::new();
+                            put(&mut element, member, person.as_str());
+                            element.into()
+                        }
                         None => person.as_str().into(),
                     })
                     .collect();
@@ -202,7 +207,7 @@ impl<'a> Maker<'a> {
         }
         if !missing {
             for field in key.field.all() {
-                put(document, field, parts.join(&key.separator).into());
+                put(document, field, parts.join(&key.separator));
             }
         }
     }
@@ -212,10 +217,10 @@ impl<'a> Maker<'a> {
             .map(|message| {
                 let mut element = Document::new();
                 for field in array.identity.first().into_iter().flat_map(IdentityRule::fields) {
-                    element.insert(field, format!("{field}-{number}-{message}"));
+                    put(&mut element, field, format!("{field}-{number}-{message}"));
                 }
                 element.insert("text", format!("message {message} of document {number}"));
-                element.insert(array.order.as_deref().unwrap_or("createdAt"), moment(number, message + 1));
+                put(&mut element, array.order.as_deref().unwrap_or("createdAt"), moment(number, message + 1));
                 element
             })
             .collect();
@@ -243,27 +248,4 @@ fn has_operators(filter: &Document) -> bool {
 fn moment(number: u64, step: u64) -> DateTime {
     let offset = i64::try_from(step * 60_000 + number).unwrap_or(0);
     DateTime::from_millis(START_MS + offset)
-}
-
-/// Puts a value at a path through documents.
-fn put(document: &mut Document, path: &str, value: Bson) {
-    match path.split_once('.') {
-        None => {
-            document.insert(path, value);
-        }
-        Some((first, rest)) => {
-            let mut inner = document.get_document(first).cloned().unwrap_or_default();
-            put(&mut inner, rest, value);
-            document.insert(first, inner);
-        }
-    }
-}
-
-fn nested(path: &str, value: Bson) -> Document {
-    let mut document = Document::new();
-    match path.split_once('.') {
-        None => document.insert(path, value),
-        Some((first, rest)) => document.insert(first, nested(rest, value)),
-    };
-    document
 }

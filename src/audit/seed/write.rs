@@ -1,6 +1,6 @@
 //! Writing a practice database. Only empty collections are written to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
@@ -68,17 +68,23 @@ pub async fn seed_watched(
     let mut written = BTreeMap::new();
     for mut writer in writers {
         writer.flush().await?;
-        written.insert(writer.collection, writer.written);
+        *written.entry(writer.collection).or_default() += writer.written;
     }
-    Ok(Seeded { written, expected: expected(profile, &spec) })
+    Ok(Seeded { written, expected: expected(profile, &maker) })
 }
 
-fn expected(profile: &Profile, spec: &SeedSpec) -> BTreeMap<FindingKind, u64> {
+fn expected(profile: &Profile, maker: &Maker<'_>) -> BTreeMap<FindingKind, u64> {
+    let spec = maker.spec();
     let index = u64::from(profile.key.is_some());
-    let required = profile.key.as_ref().is_none_or(|key| key.required);
+    let missing = profile.key.as_ref().map_or(0, |key| match (key.required, key.sparse) {
+        (true, _) => spec.missing_keys,
+        (false, true) => 0,
+        // One without the key is let in.
+        (false, false) => spec.missing_keys.saturating_sub(1),
+    });
     [
-        (FindingKind::DuplicateKey, spec.duplicates),
-        (FindingKind::MissingKey, if required { spec.missing_keys } else { 0 }),
+        (FindingKind::DuplicateKey, duplicates(profile, maker)),
+        (FindingKind::MissingKey, missing),
         (FindingKind::WrongKey, spec.wrong_keys),
         (FindingKind::MissingIndex, index),
         (FindingKind::DuplicateElement, spec.repeats),
@@ -87,6 +93,17 @@ fn expected(profile: &Profile, spec: &SeedSpec) -> BTreeMap<FindingKind, u64> {
     .into_iter()
     .filter(|(_, count)| *count > 0)
     .collect()
+}
+
+/// Documents without the key are nobody's duplicates, unless their participants say what it would be and it must be there.
+fn duplicates(profile: &Profile, maker: &Maker<'_>) -> u64 {
+    let spec = maker.spec();
+    let told = profile.key.as_ref().is_none_or(|key| key.participants.is_some() && key.required);
+    if told || spec.missing_keys == 0 {
+        return spec.duplicates;
+    }
+    let originals: BTreeSet<u64> = (spec.missing_keys..spec.documents).map(|number| maker.original(number)).collect();
+    spec.documents - spec.missing_keys - originals.len() as u64
 }
 
 /// Collects documents into large inserts.

@@ -16,7 +16,7 @@ use onlyone::report::{ActionKind, RepairAction};
 use serde_json::Value;
 
 use crate::oracle::{Contents, Expected, Spec, exactly, expect, id};
-use crate::support::{all, contents, server};
+use crate::support::{all, contents, exact, server};
 
 /// Plan, repair, oracle and restoring of one database. `Err` says where they differ.
 async fn held(client: &Client, kind: u64, documents: &Contents) -> Result<Seen, String> {
@@ -50,7 +50,9 @@ async fn held(client: &Client, kind: u64, documents: &Contents) -> Result<Seen, 
     if done.backup.is_some() {
         let restored = restore(&database, "g").await.map_err(|error| error.to_string())?;
         same("left by restoring", &(&restored.left, &restored.changed), &(&vec![], &vec![]))?;
-        same("restored", &contents(&database).await, &original)?;
+        let restored = contents(&database).await;
+        same("restored", &restored, &original)?;
+        same("restored to the last byte", &exact(&restored), &exact(&original))?;
     }
     Ok(Seen {
         merged: expected.merged.len(),

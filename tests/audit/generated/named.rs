@@ -20,12 +20,7 @@ pub(super) fn text(shown: &Value) -> String {
 
 /// All values that a plan names as lost.
 fn lost(actions: &[RepairAction]) -> impl Iterator<Item = &Value> {
-    let of = |detail: &'_ Value| detail["lost"].as_array().into_iter().flatten().collect::<Vec<_>>().len();
-    actions
-        .iter()
-        .flat_map(|action| &action.details)
-        .filter(move |detail| of(detail) > 0)
-        .flat_map(|detail| detail["lost"].as_array().into_iter().flatten())
+    actions.iter().flat_map(|action| &action.details).flat_map(|detail| detail["lost"].as_array().into_iter().flatten())
 }
 
 pub(super) fn count(actions: &[RepairAction]) -> usize {
@@ -126,15 +121,20 @@ impl Names<'_> {
             (Some(reference), value, Some(there)) if exactly(&self.moved(reference.shape, value), there) => {
                 self.is_redirected(collection, &reference.path(), reference.shape, value)
             }
-            (None, Bson::String(text), Some(Bson::String(all))) => all.contains(text.as_str()),
-            (None, _, Some(_)) => {
-                let rules = self.spec.references.iter().filter(|one| one.collection == collection);
-                rules
-                    .filter_map(|one| one.unique_with.as_ref())
-                    .any(|(_, rules)| rules.fields.get(field) == Some(&Rule::Sum))
+            (None, Bson::String(text), Some(Bson::String(all)))
+                if self.has_rule(collection, field, Rule::Concatenate) =>
+            {
+                all.contains(text.as_str())
             }
+            (None, _, Some(_)) => self.has_rule(collection, field, Rule::Sum),
             _ => false,
         }
+    }
+
+    /// Whether what goes beside another in this collection leaves it the field by this rule.
+    fn has_rule(&self, collection: &str, field: &str, rule: Rule) -> bool {
+        let references = self.spec.references.iter().filter(|one| one.collection == collection);
+        references.filter_map(|one| one.unique_with.as_ref()).any(|(_, rules)| rules.fields.get(field) == Some(&rule))
     }
 
     fn is_lost(&self, own: &str, field: &str, value: &Bson) -> bool {

@@ -193,13 +193,8 @@ pub(super) fn clean(array: &Array, document: &mut Document) -> u64 {
         new
     };
     let before = elements.len();
-    let after: Vec<Bson> = elements.into_iter().filter(is_new_of(is_new)).collect();
+    let after: Vec<Bson> = elements.into_iter().filter(is_new).collect();
     let gone = before - after.len();
     document.insert(array.field, after);
     gone as u64
-}
-
-/// Lets a closure that remembers be a filter.
-fn is_new_of<'a>(mut is_new: impl FnMut(&Bson) -> bool + 'a) -> impl FnMut(&Bson) -> bool + 'a {
-    move |element| is_new(element)
 }

@@ -8,6 +8,7 @@ use super::rules::{Held, held, rule_of, value};
 use super::value::{is_none, typed};
 use crate::audit::inspect::shown;
 use crate::audit::repair::change::{array, merged_order};
+use crate::audit::repair::decide::id_of;
 use crate::audit::repair::guard::From;
 use crate::audit::{ArraySpec, FieldRule, MergeSpec, Profile, Reference};
 
@@ -155,7 +156,7 @@ pub(in crate::audit::repair) fn merged(
                 Held::Not => Some(word),
             };
             if let Some(rule) = rule {
-                let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+                let id = id_of(document);
                 let (field, value, kept) = (field.to_owned(), value.clone(), result.clone());
                 outcome.lost.push(Lost { document: id, field, value, kept, rule });
             }

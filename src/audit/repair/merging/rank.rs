@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 use mongodb::bson::{Bson, Document, oid::ObjectId};
 
 use super::value::{compare, is_none, is_number};
+use crate::audit::raw::value_at;
+use crate::audit::repair::decide::id_of;
 use crate::audit::{Keep, MergeSpec};
 
 /// Orders documents that stand for one thing: the one that is kept first, then the others from the oldest on.
@@ -63,20 +65,15 @@ fn moment(document: &Document, value: Option<&Bson>) -> Option<i64> {
 }
 
 fn by_id(left: &Document, right: &Document) -> Ordering {
-    let id = |document: &Document| document.get("_id").cloned().unwrap_or(Bson::Null);
     let kind = |id: &Bson| if is_number(id) { 0 } else { id.element_type() as u8 };
-    let (left, right) = (id(left), id(right));
+    let (left, right) = (id_of(left), id_of(right));
     let by_value = || compare(&left, &right).unwrap_or_else(|| left.to_string().cmp(&right.to_string()));
     kind(&left).cmp(&kind(&right)).then_with(by_value)
 }
 
 /// The value at a path through documents, unless it is none.
 fn at<'a>(document: &'a Document, path: &str) -> Option<&'a Bson> {
-    let value = match path.split_once('.') {
-        None => document.get(path),
-        Some((first, rest)) => at(document.get_document(first).ok()?, rest),
-    };
-    value.filter(|value| !is_none(Some(value)))
+    value_at(document, path).filter(|value| !is_none(Some(value)))
 }
 
 fn filled(document: &Document) -> usize {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use mongodb::bson::{Bson, RawBson};
+use mongodb::bson::{Bson, Document, RawBson, RawDocumentBuf};
 use serde_json::{Value, json};
 
 use crate::audit::canon::canonical;
@@ -17,6 +17,12 @@ pub(in crate::audit::repair) fn identical(left: &Bson, right: &Bson) -> bool {
         }
         _ => left == right,
     }
+}
+
+/// Whether two documents are the same to the last byte.
+pub(in crate::audit::repair) fn identical_documents(left: &Document, right: &Document) -> bool {
+    let bytes = |document: &Document| RawDocumentBuf::try_from(document).ok().map(RawDocumentBuf::into_bytes);
+    bytes(left).is_some_and(|own| Some(own) == bytes(right))
 }
 
 fn bytes(value: &Bson) -> Option<Vec<u8>> {

@@ -9,6 +9,7 @@ use super::forms::Targets;
 use super::path::{Changes, redirect, values};
 use super::read::Referring;
 use super::twins::unite;
+use crate::audit::repair::decide::id_of;
 use crate::audit::repair::merging::Lost;
 
 /// One referring document.
@@ -29,7 +30,7 @@ pub(in crate::audit::repair) struct Redirection {
 
 impl Redirection {
     pub(in crate::audit::repair) fn id(&self) -> Bson {
-        self.before.get("_id").cloned().unwrap_or(Bson::Null)
+        id_of(&self.before)
     }
 
     /// Without the rest of the document, for the plan.
