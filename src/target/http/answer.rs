@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::messages;
-use super::request::Redactor;
+use super::redactor::Redactor;
 use super::value::id_of;
 use crate::history::{
     Action, Appended, Cause, CauseKind, DatabaseError, Delivered, Element, Id, OpId, Outcome, Returned, Seen,

@@ -11,7 +11,8 @@ use tokio::sync::OnceCell;
 
 use super::answer::{Answer, NoAnswer};
 use super::prior::{captures, with_placeholders};
-use super::request::{Prepared, Redactor};
+use super::redactor::Redactor;
+use super::request::Prepared;
 use crate::scenario::{LoginPer, LoginSpec};
 
 /// What a log-in gave.

@@ -14,6 +14,7 @@ mod observe;
 mod path;
 mod prior;
 pub mod probe;
+mod redactor;
 mod release;
 mod request;
 mod samples;
@@ -87,7 +88,7 @@ impl HttpTarget {
         };
         let before = spec.operations.values().flat_map(|operation| operation.before.iter().cloned()).collect();
         let core = Core {
-            redactor: request::Redactor::new(spec.secrets()),
+            redactor: redactor::Redactor::new(spec.secrets()),
             samples: samples::Samples::new(spec.operations.len()),
             bases: run.base_urls.iter().map(|url| carry::Base::new(url)).collect(),
             run_id: Arc::clone(&run.run_id),

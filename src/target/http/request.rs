@@ -1,7 +1,5 @@
 //! From a scenario's request to bytes: [`Prepared`]. Nothing is sent here.
 
-use std::sync::Arc;
-
 use minijinja::Value;
 
 use super::variables::Subject;
@@ -140,35 +138,6 @@ pub fn describe(scenario: &Scenario, run_id: &str, operation: &Operation) -> Opt
     })
 }
 
-/// Texts that no output may hold.
-#[derive(Debug, Default)]
-pub(super) struct Redactor {
-    secrets: std::sync::RwLock<Vec<Arc<str>>>,
-}
-
-impl Redactor {
-    /// Knows these from the start.
-    pub(super) fn new(secrets: Vec<Arc<str>>) -> Self {
-        let redactor = Redactor::default();
-        secrets.into_iter().for_each(|secret| redactor.learn(secret));
-        redactor
-    }
-
-    /// A secret that was handed out in the course of the run. One of a letter or two would blank half of every message.
-    pub(super) fn learn(&self, secret: Arc<str>) {
-        let mut secrets = self.secrets.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if secret.len() >= 4 && !secrets.contains(&secret) {
-            secrets.push(secret);
-        }
-    }
-
-    /// The text without secrets.
-    pub(super) fn clear(&self, text: &str) -> String {
-        let secrets = self.secrets.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(&**secret, "***"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,10 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_are_encoded_and_secrets_blanked() {
+    fn forms_are_encoded() {
         assert_eq!(form_encoded("a b&ü"), "a+b%26%C3%BC");
-        let redactor = Redactor::new(vec!["hunter2".into(), "ab".into()]);
-        redactor.learn("tok-123".into());
-        assert_eq!(redactor.clear("ab hunter2 tok-1234"), "ab *** ***4");
     }
 }

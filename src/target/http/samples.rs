@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::answer::Answer;
-use super::request::Redactor;
+use super::redactor::Redactor;
 use crate::history::{Exchange, OpId};
 
 /// Answers of one operation that are kept. The serial control comes first, so these are mostly of it.
