@@ -232,7 +232,7 @@ impl Setting<'_> {
             mongo: own.clone(),
             // An exploration looks at the final state while the service runs.
             own_service: service.is_some() && self.explored.is_none(),
-            keeps_answers: self.explored.is_some(),
+            keeps_answers: self.explored.is_some() && self.scenario.judging().as_if_serial,
             notes: workload::blind_spots(self.scenario),
             base_urls: base_urls.clone(),
         };

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{One, Place, between, search};
+use super::asked::search;
+use super::{One, Place, between};
 use crate::cli::CliError;
 use crate::cli::args::ExploreArgs;
 use crate::explore::indexes;

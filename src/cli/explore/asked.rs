@@ -1,0 +1,98 @@
+//! What the arguments and the scenario ask for: which requests, how many, and which search. Nothing is carried out here.
+
+use crate::cli::CliError;
+use crate::cli::args::ExploreArgs;
+use crate::cli::place::{self, is_told};
+use crate::explore::search::Search;
+use crate::scenario::{Load, Scenario, SearchKind};
+use crate::target::Guard;
+use crate::workload::Requests;
+
+/// Requests beyond this many are not the default, although a limit that the scenario states needs them to be reached.
+const MOST_BY_LIMIT: u32 = 6;
+/// Requests beyond this many are not the default, although the scenario's burst has them.
+const MOST_BY_DEFAULT: u32 = 4;
+
+/// Whether the number of requests follows from what the user says of an exploration, and not from the load.
+pub(super) fn requests_are_asked_for(args: &ExploreArgs, scenario: &Scenario) -> bool {
+    let several = !args.operations.is_empty() || scenario.explore.operations.len() > 1;
+    args.requests.is_some() || scenario.explore.requests.is_some() || several || limit(scenario).is_some()
+}
+
+/// Requests that it takes to go beyond the largest limit that the scenario states, where that can be explored.
+fn limit(scenario: &Scenario) -> Option<u32> {
+    let limits = scenario.numbers.iter().filter_map(|rule| u32::try_from(rule.at_most?).ok()?.checked_add(1));
+    limits.filter(|needed| (2..=MOST_BY_LIMIT).contains(needed)).max()
+}
+
+pub(super) fn requests(args: &ExploreArgs, scenario: &Scenario) -> u32 {
+    let of_load = match &scenario.load {
+        Load::Burst { clients, .. } => clients.iter().copied().find(|clients| (1..=MOST_BY_DEFAULT).contains(clients)),
+        _ => None,
+    };
+    let several = match (&args.operations, &scenario.explore.operations) {
+        (given, spec) if given.is_empty() => spec.len(),
+        (given, _) => given.len(),
+    };
+    let of_operations = u32::try_from(several).ok().filter(|several| *several > 1);
+    let given = args.requests.or(scenario.explore.requests.filter(|_| args.operations.is_empty()));
+    let by_default = of_operations.or(of_load).unwrap_or(2);
+    given.map_or_else(|| by_default.max(limit(scenario).unwrap_or(0)), u32::from)
+}
+
+/// What the requests do, by names that the workload knows.
+pub(super) fn operations(args: &ExploreArgs, scenario: &Scenario) -> Result<Vec<String>, CliError> {
+    if args.operations.is_empty() {
+        return Ok(scenario.explore.operations.clone());
+    }
+    let known: Vec<&str> = match scenario.target.http() {
+        Some(http) => http.operations.keys().map(String::as_str).collect(),
+        None => Requests::known(scenario.workload),
+    };
+    match args.operations.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(CliError::usage(anyhow::anyhow!("`--operations`: there is no operation `{name}`"))
+            .hint(format!("there are {}", known.join(", ")))),
+        None => Ok(args.operations.clone()),
+    }
+}
+
+pub(super) fn search(args: &ExploreArgs, scenario: &Scenario) -> Search {
+    match (&args.schedule, args.search.or(scenario.explore.search)) {
+        (Some(schedule), _) => Search::Replay { schedule: schedule.clone(), times: args.times },
+        (None, Some(SearchKind::Exhaustive) | None) => Search::Exhaustive,
+        (None, Some(SearchKind::Pct)) => Search::Pct { depth: usize::from(args.depth) },
+        (None, Some(SearchKind::Random)) => Search::Random,
+        (None, Some(SearchKind::Stress)) => Search::Stress,
+    }
+}
+
+/// Refuses a schedule that names a request which is not there.
+pub(super) fn fits(args: &ExploreArgs, requests: u32) -> Result<(), CliError> {
+    let named = args.schedule.iter().flat_map(|schedule| &schedule.0).flat_map(|choice| &choice.0);
+    let Some(most) = named.map(|pick| pick.request + 1).max().filter(|most| *most > requests as usize) else {
+        return Ok(());
+    };
+    let error = anyhow::anyhow!("the schedule does not fit: it releases request {most}, and there are {requests}");
+    Err(CliError::usage(error)
+        .hint(format!("a schedule belongs to its requests: give the same `--requests`, as in `--requests {most}`")))
+}
+
+/// Refuses what cannot be explored, before a folder is made or anything is started.
+pub(super) fn check(args: &ExploreArgs, scenario: &Scenario, guard: &Guard) -> Result<(), CliError> {
+    if args.attach.is_some() && (scenario.service.is_some() || scenario.target.http().is_none()) {
+        return Err(CliError::usage(anyhow::anyhow!("--attach is for a service that runs already"))
+            .hint("take `[service]` out, and say where the service is: `base_urls` of `[target.http]`"));
+    }
+    if args.attach.is_none()
+        && scenario.target.http().is_some()
+        && !scenario.service.as_ref().is_some_and(|service| is_told(service, "mongo.uri"))
+    {
+        return Err(CliError::usage(anyhow::anyhow!(
+            "explore needs a service that it starts itself, and this scenario has no `[service]` that gets {{{{ mongo.uri }}}}"
+        ))
+        .hint(
+            "let `[service]` start it, with {{ mongo.uri }} as its database, so that the proxy stands between them; one that runs already is explored with --attach PORT",
+        ));
+    }
+    Ok(place::check(scenario, guard)?)
+}
