@@ -49,7 +49,7 @@ impl Explorer<'_> {
         }
     }
 
-    /// `None` where there is no server to ask, or it does not tell; then completeness is not claimed.
+    /// `None` where there is no server to ask, or it does not tell; who does not tell leaves completeness unclaimed.
     async fn broad_namespaces(&mut self) -> Option<BTreeSet<String>> {
         let client = self.server.clone()?;
         match Scope::new(WITHIN, &self.stop).wait(broad(&client, &self.databases)).await {

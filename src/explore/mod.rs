@@ -1,6 +1,7 @@
 //! Interleavings: a proxy for MongoDB's wire protocol that parks each command of a service and releases them in an
 //! order it chooses.
 
+mod afterwards;
 mod capture;
 mod carry;
 mod catalogue;

@@ -1,44 +1,23 @@
-//! The second half of an exploration: release together, the smallest violation, verdicts, and the report.
+//! What an exploration came to, from what it found: verdicts, doubts, and the report. Nothing is carried out here.
 
-use std::time::Duration;
-
-use tokio_util::sync::CancellationToken;
-
-use super::carry::{chain, is_misfit};
+use super::carry::is_misfit;
 use super::chance::Pct;
-use super::dfs::Dfs;
 use super::diagram::diagram;
 use super::evidence::{Documents, in_order, operations};
 use super::execution::INTERRUPTED;
 use super::explorer::Explorer;
 use super::lint::{self, Indexes};
 use super::locks;
-use super::policy::{Replay, Together};
 use super::search::Search;
 use super::serial_runs::violated;
-use super::stored::StoredView;
 use super::subject::Subject;
-use super::together::Meeting;
-use super::wire::Kind;
-use crate::history::{History, Looks, Observation, Operation, Phase};
-use crate::report::{
-    AsIfSerialReport, Diagram, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult,
-};
-use crate::scope::Scope;
+use crate::history::{History, Looks, Observation, Operation};
+use crate::report::{AsIfSerialReport, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult};
 use crate::target::mongo::QueryResult;
 use crate::verdict::Verdict;
 
-/// How long the final state may take to be read, and the indexes.
-const READ_WITHIN: Duration = Duration::from_secs(60);
-const INDEXES_WITHIN: Duration = Duration::from_secs(10);
-/// Executions that the search for a smaller violation may take.
-const SHRINKING: usize = 300;
-/// Seconds that releasing together may take.
-const TOGETHER_SECONDS: f64 = 5.0;
 /// Connections per request that a driver's pool may come to have in the course of the search.
 const POOL: u64 = 3;
-/// Attempts where the server lets upserts meet: what happens is certain.
-const MEETINGS: u32 = 3;
 
 /// What an exploration came to. It is judged as every run is.
 #[derive(Default)]
@@ -64,67 +43,13 @@ pub struct Exploration {
 }
 
 impl Explorer<'_> {
-    /// Explores and judges. `indexes` tells the unique indexes of the collections that are touched; `replay` is the command
-    /// that carries a schedule out again, without the schedule.
-    pub async fn explore<F>(mut self, indexes: impl FnOnce(Vec<(String, String)>) -> F, replay: &str) -> Exploration
-    where
-        F: Future<Output = Indexes>,
-    {
-        self.search().await;
-        let touched = lint::namespaces(self.found.executions.iter().map(|(execution, ..)| execution));
-        self.proxy.pass();
-        let reading = Scope::new(INDEXES_WITHIN, &self.stop).wait(indexes(touched.into_iter().collect())).await;
-        let indexes = reading.unwrap_or_default();
-        self.look_at_catalogue_again().await;
-        let findings = self.lint(&indexes);
-        if self.plan.search != Search::Stress
-            && self
-                .found
-                .traces
-                .iter()
-                .flatten()
-                .any(|command| command.statements.iter().any(|statement| statement.upsert))
-        {
-            self.hold();
-            let weak = ["upsert-without-unique-index", "upsert-not-retried"];
-            self.together(findings.iter().any(|finding| weak.contains(&finding.rule.as_str()))).await;
-            self.proxy.pass();
-        }
-        let judged: Vec<usize> = self.found.searched.iter().chain(&self.found.together).copied().collect();
-        self.judge_serially(&judged).await;
-        self.look_again().await;
-        let mut observation = self.observe().await;
-        let as_if_serial = self.as_if_serial(&judged, self.names());
-        let schedules = self.verdicts(&self.found.searched, observation.as_ref());
-        self.tell_first_use(observation.as_ref());
-        let smallest = self.smallest(&schedules, observation.as_ref(), replay).await;
-        self.proxy.pass();
-        if smallest.is_some() {
-            observation = self.observe().await;
-        }
-        Exploration { as_if_serial, ..self.conclude(observation, schedules, smallest, findings) }
-    }
-
-    /// Reads the final state. If that is not possible, nothing that rests on it is concluded. An interruption that ended the
-    /// search has not ended this, the next one does.
-    async fn observe(&mut self) -> Option<Observation> {
-        let stop = if self.stop.is_cancelled() { CancellationToken::new() } else { self.stop.clone() };
-        let unread = match Scope::new(READ_WITHIN, &stop).wait(self.target.observe()).await {
-            Ok(Ok(observation)) => return observation,
-            Ok(Err(error)) => chain(&error),
-            Err(ended) => ended.to_string(),
-        };
-        self.found.unread = Some(unread);
-        None
-    }
-
-    fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         (0..self.subject.requests())
             .map(|request| self.subject.invocation(0, request).action.name().to_owned())
             .collect()
     }
 
-    fn lint(&self, indexes: &Indexes) -> Vec<LintFinding> {
+    pub(super) fn lint(&self, indexes: &Indexes) -> Vec<LintFinding> {
         let names = self.names();
         let all = self.found.executions.iter().flat_map(|(execution, ..)| lint::lint(execution, &names, indexes));
         let all: std::collections::BTreeSet<_> = all.collect();
@@ -139,44 +64,6 @@ impl Explorer<'_> {
         }
         let pushes = lint::pushes(self.found.executions.iter().map(|(execution, ..)| execution), &names);
         all.into_iter().chain(pushes).chain(of_locks).collect()
-    }
-
-    /// Releases the writes of all requests at once, again and again: what happens then is the server's choice.
-    async fn together(&mut self, insecure: bool) {
-        let all: Vec<usize> = (0..self.subject.requests()).collect();
-        let begin = std::time::Instant::now();
-        let mut meeting = if insecure { Meeting::of(self.server.as_ref()).await } else { None };
-        let attempts = match (&meeting, insecure) {
-            (Some(_), _) => self.plan.budget.together.min(MEETINGS),
-            (None, true) => self.plan.budget.together,
-            (None, false) => self.plan.budget.together / 4,
-        };
-        for _ in 0..attempts {
-            if self.stop.is_cancelled() || begin.elapsed().as_secs_f64() > TOGETHER_SECONDS {
-                break;
-            }
-            let opening = match meeting.clone() {
-                Some(place) if place.close(u32::try_from(all.len()).unwrap_or(u32::MAX)).await => {
-                    Some(tokio::spawn(place.open_when_met(all.len())))
-                }
-                _ => None,
-            };
-            let position = self.execute_some(&all, Phase::Main, &mut Together).await;
-            if let Some(opening) = opening {
-                let note = match opening.await {
-                    Ok(true) => "upserts were made to meet inside the server, between their look and their insert",
-                    Ok(false) | Err(_) => {
-                        meeting = None;
-                        "the upserts could not be made to meet inside the server: whether they do is left to chance"
-                    }
-                };
-                self.found.notes.insert(note.to_owned());
-            }
-            if self.found.executions[position].0.stuck.is_some() {
-                break;
-            }
-            self.found.together.push(position);
-        }
     }
 
     fn operations(&self, position: usize) -> Vec<Operation> {
@@ -209,88 +96,6 @@ impl Explorer<'_> {
         positions.iter().map(judged).collect()
     }
 
-    /// The violation with the fewest requests and switches, carried out once more.
-    async fn smallest(
-        &mut self,
-        schedules: &[ScheduleResult],
-        observation: Option<&Observation>,
-        replay: &str,
-    ) -> Option<Smallest> {
-        let requests = self.subject.requests();
-        let mut best = self.fewest_switches(&self.found.searched.clone(), observation);
-        let replaying = matches!(self.plan.search, Search::Replay { .. });
-        // Without an order there is nothing to carry out again.
-        if self.plan.search == Search::Stress
-            || best.is_none()
-            || !schedules.iter().any(|result| result.verdict == Verdict::Violated)
-        {
-            return None;
-        }
-        for fewer in 2..requests {
-            if replaying || self.found.reasons.iter().any(|reason| reason == INTERRUPTED) {
-                break;
-            }
-            let positions = self.explore_fewer(fewer).await;
-            self.proxy.pass();
-            self.judge_serially(&positions).await;
-            let observation = self.observe().await;
-            if let Some(found) = self.fewest_switches(&positions, observation.as_ref()) {
-                best = Some(found);
-                break;
-            }
-        }
-        let (position, result) = best?;
-        let (execution, taking_part, _) = &self.found.executions[position];
-        let (schedule, taking_part) = (execution.schedule.clone(), taking_part.clone());
-        let names = self.names();
-        let mut drawn: Diagram = diagram(execution, &names);
-        self.scheduler.stored = self.stored_view().await;
-        self.hold();
-        let again = self.execute_some(&taking_part, Phase::Main, &mut Replay::new(schedule.clone())).await;
-        self.proxy.pass();
-        let stored = self.scheduler.stored.take().map(StoredView::into_seen).unwrap_or_default();
-        self.judge_serially(&[again]).await;
-        let observation = self.observe().await;
-        let repeated = self.verdicts(&[again], observation.as_ref());
-        let reproduced = repeated.first().is_some_and(|repeated| *repeated == result);
-        if reproduced && !stored.is_empty() {
-            // What was stored belongs to the commands of the repetition.
-            drawn = Diagram { stored, ..diagram(&self.found.executions[again].0, &names) };
-        }
-        drawn.lanes.truncate(taking_part.len());
-        let replay = format!("{replay} --requests {} --schedule \"{schedule}\"", taking_part.len());
-        let switches = u32::try_from(schedule.switches()).unwrap_or(u32::MAX);
-        let requests = u32::try_from(taking_part.len()).unwrap_or(u32::MAX);
-        Some(Smallest { requests, result, switches, reproduced, replay, diagram: drawn })
-    }
-
-    /// Looks past the proxy at the collections that requests write, where it is known where the server is.
-    async fn stored_view(&self) -> Option<StoredView> {
-        let written = self.found.traces.iter().flatten().filter(|command| command.kind == Kind::Write);
-        let namespaces = written.filter_map(|command| Some((command.database.clone(), command.collection.clone()?)));
-        let beginning = StoredView::begin(self.server.clone()?, namespaces.collect());
-        Scope::new(READ_WITHIN, &self.stop).wait(beginning).await.ok()
-    }
-
-    /// All interleavings of the first requests, as far as they are few.
-    async fn explore_fewer(&mut self, requests: usize) -> Vec<usize> {
-        let taking_part: Vec<usize> = (0..requests).collect();
-        let mut dfs = Dfs::new(true);
-        let mut positions = Vec::new();
-        self.hold();
-        while positions.len() < SHRINKING && !self.stop.is_cancelled() {
-            let position = self.execute_surely(&taking_part, Phase::Main, &mut dfs).await;
-            if self.found.executions[position].0.stuck.is_some() {
-                break;
-            }
-            positions.push(position);
-            if !dfs.advance() {
-                break;
-            }
-        }
-        positions
-    }
-
     /// Draws the first schedules that violate an invariant, and as many that do not; they are those of the search, in order.
     fn draw(&self, schedules: &mut [ScheduleResult]) {
         let names = self.names();
@@ -302,19 +107,6 @@ impl Explorer<'_> {
                 result.diagram = Some(diagram(&self.found.executions[*position].0, &names));
             }
         }
-    }
-
-    fn fewest_switches(
-        &self,
-        positions: &[usize],
-        observation: Option<&Observation>,
-    ) -> Option<(usize, ScheduleResult)> {
-        let results = self.verdicts(positions, observation);
-        let violated = positions.iter().copied().zip(results).filter(|(_, result)| result.verdict == Verdict::Violated);
-        violated.min_by_key(|(position, _)| {
-            let schedule = &self.found.executions[*position].0.schedule;
-            (schedule.switches(), schedule.0.len(), schedule.clone())
-        })
     }
 
     pub(super) fn conclude(

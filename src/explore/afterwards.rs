@@ -1,0 +1,212 @@
+//! Further executions after the search, and all that is waited for then: commands released together, the final state, the
+//! smallest violation.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::carry::chain;
+use super::dfs::Dfs;
+use super::diagram::diagram;
+use super::execution::INTERRUPTED;
+use super::explorer::Explorer;
+use super::lint::{self, Indexes};
+use super::outcome::Exploration;
+use super::policy::{Replay, Together};
+use super::search::Search;
+use super::stored::StoredView;
+use super::subject::Subject;
+use super::together::Meeting;
+use super::wire::Kind;
+use crate::history::{Observation, Phase};
+use crate::report::{Diagram, ScheduleResult, Smallest};
+use crate::scope::Scope;
+use crate::verdict::Verdict;
+
+/// How long the final state may take to be read, and the indexes.
+const READ_WITHIN: Duration = Duration::from_secs(60);
+const INDEXES_WITHIN: Duration = Duration::from_secs(10);
+/// Executions that the search for a smaller violation may take.
+const SHRINKING: usize = 300;
+/// Seconds that releasing together may take.
+const TOGETHER_SECONDS: f64 = 5.0;
+/// Attempts where the server lets upserts meet: what happens is certain.
+const MEETINGS: u32 = 3;
+
+impl Explorer<'_> {
+    /// Explores and judges. `indexes` tells the unique indexes of the collections that are touched; `replay` is the command
+    /// that carries a schedule out again, without the schedule.
+    pub async fn explore<F>(mut self, indexes: impl FnOnce(Vec<(String, String)>) -> F, replay: &str) -> Exploration
+    where
+        F: Future<Output = Indexes>,
+    {
+        self.search().await;
+        let touched = lint::namespaces(self.found.executions.iter().map(|(execution, ..)| execution));
+        self.proxy.pass();
+        let reading = Scope::new(INDEXES_WITHIN, &self.stop).wait(indexes(touched.into_iter().collect())).await;
+        let indexes = reading.unwrap_or_default();
+        self.look_at_catalogue_again().await;
+        let findings = self.lint(&indexes);
+        if self.plan.search != Search::Stress
+            && self
+                .found
+                .traces
+                .iter()
+                .flatten()
+                .any(|command| command.statements.iter().any(|statement| statement.upsert))
+        {
+            self.hold();
+            let weak = ["upsert-without-unique-index", "upsert-not-retried"];
+            self.together(findings.iter().any(|finding| weak.contains(&finding.rule.as_str()))).await;
+            self.proxy.pass();
+        }
+        let judged: Vec<usize> = self.found.searched.iter().chain(&self.found.together).copied().collect();
+        self.judge_serially(&judged).await;
+        self.look_again().await;
+        let mut observation = self.observe().await;
+        let as_if_serial = self.as_if_serial(&judged, self.names());
+        let schedules = self.verdicts(&self.found.searched, observation.as_ref());
+        self.tell_first_use(observation.as_ref());
+        let smallest = self.smallest(&schedules, replay).await;
+        self.proxy.pass();
+        if smallest.is_some() {
+            observation = self.observe().await;
+        }
+        Exploration { as_if_serial, ..self.conclude(observation, schedules, smallest, findings) }
+    }
+
+    /// Reads the final state. If that is not possible, nothing that rests on it is concluded. An interruption that ended the
+    /// search has not ended this, the next one does.
+    async fn observe(&mut self) -> Option<Observation> {
+        let stop = if self.stop.is_cancelled() { CancellationToken::new() } else { self.stop.clone() };
+        let unread = match Scope::new(READ_WITHIN, &stop).wait(self.target.observe()).await {
+            Ok(Ok(observation)) => return observation,
+            Ok(Err(error)) => chain(&error),
+            Err(ended) => ended.to_string(),
+        };
+        self.found.unread = Some(unread);
+        None
+    }
+
+    /// Releases the writes of all requests at once, again and again: what happens then is the server's choice.
+    async fn together(&mut self, insecure: bool) {
+        let all: Vec<usize> = (0..self.subject.requests()).collect();
+        let begin = std::time::Instant::now();
+        let mut meeting = if insecure { Meeting::of(self.server.as_ref()).await } else { None };
+        let attempts = match (&meeting, insecure) {
+            (Some(_), _) => self.plan.budget.together.min(MEETINGS),
+            (None, true) => self.plan.budget.together,
+            (None, false) => self.plan.budget.together / 4,
+        };
+        for _ in 0..attempts {
+            if self.stop.is_cancelled() || begin.elapsed().as_secs_f64() > TOGETHER_SECONDS {
+                break;
+            }
+            let opening = match meeting.clone() {
+                Some(place) if place.close(u32::try_from(all.len()).unwrap_or(u32::MAX)).await => {
+                    Some(tokio::spawn(place.open_when_met(all.len())))
+                }
+                _ => None,
+            };
+            let position = self.execute_some(&all, Phase::Main, &mut Together).await;
+            if let Some(opening) = opening {
+                let note = match opening.await {
+                    Ok(true) => "upserts were made to meet inside the server, between their look and their insert",
+                    Ok(false) | Err(_) => {
+                        meeting = None;
+                        "the upserts could not be made to meet inside the server: whether they do is left to chance"
+                    }
+                };
+                self.found.notes.insert(note.to_owned());
+            }
+            if self.found.executions[position].0.stuck.is_some() {
+                break;
+            }
+            self.found.together.push(position);
+        }
+    }
+
+    /// The violation with the fewest requests and switches, carried out once more.
+    async fn smallest(&mut self, schedules: &[ScheduleResult], replay: &str) -> Option<Smallest> {
+        let requests = self.subject.requests();
+        let mut best = self.fewest_switches(&self.found.searched, schedules.to_vec());
+        let replaying = matches!(self.plan.search, Search::Replay { .. });
+        // Without an order there is nothing to carry out again.
+        if self.plan.search == Search::Stress || best.is_none() {
+            return None;
+        }
+        for fewer in 2..requests {
+            if replaying || self.found.reasons.iter().any(|reason| reason == INTERRUPTED) {
+                break;
+            }
+            let positions = self.explore_fewer(fewer).await;
+            self.proxy.pass();
+            self.judge_serially(&positions).await;
+            let observation = self.observe().await;
+            let results = self.verdicts(&positions, observation.as_ref());
+            if let Some(found) = self.fewest_switches(&positions, results) {
+                best = Some(found);
+                break;
+            }
+        }
+        let (position, result) = best?;
+        let (execution, taking_part, _) = &self.found.executions[position];
+        let (schedule, taking_part) = (execution.schedule.clone(), taking_part.clone());
+        let names = self.names();
+        let mut drawn: Diagram = diagram(execution, &names);
+        self.scheduler.stored = self.stored_view().await;
+        self.hold();
+        let again = self.execute_some(&taking_part, Phase::Main, &mut Replay::new(schedule.clone())).await;
+        self.proxy.pass();
+        let stored = self.scheduler.stored.take().map(StoredView::into_seen).unwrap_or_default();
+        self.judge_serially(&[again]).await;
+        let observation = self.observe().await;
+        let repeated = self.verdicts(&[again], observation.as_ref());
+        let reproduced = repeated.first().is_some_and(|repeated| *repeated == result);
+        if reproduced && !stored.is_empty() {
+            // What was stored belongs to the commands of the repetition.
+            drawn = Diagram { stored, ..diagram(&self.found.executions[again].0, &names) };
+        }
+        drawn.lanes.truncate(taking_part.len());
+        let replay = format!("{replay} --requests {} --schedule \"{schedule}\"", taking_part.len());
+        let switches = u32::try_from(schedule.switches()).unwrap_or(u32::MAX);
+        let requests = u32::try_from(taking_part.len()).unwrap_or(u32::MAX);
+        Some(Smallest { requests, result, switches, reproduced, replay, diagram: drawn })
+    }
+
+    /// Looks past the proxy at the collections that requests write, where it is known where the server is.
+    async fn stored_view(&self) -> Option<StoredView> {
+        let written = self.found.traces.iter().flatten().filter(|command| command.kind == Kind::Write);
+        let namespaces = written.filter_map(|command| Some((command.database.clone(), command.collection.clone()?)));
+        let beginning = StoredView::begin(self.server.clone()?, namespaces.collect());
+        Scope::new(READ_WITHIN, &self.stop).wait(beginning).await.ok()
+    }
+
+    /// All interleavings of the first requests, as far as they are few.
+    async fn explore_fewer(&mut self, requests: usize) -> Vec<usize> {
+        let taking_part: Vec<usize> = (0..requests).collect();
+        let mut dfs = Dfs::new(true);
+        let mut positions = Vec::new();
+        self.hold();
+        while positions.len() < SHRINKING && !self.stop.is_cancelled() {
+            let position = self.execute_surely(&taking_part, Phase::Main, &mut dfs).await;
+            if self.found.executions[position].0.stuck.is_some() {
+                break;
+            }
+            positions.push(position);
+            if !dfs.advance() {
+                break;
+            }
+        }
+        positions
+    }
+
+    /// The violation of these that is easiest to read.
+    fn fewest_switches(&self, positions: &[usize], results: Vec<ScheduleResult>) -> Option<(usize, ScheduleResult)> {
+        let violated = positions.iter().copied().zip(results).filter(|(_, result)| result.verdict == Verdict::Violated);
+        violated.min_by_key(|(position, _)| {
+            let schedule = &self.found.executions[*position].0.schedule;
+            (schedule.switches(), schedule.0.len(), schedule.clone())
+        })
+    }
+}
