@@ -54,7 +54,7 @@ fn stored_after_each_release(diagram: &serde_json::Value, name: &str) {
             assert_eq!(*documents, before, "{name}: a read changed something after release {release}: {diagram}");
         }
     }
-    assert!(stored.iter().any(|documents| *documents != serde_json::json!([])), "{name}: nothing is stored: {diagram}");
+    assert_ne!(stored.last(), Some(&serde_json::json!([])), "{name}: nothing is stored at the end: {diagram}");
 }
 
 #[test]
@@ -101,11 +101,17 @@ fn races_of_every_workload_are_found_by_one_of_the_first_schedules() {
 #[test]
 fn a_lock_shorter_than_its_work_is_named_and_its_twin_is_not() {
     let scenario = "scenarios/explore-merge-find-then-push.toml";
-    for (strategy, status, named) in [("lock-expires", 0, true), ("lock-collection", 0, false)] {
+    for (strategy, status, named) in [("lock-expires", 1, true), ("lock-collection", 3, false)] {
         let strategy = format!("target.mongo.strategy={strategy}");
         let (code, report) = command(&[scenario, "--set", &strategy, "--set", "expect={}", "--max-schedules", "60"]);
         let lint = report["explore"]["lint"].to_string();
-        assert_eq!(lint.contains("lock-ttl-too-short"), named, "{strategy} {status} {code:?}: {report}");
+        // Sixty schedules are not all: the twin is not judged to the end.
+        assert_eq!(
+            (code, lint.contains("lock-ttl-too-short")),
+            (Some(status), named),
+            "{strategy}: {}: {lint}",
+            report["reasons"]
+        );
     }
 }
 

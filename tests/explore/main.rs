@@ -5,6 +5,8 @@
 
 mod command;
 mod own;
+#[path = "../practice/mod.rs"]
+mod practice;
 mod searches;
 mod support;
 mod trouble;

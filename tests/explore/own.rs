@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::practice::python_packages;
 use super::support::{command, command_with};
 
 fn result<'r>(report: &'r Value, name: &str) -> Option<&'r Value> {
@@ -14,15 +15,7 @@ fn result<'r>(report: &'r Value, name: &str) -> Option<&'r Value> {
 /// Where the packages of the Python services are.
 fn python_path() -> &'static str {
     static INSTALLED: OnceLock<String> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/practice/python");
-        std::fs::create_dir_all(&folder).unwrap();
-        if !folder.join("pymongo").exists() {
-            let pip = ["-m", "pip", "install", "--quiet", "--target", ".", "pymongo"];
-            assert!(std::process::Command::new("python3").args(pip).current_dir(&folder).status().unwrap().success());
-        }
-        folder.to_str().unwrap().to_owned()
-    })
+    INSTALLED.get_or_init(|| python_packages("python", &["pymongo"], "pymongo").to_str().unwrap().to_owned())
 }
 
 #[test]
@@ -34,8 +27,8 @@ fn bounds_that_are_meant_for_a_load_are_not_judged_and_the_rest_is_the_sum_of_th
         assert!(result(&report, "custom:conversations were kept at all").is_none(), "{}", report["invariants"]);
         let mine = result(&report, "custom:one conversation per session").unwrap();
         assert_eq!((&mine["verdict"], &mine["violations"]), (&Value::from("holds"), &Value::from(0)), "{search}");
-        let expected = if search == "stress" { None } else { Some(0) };
-        assert!(expected.is_none() || code == expected, "{search}: {code:?} {}", report["reasons"]);
+        // By itself a load of twenty may be too small to tell.
+        assert!(search == "stress" || code == Some(0), "{search}: {code:?} {}", report["reasons"]);
 
         let (code, report) = command(&[&["scenarios/http-custom-race.toml"], &more[..]].concat());
         let mine = result(&report, "custom:one conversation per session").unwrap();

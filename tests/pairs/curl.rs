@@ -4,8 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::packages::{node_path, python_path};
-use super::trial::ONLYONE;
+use super::trial::{ONLYONE, node_path, python_path};
 
 /// Runs the command in a folder, in an environment like a developer's.
 fn onlyone(folder: &Path, arguments: &[&str], mode: &str) -> Output {

@@ -1,13 +1,14 @@
-//! Pairs of small requests in three ecosystems, each racy and correct, judged as if serial and by nothing else: how many of the
+//! Pairs of small requests in four ecosystems, each racy and correct, judged as if serial and by nothing else: how many of the
 //! races are found, and whether a correct one is accused. A few of them always, all of them with
-//! `cargo test --test pairs -- --ignored --nocapture`, which prints the table of `docs/as-if-serial.md`.
+//! `cargo test --test pairs -- --ignored --nocapture all_pairs`, which prints the table of `docs/as-if-serial.md`.
 
 // The lints look at test functions only, and these are helpers of tests. A campaign prints its table.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 mod curl;
 mod noise;
-mod packages;
+#[path = "../practice/mod.rs"]
+mod practice;
 mod service;
 mod strategies;
 mod trial;
@@ -125,7 +126,7 @@ fn held_against(pairs: &[&Pair]) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// One pair of each class, in turn from all ecosystems.
+/// One pair of each ecosystem.
 #[test]
 fn a_race_of_each_ecosystem_is_found_and_its_correct_twin_is_not_accused() {
     let some = ["Node setting", "Express ann+bob", "FastApi send+read", "Axum seat"];

@@ -7,7 +7,7 @@ use onlyone::scenario::WorkloadKind;
 use onlyone::strategy::{Description, descriptions};
 use serde_json::Value;
 
-use super::trial::{ONLYONE, Server};
+use super::trial::{ONLYONE, Server, classes, first};
 
 /// What meets, and the shipped scenario of it. That of threads has nothing to expand.
 const SUBJECTS: [(WorkloadKind, &str, &[&str]); 4] = [
@@ -52,21 +52,13 @@ fn said(server: &Server, (_, workload, operations): (WorkloadKind, &str, &[&str]
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"));
-    let (found, serial) = (&report["explore"], &report["as_if_serial"]);
-    let first = match (found["first_violation_at"].as_u64(), found["together"]["first_at"].as_u64()) {
-        (Some(at), _) => at.to_string(),
-        (None, Some(at)) => format!("together {at}"),
-        (None, None) => String::new(),
-    };
-    let classes = serial["classes"].as_object().into_iter().flatten().filter(|(_, count)| count.as_u64() > Some(0));
-    let classes: Vec<String> = classes.map(|(class, count)| format!("{class} {count}")).collect();
     Said {
         verdict: report["verdict"].as_str().unwrap_or_default().to_owned(),
-        first,
-        classes: classes.join(", "),
+        first: first(&report),
+        classes: classes(&report),
         seconds: report["duration_s"].as_f64().unwrap_or_default(),
         serially: report["serial_control"]["verdict"] == "violated",
-        why: format!("{} {}", report["reasons"], serial["in_words"]),
+        why: format!("{} {}", report["reasons"], report["as_if_serial"]["in_words"]),
     }
 }
 

@@ -1,14 +1,28 @@
 //! One pair of requests, explored: [`explored`].
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::packages::{node_path, python_path};
+use super::practice;
 
 pub const ONLYONE: &str = env!("CARGO_BIN_EXE_onlyone");
+
+/// The packages of Express services.
+pub fn node_path() -> &'static Path {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    INSTALLED.get_or_init(|| practice::node_packages("express", "tests/services/express/package.json"))
+}
+
+/// The packages of FastAPI services.
+pub fn python_path() -> &'static Path {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    let packages = ["pymongo", "fastapi", "uvicorn"];
+    INSTALLED.get_or_init(|| practice::python_packages("fastapi", &packages, "uvicorn"))
+}
 
 /// What a service is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,19 +143,28 @@ pub fn explored_routes(server: &Server, ecosystem: Ecosystem, routes: &[&str], m
     let errors = String::from_utf8_lossy(&output.stderr);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"));
     let serial = &report["as_if_serial"];
-    let classes = serial["classes"].as_object().into_iter().flatten().filter(|(_, count)| count.as_u64() > Some(0));
-    let classes: Vec<String> = classes.map(|(class, count)| format!("{class} {count}")).collect();
-    let first = [&report["explore"]["first_violation_at"], &report["explore"]["together"]["first_at"]];
-    let first = match (first[0].as_u64(), first[1].as_u64()) {
-        (Some(at), _) => at.to_string(),
-        (None, Some(at)) => format!("together {at}"),
-        (None, None) => String::new(),
-    };
     Explored {
         verdict: report["verdict"].as_str().unwrap_or_default().to_owned(),
-        classes: classes.join(", "),
-        first,
+        classes: classes(&report),
+        first: first(&report),
         why: format!("{} {} {}", report["reasons"], serial["inconclusive"], serial["in_words"]),
         report,
     }
+}
+
+/// The first schedule that violates, or the first attempt at releasing together.
+pub fn first(report: &Value) -> String {
+    let explore = &report["explore"];
+    match (explore["first_violation_at"].as_u64(), explore["together"]["first_at"].as_u64()) {
+        (Some(at), _) => at.to_string(),
+        (None, Some(at)) => format!("together {at}"),
+        (None, None) => String::new(),
+    }
+}
+
+/// How many interleavings are of which class.
+pub fn classes(report: &Value) -> String {
+    let all = report["as_if_serial"]["classes"].as_object();
+    let some = all.into_iter().flatten().filter(|(_, count)| count.as_u64() > Some(0));
+    some.map(|(class, count)| format!("{class} {count}")).collect::<Vec<_>>().join(", ")
 }
