@@ -9,6 +9,7 @@ mod error;
 mod forms;
 mod inspect;
 mod key;
+mod look;
 mod profile;
 mod progress;
 mod raw;
@@ -17,7 +18,8 @@ mod report;
 mod seed;
 
 pub use error::{AuditError, ServerError};
-pub use inspect::{AuditOptions, Audited, Counters, audit};
+pub use inspect::{AuditOptions, Audited, Counters};
+pub use look::audit;
 pub use profile::{
     ArraySpec, CollationSpec, FieldRule, Fields, Filter, IdentityRule, Keep, KeySpec, MergeSpec, Profile, ProfileError,
     Reference, Repeated, SHIPPED, schema,

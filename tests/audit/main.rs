@@ -13,5 +13,6 @@ mod interrupted;
 mod killed;
 mod oracle;
 mod references;
+mod refused;
 mod repair;
 mod support;

@@ -15,11 +15,10 @@ mod source;
 
 pub use findings::Audited;
 pub use options::AuditOptions;
-pub use run::audit;
 pub use server::Counters;
 
 pub(super) use super::raw::shown;
 pub(super) use collation::classes;
 pub(super) use index::is_router;
-pub(super) use run::{Inspection, conclude, inspect};
-pub(super) use source::{CollectionKind, kind};
+pub(super) use run::{Inspection, conclude, inspect, look};
+pub(super) use source::{CollectionKind, kind, options};

@@ -33,8 +33,8 @@ pub(in crate::audit) struct Inspection {
     counters: Result<(Counters, Option<String>), String>,
 }
 
-/// Looks for violations in a database, without writing to it.
-pub async fn audit(database: &Database, profile: &Profile, options: &AuditOptions) -> Result<Audited, AuditError> {
+/// What a collection, and what refers to it, shows.
+pub(in crate::audit) async fn look(database: &Database, profile: &Profile, options: &AuditOptions) -> Result<Audited> {
     let database = &readable(database, options);
     match source::kind(database, &profile.collection).await {
         Ok(_) => {}

@@ -21,16 +21,29 @@ pub(in crate::audit) enum CollectionKind {
     Capped,
 }
 
-/// Looks the collection up; an error says what it is instead, or what the database has.
-pub(in crate::audit) async fn kind(database: &Database, name: &str) -> Result<CollectionKind> {
-    let step = "list the collections";
+/// What the server tells of the collections of a database.
+async fn listed(database: &Database, filter: Document) -> Result<Vec<Document>> {
     // Without rights on all collections the server still names those that the user may see.
-    let command = doc! { "listCollections": 1, "authorizedCollections": true, "nameOnly": false };
+    let command = doc! { "listCollections": 1, "filter": filter, "authorizedCollections": true, "nameOnly": false };
     let listed = match database.run_cursor_command(command).await {
-        Ok(cursor) => cursor.try_collect::<Vec<Document>>().await,
+        Ok(cursor) => cursor.try_collect().await,
         Err(error) => Err(error),
     };
-    let listed = listed.reading(database.name(), step)?;
+    listed.reading(database.name(), "list the collections")
+}
+
+fn options_of(listed: &Document) -> Document {
+    listed.get_document("options").cloned().unwrap_or_default()
+}
+
+/// The options with which a collection was created, or that were changed since; none if there is no such collection.
+pub(in crate::audit) async fn options(database: &Database, name: &str) -> Result<Document> {
+    Ok(listed(database, doc! { "name": name }).await?.first().map(options_of).unwrap_or_default())
+}
+
+/// Looks the collection up; an error says what it is instead, or what the database has.
+pub(in crate::audit) async fn kind(database: &Database, name: &str) -> Result<CollectionKind> {
+    let listed = listed(database, doc! {}).await?;
     let named = |document: &&Document| document.get_str("name").is_ok_and(|found| found == name);
     let Some(found) = listed.iter().find(named) else {
         let mut others: Vec<String> = listed
@@ -43,7 +56,7 @@ pub(in crate::audit) async fn kind(database: &Database, name: &str) -> Result<Co
         let (database, collection) = (database.name().to_owned(), name.to_owned());
         return Err(AuditError::NoCollection { database, collection, others });
     };
-    let options = found.get_document("options").cloned().unwrap_or_default();
+    let options = options_of(found);
     let unsuitable = |kind: String, hint: &str| {
         Err(AuditError::Unsuitable { collection: name.to_owned(), kind, hint: hint.to_owned() })
     };

@@ -129,7 +129,7 @@ impl Repair<'_> {
                     continue;
                 };
                 match edit_of(referring, targets, &one, kept) {
-                    Err(why) => self.twins_only_in_backup(collection, &one, &why),
+                    Err(why) => self.back_or_in_backup(collection, &one, &why).await?,
                     Ok(edit) => {
                         edits.push(edit);
                         pending.push(one);
@@ -143,7 +143,7 @@ impl Repair<'_> {
                     Written::NotDone => work.push(one),
                     Written::Refused(code) => {
                         let why = format!("the server refuses what it would become (code {code})");
-                        self.twins_only_in_backup(collection, &one, &why);
+                        self.back_or_in_backup(collection, &one, &why).await?;
                     }
                     Written::Unknown => {
                         let why = "whether it has them cannot be told, because all its fields were changed since";
@@ -170,6 +170,13 @@ impl Repair<'_> {
         self.journal.put_twins(&one.twins, MergeState::Done).await?;
         if let Some(redirection) = &one.redirection {
             self.record.redirected(collection, redirection);
+        }
+        Ok(())
+    }
+
+    async fn back_or_in_backup(&mut self, collection: &str, one: &Beside, why: &str) -> Result<()> {
+        if !self.twins_back(collection, &one.twins, why).await? {
+            self.twins_only_in_backup(collection, one, why);
         }
         Ok(())
     }

@@ -5,13 +5,16 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::lease::Lease;
 use super::merging::size;
-use crate::audit::error::{AuditError, Result, Step};
+use crate::audit::error::{AuditError, Result, Step, UNAUTHORIZED};
 
 /// Statements of one command.
 const STATEMENTS: usize = 500;
 
 /// Bytes of one command; the server takes 48 MB.
 const BYTES: usize = 12 * 1024 * 1024;
+
+/// The server's code for a document that the validator of its collection refuses.
+const VALIDATION: i32 = 121;
 
 /// What a command did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,7 +32,7 @@ pub(super) async fn update(
     collection: &str,
     statements: &[Document],
 ) -> Result<Reply> {
-    send(database, lease, ("update", "updates"), collection, statements).await
+    send(database, lease, UPDATE, collection, statements).await
 }
 
 /// Removes documents: each statement has `q`.
@@ -39,34 +42,89 @@ pub(super) async fn delete(
     collection: &str,
     statements: &[Document],
 ) -> Result<Reply> {
-    send(database, Some(lease), ("delete", "deletes"), collection, statements).await
+    send(database, Some(lease), DELETE, collection, statements).await
 }
 
-/// Inserts documents.
-pub(super) async fn insert(
+/// Puts removed documents back.
+pub(super) async fn insert_again(
     database: &Database,
     lease: &Lease,
     collection: &str,
     documents: &[Document],
 ) -> Result<Reply> {
-    send(database, Some(lease), ("insert", "documents"), collection, documents).await
+    send_past_validation(database, lease, INSERT, collection, documents).await
 }
+
+/// Makes documents again what they were: each statement has `q` and `u`.
+pub(super) async fn replace_again(
+    database: &Database,
+    lease: &Lease,
+    collection: &str,
+    statements: &[Document],
+) -> Result<Reply> {
+    send_past_validation(database, lease, UPDATE, collection, statements).await
+}
+
+/// What was there before a validator was, or before it was tightened, comes back past it, if the user may do that.
+async fn send_past_validation(
+    database: &Database,
+    lease: &Lease,
+    kind: Kind,
+    collection: &str,
+    statements: &[Document],
+) -> Result<Reply> {
+    let mut reply = send(database, Some(lease), kind, collection, statements).await?;
+    let (invalid, refused): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut reply.refused).into_iter().partition(|(_, code, _)| *code == VALIDATION);
+    reply.refused = refused;
+    if invalid.is_empty() {
+        return Ok(reply);
+    }
+    let again: Vec<Document> =
+        invalid.iter().filter_map(|(position, _, _)| statements.get(*position).cloned()).collect();
+    match send(database, Some(lease), Kind { past_validation: true, ..kind }, collection, &again).await {
+        Ok(second) => {
+            reply.matched += second.matched;
+            let at = |(again, code, message): (usize, i32, String)| Some((invalid.get(again)?.0, code, message));
+            reply.refused.extend(second.refused.into_iter().filter_map(at));
+        }
+        Err(error) if error.code() == Some(UNAUTHORIZED) => reply.refused.extend(invalid),
+        Err(error) => return Err(error),
+    }
+    Ok(reply)
+}
+
+/// A kind of write command.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    command: &'static str,
+    /// The field of its statements.
+    list: &'static str,
+    past_validation: bool,
+}
+
+const UPDATE: Kind = Kind { command: "update", list: "updates", past_validation: false };
+const DELETE: Kind = Kind { command: "delete", list: "deletes", past_validation: false };
+const INSERT: Kind = Kind { command: "insert", list: "documents", past_validation: false };
 
 /// The lease is checked before each command; entries of the journal need none, because they carry its token.
 async fn send(
     database: &Database,
     lease: Option<&Lease>,
-    (command, list): (&str, &str),
+    kind: Kind,
     collection: &str,
     statements: &[Document],
 ) -> Result<Reply> {
-    let step = format!("{command} documents of `{collection}`");
+    let step = format!("{} documents of `{collection}`", kind.command);
     let mut reply = Reply::default();
     let mut sent = 0;
     for piece in pieces(statements) {
-        let command = doc! {
-            command: collection, list: piece.to_vec(), "ordered": false, "writeConcern": { "w": "majority" },
+        let mut command = doc! {
+            kind.command: collection, kind.list: piece.to_vec(), "ordered": false, "writeConcern": { "w": "majority" },
         };
+        if kind.past_validation {
+            command.insert("bypassDocumentValidation", true);
+        }
         if let Some(lease) = lease {
             lease.check().await?;
         }
@@ -103,7 +161,7 @@ fn add(reply: &mut Reply, answer: &Document, first: usize) -> Result<(), (i32, S
 }
 
 /// Cuts statements into commands of bounded size.
-fn pieces(statements: &[Document]) -> Vec<&[Document]> {
+pub(super) fn pieces(statements: &[Document]) -> Vec<&[Document]> {
     let mut pieces = Vec::new();
     let (mut begin, mut bytes) = (0, 0);
     for (position, statement) in statements.iter().enumerate() {

@@ -7,7 +7,8 @@ use mongodb::Database;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 
 use super::merging::{Outcome, Rules, merged, ranked};
-use super::refer::{Obstacle, PIECE, Redirection, Referring, name, resolve, targets};
+use super::refer::{Obstacle, PIECE, Redirection, Referring, Targets, name, obstacle, resolve, targets};
+use super::validator::Validator;
 use crate::audit::Profile;
 use crate::audit::canon::Texts;
 use crate::audit::error::{Result, Step};
@@ -40,6 +41,11 @@ impl Merge {
     pub(super) fn pairs(&self) -> impl Iterator<Item = (Bson, Bson)> {
         let keeper = self.keeper();
         self.others.iter().map(move |other| (id_of(other), keeper.clone()))
+    }
+
+    fn refused(&self, why: &str) -> Refused {
+        let documents = std::iter::once(self.keeper()).chain(self.others.iter().map(id_of)).collect();
+        Refused { documents, why: sentence(&self.key, why) }
     }
 }
 
@@ -94,6 +100,7 @@ pub(super) async fn decide(with: Circumstances<'_>, groups: &[Group]) -> Result<
             Err(refused) => decision.refused.push(refused),
         }
     }
+    decision.validate(with).await?;
     loop {
         let obstacles = redirections(with, &mut decision).await?;
         if obstacles.is_empty() {
@@ -104,6 +111,19 @@ pub(super) async fn decide(with: Circumstances<'_>, groups: &[Group]) -> Result<
 }
 
 impl Decision {
+    /// Refuses the merges whose results the collection's validator refuses.
+    async fn validate(&mut self, with: Circumstances<'_>) -> Result<()> {
+        let Some(validator) = Validator::of(with.database, &with.profile.collection).await? else { return Ok(()) };
+        let changed = self.merges.iter().filter(|merge| !merge.outcome.changes.is_empty());
+        let changes: Vec<_> = changed.map(|merge| (merge.kept.clone(), merge.outcome.result(&merge.kept))).collect();
+        let refused = validator.refused(with.database, &changes).await?;
+        let (refused, merges): (Vec<Merge>, Vec<Merge>) =
+            std::mem::take(&mut self.merges).into_iter().partition(|merge| refused.contains(&name(&merge.keeper())));
+        self.merges = merges;
+        self.refused.extend(refused.iter().map(|merge| merge.refused(&validator.sentence(&merge.keeper()))));
+        Ok(())
+    }
+
     /// Refuses the merges that obstacles forbid.
     fn refuse(&mut self, obstacles: &[Obstacle]) {
         let forbidden: BTreeSet<String> =
@@ -120,9 +140,7 @@ impl Decision {
                 .iter()
                 .find(|obstacle| obstacle.duplicates.iter().any(|id| own.contains(&name(id))))
                 .or(obstacles.first());
-            let why = because.map_or("", |obstacle| &obstacle.why);
-            let documents = std::iter::once(merge.keeper()).chain(merge.others.iter().map(id_of)).collect();
-            self.refused.push(Refused { documents, why: sentence(&merge.key, why) });
+            self.refused.push(merge.refused(because.map_or("", |obstacle| &obstacle.why)));
         }
     }
 }
@@ -215,6 +233,7 @@ async fn redirections(with: Circumstances<'_>, decision: &mut Decision) -> Resul
     let keepers: Vec<Bson> = decision.merges.iter().map(Merge::keeper).collect();
     let mut obstacles = Vec::new();
     for referring in with.referring {
+        let validator = Validator::of(with.database, referring.collection).await?;
         let mut pieces = referring.open(with.database, &targets, &keepers, PIECE).await?;
         let mut all = Vec::new();
         loop {
@@ -224,12 +243,37 @@ async fn redirections(with: Circumstances<'_>, decision: &mut Decision) -> Resul
             }
             let outcome = resolve(referring, piece, &targets, with.strict);
             obstacles.extend(outcome.obstacles);
+            if let Some(validator) = &validator {
+                obstacles.extend(invalid(with, (referring, validator), &outcome.documents, &targets).await?);
+            }
             // What is shown of an ordinary one are its references, not the document.
             all.extend(outcome.documents.into_iter().map(Redirection::slim));
         }
         decision.redirections.push((referring.collection.to_owned(), all));
     }
     Ok(obstacles)
+}
+
+/// The referring documents that the validator of their collection would refuse.
+async fn invalid(
+    with: Circumstances<'_>,
+    (referring, validator): (&Referring<'_>, &Validator<'_>),
+    documents: &[Redirection],
+    targets: &Targets,
+) -> Result<Vec<Obstacle>> {
+    let stay = documents.iter().filter(|document| document.twin.is_none());
+    let changes: Vec<_> = stay.map(|document| (document.before.clone(), document.after.clone())).collect();
+    let refused = validator.refused(with.database, &changes).await?;
+    let is_refused = |id: &Bson| refused.contains(&name(id));
+    // What goes beside one that is refused cannot go either.
+    let concerned = documents
+        .iter()
+        .filter(|document| is_refused(&document.id()) || document.twin.as_ref().is_some_and(is_refused));
+    let obstacle = |document: &Redirection| {
+        let id = document.twin.clone().unwrap_or_else(|| document.id());
+        obstacle(referring, &[&document.before], targets, &validator.sentence(&id))
+    };
+    Ok(concerned.map(obstacle).collect())
 }
 
 #[cfg(test)]

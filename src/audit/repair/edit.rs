@@ -34,6 +34,13 @@ impl Edit {
     pub(super) fn id(&self) -> Bson {
         id_of(&self.before)
     }
+
+    /// The document as it is to be.
+    pub(super) fn result(&self) -> Document {
+        let mut result = self.before.clone();
+        result.extend(self.changed.clone());
+        result
+    }
 }
 
 /// What came of a change.

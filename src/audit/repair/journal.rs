@@ -132,6 +132,11 @@ impl Journal {
         Journal { collection: database.collection(name), database: database.name().to_owned(), token: 0 }
     }
 
+    /// Name of the database.
+    pub(super) fn database_name(&self) -> &str {
+        &self.database
+    }
+
     /// Name of the collection.
     pub(super) fn name(&self) -> &str {
         self.collection.name()

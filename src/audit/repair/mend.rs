@@ -15,7 +15,7 @@ use crate::audit::error::{DUPLICATE_KEY, Result, Step};
 use crate::audit::inspect::shown;
 use crate::audit::key::{KeyState, state};
 use crate::audit::raw::put;
-use crate::audit::{ArraySpec, KeySpec};
+use crate::audit::{ArraySpec, KeySpec, Profile};
 use crate::report::ActionKind;
 
 /// Bytes of documents that are held and written together.
@@ -43,9 +43,9 @@ impl Mending {
 }
 
 /// A document's change, and what the record says of it.
-struct Mended {
-    edit: Edit,
-    action: Action,
+pub(super) struct Mended {
+    pub(super) edit: Edit,
+    pub(super) action: Action,
 }
 
 /// What a mending counts as.
@@ -97,21 +97,15 @@ impl Repair<'_> {
         Ok(again)
     }
 
-    /// The change of a document; `None` if it needs none.
+    /// The change of a document; `None` if it needs none, or cannot be made.
     fn mended(&mut self, mending: Mending, document: Document) -> Option<Mended> {
-        match mending {
-            Mending::SetKey => with_key(self.profile.key.as_ref()?, document),
-            Mending::Deduplicate => {
-                let spec = self.profile.array.as_ref()?;
-                let mended = cleaned(spec, &document)?;
-                if size(&document) > COMPARABLE {
-                    let id = id_of(&document);
-                    self.left(format!("document {id} is too large to be compared with what was read"));
-                    return None;
-                }
-                Some(mended.of(spec, document))
-            }
+        let mended = mended(self.profile, mending, document)?;
+        if mending == Mending::Deduplicate && size(&mended.edit.before) > COMPARABLE {
+            let id = mended.edit.id();
+            self.left(format!("document {id} is too large to be compared with what was read"));
+            return None;
         }
+        Some(mended)
     }
 
     async fn write_mended(&mut self, mended: Vec<Mended>) -> Result<Vec<Bson>> {
@@ -135,6 +129,17 @@ impl Repair<'_> {
             }
         }
         Ok(again)
+    }
+}
+
+/// The change of a document; `None` if it needs none.
+pub(super) fn mended(profile: &Profile, mending: Mending, document: Document) -> Option<Mended> {
+    match mending {
+        Mending::SetKey => with_key(profile.key.as_ref()?, document),
+        Mending::Deduplicate => {
+            let spec = profile.array.as_ref()?;
+            Some(cleaned(spec, &document)?.of(spec, document))
+        }
     }
 }
 

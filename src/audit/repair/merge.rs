@@ -61,11 +61,16 @@ impl Repair<'_> {
             .filter(|duplicate| self.is_restless(duplicate))
             .map(|duplicate| still_changing(duplicate, &be_merged(keeper)))
             .collect();
-        let may = restless.is_empty();
+        let put_back: Vec<String> =
+            others.iter().filter_map(|duplicate| self.put_back.get(&name(duplicate)).cloned()).collect();
+        let may = restless.is_empty() && put_back.is_empty();
         if !may {
             self.unmerged.extend(group.documents.iter().map(name));
         }
-        self.left.extend(restless);
+        if !put_back.is_empty() {
+            self.refused += others.len() as u64;
+        }
+        self.left.extend(restless.into_iter().chain(put_back));
         may
     }
 
@@ -110,6 +115,7 @@ impl Repair<'_> {
         let keys: BTreeMap<String, String> =
             merges.iter().map(|merge| (name(&merge.keeper()), merge.key.clone())).collect();
         self.take_in(work, &keys).await?;
+        merged.retain(|(duplicate, _)| !self.put_back.contains_key(&name(duplicate)));
         Ok(again)
     }
 
@@ -141,7 +147,7 @@ impl Repair<'_> {
                     continue;
                 };
                 match merged(&Rules::of(self.profile), &kept, &one.duplicates) {
-                    Err(why) => self.unfinished.push(self.only_in_backup(&one.keeper, &why)),
+                    Err(why) => self.duplicates_back(&one, &why).await?,
                     Ok(outcome) if outcome.changes.is_empty() => done.push((one, outcome)),
                     Ok(outcome) => {
                         edits.push(edit(kept, &outcome, one.duplicates.iter().map(id_of).collect()));
@@ -156,7 +162,7 @@ impl Repair<'_> {
                     Written::NotDone => work.push(one),
                     Written::Refused(code) => {
                         let why = format!("the server refuses what it would become (code {code})");
-                        self.unfinished.push(self.only_in_backup(&one.keeper, &why));
+                        self.duplicates_back(&one, &why).await?;
                     }
                     Written::Unknown => {
                         let why = "whether it has them cannot be told, because all its fields were changed since";
@@ -192,7 +198,7 @@ impl Repair<'_> {
         ));
     }
 
-    fn only_in_backup(&self, keeper: &Bson, why: &str) -> String {
+    pub(super) fn only_in_backup(&self, keeper: &Bson, why: &str) -> String {
         format!(
             "document {keeper}: duplicates that are to be merged into it are in `{}` only: {why}",
             self.journal.name()

@@ -5,6 +5,7 @@
 //! not need anyway: whoever finds a repair half-way done can finish or undo it.
 
 mod apply;
+mod back;
 mod beside;
 mod bulk;
 mod change;
@@ -32,10 +33,13 @@ mod restore;
 mod server_tests;
 mod touch;
 mod undo;
+mod unfinished;
+mod validator;
 mod work;
 
 pub use apply::{Applied, apply};
 pub use outlook::plan;
 pub use plan::Plan;
 pub use restore::{Restored, backups, restore, restore_watched};
+pub(super) use unfinished::unfinished;
 pub use work::RepairOptions;

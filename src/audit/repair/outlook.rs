@@ -10,9 +10,11 @@ use serde_json::json;
 use super::apply::batches;
 use super::decide::{Circumstances, Merge, decide, id_of};
 use super::indexes::reference_index;
-use super::mend::{cleaned, keyed};
+use super::mend::{Mending, cleaned, keyed, mended};
 use super::plan::{Plan, draft};
 use super::refer::{Referring, name, references_of};
+use super::unfinished::unfinished;
+use super::validator::Validator;
 use super::{RepairOptions, preflight};
 use crate::audit::Profile;
 use crate::audit::error::{AuditError, Result, Step};
@@ -39,6 +41,7 @@ pub async fn plan(database: &Database, profile: &Profile, options: &RepairOption
     if let Err(error) = preflight::index(database, profile, &plan).await {
         plan.left.push(error.to_string());
     }
+    plan.audited.reasons.extend(unfinished(database, &profile.collection).await?);
     let outlook = merges(database, profile, options, &referring, &mut plan).await?;
     outlook.singles(database, profile, &mut plan).await?;
     match plan.index.take() {
@@ -114,22 +117,32 @@ impl Outlook {
         let keyless: Vec<&Bson> =
             plan.set_keys.iter().filter(rests).filter(|id| !self.unmerged.contains(&name(id))).collect();
         let repeating: Vec<&Bson> = plan.deduplicate.iter().filter(rests).collect();
-        let mut actions = Vec::new();
-        for (ids, keys) in [(keyless, true), (repeating, false)] {
+        let validator = Validator::of(database, &profile.collection).await?;
+        for (ids, mending) in [(keyless, Mending::SetKey), (repeating, Mending::Deduplicate)] {
             for ids in ids.chunks(AT_ONCE) {
                 let found = collection.find(doc! { "_id": { "$in": ids } }).await;
                 let mut found = found.reading(database.name(), &step)?;
+                let (mut changes, mut actions) = (Vec::new(), Vec::new());
                 while let Some(document) = found.try_next().await.reading(database.name(), &step)? {
-                    actions.extend(match keys {
-                        true => profile.key.as_ref().and_then(|key| keyed(key, &document)).map(|(_, action)| action),
-                        false => {
-                            profile.array.as_ref().and_then(|array| cleaned(array, &document)).map(|one| one.action)
-                        }
-                    });
+                    if let Some(mended) = mended(profile, mending, document) {
+                        let after = mended.edit.result();
+                        changes.push((mended.edit.before, after));
+                        actions.push(mended.action);
+                    }
+                }
+                let refused = match &validator {
+                    Some(validator) => validator.refused(database, &changes).await?,
+                    None => BTreeSet::new(),
+                };
+                for ((before, _), action) in changes.iter().zip(actions) {
+                    let id = id_of(before);
+                    match validator.as_ref().filter(|_| refused.contains(&name(&id))) {
+                        Some(validator) => plan.left.push(validator.sentence(&id)),
+                        None => plan.record.act(action),
+                    }
                 }
             }
         }
-        actions.into_iter().for_each(|action| plan.record.act(action));
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use super::merging::{size, value::identical_documents};
 use super::refer::name;
 use super::restore::Restored;
 use super::undo::undone;
-use crate::audit::error::{AuditError, DUPLICATE_KEY, Result};
+use crate::audit::error::{DUPLICATE_KEY, Result};
 
 /// Documents put back together.
 const AT_ONCE: usize = 500;
@@ -39,6 +39,8 @@ struct Written<'a> {
     again: Vec<&'a Touched>,
     /// A unique index has another document with their key.
     waiting: Vec<&'a Touched>,
+    /// The server refuses them: why, a sentence each.
+    refused: Vec<String>,
 }
 
 /// Cuts documents into pieces of one collection and of bounded size.
@@ -90,6 +92,7 @@ pub(super) async fn undo<'a>(
         let inserted = insert((database, lease), collection, missing).await?;
         let replaced = replace((database, lease), collection, changed).await?;
         restored.restored += inserted.restored + replaced.restored;
+        restored.left.extend(inserted.refused.into_iter().chain(replaced.refused));
         waiting.extend([inserted.waiting, replaced.waiting].concat());
         pending = [inserted.again, replaced.again].concat();
     }
@@ -108,7 +111,10 @@ fn wanted(touched: &Touched, now: Option<&Document>) -> Result<Option<Document>,
         // It was about to be removed and was not, or the service has made it again: it is as the service has it.
         (Some(_), Some(After::Removed)) => Ok(None),
         (None, Some(After::Changed(_))) => Err("is gone since"),
-        (Some(now), Some(After::Changed(changed))) => undone(&touched.before, changed, now).map(Some),
+        (Some(now), Some(After::Changed(changed))) => {
+            let wanted = undone(&touched.before, changed, now)?;
+            Ok(Some(wanted).filter(|wanted| !identical_documents(wanted, now)))
+        }
     }
 }
 
@@ -118,8 +124,8 @@ async fn insert<'a>(
     changes: Vec<Change<'a>>,
 ) -> Result<Written<'a>> {
     let wanted: Vec<Document> = changes.iter().map(|change| change.wanted.clone()).collect();
-    let reply = bulk::insert(database, lease, collection, &wanted).await?;
-    let refused = refused(&reply, &changes, |message| message.contains("index: _id_ "))?;
+    let reply = bulk::insert_again(database, lease, collection, &wanted).await?;
+    let refused = refused(&reply, &changes, |message| message.contains("index: _id_ "));
     Ok(Written { restored: reply.matched, ..refused })
 }
 
@@ -130,8 +136,8 @@ async fn replace<'a>(
 ) -> Result<Written<'a>> {
     let statement = |change: &Change<'_>| Some(doc! { "q": same_document(change.now.as_ref()?), "u": &change.wanted });
     let statements: Vec<Document> = changes.iter().filter_map(statement).collect();
-    let reply = bulk::update(database, Some(lease), collection, &statements).await?;
-    let mut written = refused(&reply, &changes, |_| false)?;
+    let reply = bulk::replace_again(database, lease, collection, &statements).await?;
+    let mut written = refused(&reply, &changes, |_| false);
     written.restored = reply.matched;
     if reply.matched + (reply.refused.len() as u64) < changes.len() as u64 {
         let ids: Vec<Bson> = changes.iter().map(|change| id_of(&change.wanted)).collect();
@@ -146,19 +152,20 @@ async fn replace<'a>(
     Ok(written)
 }
 
-/// The documents that the server refused because of a unique index. One that `again` recognises came into being meanwhile.
-fn refused<'a>(reply: &Reply, changes: &[Change<'a>], again: impl Fn(&str) -> bool) -> Result<Written<'a>> {
+/// The documents that the server refused. Where a unique index did, one that `again` recognises came into being meanwhile.
+fn refused<'a>(reply: &Reply, changes: &[Change<'a>], again: impl Fn(&str) -> bool) -> Written<'a> {
     let mut written = Written::default();
     for (position, code, message) in &reply.refused {
-        let Some(change) = changes.get(*position) else { continue };
+        let Some(Change { touched, .. }) = changes.get(*position) else { continue };
         match *code {
-            DUPLICATE_KEY if again(message) => written.again.push(change.touched),
-            DUPLICATE_KEY => written.waiting.push(change.touched),
-            code => {
-                let (step, message) = ("put a document back".to_owned(), message.clone());
-                return Err(AuditError::Refused { step, code, message });
-            }
+            DUPLICATE_KEY if again(message) => written.again.push(touched),
+            DUPLICATE_KEY => written.waiting.push(touched),
+            code => written.refused.push(format!(
+                "document {} of `{}`: the server refuses what it was: {message} (code {code})",
+                id_of(&touched.before),
+                touched.collection
+            )),
         }
     }
-    Ok(written)
+    written
 }

@@ -67,6 +67,19 @@ impl Record {
         self.add(ActionKind::Remove, 1, detail);
     }
 
+    /// A document that was removed is back.
+    pub(super) fn back(&mut self, collection: Option<&str>, id: &Bson) {
+        let is = |detail: &Value| {
+            detail["document"] == shown(id) && detail.get("collection").and_then(Value::as_str) == collection
+        };
+        let Some(details) = self.details.get_mut(&ActionKind::Remove) else { return };
+        let Some(position) = details.iter().position(is) else { return };
+        details.remove(position);
+        let left = details.len() as u64;
+        self.counts.insert(ActionKind::Remove, left);
+        self.counts.retain(|_, count| *count > 0);
+    }
+
     /// Duplicates are merged into a document; `lost` is what is in no document any more.
     pub(super) fn merged(&mut self, key: &str, keeper: &Bson, duplicates: &[Bson], lost: &[Lost]) {
         let mut own: Vec<Value> = lost.iter().filter(|lost| lost.document == *keeper).map(Lost::shown).collect();

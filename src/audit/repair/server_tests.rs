@@ -28,7 +28,7 @@ async fn neither_documents_nor_the_end_of_a_journal_are_written_without_the_leas
     let update = [doc! { "q": { "_id": 1 }, "u": { "$set": { "a": 2 } } }];
     assert!(lost(bulk::update(&database, Some(&lease), "c", &update).await.map(drop)));
     assert!(lost(bulk::delete(&database, &lease, "c", &[doc! { "q": { "_id": 1 }, "limit": 1 }]).await.map(drop)));
-    assert!(lost(bulk::insert(&database, &lease, "c", &[doc! { "_id": 2 }]).await.map(drop)));
+    assert!(lost(bulk::insert_again(&database, &lease, "c", &[doc! { "_id": 2 }]).await.map(drop)));
     assert!(lost(journal.seal(&lease).await) && lost(journal.restored(&lease).await));
     let found = documents.find_one(doc! {}).await.unwrap();
     assert_eq!((found, documents.count_documents(doc! {}).await.unwrap()), (Some(doc! { "_id": 1, "a": 1 }), 1));

@@ -87,6 +87,9 @@ fn entry_after(id: Document, known: Option<&Touched>, touch: &Touch<'_>) -> Docu
     match &touch.after {
         After::Removed => {
             entry.insert("removed", true);
+            if let Some(After::Changed(earlier)) = known.and_then(|known| known.after.as_ref()) {
+                entry.insert("earlier", earlier.clone());
+            }
         }
         After::Changed(changed) => {
             let read: Document =

@@ -62,6 +62,8 @@ pub(super) struct Repair<'a> {
     pub(super) refused: u64,
     /// The documents of groups that were not merged in this round.
     pub(super) unmerged: BTreeSet<String>,
+    /// Duplicates that were put back because the server refuses what they would be merged into, with a sentence each.
+    pub(super) put_back: BTreeMap<String, String>,
     /// What was done.
     pub(super) record: Record,
     pub(super) lease: &'a Lease,
@@ -92,6 +94,7 @@ impl<'a> Repair<'a> {
             opened: resumed,
             refused: 0,
             unmerged: BTreeSet::new(),
+            put_back: BTreeMap::new(),
             record: Record::default(),
             lease,
             left: Vec::new(),

@@ -137,7 +137,12 @@ pub(in crate::audit::repair) fn redirected(
 }
 
 /// The first of the documents is named; all duplicates that one of them refers to are not merged.
-fn obstacle(referring: &Referring<'_>, documents: &[&Document], targets: &Targets, why: &str) -> Obstacle {
+pub(in crate::audit::repair) fn obstacle(
+    referring: &Referring<'_>,
+    documents: &[&Document],
+    targets: &Targets,
+    why: &str,
+) -> Obstacle {
     let fields = |document: &&'_ Document| {
         let fields = referring.references.iter().flat_map(|reference| values(document, &reference.field));
         fields.cloned().collect::<Vec<Bson>>()
