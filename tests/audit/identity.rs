@@ -296,3 +296,36 @@ async fn an_audit_counts_no_errors_of_its_own() {
     assert!(first.user_errors.is_some(), "{first:?}");
     mongod.stop().await.unwrap();
 }
+
+/// A reference that is a document is no id: the profile is wrong, and not the database.
+#[tokio::test]
+async fn references_that_are_documents_are_no_orphans_unless_ids_are_documents() {
+    let (mongod, client) = server().await;
+    let pilots = |field: &str| {
+        profile(&format!(
+            "name='p'\ncollection='pilots'\n[key]\nfield='licence'\n[[references]]\ncollection='flights'\nfield='{field}'"
+        ))
+    };
+    let database = client.database("onlyone_dbrefs");
+    fill(&database, "pilots", [doc! { "_id": 1, "licence": "l1" }, doc! { "_id": 2, "licence": "l1" }]).await;
+    fill(&database, "flights", [doc! { "by": { "$ref": "pilots", "$id": 2 } }, doc! { "by": 1 }]).await;
+    let original = all(&database, "flights").await;
+    let found = audited(&database, &pilots("by")).await;
+    assert_eq!(found.count(FindingKind::Orphan), 0);
+    let sentence = "1 references in `by` of `flights` are documents, and no `_id` of `pilots` is one: the profile must \
+                    name the path to the id inside them, such as `by.$id`";
+    assert_eq!(found.reasons, [sentence]);
+    let refused = apply(&database, &pilots("by"), &RepairOptions::default(), "x").await.unwrap_err().to_string();
+    assert!(refused.contains(sentence), "{refused}");
+    assert_eq!((all(&database, "pilots").await.len(), all(&database, "flights").await), (2, original));
+    let done = apply(&database, &pilots("by.$id"), &RepairOptions::default(), "y").await.unwrap();
+    assert_eq!(done.audited.verdict(), Verdict::Holds, "{:?}", done.left);
+    assert_eq!(all(&database, "flights").await[0].get_document("by").unwrap(), &doc! { "$ref": "pilots", "$id": 1 });
+
+    let database = client.database("onlyone_ids_of_parts");
+    fill(&database, "pilots", [doc! { "_id": { "a": 1 }, "licence": "l1" }]).await;
+    fill(&database, "flights", [doc! { "by": { "a": 1 } }, doc! { "by": { "a": 2 } }]).await;
+    let found = audited(&database, &pilots("by")).await;
+    assert_eq!((found.count(FindingKind::Orphan), found.reasons), (1, vec![]));
+    mongod.stop().await.unwrap();
+}

@@ -1,10 +1,10 @@
 //! Documents that refer to one that is gone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
-use mongodb::Database;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
+use mongodb::{Collection, Database};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::scan::{Tally, paths};
@@ -35,6 +35,21 @@ pub(in crate::audit) struct OrphanFacts {
     pub(in crate::audit) orphans: Tally<Orphans>,
     /// Collections and fields in which nothing was found.
     pub(in crate::audit) unused: BTreeSet<(String, String)>,
+    /// References that are documents where no id is one, by collection and field: how many, and a field of theirs.
+    pub(in crate::audit) inside: BTreeMap<(String, String), (u64, String)>,
+}
+
+impl OrphanFacts {
+    /// What the profile says wrongly about references, a sentence each.
+    pub(in crate::audit) fn misnamed(&self, owners: &str) -> Vec<String> {
+        let sentence = |((collection, field), (count, inner)): (&(String, String), &(u64, String))| {
+            format!(
+                "{count} references in `{field}` of `{collection}` are documents, and no `_id` of `{owners}` is one: the profile must \
+                 name the path to the id inside them, such as `{field}.{inner}`"
+            )
+        };
+        self.inside.iter().map(sentence).collect()
+    }
 }
 
 /// Owners that may be gone, until they are looked up.
@@ -128,7 +143,15 @@ async fn settle(
             there.insert(bytes);
         }
     }
-    let mut gone: Vec<_> = suspects.into_iter().filter(|(bytes, _)| !there.contains(bytes)).collect();
+    let gone: Vec<_> = suspects.into_iter().filter(|(bytes, _)| !there.contains(bytes)).collect();
+    let (documents, gone): (Vec<_>, Vec<_>) =
+        gone.into_iter().partition(|(_, (owner, _))| owner.as_document().is_some());
+    let mut gone = if documents.is_empty() || is_any_id_a_document(&owners, options, &step).await? {
+        [documents, gone].concat()
+    } else {
+        facts.describe(reference, &documents);
+        gone
+    };
     gone.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
     for (_, (owner, documents)) in gone {
         let (collection, field) = (reference.collection.clone(), reference.field.clone());
@@ -136,6 +159,26 @@ async fn settle(
         facts.orphans.count += documents - 1;
     }
     Ok(())
+}
+
+async fn is_any_id_a_document(owners: &Collection<RawDocumentBuf>, options: &AuditOptions, step: &str) -> Result<bool> {
+    let found = owners.find_one(doc! { "_id": { "$type": "object" } }).max_time(options.max_time).await;
+    Ok(found.reading(owners.namespace().db.as_str(), step)?.is_some())
+}
+
+impl OrphanFacts {
+    /// Notes references that are documents, such as DBRefs: the id is somewhere inside.
+    fn describe(&mut self, reference: &Reference, documents: &[(Vec<u8>, (Bson, u64))]) {
+        for (_, (value, count)) in documents {
+            let fields = value.as_document();
+            let inner =
+                fields.and_then(|fields| fields.keys().find(|name| *name == "$id").or_else(|| fields.keys().next()));
+            let key = (reference.collection.clone(), reference.field.clone());
+            let entry = self.inside.entry(key).or_insert_with(|| (0, inner.cloned().unwrap_or_default()));
+            entry.0 += count;
+            self.checked -= count;
+        }
+    }
 }
 
 /// Every form of the id that a value may mean.

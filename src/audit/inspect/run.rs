@@ -83,7 +83,7 @@ pub(in crate::audit) async fn conclude(
     let read = Read { profile, examples: options.examples, facts, groups, index: index.as_ref(), orphans };
     let (findings, invariants) = judge(&read);
     let documents = inspection.facts.documents;
-    Audited { documents, findings, invariants, preflight, counters, reasons: reasons(facts) }
+    Audited { documents, findings, invariants, preflight, counters, reasons: reasons(profile, inspection) }
 }
 
 /// Reads all that the profile names. `keep` bounds what is kept of each kind; a repair keeps all.
@@ -178,14 +178,17 @@ async fn referring<'p>(
 }
 
 /// Why nothing can be said for certain although there was something to look at.
-fn reasons(facts: &Facts) -> Vec<String> {
+fn reasons(profile: &Profile, Inspection { facts, orphans, .. }: &Inspection) -> Vec<String> {
+    let mut reasons = orphans.misnamed(&profile.collection);
     if facts.unindexable.count == 0 {
-        return Vec::new();
+        return reasons;
     }
     let examples: Vec<String> =
         facts.unindexable.kept.iter().take(3).map(|(id, why)| format!("{} ({})", shown(id), why.as_str())).collect();
     let count = facts.unindexable.count;
-    vec![format!("{count} documents have a key that no index can hold, and were not judged: {}", examples.join(", "))]
+    let examples = examples.join(", ");
+    reasons.push(format!("{count} documents have a key that no index can hold, and were not judged: {examples}"));
+    reasons
 }
 
 fn notes(profile: &Profile, inspection: &Inspection) -> Vec<String> {

@@ -26,7 +26,7 @@ pub struct Plan {
     pub(super) record: Record,
     /// What cannot be repaired, a sentence each.
     pub left: Vec<String>,
-    /// What an index says and the profile does not, which must be said before anything is written.
+    /// What an index or the references say and the profile does not, which must be said before anything is written.
     pub(super) unsaid: Option<String>,
 }
 
@@ -61,6 +61,10 @@ impl Plan {
         if let (Some(narrower), Some(key)) = (&inspection.narrower, &profile.key) {
             plan.unsaid = Some(narrower.sentence(key));
             plan.left.extend(plan.unsaid.clone());
+        }
+        let misnamed = inspection.orphans.misnamed(&profile.collection);
+        if !misnamed.is_empty() {
+            plan.unsaid.get_or_insert_with(|| misnamed.join("; "));
         }
         let (partial, whole): (Vec<_>, Vec<_>) = inspection.groups.duplicates.iter().partition(|group| group.partial);
         for group in &whole {
