@@ -98,7 +98,9 @@ fn timeline(page: &mut Page, lanes: &[&Operation], witness: &Witness) {
 fn documents(page: &mut Page, witness: &Witness) {
     let found = witness.documents.len();
     if found > 0 {
-        page.line(&[(DIM, format!("  {} found:", plural(found as u64, "document")))]);
+        // What an audit found is no document: it says of which ones it is true.
+        let count = if witness.operations.is_empty() { String::new() } else { plural(found as u64, "document") + " " };
+        page.line(&[(DIM, format!("  {count}found:"))]);
     }
     for document in witness.documents.iter().take(MAX_DOCUMENTS) {
         let text = shell(document);
