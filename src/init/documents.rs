@@ -52,10 +52,26 @@ impl Delta {
         counts
     }
 
+    /// How many documents of which collections are new.
+    pub(super) fn made(&self) -> BTreeMap<&str, usize> {
+        count(self.inserted.iter().map(|(collection, _)| collection))
+    }
+
+    /// How many documents of which collections are new, or changed.
+    pub(super) fn touched(&self) -> BTreeMap<&str, usize> {
+        count(self.inserted.iter().map(|(collection, _)| collection).chain(&self.changed))
+    }
+
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
         self.inserted.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }
+}
+
+fn count<'a>(collections: impl Iterator<Item = &'a String>) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    collections.for_each(|collection| *counts.entry(collection.as_str()).or_default() += 1);
+    counts
 }
 
 /// Every leaf of a document or an answer with its path: names, and numbers of items.

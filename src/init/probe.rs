@@ -132,6 +132,15 @@ impl Shot {
     fn is_like(&self, other: &Shot) -> bool {
         self.reply.status == other.reply.status && self.delta.counts() == other.delta.counts()
     }
+
+    /// Whether it made, unlike a repetition, what the very first one made. A document that all requests share, such as a
+    /// counter, is made by the very first and changed by all others.
+    fn makes_anew(&self, first: &Shot, again: &Shot) -> bool {
+        let made = self.delta.made();
+        self.reply.status == first.reply.status
+            && self.delta.touched() == first.delta.touched()
+            && made.iter().any(|(collection, count)| again.delta.made().get(collection).is_none_or(|old| old < count))
+    }
 }
 
 /// Requests under way.
@@ -269,18 +278,18 @@ impl<'a> Probe<'a> {
         let mut all = candidates(sample);
         all.truncate(MOST_VALUES);
         for one in &all {
-            if self.works(sample, std::slice::from_ref(one), first).await? {
+            if self.works(sample, std::slice::from_ref(one), (first, again)).await? {
                 return Ok(vec![one.clone()]);
             }
         }
         // Several at once: each that can be left out is.
         all.retain(|fresh| fresh.literal != fresh.name);
-        if all.len() < 2 || !self.works(sample, &all, first).await? {
+        if all.len() < 2 || !self.works(sample, &all, (first, again)).await? {
             return Ok(Vec::new());
         }
         for one in all.clone() {
             let fewer: Vec<Fresh> = all.iter().filter(|other| **other != one).cloned().collect();
-            if self.works(sample, &fewer, first).await? {
+            if self.works(sample, &fewer, (first, again)).await? {
                 all = fewer;
             }
         }
@@ -303,10 +312,15 @@ impl<'a> Probe<'a> {
         Ok(Vec::new())
     }
 
-    async fn works(&mut self, sample: &Sample, fresh: &[Fresh], first: &Shot) -> Result<bool, String> {
+    async fn works(
+        &mut self,
+        sample: &Sample,
+        fresh: &[Fresh],
+        (first, again): (&Shot, &Shot),
+    ) -> Result<bool, String> {
         let token = self.token();
         let shot = self.shot(&renewed(sample, fresh, &token), "onlyprobe-a").await?;
-        Ok(shot.is_like(first))
+        Ok(shot.is_like(first) || shot.makes_anew(first, again))
     }
 
     /// What a repetition does, by the same caller and by another one.

@@ -9,8 +9,11 @@ use super::*;
 use crate::import::{Body, from_curl};
 
 /// Rooms by name; it keeps what it was sent.
+#[derive(Default)]
 struct Rooms {
     rooms: Mutex<BTreeMap<String, Json>>,
+    /// The one document in which rooms are counted, if they are: the first request makes it.
+    counter: Option<Mutex<u64>>,
     /// What a room that is there is answered with.
     there: u16,
 }
@@ -21,14 +24,22 @@ impl Subject for Rooms {
         let name = plain(&body["room"]).unwrap();
         let mut rooms = self.rooms.lock().unwrap();
         let status = if rooms.contains_key(&name) { self.there } else { 201 };
+        if let (Some(counter), 201) = (&self.counter, status) {
+            *counter.lock().unwrap() += 1;
+        }
         rooms.entry(name.clone()).or_insert_with(|| json!({ "_id": format!("id of {name}"), "room": body["room"] }));
         let reply = Reply { status, json: rooms.get(&name).cloned(), cookies: Vec::new() };
         async { Ok(reply) }.boxed()
     }
 
     fn state(&self) -> BoxFuture<'_, Result<State, String>> {
-        let rooms = self.rooms.lock().unwrap().clone();
-        async { Ok(State::from([("run.rooms".to_owned(), rooms)])) }.boxed()
+        let mut state = State::from([("run.rooms".to_owned(), self.rooms.lock().unwrap().clone())]);
+        let count = self.counter.as_ref().map_or(0, |counter| *counter.lock().unwrap());
+        if count > 0 {
+            let counter = BTreeMap::from([("rooms".to_owned(), json!({ "_id": "rooms", "n": count }))]);
+            state.insert("run.counters".to_owned(), counter);
+        }
+        async { Ok(state) }.boxed()
     }
 }
 
@@ -37,7 +48,7 @@ async fn trials_of_a_service_that_keeps_what_earlier_ones_sent_see_the_same() {
     for (there, kind) in [(200, Kind::CreateOrGet), (409, Kind::Unique(409))] {
         for body in ["{\"room\":\"blue\"}", "{\"room\":12}", "{\"room\":\"ann@example.org\"}"] {
             let sample = from_curl(&format!("curl http://app/rooms --json '{body}'")).unwrap();
-            let rooms = Rooms { rooms: Mutex::default(), there };
+            let rooms = Rooms { there, ..Rooms::default() };
             let pin = Pinned { name: "room".to_owned(), path: "$.room".to_owned() };
             // At last the user says which value must be fresh.
             for (first, pins) in [(0, vec![]), (1_000_000_000, vec![]), (4_000_000_000, vec![pin])] {
@@ -47,5 +58,18 @@ async fn trials_of_a_service_that_keeps_what_earlier_ones_sent_see_the_same() {
                 assert_eq!(found.statuses, [201, there], "{body}, from {first}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_counter_that_all_requests_share_does_not_hide_what_each_of_them_makes() {
+    for (there, kind) in [(200, Kind::CreateOrGet), (409, Kind::Unique(409))] {
+        let sample = from_curl("curl http://app/rooms --json '{\"size\":3,\"room\":\"blue\"}'").unwrap();
+        let rooms = Rooms { there, counter: Some(Mutex::default()), ..Rooms::default() };
+        let mut probe = Probe::begin(&rooms, std::slice::from_ref(&sample), &[], 0).await.unwrap();
+        let found = probe.look(&sample).await.unwrap();
+        let fresh: Vec<&str> = found.fresh.iter().map(|fresh| fresh.name.as_str()).collect();
+        assert_eq!((&found.kind, fresh), (&kind, vec!["room"]), "{found:?}");
+        assert_eq!(found.made.map(|made| made.collection).as_deref(), Some("rooms"));
     }
 }
