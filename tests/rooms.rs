@@ -9,7 +9,7 @@ type Imports = BTreeMap<String, BTreeSet<String>>;
 
 /// What each room names of others, tests left aside.
 fn imports() -> Imports {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let source = project().join("src");
     let mut imports = Imports::new();
     for room in std::fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
         let name = room.file_name().unwrap().to_str().unwrap().to_owned();
@@ -22,16 +22,8 @@ fn imports() -> Imports {
 }
 
 fn read(folder: &Path, named: &mut BTreeSet<String>) {
-    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        if path.is_dir() {
-            read(&path, named);
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
-            let code: String = code.lines().map(|line| line.split("//").next().unwrap()).collect();
-            named.extend(named_in(&code));
-        }
-    }
+    let code: String = source(folder).lines().map(|line| line.split("//").next().unwrap()).collect();
+    named.extend(named_in(&code));
 }
 
 fn is_test(path: &Path) -> bool {
@@ -94,4 +86,61 @@ fn a_circle_is_found_at_any_distance() {
     let mut circle = Imports::from(straight);
     circle.insert("c".to_owned(), ["a".to_owned()].into());
     assert_eq!(above_circles(circle).len(), 3);
+}
+
+/// All lines of source files below a folder, tests left aside.
+fn source(folder: &Path) -> String {
+    let mut all = String::new();
+    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            all += &source(&path);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            all += text.split("#[cfg(test)]\nmod ").next().unwrap();
+        }
+    }
+    all
+}
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_map_names_every_room() {
+    let page = std::fs::read_to_string(project().join("docs/architecture.md")).unwrap();
+    let (_, map) = page.split_once("\n## Map\n").unwrap();
+    let (map, _) = map.split_once("\n## ").unwrap();
+    let line = |line: &str| line.strip_prefix("    ")?.split_once('/').map(|(name, _)| name.to_owned());
+    let named: BTreeSet<String> =
+        map.lines().filter_map(line).filter(|name| !name.contains(' ') && !name.is_empty()).collect();
+    assert_eq!(named, imports().into_keys().collect());
+}
+
+#[test]
+fn only_the_rooms_that_the_page_names_speak_to_a_server() {
+    let page = std::fs::read_to_string(project().join("docs/architecture.md")).unwrap();
+    let sentence = page.lines().find(|line| line.contains("speak to a server")).unwrap();
+    let named: BTreeSet<String> = sentence.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    let speaks = |room: &String| {
+        let source = source(&project().join("src").join(room));
+        ["mongodb::Client", "mongodb::Collection", "mongodb::{", "TcpStream", "reqwest::Client"]
+            .iter()
+            .any(|word| source.contains(word))
+    };
+    let speaking: BTreeSet<String> = imports().into_keys().filter(speaks).collect();
+    assert_eq!(speaking, named, "rooms that name a client of MongoDB or HTTP, and those of the page");
+}
+
+/// A dependency that nothing names is only built.
+#[test]
+fn every_dependency_is_used() {
+    let manifest = std::fs::read_to_string(project().join("Cargo.toml")).unwrap();
+    let (_, rest) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let lines = rest.lines().take_while(|line| !line.starts_with('['));
+    let names = lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    let own = source(&project().join("src"));
+    let named = |name: &str, code: &str| code.contains(&format!("{}::", name.replace('-', "_")));
+    let unused: Vec<&str> = names.filter(|name| !named(name, &own)).collect();
+    assert!(unused.is_empty(), "Cargo.toml has dependencies that are used nowhere: {unused:?}");
 }
