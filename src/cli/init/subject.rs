@@ -1,5 +1,7 @@
 //! The service and its database, as the trials see them.
 
+use std::time::Duration;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -34,6 +36,31 @@ impl Subject for Tried {
     }
 
     fn state(&self) -> BoxFuture<'_, Result<State, String>> {
+        at_rest(|| self.look()).boxed()
+    }
+}
+
+/// Between two looks that must be equal.
+const PAUSE: Duration = Duration::from_millis(60);
+/// Looks at a database that never comes to rest.
+const LOOKS: u32 = 20;
+
+/// What is stored once nothing changes any more: what a request leaves to be done after its answer is its doing, too.
+async fn at_rest<L: Future<Output = Result<State, String>>>(look: impl Fn() -> L) -> Result<State, String> {
+    let mut state = look().await?;
+    for _ in 1..LOOKS {
+        tokio::time::sleep(PAUSE).await;
+        let later = look().await?;
+        if later == state {
+            break;
+        }
+        state = later;
+    }
+    Ok(state)
+}
+
+impl Tried {
+    fn look(&self) -> BoxFuture<'_, Result<State, String>> {
         async move {
             let Some(client) = &self.database else { return Ok(State::new()) };
             let only = self.own.as_deref().filter(|_| !self.whole_server);
@@ -78,4 +105,32 @@ fn plain(sample: &Sample, base: &str) -> PlainRequest {
         headers.push(("accept".to_owned(), "application/json".to_owned()));
     }
     PlainRequest { method: sample.method.clone(), url: format!("{base}{}{query}", sample.path()), headers, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_after_the_answer_belongs_to_the_request() {
+        let state = |count: usize| {
+            let documents = (0..count).map(|id| (id.to_string(), json!({ "_id": id })));
+            State::from([("run.sent".to_owned(), documents.collect())])
+        };
+        for (come_to_rest, expected) in [(vec![1], 1), (vec![1, 1, 5], 1), (vec![1, 2, 3, 3], 3)] {
+            let looks = AtomicUsize::new(0);
+            let look = || async {
+                let number = looks.fetch_add(1, Ordering::Relaxed);
+                Ok(state(come_to_rest[number.min(come_to_rest.len() - 1)]))
+            };
+            assert_eq!(at_rest(look).await, Ok(state(expected)), "{come_to_rest:?}");
+        }
+        let never = AtomicUsize::new(0);
+        let look = || async { Ok(state(never.fetch_add(1, Ordering::Relaxed))) };
+        assert_eq!(at_rest(look).await, Ok(state(LOOKS as usize - 1)), "it is looked at a bounded number of times");
+    }
 }
