@@ -171,17 +171,17 @@ impl Setting<'_> {
         let mut spec = self.scenario.mongod;
         // An exploration lets upserts meet inside the server, which takes a fail point.
         spec.test_commands |= self.explored.is_some();
-        if self.explored.is_some() && self.scenario.judging().as_if_serial {
-            // What each execution wrote is read from the oplog, which a standalone server does not keep.
-            spec.replica_set = spec.replica_set.max(1);
-        }
         // A service that runs already has a database of its own.
         let observed = self.scenario.observe.mongo.as_ref().and_then(|mongo| mongo.uri.as_ref());
         let named = match observed.filter(|_| self.attach.is_some() && self.common.mongo == "embedded") {
             Some(uri) => uri.expose(),
             None => self.common.mongo.as_str(),
         };
-        Server::start(named, spec, self.common.quiet).await
+        match self.explored.is_some() && self.scenario.judging().as_if_serial {
+            // What each execution wrote is read from the oplog, which a standalone server does not keep.
+            true => Server::start_with_oplog(named, spec, self.common.quiet).await,
+            false => Server::start(named, spec, self.common.quiet).await,
+        }
     }
 
     async fn http(&self, spec: &HttpSpec) -> Result<Place, CliError> {

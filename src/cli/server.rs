@@ -24,6 +24,17 @@ pub(super) enum Server {
 impl Server {
     /// Starts the embedded server, or takes the one that is named.
     pub(super) async fn start(mongo: &str, spec: MongodSpec, quiet: bool) -> Result<Self, CliError> {
+        Self::start_with(mongo, options(spec, quiet)).await
+    }
+
+    /// The same with an oplog, which a standalone server has not, though in all else it is to be like one.
+    pub(super) async fn start_with_oplog(mongo: &str, spec: MongodSpec, quiet: bool) -> Result<Self, CliError> {
+        let unjournaled = spec.replica_set == 0;
+        let spec = MongodSpec { replica_set: spec.replica_set.max(1), ..spec };
+        Self::start_with(mongo, Options { unjournaled, ..options(spec, quiet) }).await
+    }
+
+    async fn start_with(mongo: &str, options: Options) -> Result<Self, CliError> {
         if mongo != "embedded" {
             if !["mongodb://", "mongodb+srv://"].iter().any(|scheme| mongo.starts_with(scheme)) {
                 // It is not quoted: it may hold a password.
@@ -32,7 +43,7 @@ impl Server {
             }
             return Ok(Server::Named(MongoUri::new(mongo)));
         }
-        Ok(Server::Embedded(Box::new(Mongod::start(&options(spec, quiet)).await?)))
+        Ok(Server::Embedded(Box::new(Mongod::start(&options).await?)))
     }
 
     /// Where drivers connect to.

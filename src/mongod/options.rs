@@ -12,6 +12,9 @@ use crate::scenario::MongodSpec;
 pub struct Options {
     /// What a scenario says of it.
     pub spec: MongodSpec,
+    /// A replica set acknowledges a write when its members have it in memory, as a server without one does by default; not when
+    /// it is in their journals.
+    pub unjournaled: bool,
     /// Further parameters of the server, by name.
     pub parameters: BTreeMap<String, String>,
     /// Where a mongod comes from.
@@ -23,7 +26,13 @@ pub struct Options {
 impl Options {
     /// Options of a scenario, in the environment of this process, without notices.
     pub fn new(spec: MongodSpec) -> Self {
-        Options { spec, parameters: BTreeMap::new(), environment: Environment::of_process(), notice: Arc::new(|_| {}) }
+        Options {
+            spec,
+            unjournaled: false,
+            parameters: BTreeMap::new(),
+            environment: Environment::of_process(),
+            notice: Arc::new(|_| {}),
+        }
     }
 }
 
@@ -31,6 +40,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("spec", &self.spec)
+            .field("unjournaled", &self.unjournaled)
             .field("parameters", &self.parameters)
             .field("environment", &self.environment)
             .finish_non_exhaustive()

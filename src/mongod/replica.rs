@@ -8,14 +8,18 @@ use super::member::{POLL, READY_DEADLINE, REPLICA_SET};
 use super::{Member, MongodError};
 
 /// Initiates the set and waits for a writable primary, usually the first member, and for the others to be secondaries.
-pub(super) async fn initiate(members: &[Member]) -> Result<(), MongodError> {
+/// `journaled`: a majority has a write when it is in the journals.
+pub(super) async fn initiate(members: &[Member], journaled: bool) -> Result<(), MongodError> {
     let hosts: Vec<Bson> = (0_i32..)
         .zip(members)
         .map(|(index, member)| Bson::from(doc! { "_id": index, "host": member.address() }))
         .collect();
     // Elections are quick, because a run should not wait ten seconds for one that it has provoked itself.
     let settings = doc! { "electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500 };
-    let config = doc! { "_id": REPLICA_SET, "version": 1, "members": hosts, "settings": settings };
+    let config = doc! {
+        "_id": REPLICA_SET, "version": 1, "members": hosts, "settings": settings,
+        "writeConcernMajorityJournalDefault": journaled,
+    };
     let Some(first) = members.first() else { return Ok(()) };
     let client = client(first)?;
     let answer = client.database("admin").run_command(doc! { "replSetInitiate": config }).await;

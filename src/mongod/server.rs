@@ -31,7 +31,7 @@ impl Mongod {
         let starting = indexes.map(|index| Member::start(&supervisor, &binary.path, index, options));
         let members = try_join_all(starting).await?;
         if count > 0 {
-            replica::initiate(&members).await?;
+            replica::initiate(&members, !options.unjournaled).await?;
         }
         Ok(Mongod { supervisor, binary, members, replica_set: count > 0 })
     }
