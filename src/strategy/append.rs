@@ -34,7 +34,8 @@ pub enum Strategy {
     SaveRetry,
     /// Read the list, add to it, write the whole list.
     WholeArray,
-    /// The same under a version that is compared, and tried again when it has changed.
+    /// The same under a version that is compared, and tried again when it has changed; a session that is not there is
+    /// inserted with the messages in it.
     WholeArrayVersioned,
     /// The version is compared, but a conflict is answered as a success.
     VersionIgnored,
@@ -166,8 +167,8 @@ impl Sessions {
                 result => result,
             },
             Strategy::WholeArray => whole_array(io, call).await,
-            Strategy::WholeArrayVersioned => versioned(io, call, VERSION_TRIES).await,
-            Strategy::VersionIgnored => versioned(io, call, 1).await,
+            Strategy::WholeArrayVersioned => versioned(io, call).await,
+            Strategy::VersionIgnored => version_ignored(io, call).await,
             Strategy::UpsertPush => upsert_push(io, call, pair(call).to_vec(), doc! {}).await,
             Strategy::UpsertSet => upsert_set(io, call).await,
             Strategy::PushSeparately => push_separately(io, call).await,
@@ -261,31 +262,55 @@ async fn whole_array(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, F
     Ok(Appended { session, position })
 }
 
-async fn versioned(io: &mut Session<'_>, call: Call<'_>, tries: u32) -> Result<Appended, Failure> {
-    let session = create(io, call).await?;
-    let mut position = None;
-    for _ in 0..tries {
+async fn versioned(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
+    for _ in 0..VERSION_TRIES {
         let Some(found) = io.find_one(by(KEY, call.session)).await? else {
-            return Err(io.give_up("the session is gone"));
+            if let Some(session) = insert_whole(io, call, doc! { "version": 1 }).await? {
+                return Ok(Appended { session, position: Some(0) });
+            }
+            continue;
         };
-        let version = found.get("version").cloned().unwrap_or(Bson::Null);
-        let mut messages = found.get_array(MESSAGES).cloned().unwrap_or_default();
-        position = u32::try_from(messages.len()).ok();
-        messages.extend(pair(call).map(Bson::Document));
-        let unchanged = doc! { KEY: call.session, "version": version };
-        let next = doc! {
-            "$set": { MESSAGES: messages, "lastOp": stamp(call.op) },
-            "$inc": { "version": 1 },
-        };
-        if io.update_one(unchanged, next).await? == 1 {
-            return Ok(Appended { session, position });
+        if let (true, position) = replace_list(io, call, &found).await? {
+            return Ok(Appended { session: returned(&found, call.op), position });
         }
     }
-    match tries {
-        // The bug: the conflict goes unmentioned.
-        1 => Ok(Appended { session, position }),
-        _ => Err(io.give_up("the version changed under every try")),
+    Err(io.give_up("the version changed under every try"))
+}
+
+/// Inserts the session with the call's messages in it; none where another caller was faster.
+async fn insert_whole(io: &mut Session<'_>, call: Call<'_>, more: Document) -> Result<Option<Returned>, Failure> {
+    let mut session = new_session(call);
+    session.extend(doc! { "_id": ObjectId::new(), MESSAGES: pair(call).to_vec(), "lastOp": stamp(call.op) });
+    session.extend(more);
+    match io.insert_one(&session).await {
+        Err(failure) if failure.is_duplicate_key_on(KEY) => Ok(None),
+        inserted => inserted.map(|()| Some(returned(&session, call.op))),
     }
+}
+
+async fn version_ignored(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
+    let session = create(io, call).await?;
+    let Some(found) = io.find_one(by(KEY, call.session)).await? else {
+        return Err(io.give_up("the session is gone"));
+    };
+    // The bug: a conflict goes unmentioned.
+    let (_, position) = replace_list(io, call, &found).await?;
+    Ok(Appended { session, position })
+}
+
+/// Writes the whole list of a session that was read, with the call's messages at its end, if its version is still the same;
+/// whether it was, and where the messages are.
+async fn replace_list(io: &mut Session<'_>, call: Call<'_>, found: &Document) -> Result<(bool, Option<u32>), Failure> {
+    let version = found.get("version").cloned().unwrap_or(Bson::Null);
+    let mut messages = found.get_array(MESSAGES).cloned().unwrap_or_default();
+    let position = u32::try_from(messages.len()).ok();
+    messages.extend(pair(call).map(Bson::Document));
+    let unchanged = doc! { KEY: call.session, "version": version };
+    let next = doc! {
+        "$set": { MESSAGES: messages, "lastOp": stamp(call.op) },
+        "$inc": { "version": 1 },
+    };
+    Ok((io.update_one(unchanged, next).await? == 1, position))
 }
 
 /// One upsert that pushes the messages. `modifiers` are those of `$push`. The server tries a lost race again by itself;
@@ -368,14 +393,26 @@ async fn sequence_in_update(io: &mut Session<'_>, call: Call<'_>) -> Result<Appe
 }
 
 async fn push_guarded(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
-    let session = create(io, call).await?;
-    let absent = doc! { KEY: call.session, "messages.opId": { "$ne": stamp(call.op) } };
-    io.update_one(absent.clone(), push(pair(call).to_vec())).await?;
-    if reply_is_lost(call.op) {
-        // Nothing matches: the first one was applied.
+    let first = push_once(io, call).await?;
+    // Nothing is pushed again: the first one was applied.
+    if reply_is_lost(call.op) { push_once(io, call).await } else { Ok(first) }
+}
+
+/// Pushes the messages unless they are there already; a session that is not there is inserted with them in it.
+async fn push_once(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
+    // Whoever is not the first to insert finds the session the next time.
+    for _ in 0..2 {
+        let Some(found) = io.find_part(by(KEY, call.session), head()).await? else {
+            if let Some(session) = insert_whole(io, call, doc! {}).await? {
+                return Ok(Appended { session, position: None });
+            }
+            continue;
+        };
+        let absent = doc! { KEY: call.session, "messages.opId": { "$ne": stamp(call.op) } };
         io.update_one(absent, push(pair(call).to_vec())).await?;
+        return Ok(Appended { session: returned(&found, call.op), position: None });
     }
-    Ok(Appended { session, position: None })
+    Err(io.give_up("the session is gone"))
 }
 
 async fn path_in_filter(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
