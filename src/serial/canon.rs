@@ -35,6 +35,17 @@ pub(super) fn coarse_form(items: &Items<'_>) -> String {
     format!("{hashes:x?}")
 }
 
+/// The items as they come, with every value numbered by its first appearance. Two that are equal have the same canonical
+/// form; the other way round that is not so.
+pub(super) fn as_they_come(items: &Items<'_>) -> String {
+    let colours = Colours::new();
+    let mut writer = Writer { colours: &colours, numbers: BTreeMap::new(), text: String::new() };
+    for (label, term) in items {
+        writer.item(label, term);
+    }
+    writer.text
+}
+
 /// All values that are made anew.
 fn made<'a>(items: &Items<'a>) -> BTreeSet<&'a str> {
     let mut made = BTreeSet::new();
@@ -117,10 +128,7 @@ impl<'a> Search<'_, 'a> {
         items.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
         let mut writer = Writer { colours, numbers: BTreeMap::new(), text: String::new() };
         for (label, _, term) in items {
-            writer.text.push_str(&label);
-            writer.text.push('=');
-            writer.write(term);
-            writer.text.push('\n');
+            writer.item(&label, term);
         }
         writer.text
     }
@@ -217,6 +225,13 @@ struct Writer<'w, 'a> {
 }
 
 impl Writer<'_, '_> {
+    fn item(&mut self, label: &str, term: &Term) {
+        self.text.push_str(label);
+        self.text.push('=');
+        self.write(term);
+        self.text.push('\n');
+    }
+
     fn made(&mut self, value: &str) {
         let next = self.numbers.len() + 1;
         let number = *self.numbers.entry(value.to_owned()).or_insert(next);

@@ -86,20 +86,39 @@ pub(super) struct Forms {
 /// How values that are made anew are told apart.
 pub(super) type Former = fn(&Items<'_>) -> String;
 
+/// The documents of an outcome.
+fn documents(normal: &Normal) -> Items<'_> {
+    normal.documents.iter().map(|(collection, term)| (format!("document of {collection}"), term)).collect()
+}
+
+/// Its answers to these requests.
+fn answers<'a>(normal: &'a Normal, requests: &[usize]) -> Items<'a> {
+    let kept = normal.answers.iter().filter(|(request, _)| requests.contains(request));
+    kept.map(|(request, (status, body))| (format!("answer {request}: {status}"), body)).collect()
+}
+
+/// Its answers to what was sent once more.
+fn probes(normal: &Normal) -> Items<'_> {
+    let probes = normal.probes.iter().enumerate();
+    probes.map(|(probe, (status, body))| (format!("probe {probe}: {status}"), body)).collect()
+}
+
+/// An outcome in words that are cheap to come by: two of the same words have the same forms, and the same class.
+pub(super) fn in_words(normal: &Normal) -> String {
+    let mut items = answers(normal, &normal.order);
+    items.extend(probes(normal));
+    items.extend(documents(normal));
+    format!("{:?} {}", sorted(&normal.order), canon::as_they_come(&items))
+}
+
 impl Forms {
     /// The forms of an outcome, as far as these requests are concerned.
     pub(super) fn of(normal: &Normal, requests: &[usize], former: Former) -> Self {
         const NOTHING: &Term = &Term::Masked;
-        let documents: Items<'_> =
-            normal.documents.iter().map(|(collection, term)| (format!("document of {collection}"), term)).collect();
+        let (documents, answers, probes) = (documents(normal), answers(normal, requests), probes(normal));
         let kept = normal.answers.iter().filter(|(request, _)| requests.contains(request));
-        let answers: Items<'_> =
-            kept.clone().map(|(request, (status, body))| (format!("answer {request}: {status}"), body)).collect();
         let statuses: Items<'_> =
             kept.map(|(request, (status, _))| (format!("status {request}: {status}"), NOTHING)).collect();
-        let probes: Items<'_> = (normal.probes.iter().enumerate())
-            .map(|(probe, (status, body))| (format!("probe {probe}: {status}"), body))
-            .collect();
         let with = |items: &[(String, &Term)]| {
             let mut all = documents.clone();
             all.extend(items.iter().map(|(label, term)| (label.clone(), *term)));
@@ -126,7 +145,12 @@ impl Specification {
     /// Of these runs.
     pub(super) fn of<'a>(runs: impl IntoIterator<Item = &'a Normal>, former: Former) -> Self {
         let mut specification = Specification::default();
+        let mut seen = BTreeSet::new();
         for run in runs {
+            // Most runs are alike, and their forms are dear.
+            if !seen.insert(in_words(run)) {
+                continue;
+            }
             let forms = Forms::of(run, &run.order, former);
             let known = specification.by_requests.entry(sorted(&run.order)).or_default();
             if !known.contains(&forms) {

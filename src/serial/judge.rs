@@ -1,8 +1,9 @@
 //! [`Judge`]: serial runs go in, then executions are held against them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::classes::{COARSE, Class, Classes, EXACT, Former, Specification};
+use super::classes::{COARSE, Class, Classes, EXACT, Former, Specification, in_words};
 use super::learn::{learn, varying_counts};
 use super::masks::Masks;
 use super::nearest::{self, Difference, nearest};
@@ -155,15 +156,31 @@ impl Judge {
         self.rounds.len()
     }
 
+    /// Whether some of the requests of these executions, not all, were refused or failed: what the others do alone is asked
+    /// for then only.
+    pub fn asks_for_some<S: Borrow<Sample>>(&self, executions: &[S]) -> bool {
+        let leaves = |status: u16| status >= 500 || self.settings.refuses(status);
+        executions.iter().map(Borrow::borrow).any(|sample: &Sample| {
+            let mut answers = sample.outcome.answers.values();
+            answers.clone().any(|answer| leaves(answer.status)) && answers.any(|answer| !leaves(answer.status))
+        })
+    }
+
     /// Judges executions.
-    pub fn judge(&self, executions: &[Sample]) -> Judgement {
+    pub fn judge<S: Borrow<Sample>>(&self, executions: &[S]) -> Judgement {
+        let executions: Vec<&Sample> = executions.iter().map(Borrow::borrow).collect();
+        let executions = executions.as_slice();
         let prepared = Prepared::new(&self.serial, executions, &self.settings);
         let filter = prepared.filter(&self.settings);
         let serial: Vec<Normal> = prepared.serial.iter().map(|run| run.masked(&filter)).collect();
-        let mut classes = Classes::default();
+        let (mut classes, mut known) = (Classes::default(), HashMap::new());
         let executions: Vec<Judged> = (prepared.executions.iter())
-            .map(|execution| self.one(&execution.masked(&filter), &serial, &prepared.specification))
-            .inspect(|judged| classes.add(judged.class))
+            .map(|execution| {
+                let masked = execution.masked(&filter);
+                let judged = known.entry(in_words(&masked));
+                judged.or_insert_with(|| self.one(&masked, &serial, &prepared.specification)).clone()
+            })
+            .inspect(|judged: &Judged| classes.add(judged.class))
             .collect();
         let mut not_compared: Vec<String> = prepared.masks.not_compared().into_iter().collect();
         not_compared.extend(self.settings.ignore.iter().map(ToString::to_string));
@@ -216,13 +233,14 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(serial: &[Sample], executions: &[Sample], settings: &Settings) -> Self {
-        let shared = shared(serial.iter().chain(executions));
+    fn new(serial: &[Sample], executions: &[&Sample], settings: &Settings) -> Self {
+        let all_of_them = || serial.iter().chain(executions.iter().copied());
+        let shared = shared(all_of_them());
         let normal = |sample: &Sample| Normal::new(sample, &shared, settings.now);
         let all = serial.iter().map(|run| &run.order).max_by_key(|order| order.len()).cloned().unwrap_or_default();
         let (runs, others): (Vec<Normal>, Vec<Normal>) =
-            (serial.iter().map(normal).collect(), executions.iter().map(normal).collect());
-        let known = known(serial.iter().chain(executions), runs.iter().chain(&others));
+            (serial.iter().map(normal).collect(), executions.iter().copied().map(normal).collect());
+        let known = known(all_of_them(), runs.iter().chain(&others));
         let mut prepared = Prepared {
             masks: learn(&runs),
             serial: runs,
