@@ -246,6 +246,7 @@ impl One<'_> {
             warm_up: warm_up && self.scenario.target.http().is_some(),
             may_reduce: !requests_are_asked_for(self.args, self.scenario),
             twice: self.args.twice,
+            park_answers: self.scenario.explore.park_answers,
         }
     }
 

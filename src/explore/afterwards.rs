@@ -1,7 +1,7 @@
 //! Further executions after the search, and all that is waited for then: commands released together, the final state, the
 //! smallest violation.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,7 @@ use super::lint::{self, Indexes};
 use super::outcome::Exploration;
 use super::policy::{Replay, Together};
 use super::search::Search;
+use super::spent::Part;
 use super::stored::StoredView;
 use super::subject::Subject;
 use super::together::Meeting;
@@ -62,6 +63,7 @@ impl Explorer<'_> {
         }
         let judged: Vec<usize> = self.found.searched.iter().chain(&self.found.together).copied().collect();
         self.judge_serially(&judged).await;
+        self.confirm_patiently(&judged).await;
         self.look_again().await;
         let mut observation = self.observe().await;
         let as_if_serial = self.as_if_serial(&judged, self.names());
@@ -79,7 +81,10 @@ impl Explorer<'_> {
     /// search has not ended this, the next one does.
     async fn observe(&mut self) -> Option<Observation> {
         let stop = if self.stop.is_cancelled() { CancellationToken::new() } else { self.stop.clone() };
-        let unread = match Scope::new(READ_WITHIN, &stop).wait(self.target.observe()).await {
+        let begin = Instant::now();
+        let read = Scope::new(READ_WITHIN, &stop).wait(self.target.observe()).await;
+        self.found.spent.add(Part::FinalState, begin);
+        let unread = match read {
             Ok(Ok(observation)) => return observation,
             Ok(Err(error)) => chain(&error),
             Err(ended) => ended.to_string(),
@@ -91,7 +96,7 @@ impl Explorer<'_> {
     /// Releases the writes of all requests at once, again and again: what happens then is the server's choice.
     async fn together(&mut self, insecure: bool) {
         let all: Vec<usize> = (0..self.subject.requests()).collect();
-        let begin = std::time::Instant::now();
+        let begin = Instant::now();
         let mut meeting = if insecure { Meeting::of(self.server.as_ref()).await } else { None };
         let attempts = match (&meeting, insecure) {
             (Some(_), _) => self.plan.budget.together.min(MEETINGS),

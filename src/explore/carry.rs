@@ -10,8 +10,9 @@ use super::execution::{Execution, INTERRUPTED, Request};
 use super::explorer::{Explorer, Found, MAX_DEAD, Patience, describe};
 use super::policy::{MISFIT, Policy, Replay};
 use super::scheduler::{Learned, Scheduler};
+use super::spent::Part;
 use super::subject::Subject;
-use super::watch::After;
+use super::watch::{After, Watch};
 use crate::history::{Cause, Outcome, Phase};
 use crate::scope::{Ended, Scope};
 use crate::target::Completion;
@@ -150,11 +151,13 @@ impl Explorer<'_> {
         self.seed(number).await;
         self.make_ready(number, requests).await;
         self.open_window().await;
+        let begin = Instant::now();
         let execution = self.scheduler.execute_some(self.subject, number, requests, policy).await;
+        self.found.spent.add(Part::Executions, begin);
         let mut execution = self.await_quiescence(execution).await;
         self.learn(&execution);
         let position = self.found.executions.len();
-        self.close_window(position, &mut execution, requests.to_vec(), false).await;
+        self.close_window(position, &mut execution, requests.to_vec()).await;
         self.keep(execution, requests.to_vec(), phase);
         let position = self.found.executions.len() - 1;
         if phase.is_main() {
@@ -189,12 +192,15 @@ impl Explorer<'_> {
         let Some(watch) = &mut self.watch else { return };
         let (execution, ..) = &self.found.executions[position];
         watch.background |= !execution.strays.is_empty();
+        let begin = Instant::now();
         let looking = Scope::new(watch.look_within(), &self.stop);
-        match looking.wait(watch.look(execution.number, after)).await {
+        let looked = looking.wait(watch.look(execution.number, after)).await;
+        self.found.spent.add(Part::OwnInvariants, begin);
+        match looked {
             Ok(violated) if !violated.is_empty() => {
                 self.found.custom.entry(position).or_default().extend(violated);
             }
-            Err(Ended::Deadline(_)) => watch.missed(),
+            Err(Ended::Deadline(_)) => self.watch.iter_mut().for_each(Watch::missed),
             Ok(_) | Err(Ended::Stopped) => {}
         }
     }
@@ -216,6 +222,7 @@ impl Explorer<'_> {
 
     /// Does what comes before the requests of an execution, such as a log-in. It is none of what is put in order: it passes.
     pub(super) async fn make_ready(&mut self, number: u32, requests: &[usize]) {
+        let begin = Instant::now();
         let mut passing = false;
         for &request in requests {
             let mut making = self.subject.make_ready(number, request);
@@ -236,6 +243,7 @@ impl Explorer<'_> {
         if passing {
             self.hold();
         }
+        self.found.spent.add(Part::Preparing, begin);
     }
 
     /// Every request once, one after the other, and nothing parked: who logs in, fills a cache or opens a connection at its
@@ -276,6 +284,7 @@ impl Explorer<'_> {
         if keys.is_empty() && first.is_empty() {
             return;
         }
+        let begin = Instant::now();
         self.proxy.pass();
         let preparing = async {
             if !keys.is_empty() {
@@ -298,6 +307,7 @@ impl Explorer<'_> {
             self.found.reasons.push(reason);
         }
         self.hold();
+        self.found.spent.add(Part::Preparing, begin);
     }
 
     /// Takes note of what an execution says of all.
@@ -388,6 +398,7 @@ impl Explorer<'_> {
         self.scheduler.parallel = before.parallel;
         self.scheduler.learned = before.learned;
         self.scheduler.alone = before.alone;
+        self.scheduler.park_answers = before.park_answers;
         self.scheduler.stop = before.stop;
         self.scheduler.stored = before.stored;
     }

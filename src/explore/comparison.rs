@@ -1,6 +1,7 @@
 //! Executions held against the serial runs of the same requests: `Comparison` keeps what each of them came to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::Bson;
@@ -12,7 +13,7 @@ use super::execution::Execution;
 use super::subject::Operations;
 use super::wire::{Kind, Reply};
 use crate::history::{CauseKind, Outcome as History, Phase};
-use crate::scope::Scope;
+use crate::scope::{Ended, Scope};
 use crate::serial::{Answer, Change, Judge, Judgement, Outcome, Sample, Settings, Value};
 use crate::target::Completion;
 
@@ -20,9 +21,17 @@ use crate::target::Completion;
 const FIRST_QUIET: Duration = Duration::from_millis(5);
 /// Silence once something came after an answer.
 const LATE_QUIET: Duration = Duration::from_millis(25);
+/// Silence before something is accused where something came after an answer: the machine may have been slow.
+pub(super) const PATIENT_QUIET: Duration = Duration::from_millis(250);
+/// Executions before and after one in which what it wrote late may be found.
+const NEIGHBOURS: usize = 4;
 
 /// How long the server may take to tell what was written.
 pub(super) const READ_WITHIN: Duration = Duration::from_secs(60);
+/// How long it may take to tell the time.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take to tell what was written when the exploration was told to end.
+const READ_IN_HASTE: Duration = Duration::from_secs(5);
 
 /// How an exploration is judged by the serial runs of its requests.
 pub struct AsIfSerial {
@@ -63,6 +72,9 @@ struct Recorded {
     window: usize,
     probes: Vec<Answer>,
     order: Vec<usize>,
+    key: Arc<str>,
+    /// As the judge sees it, once that was asked for.
+    sample: Option<Arc<Sample>>,
 }
 
 impl Comparison {
@@ -84,37 +96,51 @@ impl Comparison {
     }
 
     /// An execution begins.
-    pub(super) async fn open(&mut self) {
+    pub(super) async fn open(&mut self, stop: &CancellationToken) {
         if let Some(capture) = &mut self.capture {
-            let opened = in_time(capture.open()).await;
-            self.check(opened);
+            let opened = Scope::new(TOLD_WITHIN, stop).wait(capture.open()).await;
+            // Of what is interrupted here, nothing is judged.
+            self.check(opened.unwrap_or_else(|ended| Err(ended.into())));
         }
     }
 
     /// An execution has ended, and its commands have, too; its window.
-    pub(super) async fn close(&mut self, execution: &Execution) -> Option<usize> {
+    pub(super) async fn close(&mut self, execution: &Execution, stop: &CancellationToken) -> Option<usize> {
         let capture = self.capture.as_mut()?;
-        let closed = in_time(capture.close(&written_to(execution))).await;
-        self.check(closed)
+        let closed = Scope::new(TOLD_WITHIN, stop).wait(capture.close(&written_to(execution))).await;
+        self.check(closed.unwrap_or_else(|ended| Err(ended.into())))
     }
 
-    /// Keeps what came of an execution.
+    /// Keeps what came of an execution: of these requests, in this window, with this key.
     pub(super) fn keep(
         &mut self,
         position: usize,
         order: Vec<usize>,
-        window: usize,
+        (window, key): (usize, Arc<str>),
         probes: Vec<Answer>,
-        serial: bool,
     ) {
-        if serial {
-            self.untold.push((position, order.clone()));
+        self.recorded.insert(position, Recorded { window, probes, order, key, sample: None });
+    }
+
+    /// This one was serial: the judge is to hear of it.
+    pub(super) fn was_serial(&mut self, position: usize, order: Vec<usize>) {
+        if self.recorded.contains_key(&position) {
+            self.untold.push((position, order));
         }
-        self.recorded.insert(position, Recorded { window, probes, order });
     }
 
     fn check<T>(&mut self, result: Result<T, CaptureError>) -> Option<T> {
-        result.map_err(|error| self.fail(&error)).ok()
+        match result {
+            Ok(value) => Some(value),
+            // What was found before an interruption is judged all the same.
+            Err(CaptureError::Late(Ended::Stopped)) => None,
+            Err(error) => {
+                self.fail(&error);
+                // Nothing more can be concluded, and nobody waits for such a server again.
+                self.capture = None;
+                None
+            }
+        }
     }
 
     fn fail(&mut self, error: &CaptureError) {
@@ -129,7 +155,7 @@ impl Comparison {
     pub(super) fn came_late(&mut self, commands: &[String]) {
         if commands.iter().any(|command| !self.background.contains(command)) {
             self.late = true;
-            self.quiet = LATE_QUIET;
+            self.quiet = self.quiet.max(LATE_QUIET);
         }
     }
 
@@ -141,23 +167,46 @@ impl Comparison {
     }
 
     /// Reads what was written so far, and tells the judge of the serial runs.
-    pub(super) async fn catch_up(&mut self, subject: &Operations, executions: &[(Execution, Vec<usize>, Phase)]) {
+    pub(super) async fn catch_up(
+        &mut self,
+        subject: &Operations,
+        executions: &[(Execution, Vec<usize>, Phase)],
+        stop: &CancellationToken,
+    ) {
         if let Some(capture) = &mut self.capture {
-            let collected = in_time(capture.collect()).await;
-            self.check(collected);
+            // An interruption does not end it: what was found before one is judged by what is read here.
+            let within = if stop.is_cancelled() { READ_IN_HASTE } else { READ_WITHIN };
+            let collected = Scope::new(within, &CancellationToken::new()).wait(capture.collect()).await;
+            self.check(collected.unwrap_or_else(|ended| Err(ended.into())));
         }
         for (position, order) in std::mem::take(&mut self.untold) {
             if let Some(sample) = self.sample(subject, position, &executions[position].0) {
-                self.judge.learn(Sample { order, ..sample });
+                self.judge.learn(Sample { order, ..(*sample).clone() });
             }
         }
     }
 
-    /// An execution as the judge sees it.
-    pub(super) fn sample(&mut self, subject: &Operations, position: usize, execution: &Execution) -> Option<Sample> {
+    /// An execution as the judge sees it. What it wrote has been collected.
+    pub(super) fn sample(
+        &mut self,
+        subject: &Operations,
+        position: usize,
+        execution: &Execution,
+    ) -> Option<Arc<Sample>> {
         let recorded = self.recorded.get(&position)?;
-        let window = self.capture.as_ref()?.window(recorded.window)?.clone();
+        if let Some(sample) = &recorded.sample {
+            return Some(Arc::clone(sample));
+        }
+        let sample = Arc::new(self.new_sample(subject, position, execution)?);
+        // Where something comes late, what others wrote since may be its own.
+        self.recorded.get_mut(&position)?.sample = (!self.late).then(|| Arc::clone(&sample));
+        Some(sample)
+    }
+
+    fn new_sample(&mut self, subject: &Operations, position: usize, execution: &Execution) -> Option<Sample> {
+        let recorded = self.recorded.get(&position)?;
         let (order, probes) = (recorded.order.clone(), recorded.probes.clone());
+        let window = self.window(position, recorded)?;
         self.look_for_others(execution, &window);
         self.met |= order.len() > 1 && meet(execution, &window);
         let answers = order
@@ -174,6 +223,26 @@ impl Comparison {
         });
         let outcome = Outcome { answers: answers.collect(), probes, changes: changes.collect() };
         Some(Sample { order, marks: marks(&subject.invocation(execution.number, 0).key), outcome })
+    }
+
+    /// What an execution wrote. Where something comes after answers, it may have come so late that it fell among what another
+    /// wrote: whose it is, is told by the key that it holds.
+    fn window(&self, position: usize, recorded: &Recorded) -> Option<Window> {
+        let capture = self.capture.as_ref()?;
+        let mut window = capture.window(recorded.window)?.clone();
+        if !self.late {
+            return Some(window);
+        }
+        let near = position.saturating_sub(NEIGHBOURS)..=position + NEIGHBOURS;
+        let others: Vec<&Recorded> =
+            self.recorded.range(near).filter(|(other, _)| **other != position).map(|(_, other)| other).collect();
+        let own = &*recorded.key;
+        window.leave_out(|document| !holds(document, own) && others.iter().any(|other| holds(document, &other.key)));
+        for other in &others {
+            let (other, key) = (capture.window(other.window)?, &*other.key);
+            window.take_from(other, |document| holds(document, own) && !holds(document, key));
+        }
+        Some(window)
     }
 
     /// Whether only the service's own background work writes there.
@@ -211,10 +280,10 @@ impl Comparison {
     }
 }
 
-/// Reads what was written. An interruption does not end it: what was found before one is judged by what is read here.
-async fn in_time<T>(reading: impl Future<Output = Result<T, CaptureError>>) -> Result<T, CaptureError> {
-    let read = Scope::new(READ_WITHIN, &CancellationToken::new()).wait(reading).await;
-    read.unwrap_or_else(|ended| Err(ended.into()))
+/// Whether a document holds a text that names an execution; one that goes on with a digit names another.
+fn holds(document: &mongodb::bson::Document, key: &str) -> bool {
+    let text = document.to_string();
+    text.match_indices(key).any(|(at, _)| !text.as_bytes().get(at + key.len()).is_some_and(u8::is_ascii_digit))
 }
 
 /// Collections that an execution wrote to.

@@ -7,7 +7,6 @@
 //! *Assumption.* The same releases lead to the same commands. Each execution repeats the beginning of an earlier one, and
 //! is compared with it.
 
-use super::conflict::commute;
 use super::policy::{Enabled, Policy, Undecided, View, first};
 use super::schedule::Choice;
 
@@ -24,6 +23,9 @@ pub struct Dfs {
     redundant: bool,
 }
 
+/// What a command, or its answer, is known by in all executions: request, ordinal, and whether it is the answer.
+type Name = (usize, usize, bool);
+
 /// A decision and what is left of it.
 #[derive(Debug, Clone)]
 struct Decision {
@@ -31,8 +33,8 @@ struct Decision {
     /// Positions in `enabled`, in the order in which they are tried.
     candidates: Vec<usize>,
     chosen: usize,
-    /// Commands that were tried in an equivalent place: request and ordinal.
-    sleeping: Vec<(usize, usize)>,
+    /// What was tried in an equivalent place.
+    sleeping: Vec<Name>,
 }
 
 impl Dfs {
@@ -72,7 +74,7 @@ impl Dfs {
     }
 
     /// What sleeps after the last decision: what slept before it or was tried beside it, unless it conflicts with it.
-    fn sleeping(&self) -> Vec<(usize, usize)> {
+    fn sleeping(&self) -> Vec<Name> {
         let Some(last) = self.stack.last() else { return Vec::new() };
         let released = &last.enabled[last.candidates[last.chosen]];
         let tried = last.candidates[..last.chosen].iter().map(|position| &last.enabled[*position]);
@@ -80,8 +82,8 @@ impl Dfs {
         let asleep = last.enabled.iter().filter(|command| is_asleep(&last.sleeping, command));
         asleep
             .chain(tried)
-            .filter(|other| other.pick.request != released.pick.request && commute(&other.command, &released.command))
-            .map(|other| (other.pick.request, other.ordinal))
+            .filter(|other| other.pick.request != released.pick.request && other.is_independent_of(released))
+            .map(name)
             .collect()
     }
 }
@@ -118,15 +120,21 @@ impl Policy for Dfs {
     }
 }
 
-fn is_asleep(sleeping: &[(usize, usize)], command: &Enabled) -> bool {
-    sleeping.contains(&(command.pick.request, command.ordinal))
+fn name(enabled: &Enabled) -> Name {
+    (enabled.pick.request, enabled.ordinal, enabled.is_answer)
+}
+
+fn is_asleep(sleeping: &[Name], command: &Enabled) -> bool {
+    sleeping.contains(&name(command))
 }
 
 /// Whether an earlier request could stand in for this one: it has only read, and was told the same.
 fn has_twin(view: &View<'_>, position: usize) -> bool {
     let command = &view.enabled[position];
     let lane = view.lanes[command.pick.request];
+    // What an answer says is heard when it is delivered: until then nobody can stand in for who waits for it.
     !lane.wrote
+        && !command.is_answer
         && view.enabled[..position].iter().any(|other| {
             other.pick.request < command.pick.request
                 && view.lanes[other.pick.request] == lane
@@ -136,8 +144,8 @@ fn has_twin(view: &View<'_>, position: usize) -> bool {
 
 /// Whether two executions have the same command at this place; what it carries may differ.
 fn is_same(before: &Enabled, now: &Enabled) -> bool {
-    (before.pick, before.ordinal, &before.command.name, &before.command.collection)
-        == (now.pick, now.ordinal, &now.command.name, &now.command.collection)
+    (before.pick, name(before), &before.command.name, &before.command.collection)
+        == (now.pick, name(now), &now.command.name, &now.command.collection)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::super::classes::Classes;
 use super::super::fake::{Fake, Program, Store, find_then_insert};
 use super::super::subject::Subject;
 use super::*;
+use crate::history::Outcome;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -81,4 +82,50 @@ async fn reduction_counts_the_same_where_many_commands_commute() {
     assert_eq!(reduced.total, Some(all.executions as u64));
     assert_eq!(reduced.outcomes, all.outcomes);
     assert!(reduced.executions * 2 < all.executions, "{} of {}", reduced.executions, all.executions);
+}
+
+/// Finds nothing, and has heard by another way of what was inserted since when it is told so.
+fn late_news(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+    async move {
+        match store.find(&key).await {
+            Some(by) => by,
+            None if store.first_of(&key).is_some() => usize::MAX,
+            None => store.insert(&key, by).await,
+        }
+    }
+    .boxed()
+}
+
+/// Executions, and what they came to: documents, and requests that failed.
+async fn with_answers(park_answers: bool, reduce: bool) -> (usize, BTreeSet<(usize, usize)>) {
+    let (fake, mut scheduler) = Fake::new(2, late_news);
+    scheduler.park_answers = park_answers;
+    let (mut dfs, mut executions, mut outcomes) = (Dfs::new(reduce), 0, BTreeSet::new());
+    for number in 0.. {
+        let execution = scheduler.execute(&fake, number, &mut dfs).await;
+        assert!(execution.is_exact(), "{execution:?}");
+        if !dfs.is_redundant() {
+            executions += 1;
+            let completions = execution.requests.iter().filter_map(|request| request.completion.as_ref());
+            let failed = completions.filter(|completion| matches!(completion.outcome, Outcome::Failed(_))).count();
+            outcomes.insert((fake.documents(number), failed));
+            let releases = execution.steps.len() + execution.answers.len();
+            assert_eq!(execution.schedule.0.len(), releases, "{}", execution.named());
+        }
+        if !dfs.advance() {
+            break;
+        }
+    }
+    (executions, outcomes)
+}
+
+#[tokio::test]
+async fn answers_that_are_parked_as_well_show_what_is_heard_too_late() {
+    let (few, at_once) = with_answers(false, false).await;
+    assert!(at_once.iter().all(|(_, failed)| *failed == 0), "{at_once:?}");
+    let (many, all) = with_answers(true, false).await;
+    assert!(all.contains(&(1, 1)) && all.is_superset(&at_once), "{all:?}");
+    let (reduced, same) = with_answers(true, true).await;
+    assert_eq!(same, all);
+    assert!(few < reduced && reduced < many, "{few} {reduced} {many}");
 }

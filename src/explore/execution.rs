@@ -20,6 +20,8 @@ pub struct Execution {
     pub schedule: Schedule,
     /// Every command that was released.
     pub steps: Vec<Step>,
+    /// Answers that were parked as well, each with the release that delivered it: positions in `steps`.
+    pub answers: BTreeMap<usize, usize>,
     /// The requests, by position.
     pub requests: Vec<Request>,
     /// Why the execution could not be brought to its end.
@@ -67,17 +69,17 @@ pub struct Request {
 }
 
 impl Execution {
-    /// The schedule with names: `R1.find R2.find R1.insert R2.insert`.
+    /// The schedule with names: `R1.find R2.find R1.insert R2.insert`. An answer that was parked is `R1.find↩`.
     pub fn named(&self) -> String {
-        let mut text = String::new();
-        for (index, step) in self.steps.iter().enumerate() {
-            let together = index > 0 && self.steps[index - 1].release == step.release;
-            if index > 0 {
-                text.push(if together { '+' } else { ' ' });
-            }
-            text.push_str(&format!("R{}.{}", step.request + 1, step.command.name));
+        let name = |step: &Step| format!("R{}.{}", step.request + 1, step.command.name);
+        let mut releases: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for step in &self.steps {
+            releases.entry(step.release).or_default().push(name(step));
         }
-        text
+        for (release, step) in &self.answers {
+            releases.entry(*release).or_default().extend(self.steps.get(*step).map(|step| format!("{}↩", name(step))));
+        }
+        releases.into_values().map(|names| names.join("+")).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether everything in it is known to be what the schedule says.
@@ -87,7 +89,8 @@ impl Execution {
 
     /// The same, followed by another request that was sent when all of it was over.
     pub(super) fn followed_by(mut self, later: Execution, request: usize) -> Self {
-        let releases = self.schedule.0.len();
+        let (releases, steps) = (self.schedule.0.len(), self.steps.len());
+        self.answers.extend(later.answers.into_iter().map(|(release, step)| (release + releases, step + steps)));
         self.schedule.0.extend(later.schedule.0);
         self.steps.extend(later.steps.into_iter().map(|step| Step { release: step.release + releases, ..step }));
         if let Some(record) = later.requests.into_iter().nth(request) {

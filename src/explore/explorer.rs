@@ -21,6 +21,7 @@ use super::schedule::Schedule;
 use super::scheduler::{Scheduler, Timing};
 use super::search::{Budget, Search};
 use super::searches::estimate;
+use super::spent::{Part, Spent};
 use super::subject::{Operations, Subject};
 use super::watch::Watch;
 use crate::history::{Operation, Phase};
@@ -59,6 +60,8 @@ pub struct Plan {
     pub may_reduce: bool,
     /// Every schedule of the search is carried out twice, and the two are compared.
     pub twice: bool,
+    /// Answers of the server are parked as well: when a request hears of what it did is a choice of its own.
+    pub park_answers: bool,
 }
 
 /// An exploration under way.
@@ -163,6 +166,8 @@ pub(super) struct Found {
     pub(super) unknown_catalogue: bool,
     /// Why the final state could not be read.
     pub(super) unread: Option<String>,
+    /// What the time was spent on.
+    pub(super) spent: Spent,
 }
 
 impl<'a> Explorer<'a> {
@@ -176,6 +181,7 @@ impl<'a> Explorer<'a> {
     ) -> Self {
         let mut scheduler = Scheduler::new(proxy.hold(), plan.timing);
         scheduler.stop = stop.clone();
+        scheduler.park_answers = plan.park_answers;
         let (start, found) = (Instant::now(), Found::default());
         let (watch, server) = (None, None);
         let carried_out = Arc::default();
@@ -288,7 +294,10 @@ impl<'a> Explorer<'a> {
 
     /// What arrives while no request runs is the service's own work, and passes from then on.
     async fn listen(&mut self) {
-        for name in self.scheduler.listen(LISTEN).await {
+        let begin = Instant::now();
+        let heard = self.scheduler.listen(LISTEN).await;
+        self.found.spent.add(Part::Listening, begin);
+        for name in heard {
             self.found.notes.insert(format!("{BACKGROUND}: {name}"));
             if let Some(comparison) = &mut self.comparison {
                 comparison.background.insert(name.clone());
@@ -315,7 +324,7 @@ impl<'a> Explorer<'a> {
         if !self.plan.may_reduce || self.plan.search != Search::Exhaustive || all < 3 {
             return;
         }
-        let interleavings = |requests: usize| estimate(&self.found.traces[..requests]);
+        let interleavings = |requests: usize| estimate(&self.found.traces[..requests], self.plan.park_answers);
         // Requests that are alike change places for free.
         let alike = |requests: usize| (1..=requests as u64).product::<u64>();
         let affordable = |requests: &usize| interleavings(*requests) / alike(*requests) <= AFFORDABLE;
@@ -360,9 +369,15 @@ impl<'a> Explorer<'a> {
         false
     }
 
+    /// Choices of an execution, if every request does what it does alone.
+    pub(super) fn steps(&self) -> usize {
+        let commands: usize = self.found.traces.iter().map(Vec::len).sum();
+        if self.plan.park_answers { commands * 2 } else { commands }
+    }
+
     /// Executions that the search may take: by default many, or of a search by chance so many that it hardly misses.
     fn most(&self) -> usize {
-        let steps = self.found.traces.iter().map(Vec::len).sum();
+        let steps = self.steps();
         let by_default = match &self.plan.search {
             Search::Exhaustive => 10_000,
             Search::Pct { depth } => Pct::executions(self.subject.requests(), steps, *depth),

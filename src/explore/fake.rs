@@ -184,6 +184,7 @@ impl Bench {
             warm_up: true,
             may_reduce: false,
             twice: false,
+            park_answers: false,
         };
         Bench { proxy, target, subject, plan }
     }

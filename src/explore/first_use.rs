@@ -4,11 +4,12 @@
 //! are released in strict alternation; that execution can be neither repeated nor compared, so that only what was answered
 //! and stored in it counts. *Completeness*: one order of one execution.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::execution::Execution;
 use super::explorer::Explorer;
 use super::policy::Alternate;
+use super::spent::Part;
 use super::subject::Subject;
 use super::watch::After;
 use crate::history::{Observation, Phase};
@@ -27,11 +28,13 @@ impl Explorer<'_> {
         if !self.plan.warm_up || !self.subject.keys_to_seed(NUMBER..NUMBER + 1).is_empty() {
             return;
         }
+        let begin = Instant::now();
         for _ in 0..SILENCES {
             if self.scheduler.listen(SILENCE).await.is_empty() {
                 break;
             }
         }
+        self.found.spent.add(Part::Listening, begin);
         if self.target.has_preliminaries() && !self.prepare_first_use().await {
             return;
         }
@@ -39,7 +42,9 @@ impl Explorer<'_> {
         let known = (self.scheduler.parallel, self.scheduler.learned.clone());
         self.scheduler.parallel = true;
         self.make_ready(NUMBER, &all).await;
+        let begin = Instant::now();
         let execution = self.scheduler.execute_some(self.subject, NUMBER, &all, &mut Alternate::default()).await;
+        self.found.spent.add(Part::Executions, begin);
         (self.scheduler.parallel, self.scheduler.learned) = known;
         let unfinished =
             execution.stuck.is_some() || all.iter().any(|request| execution.requests[*request].completion.is_none());

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
-use super::gate::{Release, StepId};
+use super::gate::{Release, Replied, StepId};
 use super::polling::Told;
 use super::wire::{Command, Reply};
 
@@ -23,6 +23,8 @@ pub(super) struct Rest {
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) parked: Vec<Held>,
+    /// Answers that are parked as well: to which step, and what it is.
+    pub(super) answers: Vec<(usize, Replied)>,
     pub(super) next_ordinal: usize,
     pub(super) started: bool,
     pub(super) finished: bool,
@@ -56,6 +58,11 @@ impl Lane {
         let mut hasher = DefaultHasher::new();
         (self.heard, ordinal, &command.name, &command.collection, reply.summary()).hash(&mut hasher);
         self.heard = hasher.finish();
+    }
+
+    /// Whether something of it can be let go.
+    pub(super) fn has_a_choice(&self) -> bool {
+        !self.parked.is_empty() || !self.answers.is_empty()
     }
 
     /// How it has come to rest since it had sent so many commands.

@@ -6,10 +6,10 @@ use super::diagram::diagram;
 use super::evidence::{Documents, in_order, operations};
 use super::execution::INTERRUPTED;
 use super::explorer::Explorer;
+use super::judging::violated;
 use super::lint::{self, Indexes};
 use super::locks;
 use super::search::Search;
-use super::serial_runs::violated;
 use super::subject::Subject;
 use crate::history::{History, Looks, Observation, Operation};
 use crate::report::{AsIfSerialReport, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult};
@@ -163,6 +163,7 @@ impl Explorer<'_> {
             doubts,
             notes: found.notes.iter().cloned().collect(),
             schedules_per_s: self.rate(),
+            spent: found.spent.seconds(),
         };
         let misfit = found.executions.iter().find(|(execution, ..)| is_misfit(execution));
         let misfit = misfit.and_then(|(execution, ..)| execution.stuck.clone());
@@ -249,7 +250,7 @@ impl Explorer<'_> {
 
     fn bound(&self) -> Option<String> {
         let Search::Pct { depth } = self.plan.search else { return None };
-        let (requests, steps) = (self.subject.requests(), self.found.traces.iter().map(Vec::len).sum());
+        let (requests, steps) = (self.subject.requests(), self.steps());
         let one = Pct::bound(requests, steps, depth);
         let runs = self.found.executions.iter().filter(|(_, _, phase)| phase.is_main()).count();
         let all = 1.0 - (1.0 - one).powf(runs as f64);

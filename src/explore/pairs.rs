@@ -134,6 +134,9 @@ fn add_report(whole: &mut ExploreReport, one: ExploreReport, named: &str) {
         whole.violated_interleavings = Some(before + one.violated_interleavings.unwrap_or(one.violated));
     }
     whole.violated += one.violated;
+    for (part, seconds) in one.spent {
+        *whole.spent.entry(part).or_default() += seconds;
+    }
     whole.schedules.extend(one.schedules);
     if whole.schedules.len() > ExploreReport::MAX_SCHEDULES {
         whole.schedules.sort_by_key(|result: &ScheduleResult| result.verdict != Verdict::Violated);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::conflict::commute;
 use super::schedule::{Choice, Pick, Schedule};
 use super::wire::{Command, Kind};
 
@@ -14,7 +15,7 @@ pub struct View<'a> {
     pub lanes: &'a [LaneView],
 }
 
-/// A parked command.
+/// A parked command, or the answer to one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Enabled {
     /// Request and slot.
@@ -23,6 +24,20 @@ pub struct Enabled {
     pub ordinal: usize,
     /// What it asks for.
     pub command: Arc<Command>,
+    /// It was carried out, and this is its answer.
+    pub is_answer: bool,
+}
+
+impl Enabled {
+    /// Whether it makes no difference which of two of different requests comes first. Two answers meet in the service's
+    /// memory, which nobody knows; an answer and a command meet nowhere.
+    pub(super) fn is_independent_of(&self, other: &Enabled) -> bool {
+        match (self.is_answer, other.is_answer) {
+            (false, false) => commute(&self.command, &other.command),
+            (true, true) => false,
+            _ => true,
+        }
+    }
 }
 
 /// What is known of a request.
@@ -123,7 +138,8 @@ pub struct Together;
 
 impl Policy for Together {
     fn choose(&mut self, view: &View<'_>) -> Result<Choice, Undecided> {
-        if let Some(read) = view.enabled.iter().find(|enabled| enabled.command.kind != Kind::Write) {
+        let is_first = |enabled: &&Enabled| enabled.is_answer || enabled.command.kind != Kind::Write;
+        if let Some(read) = view.enabled.iter().find(is_first) {
             return Ok(Choice(vec![read.pick]));
         }
         if view.enabled.is_empty() {

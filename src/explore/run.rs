@@ -87,8 +87,13 @@ impl<'a> Run<'a> {
                 return Err(INTERRUPTED.to_owned());
             }
             while let Some((request, step, answer)) = self.answers.pop_front() {
-                self.deliver(request, step, answer);
-                self.settle(request).await?;
+                match answer {
+                    Some(replied) if self.scheduler.park_answers => self.lanes[request].answers.push((step, replied)),
+                    answer => {
+                        self.deliver(request, step, answer);
+                        self.settle(request).await?;
+                    }
+                }
             }
             let at_rest = self.in_server.is_empty() && self.lanes.iter().all(|lane| lane.finished);
             let enabled = self.enabled();
@@ -108,7 +113,9 @@ impl<'a> Run<'a> {
             let lanes = self.lane_views();
             let choice =
                 policy.choose(&View { enabled: &enabled, lanes: &lanes }).map_err(|error| error.to_string())?;
-            self.release(&choice)?;
+            for request in self.release(&choice)? {
+                self.settle(request).await?;
+            }
             self.await_answers().await?;
             if let Some(stored) = &mut self.scheduler.stored {
                 // What is not seen in time is not shown, and neither is what follows it.
@@ -152,8 +159,7 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
             let rested = lane.finished || moved || siblings;
-            let others_can =
-                self.lanes.iter().enumerate().any(|(other, lane)| other != request && !lane.parked.is_empty());
+            let others_can = self.lanes.iter().enumerate().any(|(other, lane)| other != request && lane.has_a_choice());
             let patience = match (rested, others_can || !self.in_server.is_empty()) {
                 (true, _) => timing.quiet,
                 (false, true) => timing.stall,
@@ -223,6 +229,7 @@ impl<'a> Run<'a> {
                 }
                 for lane in &mut self.lanes {
                     lane.parked.retain(|held| held.step != step);
+                    lane.answers.retain(|(_, replied)| replied.step != step);
                 }
             }
             Event::Finished { execution, request, completion } if execution == self.execution.number => {
@@ -284,8 +291,15 @@ impl<'a> Run<'a> {
             for (slot, held) in lane.parked.iter().enumerate() {
                 let command = Arc::clone(&held.command);
                 let is_poll = polls(request, &lane.told, &command, alone, &self.changes);
-                let parked = Enabled { pick: Pick { request, slot }, ordinal: held.ordinal, command };
+                let pick = Pick { request, slot };
+                let parked = Enabled { pick, ordinal: held.ordinal, command, is_answer: false };
                 if is_poll { idle.push(parked) } else { enabled.push(parked) }
+            }
+            for (index, (step, _)) in lane.answers.iter().enumerate() {
+                let step = &self.execution.steps[*step];
+                let pick = Pick { request, slot: lane.parked.len() + index };
+                let command = Arc::clone(&step.command);
+                enabled.push(Enabled { pick, ordinal: step.ordinal, command, is_answer: true });
             }
         }
         if enabled.is_empty() {
@@ -308,20 +322,30 @@ impl<'a> Run<'a> {
         let view = |(request, lane): (usize, &Lane)| LaneView {
             class: self.subject.class(request),
             past: lane.past,
-            wrote: lane.wrote,
+            // Of what is not answered yet, nobody has heard whether it wrote.
+            wrote: lane.wrote || !lane.answers.is_empty(),
         };
         self.lanes.iter().enumerate().map(view).collect()
     }
 
-    fn release(&mut self, choice: &Choice) -> Result<(), String> {
+    /// Lets go what was chosen; the requests that were given an answer by that.
+    fn release(&mut self, choice: &Choice) -> Result<Vec<usize>, String> {
         let release = self.execution.released(choice.clone());
         // From the last slot on, so that the positions before it stay what they are.
         let mut picks = choice.0.clone();
         picks.sort_by_key(|pick| std::cmp::Reverse((pick.request, pick.slot)));
-        let mut gates = Vec::new();
+        let (mut gates, mut answered) = (Vec::new(), Vec::new());
         for pick in picks {
-            let lane = self.lanes.get_mut(pick.request).filter(|lane| pick.slot < lane.parked.len());
+            let lane = self.lanes.get_mut(pick.request);
+            let lane = lane.filter(|lane| pick.slot < lane.parked.len() + lane.answers.len());
             let Some(lane) = lane else { return Err(format!("request {pick} has no such command parked")) };
+            if let Some(answer) = pick.slot.checked_sub(lane.parked.len()) {
+                let (step, replied) = lane.answers.remove(answer);
+                self.execution.answers.insert(release, step);
+                self.deliver(pick.request, step, Some(replied));
+                answered.push(pick.request);
+                continue;
+            }
             let held = lane.parked.remove(pick.slot);
             self.in_server.insert(held.step, (pick.request, self.execution.steps.len()));
             self.since.push(self.changes.len());
@@ -339,14 +363,14 @@ impl<'a> Run<'a> {
             // A gate without a command behind it: its connection is gone, and that is an event of its own.
             gate.send(Release::Forward).ok();
         }
-        Ok(())
+        Ok(answered)
     }
 
     /// Waits for the answers to what is in the server. One that does not come while others could go on is left there: the
     /// server makes the command wait, for a transaction of another request.
     async fn await_answers(&mut self) -> Result<(), String> {
         while !self.in_server.is_empty() {
-            let others_can = self.lanes.iter().any(|lane| !lane.parked.is_empty()) || !self.answers.is_empty();
+            let others_can = self.lanes.iter().any(Lane::has_a_choice) || !self.answers.is_empty();
             let patience = if others_can { self.scheduler.timing.stall } else { self.scheduler.timing.deadline };
             if let Err(Silence) = self.wait(patience, None).await {
                 if self.scheduler.stop.is_cancelled() {
@@ -418,6 +442,7 @@ impl<'a> Run<'a> {
         self.answers.clear();
         for lane in &mut self.lanes {
             lane.parked.clear();
+            lane.answers.clear();
         }
         while self.lanes.iter().any(|lane| lane.started && !lane.finished) && Instant::now() < until {
             match tokio::time::timeout_at(until.into(), self.scheduler.events.recv()).await {

@@ -57,6 +57,8 @@ pub struct Scheduler {
     pub(super) learned: HashMap<(usize, u64), Learned>,
     /// What a request of each class sends when it is alone.
     pub(super) alone: HashMap<usize, Trace>,
+    /// Answers are parked as well, each until it is chosen.
+    pub(super) park_answers: bool,
     /// Ends every wait.
     pub(super) stop: CancellationToken,
     /// Looks at what is stored after each release.
@@ -92,6 +94,7 @@ impl Scheduler {
             parallel: false,
             learned: HashMap::new(),
             alone: HashMap::new(),
+            park_answers: false,
             stop: CancellationToken::new(),
             stored: None,
         }

@@ -9,6 +9,7 @@ use super::execution::{Execution, Request};
 use super::explorer::Explorer;
 use super::policy::{Alternate, Replay};
 use super::predict::{self, Trace};
+use super::schedule::Schedule;
 use super::subject::Subject;
 use super::watch::After;
 use crate::history::Phase;
@@ -23,14 +24,15 @@ impl Explorer<'_> {
         self.execute(&mut Alternate::default()).await;
         let classes: Vec<usize> = (0..self.subject.requests()).map(|request| self.subject.class(request)).collect();
         for schedule in predict::predict(&self.found.traces, &classes) {
-            self.execute(&mut Replay::lenient(schedule.clone())).await;
+            let schedule = if self.plan.park_answers { with_answers(&schedule) } else { schedule };
+            self.execute(&mut Replay::lenient(schedule)).await;
         }
     }
 
     pub(super) async fn exhaustive(&mut self) {
         let begin = Instant::now();
         let requests = self.subject.requests();
-        let estimate = estimate(&self.found.traces);
+        let estimate = estimate(&self.found.traces, self.plan.park_answers);
         let mut reduce = self.plan.reduce.unwrap_or(requests > 2 || estimate > SMALL);
         let mut dfs = Dfs::new(reduce);
         loop {
@@ -70,7 +72,7 @@ impl Explorer<'_> {
     pub(super) async fn by_chance(&mut self, depth: Option<usize>) {
         let begin = Instant::now();
         let requests = self.subject.requests();
-        let steps = self.found.traces.iter().map(Vec::len).sum();
+        let steps = self.steps();
         let mut number = 0;
         while !self.spent(begin) {
             let seed = self.plan.seed;
@@ -128,12 +130,17 @@ impl Explorer<'_> {
     }
 }
 
-/// How many interleavings there are if every request does what it does alone.
-pub(super) fn estimate(traces: &[Trace]) -> u64 {
+/// A schedule of commands, each of which is answered at once.
+fn with_answers(schedule: &Schedule) -> Schedule {
+    Schedule(schedule.0.iter().flat_map(|choice| [choice.clone(), choice.clone()]).collect())
+}
+
+/// How many interleavings there are if every request does what it does alone; `with_answers`, where these are choices as well.
+pub(super) fn estimate(traces: &[Trace], with_answers: bool) -> u64 {
     let mut done = 0_u64;
     let mut ways = 1_u64;
     for trace in traces {
-        for step in 1..=trace.len() as u64 {
+        for step in 1..=trace.len() as u64 * if with_answers { 2 } else { 1 } {
             done += 1;
             // A product of binomial coefficients: whole after every division.
             match ways.checked_mul(done) {
@@ -159,8 +166,9 @@ mod tests {
         let command = Arc::new(Command::parse(&Message::parse(&message).unwrap()).unwrap());
         for (lengths, expected) in [(vec![2, 2], 6), (vec![2, 2, 2], 90), (vec![1, 1], 2), (vec![3], 1), (vec![], 1)] {
             let traces: Vec<Trace> = lengths.iter().map(|length| vec![Arc::clone(&command); *length]).collect();
-            assert_eq!(estimate(&traces), expected, "{lengths:?}");
+            assert_eq!(estimate(&traces, false), expected, "{lengths:?}");
         }
-        assert_eq!(estimate(&vec![vec![command; 40]; 4]), u64::MAX);
+        assert_eq!(estimate(&vec![vec![Arc::clone(&command); 2]; 2], true), 70);
+        assert_eq!(estimate(&vec![vec![command; 40]; 4], false), u64::MAX);
     }
 }

@@ -1,19 +1,19 @@
-//! The serial runs of an exploration, and the judgement of its executions by them.
+//! The serial runs of an exploration, and what each execution wrote and answered, for them to be held against.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::capture::Capture;
 use super::comparison::{AsIfSerial, Comparison, READ_WITHIN, answer};
 use super::execution::{Execution, INTERRUPTED};
 use super::explorer::Explorer;
 use super::policy::Serial;
+use super::spent::Part;
 use super::subject::Subject;
 use super::watch::After;
 use crate::history::Phase;
-use crate::report::{AsIfSerialReport, FieldDifference};
 use crate::scope::{Ended, Scope};
-use crate::serial::{Answer, Class, Judged, Judgement, Sample};
-use crate::verdict::{Invariant, Verdict};
+use crate::serial::Answer;
 
 /// Rounds in which every order is carried out once.
 const FEWEST_ROUNDS: usize = 3;
@@ -88,7 +88,7 @@ impl<'a> Explorer<'a> {
     }
 
     /// Every order of these once.
-    async fn serial_round(&mut self, which: Orders) {
+    pub(super) async fn serial_round(&mut self, which: Orders) {
         let requests = self.subject.requests();
         let wanted = |order: &Vec<usize>| (order.len() == requests) == (which == Orders::OfAll);
         for order in orders(requests).into_iter().filter(wanted) {
@@ -99,19 +99,22 @@ impl<'a> Explorer<'a> {
         }
         self.catch_up().await;
         if which == Orders::OfAll {
+            let begin = Instant::now();
             self.comparison.iter_mut().for_each(|comparison| comparison.judge.end_round());
+            self.found.spent.add(Part::Judging, begin);
         }
     }
 
-    /// What some of the requests do without the others, which only matters where one was refused, or failed.
-    async fn serial_rounds_of_some(&mut self) {
-        let Some(comparison) = &mut self.comparison else { return };
+    /// What some of the requests do without the others; whether that was not known yet.
+    pub(super) async fn serial_rounds_of_some(&mut self) -> bool {
+        let Some(comparison) = &mut self.comparison else { return false };
         if std::mem::replace(&mut comparison.knows_some, true) {
-            return;
+            return false;
         }
         for _ in 0..comparison.judge.rounds() {
             self.serial_round(Orders::OfSome).await;
         }
+        true
     }
 
     /// The requests one after another: each is sent when the one before has been answered and nothing is in flight.
@@ -122,7 +125,9 @@ impl<'a> Explorer<'a> {
         self.open_window().await;
         let mut whole: Option<Execution> = None;
         for request in &order {
+            let begin = Instant::now();
             let one = self.scheduler.execute_some(self.subject, number, &[*request], &mut Serial).await;
+            self.found.spent.add(Part::SerialRuns, begin);
             let one = self.await_quiescence(one).await;
             whole = Some(match whole {
                 None => one,
@@ -132,7 +137,8 @@ impl<'a> Explorer<'a> {
         let mut execution = whole.unwrap_or_default();
         self.learn(&execution);
         let (position, all) = (self.found.executions.len(), order.len() == self.subject.requests());
-        self.close_window(position, &mut execution, order.clone(), true).await;
+        self.close_window(position, &mut execution, order.clone()).await;
+        self.comparison.iter_mut().for_each(|comparison| comparison.was_serial(position, order.clone()));
         self.keep(execution, order, Phase::Control);
         match all {
             true => self.look_in_passing(position, After::Control).await,
@@ -146,7 +152,9 @@ impl<'a> Explorer<'a> {
         let Some(comparison) = self.comparison.as_mut().filter(|comparison| comparison.capture.is_some()) else {
             return execution;
         };
+        let begin = Instant::now();
         let late = self.scheduler.await_quiescence(comparison.quiet).await;
+        self.found.spent.add(Part::Silence, begin);
         comparison.came_late(&late);
         execution.strays.extend(late);
         execution
@@ -155,37 +163,52 @@ impl<'a> Explorer<'a> {
     /// An execution begins.
     pub(super) async fn open_window(&mut self) {
         if let Some(comparison) = &mut self.comparison {
-            comparison.open().await;
+            let begin = Instant::now();
+            comparison.open(&self.stop).await;
+            self.found.spent.add(Part::Capture, begin);
         }
     }
 
     /// An execution has ended: what it wrote, and what each request says when it is sent once more.
-    pub(super) async fn close_window(
-        &mut self,
-        position: usize,
-        execution: &mut Execution,
-        order: Vec<usize>,
-        serial: bool,
-    ) {
+    pub(super) async fn close_window(&mut self, position: usize, execution: &mut Execution, order: Vec<usize>) {
         let Some(comparison) = &mut self.comparison else { return };
-        let Some(window) = comparison.close(execution).await else { return };
+        let begin = Instant::now();
+        let window = comparison.close(execution, &self.stop).await;
+        self.found.spent.add(Part::Capture, begin);
+        let Some(window) = window else {
+            if self.stop.is_cancelled() {
+                // What it wrote is not known: it is none of those that are judged.
+                execution.stuck.get_or_insert(INTERRUPTED.to_owned());
+            }
+            return;
+        };
         if execution.stuck.is_some() {
             return;
         }
-        let probes = if comparison.probes { self.probe(execution.number).await } else { Some(Vec::new()) };
+        let key = self.subject.invocation(execution.number, 0).key;
+        let probes = match comparison.probes {
+            true => {
+                let probes = self.probe(execution.number).await;
+                // What they write late is none of what the next execution writes.
+                self.await_quiescence(Execution::default()).await;
+                probes
+            }
+            false => Some(Vec::new()),
+        };
         let Some(probes) = probes else {
             // Half of its probes say nothing.
             execution.stuck = Some(INTERRUPTED.to_owned());
             return;
         };
         if let Some(comparison) = &mut self.comparison {
-            comparison.keep(position, order, window, probes, serial);
+            comparison.keep(position, order, (window, key), probes);
         }
     }
 
     /// Each request once more, one after another, and nothing parked; `None` if the exploration is to end meanwhile.
     pub(super) async fn probe(&mut self, number: u32) -> Option<Vec<Answer>> {
         self.proxy.pass();
+        let begin = Instant::now();
         let patience = Scope::new(self.plan.timing.deadline, &self.stop);
         let (mut answers, mut stopped) = (Vec::new(), false);
         for request in 0..self.subject.requests() {
@@ -199,167 +222,26 @@ impl<'a> Explorer<'a> {
             }
         }
         self.hold();
+        self.found.spent.add(Part::Probes, begin);
         (!stopped).then_some(answers)
     }
 
-    async fn catch_up(&mut self) {
+    pub(super) async fn catch_up(&mut self) {
         if let Some(comparison) = &mut self.comparison {
-            comparison.catch_up(self.subject, &self.found.executions).await;
+            let begin = Instant::now();
+            comparison.catch_up(self.subject, &self.found.executions, &self.stop).await;
+            self.found.spent.add(Part::Capture, begin);
         }
-    }
-
-    /// Judges these executions; at an anomaly every order is carried out once more first.
-    pub(super) async fn judge_serially(&mut self, positions: &[usize]) {
-        if self.comparison.is_none() {
-            return;
-        }
-        self.catch_up().await;
-        let mut judgement = self.judged(positions);
-        let any = |judgement: &Option<Judgement>, of: fn(Class) -> bool| {
-            judgement.as_ref().is_some_and(|judgement| judgement.executions.iter().any(|one| of(one.class)))
-        };
-        if any(&judgement, |class| class != Class::Serial) && !self.stop.is_cancelled() {
-            self.hold();
-            self.serial_rounds_of_some().await;
-            judgement = self.judged(positions);
-            if any(&judgement, Class::is_anomaly) {
-                self.serial_round(Orders::OfAll).await;
-                self.serial_round(Orders::OfSome).await;
-                judgement = self.judged(positions);
-            }
-            self.proxy.pass();
-        }
-        let Some(judgement) = judgement else { return };
-        let blameless = self.blameless(positions, &judgement);
-        for (position, judged) in positions.iter().zip(&judgement.executions) {
-            if !blameless.contains(position) {
-                self.found.serial.insert(*position, judged.clone());
-            }
-        }
-        if !blameless.is_empty() {
-            self.found.notes.insert(format!(
-                "as if serial: {} schedules in which one request follows the other are unlike every serial run, so that it is \
-                 not their order that is to blame: memory of the service, or noise",
-                blameless.len()
-            ));
-            if positions.len() == blameless.len()
-                && let Some(comparison) = &mut self.comparison
-            {
-                comparison.failure.get_or_insert("schedules that are serial are unlike every serial run".to_owned());
-            }
-        }
-        if let Some(comparison) = &mut self.comparison {
-            comparison.judgement = Some(judgement);
-        }
-    }
-
-    /// Anomalies whose commands came one request after the other.
-    fn blameless(&self, positions: &[usize], judgement: &Judgement) -> BTreeSet<usize> {
-        let judged = positions.iter().zip(&judgement.executions);
-        let serial = |position: &usize| {
-            let (execution, requests, _) = &self.found.executions[*position];
-            let released_alone = execution.schedule.0.iter().all(|choice| choice.0.len() == 1);
-            released_alone && execution.schedule.switches() < requests.len()
-        };
-        judged
-            .filter(|(position, one)| one.class.is_anomaly() && serial(position))
-            .map(|(position, _)| *position)
-            .collect()
-    }
-
-    fn judged(&mut self, positions: &[usize]) -> Option<Judgement> {
-        let comparison = self.comparison.as_mut()?;
-        let mut samples: Vec<Sample> = Vec::new();
-        for position in positions {
-            samples.push(comparison.sample(self.subject, *position, &self.found.executions[*position].0)?);
-        }
-        (comparison.judge.serial_runs() > 0).then(|| comparison.judge.judge(&samples))
-    }
-
-    /// What the serial runs say of an execution.
-    pub(super) fn serial_verdict(&self, position: usize) -> Option<Verdict> {
-        let comparison = self.comparison.as_ref().filter(|comparison| comparison.failure.is_none())?;
-        let strict = comparison.judge.settings().strict;
-        let judged = self.found.serial.get(&position)?;
-        Some(if judged.class.violates(strict) { Verdict::Violated } else { Verdict::Holds })
-    }
-
-    /// The report's section.
-    pub(super) fn as_if_serial(&self, searched: &[usize], operations: Vec<String>) -> Option<AsIfSerialReport> {
-        let comparison = self.comparison.as_ref()?;
-        let strict = comparison.judge.settings().strict;
-        let judged: Vec<(&usize, &Judged)> =
-            searched.iter().filter_map(|position| Some((position, self.found.serial.get(position)?))).collect();
-        let violating = || judged.iter().filter(|(_, one)| one.class.violates(strict));
-        let smallest = violating().min_by_key(|(position, one)| {
-            (std::cmp::Reverse(one.class), self.found.executions[**position].0.schedule.switches())
-        });
-        let mut classes = crate::serial::Classes::default();
-        judged.iter().for_each(|(_, one)| classes.add(one.class));
-        let judgement = comparison.judgement.as_ref();
-        let doubt = comparison.doubt().or_else(|| judgement.and_then(|judgement| judgement.inconclusive.clone()));
-        let violations = violating().count() as u64;
-        let verdict = match (violations, &doubt) {
-            // What else writes, or varies, may be to blame for all of it.
-            (1.., None) => Verdict::Violated,
-            (0, None) if !judged.is_empty() => Verdict::Holds,
-            _ => Verdict::Inconclusive,
-        };
-        let mut report = AsIfSerialReport {
-            verdict,
-            judged: judged.len() as u64,
-            violations,
-            classes: Class::ALL.iter().map(|class| (class.name().to_owned(), classes.of(*class))).collect(),
-            not_compared: judgement.map(|judgement| judgement.not_compared.clone()).unwrap_or_default(),
-            serial_outcomes: judgement.map_or(0, |judgement| judgement.serial_outcomes as u64),
-            serial_runs: comparison.judge.serial_runs() as u64,
-            repetitions: comparison.judge.rounds() as u64,
-            sentences: judgement
-                .map(|judgement| {
-                    judgement
-                        .sentences()
-                        .into_iter()
-                        .filter(|(class, _)| *class != Class::Serial)
-                        .map(|(_, text)| text)
-                        .collect()
-                })
-                .unwrap_or_default(),
-            inconclusive: doubt,
-            apart: comparison.are_apart(),
-            notes: judgement.map(|judgement| judgement.notes.clone()).unwrap_or_default(),
-            operations,
-            ..AsIfSerialReport::default()
-        };
-        if let Some((position, one)) = smallest {
-            let execution = &self.found.executions[**position].0;
-            report.schedule = execution.named();
-            report.choices = execution.schedule.to_string();
-            report.key = self.subject.invocation(execution.number, 0).key.to_string();
-            report.nearest = one.nearest.clone();
-            report.in_words = one.in_words().unwrap_or_default();
-            let shown = |one: &crate::serial::Difference| FieldDifference {
-                place: one.place.clone(),
-                serially: one.serially.clone(),
-                here: one.here.clone(),
-            };
-            report.differences = one.differences.iter().map(shown).collect();
-        }
-        Some(report)
     }
 }
 
 /// Which orders are carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Orders {
+pub(super) enum Orders {
     /// Those of all requests.
     OfAll,
     /// Those of some of them.
     OfSome,
-}
-
-/// The invariant's name, where it is violated.
-pub(super) fn violated(verdict: Verdict) -> Option<Invariant> {
-    (verdict == Verdict::Violated).then_some(Invariant::AsIfSerial)
 }
 
 /// All orders of all non-empty sets of requests, those of all requests first.

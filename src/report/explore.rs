@@ -1,5 +1,7 @@
 //! What `explore` adds to `report.json`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::lint::LintFinding;
@@ -53,6 +55,9 @@ pub struct ExploreReport {
     pub notes: Vec<String>,
     /// Executions per second.
     pub schedules_per_s: f64,
+    /// Seconds that each part of the exploration took.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub spent: BTreeMap<String, f64>,
 }
 
 impl ExploreReport {

@@ -154,6 +154,10 @@ pub(super) struct Explore {
     /// As if serial: each request is sent once more when all is over, and its answer compared; by default where nothing else
     /// judges.
     pub(super) probes: Option<bool>,
+    /// Whether answers of the server are parked as well, so that races in the service's memory between an answer and the next
+    /// command are found, too: many more interleavings.
+    #[serde(default)]
+    pub(super) park_answers: bool,
     /// As if serial: places that are not compared: `$.field` of answers, `collection.field` of documents.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]

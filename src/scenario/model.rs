@@ -82,6 +82,9 @@ pub struct ExploreSpec {
     /// Whether each request is sent once more when all is over, so that its answer is compared as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probes: Option<bool>,
+    /// Whether answers of the server are parked as well.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub park_answers: bool,
     /// Places that are not compared.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<String>,

@@ -46,6 +46,13 @@ pub(super) struct Written {
     pub(super) after: Option<Document>,
 }
 
+impl Written {
+    /// The document, as it was last there.
+    fn latest(&self) -> Option<&Document> {
+        self.after.as_ref().or(self.before.as_ref())
+    }
+}
+
 /// What was written between the beginning and the end of an execution.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Window {
@@ -60,6 +67,28 @@ impl Window {
     /// The documents that were written; one that came and went has left nothing.
     pub(super) fn written(&self) -> impl Iterator<Item = &Written> {
         self.written.values().filter(|one| one.before.is_some() || one.after.is_some())
+    }
+
+    /// Leaves out documents that were written by somebody else.
+    pub(super) fn leave_out(&mut self, is_foreign: impl Fn(&Document) -> bool) {
+        let changes = &mut self.changes;
+        self.written.retain(|(namespace, _), written| {
+            let foreign = written.latest().is_some_and(&is_foreign);
+            if foreign && let Some(count) = changes.get_mut(namespace) {
+                *count = count.saturating_sub(1);
+            }
+            !foreign
+        });
+    }
+
+    /// Takes documents that fell into another window.
+    pub(super) fn take_from(&mut self, other: &Window, is_own: impl Fn(&Document) -> bool) {
+        for (identity, written) in other.written.iter().filter(|(_, written)| written.latest().is_some_and(&is_own)) {
+            match self.written.get_mut(identity) {
+                Some(own) => own.after.clone_from(&written.after),
+                None => drop(self.written.insert(identity.clone(), written.clone())),
+            }
+        }
     }
 
     fn holds(&self, at: Timestamp) -> bool {

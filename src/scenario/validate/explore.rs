@@ -63,6 +63,7 @@ impl Check<'_> {
             search: search?,
             judge: judge?,
             probes: explore.probes,
+            park_answers: explore.park_answers,
             ignore: ignore?,
             unordered: unordered?,
             refusals: refusals?,
