@@ -72,6 +72,7 @@ impl Case {
             warm_up: false,
             may_reduce: false,
             twice: self.twice,
+            park_answers: false,
         };
         let actions = vec![Action::CreateOrGet { reversed: false }; self.requests as usize];
         let keys = move |execution| workload.key(Phase::Main, execution);

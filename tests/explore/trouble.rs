@@ -103,6 +103,7 @@ async fn a_server_that_dies_in_mid_exploration_gives_no_verdict_and_no_hang() {
             warm_up: false,
             may_reduce: false,
             twice: false,
+            park_answers: false,
         };
         let under_way = Arc::new(tokio::sync::Notify::new());
         let told = Arc::clone(&under_way);
@@ -264,6 +265,7 @@ async fn extra_connections_and_side_work_are_inconclusive_and_accuse_nobody() {
         warm_up: false,
         may_reduce: false,
         twice: false,
+        park_answers: false,
     };
     let keys = move |execution| workload.key(Phase::Main, execution);
     let actions = vec![Action::CreateOrGet { reversed: false }; 2];

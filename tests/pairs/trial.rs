@@ -114,10 +114,11 @@ pub fn scenario(ecosystem: Ecosystem, routes: &[&str], mode: &str) -> String {
         format!("[target.http.operations.{route}]\nmethod = \"POST\"\npath = \"/{route}/{{{{ key }}}}\"\n{before}")
     };
     let operations: String = routes.iter().map(operation).collect();
+    let names = routes.join(" ");
     format!(
         "name = \"{}\"\nworkload = \"custom\"\n[target.http]\n{operations}[explore]\noperations = {routes:?}\nrequests = 2\n\
          [service]\ncommand = {command}\nready = \"/health\"\n\
-         env = {{ PORT = \"{{{{ service.port }}}}\", MONGO_URL = \"{{{{ mongo.uri }}}}\", MODE = \"{mode}\", NODE_PATH = \
+         env = {{ PORT = \"{{{{ service.port }}}}\", MONGO_URL = \"{{{{ mongo.uri }}}}\", MODE = \"{mode}\", ROUTES = \"{names}\", PYTHONDONTWRITEBYTECODE = \"1\", NODE_PATH = \
          \"{node}\", PYTHONPATH = \"{python}\" }}\n[load.burst]\nclients = [2]\nrounds = 5\n",
         routes.join(" against ")
     )

@@ -167,7 +167,7 @@ const routes = (db) => {
   };
 };
 
-// Correct, and noisy.
+// Correct, and noisy: whatever changes from run to run here is nobody's fault.
 const noise = (db) => {
   const c = (name) => db.collection(name);
   const inc = (key) => c('noisy').updateOne({ _id: key }, { $inc: { n: 1 } }, { upsert: true });

@@ -6,10 +6,12 @@ POST /prepare/KEY makes what the routes expect to be there; POST /ROUTE/KEY is o
 import os
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import BackgroundTasks, FastAPI
 from fastapi.responses import JSONResponse
 from pymongo import AsyncMongoClient, ReturnDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure
+
+import noise
 
 BUGGY = os.environ.get("MODE") != "fixed"
 client = AsyncMongoClient(os.environ["MONGO_URL"])
@@ -53,12 +55,12 @@ async def prepare(key: str):
 
 
 @app.post("/{name}/{key}")
-async def call(name: str, key: str):
+async def call(name: str, key: str, later: BackgroundTasks):
     try:
-        status, body = await routes[name](key)
+        status, body = await noise.ROUTES[name](db, key, later) if name in noise.ROUTES else await routes[name](key)
     except Exception as error:
         status, body = 500, {"error": type(error).__name__}
-    return JSONResponse(body, status)
+    return JSONResponse(body, status, background=later)
 
 
 @route

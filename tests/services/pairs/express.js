@@ -1,6 +1,7 @@
 // Small routes, each with a race (MODE=buggy) and without (MODE=fixed): Express and Mongoose.
 const express = require('express');
 const mongoose = require('mongoose');
+const noise = require('./noise.js');
 
 const buggy = process.env.MODE !== 'fixed';
 const { Schema } = mongoose;
@@ -107,8 +108,11 @@ app.get('/health', (_, response) => response.json({}));
 app.post('/:name/:key', async (request, response) => {
   const { name, key } = request.params;
   try {
-    const [status, body] = await (name === 'prepare' ? prepare : routes[name])(key);
+    const [status, body] = await (name === 'prepare' ? prepare : routes[name] ?? noise.routes[name])(key, response);
     response.status(status).json(body);
   } catch (error) { response.status(500).json({ error: error.name }); }
 });
-mongoose.connect(process.env.MONGO_URL).then(() => app.listen(Number(process.env.PORT), '127.0.0.1'));
+mongoose.connect(process.env.MONGO_URL).then(() => {
+  noise.begin(process.env.ROUTES);
+  app.listen(Number(process.env.PORT), '127.0.0.1');
+});
