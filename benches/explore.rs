@@ -1,6 +1,8 @@
 //! How fast schedules are carried out, and what they find: the command itself, on embedded MongoDB servers.
 //!
 //!     cargo bench --bench explore             # growth with requests and commands; executions per second
+//!     cargo bench --bench explore -- serial   # what as if serial costs beside the checkers, and the share of each part
+//!     cargo bench --bench explore -- answers  # what parked answers cost
 //!     cargo bench --bench explore -- races    # the first schedule that violates, beside bursts of a stress test
 //!
 //! The last line is for machines: `schedules_per_s` is that of two requests of two commands each on the reference service over
@@ -26,7 +28,86 @@ const RACES: [(&str, &str); 6] = [
 const BURSTS: &str = "200";
 
 fn main() {
-    if std::env::args().any(|argument| argument == "races") { races() } else { speed() }
+    let asked = |name: &str| std::env::args().any(|argument| argument == name);
+    match () {
+        () if asked("races") => races(),
+        () if asked("serial") => as_if_serial(),
+        () if asked("answers") => parked_answers(),
+        () => {
+            speed();
+            as_if_serial();
+        }
+    }
+}
+
+/// Explorations of the reference service over HTTP, of which the time with as if serial is held against that without.
+const COMPARED: [(&str, &[&str]); 4] = [
+    ("all interleavings of two requests", &["--requests", "2"]),
+    ("all interleavings of three requests", &["--requests", "3"]),
+    ("a random walk of 300 executions", &["--search", "random", "--max-schedules", "300"]),
+    ("a random walk of 2000 executions", &["--search", "random", "--max-schedules", "2000"]),
+];
+
+/// Seconds of an exploration: the sum of its parts.
+fn seconds(report: &Value) -> f64 {
+    report["explore"]["spent"].as_object().into_iter().flatten().filter_map(|(_, seconds)| seconds.as_f64()).sum()
+}
+
+/// `executions 61 %, serial-runs 20 %`
+fn shares(report: &Value) -> String {
+    let all = seconds(report);
+    let mut parts: Vec<(&String, f64)> = (report["explore"]["spent"].as_object().into_iter().flatten())
+        .filter_map(|(part, seconds)| Some((part, seconds.as_f64()?)))
+        .collect();
+    parts.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let share = |(part, seconds): &(&String, f64)| format!("{part} {:.0} %", 100.0 * seconds / all);
+    parts.iter().map(share).collect::<Vec<_>>().join(", ")
+}
+
+/// What as if serial costs: beside the checkers, and alone, when each request is sent once more after each execution.
+fn as_if_serial() {
+    println!("\n{:<38} {:>9} {:>9} {:>6} {:>9} {:>6}", "exploration", "checkers", "both", "", "alone", "");
+    let (mut most, mut parts) = (0.0_f64, Vec::new());
+    for (name, arguments) in COMPARED {
+        let explored = |judge: &str| explore("find-then-insert", &[arguments, ["--judge", judge].as_slice()].concat());
+        let [checkers, both, alone] = ["checkers", "both", "as-if-serial"].map(explored);
+        let (without, with, by_itself) = (seconds(&checkers), seconds(&both), seconds(&alone));
+        let (ratio, alone_ratio) = (with / without, by_itself / without);
+        println!("{name:<38} {without:>8.2}s {with:>8.2}s {ratio:>5.2}x {by_itself:>8.2}s {alone_ratio:>5.2}x");
+        most = most.max(ratio);
+        parts.push(format!(
+            "{name}\n    checkers: {}\n    both:     {}\n    alone:    {}",
+            shares(&checkers),
+            shares(&both),
+            shares(&alone)
+        ));
+    }
+    println!("\n{}", parts.join("\n"));
+    println!("as_if_serial_ratio={most:.2}");
+}
+
+/// How many more interleavings there are when answers are parked as well, and how long they take.
+fn parked_answers() {
+    println!("{:>18} {:>8} {:>22} {:>22}", "commands a request", "requests", "executions", "seconds");
+    for (strategy, commands, requests) in [
+        ("upsert-retry", "1", "2"),
+        ("find-then-insert", "2", "2"),
+        ("find-then-insert", "2", "3"),
+        ("create-then-fill", "3", "2"),
+    ] {
+        let strategy = format!("target.mongo.strategy={strategy}");
+        let [at_once, parked] = ["false", "true"].map(|park| {
+            let park = format!("explore.park_answers={park}");
+            explore("direct-find-then-insert", &["--requests", requests, "--set", &strategy, "--set", &park])
+        });
+        let of = |report: &Value| (report["explore"]["explored"].as_u64().unwrap_or_default(), seconds(report));
+        let ((few, fast), (many, slow)) = (of(&at_once), of(&parked));
+        println!(
+            "{commands:>18} {requests:>8} {:>22} {:>22}",
+            format!("{few} -> {many}"),
+            format!("{fast:.2} -> {slow:.2}")
+        );
+    }
 }
 
 /// Explores a shipped scenario; its report.

@@ -101,7 +101,8 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         },
     );
     let mut reasons = misfit.as_ref().map_or_else(|| understood.reasons.clone(), |misfit| vec![misfit.clone()]);
-    reasons.extend(conditions::nothing_said(&scenario, &results));
+    let weakly = run.record.as_if_serial.as_ref().is_some_and(|serial| serial.bursts_of.is_some());
+    reasons.extend(conditions::nothing_said(&scenario, &results, weakly));
     reasons.extend(conditions::reasons(&run, &scenario, &concurrency));
     // What weakens the run weakens a verdict that holds; a violation stays one.
     let verdict = if reasons.is_empty() { judged } else { judged.max(Verdict::Inconclusive) };

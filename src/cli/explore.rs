@@ -13,6 +13,7 @@ use rand::RngExt;
 
 use self::asked::{check, fits, operations, requests, requests_are_asked_for, search};
 use super::args::ExploreArgs;
+use super::bursts;
 use super::commit::origin;
 use super::interrupt::{Interrupt, note};
 use super::own_invariants::Asked;
@@ -34,7 +35,6 @@ use crate::explore::watch::Watch;
 use crate::history::file::{Header, HistoryWriter};
 use crate::history::{History, Sightings};
 use crate::scenario::{self, JudgeKind, Scenario, WorkloadKind};
-use crate::serial::Settings;
 use crate::target::mongo::Identity;
 use crate::target::{Guard, Preflight};
 use crate::verdict::ExitStatus;
@@ -288,16 +288,7 @@ impl One<'_> {
             return None;
         }
         let spec = &scenario.explore;
-        // A validated scenario names places only.
-        let places = |names: &[String]| names.iter().filter_map(|name| name.parse().ok()).collect();
-        let settings = Settings {
-            ignore: places(&spec.ignore),
-            unordered: places(&spec.unordered),
-            refusals: spec.refusals.clone(),
-            strict: spec.strict.unwrap_or(false),
-            now: Timestamp::now().as_millisecond(),
-            coarse: false,
-        };
+        let settings = bursts::settings(spec);
         // Other checkers take every operation on a key for one of the execution's own.
         let alone = !judging.checkers || (scenario.workload == WorkloadKind::Custom && !scenario.has_rules());
         Some(AsIfSerial { settings, probes: spec.probes.unwrap_or(alone) })

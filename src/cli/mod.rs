@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod bursts;
 mod check;
 mod ci;
 mod commit;

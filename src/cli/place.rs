@@ -232,7 +232,8 @@ impl Setting<'_> {
             mongo: own.clone(),
             // An exploration looks at the final state while the service runs.
             own_service: service.is_some() && self.explored.is_none(),
-            keeps_answers: self.explored.is_some() && self.scenario.judging().as_if_serial,
+            keeps_answers: self.scenario.judging().as_if_serial
+                && (self.explored.is_some() || super::bursts::apply(self.scenario)),
             notes: workload::blind_spots(self.scenario),
             base_urls: base_urls.clone(),
         };
@@ -375,6 +376,14 @@ impl Place {
             }
             _ => Ok(None),
         }
+    }
+
+    /// A client that reads the service's data, and which database that is; none where it is not known, or not to be read.
+    pub(super) async fn reader(&self, guard: &Guard) -> Option<(mongodb::Client, String)> {
+        let (uri, database) = self.data.as_ref()?;
+        let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
+        let connected = Connected::open(uri, guard, pool).await.ok()?;
+        Some((connected.client, database.clone()))
     }
 
     /// Removes what the run made, unless the server or the service was lost, and stops what was started. What fails is said

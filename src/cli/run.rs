@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rand::RngExt;
 
 use super::args::{Common, RunArgs};
+use super::bursts;
 use super::ci::Announcer;
 use super::commit::origin;
 use super::interrupt::{Interrupt, note};
@@ -198,6 +199,8 @@ impl One<'_> {
             progress,
         };
         record.server_before = place.identity(setting.guard, &self.interrupt.stop).await;
+        let known = (self.run_id.as_str(), self.seed);
+        record.as_if_serial = bursts::compared(self.scenario, place, setting.guard, known, &stop).await;
         let specs = &self.scenario.invariants;
         let (queries, unasked) = self.ask_before(place, setting, &mut record).await;
         let (first, serial) = (Arc::default(), Arc::default());

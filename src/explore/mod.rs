@@ -2,6 +2,7 @@
 //! order it chooses.
 
 mod afterwards;
+pub mod bursts;
 mod capture;
 mod carry;
 mod catalogue;

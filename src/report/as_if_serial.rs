@@ -60,6 +60,9 @@ pub struct AsIfSerialReport {
     pub differences: Vec<FieldDifference>,
     /// Operation against operation.
     pub pairs: Vec<PairResult>,
+    /// The weak form, of a run: bursts of so many equal requests, whose interleavings nobody chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bursts_of: Option<u32>,
 }
 
 impl Default for AsIfSerialReport {
@@ -85,6 +88,7 @@ impl Default for AsIfSerialReport {
             in_words: String::new(),
             differences: Vec::new(),
             pairs: Vec::new(),
+            bursts_of: None,
         }
     }
 }
@@ -222,6 +226,51 @@ impl AsIfSerialReport {
         result
     }
 
+    /// The sentence of the weak form.
+    fn of_bursts(&self, requests: u32, names: &str, compared: &str) -> String {
+        let what = format!("{} bursts of {requests} equal requests ({names})", self.judged);
+        match self.verdict {
+            Verdict::Holds => format!(
+                "as if serial, weakly: {what} left what as many one after another leave; their interleavings were not chosen, \
+                 and neither who was told what nor the order of lists was compared ({} serial rounds; {compared})",
+                self.serial_runs
+            ),
+            Verdict::Violated => format!(
+                "NOT as if serial, of {what}: {}",
+                self.sentences.first().map_or("an outcome that they do not have one after another", String::as_str)
+            ),
+            Verdict::Inconclusive => format!(
+                "as if serial, weakly: {}",
+                self.inconclusive.as_deref().unwrap_or("nothing could be concluded")
+            ),
+        }
+    }
+
+    /// Several operations as one: the worst of them says what was seen.
+    pub fn joined(reports: Vec<AsIfSerialReport>) -> Option<AsIfSerialReport> {
+        let rank = |report: &AsIfSerialReport| match report.verdict {
+            Verdict::Violated => 0,
+            Verdict::Inconclusive => 1,
+            Verdict::Holds => 2,
+        };
+        let mut reports = reports;
+        reports.sort_by_key(rank);
+        let mut reports = reports.into_iter();
+        let mut whole = reports.next()?;
+        for one in reports {
+            whole.judged += one.judged;
+            whole.violations += one.violations;
+            whole.serial_runs += one.serial_runs;
+            one.classes.into_iter().for_each(|(class, count)| *whole.classes.entry(class).or_default() += count);
+            whole.not_compared.extend(one.not_compared);
+            whole.notes.extend(one.notes);
+            whole.operations.extend(one.operations);
+        }
+        whole.not_compared.sort();
+        whole.not_compared.dedup();
+        Some(whole)
+    }
+
     /// One sentence: what was held against what, and what came of it.
     pub fn sentence(&self) -> String {
         let names = self.operations.join(", ");
@@ -229,6 +278,9 @@ impl AsIfSerialReport {
             true => "everything compared".to_owned(),
             false => format!("not compared: {}", self.not_compared.join(", ")),
         };
+        if let Some(requests) = self.bursts_of {
+            return self.of_bursts(requests, &names, &compared);
+        }
         match self.verdict {
             Verdict::Holds if self.pairs.len() > 1 => format!(
                 "as if serial: the {} interleavings of {} choices of {names} that meet have the outcome of a serial order ({} \

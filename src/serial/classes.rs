@@ -94,7 +94,12 @@ fn documents(normal: &Normal) -> Items<'_> {
 /// Its answers to these requests.
 fn answers<'a>(normal: &'a Normal, requests: &[usize]) -> Items<'a> {
     let kept = normal.answers.iter().filter(|(request, _)| requests.contains(request));
-    kept.map(|(request, (status, body))| (format!("answer {request}: {status}"), body)).collect()
+    kept.map(|(request, (status, body))| (format!("answer {}: {status}", whose(normal, *request)), body)).collect()
+}
+
+/// Whose answer it is, where that counts.
+fn whose(normal: &Normal, request: usize) -> String {
+    if normal.is_coarse { "of one".to_owned() } else { request.to_string() }
 }
 
 /// Its answers to what was sent once more.
@@ -117,8 +122,9 @@ impl Forms {
         const NOTHING: &Term = &Term::Masked;
         let (documents, answers, probes) = (documents(normal), answers(normal, requests), probes(normal));
         let kept = normal.answers.iter().filter(|(request, _)| requests.contains(request));
-        let statuses: Items<'_> =
-            kept.map(|(request, (status, _))| (format!("status {request}: {status}"), NOTHING)).collect();
+        let statuses: Items<'_> = kept
+            .map(|(request, (status, _))| (format!("status {}: {status}", whose(normal, *request)), NOTHING))
+            .collect();
         let with = |items: &[(String, &Term)]| {
             let mut all = documents.clone();
             all.extend(items.iter().map(|(label, term)| (label.clone(), *term)));
@@ -152,7 +158,7 @@ impl Specification {
                 continue;
             }
             let forms = Forms::of(run, &run.order, former);
-            let known = specification.by_requests.entry(sorted(&run.order)).or_default();
+            let known = specification.by_requests.entry(taking_part(run, &run.order)).or_default();
             if !known.contains(&forms) {
                 known.push(forms);
             }
@@ -169,7 +175,7 @@ impl Specification {
     /// The class of an outcome, and the requests without which it is serial.
     pub(super) fn class(&self, normal: &Normal, refuses: impl Fn(u16) -> bool, former: Former) -> (Class, Vec<usize>) {
         let forms = Forms::of(normal, &normal.order, former);
-        let serial = self.by_requests.get(&sorted(&normal.order)).map_or(&[][..], Vec::as_slice);
+        let serial = self.by_requests.get(&taking_part(normal, &normal.order)).map_or(&[][..], Vec::as_slice);
         if serial.iter().any(|one| one.all == forms.all) {
             return (Class::Serial, Vec::new());
         }
@@ -179,7 +185,7 @@ impl Specification {
         if let Some(failed) = self.without(normal, |status| status >= 500, former) {
             return (Class::Status, failed);
         }
-        let class = if is_mixed(&forms, serial) {
+        let class = if is_mixed(normal, &forms, serial) {
             Class::Mixed
         } else if !serial.iter().any(|one| one.documents == forms.documents) {
             Class::Lasting
@@ -200,16 +206,25 @@ impl Specification {
             return None;
         }
         let forms = Forms::of(normal, &others, former);
-        let serial = self.by_requests.get(&others)?;
-        (serial.iter().any(|one| one.all == forms.all) || is_mixed(&forms, serial)).then_some(gone)
+        let serial = self.by_requests.get(&taking_part(normal, &others))?;
+        (serial.iter().any(|one| one.all == forms.all) || is_mixed(normal, &forms, serial)).then_some(gone)
     }
 }
 
 /// Whether each answer is one that some order gives, and documents and statuses are those of one.
-fn is_mixed(forms: &Forms, serial: &[Forms]) -> bool {
-    let given =
-        |(position, answer): (usize, &String)| serial.iter().any(|one| one.answers.get(position) == Some(answer));
+fn is_mixed(normal: &Normal, forms: &Forms, serial: &[Forms]) -> bool {
+    let given = |(position, answer): (usize, &String)| {
+        serial.iter().any(|one| match normal.is_coarse {
+            true => one.answers.contains(answer),
+            false => one.answers.get(position) == Some(answer),
+        })
+    };
     serial.iter().any(|one| one.statuses == forms.statuses) && forms.answers.iter().enumerate().all(given)
+}
+
+/// The requests by which an outcome is known; where who they are does not count, how many there are.
+fn taking_part(normal: &Normal, requests: &[usize]) -> Vec<usize> {
+    if normal.is_coarse { (0..requests.len()).collect() } else { sorted(requests) }
 }
 
 fn sorted(requests: &[usize]) -> Vec<usize> {

@@ -236,7 +236,10 @@ impl Prepared {
     fn new(serial: &[Sample], executions: &[&Sample], settings: &Settings) -> Self {
         let all_of_them = || serial.iter().chain(executions.iter().copied());
         let shared = shared(all_of_them());
-        let normal = |sample: &Sample| Normal::new(sample, &shared, settings.now);
+        let normal = |sample: &Sample| {
+            let normal = Normal::new(sample, &shared, settings.now);
+            if settings.coarse { normal.in_any_order() } else { normal }
+        };
         let all = serial.iter().map(|run| &run.order).max_by_key(|order| order.len()).cloned().unwrap_or_default();
         let (runs, others): (Vec<Normal>, Vec<Normal>) =
             (serial.iter().map(normal).collect(), executions.iter().copied().map(normal).collect());

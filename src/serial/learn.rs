@@ -122,7 +122,7 @@ fn places(run: &Normal, names: &BTreeMap<Place, BTreeSet<String>>) -> Places {
                 Term::Literal(text) => Seen::Literal(text.clone()),
                 Term::Int(number) => Seen::Int(*number),
                 Term::Text(_) => text(term),
-                Term::List(items) => Seen::Length(items.len()),
+                Term::List(items) | Term::Bag(items) => Seen::Length(items.len()),
                 Term::Map(_) => Seen::Literal("{}".to_owned()),
                 _ => return,
             };

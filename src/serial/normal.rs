@@ -48,6 +48,19 @@ pub(super) struct Normal {
     pub(super) probes: Vec<(u16, Term)>,
     /// Collections, and a document of each.
     pub(super) documents: Vec<(String, Term)>,
+    /// Answers are a multiset: who was told what is not compared.
+    pub(super) is_coarse: bool,
+}
+
+impl Term {
+    /// The term with its lists in any order.
+    fn bags(self) -> Term {
+        match self {
+            Term::List(items) | Term::Bag(items) => Term::Bag(items.into_iter().map(Term::bags).collect()),
+            Term::Map(fields) => Term::Map(fields.into_iter().map(|(name, value)| (name, value.bags())).collect()),
+            other => other,
+        }
+    }
 }
 
 /// Where a document came to, besides what it is.
@@ -70,15 +83,34 @@ impl Normal {
             answers: outcome.answers.iter().map(|(request, one)| (*request, answer(one))).collect(),
             probes: outcome.probes.iter().map(answer).collect(),
             documents: outcome.changes.iter().filter_map(document).collect(),
+            is_coarse: false,
         }
+    }
+
+    /// Without who was told what, and without the order of lists: what is left where requests are equal and nobody chose their
+    /// order.
+    pub(super) fn in_any_order(mut self) -> Self {
+        let mut answers: Vec<(u16, Term)> =
+            self.answers.into_values().map(|(status, body)| (status, body.bags())).collect();
+        answers.sort();
+        self.answers = answers.into_iter().enumerate().collect();
+        self.probes = self.probes.into_iter().map(|(status, body)| (status, body.bags())).collect();
+        self.documents = self.documents.into_iter().map(|(collection, term)| (collection, term.bags())).collect();
+        self.is_coarse = true;
+        self
     }
 
     /// Every term with its place.
     pub(super) fn sources(&self) -> impl Iterator<Item = (Source, &Term)> {
-        let answers = self.answers.iter().map(|(request, (_, body))| (Source::Answer(*request), body));
+        let answers = self.answers.iter().map(|(request, (_, body))| (self.answer_of(*request), body));
         let probes = self.probes.iter().enumerate().map(|(probe, (_, body))| (Source::Probe(probe), body));
         let documents = self.documents.iter().map(|(collection, body)| (Source::Document(collection.clone()), body));
         answers.chain(probes).chain(documents)
+    }
+
+    /// The place of an answer; where they are a multiset, there is but one.
+    fn answer_of(&self, request: usize) -> Source {
+        Source::Answer(if self.is_coarse { 0 } else { request })
     }
 
     /// What was learned, put to use.
@@ -88,7 +120,7 @@ impl Normal {
         Normal {
             order: self.order.clone(),
             answers: (self.answers.iter())
-                .map(|(request, (status, body))| (*request, (*status, of(Source::Answer(*request), body))))
+                .map(|(request, (status, body))| (*request, (*status, of(self.answer_of(*request), body))))
                 .collect(),
             probes: (self.probes.iter().enumerate())
                 .map(|(probe, (status, body))| (*status, of(Source::Probe(probe), body)))
@@ -96,6 +128,7 @@ impl Normal {
             documents: (self.documents.iter())
                 .map(|(collection, body)| (collection.clone(), of(Source::Document(collection.clone()), body)))
                 .collect(),
+            is_coarse: self.is_coarse,
         }
     }
 
@@ -276,11 +309,12 @@ impl Filter<'_> {
                 Some(Rule::Sequence { family }) => Term::Made(format!("{family}#{number}")),
                 _ => Term::Int(*number),
             },
-            Term::List(items) => {
+            Term::List(items) | Term::Bag(items) => {
                 let element = place.child(ELEMENT);
                 let items = items.iter().map(|item| self.term(item, &element, found)).collect();
-                let any_order =
-                    rule == Some(&Rule::Unordered) || self.unordered.iter().any(|pattern| pattern.names(place));
+                let any_order = matches!(term, Term::Bag(_))
+                    || rule == Some(&Rule::Unordered)
+                    || self.unordered.iter().any(|pattern| pattern.names(place));
                 if any_order { Term::Bag(items) } else { Term::List(items) }
             }
             Term::Map(fields) => self.map(fields, place, found),

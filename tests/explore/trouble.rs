@@ -188,6 +188,7 @@ async fn a_service_that_is_not_deterministic_is_told_of() {
             warm_up: false,
             may_reduce: false,
             twice,
+            park_answers: false,
         };
         let keys = move |execution| workload.key(Phase::Main, execution);
         let actions = vec![Action::CreateOrGet { reversed: false }; 2];

@@ -12,6 +12,7 @@ mod practice;
 mod service;
 mod strategies;
 mod trial;
+mod weak;
 
 use trial::{Ecosystem, Pair, Server, explored};
 

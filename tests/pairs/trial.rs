@@ -131,11 +131,17 @@ pub fn explored(server: &Server, pair: &Pair, mode: &str) -> Explored {
 
 /// The same for any routes of a service.
 pub fn explored_routes(server: &Server, ecosystem: Ecosystem, routes: &[&str], mode: &str) -> Explored {
+    judged(server, &["explore", "--judge", "as-if-serial"], &scenario(ecosystem, routes, mode))
+}
+
+/// Runs a command on a scenario.
+pub fn judged(server: &Server, command: &[&str], scenario: &str) -> Explored {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pair.toml");
-    std::fs::write(&file, scenario(ecosystem, routes, mode)).unwrap();
+    std::fs::write(&file, scenario).unwrap();
     let output = Command::new(ONLYONE)
-        .args(["explore", "--judge", "as-if-serial", "--format", "json", "--quiet", "--seed", "1", "--out"])
+        .args(command)
+        .args(["--format", "json", "--quiet", "--seed", "1", "--out"])
         .arg(folder.path().join("reports"))
         .args(["--mongo", &server.uri])
         .arg(&file)

@@ -160,6 +160,12 @@ impl Capture {
         Ok(number)
     }
 
+    /// The same, having sent write commands to whatever there is.
+    pub(super) async fn close_all(&mut self) -> Result<usize, CaptureError> {
+        let touched = if self.has_oplog { BTreeSet::new() } else { self.namespaces().await?.into_iter().collect() };
+        self.close(&touched).await
+    }
+
     /// What an execution wrote. Only what was collected is there.
     pub(super) fn window(&self, number: usize) -> Option<&Window> {
         self.windows.get(number)

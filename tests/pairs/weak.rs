@@ -1,0 +1,47 @@
+//! The weak form in a run: bursts of equal requests, held against serial ones, where no invariant says what must hold.
+
+use super::PAIRS;
+use super::trial::{Explored, Pair, Server, judged, scenario};
+
+/// A run of a pair's route with bursts of eight.
+fn ran(server: &Server, pair: &Pair, mode: &str) -> Explored {
+    let text = scenario(pair.ecosystem, pair.routes, mode).replace("clients = [2]", "clients = [8]");
+    judged(server, &["run"], &text)
+}
+
+fn held(pairs: &[&Pair]) -> (usize, Vec<String>) {
+    let server = Server::start();
+    let (mut found, mut accused) = (0, Vec::new());
+    println!("| ecosystem | route | racy | correct |\n|---|---|---|---|");
+    for pair in pairs {
+        let [racy, correct] = ["buggy", "fixed"].map(|mode| ran(&server, pair, mode));
+        found += usize::from(racy.verdict == "violated");
+        println!("| {:?} | `{}` | {} | {} |", pair.ecosystem, pair.routes[0], racy.classes, correct.classes);
+        for explored in [&racy, &correct] {
+            assert_eq!(explored.report["as_if_serial"]["bursts_of"], 8, "{}: {}", pair.name(), explored.why);
+        }
+        if correct.verdict == "violated" {
+            accused.push(format!("{}: {} {}", pair.name(), correct.classes, correct.why));
+        }
+        // That bursts are like serial ones proves too little for a verdict that holds.
+        assert_ne!(correct.verdict, "holds", "{}: {}", pair.name(), correct.why);
+    }
+    println!("\nof {} racy routes {found} were found", pairs.len());
+    (found, accused)
+}
+
+#[test]
+fn bursts_of_a_run_find_the_race_of_a_route_without_an_invariant() {
+    let some = ["Node subscribe", "Express visit", "Axum like"];
+    let pairs: Vec<&Pair> = PAIRS.iter().filter(|pair| some.contains(&pair.name().as_str())).collect();
+    let (found, accused) = held(&pairs);
+    assert_eq!((pairs.len(), found), (some.len(), some.len()));
+    assert!(accused.is_empty(), "{accused:#?}");
+}
+
+#[test]
+#[ignore = "takes some minutes"]
+fn bursts_of_all_equal_pairs() {
+    let (_, accused) = held(&PAIRS.iter().filter(|pair| pair.routes.len() == 1).collect::<Vec<_>>());
+    assert!(accused.is_empty(), "{accused:#?}");
+}
