@@ -53,6 +53,8 @@ pub(super) struct Comparison {
     untold: Vec<(usize, Vec<usize>)>,
     /// How long silence is waited for after an execution.
     pub(super) quiet: Duration,
+    /// How long the server may take to tell the time.
+    told_within: Duration,
     /// Commands came after answers.
     pub(super) late: bool,
     /// Work of the service's own, by name and namespace.
@@ -86,6 +88,7 @@ impl Comparison {
             recorded: BTreeMap::new(),
             untold: Vec::new(),
             quiet: FIRST_QUIET,
+            told_within: TOLD_WITHIN,
             late: false,
             background: BTreeSet::new(),
             failure: None,
@@ -98,7 +101,7 @@ impl Comparison {
     /// An execution begins.
     pub(super) async fn open(&mut self, stop: &CancellationToken) {
         if let Some(capture) = &mut self.capture {
-            let opened = Scope::new(TOLD_WITHIN, stop).wait(capture.open()).await;
+            let opened = Scope::new(self.told_within, stop).wait(capture.open()).await;
             // Of what is interrupted here, nothing is judged.
             self.check(opened.unwrap_or_else(|ended| Err(ended.into())));
         }
@@ -107,7 +110,7 @@ impl Comparison {
     /// An execution has ended, and its commands have, too; its window.
     pub(super) async fn close(&mut self, execution: &Execution, stop: &CancellationToken) -> Option<usize> {
         let capture = self.capture.as_mut()?;
-        let closed = Scope::new(TOLD_WITHIN, stop).wait(capture.close(&written_to(execution))).await;
+        let closed = Scope::new(self.told_within, stop).wait(capture.close(&written_to(execution))).await;
         self.check(closed.unwrap_or_else(|ended| Err(ended.into())))
     }
 
@@ -377,4 +380,53 @@ pub(super) fn answer(completion: &Completion) -> Answer {
     };
     let body = serde_json::to_value(&completion.outcome).map_or(Value::Null, |json| Value::of_json(&told(json)));
     Answer { status, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::Client;
+    use mongodb::bson::doc;
+
+    use super::*;
+    use crate::explore::schedule::Schedule;
+
+    /// A comparison whose server takes connections and never says anything.
+    async fn beside_a_silent_server() -> (Comparison, tokio::net::TcpListener) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client =
+            Client::with_uri_str(format!("mongodb://{address}/?serverSelectionTimeoutMS=600000")).await.unwrap();
+        let how = AsIfSerial { settings: Settings::default(), probes: false };
+        (Comparison { capture: Some(Capture::of_nothing(client)), ..Comparison::new(how) }, listener)
+    }
+
+    #[tokio::test]
+    async fn an_interruption_ends_the_wait_for_what_was_written() {
+        let (mut comparison, _server) = beside_a_silent_server().await;
+        let stop = CancellationToken::new();
+        tokio::join!(comparison.open(&stop), async { stop.cancel() });
+        let execution = Execution { schedule: Schedule::default(), ..Execution::default() };
+        assert_eq!(comparison.close(&execution, &stop).await, None);
+        assert!(comparison.failure.is_none(), "an interruption is no failure: {:?}", comparison.failure);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_is_asked_once_and_never_again() {
+        let (mut comparison, _server) = beside_a_silent_server().await;
+        comparison.told_within = Duration::from_millis(20);
+        comparison.open(&CancellationToken::new()).await;
+        assert!(
+            comparison.failure.as_ref().is_some_and(|why| why.contains("cannot be read")),
+            "{:?}",
+            comparison.failure
+        );
+        assert!(comparison.capture.is_none());
+    }
+
+    #[test]
+    fn a_document_holds_the_key_of_its_own_execution_alone() {
+        let document = doc! { "log": [{ "of": "run-k12", "n": 1 }] };
+        assert!(holds(&document, "run-k12"));
+        assert!(!holds(&document, "run-k1") && !holds(&document, "run-k2"));
+    }
 }

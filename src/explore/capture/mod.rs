@@ -287,6 +287,49 @@ impl Capture {
     }
 }
 
+#[cfg(test)]
+impl Capture {
+    /// Reads the oplog of a server, of which nothing is known yet.
+    pub(super) fn of_nothing(client: Client) -> Self {
+        Capture {
+            client,
+            databases: BTreeSet::new(),
+            has_oplog: true,
+            known: BTreeMap::new(),
+            read_to: Timestamp { time: 0, increment: 0 },
+            windows: Vec::new(),
+            filled: 0,
+        }
+    }
+}
+
 fn identity(namespace: &str, id: &Bson) -> Identity {
     (namespace.to_owned(), format!("{id:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fell_into_another_window_goes_where_it_belongs() {
+        let written = |id: i32, key: &str| Written {
+            namespace: "app.log".to_owned(),
+            id: id.into(),
+            before: None,
+            after: Some(doc! { "_id": id, "key": key }),
+        };
+        let window = |all: &[Written]| Window {
+            written: all.iter().map(|one| (identity(&one.namespace, &one.id), one.clone())).collect(),
+            changes: BTreeMap::from([("app.log".to_owned(), all.len() as u64)]),
+            ..Window::default()
+        };
+        let of = |key: &'static str| move |document: &Document| document.get_str("key").is_ok_and(|own| own == key);
+        let (mut first, mut second) = (window(&[written(1, "a")]), window(&[written(2, "a"), written(3, "b")]));
+        first.take_from(&second, of("a"));
+        second.leave_out(of("a"));
+        let ids = |window: &Window| window.written().map(|one| one.id.to_string()).collect::<Vec<_>>();
+        assert_eq!((ids(&first), ids(&second)), (vec!["1".to_owned(), "2".to_owned()], vec!["3".to_owned()]));
+        assert_eq!(second.changes["app.log"], 1);
+    }
 }
