@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rayon::prelude::*;
 
 use crate::history::{History, Observation, Phase};
-use crate::verdict::{Invariant, InvariantResult};
+use crate::verdict::{Invariant, InvariantResult, Verdict};
 
 use super::{
     AdminsOnly, AppendOrder, Budget, Checker, CreateOrGetLinearizable, CreatedOnce, DerivedFieldsExact, ElementRule,
@@ -35,6 +35,14 @@ pub fn judge(
             None => InvariantResult::inconclusive(invariant.clone(), "what it asks for was not read"),
         })
         .collect()
+}
+
+/// Whether anything is violated, in either part of a run, if this is the final state.
+pub fn is_wrong(history: &History, observation: &Observation, invariants: &[Invariant]) -> bool {
+    [Phase::Control, Phase::Main].into_iter().any(|phase| {
+        let results = judge(history, Some(observation), phase, invariants);
+        results.iter().any(|result| result.verdict == Verdict::Violated)
+    })
 }
 
 /// The checker of an invariant, if it is judged on a history.

@@ -57,7 +57,7 @@ pub use elements::{ElementRule, OfElements};
 pub use evidence::{Evidence, KeyEvidence};
 pub(crate) use facts::told;
 pub use insert_fields_intact::InsertFieldsIntact;
-pub use judge::{checker_of, guarded, judge};
+pub use judge::{checker_of, guarded, is_wrong, judge};
 pub use key_numbers::KeyNumbers;
 pub(crate) use lists::parts;
 pub use members_exact::MembersExact;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::Common;
 use super::place::{self, Place, Setting};
 use super::run::READ_WITHIN;
+use super::settle::wait_until_settled;
 use super::store::Store;
 use super::values::Format;
 use super::{CliError, Io};
@@ -102,6 +103,8 @@ async fn asked(
             late: None,
         });
     }
+    // What was accepted may be stored a little later.
+    wait_until_settled(place, scenario, run_id, &history).await;
     place.quiesce(scenario).await?;
     let observation = place.target.observe().await?;
     Ok((history, observation, place.target.sightings().unwrap_or_default()))
@@ -120,12 +123,15 @@ fn names(scenario: &Scenario) -> Vec<String> {
     names
 }
 
+/// What is said where nothing was answered and nothing is stored.
+const NOTHING: &str = "nothing was seen that the scenario could be held against";
+
 fn show(scenario: &Scenario, fit: Fit, format: Format, io: &mut Io) -> Result<ExitStatus, CliError> {
-    let reason = fit.misfit();
     let nothing = fit.rows.iter().all(|row| row.looked_at == 0);
-    let fits = reason.is_none() && !nothing;
+    let reason = fit.misfit().or_else(|| nothing.then(|| NOTHING.to_owned()));
+    let fits = reason.is_none();
     let text = match format {
-        Format::Human => table(scenario, &fit, fits),
+        Format::Human => table(scenario, &fit, nothing),
         Format::Json => {
             let verdict = if fits { Verdict::Holds } else { Verdict::Inconclusive };
             let probe = Probe { format_version: FORMAT_VERSION, scenario: &scenario.name, verdict, reason, fit };
@@ -136,10 +142,11 @@ fn show(scenario: &Scenario, fit: Fit, format: Format, io: &mut Io) -> Result<Ex
     Ok(if fits { ExitStatus::Holds } else { ExitStatus::Inconclusive })
 }
 
-fn table(scenario: &Scenario, fit: &Fit, fits: bool) -> String {
-    let said = match fits {
-        true => "the scenario describes this service, as far as one request of each operation tells",
-        false => "the scenario does not describe this service",
+fn table(scenario: &Scenario, fit: &Fit, nothing: bool) -> String {
+    let said = match fit.misfit() {
+        Some(_) => "the scenario does not describe this service",
+        None if nothing => NOTHING,
+        None => "the scenario describes this service, as far as one request of each operation tells",
     };
     let mut text = format!("{}: {said}\n\n{}", scenario.name, fit.table());
     for answer in &fit.answers {

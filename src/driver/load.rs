@@ -73,14 +73,24 @@ fn jitter(largest: Duration, random: &mut ChaCha8Rng) -> Duration {
 pub(super) struct Closed {
     pub(super) clients: u32,
     pub(super) until: Instant,
+    /// Operations of each client that have been before it began.
+    pub(super) turns: u32,
     /// Operations left to send; `None` is no limit.
     pub(super) left: Option<AtomicI64>,
     pub(super) keys: Picker,
 }
 
+/// The first operation of a client of a closed load, together with those of all others.
+pub(super) async fn first_turn(shared: Arc<Shared>, gate: Arc<Gate>, keys: Picker, client: u32, mut worker: Worker) {
+    let Some(intended) = pass(&shared, &gate, &mut gate.ticket()).await else { return };
+    let key = keys.pick(&mut worker.random);
+    let slot = Slot { phase: Phase::Main, client, round: 0, key, fresh: false };
+    worker.carry_out(Turn { op: shared.first_main + u64::from(client), slot, key, intended }).await;
+}
+
 /// One client of a closed load: the next operation when the last has ended.
 pub(super) async fn closed(shared: Arc<Shared>, load: Arc<Closed>, client: u32, mut worker: Worker) {
-    let mut round = 0;
+    let mut round = load.turns;
     loop {
         let intended = Instant::now();
         if intended >= load.until || shared.stop.is_cancelled() {

@@ -74,7 +74,8 @@ pub type Between = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 /// What is done while nothing of the run is in flight.
 #[derive(Default)]
 pub struct Interludes {
-    /// After one round of a burst that comes first of all, on whatever is not there yet. Without it there is no such round.
+    /// After what comes first of all, on whatever is not there yet: one round of a burst, or the first operation of each
+    /// client of a closed load, all at once. Without it nothing comes before the serial control.
     pub first_use: Option<Between>,
     /// Between the serial control and the load.
     pub before_load: Option<Between>,
@@ -150,18 +151,48 @@ async fn phases(
 ) -> Result<(), DriverError> {
     let (controls, _) = plan.control();
     let mut segments = plan.segments();
-    if let Some(after) = interludes.first_use.filter(|_| controls > 0 && matches!(plan.load, Load::Burst { .. }))
-        && let Some(first) = plan::take_first(&mut segments)
-    {
+    let mut turns = 0;
+    if let Some(after) = interludes.first_use.filter(|_| controls > 0) {
         // The serial control would be the first to use what is not there yet.
-        joined(shared, rounds(shared, recorder, vec![first])).await?;
-        shared.stop.run_until_cancelled(after()).await;
+        let first = match &plan.load {
+            Load::Burst { .. } => plan::take_first(&mut segments).map(|first| rounds(shared, recorder, vec![first])),
+            Load::Closed { clients, operations, keys, .. }
+                if operations.is_none_or(|all| all > u64::from(*clients)) =>
+            {
+                turns = 1;
+                Some(first_turns(shared, recorder, *clients, Picker::new(*keys).ok_or(DriverError::Panicked)?))
+            }
+            Load::Closed { .. } | Load::Open { .. } | Load::Waves { .. } => None,
+        };
+        if let Some(first) = first {
+            joined(shared, first).await?;
+            shared.stop.run_until_cancelled(after()).await;
+        }
     }
     control(shared, recorder, controls).await;
     if let Some(between) = interludes.before_load.filter(|_| controls > 0) {
         shared.stop.run_until_cancelled(between()).await;
     }
-    main_phase(shared, recorder, plan, segments, dropped).await
+    main_phase(shared, recorder, plan, Rest { segments, turns }, dropped).await
+}
+
+/// What is left of a load once its beginning has been carried out.
+struct Rest {
+    /// Rounds that are still to come.
+    segments: Vec<Segment>,
+    /// Operations of each client that have been.
+    turns: u32,
+}
+
+/// Starts the clients of a closed load with one operation each, all at once.
+fn first_turns(shared: &Arc<Shared>, recorder: &Recorder, clients: u32, keys: Picker) -> JoinSet<()> {
+    let gate = Arc::new(Gate::new(clients));
+    let mut tasks = JoinSet::new();
+    for client in 0..clients {
+        let worker = Worker::new(Arc::clone(shared), client, recorder.sender());
+        tasks.spawn(load::first_turn(Arc::clone(shared), Arc::clone(&gate), keys, client, worker));
+    }
+    tasks
 }
 
 /// Starts clients that come together round after round.
@@ -215,19 +246,23 @@ async fn main_phase(
     shared: &Arc<Shared>,
     recorder: &Recorder,
     plan: &Plan,
-    segments: Vec<Segment>,
+    rest: Rest,
     dropped: &Arc<AtomicU64>,
 ) -> Result<(), DriverError> {
     let worker = |client| Worker::new(Arc::clone(shared), client, recorder.sender());
     let clients = 0..plan.load.clients();
     let mut tasks = JoinSet::new();
     match &plan.load {
-        Load::Burst { .. } | Load::Waves { .. } => tasks = rounds(shared, recorder, segments),
+        Load::Burst { .. } | Load::Waves { .. } => tasks = rounds(shared, recorder, rest.segments),
         Load::Closed { clients: count, duration, operations, keys } => {
             let closed = Arc::new(Closed {
                 clients: *count,
                 until: Instant::now() + *duration,
-                left: operations.map(|operations| AtomicI64::new(i64::try_from(operations).unwrap_or(i64::MAX))),
+                turns: rest.turns,
+                left: operations.map(|operations| {
+                    let left = operations.saturating_sub(u64::from(rest.turns) * u64::from(*count));
+                    AtomicI64::new(i64::try_from(left).unwrap_or(i64::MAX))
+                }),
                 keys: Picker::new(*keys).ok_or(DriverError::Panicked)?,
             });
             for client in clients {

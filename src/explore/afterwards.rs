@@ -1,6 +1,7 @@
 //! Further executions after the search, and all that is waited for then: commands released together, the final state, the
 //! smallest violation.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -19,9 +20,10 @@ use super::stored::StoredView;
 use super::subject::Subject;
 use super::together::Meeting;
 use super::wire::Kind;
+use crate::checker::is_wrong;
 use crate::history::{Observation, Phase};
 use crate::report::{Diagram, ScheduleResult, Smallest};
-use crate::scope::Scope;
+use crate::scope::{Reached, Rest, Scope};
 use crate::verdict::Verdict;
 
 /// How long the final state may take to be read, and the indexes.
@@ -33,6 +35,10 @@ const SHRINKING: usize = 300;
 const TOGETHER_SECONDS: f64 = 5.0;
 /// Attempts where the server lets upserts meet: what happens is certain.
 const MEETINGS: u32 = 3;
+
+/// What is said where what was wrong at the end came right by itself.
+const DONE_LATER: &str = "some of what the requests ask for is done after they were answered: in which order that comes is not \
+                          explored (`onlyone run` waits for it, and judges what it leaves)";
 
 impl Explorer<'_> {
     /// Explores and judges. `indexes` tells the unique indexes of the collections that are touched; `replay` is the command
@@ -81,11 +87,28 @@ impl Explorer<'_> {
     /// search has not ended this, the next one does.
     async fn observe(&mut self) -> Option<Observation> {
         let stop = if self.stop.is_cancelled() { CancellationToken::new() } else { self.stop.clone() };
+        let target = Arc::clone(&self.target);
+        // What stood still while something was wrong with it is waited for no more.
+        let rest = self.plan.settle.filter(|_| !self.found.stands_still).map(Rest::within);
+        let history = rest.map(|_| self.history());
+        let wrong = |observation: &Option<Observation>| {
+            let both = history.as_ref().zip(observation.as_ref());
+            both.is_some_and(|(history, observation)| is_wrong(history, observation, &self.plan.invariants))
+        };
+        let read = async || target.observe().await;
+        let reading = rest.unwrap_or(Rest::within(Duration::ZERO)).reached(read, wrong);
+        let within = READ_WITHIN + rest.map_or(Duration::ZERO, Rest::longest);
         let begin = Instant::now();
-        let read = Scope::new(READ_WITHIN, &stop).wait(self.target.observe()).await;
+        let read = Scope::new(within, &stop).wait(reading).await;
         self.found.spent.add(Part::FinalState, begin);
         let unread = match read {
-            Ok(Ok(observation)) => return observation,
+            Ok(Ok(Reached { state, stood_still, mended })) => {
+                self.found.stands_still |= stood_still;
+                if mended && !self.found.reasons.iter().any(|reason| reason == DONE_LATER) {
+                    self.found.reasons.push(DONE_LATER.to_owned());
+                }
+                return state;
+            }
             Ok(Err(error)) => chain(&error),
             Err(ended) => ended.to_string(),
         };
@@ -114,9 +137,13 @@ impl Explorer<'_> {
                 _ => None,
             };
             let position = self.execute_some(&all, Phase::Main, &mut Together).await;
+            let mut met = false;
             if let Some(opening) = opening {
                 let note = match opening.await {
-                    Ok(true) => "upserts were made to meet inside the server, between their look and their insert",
+                    Ok(true) => {
+                        met = true;
+                        "upserts were made to meet inside the server, between their look and their insert"
+                    }
                     Ok(false) | Err(_) => {
                         meeting = None;
                         "the upserts could not be made to meet inside the server: whether they do is left to chance"
@@ -128,6 +155,7 @@ impl Explorer<'_> {
                 break;
             }
             self.found.together.push(position);
+            self.found.met += usize::from(met);
         }
     }
 

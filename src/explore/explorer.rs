@@ -62,6 +62,8 @@ pub struct Plan {
     pub twice: bool,
     /// Answers of the server are parked as well: when a request hears of what it did is a choice of its own.
     pub park_answers: bool,
+    /// How long a service may at least take to store what it has accepted; nothing where all is stored before it is answered.
+    pub settle: Option<Duration>,
 }
 
 /// An exploration under way.
@@ -133,6 +135,8 @@ pub(super) struct Found {
     pub(super) weights: Vec<u64>,
     /// Executions of commands that were released together.
     pub(super) together: Vec<usize>,
+    /// In how many of them upserts were made to meet inside the server.
+    pub(super) met: usize,
     pub(super) classes: Classes,
     /// One trace per request.
     pub(super) traces: Vec<Trace>,
@@ -164,6 +168,8 @@ pub(super) struct Found {
     pub(super) confirmed: Confirmed,
     /// It is not known which namespaces are views.
     pub(super) unknown_catalogue: bool,
+    /// Something was wrong with the final state, and stayed so while it was waited for.
+    pub(super) stands_still: bool,
     /// Why the final state could not be read.
     pub(super) unread: Option<String>,
     /// What the time was spent on.

@@ -185,6 +185,7 @@ impl Bench {
             may_reduce: false,
             twice: false,
             park_answers: false,
+            settle: None,
         };
         Bench { proxy, target, subject, plan }
     }

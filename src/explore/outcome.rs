@@ -43,6 +43,12 @@ pub struct Exploration {
 }
 
 impl Explorer<'_> {
+    /// Every operation that was begun, even if not every one that was meant to be.
+    pub(super) fn history(&self) -> History {
+        let all = (0..self.found.executions.len()).flat_map(|position| self.operations(position));
+        History { operations: in_order(all.collect()), partial: false, interrupted: self.stop.is_cancelled() }
+    }
+
     pub(super) fn names(&self) -> Vec<String> {
         (0..self.subject.requests())
             .map(|request| self.subject.invocation(0, request).action.name().to_owned())
@@ -117,13 +123,10 @@ impl Explorer<'_> {
         lint: Vec<LintFinding>,
     ) -> Exploration {
         let found = &self.found;
-        let all = (0..found.executions.len()).flat_map(|position| self.operations(position));
-        // Every operation that was begun is here, even if not every one that was meant to be.
-        let history =
-            History { operations: in_order(all.collect()), partial: false, interrupted: self.stop.is_cancelled() };
+        let history = self.history();
         let together = self.together_result(observation.as_ref());
         let repeated = self.repeated(observation.as_ref());
-        let mut doubts = self.doubts(&lint, together.as_ref());
+        let mut doubts = self.doubts(&lint, together.as_ref(), observation.is_some());
         if let Some(Repeated { times, same }) = repeated.filter(|repeated| repeated.same < repeated.times) {
             doubts.push(format!(
                 "of {times} schedules that were carried out again, {same} gave the same commands and verdict"
@@ -187,7 +190,7 @@ impl Explorer<'_> {
     }
 
     /// Why a verdict that holds does not.
-    fn doubts(&self, lint: &[LintFinding], together: Option<&TogetherResult>) -> Vec<String> {
+    fn doubts(&self, lint: &[LintFinding], together: Option<&TogetherResult>, observed: bool) -> Vec<String> {
         let mut reasons = self.found.reasons.clone();
         // Said of every run that is interrupted.
         reasons.retain(|reason| reason != INTERRUPTED);
@@ -215,7 +218,10 @@ impl Explorer<'_> {
             reasons.push("some commands could not be attributed to a request, see the notes".to_owned());
         }
         let struck = together.is_some_and(|together| together.violated > 0);
-        if lint.iter().any(|finding| finding.rule == "upsert-without-unique-index") && !struck {
+        // Where they met for certain, what is judged has been seen to bear it.
+        let met = self.found.met > 0 && self.found.met == self.found.together.len();
+        let borne = met && (observed || self.watch.is_some());
+        if lint.iter().any(|finding| finding.rule == "upsert-without-unique-index") && !struck && !borne {
             reasons.push(
                 "an upsert that no unique index covers: two inside the server at once insert twice, though the race did not \
                  strike here"

@@ -16,6 +16,9 @@ pub struct FitRow {
     /// It only adds to the evidence: where it is never so, less is judged, and nobody is accused for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
+    /// Answers that did not have it, and did not have to: of those alone nothing is known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_required: u64,
     /// What was seen instead, or where what was looked for is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
@@ -27,9 +30,12 @@ impl FitRow {
         self.looked_at > 0 && self.fitting == 0 && !self.optional
     }
 
-    /// Whether evidence that the scenario asks for was in none of the cases.
+    /// Whether evidence that the scenario asks for was in none of the cases, or there was no case.
     pub fn is_unseen(&self) -> bool {
-        self.looked_at > 0 && self.fitting == 0 && self.optional
+        match self.looked_at {
+            0 => self.not_required > 0,
+            _ => self.fitting == 0 && self.optional,
+        }
     }
 
     /// Its sign in a table.
@@ -79,8 +85,13 @@ impl Fit {
     pub fn unseen(&self) -> Vec<String> {
         let rows = self.rows.iter().filter(|row| row.is_unseen());
         let note = |row: &FitRow| {
-            let (setting, expected, all) = (&row.setting, &row.expected, row.looked_at);
-            format!("not seen, and not judged: `{setting}`: {expected}, in none of {all} cases")
+            let (setting, expected) = (&row.setting, &row.expected);
+            let cases = match (row.looked_at, row.not_required) {
+                (0, 1) => "in the one answer it did not have to".to_owned(),
+                (0, all) => format!("in none of {all} answers, which did not have to"),
+                (all, _) => format!("in none of {all} cases"),
+            };
+            format!("not seen, and not judged: `{setting}`: {expected}, {cases}")
         };
         rows.map(note).collect()
     }
@@ -101,6 +112,10 @@ impl Fit {
         }
         text
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn sentence(row: &FitRow) -> String {

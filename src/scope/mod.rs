@@ -1,8 +1,11 @@
 //! [`Scope`]: how long a wait may take, and what ends it before. Every wait of a run on a network, a process or a timer is
 //! made inside one.
 
+mod rest;
+
 use std::time::Duration;
 
+pub use rest::{Reached, Rest};
 use tokio_util::sync::CancellationToken;
 
 /// The limits of a wait.

@@ -78,7 +78,7 @@ fn cases() -> Vec<Case> {
 
 impl Case {
     /// Why it is not as it must be.
-    fn wrong(&self, server: &dyn Fn() -> String) -> Result<(), String> {
+    fn wrong(&self, server: &(dyn Fn() -> String + Sync)) -> Result<(), String> {
         let folder = tempfile::tempdir().unwrap();
         let seeded = self.seed.as_ref().map(|seed| Seeded::new(seed, server()));
         let before = seeded.as_ref().map(Seeded::contents);
@@ -318,18 +318,15 @@ fn ended(mut child: Child) -> Result<Output, String> {
 fn every_case_is_right() {
     let server = std::sync::OnceLock::new();
     let uri = || server.get_or_init(support::Server::start).uri.clone();
-    let mut wrong = Vec::new();
     let cases = cases();
     assert!(!cases.is_empty(), "no case has this name");
-    for case in cases {
-        let all = (0..case.times.unwrap_or(1)).try_for_each(|_| case.wrong(&uri));
-        println!(
-            "{}  {}  {}",
-            if all.is_ok() { "right" } else { "WRONG" },
-            case.name,
-            all.as_ref().err().map_or("", |why| why)
-        );
-        wrong.extend(all.err().map(|why| format!("{}: {why}", case.name)));
-    }
+    let wrong = support::at_once(&cases, |case| {
+        let begin = Instant::now();
+        let wrong = (0..case.times.unwrap_or(1)).try_for_each(|_| case.wrong(&uri)).err();
+        let word = if wrong.is_none() { "right" } else { "WRONG" };
+        println!("{word}  {}  ({:.1?})  {}", case.name, begin.elapsed(), wrong.as_deref().unwrap_or_default());
+        wrong.map(|why| format!("{}: {why}", case.name))
+    });
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

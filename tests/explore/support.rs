@@ -73,6 +73,7 @@ impl Case {
             may_reduce: false,
             twice: self.twice,
             park_answers: false,
+            settle: None,
         };
         let actions = vec![Action::CreateOrGet { reversed: false }; self.requests as usize];
         let keys = move |execution| workload.key(Phase::Main, execution);

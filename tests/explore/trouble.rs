@@ -104,6 +104,7 @@ async fn a_server_that_dies_in_mid_exploration_gives_no_verdict_and_no_hang() {
             may_reduce: false,
             twice: false,
             park_answers: false,
+            settle: None,
         };
         let under_way = Arc::new(tokio::sync::Notify::new());
         let told = Arc::clone(&under_way);
@@ -189,6 +190,7 @@ async fn a_service_that_is_not_deterministic_is_told_of() {
             may_reduce: false,
             twice,
             park_answers: false,
+            settle: None,
         };
         let keys = move |execution| workload.key(Phase::Main, execution);
         let actions = vec![Action::CreateOrGet { reversed: false }; 2];
@@ -267,6 +269,7 @@ async fn extra_connections_and_side_work_are_inconclusive_and_accuse_nobody() {
         may_reduce: false,
         twice: false,
         park_answers: false,
+        settle: None,
     };
     let keys = move |execution| workload.key(Phase::Main, execution);
     let actions = vec![Action::CreateOrGet { reversed: false }; 2];

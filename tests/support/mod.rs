@@ -7,6 +7,7 @@ mod practice;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -111,6 +112,33 @@ pub fn carried_out(what: &str, scenario: &Path, more: &[&str], environment: &[(&
 pub fn violated(report: &Value) -> Vec<&str> {
     let results = report["invariants"].as_array().unwrap().iter();
     results.filter(|result| result["verdict"] == "violated").map(|result| result["name"].as_str().unwrap()).collect()
+}
+
+/// Carries out several pieces of work at once, as runs wait more than they compute, and gives what came of each in their order.
+///
+/// `ONLYONE_AT_ONCE` says how many; by default twice as many as there are processors.
+pub fn at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let asked = std::env::var("ONLYONE_AT_ONCE").ok().map(|text| text.parse().unwrap());
+    let workers: usize =
+        asked.unwrap_or_else(|| 2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else { return done };
+            done.push((index, work(item)));
+        }
+    };
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..workers.min(items.len())).map(|_| scope.spawn(take)).collect();
+        running
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// The result of an invariant.

@@ -32,18 +32,22 @@ pub(super) fn rows(context: &Context<'_>) -> Vec<FitRow> {
 
 /// Whether a path leads to something in an answer that says yes.
 fn path_row(context: &Context<'_>, name: &str, spec: &OperationSpec, what: &str, path: &JsonPath) -> FitRow {
-    let mut cases = Cases::default();
+    let (mut cases, mut not_required) = (Cases::default(), 0);
     for answer in context.sightings.answers.iter().filter(|answer| *answer.operation == *name) {
         let says_yes = spec.status.ok.contains(&answer.status) || spec.status.created.contains(&answer.status);
-        if !says_yes || answer.cut || !tells(context, answer) {
+        if !says_yes || answer.cut {
             continue;
         }
         let Ok(json) = serde_json::from_str::<Json>(&answer.body) else { continue };
-        cases.count(leads_somewhere(what, path, &json));
+        match leads_somewhere(what, path, &json) {
+            true => cases.count(true),
+            false if tells(context, answer) => cases.count(false),
+            false => not_required += 1,
+        }
     }
     let setting = format!("target.http.operations.{name}.outcome.{what}");
     let row = cases.row(setting, format!("{path} leads to {} in an answer", kind_of(what)), || None);
-    FitRow { optional: !NEEDED.contains(&what), ..row }
+    FitRow { optional: !NEEDED.contains(&what), not_required, ..row }
 }
 
 /// A list may be empty where a path selects its elements.
@@ -74,7 +78,8 @@ fn can_be(what: &str, found: &Json) -> bool {
 fn tells(context: &Context<'_>, answer: &Exchange) -> bool {
     let Some(operation) = answer.op.and_then(|op| context.operation(op)) else { return true };
     match operation.action {
-        Action::Get | Action::CheckExisting(_) | Action::Read | Action::ReadThread => is_known(context, operation),
+        // A thread is read by its identifier: it is there.
+        Action::Get | Action::CheckExisting(_) | Action::Read => is_known(context, operation),
         _ => true,
     }
 }

@@ -2,10 +2,11 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::context::{Context, OfKey, says_there_is_one};
+use super::context::{Context, OfKey, says_there_is_one, value};
 use super::{Cases, search};
-use crate::history::Id;
+use crate::history::{Id, Operation, Value};
 use crate::report::FitRow;
+use crate::scenario::WorkloadKind;
 
 pub(super) fn rows(context: &Context<'_>) -> Vec<FitRow> {
     if !context.observed {
@@ -41,9 +42,13 @@ fn keys(context: &Context<'_>) -> Option<FitRow> {
         (None, Some(http)) => ("observe.http.documents", format!("{} leads to documents of a key", http.documents)),
         (None, None) => return None,
     };
+    // What other operations of the user's own leave is known to the user alone.
+    let creates = |operation: &Operation| {
+        context.scenario.workload == WorkloadKind::Unique && matches!(value(operation), Some(Value::Document(_)))
+    };
     let mut cases = Cases::default();
     for key in context.keys() {
-        if key.operations.iter().any(|operation| says_there_is_one(operation)) {
+        if key.operations.iter().any(|operation| says_there_is_one(operation) || creates(operation)) {
             cases.count(!key.documents.is_empty());
         }
     }

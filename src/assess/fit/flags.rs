@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Cases;
 use super::context::{Context, OfKey, answered_id, precedes, subject, value};
-use crate::history::{Action, Appended, OpId, Operation, Returned, Value};
+use crate::history::{Action, Appended, Cause, CauseKind, OpId, Operation, Outcome, Returned, Value};
 use crate::report::FitRow;
 use crate::workload::thread::Class;
 
@@ -16,8 +16,11 @@ pub(super) fn rows(context: &Context<'_>) -> Vec<FitRow> {
     rows
 }
 
-/// Whether the operation says that it created something.
+/// Whether the operation says that it created something, be it without a name.
 fn created(operation: &Operation) -> Option<bool> {
+    if let Outcome::Unknown(Cause { kind: CauseKind::Unnamed { created, .. }, .. }) = &operation.outcome {
+        return *created;
+    }
     match value(operation)? {
         Value::Document(returned) | Value::Appended(Appended { session: returned, .. }) => returned.created,
         Value::Thread(answer) => answer.created,
@@ -65,7 +68,10 @@ fn created_rows(context: &Context<'_>) -> Vec<FitRow> {
             let name = operation.action.name();
             let flag = created(operation) == Some(true);
             match before(key, operation) {
-                Before::Nothing if is_fresh(operation) => first.entry(name).or_default().count(flag),
+                // Whoever is told no name is told nothing of what was made: the checkers have a word on that.
+                Before::Nothing if is_fresh(operation) && value(operation).is_some() => {
+                    first.entry(name).or_default().count(flag);
+                }
                 Before::One(one) => later.entry(name).or_default().count(!flag || is_another(key, one, operation)),
                 Before::Nothing | Before::Open => {}
             }

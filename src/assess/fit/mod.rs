@@ -13,6 +13,7 @@ mod context;
 mod documents;
 mod flags;
 mod lists;
+mod orders;
 mod search;
 mod statuses;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub fn fit(
     let context = Context::new(scenario, history, observation, sightings);
     let mut rows = answers::rows(&context);
     rows.extend(flags::rows(&context));
+    rows.extend(orders::rows(&context));
     rows.extend(statuses::rows(&context));
     rows.extend(lists::rows(&context));
     rows.extend(threads::rows(&context));
@@ -143,6 +145,7 @@ impl Cases {
             looked_at,
             fitting,
             optional: false,
+            not_required: 0,
             found: if never { found() } else { None },
         }
     }

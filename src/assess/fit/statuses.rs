@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::Cases;
 use super::context::Context;
-use crate::history::{ElementCount, Operation, Outcome};
+use crate::history::{Action, ElementCount, Operation, Outcome};
 use crate::report::FitRow;
+use crate::scenario::WorkloadKind;
 
 pub(super) fn rows(context: &Context<'_>) -> Vec<FitRow> {
     let mut effects: BTreeMap<(&str, u16), Cases> = BTreeMap::new();
@@ -24,7 +25,16 @@ pub(super) fn rows(context: &Context<'_>) -> Vec<FitRow> {
             None => {}
         }
     }
+    let first = first_on_fresh_keys(context);
     let setting = |name: &str| format!("target.http.operations.{name}.status");
+    let first = first.into_iter().filter(|(name, _)| effects.keys().any(|(other, _)| other == name));
+    let first: Vec<FitRow> = first
+        .map(|(name, cases)| {
+            cases.row(setting(name), "the first request on a fresh key is served", || {
+                Some("each was answered with a status of success, which counts as failed or refused".to_owned())
+            })
+        })
+        .collect();
     let served = served.into_iter().map(|(name, cases)| {
         cases.row(setting(name), "an answer with a status of success is one", || {
             Some("each counts as failed or refused".to_owned())
@@ -35,7 +45,26 @@ pub(super) fn rows(context: &Context<'_>) -> Vec<FitRow> {
             Some("what each was to leave is there".to_owned())
         })
     });
-    served.chain(effects).collect()
+    served.chain(effects).chain(first).collect()
+}
+
+/// Whether whoever comes first of all to a fresh key, and alone, is served: there is nothing yet for which one could be refused.
+fn first_on_fresh_keys<'a>(context: &Context<'a>) -> BTreeMap<&'a str, Cases> {
+    let mut by_name: BTreeMap<&str, Cases> = BTreeMap::new();
+    let unique = context.scenario.workload == WorkloadKind::Unique;
+    for key in context.keys() {
+        let Some(first) = key.operations.iter().copied().min_by_key(|operation| operation.invoked) else { continue };
+        let creates = match first.action {
+            Action::CreateOrGet { .. } | Action::Append(_) => true,
+            Action::Custom(_) => unique,
+            _ => false,
+        };
+        let alone = key.operations.iter().all(|other| other.id == first.id || other.invoked > first.completed);
+        if creates && alone && (first.is_ok() || yes_taken_for_no(first).is_some()) {
+            by_name.entry(first.action.name()).or_default().count(first.is_ok());
+        }
+    }
+    by_name
 }
 
 /// The status of success of an operation that counts as failed.

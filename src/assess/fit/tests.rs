@@ -4,8 +4,8 @@ use serde_json::{Value as Json, json};
 
 use super::fit;
 use crate::history::{
-    Action, Cause, DocumentSightings, Exchange, History, Observation, Observed, OpId, Operation, Outcome, Sample,
-    Sightings, Source,
+    Action, Cause, CauseKind, DocumentSightings, Exchange, History, Observation, Observed, OpId, Operation, Outcome,
+    Sample, Sightings, Source, Value,
 };
 use crate::report::Fit;
 use crate::scenario::{Scenario, load_text};
@@ -111,7 +111,7 @@ fn with_flags(seen: &mut Seen, flags: [bool; 4]) {
 
 #[test]
 fn what_fits_in_no_case_is_the_scenarios_fault_and_what_fits_in_some_is_not() {
-    let cases: [Case; 17] = [
+    let cases: [Case; 19] = [
         ("a correct service", &[], |_| {}),
         ("the key is nowhere", &["observe.mongo.key"], |seen| seen.documents.clear()),
         ("one document was lost", &[], |seen| drop(seen.documents.pop())),
@@ -134,7 +134,7 @@ fn what_fits_in_no_case_is_the_scenarios_fault_and_what_fits_in_some_is_not() {
                 operation.action = Action::Custom("vote".into());
             }
         }),
-        ("success that is said to be a failure", &[STATUS, STATUS], |seen| {
+        ("success that is said to be a failure", &[STATUS; 3], |seen| {
             seen.operations.iter_mut().for_each(|operation| failed(operation, 200));
             seen.documents[0].created_by = Some(OpId(1));
             seen.operations.truncate(1);
@@ -143,6 +143,11 @@ fn what_fits_in_no_case_is_the_scenarios_fault_and_what_fits_in_some_is_not() {
             failed(&mut seen.operations[0], 201);
             seen.documents[0].created_by = Some(OpId(1));
         }),
+        ("whoever comes first is said to be refused, and was told yes", &[STATUS], |seen| {
+            failed(&mut seen.operations[0], 201);
+            failed(&mut seen.operations[2], 201);
+        }),
+        ("one who came first was refused by a status of success", &[], |seen| failed(&mut seen.operations[0], 201)),
         ("one refusal of several that left something", &[], |seen| {
             seen.operations.iter_mut().skip(1).for_each(|operation| failed(operation, 200));
             seen.documents[1].created_by = Some(OpId(3));
@@ -171,6 +176,102 @@ fn what_only_adds_to_the_evidence_is_told_and_accuses_nobody() {
     let fit = seen.fit();
     assert_eq!(fit.misfit(), None);
     assert!(matches!(fit.unseen().as_slice(), [one] if one.contains("outcome.created_by")), "{:?}", fit.unseen());
+}
+
+#[test]
+fn what_no_answer_had_to_have_is_told_as_not_seen() {
+    let get = |body: &Json| {
+        let text = DESK.replace(
+            "[observe.mongo]",
+            "[target.http.operations.get]\npath = \"/desk\"\noutcome = { id = \"$.id\" }\n[observe.mongo]",
+        );
+        let scenario = load_text("desk.toml".as_ref(), text, &[], &|_| None, &crate::strategy::names).unwrap();
+        let mut seen = Seen::correct();
+        let mut early = answer(9, "p_q", "d1", false);
+        (early.action, early.invoked, early.outcome) = (Action::Get, 1, Outcome::Ok(Value::Found(None)));
+        seen.operations.push(early);
+        seen.sightings.answers.push(Exchange { operation: "get".into(), op: Some(OpId(9)), ..exchange(9, body) });
+        let history = History { operations: seen.operations, ..History::default() };
+        let fit = fit(&scenario, "r", &history, None, &seen.sightings);
+        assert_eq!(fit.misfit(), None);
+        fit.unseen()
+    };
+    let unseen = get(&json!({ "none": true }));
+    assert!(
+        matches!(unseen.as_slice(), [one] if one.contains("get.outcome.id") && one.contains("did not have to")),
+        "{unseen:?}"
+    );
+    assert_eq!(get(&json!({ "id": "d1" })), Vec::<String>::new());
+}
+
+/// A pair that is named in two places, answered by one identifier for each operation.
+fn of_two_places(json: &str, ids: [&str; 4]) -> Fit {
+    let text = DESK.replace(r#"{ with = "{{ pair.b }}" }"#, json);
+    let scenario = load_text("desk.toml".as_ref(), text, &[], &|_| None, &crate::strategy::names).unwrap();
+    let operations = (1..).zip(ids).map(|(op, id)| answer(op, "p_q", id, op == 1)).collect();
+    let mut documents = vec![document(ids[0], "p_q", json!({}))];
+    documents.extend((ids[1] != ids[0]).then(|| document(ids[1], "p_q", json!({}))));
+    let observation = Observation { documents, ..Observation::default() };
+    fit(&scenario, "r", &History { operations, ..History::default() }, Some(&observation), &Sightings::default())
+}
+
+#[test]
+fn each_order_of_a_pair_with_a_document_of_its_own_may_be_another_thing() {
+    const ORDERS: &str = "target.http.operations.create-or-get: pair.a, pair.b";
+    let places = r#"{ owner = "{{ pair.a }}", guest = "{{ pair.b }}" }"#;
+    let list = r#"{ members = ["{{ pair.a }}", "{{ pair.b }}"] }"#;
+    let session = r#"{ with = "{{ pair.b }}" }"#;
+    let (own, one, wild) = (["d1", "d2", "d1", "d2"], ["d1"; 4], ["d1", "d2", "d3", "d4"]);
+    assert!(wrong(&of_two_places(places, own)).contains(&ORDERS), "{:?}", of_two_places(places, own));
+    let twice = |forms: [&str; 2]| {
+        let mut seen = Seen::correct();
+        seen.operations = vec![answer(1, "p_q", "d1", true), answer(2, "p_q", "d2", true)];
+        let of = |id: &str, form: &str| Observed { stored_key: Some(form.into()), ..document(id, "p_q", json!({})) };
+        seen.documents = vec![of("d1", forms[0]), of("d2", forms[1])];
+        let text = DESK.replace(r#"{ with = "{{ pair.b }}" }"#, places);
+        let scenario = load_text("desk.toml".as_ref(), text, &[], &|_| None, &crate::strategy::names).unwrap();
+        let history = History { operations: seen.operations, ..History::default() };
+        let observation = Observation { documents: seen.documents, ..Observation::default() };
+        wrong(&fit(&scenario, "r", &history, Some(&observation), &Sightings::default())).contains(&ORDERS)
+    };
+    assert!(twice(["p q", "q p"]), "asked for once each, and stored in two forms");
+    assert!(!twice(["p q", "p q"]), "two documents of one form are the service's fault");
+    for (json, ids) in [(places, one), (places, wild), (list, own), (session, own)] {
+        let fit = of_two_places(json, ids);
+        assert!(!wrong(&fit).contains(&ORDERS), "{json} {ids:?}: {fit:?}");
+    }
+}
+
+#[test]
+fn a_creation_without_a_name_has_its_flag_all_the_same() {
+    let mut seen = Seen::correct();
+    for operation in [1, 3] {
+        let kind = CauseKind::Unnamed { status: 303, created: Some(true) };
+        seen.operations[operation].outcome = Outcome::Unknown(Cause { kind, message: "no identifier".into() });
+    }
+    assert_eq!(wrong(&seen.fit()), [CREATED]);
+    let mut seen = Seen::correct();
+    for operation in [0, 2] {
+        let kind = CauseKind::Unnamed { status: 200, created: Some(false) };
+        seen.operations[operation].outcome = Outcome::Unknown(Cause { kind, message: "no identifier".into() });
+    }
+    assert_eq!(wrong(&seen.fit()), Vec::<&str>::new(), "a creator who is told no name is the service's fault");
+}
+
+#[test]
+fn what_is_said_to_be_created_on_a_key_of_a_route_that_only_creates_must_be_found_once() {
+    let text = DESK.replace("create-or-get", "create").replacen("\"create\"", "\"unique\"", 1);
+    let text = text.replace("{{ pair.b }}", "{{ key }}").replace(r#", created_by = "$.desk.by""#, "");
+    let scenario = load_text("desk.toml".as_ref(), text, &[], &|_| None, &crate::strategy::names).unwrap();
+    let of = |documents: Vec<Observed>| {
+        let mut operation = answer(1, "u1", "d1", true);
+        operation.action = Action::Custom("create".into());
+        let history = History { operations: vec![operation], ..History::default() };
+        let observation = Observation { documents, ..Observation::default() };
+        fit(&scenario, "r", &history, Some(&observation), &Sightings::default())
+    };
+    assert_eq!(wrong(&of(Vec::new())), ["observe.mongo.key"]);
+    assert_eq!(wrong(&of(vec![document("d1", "u1", json!({}))])), Vec::<&str>::new());
 }
 
 #[test]

@@ -177,6 +177,17 @@ const creating = {
       return [202, { id: _id }];
     },
   },
+  queued: {
+    // What is asked for is written down before the answer, and done a while later.
+    start: unique('stalls', 'name'),
+    post: async ({ db, body }) => {
+      const _id = sha(body.name).slice(0, 24);
+      await db.collection('jobs').insertOne({ name: body.name });
+      const work = () => stall(db.collection('stalls'), { name: body.name }, { _id: new ObjectId(_id) });
+      setTimeout(() => work().catch(console.error), Number(process.env.LATER || 400));
+      return [202, { id: _id }];
+    },
+  },
   'closes-connections': {
     start: unique('stalls', 'name'),
     post: async ({ db, body }) => [...plainly(await stall(db.collection('stalls'), { name: body.name })), { connection: 'close' }],
@@ -256,6 +267,12 @@ const creating = {
     start: async (_, client) => unique('stalls', 'name')(client.db('onlyone_tenant_north')),
     post: async ({ client, body }) =>
       plainly(await stall(client.db('onlyone_tenant_north').collection('stalls'), { name: body.name })),
+  },
+  'in-a-street': {
+    // A stall is known by its name within its street.
+    start: unique('stalls', 'street.name', 'name'),
+    post: async ({ db, body }) =>
+      plainly(await stall(db.collection('stalls'), { 'street.name': body.street, name: body.name })),
   },
   'see-other': {
     start: unique('stalls', 'name'),
