@@ -16,6 +16,44 @@ pub struct Delta {
     pub changed: Vec<String>,
     /// Collections of documents that are gone.
     pub removed: Vec<String>,
+    /// Lists of documents that changed to which something was added at the end.
+    pub grown: Vec<Growth>,
+}
+
+/// A list that grew.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Growth {
+    /// The collection of its document.
+    pub collection: String,
+    /// The document, as it is now.
+    pub document: Json,
+    /// The field that holds the list, dotted.
+    pub list: String,
+    /// What was added.
+    pub added: Vec<Json>,
+}
+
+/// Every list of a document that is now longer, and begins as it was.
+fn growths(collection: &str, old: &Json, new: &Json) -> Vec<Growth> {
+    fn walk(old: &Json, new: &Json, path: &mut Vec<String>, found: &mut Vec<(String, Vec<Json>)>) {
+        match (old, new) {
+            (Json::Object(before), Json::Object(after)) => {
+                for (name, value) in after {
+                    path.push(name.clone());
+                    walk(before.get(name).unwrap_or(&Json::Null), value, path, found);
+                    path.pop();
+                }
+            }
+            (Json::Array(before), Json::Array(after)) if after.len() > before.len() && after.starts_with(before) => {
+                found.push((path.join("."), after[before.len()..].to_vec()));
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    walk(old, new, &mut Vec::new(), &mut found);
+    let growth = |(list, added)| Growth { collection: collection.to_owned(), document: new.clone(), list, added };
+    found.into_iter().map(growth).collect()
 }
 
 impl Delta {
@@ -29,7 +67,10 @@ impl Delta {
                 match old.get(id) {
                     None => delta.inserted.push((collection.clone(), document.clone())),
                     Some(same) if same == document => {}
-                    Some(_) => delta.changed.push(collection.clone()),
+                    Some(other) => {
+                        delta.changed.push(collection.clone());
+                        delta.grown.extend(growths(collection, other, document));
+                    }
                 }
             }
         }

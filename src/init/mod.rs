@@ -2,6 +2,7 @@
 //! leaves behind says what it is. Pure but for the [`Subject`] that it is given: it speaks to no server itself.
 
 mod documents;
+mod elements;
 mod login;
 mod made;
 mod probe;
@@ -10,6 +11,7 @@ mod values;
 mod write;
 
 pub use documents::{Delta, State};
+pub use elements::Added;
 pub use login::Login;
 pub use probe::{Finding, Kind, Probe, Reply, Subject};
 pub(crate) use request::multipart_body;

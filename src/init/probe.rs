@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use serde_json::Value as Json;
 
 use super::documents::{Delta, State, json_path, leaves, path_of, plain};
+use super::elements::{self, Added};
 use super::login::Login;
 use super::made::{Made, made, made_of_pair};
 use super::values::{Fresh, Pinned, Token, candidates, pinned, with_values};
@@ -90,8 +91,10 @@ pub struct Finding {
     pub per_caller: bool,
     /// The header that says who asks.
     pub caller: Option<String>,
-    /// The document that came into being.
+    /// The document that came into being, or to whose list something is added.
     pub made: Option<Made>,
+    /// What each request adds to a list of it.
+    pub added: Option<Added>,
     /// Where the answer has the document's identifier.
     pub id: Option<String>,
     /// Where the answer says that it was created, or that it was there.
@@ -111,6 +114,7 @@ impl Finding {
             pair: false,
             per_caller: false,
             made: None,
+            added: None,
             id: None,
             flag: None,
             statuses: Vec::new(),
@@ -351,11 +355,40 @@ impl<'a> Probe<'a> {
             finding.id = first.reply.json.as_ref().and_then(|json| path_of(json, &plain(document.get("_id")?)?));
             finding.made = Some(made);
         }
+        if matches!(finding.kind, Kind::Upsert | Kind::Change) {
+            self.added(finding, &request, &again.delta, &values).await?;
+        }
         if self.login.is_some() || finding.caller.is_some() {
             let other = self.shot(&request, "onlyprobe-b").await?;
             finding.per_caller = !other.delta.inserted.is_empty();
             if finding.per_caller && finding.kind == Kind::CreateOrGet {
                 self.pair(finding).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the request adds to a list of the key's document, if another value in its place is added just so.
+    async fn added(
+        &mut self,
+        finding: &mut Finding,
+        request: &Sample,
+        delta: &Delta,
+        values: &[(String, String)],
+    ) -> Result<(), String> {
+        let fresh: Vec<&str> = values.iter().map(|(value, _)| value.as_str()).collect();
+        for added in elements::candidates(delta, request, &fresh) {
+            let trial = format!("{}{}", Added::FORM, 900_000 + self.token().number);
+            let other = with_values(request, &[(added.literal.clone(), trial.clone())].into());
+            let shot = self.shot(&other, "onlyprobe-a").await?;
+            if !shot.is_good() || !elements::is_added(&shot.delta, &added.place, &trial) {
+                continue;
+            }
+            let grown = shot.delta.grown.iter().map(|growth| (growth.collection.clone(), growth.document.clone()));
+            let held = Delta { inserted: grown.collect(), ..Delta::default() };
+            if let Some((_, made)) = made(&held, values) {
+                (finding.made, finding.added) = (Some(made), Some(added));
+                break;
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use super::elements::Added;
 use super::login::Login;
 use super::made::Made;
 use super::probe::{Finding, Kind};
@@ -46,32 +47,37 @@ pub struct Plan {
 
 /// The scenario as TOML.
 pub fn scenario_text(plan: &Plan) -> String {
-    let create_or_get = match plan.findings.as_slice() {
-        [one] if !plan.custom && one.kind == Kind::CreateOrGet && one.id.is_some() => Some(one),
-        _ => None,
-    };
+    let workload = Workload::of(plan);
     let mut text = String::from("#:schema onlyone.schema.json\n");
-    let workload = if create_or_get.is_some() { "create-or-get" } else { "custom" };
     add(
         &mut text,
         format_args!(
             "# Written by `onlyone`: what it found out by sending the requests one after another is in comments.\n# The schema, for editors: onlyone schema scenario > onlyone.schema.json\n"
         ),
     );
-    add(&mut text, format_args!("\nname = {}\nworkload = {}\n", quoted(&plan.name), quoted(workload)));
+    add(&mut text, format_args!("\nname = {}\nworkload = {}\n", quoted(&plan.name), quoted(workload.name())));
     add(&mut text, format_args!("\n[target.http]\n"));
     if let Origin::Running { url, .. } = &plan.origin {
         add(&mut text, format_args!("base_urls = [{}]\n", quoted(url)));
     }
     text.push_str("timeout = \"10s\"\n");
-    let caller = Caller::of(plan, create_or_get.is_some());
+    let caller = Caller::of(plan, matches!(workload, Workload::CreateOrGet(_)));
     log_in(&mut text, plan.login.as_ref(), caller.template());
-    match create_or_get {
-        Some(finding) => {
+    match workload {
+        Workload::CreateOrGet(finding) => {
             operation(&mut text, "create-or-get", finding, caller);
             observed(&mut text, plan, finding);
         }
-        None => {
+        Workload::Unique(finding) => {
+            operation(&mut text, "create", finding, caller);
+            observed(&mut text, plan, finding);
+        }
+        Workload::Elements(finding) => {
+            let names = operation_names(&plan.findings);
+            operation(&mut text, &names[0], finding, caller);
+            observed(&mut text, plan, finding);
+        }
+        Workload::Custom => {
             let names = operation_names(&plan.findings);
             for (finding, name) in plan.findings.iter().zip(&names) {
                 operation(&mut text, name, finding, caller);
@@ -87,6 +93,40 @@ pub fn scenario_text(plan: &Plan) -> String {
     }
     text.push_str("\n# All clients together, round after round, a fresh key each round.\n[load.burst]\nclients = [2, 8]\nrounds = 40\n");
     text
+}
+
+/// What the requests are taken for.
+#[derive(Clone, Copy)]
+enum Workload<'p> {
+    CreateOrGet(&'p Finding),
+    /// One is served, the others are refused.
+    Unique(&'p Finding),
+    /// Each leaves an element in a list.
+    Elements(&'p Finding),
+    Custom,
+}
+
+impl<'p> Workload<'p> {
+    fn of(plan: &'p Plan) -> Self {
+        let ([one], false) = (plan.findings.as_slice(), plan.custom) else { return Workload::Custom };
+        // A document whose key lies deep is judged by a rule of its own.
+        let is_observed = one.made.as_ref().is_some_and(|made| !made.field.contains('.'))
+            && !matches!(plan.origin, Origin::Running { database: None, .. });
+        match &one.kind {
+            Kind::CreateOrGet if one.id.is_some() => Workload::CreateOrGet(one),
+            Kind::Unique(_) if is_observed => Workload::Unique(one),
+            Kind::Upsert | Kind::Change if is_observed && one.added.is_some() => Workload::Elements(one),
+            _ => Workload::Custom,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Workload::CreateOrGet(_) => "create-or-get",
+            Workload::Unique(_) => "unique",
+            Workload::Elements(_) | Workload::Custom => "custom",
+        }
+    }
 }
 
 /// Who sends the requests of a key.
@@ -149,7 +189,10 @@ fn values_of(finding: &Finding, caller: Caller) -> Values {
     let several = finding.fresh.len() > 1 || finding.pair;
     let pair = finding.pair && caller == Caller::OneOfPair;
     let value = |template: String| if pair { "{{ pair.b }}".to_owned() } else { template };
-    finding.fresh.iter().map(|fresh| (fresh.literal.clone(), value(fresh.template(several)))).collect()
+    let mut values: Values =
+        finding.fresh.iter().map(|fresh| (fresh.literal.clone(), value(fresh.template(several)))).collect();
+    values.extend(finding.added.iter().map(|added| (added.literal.clone(), Added::template())));
+    values
 }
 
 fn operation(text: &mut String, name: &str, finding: &Finding, caller: Caller) {
@@ -254,6 +297,15 @@ fn observed(text: &mut String, plan: &Plan, finding: &Finding) {
     );
     if let Some(stored) = &made.stored {
         add(text, format_args!("stored = {}\n", quoted(stored)));
+    }
+    if let Some(added) = &finding.added {
+        let (place, is) = (quoted(&added.place), quoted(&Added::template()));
+        add(
+            text,
+            format_args!(
+                "# Each request adds one to the list; one that was acknowledged must be there, once.\nelements = {{ in = {place}, is = {is}, count = \"exactly-once\" }}\n"
+            ),
+        );
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn init(args: InitArgs, io: &mut Io) -> Result<ExitStatus, CliE
     stopped?;
     let chosen = chosen(&looked.findings, route)?;
     let plan = Plan {
-        name: format!("{}: one document, however many ask", chosen.sample.route()),
+        name: format!("{}: {}", chosen.sample.route(), promise(chosen)),
         origin,
         login: looked.login,
         findings: vec![chosen.clone()],
@@ -137,6 +137,15 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
     Ok(Looked { findings, login })
 }
 
+/// What the route promises, for the name of its scenario.
+fn promise(finding: &Finding) -> &'static str {
+    match (&finding.kind, &finding.added) {
+        (_, Some(_)) => "what was acknowledged is kept",
+        (Kind::Unique(_), _) => "one is served, the others are refused",
+        _ => "one document, however many ask",
+    }
+}
+
 fn is_route(sample: &Sample, route: &str) -> bool {
     let path = format!("{} {}", sample.method, sample.path());
     sample.route() == route || path == route || path.split_once(' ').is_some_and(|(_, path)| path == route)
@@ -181,7 +190,9 @@ fn nothing_works(findings: &[Finding], route: Option<&str>) -> CliError {
 /// The plan of an exploration: every request that was answered well.
 fn explored(looked: Looked, origin: Origin) -> Result<Plan, CliError> {
     let works = |finding: &&Finding| !matches!(finding.kind, Kind::Failed(_));
-    let findings: Vec<Finding> = looked.findings.iter().filter(works).cloned().collect();
+    // The requests of an exploration stay as they are: what becomes of them is held against their serial runs.
+    let as_it_is = |finding: &Finding| Finding { added: None, ..finding.clone() };
+    let findings: Vec<Finding> = looked.findings.iter().filter(works).map(as_it_is).collect();
     if findings.iter().all(|finding| finding.kind == Kind::Nothing) {
         return Err(nothing_works(&looked.findings, None));
     }
