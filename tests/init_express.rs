@@ -30,58 +30,113 @@ fn report(output: &Output) -> Value {
 /// A route, what its scenario must say, and the invariants that its race breaks.
 struct Route {
     app: &'static str,
-    curl: &'static str,
+    curls: &'static [&'static str],
     says: &'static [&'static str],
     broken: &'static [&'static str],
 }
 
-const ROUTES: [Route; 3] = [
+const EXAMPLES: &str = "tests/services/examples/node/app.js";
+const STRANGERS: &str = "tests/services/strangers/app.js";
+
+/// Routes whose scenario is written, and run.
+const WRITTEN: [Route; 6] = [
     Route {
         app: "tests/services/express/app.js",
-        curl: "curl http://app/api/chats/create-or-get -H 'X-User: ann' --json '{\"participantId\":\"bob\"}'",
+        curls: &["curl http://app/api/chats/create-or-get -H 'X-User: ann' --json '{\"participantId\":\"bob\"}'"],
         says: &["workload = \"create-or-get\"", "{{ pair.b }}", "key = \"participantsKey\""],
         broken: &["single-document", "same-id"],
     },
     Route {
-        app: "tests/services/examples/node/app.js",
-        curl: "curl http://app/users --json '{\"email\":\"ann@example.org\",\"name\":\"Ann\"}'",
+        app: EXAMPLES,
+        curls: &["curl http://app/users --json '{\"email\":\"ann@example.org\",\"name\":\"Ann\"}'"],
         says: &["workload = \"unique\"", "refused = [409]", "stored = \"email-{{ key }}@example.org\""],
         broken: &["single-document"],
     },
     Route {
-        app: "tests/services/examples/node/app.js",
-        curl: "curl http://app/carts/ann7/items --json '{\"sku\":\"shoe\"}'",
+        app: EXAMPLES,
+        curls: &["curl http://app/carts/ann7/items --json '{\"sku\":\"shoe\"}'"],
         says: &["workload = \"custom\"", "in = \"items\", is = \"e{{ op.id }}\"", "key = \"user\""],
         broken: &["no-lost-elements"],
     },
+    Route {
+        app: STRANGERS,
+        curls: &[
+            "curl http://app/auth/register --json '{\"name\":\"Ann\",\"email\":\"ann@example.org\",\"password\":\"p\"}'",
+            "curl http://app/auth/login --json '{\"email\":\"ann@example.org\",\"password\":\"p\"}'",
+            "curl -X POST http://app/tables/t7/reservations -H 'Authorization: Token g-0-0.33'",
+        ],
+        says: &["workload = \"unique\"", "scheme = \"Token\"", "before = {", "{{ client.user }}@example.org"],
+        broken: &["single-document"],
+    },
+    Route {
+        app: STRANGERS,
+        curls: &["curl http://app/graphql --json '{\"query\":\"mutation { claim(name: \\\"ann\\\") { id } }\"}'"],
+        says: &["workload = \"unique\"", "refused = \"$.errors\"", "claim(name: \\\"{{ key }}\\\")"],
+        broken: &["single-document"],
+    },
+    Route {
+        app: STRANGERS,
+        curls: &["curl http://app/payments -H 'Idempotency-Key: k-1' --json '{\"amount\":5}'"],
+        says: &["workload = \"create-or-get\"", "idempotency-key = \"{{ key }}\"", "key = \"key\""],
+        broken: &["single-document"],
+    },
 ];
+
+/// Requests that are explored without any file.
+const EXPLORED: [(&str, &[&str]); 8] = [
+    (EXAMPLES, &["curl http://app/carts/ann7/items --json '{\"sku\":\"shoe\"}'"]),
+    (STRANGERS, &["curl http://app/api/v2/workspaces --json '{\"workspace\":{\"title\":\"Blue Team\"}}'"]),
+    (STRANGERS, &["curl -X PUT http://app/devices/SN-4711 --json '{\"model\":\"x1\"}'"]),
+    (STRANGERS, &["curl http://app/newsletter -d 'email=ann@example.org&list=weekly'"]),
+    (
+        STRANGERS,
+        &[
+            "curl http://app/graphql --json '{\"query\":\"mutation S($handle: String!) { subscribe(handle: $handle) { id } }\",\"variables\":{\"handle\":\"ann\"}}'",
+        ],
+    ),
+    (STRANGERS, &["curl http://app/graphql --json '{\"query\":\"mutation { claim(name: \\\"ann\\\") { id } }\"}'"]),
+    (
+        STRANGERS,
+        &[
+            "curl http://app/session --json '{\"login\":\"ann\",\"password\":\"p\"}'",
+            "curl -X POST http://app/lockers/17 -H 'X-Token: t-0-0.33'",
+        ],
+    ),
+    (STRANGERS, &["curl http://app/shop/v1/baskets/b-17/lines --json '{\"article\":\"hat\"}'"]),
+];
+
+/// The requests as flags.
+fn flags<'a>(curls: &[&'a str]) -> Vec<&'a str> {
+    curls.iter().flat_map(|curl| ["--curl", *curl]).collect()
+}
 
 #[test]
 fn from_a_curl_line_to_a_scenario_that_runs_unchanged() {
-    for Route { app, curl, says, broken } in ROUTES {
+    for Route { app, curls, says, broken } in WRITTEN {
         let app = root(app);
         for mode in ["before", "fixed"] {
             let folder = tempfile::tempdir().unwrap();
-            let init = ["init", "--curl", curl, "--out", "found.toml", "--", "node", &app];
+            let init = [&["init", "--out", "found.toml"], &flags(curls)[..], &["--", "node", &app]].concat();
             let written = onlyone(folder.path(), mode, &init);
-            assert!(written.status.success(), "{curl}: {}", String::from_utf8_lossy(&written.stderr));
+            let errors = String::from_utf8_lossy(&written.stderr);
+            assert!(written.status.success(), "{curls:?}: {errors}");
             let text = std::fs::read_to_string(folder.path().join("found.toml")).unwrap();
             for word in says {
-                assert!(text.contains(word), "{curl} lacks {word}: {text}");
+                assert!(text.contains(word), "{curls:?} lacks {word}: {errors}{text}");
             }
             let run = ["run", "found.toml", "--quiet", "--format", "json", "--seed", "1"];
             let report = report(&onlyone(folder.path(), mode, &run));
             let wanted = if mode == "fixed" { "holds" } else { "violated" };
             assert_eq!(
                 report["verdict"], wanted,
-                "{curl} {mode}: {}\n{}\n{text}",
+                "{curls:?} {mode}: {}\n{}\n{text}",
                 report["reasons"], report["invariants"]
             );
             if mode == "before" {
                 let found = report["invariants"].as_array().unwrap().iter().filter(|one| one["verdict"] == "violated");
                 let found: Vec<&str> = found.map(|one| one["name"].as_str().unwrap()).collect();
-                assert!(broken.iter().any(|name| found.contains(name)), "{curl}: {found:?}");
-                assert_ne!(report["serial_control"]["verdict"], "violated", "{curl}: a race, and no plain defect");
+                assert!(broken.iter().any(|name| found.contains(name)), "{curls:?}: {found:?}");
+                assert_ne!(report["serial_control"]["verdict"], "violated", "{curls:?}: a race, and no plain defect");
             }
         }
     }
@@ -89,14 +144,14 @@ fn from_a_curl_line_to_a_scenario_that_runs_unchanged() {
 
 #[test]
 fn from_a_curl_line_to_a_verdict_in_one_command() {
-    for Route { app, curl, .. } in ROUTES {
+    for (app, curls) in EXPLORED {
         let app = root(app);
         for (mode, wanted) in [("before", 1), ("fixed", 0)] {
             let folder = tempfile::tempdir().unwrap();
-            let explore = ["explore", "--quiet", "--format", "json", "--seed", "1", "--curl", curl, "--", "node", &app];
-            let output = onlyone(folder.path(), mode, &explore);
+            let explore = ["explore", "--quiet", "--format", "json", "--seed", "1"];
+            let output = onlyone(folder.path(), mode, &[&explore, &flags(curls)[..], &["--", "node", &app]].concat());
             let report = report(&output);
-            assert_eq!(output.status.code(), Some(wanted), "{curl} {mode}: {report}");
+            assert_eq!(output.status.code(), Some(wanted), "{curls:?} {mode}: {report}");
         }
     }
 }

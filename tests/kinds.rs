@@ -70,6 +70,7 @@ fn their_defects_are_caught() {
         ("refused-quoting", "racy", vec![], "single-document"),
         ("step-back", "racy", vec![], "somebody-served"),
         ("versioned", "racy", vec![], "custom:every fan is counted"),
+        ("voters", "racy", vec![], "no-lost-elements"),
         (WRONG, "", vec![], "custom:one stall of a name"),
         // Three seconds are more than what is waited for by itself.
         ("later", "", vec!["--set", "service.env.LATER='600000'", "--set", "limits.max_unknown=100%"], ""),

@@ -5,7 +5,7 @@
 
 mod practice;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -115,4 +115,62 @@ fn attaching_is_for_a_service_that_runs_already() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("--attach is for a service that runs already"), "{said}");
     }
+}
+
+/// The indented block of a page that begins with this line.
+fn block(page: &str, first: &str) -> String {
+    let begin = page.find(&format!("\n    {first}\n")).unwrap() + 1;
+    let lines = page[begin..].lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+    lines.map(|line| line.strip_prefix("    ").unwrap_or(line).to_owned() + "\n").collect()
+}
+
+/// The file as JSON, if the schema of the Compose Specification takes it.
+fn composed(file: &str) -> Result<Value, String> {
+    let modules = practice::node_packages("compose", "tests/services/compose/package.json");
+    let mut check = Command::new("node");
+    check.arg("tests/services/compose/check.js").env("NODE_PATH", modules).env("PATH", practice::path_with_node());
+    let mut check = check.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    check.stdin.take().unwrap().write_all(file.as_bytes()).unwrap();
+    let output = check.wait_with_output().unwrap();
+    match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// No container is started here: the file is held against the schema of its kind, and against the scenario beside it.
+#[test]
+fn the_compose_file_of_the_documentation_is_valid_and_fits_its_scenario() {
+    let page = std::fs::read_to_string("docs/your-service.md").unwrap();
+    let (file, sections) = (block(&page, "services:"), block(&page, "[network]"));
+    let composed_file = composed(&file).unwrap();
+    let wrong = composed(&file.replace("environment:", "enviroment:")).unwrap_err();
+    assert!(wrong.contains("must NOT have additional properties"), "{wrong}");
+
+    let sections: toml::Table = sections.parse().unwrap();
+    let (network, service) = (&sections["network"], &sections["service"]);
+    let command: Vec<&str> = service["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    let app = &composed_file["services"][*command.last().unwrap()];
+    // The port that the service listens on is the one that is published.
+    let published = command.iter().find_map(|word| word.strip_prefix("{{ service.port }}:")).unwrap();
+    assert_eq!(app["environment"]["PORT"], published);
+    // What the scenario says of the database is handed on, under the same name.
+    for (name, value) in service["env"].as_table().unwrap() {
+        assert_eq!(app["environment"][name], format!("${{{name}}}"), "{value}");
+    }
+    let host = format!("{}:host-gateway", network["advertise"].as_str().unwrap());
+    assert!(app["extra_hosts"].as_array().unwrap().contains(&host.into()), "{app}");
+
+    // With a workload of its own the scenario is whole, and the address that the page names is allowed as the page says.
+    let rest = "name = 'in a container'\nworkload = 'create-or-get'\n[target.http.operations.create-or-get]\n\
+                path = '/chats'\n[load.burst]\nclients = 2\nrounds = 1\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("my-service.toml");
+    std::fs::write(&path, format!("{rest}{sections}")).unwrap();
+    let allowed = format!("--allow-target {}", network["listen"].as_str().unwrap());
+    assert!(page.contains(&format!("onlyone run my-service.toml {allowed}")), "{allowed}");
+    let mut dry = Command::new(env!("CARGO_BIN_EXE_onlyone"));
+    dry.args(["run", path.to_str().unwrap(), "--dry-run"]).args(allowed.split(' '));
+    let output = dry.env_remove("ONLYONE_MONGO_URI").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

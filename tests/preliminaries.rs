@@ -149,3 +149,130 @@ fn a_set_up_that_fails_ends_the_run_before_its_first_operation() {
     assert_eq!(output.status.code(), Some(4), "{errors}");
     assert!(errors.contains("[[setup]]") && errors.contains("HTTP 500"), "{errors}");
 }
+
+/// A diary of lines, whose door is opened by a cookie and a token for machines; the mode is what it does wrong.
+const DIARY: &str = r#"
+import json, sys, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
+port, mode = int(sys.argv[1]), sys.argv[2]
+lock, diaries, seen = threading.Lock(), {}, {"tokens": 0}
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def answer(self, status, body, headers={}):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+    def do_GET(self):
+        page = self.path.split("/")[-1]
+        self.answer(200, {"found": [diaries[page]]} if page in diaries else {})
+    def do_POST(self):
+        text = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        with lock:
+            if self.path == "/enter":
+                return self.answer(200, {}, {"Set-Cookie": "door=d7; Path=/"})
+            if self.path == "/oauth/token":
+                asked = {name: values[0] for name, values in parse_qs(text).items()}
+                if asked != {"grant_type": "client_credentials", "client_id": "me", "client_secret": "s3"}:
+                    return self.answer(401, {"error": "invalid_client"})
+                seen["tokens"] += 1
+                return self.answer(200, {"access_token": "a1"}) if seen["tokens"] == 1 else self.answer(429, {})
+            if "door=d7" not in self.headers.get("Cookie", "") or self.headers.get("X-Door") != "d7":
+                return self.answer(403, {"error": "the door is closed"})
+            if self.headers.get("Authorization") != "Bearer a1":
+                return self.answer(401, {"error": "who are you?"})
+            body = json.loads(text)
+            if self.path == "/diaries":
+                return self.answer(201, {"shelf": "of-" + body["title"]})
+            if self.path == "/pages":
+                return self.answer(201, {"page": "page-" + body["shelf"]})
+            page = diaries.setdefault(self.path.split("/")[-1], {"_id": 1, "lines": [], "writers": {}})
+            lines, line, many = page["lines"], {"text": body["line"]}, len(page["lines"]) > 1
+            if mode == "loses" and many: pass
+            elif mode == "reorders": lines.insert(0, line)
+            else: lines.append(line)
+            if mode == "repeats" and many: lines.append(line)
+            if mode == "invents" and many: lines.append({"text": "line 999999"})
+            page["writers"][body["line"]] = True
+            self.answer(201, {})
+    def log_message(self, *arguments): pass
+class Server(ThreadingHTTPServer):
+    daemon_threads, request_queue_size = True, 256
+Server(("127.0.0.1", port), Handler).serve_forever()
+"#;
+
+/// Names of the invariants that a run found violated, or its reasons if nothing was judged.
+fn broken_by(mode: &str, elements: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("service.py"), DIARY).unwrap();
+    let text = format!(
+        r#"name = 'a diary'
+workload = 'custom'
+[[setup]]
+path = '/enter'
+capture = {{ door = 'cookie:door' }}
+[target.http]
+timeout = '10s'
+cookies = true
+[target.http.auth.login]
+per = 'once'
+token = '$.access_token'
+request = {{ path = '/oauth/token', form = {{ grant_type = 'client_credentials', client_id = 'me', client_secret = 's3' }} }}
+[target.http.auth.headers]
+X-Door = '{{{{ setup.door }}}}'
+[[target.http.operations.write.before]]
+path = '/diaries'
+json = {{ title = '{{{{ key }}}}' }}
+capture = {{ shelf = '$.shelf' }}
+[[target.http.operations.write.before]]
+path = '/pages'
+json = {{ shelf = '{{{{ before.shelf }}}}' }}
+capture = {{ page = '$.page' }}
+[target.http.operations.write]
+path = '/pages/{{{{ before.page }}}}'
+json = {{ line = 'line {{{{ op.id }}}}' }}
+[service]
+command = ['python3', 'service.py', '{{{{ service.port }}}}', '{mode}']
+ready = '/'
+[observe.http]
+path = '/pages/{{{{ before.page }}}}'
+documents = '$.found[*]'
+elements = {{ {elements} }}
+[load.burst]
+clients = 4
+rounds = 6
+"#
+    );
+    let path = folder.path().join("scenario.toml");
+    std::fs::write(&path, text).unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_onlyone"));
+    run.args(["run", "--quiet", "--format", "json", "--out"]).arg(folder.path().join("reports")).arg(path);
+    let report = report(&run.env_remove("ONLYONE_MONGO_URI").output().unwrap());
+    assert_eq!(report["reasons"], serde_json::json!([]), "{mode}: {}", report["operations"]);
+    let of = |verdict: &str| -> Vec<String> {
+        let all = report["invariants"].as_array().unwrap().iter().filter(|one| one["verdict"] == verdict);
+        all.map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let (violated, held) = (of("violated"), of("holds"));
+    assert_eq!(violated.len() + held.len(), report["invariants"].as_array().unwrap().len(), "{mode}: {report}");
+    violated
+}
+
+#[test]
+fn what_is_left_behind_is_judged_over_http_after_a_cookie_a_token_for_machines_and_two_requests() {
+    let lines = "in = '$.lines[*].text', is = 'line {{ op.id }}', order = true";
+    for (mode, broken) in [
+        ("right", None),
+        ("loses", Some("no-lost-elements")),
+        ("repeats", Some("no-duplicate-elements")),
+        ("invents", Some("no-phantom-elements")),
+        ("reorders", Some("element-order")),
+    ] {
+        assert_eq!(broken_by(mode, lines), Vec::from_iter(broken), "{mode}");
+    }
+    // The names of an object.
+    assert_eq!(broken_by("right", "in = '$.writers', is = 'line {{ op.id }}'"), Vec::<String>::new());
+}

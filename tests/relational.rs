@@ -35,6 +35,8 @@ fn run(scenario: &Path, mode: &str, bug: &str, clients: &str) -> (Value, Option<
         .arg(out.path())
         .arg(scenario)
         .args(["--set", &format!("load.burst.clients={clients}"), "--set", "load.burst.rounds=32"])
+        // A race that has shown shows the other invariants that it breaks soon after.
+        .args(["--set", "limits.after_violation=2s"])
         .env_remove("ONLYONE_MONGO_URI")
         .env("NODE_PATH", packages())
         .env("PATH", practice::path_with_node())
@@ -65,10 +67,11 @@ const ALL: [&str; 7] = [
 
 #[test]
 fn relational_threads_before_and_after_their_fixes_with_few_and_many_callers() {
+    // What holds with each of them in turn holds with each; what is violated could be so with one of them.
+    let (report, code) = run(Path::new(SCENARIO), "fixed", "", "[2, 8, 50]");
+    assert_eq!(invariants(&report, "holds"), ALL, "fixed: {report}");
+    assert_eq!((&report["verdict"], code), (&"holds".into(), Some(0)), "{}", report["reasons"]);
     for clients in ["2", "8", "50"] {
-        let (report, code) = run(Path::new(SCENARIO), "fixed", "", clients);
-        assert_eq!(invariants(&report, "holds"), ALL, "fixed, {clients}: {report}");
-        assert_eq!((&report["verdict"], code), (&"holds".into(), Some(0)), "{}", report["reasons"]);
         let (report, code) = run(Path::new(SCENARIO), "before", "", clients);
         let violated = invariants(&report, "violated");
         assert!(violated.contains(&"one-thread-per-set".to_owned()), "before, {clients}: {violated:?}");

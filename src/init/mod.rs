@@ -3,6 +3,7 @@
 
 mod documents;
 mod elements;
+mod graphql;
 mod login;
 mod made;
 mod probe;

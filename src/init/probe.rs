@@ -15,12 +15,17 @@ use crate::import::Sample;
 
 /// Most values that are tried one by one.
 const MOST_VALUES: usize = 10;
+/// Whose session it is where one log-in serves all.
+const ONE_FOR_ALL: &str = "";
 /// The status of what came into being.
 const CREATED: u16 = 201;
 /// The status of what is refused because it is there.
 const CONFLICT: u16 = 409;
 /// Headers that say who asks, where nobody logs in.
 const CALLERS: [&str; 6] = ["x-user", "x-user-id", "x-userid", "x-username", "user-id", "x-client-id"];
+
+/// Fields by which an answer says that something went wrong.
+const ERRORS: [&str; 6] = ["errors", "error", "usererrors", "err", "reason", "message"];
 
 /// What a request was answered.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -97,6 +102,8 @@ pub struct Finding {
     pub added: Option<Added>,
     /// Where the answer has the document's identifier.
     pub id: Option<String>,
+    /// Where the answer says that the request was refused, whatever its status is.
+    pub refused: Option<String>,
     /// Where the answer says that it was created, or that it was there.
     pub flag: Option<(&'static str, String)>,
     /// Statuses of a first request and of its repetition.
@@ -116,6 +123,7 @@ impl Finding {
             made: None,
             added: None,
             id: None,
+            refused: None,
             flag: None,
             statuses: Vec::new(),
         }
@@ -173,6 +181,9 @@ impl<'a> Probe<'a> {
         let mut probe =
             Probe { subject, login: None, pins, sessions: BTreeMap::new(), state, tokens: first, known: Vec::new() };
         if let Some(login) = Login::among(samples) {
+            if let Some(sign_up) = &login.sign_up {
+                subject.send(sign_up).await?;
+            }
             let reply = subject.send(&login.sample).await?;
             probe.login = login.answered(&reply);
             probe.state = subject.state().await?;
@@ -187,33 +198,41 @@ impl<'a> Probe<'a> {
 
     /// Headers of a user's session.
     async fn session(&mut self, user: &str) -> Result<Vec<(String, String)>, String> {
-        let Some(login) = self.login.clone() else { return Ok(Vec::new()) };
-        if let Some(headers) = self.sessions.get(user) {
+        let Some(mut login) = self.login.clone() else { return Ok(Vec::new()) };
+        if let Some(headers) = self.sessions.get(if login.once { ONE_FOR_ALL } else { user }) {
             return Ok(headers.clone());
         }
-        let request = with_values(&login.sample, &[(login.user.clone(), user.to_owned())].into());
-        let reply = self.subject.send(&request).await?;
-        let token = reply.json.as_ref().zip(login.token.as_ref()).and_then(|(json, path)| {
-            let found = leaves(json).into_iter().find(|(at, _)| json_path(at) == *path);
-            found.and_then(|(_, leaf)| plain(leaf))
-        });
-        let headers = match token {
-            Some(token) => vec![("authorization".to_owned(), format!("Bearer {token}"))],
-            None if !reply.cookies.is_empty() => vec![("cookie".to_owned(), reply.cookies.join("; "))],
-            None => return Err(format!("the log-in as `{user}` was answered with HTTP {}", reply.status)),
-        };
+        let (mut status, mut headers) = self.log_in(&login, user).await?;
+        if headers.is_none() && !login.once && self.sessions.is_empty() {
+            // Somebody whom the service does not know: then there is one user.
+            login.once = true;
+            (status, headers) = self.log_in(&login, user).await?;
+        }
+        let headers = headers.ok_or_else(|| format!("the log-in as `{user}` was answered with HTTP {status}"))?;
         self.state = self.subject.state().await?;
-        self.sessions.insert(user.to_owned(), headers.clone());
+        self.sessions.insert(if login.once { ONE_FOR_ALL } else { user }.to_owned(), headers.clone());
+        self.login = Some(login);
         Ok(headers)
+    }
+
+    /// Signs up, where the requests say how, and logs in; the headers of the session, if that began one.
+    async fn log_in(&self, login: &Login, user: &str) -> Result<(u16, Option<Vec<(String, String)>>), String> {
+        let (sign_up, log_in) = login.requests(user);
+        if let Some(sign_up) = sign_up {
+            // Who is there already is refused.
+            self.subject.send(&sign_up).await?;
+        }
+        let reply = self.subject.send(&log_in).await?;
+        Ok((reply.status, login.session(&reply)))
     }
 
     /// Sends a request as a user, and looks at what came of it.
     async fn shot(&mut self, sample: &Sample, user: &str) -> Result<Shot, String> {
         let session = self.session(user).await?;
         let mut request = sample.clone();
-        if !session.is_empty() {
+        if let Some(login) = &self.login {
             // The session takes the place of the one that was recorded.
-            request.headers.retain(|(name, _)| name != "authorization" && name != "cookie");
+            request.headers.retain(|(name, _)| !login.carries(name));
             request.headers.extend(session);
         }
         if let Some(caller) = caller_of(sample) {
@@ -230,8 +249,8 @@ impl<'a> Probe<'a> {
     /// Finds out what a request is.
     pub async fn look(&mut self, sample: &Sample) -> Result<Finding, String> {
         let mut finding = Finding::untried(sample.clone());
-        if self.login.is_some() {
-            finding.sample.headers.retain(|(name, _)| name != "authorization" && name != "cookie");
+        if let Some(login) = &self.login {
+            finding.sample.headers.retain(|(name, _)| !login.carries(name));
         }
         finding.fresh = self.told(sample);
         let token = self.token();
@@ -355,6 +374,12 @@ impl<'a> Probe<'a> {
             finding.id = first.reply.json.as_ref().and_then(|json| path_of(json, &plain(document.get("_id")?)?));
             finding.made = Some(made);
         }
+        if finding.kind == Kind::CreateOrGet && finding.id.is_some() {
+            finding.refused = refusal(&first.reply, &again.reply, finding.id.as_deref());
+            if finding.refused.is_some() {
+                finding.kind = Kind::Unique(again.reply.status);
+            }
+        }
         if matches!(finding.kind, Kind::Upsert | Kind::Change) {
             self.added(finding, &request, &again.delta, &values).await?;
         }
@@ -434,6 +459,19 @@ fn same_id(first: &Reply, again: &Reply) -> Option<String> {
         named && plain(leaf).is_some_and(|id| path_of(again, &id) == Some(json_path(path)))
     };
     leaves(first).into_iter().find(is_id).map(|(path, _)| json_path(&path))
+}
+
+/// Where the answer to a repetition says that it was refused: it has an error that the first has not, and names no document.
+fn refusal(first: &Reply, again: &Reply, id: Option<&str>) -> Option<String> {
+    let (first, again) = (leaves(first.json.as_ref()?), leaves(again.json.as_ref()?));
+    if again.iter().any(|(path, leaf)| Some(json_path(path).as_str()) == id && !leaf.is_null()) {
+        return None;
+    }
+    again.iter().find_map(|(path, leaf)| {
+        let is_new = !leaf.is_null() && !first.iter().any(|(at, leaf)| at == path && !leaf.is_null());
+        let named = path.iter().position(|name| ERRORS.contains(&name.to_ascii_lowercase().as_str()))?;
+        is_new.then(|| json_path(&path[..=named]))
+    })
 }
 
 /// What a request is that does the same again, or does not and no value explains it.

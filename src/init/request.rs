@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
+use super::graphql;
 use crate::import::{Body, Sample, encoded_query, encoded_segment};
 
 /// Border of a multipart body.
@@ -26,8 +27,14 @@ pub(super) fn literal(text: &str) -> String {
 /// Values by the literals whose places they take.
 pub(super) type Values = BTreeMap<String, String>;
 
-fn template(text: &str, values: &Values) -> String {
-    values.get(text).cloned().unwrap_or_else(|| literal(text))
+pub(super) fn template(text: &str, values: &Values) -> String {
+    match values.get(text) {
+        Some(value) => value.clone(),
+        None if graphql::is_document(text) => {
+            graphql::with_arguments(text, literal, |value| values.get(value).cloned())
+        }
+        None => literal(text),
+    }
 }
 
 /// JSON as a TOML value; none where it has null in it, which TOML lacks.
@@ -69,6 +76,7 @@ fn json_text(json: &Json, values: &Values) -> String {
         Json::Number(number) => values.get(&number.to_string()).cloned().unwrap_or_else(|| number.to_string()),
         Json::String(text) => match values.get(text) {
             Some(value) => format!("\"{value}\""),
+            None if graphql::is_document(text) => Json::from(template(text, values)).to_string(),
             None => literal(&json.to_string()),
         },
         Json::Array(items) => {

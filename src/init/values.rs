@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::graphql;
 use crate::import::{Body, Sample};
 
 /// A value that must be another one each time.
@@ -103,6 +104,14 @@ impl Fresh {
         }
     }
 
+    /// The value where it names this user.
+    pub(super) fn named(&self, user: &str) -> String {
+        match &self.shape {
+            Shape::Email(domain) => format!("{user}@{domain}"),
+            _ => user.to_owned(),
+        }
+    }
+
     /// Whether it can be the name of somebody.
     pub(super) fn is_text(&self) -> bool {
         self.shape == Shape::Text
@@ -122,6 +131,10 @@ pub(super) fn candidates(sample: &Sample) -> Vec<Fresh> {
             for (path, leaf) in super::documents::leaves(json) {
                 let name = path.iter().rev().find(|name| !name.bytes().all(|byte| byte.is_ascii_digit()));
                 let value = match leaf {
+                    Json::String(text) if graphql::is_document(text) => {
+                        graphql::arguments(text).into_iter().for_each(|(name, value)| add(rank(name), name, value));
+                        continue;
+                    }
                     Json::String(text) => text.clone(),
                     Json::Number(number) if number.is_u64() => number.to_string(),
                     _ => continue,
@@ -135,6 +148,9 @@ pub(super) fn candidates(sample: &Sample) -> Vec<Fresh> {
         Body::None | Body::Text(_) => {}
     }
     sample.query.iter().for_each(|(name, value)| add(rank(name), name, value));
+    // Other headers say who asks, or how.
+    let keys = sample.headers.iter().filter(|(name, _)| name.contains("idempotency"));
+    keys.for_each(|(name, value)| add(0, name, value));
     let told = sample.parameters.iter().any(Option::is_some);
     for (segment, parameter) in sample.segments.iter().zip(&sample.parameters) {
         match parameter {
@@ -198,12 +214,18 @@ pub(super) fn with_values(sample: &Sample, values: &BTreeMap<String, String>) ->
         Body::None | Body::Text(_) => sample.body.clone(),
     };
     let segments = sample.segments.iter().map(other).collect();
-    Sample { segments, query: pairs(&sample.query), body, ..sample.clone() }
+    Sample { segments, query: pairs(&sample.query), headers: pairs(&sample.headers), body, ..sample.clone() }
 }
 
 fn with_json(json: &Json, values: &BTreeMap<String, String>) -> Json {
     match json {
-        Json::String(text) => values.get(text).map_or_else(|| json.clone(), |value| Json::String(value.clone())),
+        Json::String(text) => match values.get(text) {
+            Some(value) => Json::String(value.clone()),
+            None if graphql::is_document(text) => {
+                Json::String(graphql::with_arguments(text, str::to_owned, |value| values.get(value).cloned()))
+            }
+            None => json.clone(),
+        },
         Json::Number(number) => match values.get(&number.to_string()) {
             // A number stays one.
             Some(value) => value.parse::<u64>().map_or_else(|_| Json::String(value.clone()), Json::from),

@@ -7,7 +7,8 @@ use super::elements::Added;
 use super::login::Login;
 use super::made::Made;
 use super::probe::{Finding, Kind};
-use super::request::{Values, key, literal, quoted, request};
+use super::request::{Values, key, literal, quoted, request, template};
+use crate::import::Sample;
 
 /// Where the service comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,21 +167,43 @@ fn add(text: &mut String, what: std::fmt::Arguments<'_>) {
 
 fn log_in(text: &mut String, login: Option<&Login>, user: &str) {
     let Some(login) = login else { return };
-    let values = Values::from([(login.user.clone(), user.to_owned())]);
-    let headers: Vec<(String, String)> =
-        login.sample.headers.iter().map(|(name, value)| (name.clone(), literal(value))).collect();
-    let lines = request(&login.sample, &headers, &values);
+    let as_written = |sample: &Sample| {
+        let headers: Vec<(String, String)> =
+            sample.headers.iter().map(|(name, value)| (name.clone(), literal(value))).collect();
+        request(sample, &headers, &login.names(sample, user)).join(", ")
+    };
     if login.token.is_none() {
         text.push_str("cookies = true\n");
     }
-    let token = login.token.as_ref().map(|token| format!("token = {}\n", quoted(token))).unwrap_or_default();
-    add(
-        text,
-        format_args!(
-            "\n# Once per user, before the user's first request.\n[target.http.auth.login]\n{token}request = {{ {} }}\n",
-            lines.join(", ")
-        ),
-    );
+    let who = if login.once {
+        "Once for all, before the first request"
+    } else {
+        "Once per user, before the user's first request"
+    };
+    add(text, format_args!("\n# {who}.\n[target.http.auth.login]\n"));
+    if login.once {
+        text.push_str("per = \"once\"\n");
+    }
+    if let Some(token) = &login.token {
+        add(text, format_args!("token = {}\n", quoted(token)));
+        let (header, scheme) = (&login.header, &login.scheme);
+        if header != Login::HEADER {
+            add(text, format_args!("header = {}\n", quoted(header)));
+        }
+        if scheme != Login::SCHEME {
+            add(text, format_args!("scheme = {}\n", quoted(scheme)));
+        }
+    }
+    if let Some(sign_up) = &login.sign_up {
+        add(
+            text,
+            format_args!(
+                "# Who is there already is refused.\nbefore = {{ {}, accept = [200, 201, 202, 204, 400, 409, 422] }}\n",
+                as_written(sign_up)
+            ),
+        );
+    }
+    add(text, format_args!("request = {{ {} }}\n", as_written(&login.sample)));
 }
 
 /// Values of the scenario by the literals of the source.
@@ -202,7 +225,7 @@ fn operation(text: &mut String, name: &str, finding: &Finding, caller: Caller) {
     let values = values_of(finding, caller);
     let headers = sample.headers.iter().map(|(name, value)| match finding.caller.as_ref() {
         Some(own) if own == name => (name.clone(), caller.template().to_owned()),
-        _ => (name.clone(), literal(value)),
+        _ => (name.clone(), template(value, &values)),
     });
     let headers: Vec<(String, String)> = headers.collect();
     for line in request(sample, &headers, &values) {
@@ -212,7 +235,8 @@ fn operation(text: &mut String, name: &str, finding: &Finding, caller: Caller) {
     if let Some((name, path)) = finding.flag.as_ref().filter(|_| *kind == Kind::CreateOrGet) {
         outcome.push(format!("{name} = {}", quoted(path)));
     }
-    if !outcome.is_empty() && *kind == Kind::CreateOrGet {
+    outcome.extend(finding.refused.iter().map(|path| format!("refused = {}", quoted(path))));
+    if !outcome.is_empty() && (*kind == Kind::CreateOrGet || finding.refused.is_some()) {
         add(text, format_args!("outcome = {{ {} }}\n", outcome.join(", ")));
     }
     add(text, format_args!("{}", status(kind, statuses)));

@@ -48,7 +48,19 @@ mod tests {
             ("{{ 'a'|b64encode }} {{ 'ab'|b64encode }} {{ 'äbc'|b64encode|b64decode }}", "YQ== YWI= äbc"),
             ("{{ 'YQ'|b64decode }} {{ ' YWI= '|b64decode }} {{ 'Pz8_Pj4-'|b64decode }}", "a ab ???>>>"),
             ("{{ 'a b&c'|urlencode }}", "a%20b%26c"),
-            ("{{ 'hi'|hex }} {{ 'x'|upper }}", "6869 X"),
+            (
+                "{{ 'hi'|hex }} {{ 'x'|upper }} {{ 'X'|lower }} {{ 'ann b'|title }} {{ 'ann'|capitalize }}",
+                "6869 X x Ann B Ann",
+            ),
+            ("{{ ' a '|trim }}{{ 'a-b'|replace('-', '_') }}{{ none|default('c', true) }}{{ 'abc'|length }}", "aa_bc3"),
+            (
+                "{{ ['a', 'b']|join('+') }} {{ 'b'|list|first }} {{ [3, 1]|sort|last }} {{ '7'|int + 1 }} {{ -2|abs }}",
+                "a+b b 3 8 2",
+            ),
+            (
+                "{{ {'a': 'b'}|tojson }} {{ 2.5|round }} {{ 'abc'|reverse }} {{ 'a b'|split|last }}",
+                "{\"a\":\"b\"} 3.0 cba b",
+            ),
         ];
         for (template, expected) in cases {
             assert_eq!(environment.render_str(template, ()).unwrap(), expected, "{template}");

@@ -84,3 +84,22 @@ pub fn node_script(folder: &Path, script: &str) {
     let output = Command::new("node").arg(script).current_dir(folder).env("PATH", path_with_node()).output().unwrap();
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// Builds a Go program whose packages are those of the system.
+pub fn go_program(name: &str, source: &str) -> PathBuf {
+    let _one_at_a_time = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = practice(name);
+    let program = folder.join("service");
+    let output = Command::new("go")
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(source)
+        .env("GO111MODULE", "off")
+        .env("GOPATH", "/usr/share/gocode")
+        .env("GOCACHE", folder.join("cache"))
+        .output();
+    let output = output.unwrap_or_else(|error| panic!("`golang-go` is needed for this test: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "`golang-mongodb-mongo-driver-dev` is needed for this test: {said}");
+    program
+}

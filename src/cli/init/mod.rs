@@ -115,8 +115,15 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
     let login = probe.login.clone();
     let mut seen: Vec<String> = Vec::new();
     let mut findings = Vec::new();
+    let is_of_login = |sample: &Sample| {
+        let of = |login: &Login| login.sample == *sample || login.sign_up.as_ref() == Some(sample);
+        login.as_ref().is_some_and(of)
+    };
+    // Whoever signs up does so before the others; a request of its own is that only where there is no other.
+    let is_alone = !wanted.samples.iter().any(|sample| sample.writes() && !is_of_login(sample));
     for sample in wanted.samples {
-        let is_login = login.as_ref().is_some_and(|login| login.sample == *sample);
+        let is_login =
+            login.as_ref().is_some_and(|login| login.sample == *sample) || (is_of_login(sample) && !is_alone);
         let name = sample.route();
         let is_asked_for = wanted.route.is_none_or(|route| is_route(sample, route));
         // Of a recording, the first request of a route stands for all that are like it.
@@ -134,7 +141,8 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
         findings.push(finding);
     }
     stage.must_have_been_used(&findings)?;
-    Ok(Looked { findings, login })
+    // Who can log in is known by now.
+    Ok(Looked { findings, login: probe.login })
 }
 
 /// What the route promises, for the name of its scenario.

@@ -199,7 +199,10 @@ impl Core {
                 .map(|value| value.render(variables))
                 .collect::<Result<_, _>>()
                 .map_err(|error| error.to_string())?;
-            return self.logins.session(login, variables, &general, &self.redactor, send).await.map(Some);
+            let none = Session::default();
+            let beginning = if self.spec.cookies { self.priors.session() } else { &none };
+            let session = self.logins.session(login, variables, &general, beginning, &self.redactor, send).await;
+            return session.map(Some);
         }
         Ok(self.spec.cookies.then(|| self.logins.of_client(client, self.priors.session())))
     }

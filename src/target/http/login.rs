@@ -44,11 +44,13 @@ impl Logins {
 
     /// The user's session. One of all that ask logs in, the others wait for it; a log-in that failed is tried again by
     /// the next. `general` is what the headers of every request say for this user: they may be all that names the user.
+    /// It has the cookies of `beginning`, to begin with.
     pub(super) async fn session<F>(
         &self,
         spec: &LoginSpec,
         variables: &Value,
         general: &[String],
+        beginning: &Session,
         redactor: &Redactor,
         send: impl Fn(Prepared) -> F,
     ) -> Result<Arc<Session>, NoAnswer>
@@ -70,7 +72,8 @@ impl Logins {
             Arc::clone(sessions.entry(user).or_default())
         };
         let log_in = || async move {
-            let (request, session) = first(spec, variables, request, redactor, &send).await?;
+            let session = Session::beginning_with(beginning);
+            let request = first(spec, variables, request, &session, redactor, &send).await?;
             let answer = send(request).await.map_err(|no_answer| {
                 let why = redactor.clear(no_answer.why());
                 match no_answer {
@@ -99,19 +102,19 @@ fn whole(request: &Prepared, general: &[String]) -> Vec<u8> {
     whole
 }
 
-/// Carries out what comes before the log-in; its request, which names what was captured, and the cookies so far. The user is
-/// known by the request as it is without that.
+/// Carries out what comes before the log-in; its request, which names what was captured and has the cookies so far. The user
+/// is known by the request as it is without that.
 async fn first<F>(
     spec: &LoginSpec,
     variables: &Value,
     mut request: Prepared,
+    session: &Session,
     redactor: &Redactor,
     send: &impl Fn(Prepared) -> F,
-) -> Result<(Prepared, Session), NoAnswer>
+) -> Result<Prepared, NoAnswer>
 where
     F: Future<Output = Result<Answer, NoAnswer>>,
 {
-    let session = Session::default();
     let mut captured = BTreeMap::new();
     let wrong = |why: String| NoAnswer::NotSent(format!("what comes before the log-in: {}", redactor.clear(&why)));
     for prior in &spec.before {
@@ -130,9 +133,9 @@ where
     if !spec.before.is_empty() {
         let variables = minijinja::context! { login => captured, ..variables.clone() };
         request = Prepared::new(&spec.request, &variables).map_err(|error| wrong(error.to_string()))?;
-        session.add_cookies(&mut request).map_err(wrong)?;
     }
-    Ok((request, session))
+    session.add_cookies(&mut request).map_err(wrong)?;
+    Ok(request)
 }
 
 /// The session that an answer gives. The body is not quoted: it may hold what must not be shown.

@@ -1,11 +1,13 @@
-// Four small services in one, as many are written: Express and Mongoose. MODE chooses between the code before its fixes and
-// after them. KIND chooses the service: likes, cart, signup or webhook.
+// Small services in one, as many are written: Express and Mongoose. MODE chooses between the code before its fixes and
+// after them.
 //
 //   POST /posts                   { title }                   a post
 //   POST /posts/:post/like                                    one more like
 //   POST /carts/:user/items       { sku }                     one more thing in the cart
 //   POST /users                   { email, name }             signs up; 409 if the address is taken
 //   POST /hooks/payments          { event, account, amount }  a payment, delivered at least once
+//   POST /galleries/:chat                                     a chat for merged images
+//   POST /galleries/:chat/merges/:id                          merges two images, delivered at least once; 202 while another does
 
 const express = require('express');
 const mongoose = require('mongoose');
@@ -18,6 +20,11 @@ const Cart = mongoose.model('Cart', new Schema({ user: String, items: [String] }
 const User = mongoose.model('User', new Schema({ email: String, name: String }, options));
 const Event = mongoose.model('Event', new Schema({ event: String }, options));
 const Account = mongoose.model('Account', new Schema({ name: String, balance: Number }, options));
+
+const Gallery = mongoose.model('Gallery', new Schema({ chat: String, updatedAt: Date, messages: [new Schema(
+  { type: { type: String }, mergeId: String, url: String }, { _id: false })] }, options));
+const Merged = mongoose.model('Merged', new Schema({ mergeId: String, url: String }, options), 'mergedResults');
+const Lock = mongoose.model('Lock', new Schema({ _id: String, expiresAt: Date }, options), 'mergeLocks');
 
 const app = express();
 app.use(express.json());
@@ -85,13 +92,52 @@ app.post('/hooks/payments', route(async (request, response) => {
   response.json({ seen: false });
 }));
 
+app.post('/galleries/:chat', route(async (request, response) => {
+  const gallery = await Gallery.create({ chat: request.params.chat, messages: [] });
+  response.status(201).json({ id: gallery._id });
+}));
+
+/** The merged image: the slow part, whose result is kept. */
+async function merged(mergeId) {
+  return (await Merged.findOne({ mergeId })) ?? Merged.create({ mergeId, url: `/merged/${mergeId}.png` });
+}
+
+app.post('/galleries/:chat/merges/:id', route(async (request, response) => {
+  const { chat, id: mergeId } = request.params;
+  const message = ({ url }) => ({ type: 'mergeFace', mergeId, url });
+  if (!fixed) {
+    const image = await merged(mergeId);
+    if (await Gallery.exists({ chat, 'messages.mergeId': mergeId })) return response.json({ merged: false });
+    await Gallery.updateOne({ chat }, { $push: { messages: message(image) } });
+    return response.json({ merged: true });
+  }
+  const lock = `merge:${mergeId}`;
+  try {
+    await Lock.create({ _id: lock, expiresAt: new Date(Date.now() + 60_000) });
+  } catch (error) {
+    if (error.code !== 11000) throw error;
+    return response.status(202).json({ merging: true });
+  }
+  const push = async () => {
+    const image = await merged(mergeId);
+    const update = { $push: { messages: message(image) }, $set: { updatedAt: new Date() } };
+    return Gallery.updateOne({ chat, 'messages.mergeId': { $ne: mergeId } }, update);
+  };
+  const { matchedCount } = await push().finally(() => Lock.deleteOne({ _id: lock }));
+  // Nothing matched: it is there already, or there is no such chat.
+  if (!matchedCount && !(await Gallery.exists({ chat }))) return response.status(404).json({ error: 'no such chat' });
+  response.json({ merged: matchedCount === 1 });
+}));
+
 async function main() {
   await mongoose.connect(process.env.MONGO_URL);
-  await Promise.all([Post, Cart, User, Event, Account].map((model) => model.createCollection()));
+  await Promise.all([Post, Cart, User, Event, Account, Gallery, Merged, Lock].map((model) => model.createCollection()));
   if (fixed) {
     await Cart.collection.createIndex({ user: 1 }, { unique: true });
     await User.collection.createIndex({ email: 1 }, { unique: true });
     await Event.collection.createIndex({ event: 1 }, { unique: true });
+    await Merged.collection.createIndex({ mergeId: 1 }, { unique: true });
+    await Lock.collection.createIndex({ expiresAt: 1 }, { expireAfterSeconds: 0 });
   }
   await Account.collection.createIndex({ name: 1 }, { unique: true });
   app.listen(Number(process.env.PORT), '127.0.0.1');

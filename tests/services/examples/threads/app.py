@@ -1,5 +1,5 @@
 """Three small services in one: Python's own HTTP server, a thread per connection, and MongoDB's synchronous driver.
-MODE=fixed is the code after its fixes.
+MODE=fixed is the code after its fixes. The same services in Go: ../go/main.go.
 
 POST /seats/SEAT        {"who": …}   books a seat; 409 if it is taken
 POST /invoices/COMPANY  {"for": …}   the company's next invoice, numbered without gaps
