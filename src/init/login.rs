@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::documents::{json_path, leaves};
-use super::probe::Reply;
+use super::finding::Reply;
 use super::values::{Fresh, with_values};
 use crate::import::{Body, Sample};
 
@@ -22,6 +22,9 @@ const TOKENS: [&str; 8] =
 const CARRIERS: [&str; 4] = ["auth", "token", "session", "jwt"];
 /// Words in the name of a header that proves where a request comes from, and not who sends it.
 const FORGERY: [&str; 2] = ["csrf", "xsrf"];
+
+/// Fewest letters of a token.
+const SHORTEST: usize = 16;
 
 /// A log-in.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +127,12 @@ fn carried(samples: &[&Sample]) -> (String, String, bool) {
     let has = |name: &str, words: &[&str]| words.iter().any(|word| name.contains(word));
     match headers().find(|(name, _)| has(name, &CARRIERS) && !has(name, &FORGERY)) {
         Some((name, value)) => {
-            let scheme = value.split_once(' ').map_or("", |(scheme, _)| scheme);
+            let scheme = match value.split_once(' ') {
+                Some((scheme, _)) => scheme,
+                // Somebody wrote a word there for want of a token.
+                None if name == Login::HEADER && value.len() < SHORTEST => Login::SCHEME,
+                None => "",
+            };
             (name.clone(), scheme.to_owned(), false)
         }
         None => {
@@ -199,7 +207,8 @@ mod tests {
         let cases = [
             ("-H 'X-Auth-Token: abc'", "x-auth-token", "t"),
             ("-H 'Authorization: Token abc'", "authorization", "Token t"),
-            ("-H 'Authorization: abc'", "authorization", "t"),
+            ("-H 'Authorization: 0123456789abcdef'", "authorization", "t"),
+            ("-H 'Authorization: none'", "authorization", "Bearer t"),
             ("-H 'X-CSRF-Token: abc'", "authorization", "Bearer t"),
             ("", "authorization", "Bearer t"),
             ("-H 'Cookie: sid=1'", "cookie", "sid=2"),

@@ -1,8 +1,10 @@
 //! From requests that somebody wrote down to a scenario that runs: each is sent a few times, one after another, and what it
 //! leaves behind says what it is. Pure but for the [`Subject`] that it is given: it speaks to no server itself.
 
+mod answers;
 mod documents;
 mod elements;
+mod finding;
 mod graphql;
 mod login;
 mod made;
@@ -13,8 +15,9 @@ mod write;
 
 pub use documents::{Delta, State};
 pub use elements::Added;
+pub use finding::{Finding, Kind, Reply, Subject};
 pub use login::Login;
-pub use probe::{Finding, Kind, Probe, Reply, Subject};
+pub use probe::Probe;
 pub(crate) use request::multipart_body;
 pub use values::{Fresh, Pinned};
 pub use write::{Origin, Plan, scenario_text};

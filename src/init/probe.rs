@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::BoxFuture;
-use serde_json::Value as Json;
-
-use super::documents::{Delta, State, json_path, leaves, path_of, plain};
+use super::answers::{by_answers, flag, refusal, same_id};
+use super::documents::{Delta, State, path_of, plain};
 use super::elements::{self, Added};
+use super::finding::{Finding, Kind, Reply, Subject, caller_of};
 use super::login::Login;
 use super::made::{Made, made, made_of_pair};
 use super::values::{Fresh, Pinned, Token, candidates, pinned, with_values};
@@ -21,114 +20,6 @@ const ONE_FOR_ALL: &str = "";
 const CREATED: u16 = 201;
 /// The status of what is refused because it is there.
 const CONFLICT: u16 = 409;
-/// Headers that say who asks, where nobody logs in.
-const CALLERS: [&str; 6] = ["x-user", "x-user-id", "x-userid", "x-username", "user-id", "x-client-id"];
-
-/// Fields by which an answer says that something went wrong.
-const ERRORS: [&str; 6] = ["errors", "error", "usererrors", "err", "reason", "message"];
-
-/// What a request was answered.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// The body, where it is JSON.
-    pub json: Option<Json>,
-    /// Cookies that were set, as `name=value`.
-    pub cookies: Vec<String>,
-}
-
-/// A service, and its database.
-pub trait Subject: Sync {
-    /// Sends a request; an error where no answer came.
-    fn send<'a>(&'a self, sample: &'a Sample) -> BoxFuture<'a, Result<Reply, String>>;
-
-    /// All documents; none at all where the database is out of reach.
-    fn state(&self) -> BoxFuture<'_, Result<State, String>>;
-}
-
-/// What a request is, by its effects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
-    /// It creates, or gives back what is there.
-    CreateOrGet,
-    /// It creates, and is refused when it is there already, by this status.
-    Unique(u16),
-    /// It creates, and changes what is there already.
-    Upsert,
-    /// It creates something each time.
-    Insert,
-    /// It changes what is there.
-    Change,
-    /// It changes nothing.
-    Nothing,
-    /// It was not answered well; why.
-    Failed(String),
-}
-
-impl Kind {
-    /// For people.
-    pub fn in_words(&self) -> String {
-        match self {
-            Kind::CreateOrGet => "creates, or gives back what is there".to_owned(),
-            Kind::Unique(status) => format!("creates, and is refused with {status} when it is there already"),
-            Kind::Upsert => "creates, and changes what is there already".to_owned(),
-            Kind::Insert => "creates something each time".to_owned(),
-            Kind::Change => "changes what is there".to_owned(),
-            Kind::Nothing => "changes nothing that can be seen".to_owned(),
-            Kind::Failed(why) => why.clone(),
-        }
-    }
-}
-
-/// What was found out about a request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
-    /// The request.
-    pub sample: Sample,
-    /// What it is.
-    pub kind: Kind,
-    /// Values that must be other ones each time.
-    pub fresh: Vec<Fresh>,
-    /// The two people of a pair: the caller, and the value that names the other one.
-    pub pair: bool,
-    /// Each caller has documents of their own.
-    pub per_caller: bool,
-    /// The header that says who asks.
-    pub caller: Option<String>,
-    /// The document that came into being, or to whose list something is added.
-    pub made: Option<Made>,
-    /// What each request adds to a list of it.
-    pub added: Option<Added>,
-    /// Where the answer has the document's identifier.
-    pub id: Option<String>,
-    /// Where the answer says that the request was refused, whatever its status is.
-    pub refused: Option<String>,
-    /// Where the answer says that it was created, or that it was there.
-    pub flag: Option<(&'static str, String)>,
-    /// Statuses of a first request and of its repetition.
-    pub statuses: Vec<u16>,
-}
-
-impl Finding {
-    /// A request that was not tried.
-    pub fn untried(sample: Sample) -> Self {
-        Finding {
-            caller: caller_of(&sample),
-            sample,
-            kind: Kind::Nothing,
-            fresh: Vec::new(),
-            pair: false,
-            per_caller: false,
-            made: None,
-            added: None,
-            id: None,
-            refused: None,
-            flag: None,
-            statuses: Vec::new(),
-        }
-    }
-}
 
 /// A request that was sent, and what came of it.
 struct Shot {
@@ -442,38 +333,6 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// What a request is, where its database is out of reach, by what it and its repetition were answered.
-fn by_answers(first: &Reply, again: &Reply) -> Kind {
-    match again.status {
-        status if !(200..300).contains(&status) => Kind::Unique(status),
-        _ if first.status != again.status || flag(first, again).is_some() => Kind::CreateOrGet,
-        _ => Kind::Nothing,
-    }
-}
-
-/// Where two answers name the same document.
-fn same_id(first: &Reply, again: &Reply) -> Option<String> {
-    let (first, again) = (first.json.as_ref()?, again.json.as_ref()?);
-    let is_id = |(path, leaf): &(Vec<String>, &Json)| {
-        let named = path.last().is_some_and(|name| matches!(name.as_str(), "_id" | "id"));
-        named && plain(leaf).is_some_and(|id| path_of(again, &id) == Some(json_path(path)))
-    };
-    leaves(first).into_iter().find(is_id).map(|(path, _)| json_path(&path))
-}
-
-/// Where the answer to a repetition says that it was refused: it has an error that the first has not, and names no document.
-fn refusal(first: &Reply, again: &Reply, id: Option<&str>) -> Option<String> {
-    let (first, again) = (leaves(first.json.as_ref()?), leaves(again.json.as_ref()?));
-    if again.iter().any(|(path, leaf)| Some(json_path(path).as_str()) == id && !leaf.is_null()) {
-        return None;
-    }
-    again.iter().find_map(|(path, leaf)| {
-        let is_new = !leaf.is_null() && !first.iter().any(|(at, leaf)| at == path && !leaf.is_null());
-        let named = path.iter().position(|name| ERRORS.contains(&name.to_ascii_lowercase().as_str()))?;
-        is_new.then(|| json_path(&path[..=named]))
-    })
-}
-
 /// What a request is that does the same again, or does not and no value explains it.
 fn by_repetition(first: &Shot, again: &Shot) -> Kind {
     match first.is_like(again) {
@@ -484,29 +343,10 @@ fn by_repetition(first: &Shot, again: &Shot) -> Kind {
     }
 }
 
-/// The header that says who asks.
-fn caller_of(sample: &Sample) -> Option<String> {
-    sample.headers.iter().map(|(name, _)| name).find(|name| CALLERS.contains(&name.as_str())).cloned()
-}
-
 /// The request with values of this trial.
 fn renewed(sample: &Sample, fresh: &[Fresh], token: &Token) -> Sample {
     let values = fresh.iter().map(|fresh| (fresh.literal.clone(), fresh.concrete(token))).collect();
     with_values(sample, &values)
-}
-
-/// Where two answers say that one created and the other did not.
-fn flag(first: &Reply, again: &Reply) -> Option<(&'static str, String)> {
-    let (first, again) = (first.json.as_ref()?, again.json.as_ref()?);
-    let other = leaves(again);
-    leaves(first).into_iter().find_map(|(path, leaf)| {
-        let same = other.iter().find(|(at, _)| *at == path).map(|(_, leaf)| *leaf);
-        match (leaf, same?) {
-            (Json::Bool(true), Json::Bool(false)) => Some(("created", json_path(&path))),
-            (Json::Bool(false), Json::Bool(true)) => Some(("existing", json_path(&path))),
-            _ => None,
-        }
-    })
 }
 
 #[cfg(test)]

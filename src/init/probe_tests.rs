@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 
 use futures::FutureExt;
-use serde_json::json;
+use futures::future::BoxFuture;
+use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::import::{Body, from_curl};

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::elements::Added;
+use super::finding::{Finding, Kind};
 use super::login::Login;
 use super::made::Made;
-use super::probe::{Finding, Kind};
 use super::request::{Values, key, literal, quoted, request, template};
 use crate::import::Sample;
 

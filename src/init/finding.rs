@@ -1,0 +1,121 @@
+//! What a request is found to be. Main types: [`Finding`], and [`Subject`], which the requests are sent to.
+
+use futures::future::BoxFuture;
+use serde_json::Value as Json;
+
+use super::documents::State;
+use super::elements::Added;
+use super::made::Made;
+use super::values::Fresh;
+use crate::import::Sample;
+
+/// Headers that say who asks, where nobody logs in.
+const CALLERS: [&str; 6] = ["x-user", "x-user-id", "x-userid", "x-username", "user-id", "x-client-id"];
+
+/// What a request was answered.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// The body, where it is JSON.
+    pub json: Option<Json>,
+    /// Cookies that were set, as `name=value`.
+    pub cookies: Vec<String>,
+}
+
+/// A service, and its database.
+pub trait Subject: Sync {
+    /// Sends a request; an error where no answer came.
+    fn send<'a>(&'a self, sample: &'a Sample) -> BoxFuture<'a, Result<Reply, String>>;
+
+    /// All documents; none at all where the database is out of reach.
+    fn state(&self) -> BoxFuture<'_, Result<State, String>>;
+}
+
+/// What a request is, by its effects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// It creates, or gives back what is there.
+    CreateOrGet,
+    /// It creates, and is refused when it is there already, by this status.
+    Unique(u16),
+    /// It creates, and changes what is there already.
+    Upsert,
+    /// It creates something each time.
+    Insert,
+    /// It changes what is there.
+    Change,
+    /// It changes nothing.
+    Nothing,
+    /// It was not answered well; why.
+    Failed(String),
+}
+
+impl Kind {
+    /// For people.
+    pub fn in_words(&self) -> String {
+        match self {
+            Kind::CreateOrGet => "creates, or gives back what is there".to_owned(),
+            Kind::Unique(status) => format!("creates, and is refused with {status} when it is there already"),
+            Kind::Upsert => "creates, and changes what is there already".to_owned(),
+            Kind::Insert => "creates something each time".to_owned(),
+            Kind::Change => "changes what is there".to_owned(),
+            Kind::Nothing => "changes nothing that can be seen".to_owned(),
+            Kind::Failed(why) => why.clone(),
+        }
+    }
+}
+
+/// What was found out about a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The request.
+    pub sample: Sample,
+    /// What it is.
+    pub kind: Kind,
+    /// Values that must be other ones each time.
+    pub fresh: Vec<Fresh>,
+    /// The two people of a pair: the caller, and the value that names the other one.
+    pub pair: bool,
+    /// Each caller has documents of their own.
+    pub per_caller: bool,
+    /// The header that says who asks.
+    pub caller: Option<String>,
+    /// The document that came into being, or to whose list something is added.
+    pub made: Option<Made>,
+    /// What each request adds to a list of it.
+    pub added: Option<Added>,
+    /// Where the answer has the document's identifier.
+    pub id: Option<String>,
+    /// Where the answer says that the request was refused, whatever its status is.
+    pub refused: Option<String>,
+    /// Where the answer says that it was created, or that it was there.
+    pub flag: Option<(&'static str, String)>,
+    /// Statuses of a first request and of its repetition.
+    pub statuses: Vec<u16>,
+}
+
+impl Finding {
+    /// A request that was not tried.
+    pub fn untried(sample: Sample) -> Self {
+        Finding {
+            caller: caller_of(&sample),
+            sample,
+            kind: Kind::Nothing,
+            fresh: Vec::new(),
+            pair: false,
+            per_caller: false,
+            made: None,
+            added: None,
+            id: None,
+            refused: None,
+            flag: None,
+            statuses: Vec::new(),
+        }
+    }
+}
+
+/// The header that says who asks.
+pub(super) fn caller_of(sample: &Sample) -> Option<String> {
+    sample.headers.iter().map(|(name, _)| name).find(|name| CALLERS.contains(&name.as_str())).cloned()
+}
