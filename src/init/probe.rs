@@ -8,7 +8,7 @@ use super::documents::{Delta, State, path_of, plain};
 use super::elements::{self, Added};
 use super::finding::{Finding, Kind, Reply, Subject, caller_of};
 use super::login::Login;
-use super::made::{Made, made, made_of_pair};
+use super::made::{made, made_of_pair};
 use super::values::{Fresh, Pinned, Token, candidates, pinned, with_values};
 use crate::import::Sample;
 
