@@ -189,7 +189,8 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer(201, {"shelf": "of-" + body["title"]})
             if self.path == "/pages":
                 return self.answer(201, {"page": "page-" + body["shelf"]})
-            page = diaries.setdefault(self.path.split("/")[-1], {"_id": 1, "lines": [], "writers": {}})
+            name = self.path.split("/")[-1]
+            page = diaries.setdefault(name, {"_id": name, "lines": [], "writers": {}})
             lines, line, many = page["lines"], {"text": body["line"]}, len(page["lines"]) > 1
             if mode == "loses" and many: pass
             elif mode == "reorders": lines.insert(0, line)
