@@ -59,7 +59,7 @@ mod tests {
             ),
             (
                 "{{ {'a': 'b'}|tojson }} {{ 2.5|round }} {{ 'abc'|reverse }} {{ 'a b'|split|last }}",
-                "{\"a\":\"b\"} 3.0 cba b",
+                "{\"a\": \"b\"} 2.0 cba b",
             ),
         ];
         for (template, expected) in cases {
