@@ -96,6 +96,14 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Whether it found nothing to work on, which the other request makes: both name the same thing.
+    pub fn may_need(&self, other: &Finding) -> bool {
+        let found_nothing = matches!(self.statuses.first(), Some(404 | 409 | 410 | 412 | 422));
+        let makes = matches!(other.kind, Kind::CreateOrGet | Kind::Unique(_) | Kind::Upsert | Kind::Insert);
+        let is_named_by = |fresh: &Fresh| other.fresh.iter().any(|theirs| theirs.literal == fresh.literal);
+        matches!(self.kind, Kind::Failed(_)) && found_nothing && makes && self.fresh.iter().any(is_named_by)
+    }
+
     /// A request that was not tried.
     pub fn untried(sample: Sample) -> Self {
         Finding {

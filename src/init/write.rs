@@ -10,6 +10,9 @@ use super::made::Made;
 use super::request::{Values, key, literal, quoted, request, template};
 use crate::import::Sample;
 
+/// Most operations of which every three are explored: these are ten choices.
+const MOST_OF_THREE: usize = 3;
+
 /// Where the service comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -87,12 +90,29 @@ pub fn scenario_text(plan: &Plan) -> String {
             invariants(&mut text, plan);
             let listed: Vec<String> = names.iter().map(|name| quoted(name)).collect();
             add(&mut text, format_args!("\n[explore]\noperations = [{}]\n", listed.join(", ")));
-            // Several: every pair of them. What must be true after all is judged beside what happens serially.
-            text.push_str(if names.len() == 1 { "requests = 2\n" } else { "pairs = true\n" });
+            text.push_str(&lanes(plan));
             text.push_str("judge = \"both\"\n");
         }
     }
     text.push_str("\n# All clients together, round after round, a fresh key each round.\n[load.burst]\nclients = [2, 8]\nrounds = 40\n");
+    text
+}
+
+/// How many requests meet. Several operations: every choice of them. What must be true after all is judged beside what
+/// happens serially.
+fn lanes(plan: &Plan) -> String {
+    let mut text = String::new();
+    let operations = plan.findings.len();
+    if operations <= MOST_OF_THREE && plan.findings.iter().any(|finding| finding.kind == Kind::Upsert) {
+        text.push_str(
+            "requests = 3                    # two of them may meet where the first one has made something\n",
+        );
+    } else if operations == 1 {
+        text.push_str("requests = 2\n");
+    }
+    if operations > 1 {
+        text.push_str("pairs = true\n");
+    }
     text
 }
 

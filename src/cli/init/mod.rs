@@ -195,9 +195,11 @@ fn nothing_works(findings: &[Finding], route: Option<&str>) -> CliError {
     )
 }
 
-/// The plan of an exploration: every request that was answered well.
+/// The plan of an exploration: every request that was answered well, or could be if another one came first.
 fn explored(looked: Looked, origin: Origin) -> Result<Plan, CliError> {
-    let works = |finding: &&Finding| !matches!(finding.kind, Kind::Failed(_));
+    let works = |finding: &&Finding| {
+        !matches!(finding.kind, Kind::Failed(_)) || looked.findings.iter().any(|other| finding.may_need(other))
+    };
     // The requests of an exploration stay as they are: what becomes of them is held against their serial runs.
     let as_it_is = |finding: &Finding| Finding { added: None, ..finding.clone() };
     let findings: Vec<Finding> = looked.findings.iter().filter(works).map(as_it_is).collect();
