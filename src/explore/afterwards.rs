@@ -49,7 +49,7 @@ impl Explorer<'_> {
     {
         self.search().await;
         let touched = lint::namespaces(self.found.executions.iter().map(|(execution, ..)| execution));
-        self.proxy.pass();
+        self.pass();
         let reading = Scope::new(INDEXES_WITHIN, &self.stop).wait(indexes(touched.into_iter().collect())).await;
         let indexes = reading.unwrap_or_default();
         self.look_at_catalogue_again().await;
@@ -65,7 +65,7 @@ impl Explorer<'_> {
             self.hold();
             let weak = ["upsert-without-unique-index", "upsert-not-retried"];
             self.together(findings.iter().any(|finding| weak.contains(&finding.rule.as_str()))).await;
-            self.proxy.pass();
+            self.pass();
         }
         let judged: Vec<usize> = self.found.searched.iter().chain(&self.found.together).copied().collect();
         self.judge_serially(&judged).await;
@@ -76,7 +76,7 @@ impl Explorer<'_> {
         let schedules = self.verdicts(&self.found.searched, observation.as_ref());
         self.tell_first_use(observation.as_ref());
         let smallest = self.smallest(&schedules, replay).await;
-        self.proxy.pass();
+        self.pass();
         if smallest.is_some() {
             observation = self.observe().await;
         }
@@ -173,7 +173,7 @@ impl Explorer<'_> {
                 break;
             }
             let positions = self.explore_fewer(fewer).await;
-            self.proxy.pass();
+            self.pass();
             self.judge_serially(&positions).await;
             let observation = self.observe().await;
             let results = self.verdicts(&positions, observation.as_ref());
@@ -190,7 +190,7 @@ impl Explorer<'_> {
         self.scheduler.stored = self.stored_view().await;
         self.hold();
         let again = self.execute_some(&taking_part, Phase::Main, &mut Replay::new(schedule.clone())).await;
-        self.proxy.pass();
+        self.pass();
         let stored = self.scheduler.stored.take().map(StoredView::into_seen).unwrap_or_default();
         self.judge_serially(&[again]).await;
         let observation = self.observe().await;

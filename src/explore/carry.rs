@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use tokio::sync::mpsc;
 
 use super::dfs::NOT_DETERMINISTIC;
 use super::execution::{Execution, INTERRUPTED, Request};
 use super::explorer::{Explorer, Found, MAX_DEAD, Patience, describe};
+use super::gate::Event;
 use super::policy::{MISFIT, Policy, Replay};
 use super::scheduler::{Learned, Scheduler};
 use super::spent::Part;
@@ -169,7 +171,7 @@ impl Explorer<'_> {
     /// Looks while commands pass: the service may have work to do in the background.
     pub(super) async fn look_in_passing(&mut self, position: usize, after: After) {
         if self.watch.is_some() {
-            self.proxy.pass();
+            self.pass();
             self.look(position, after).await;
             self.hold();
         }
@@ -229,7 +231,7 @@ impl Explorer<'_> {
             let rest = match (&mut making).now_or_never() {
                 Some(rest) => rest,
                 None => {
-                    self.proxy.pass();
+                    self.pass();
                     passing = true;
                     let made = Scope::new(self.plan.timing.deadline, &self.stop).wait(making).await;
                     made.unwrap_or_else(|ended| {
@@ -249,7 +251,7 @@ impl Explorer<'_> {
     /// Every request once, one after the other, and nothing parked: who logs in, fills a cache or opens a connection at its
     /// first request does so now. What they wrote is part of the history.
     pub(super) async fn warm_up(&mut self) {
-        self.proxy.pass();
+        self.pass();
         for request in 0..self.subject.requests() {
             if self.stop.is_cancelled() {
                 break;
@@ -285,7 +287,7 @@ impl Explorer<'_> {
             return;
         }
         let begin = Instant::now();
-        self.proxy.pass();
+        self.pass();
         let preparing = async {
             if !keys.is_empty() {
                 self.target.seed(&keys).await?;
@@ -393,7 +395,19 @@ impl Explorer<'_> {
 
     /// Parks commands again, after they were allowed to pass.
     pub(super) fn hold(&mut self) {
-        let fresh = Scheduler::new(self.proxy.hold(), self.scheduler.timing);
+        let events = self.proxy.hold();
+        self.listen_to(events);
+    }
+
+    /// Lets everything pass, also what was parked since an execution ended: nobody else would ever release it.
+    pub(super) fn pass(&mut self) {
+        self.proxy.pass();
+        self.listen_to(mpsc::unbounded_channel());
+    }
+
+    /// Goes on with other events. What is parked in those before is dropped, which lets it pass.
+    fn listen_to(&mut self, events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>)) {
+        let fresh = Scheduler::new(events, self.scheduler.timing);
         let before = std::mem::replace(&mut self.scheduler, fresh);
         self.scheduler.parallel = before.parallel;
         self.scheduler.learned = before.learned;

@@ -63,7 +63,7 @@ impl Explorer<'_> {
 
     /// Does what comes before its requests; whether that was possible.
     async fn prepare_first_use(&mut self) -> bool {
-        self.proxy.pass();
+        self.pass();
         let first = self.subject.invocations(NUMBER..NUMBER + 1);
         let prepared = Scope::new(self.plan.timing.deadline, &self.stop).wait(self.target.preliminaries(&first)).await;
         self.hold();

@@ -42,7 +42,7 @@ impl Explorer<'_> {
                 }
                 judgement = self.judged(positions);
             }
-            self.proxy.pass();
+            self.pass();
         }
         let Some(judgement) = judgement else { return };
         let blameless = self.blameless(positions, &judgement);
@@ -91,7 +91,7 @@ impl Explorer<'_> {
             let (schedule, requests) = (execution.schedule.clone(), requests.clone());
             again.push(self.execute_some(&requests, Phase::Main, &mut Replay::new(schedule)).await);
         }
-        self.proxy.pass();
+        self.pass();
         if again.is_empty() {
             return;
         }

@@ -92,7 +92,7 @@ impl Explorer<'_> {
             let number = self.next;
             self.next += 1;
             self.seed(number).await;
-            self.proxy.pass();
+            self.pass();
             self.at_one_moment(number).await;
         }
         self.hold();

@@ -207,7 +207,7 @@ impl<'a> Explorer<'a> {
 
     /// Each request once more, one after another, and nothing parked; `None` if the exploration is to end meanwhile.
     pub(super) async fn probe(&mut self, number: u32) -> Option<Vec<Answer>> {
-        self.proxy.pass();
+        self.pass();
         let begin = Instant::now();
         let patience = Scope::new(self.plan.timing.deadline, &self.stop);
         let (mut answers, mut stopped) = (Vec::new(), false);

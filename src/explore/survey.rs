@@ -41,7 +41,7 @@ impl Explorer<'_> {
             self.warm_up().await;
         }
         self.trace().await;
-        self.proxy.pass();
+        self.pass();
         let of_one = |(execution, requests, phase): &(_, Vec<usize>, _)| {
             operations(execution, requests, self.subject, *phase, self.start)
         };
