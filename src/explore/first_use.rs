@@ -23,7 +23,7 @@ const SILENCE: Duration = Duration::from_millis(100);
 const SILENCES: u32 = 10;
 
 impl Explorer<'_> {
-    /// Carries it out, where nothing has to be there before the requests.
+    /// Carries it out, where no documents have to be made for the requests; what the scenario sends before them is sent.
     pub(super) async fn first_use(&mut self) {
         if !self.plan.warm_up || !self.subject.keys_to_seed(NUMBER..NUMBER + 1).is_empty() {
             return;
