@@ -59,6 +59,8 @@ pub(super) struct Comparison {
     pub(super) late: bool,
     /// Work of the service's own, by name and namespace.
     pub(super) background: BTreeSet<String>,
+    /// Where requests write.
+    requested: BTreeSet<String>,
     /// Why nothing can be concluded.
     pub(super) failure: Option<String>,
     /// Some of the requests were sent without the others, too.
@@ -91,6 +93,7 @@ impl Comparison {
             told_within: TOLD_WITHIN,
             late: false,
             background: BTreeSet::new(),
+            requested: BTreeSet::new(),
             failure: None,
             knows_some: false,
             met: false,
@@ -110,6 +113,7 @@ impl Comparison {
     /// An execution has ended, and its commands have, too; its window.
     pub(super) async fn close(&mut self, execution: &Execution, stop: &CancellationToken) -> Option<usize> {
         let capture = self.capture.as_mut()?;
+        self.requested.extend(sent_to(execution));
         let closed = Scope::new(self.told_within, stop).wait(capture.close(&written_to(execution))).await;
         self.check(closed.unwrap_or_else(|ended| Err(ended.into())))
     }
@@ -250,7 +254,12 @@ impl Comparison {
 
     /// Whether only the service's own background work writes there.
     fn is_background(&self, namespace: &str) -> bool {
-        self.background.iter().any(|signature| signature.split_once(' ').is_some_and(|(_, name)| name == namespace))
+        // A service that makes its collections when it starts works there, too, and what requests write there counts.
+        !self.requested.contains(namespace)
+            && self
+                .background
+                .iter()
+                .any(|signature| signature.split_once(' ').is_some_and(|(_, name)| name == namespace))
     }
 
     /// Somebody else who writes the documents makes correct requests look wrong, and wrong ones correct.
@@ -289,11 +298,15 @@ fn holds(document: &mongodb::bson::Document, key: &str) -> bool {
     text.match_indices(key).any(|(at, _)| !text.as_bytes().get(at + key.len()).is_some_and(u8::is_ascii_digit))
 }
 
+/// Collections that the commands of an execution's requests wrote to.
+fn sent_to(execution: &Execution) -> impl Iterator<Item = String> {
+    let writes = execution.steps.iter().filter(|step| step.command.kind == Kind::Write);
+    writes.filter_map(|step| Some(format!("{}.{}", step.command.database, step.command.collection.as_ref()?)))
+}
+
 /// Collections that an execution wrote to.
 fn written_to(execution: &Execution) -> BTreeSet<String> {
-    let writes = execution.steps.iter().filter(|step| step.command.kind == Kind::Write);
-    let named =
-        writes.filter_map(|step| Some(format!("{}.{}", step.command.database, step.command.collection.as_ref()?)));
+    let named = sent_to(execution);
     let late = execution.strays.iter().filter_map(|stray| stray.split_once(' ').map(|(_, name)| name.to_owned()));
     named.chain(late).collect()
 }

@@ -40,3 +40,28 @@ fn a_document_holds_the_key_of_its_own_execution_alone() {
     assert!(holds(&document, "run-k12"));
     assert!(!holds(&document, "run-k1") && !holds(&document, "run-k2"));
 }
+
+#[test]
+fn where_requests_write_is_not_the_services_own_work_alone() {
+    let how = AsIfSerial { settings: Settings::default(), probes: false };
+    let mut comparison = Comparison::new(how);
+    comparison.background = ["create app.wishes", "update app.beats"].map(str::to_owned).into();
+    assert!(comparison.is_background("app.beats") && comparison.is_background("app.wishes"));
+    // Made when the service started, and written by requests.
+    let update = mongodb::bson::rawdoc! { "update": "wishes", "updates": [], "$db": "app" };
+    let bytes = crate::explore::wire::message::tests::msg(0, &update, &[]);
+    let command = crate::explore::wire::Message::parse(&bytes)
+        .ok()
+        .and_then(|message| crate::explore::wire::Command::parse(&message));
+    let step = super::super::execution::Step {
+        request: 0,
+        ordinal: 0,
+        release: 0,
+        sent: std::time::SystemTime::now(),
+        command: Arc::new(command.unwrap()),
+        reply: None,
+    };
+    let execution = Execution { steps: vec![step], ..Execution::default() };
+    comparison.requested.extend(sent_to(&execution));
+    assert!(comparison.is_background("app.beats") && !comparison.is_background("app.wishes"));
+}
