@@ -12,6 +12,7 @@ pub mod history;
 pub mod import;
 pub mod init;
 pub mod lint;
+pub mod live;
 pub mod mongod;
 pub mod process;
 pub mod report;

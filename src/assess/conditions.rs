@@ -63,7 +63,7 @@ pub(super) fn nothing_said(scenario: &Scenario, results: &[InvariantResult], wea
             || (weakly && result.name == Invariant::AsIfSerial && result.verdict != Verdict::Violated)
     };
     (scenario.workload == WorkloadKind::Custom && results.iter().all(of_any)).then(|| {
-        "a custom workload without an invariant of its own: nothing says what must hold; add `[[invariant]]`".to_owned()
+        "a custom workload without an invariant of its own: nothing says what must hold under load; add `[[invariant]]`, or type `onlyone explore`, which holds every interleaving against serial runs".to_owned()
     })
 }
 

@@ -34,6 +34,9 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "onlyone", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
+    /// Profile of `onlyone.toml` whose options count
+    #[arg(long = "use", id = "use", global = true, value_name = "PROFILE", env = "ONLYONE_USE")]
+    pub profile: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -45,7 +48,7 @@ pub enum Command {
     /// Run scenarios, check what came of them, and report
     Run(RunArgs),
     /// Release the commands of concurrent requests in chosen orders: every interleaving, a sample, or one again
-    Explore(ExploreArgs),
+    Explore(Box<ExploreArgs>),
     /// Write a scenario from a curl line, a HAR file, an OpenAPI document or a Postman collection, by trying the requests
     Init(super::init::InitArgs),
     /// Prove that the harness can fail: planted bugs must be caught, correct twins must not be accused
@@ -87,6 +90,9 @@ pub struct RunArgs {
     /// Send one request of each operation, hold it against the scenario's description, and show that table alone
     #[arg(long)]
     pub probe: bool,
+    /// Where it is followed
+    #[command(flatten)]
+    pub telemetry: super::telemetry::TelemetryArgs,
     /// Flags that every run-like command shares
     #[command(flatten)]
     pub common: Common,
@@ -188,6 +194,9 @@ pub struct ExploreArgs {
     /// Carry each schedule out twice and compare: requests that are not deterministic show
     #[arg(long, conflicts_with = "schedule")]
     pub twice: bool,
+    /// Where it is followed
+    #[command(flatten)]
+    pub telemetry: super::telemetry::TelemetryArgs,
     /// Flags that every run-like command shares
     #[command(flatten)]
     pub common: Common,
@@ -285,21 +294,33 @@ pub struct ReportArgs {
 /// `onlyone compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Folder of the run to compare with
-    #[arg(value_name = "BASE_DIR")]
-    pub base: PathBuf,
-    /// Folder of the new run
-    #[arg(value_name = "NEW_DIR")]
-    pub new: PathBuf,
+    /// Folder of the run to compare with, and of the new run; with `--baseline`, `--save-baseline` or `--trend`, of the new run
+    #[arg(required = true, num_args = 1..=2, value_names = ["BASE_DIR", "NEW_DIR"])]
+    pub runs: Vec<PathBuf>,
+    /// Compare with the run that is kept under this name for the same scenario
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["save_baseline", "trend"])]
+    pub baseline: Option<String>,
+    /// Keep the run under this name, as in `main`, for later comparisons of its scenario; compare nothing
+    #[arg(long, value_name = "NAME", conflicts_with = "trend")]
+    pub save_baseline: Option<String>,
+    /// Show how the runs of the same scenario beside it went, oldest first; compare nothing
+    #[arg(long)]
+    pub trend: bool,
     /// A difference in latency or throughput up to this share counts for nothing
     #[arg(long, value_name = "SHARE", default_value = "10%", value_parser = parse_share)]
     pub threshold: f64,
     /// Compare runs of different scenarios, clients or machines
     #[arg(long)]
     pub force: bool,
+    /// Folder in which the comparison gets a folder of its own, and where baselines are kept
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub out: PathBuf,
     /// Form of the result on stdout
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+    /// For whom the result is announced beside the files: on GitHub, the step summary
+    #[arg(long, value_enum, default_value_t = Ci::Auto)]
+    pub ci: Ci,
 }
 
 /// `onlyone export`.

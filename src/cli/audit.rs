@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::database::{DatabaseArgs, Opened, OutArgs, ReadArgs, Session};
 use super::interrupt::Interrupt;
-use super::progress::{Counted, ProgressLine};
+use super::progress::{Counted, Extent, ProgressLine};
 use super::values::{Format, parse_duration};
 use super::{CliError, Io};
 use crate::audit::{AuditOptions, Audited, audit};
@@ -47,7 +47,8 @@ pub(super) async fn run(args: &AuditArgs, io: &mut Io) -> Result<ExitStatus, Cli
 async fn carry_out(args: &AuditArgs, session: &Session, opened: &Opened, io: &mut Io) -> Result<ExitStatus, CliError> {
     let options = AuditOptions { secondary: args.secondary, ..args.read.options() };
     let interrupt = Interrupt::listen(|_| {})?;
-    let line = ProgressLine::start(Counted::Work(Arc::clone(&options.progress)), None, io.err_terminal, false);
+    let line =
+        ProgressLine::start(Counted::Work(Arc::clone(&options.progress)), Extent::default(), io.err_terminal, false);
     let audited = tokio::select! {
         () = interrupt.stop.cancelled() => return Ok(ExitStatus::Interrupted),
         audited = audit(&opened.database, &opened.profile, &options) => audited.map_err(|error| opened.error(error))?,

@@ -46,19 +46,29 @@ impl Announcer {
         // On stderr: stdout holds the result and nothing else, and the service reads both.
         lines.iter().for_each(|line| io.note(&format!("{line}\n")));
         if let Some(path) = &self.summary
-            && let Err(error) = append(path, report)
+            && let Err(error) = append(path, |left| summary_within(report, left))
+        {
+            io.note(&CliError::setup(error).render(io.err_colour));
+        }
+    }
+
+    /// Adds a text to the step summary, if there is one and it has room.
+    pub(super) fn summarise(&self, text: &str, io: &mut Io) {
+        let fitting = |left: usize| if text.len() <= left { text.to_owned() } else { String::new() };
+        if let Some(path) = &self.summary
+            && let Err(error) = append(path, fitting)
         {
             io.note(&CliError::setup(error).render(io.err_colour));
         }
     }
 }
 
-fn append(path: &Path, report: &Report) -> anyhow::Result<()> {
+fn append(path: &Path, text: impl FnOnce(usize) -> String) -> anyhow::Result<()> {
     let failed = || format!("cannot write the step summary {}", path.display());
     let mut file = OpenOptions::new().create(true).append(true).open(path).with_context(failed)?;
     let taken = file.metadata().with_context(failed)?.len();
     let left = SUMMARY_LIMIT.saturating_sub(taken);
-    let text = summary_within(report, usize::try_from(left).unwrap_or(usize::MAX));
+    let text = text(usize::try_from(left).unwrap_or(usize::MAX));
     let before = if taken > 0 && !text.is_empty() { "\n" } else { "" };
     file.write_all(format!("{before}{text}").as_bytes()).with_context(failed)
 }

@@ -6,10 +6,12 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::args::CompareArgs;
+use super::baseline::{Baselines, trend};
+use super::ci::Announcer;
 use super::values::Format;
 use super::{CliError, Io, store};
 use crate::assess::RunRecord;
-use crate::report::{Comparison, Report, compared};
+use crate::report::{Comparison, Report, compared, comparison_summary, write_comparison};
 use crate::stats;
 use crate::verdict::ExitStatus;
 
@@ -19,9 +21,26 @@ const FREE_KEYS: [&str; 3] = ["name", "expect", "target.mongo.database"];
 /// Share of the processors from which on other processes disturb a run.
 const DISTURBING: f64 = 0.1;
 
-/// Compares two stored runs. Nothing is written.
+/// Compares two stored runs, keeps one as a baseline, or shows the runs of a scenario over time.
 pub(super) fn compare(args: &CompareArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
-    let (base, new) = (read(&args.base)?, read(&args.new)?);
+    let baselines = Baselines { out: &args.out };
+    match (args.runs.as_slice(), &args.baseline, &args.save_baseline) {
+        ([run], None, Some(name)) => baselines.save(name, run, io),
+        ([run], None, None) if args.trend => trend(run, args.format, io),
+        ([new], Some(name), None) => two(args, &baselines.find(name, new)?, new, io),
+        ([base, new], None, None) if !args.trend => two(args, base, new, io),
+        ([_], ..) => Err(CliError::usage(anyhow::anyhow!("one run alone cannot be compared"))
+            .hint("name the folder of the base before it, or a baseline: --baseline NAME")),
+        _ => {
+            Err(CliError::usage(anyhow::anyhow!("--baseline, --save-baseline and --trend take the folder of one run"))
+                .hint("leave the first folder out"))
+        }
+    }
+}
+
+/// Compares two runs, and writes what came of it.
+fn two(args: &CompareArgs, base_dir: &Path, new_dir: &Path, io: &mut Io) -> Result<ExitStatus, CliError> {
+    let (base, new) = (read(base_dir)?, read(new_dir)?);
     let differences = differences(&base, &new)?;
     if !differences.is_empty() && !args.force {
         let text = format!("these runs cannot be compared:\n    {}", differences.join("\n    "));
@@ -29,14 +48,23 @@ pub(super) fn compare(args: &CompareArgs, io: &mut Io) -> Result<ExitStatus, Cli
             .hint("to compare them all the same, because this difference is what you want to know: --force"));
     }
     let disturbed = [&base, &new].iter().any(|stored| stored.report.generator.other_load > Some(DISTURBING));
-    let latency = (store::read_latency(&args.base)?, store::read_latency(&args.new)?);
+    let latency = (store::read_latency(base_dir)?, store::read_latency(new_dir)?);
     let figures = stats::compare(&latency.0, &latency.1, args.threshold, disturbed);
     let comparison = Comparison::new(&base.report, &new.report, args.threshold, differences, figures);
+    let folder = args.out.join(format!("compare-{}-with-{}", new.report.run_id, base.report.run_id));
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot create {}", folder.display()))
+        .map_err(|error| CliError::setup(error).hint("choose a folder that can be written, with --out"))?;
+    write_comparison(&folder, &comparison).map_err(CliError::setup)?;
     let text = match args.format {
-        Format::Human => compared(&comparison, io.out_colour, io.width),
+        Format::Human => {
+            let told = compared(&comparison, io.out_colour, io.width);
+            format!("{told}\nFiles         {}\n", folder.display())
+        }
         Format::Json => serde_json::to_string_pretty(&comparison).map(|json| json + "\n").map_err(CliError::setup)?,
     };
     io.result(&text).context("cannot write to stdout").map_err(CliError::setup)?;
+    Announcer::new(args.ci).summarise(&comparison_summary(&comparison), io);
     Ok(comparison.status())
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::mongod::MongodError;
+use crate::process::ProcessError;
 use crate::scenario::ScenarioError;
 use crate::target::{Refused, TargetError};
 use crate::verdict::ExitStatus;
@@ -76,7 +77,34 @@ impl From<ScenarioError> for CliError {
 
 impl From<MongodError> for CliError {
     fn from(error: MongodError) -> Self {
-        CliError::setup(error)
+        let hint = match &error {
+            MongodError::NotExecutable { origin, .. } | MongodError::NotMongod { origin, .. } => Some(match *origin {
+                "ONLYONE_MONGOD" => {
+                    "set ONLYONE_MONGOD to the full path of a mongod, or unset it: one is then looked for on PATH, or installed"
+                }
+                _ => "name another one, ONLYONE_MONGOD=/path/to/mongod, or a running server: --mongo URI",
+            }),
+            _ => None,
+        };
+        let cli = CliError::setup(error);
+        match hint {
+            Some(hint) => cli.hint(hint),
+            None => cli,
+        }
+    }
+}
+
+/// Which key of the scenario is to be corrected when its service cannot be started.
+fn process_hint(error: &ProcessError) -> Option<String> {
+    match error {
+        ProcessError::NoFolder { .. } => Some(
+            "correct `service.dir`: it is taken from the folder of the scenario file, which it is when left out"
+                .to_owned(),
+        ),
+        ProcessError::NotFound { .. } | ProcessError::NotExecutable { .. } => Some(
+            "correct the first word of `service.command`: a program on PATH, or a path from `service.dir`".to_owned(),
+        ),
+        _ => None,
     }
 }
 
@@ -96,7 +124,7 @@ impl From<TargetError> for CliError {
             TargetError::Unreachable { .. } => {
                 Some("start the server, correct --mongo, or leave it out to use the embedded one".to_owned())
             }
-            TargetError::Step { .. } => None,
+            TargetError::Step { source, .. } => source.downcast_ref::<ProcessError>().and_then(process_hint),
             TargetError::Strategy(_) => return CliError::usage(error),
         };
         let cli = CliError::setup(error);

@@ -18,10 +18,11 @@ use super::commit::origin;
 use super::interrupt::{Interrupt, note};
 use super::own_invariants::Asked;
 use super::place::{Between, Place, Setting};
-use super::progress::{Counted, ProgressLine};
-use super::run::{load, quoted};
+use super::progress::{Counted, Extent, ProgressLine};
+use super::run::{load, quoted, subject, variables};
 use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id, with_unwritten};
+use super::telemetry::Telemetry;
 use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
 use crate::explore::comparison::AsIfSerial;
@@ -34,6 +35,7 @@ use crate::explore::subject::Operations;
 use crate::explore::watch::Watch;
 use crate::history::file::{Header, HistoryWriter};
 use crate::history::{History, Sightings};
+use crate::live::Feed;
 use crate::scenario::{self, JudgeKind, Scenario, WorkloadKind};
 use crate::target::mongo::Identity;
 use crate::target::{Guard, Preflight};
@@ -84,7 +86,10 @@ pub(super) async fn explore_scenario(
     let quiet = args.common.quiet;
     let (interrupt, carried_out) = (&Interrupt::listen(move |text| note(text, quiet))?, Arc::default());
     let scenario = &scenario;
-    let one = One { args, scenario, text, seed, run_id, requests, operations, pairs, interrupt, carried_out };
+    let feed = Feed::new(&scenario.name, &run_id, None);
+    let telemetry = Telemetry::start(&args.telemetry, (feed, subject(scenario)), io).await?;
+    let one =
+        One { args, scenario, text, telemetry, seed, run_id, requests, operations, pairs, interrupt, carried_out };
     let exploring = async {
         tokio::select! {
             biased;
@@ -113,6 +118,8 @@ struct One<'a> {
     scenario: &'a Scenario,
     /// The scenario as it is written, where it came from no file.
     text: Option<&'a str>,
+    /// What follows it, if anything does.
+    telemetry: Option<Telemetry>,
     seed: u64,
     run_id: String,
     requests: u32,
@@ -170,14 +177,15 @@ impl One<'_> {
             ready = setting.set_up() => ready.inspect_err(|_| store.discard())?,
         };
         let counted = Counted::Schedules(Arc::clone(&self.carried_out));
-        let line = ProgressLine::start(counted, None, io.err_terminal, common.quiet);
+        let extent = Extent { count: self.args.max_schedules.map(u64::from), time: Some(self.args.max_time) };
+        let line = ProgressLine::start(counted, extent, io.err_terminal, common.quiet);
         let finished = self.carry_out(&place, &setting).await;
         drop(line);
         let lost = !finished.as_ref().is_ok_and(|finished| finished.aborted.is_none());
         for error in place.end(&guard, lost).await {
             io.note(&error.render(io.err_colour));
         }
-        self.conclude(finished?, &store, started, io)
+        self.conclude(finished?, &store, started, io).await
     }
 
     /// Explores. A service that is lost in the middle ends the search, and what was found so far is judged; without a
@@ -262,8 +270,12 @@ impl One<'_> {
         let explorer = Explorer::new(&between.proxy, Arc::clone(&place.target), subject, plan, stop)
             .on_server(between.direct.client.clone())
             .counting(Arc::clone(&self.carried_out));
-        Ok(match self.as_if_serial(self.scenario) {
+        let explorer = match self.as_if_serial(self.scenario) {
             Some(how) => explorer.judging(how),
+            None => explorer,
+        };
+        Ok(match self.telemetry.as_ref().map(Telemetry::feed) {
+            Some(feed) => explorer.recording(Box::new(move |operations| feed.recorded(operations, &[]))),
             None => explorer,
         })
     }
@@ -296,7 +308,7 @@ impl One<'_> {
     }
 
     /// Stores, judges and reports. What cannot be written is told at the end, and masks no violation.
-    fn conclude(
+    async fn conclude(
         &self,
         finished: Finished,
         store: &Store,
@@ -344,7 +356,12 @@ impl One<'_> {
         let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };
         let (report, stats) = assess(recording).map_err(CliError::setup)?;
         let reports_written = store.write_reports(&report, &stats, started);
-        show(&report, Some(&store.directory.display().to_string()), self.args.common.format, io)?;
+        if !self.telemetry.as_ref().is_some_and(Telemetry::has_events) {
+            show(&report, Some(&store.directory.display().to_string()), self.args.common.format, io)?;
+        }
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.end(&report, &store.directory, io).await;
+        }
         Ok(with_unwritten(status_of(&report), written.into_iter().chain([reports_written]), io))
     }
 
@@ -360,7 +377,8 @@ impl One<'_> {
     /// The command for these operations, without what says how to explore; none are those of the scenario.
     fn command(&self, operations: &[String]) -> String {
         let common = &self.args.common;
-        let mut words = vec!["onlyone explore".to_owned(), quoted(&self.scenario.file.display().to_string())];
+        let mut words = variables(self.scenario);
+        words.extend(["onlyone explore".to_owned(), quoted(&self.scenario.file.display().to_string())]);
         words.extend(common.overrides.iter().map(|set| format!("--set {}", quoted(set))));
         let judge = JudgeKind::ALL.iter().find(|(_, kind)| self.args.judge == Some(*kind));
         words.extend(judge.map(|(name, _)| format!("--judge {name}")));

@@ -28,7 +28,7 @@ pub(super) fn completions(args: &CompletionsArgs, io: &mut Io) -> Result<ExitSta
 
 /// Prints the manual page of the program, or of one command; or writes all of them.
 pub(super) fn man(args: &ManArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
-    let mut program = Cli::command();
+    let mut program = super::settings::command();
     program.build();
     if let Some(directory) = &args.out {
         let failed = || format!("cannot write the manual pages to {}", directory.display());

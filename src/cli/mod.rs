@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod baseline;
 mod bursts;
 mod check;
 mod ci;
@@ -28,12 +29,13 @@ mod seed;
 mod selftest;
 mod serve;
 mod server;
+mod settings;
 mod settle;
+mod several;
 mod show;
 mod store;
+mod telemetry;
 mod values;
-
-use clap::Parser;
 
 pub use args::Cli;
 pub use error::CliError;
@@ -45,9 +47,20 @@ use args::Command;
 /// Parses the arguments of this process and carries them out.
 pub async fn main() -> ExitStatus {
     let mut io = Io::of_process();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return usage(&mut io, &error),
+    let folder = std::env::current_dir().unwrap_or_default();
+    let cli = match settings::parse(std::env::args_os().collect(), &folder) {
+        Ok((cli, used)) => {
+            // Runs say what they were told by a file; other commands only print what was asked for.
+            if let (Some(path), Command::Run(_) | Command::Explore(_)) = (used, &cli.command) {
+                io.note(&format!("settings: {}\n", path.display()));
+            }
+            cli
+        }
+        Err(settings::Unusable::Usage(error)) => return usage(&mut io, &error),
+        Err(settings::Unusable::File(error)) => {
+            io.note(&error.render(io.err_colour));
+            return error.status;
+        }
     };
     match run(cli, &mut io).await {
         Ok(status) => status,
@@ -63,7 +76,7 @@ pub async fn main() -> ExitStatus {
 pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
     match cli.command {
         Command::Run(args) => run::run(args, io).await,
-        Command::Explore(args) => explore::explore(args, io).await,
+        Command::Explore(args) => explore::explore(*args, io).await,
         Command::Init(args) => init::init(args, io).await,
         Command::Selftest(args) => selftest::selftest(args, io).await,
         Command::Check(args) => check::check(&args, io),

@@ -1,8 +1,8 @@
 //! Progress on stderr: one line that redraws itself on a terminal, one line per ten seconds elsewhere.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,6 +10,52 @@ use tokio::task::JoinHandle;
 
 use crate::audit::{WorkDone, WorkProgress};
 use crate::driver::Progress;
+
+/// How far it goes, as far as that is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Extent {
+    /// How many there will be.
+    pub(super) count: Option<u64>,
+    /// How long it goes on at most.
+    pub(super) time: Option<Duration>,
+}
+
+impl Extent {
+    /// The share that is done, and the time that is left.
+    fn left(self, done: u64, elapsed: Duration) -> Option<(f64, Duration)> {
+        let by_count = self.count.filter(|count| *count > 0 && done > 0).map(|count| {
+            let share = (done as f64 / count as f64).min(1.0);
+            (share, elapsed.mul_f64((1.0 - share) / share.max(1e-9)))
+        });
+        let by_time = self
+            .time
+            .filter(|time| !time.is_zero())
+            .map(|time| ((elapsed.as_secs_f64() / time.as_secs_f64()).min(1.0), time.saturating_sub(elapsed)));
+        // Whatever is reached first ends it.
+        [by_count, by_time].into_iter().flatten().max_by(|a, b| a.0.total_cmp(&b.0))
+    }
+
+    /// `40 %  12 s left`.
+    fn told(self, done: u64, elapsed: Duration) -> String {
+        self.left(done, elapsed)
+            .map_or_else(String::new, |(share, left)| format!("  {:.0} %  {} left", share * 100.0, time(left)))
+    }
+}
+
+/// The trials of a self-test.
+#[derive(Debug, Default)]
+pub(super) struct Trials {
+    done: AtomicU64,
+    now: Mutex<String>,
+}
+
+impl Trials {
+    /// So many are over, and this one is under way.
+    pub(super) fn set(&self, done: usize, now: String) {
+        self.done.store(done as u64, Ordering::Relaxed);
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+}
 
 /// What is counted.
 #[derive(Debug, Clone)]
@@ -20,6 +66,8 @@ pub(super) enum Counted {
     Schedules(Arc<AtomicU64>),
     /// The work of an audit, a repair or a seed, stage by stage.
     Work(Arc<WorkProgress>),
+    /// The trials of a self-test.
+    Trials(Arc<Trials>),
 }
 
 /// How long a command runs before it tells off a terminal how far it got.
@@ -35,15 +83,15 @@ pub(super) struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// Starts showing. `expected` is how many there will be, where that is known.
-    pub(super) fn start(counted: Counted, expected: Option<u64>, terminal: bool, quiet: bool) -> Self {
-        let bar = (terminal && !quiet).then(|| bar(&counted, expected));
+    /// Starts showing.
+    pub(super) fn start(counted: Counted, extent: Extent, terminal: bool, quiet: bool) -> Self {
+        let bar = (terminal && !quiet).then(|| bar(&counted, extent.count));
         let shown = bar.clone();
         let task = tokio::spawn(async move {
             let started = Instant::now();
             match (shown, quiet) {
-                (Some(bar), _) => redraw(&bar, &counted, started).await,
-                (None, false) => heartbeat(&counted, expected, started).await,
+                (Some(bar), _) => redraw(&bar, &counted, extent, started).await,
+                (None, false) => heartbeat(&counted, extent, started).await,
                 (None, true) => {}
             }
         });
@@ -74,7 +122,7 @@ fn bar(counted: &Counted, expected: Option<u64>) -> ProgressBar {
     }
 }
 
-async fn redraw(bar: &ProgressBar, counted: &Counted, started: Instant) {
+async fn redraw(bar: &ProgressBar, counted: &Counted, extent: Extent, started: Instant) {
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     loop {
         ticks.tick().await;
@@ -85,14 +133,15 @@ async fn redraw(bar: &ProgressBar, counted: &Counted, started: Instant) {
             bar.set_position(done);
             bar.set_message(work(now.as_ref()));
         } else {
-            bar.set_position(counted.count());
-            bar.set_message(counted.summary(started));
+            let done = counted.count();
+            bar.set_position(done);
+            bar.set_message(format!("{}{}", counted.summary(started), extent.told(done, started.elapsed())));
         }
         bar.tick();
     }
 }
 
-async fn heartbeat(counted: &Counted, expected: Option<u64>, started: Instant) {
+async fn heartbeat(counted: &Counted, extent: Extent, started: Instant) {
     let first = if matches!(counted, Counted::Work(_)) { FIRST_HEARTBEAT } else { HEARTBEAT };
     let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + first, HEARTBEAT);
     loop {
@@ -100,8 +149,10 @@ async fn heartbeat(counted: &Counted, expected: Option<u64>, started: Instant) {
         let line = match counted {
             Counted::Work(progress) => format!("{}\n", work(progress.now().as_ref())),
             counted => {
-                let of = expected.map(|expected| format!(" of {expected}")).unwrap_or_default();
-                format!("{}{of} {}  {}\n", counted.count(), counted.name(), counted.summary(started))
+                let of = extent.count.map(|expected| format!(" of {expected}")).unwrap_or_default();
+                let done = counted.count();
+                let left = extent.told(done, started.elapsed());
+                format!("{done}{of} {}  {}{left}\n", counted.name(), counted.summary(started))
             }
         };
         // There is nowhere left to report that stderr is closed.
@@ -115,6 +166,7 @@ impl Counted {
             Counted::Operations(_) => "operations",
             Counted::Schedules(_) => "schedules",
             Counted::Work(_) => "steps",
+            Counted::Trials(_) => "trials",
         }
     }
 
@@ -123,6 +175,7 @@ impl Counted {
             Counted::Operations(progress) => progress.operations.load(Ordering::Relaxed),
             Counted::Schedules(count) => count.load(Ordering::Relaxed),
             Counted::Work(progress) => progress.now().map_or(0, |now| now.done),
+            Counted::Trials(trials) => trials.done.load(Ordering::Relaxed),
         }
     }
 
@@ -132,6 +185,7 @@ impl Counted {
         match self {
             Counted::Operations(progress) => format!("{rate:.0}/s{}", outcomes(progress)),
             Counted::Schedules(_) | Counted::Work(_) => format!("{rate:.0}/s"),
+            Counted::Trials(trials) => trials.now.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }
@@ -188,6 +242,20 @@ mod tests {
             assert_eq!(work(Some(&now)), expected);
         }
         assert_eq!(work(None), "connecting");
+    }
+
+    #[test]
+    fn what_is_left_follows_from_what_is_reached_first() {
+        let seconds = Duration::from_secs;
+        let told = |count, time: Option<u64>, done, elapsed| {
+            Extent { count, time: time.map(seconds) }.told(done, seconds(elapsed))
+        };
+        assert_eq!(told(Some(300), None, 100, 10), "  33 %  20 s left");
+        assert_eq!(told(None, Some(60), 7, 15), "  25 %  45 s left");
+        assert_eq!(told(Some(1_000), Some(60), 10, 30), "  50 %  30 s left");
+        assert_eq!(told(Some(20), Some(60), 10, 6), "  50 %  6 s left");
+        assert_eq!(told(Some(300), None, 0, 10), "");
+        assert_eq!(told(None, None, 5, 10), "");
     }
 
     #[test]

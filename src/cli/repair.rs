@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::database::{AllowArgs, DatabaseArgs, Opened, OutArgs, ReadArgs, Session};
 use super::interrupt::Interrupt;
-use super::progress::{Counted, ProgressLine};
+use super::progress::{Counted, Extent, ProgressLine};
 use super::values::Format;
 use super::{CliError, Io};
 use crate::audit::{RepairOptions, apply, plan, restore_watched};
@@ -99,7 +99,7 @@ async fn carry_out(args: &RepairArgs, session: &Session, opened: &Opened, io: &m
             Ok((plan.audited.clone(), plan.actions(), plan.left, None))
         }
     };
-    let line = ProgressLine::start(Counted::Work(progress), None, io.err_terminal, false);
+    let line = ProgressLine::start(Counted::Work(progress), Extent::default(), io.err_terminal, false);
     let result = tokio::select! {
         () = interrupt.stop.cancelled() => None,
         result = work => Some(result),
@@ -162,7 +162,7 @@ fn shortened(detail: &str) -> String {
 async fn undo(args: &RepairArgs, id: &str, io: &mut Io) -> Result<ExitStatus, CliError> {
     let opened = args.database.open(Some(&args.allow)).await?;
     let progress = Arc::default();
-    let line = ProgressLine::start(Counted::Work(Arc::clone(&progress)), None, io.err_terminal, false);
+    let line = ProgressLine::start(Counted::Work(Arc::clone(&progress)), Extent::default(), io.err_terminal, false);
     let restored = restore_watched(&opened.database, id, &progress).await.map_err(|error| opened.error(error));
     drop(line);
     opened.close().await;

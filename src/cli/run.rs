@@ -15,17 +15,20 @@ use super::commit::origin;
 use super::interrupt::{Interrupt, note};
 use super::place::{self, Lost, Place, Setting};
 use super::probe::probe;
-use super::progress::{Counted, ProgressLine};
+use super::progress::{Counted, Extent, ProgressLine};
 use super::settle::wait_until_settled;
+use super::several::{Judged, Tally};
 use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id, with_unwritten};
+use super::telemetry::{Telemetry, TelemetryArgs};
 use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
 use crate::driver::{self, Plan, Progress, Recorded, Run};
 use crate::history::file::{Header, HistoryWriter};
 use crate::history::{History, Observation, Phase};
+use crate::live::{Feed, Subject};
 use crate::report::count;
-use crate::scenario::{self, InvariantSpec, Scenario};
+use crate::scenario::{self, InvariantSpec, Load, Scenario};
 use crate::scope::{Ended, Scope};
 use crate::stats::{Generator, Meter};
 use crate::strategy;
@@ -54,39 +57,34 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
     let quiet = common.quiet;
     let interrupt = Interrupt::listen(move |text| note(text, quiet))?;
     let announcer = Announcer::new(common.ci);
-    let mut statuses = Vec::new();
+    let mut tally = Tally::new(&scenarios, common);
     for (index, scenario) in scenarios.iter().enumerate() {
         let run_id = match &common.run_id {
             Some(id) if scenarios.len() == 1 => id.clone(),
             Some(id) => format!("{id}-{}", index + 1),
             None => fresh_run_id(),
         };
-        let one = One { scenario, common, seed, run_id, interrupt: &interrupt, announcer: &announcer };
-        let status = tokio::select! {
+        if !args.probe && tally.passes_over(scenario) {
+            continue;
+        }
+        let telemetry = &args.telemetry;
+        let one = One { scenario, common, telemetry, seed, run_id, interrupt: &interrupt, announcer: &announcer };
+        let ended = tokio::select! {
             biased;
-            () = interrupt.kill.cancelled() => return Ok(ExitStatus::combine(statuses.into_iter().chain([ExitStatus::Interrupted]))),
-            status = async {
+            () = interrupt.kill.cancelled() => return Ok(tally.killed()),
+            ended = async {
                 match args.probe {
-                    true => probe(scenario, common, &one.run_id, &interrupt.stop, io).await,
+                    true => probe(scenario, common, &one.run_id, &interrupt.stop, io).await.map(|status| (status, None)),
                     false => one.run(io).await,
                 }
-            } => status,
+            } => ended,
         };
-        match status {
-            Ok(status) => statuses.push(status),
-            Err(error) if scenarios.len() == 1 => return Err(error),
-            // A violation that was found already is not masked by what follows it.
-            Err(error) => {
-                let text = error.render(io.err_colour);
-                io.note(&text);
-                statuses.push(error.status);
-            }
-        }
+        tally.note(scenario, ended, io)?;
         if interrupt.stop.is_cancelled() {
             break;
         }
     }
-    Ok(ExitStatus::combine(statuses))
+    tally.end(io)
 }
 
 pub(super) fn load(path: &Path, common: &Common) -> Result<Scenario, CliError> {
@@ -112,6 +110,7 @@ fn dry_run(scenario: &Scenario, seed: u64, io: &mut Io) -> Result<(), CliError> 
 struct One<'a> {
     scenario: &'a Scenario,
     common: &'a Common,
+    telemetry: &'a TelemetryArgs,
     seed: u64,
     run_id: String,
     interrupt: &'a Interrupt,
@@ -133,7 +132,7 @@ pub(super) const READ_WITHIN: Duration = Duration::from_secs(120);
 pub(super) const TEAR_DOWN_WITHIN: Duration = Duration::from_secs(20);
 
 impl One<'_> {
-    async fn run(&self, io: &mut Io) -> Result<ExitStatus, CliError> {
+    async fn run(&self, io: &mut Io) -> Result<Judged, CliError> {
         let guard = Guard { hosts: self.common.allow_target.clone(), databases: self.common.allow_database.clone() };
         // Refused before a folder is made or a server is started.
         place::check(self.scenario, &guard)?;
@@ -152,26 +151,34 @@ impl One<'_> {
             biased;
             () = self.interrupt.stop.cancelled() => {
                 store.discard();
-                return Ok(ExitStatus::Interrupted);
+                return Ok((ExitStatus::Interrupted, None));
             }
             ready = setting.set_up() => ready.inspect_err(|_| store.discard())?,
         };
         for finding in place.preflight.lint.iter().filter(|_| !self.common.quiet) {
             io.note(&format!("lint: {finding}\n"));
         }
-        let finished = self.carry_out(&mut place, &setting, started, io).await;
+        let telemetry = self.followed(io).await?;
+        let finished = self.carry_out(&mut place, &setting, (started, telemetry.as_ref()), io).await;
         let lost = !finished.as_ref().is_ok_and(|finished| finished.record.aborted.is_none());
         for error in place.end(&guard, lost).await {
             io.note(&error.render(io.err_colour));
         }
-        self.conclude(finished?, &store, started, io)
+        self.conclude(finished?, &store, (started, telemetry), io).await
+    }
+
+    /// What follows the run, if anything does.
+    async fn followed(&self, io: &mut Io) -> Result<Option<Telemetry>, CliError> {
+        let planned = Plan::new(self.scenario, &self.run_id, self.seed).operations();
+        let feed = Feed::new(&self.scenario.name, &self.run_id, planned);
+        Telemetry::start(self.telemetry, (feed, subject(self.scenario)), io).await
     }
 
     async fn carry_out(
         &self,
         place: &mut Place,
         setting: &Setting<'_>,
-        started: SystemTime,
+        (started, telemetry): (SystemTime, Option<&Telemetry>),
         io: &Io,
     ) -> Result<Finished, CliError> {
         let meter = Meter::start().map_err(CliError::setup)?;
@@ -180,13 +187,14 @@ impl One<'_> {
         setting.store.write_record(&record)?;
         let plan = Plan::new(self.scenario, &self.run_id, self.seed);
         let progress = Arc::new(Progress::default());
+        if let Some(telemetry) = telemetry {
+            // Nobody else has set it: it is new.
+            progress.watcher.set(telemetry.watcher()).ok();
+        }
         let planned = plan.operations();
-        let line = ProgressLine::start(
-            Counted::Operations(Arc::clone(&progress)),
-            planned,
-            io.err_terminal,
-            self.common.quiet,
-        );
+        let extent = Extent { count: planned, time: duration(self.scenario) };
+        let counted = Counted::Operations(Arc::clone(&progress));
+        let line = ProgressLine::start(counted, extent, io.err_terminal, self.common.quiet);
         let stop = self.interrupt.stop.child_token();
         let run = Run {
             plan,
@@ -320,13 +328,13 @@ impl One<'_> {
     }
 
     /// Judges and reports. Whatever cannot be written any more is told at the end, and masks no violation.
-    fn conclude(
+    async fn conclude(
         &self,
         finished: Finished,
         store: &Store,
-        started: SystemTime,
+        (started, telemetry): (SystemTime, Option<Telemetry>),
         io: &mut Io,
-    ) -> Result<ExitStatus, CliError> {
+    ) -> Result<Judged, CliError> {
         let Finished { meter, recorded, dropped, mut record, observation } = finished;
         let history_written = recorded.write_error.map_or(Ok(()), |error| Err(CliError::setup(error)));
         record.generator = meter.stop(self.common.mongo != "embedded").map_err(CliError::setup)?;
@@ -335,14 +343,21 @@ impl One<'_> {
         let recording = Recording { record: &record, history: &recorded.history, observation: observation.as_ref() };
         let (report, stats) = assess(recording).map_err(CliError::setup)?;
         let reports_written = store.write_reports(&report, &stats, started);
-        show(&report, Some(&store.directory.display().to_string()), self.common.format, io)?;
+        if !telemetry.as_ref().is_some_and(Telemetry::has_events) {
+            show(&report, Some(&store.directory.display().to_string()), self.common.format, io)?;
+        }
+        if let Some(telemetry) = telemetry {
+            telemetry.end(&report, &store.directory, io).await;
+        }
         self.announcer.announce(&report, io);
-        Ok(with_unwritten(status_of(&report), [history_written, evidence_written, reports_written], io))
+        let status = with_unwritten(status_of(&report), [history_written, evidence_written, reports_written], io);
+        Ok((status, Some((report, store.directory.clone()))))
     }
 
     /// The command that runs it again. A connection string stays in the environment: it may hold a password.
     fn reproduce(&self) -> String {
-        let mut words = vec!["onlyone run".to_owned(), quoted(&self.scenario.file.display().to_string())];
+        let mut words = variables(self.scenario);
+        words.extend(["onlyone run".to_owned(), quoted(&self.scenario.file.display().to_string())]);
         words.extend(self.common.overrides.iter().map(|set| format!("--set {}", quoted(set))));
         words.push(format!("--seed {}", self.seed));
         if self.common.mongo != "embedded" {
@@ -389,6 +404,28 @@ async fn read_back(place: &mut Place, setting: &Setting<'_>) -> Result<Option<Ob
     // Saved at once: what was read is evidence, whatever follows.
     setting.store.write_observation(observation.as_ref()).map_err(|error| error.render(false))?;
     Ok(observation)
+}
+
+/// What the operations of a scenario are sent to, in the names of metrics.
+pub(super) fn subject(scenario: &Scenario) -> Subject {
+    if scenario.target.http().is_some() { Subject::Service } else { Subject::Database }
+}
+
+/// How long a load goes on that ends by time.
+fn duration(scenario: &Scenario) -> Option<Duration> {
+    match scenario.load {
+        Load::Closed { duration, .. } | Load::Open { duration, .. } => Some(duration),
+        Load::Burst { .. } | Load::Waves { .. } => None,
+    }
+}
+
+/// The variables that chose the variant; what may be a secret stays in the environment.
+pub(super) fn variables(scenario: &Scenario) -> Vec<String> {
+    let set = |variable: &scenario::Variable| match &variable.shown {
+        Some(value) => format!("{}={}", variable.name, quoted(value)),
+        None => format!("{0}=\"${0}\"", variable.name),
+    };
+    scenario.variables.iter().map(set).collect()
 }
 
 /// A word for a shell.

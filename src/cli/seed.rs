@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::database::{AllowArgs, DatabaseArgs};
-use super::progress::{Counted, ProgressLine};
+use super::progress::{Counted, Extent, ProgressLine};
 use super::values::Format;
 use super::{CliError, Io};
 use crate::audit::{SeedSpec, seed_watched};
@@ -61,7 +61,7 @@ pub(super) async fn run(args: &SeedArgs, io: &mut Io) -> Result<ExitStatus, CliE
         seed: args.seed,
     };
     let progress = Arc::default();
-    let line = ProgressLine::start(Counted::Work(Arc::clone(&progress)), None, io.err_terminal, false);
+    let line = ProgressLine::start(Counted::Work(Arc::clone(&progress)), Extent::default(), io.err_terminal, false);
     let seeded = seed_watched(&opened.database, &opened.profile, &spec, &progress).await;
     let seeded = seeded.map_err(|error| opened.error(error));
     drop(line);

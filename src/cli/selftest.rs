@@ -1,5 +1,6 @@
 //! `onlyone selftest`: the kill matrix on one server, and its report.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
@@ -9,6 +10,7 @@ use super::args::SelftestArgs;
 use super::ci::Announcer;
 use super::commit::origin;
 use super::interrupt::{Interrupt, note};
+use super::progress::{Counted, Extent, ProgressLine, Trials};
 use super::run::quoted;
 use super::server::Server;
 use super::show::show;
@@ -121,9 +123,19 @@ impl One<'_> {
         let stop = self.interrupt.stop.clone();
         let bench = Bench::open(server.uri(), &self.guard, &self.args.database, &self.run_id, seed, stop).await?;
         let preflight = bench.facts().await?;
-        let mut progress = Progress { quiet: self.args.common.quiet, terminal, last: Instant::now() };
-        let outcome = bench.carry_out(&self.table, |step| progress.step(step)).await;
-        progress.end();
+        let trials = Arc::new(Trials::default());
+        let mut line = None;
+        let outcome = bench
+            .carry_out(&self.table, |Step { done, all, id, plant }| {
+                trials.set(done, format!("now {id} {} {}", plant.workload().as_str(), plant.name()));
+                // How many there are is known from the first on.
+                line.get_or_insert_with(|| {
+                    let extent = Extent { count: Some(all as u64), time: None };
+                    ProgressLine::start(Counted::Trials(Arc::clone(&trials)), extent, terminal, self.args.common.quiet)
+                });
+            })
+            .await;
+        drop(line);
         Ok((outcome.map_err(CliError::setup)?, preflight))
     }
 
@@ -135,31 +147,5 @@ impl One<'_> {
             words.push("--mongo \"$ONLYONE_MONGO_URI\"".to_owned());
         }
         words.join(" ")
-    }
-}
-
-/// Which trial is under way: redrawn on a terminal, else a line now and then.
-struct Progress {
-    quiet: bool,
-    terminal: bool,
-    last: Instant,
-}
-
-impl Progress {
-    fn step(&mut self, step: Step<'_>) {
-        let Step { done, all, id, plant } = step;
-        let text = format!("{done} of {all} trials; now {id} {} {}", plant.workload().as_str(), plant.name());
-        if self.terminal {
-            note(&format!("\r\x1b[2K{text}"), self.quiet);
-        } else if self.last.elapsed().as_secs() >= 10 {
-            self.last = Instant::now();
-            note(&format!("{text}\n"), self.quiet);
-        }
-    }
-
-    fn end(&self) {
-        if self.terminal {
-            note("\r\x1b[2K", self.quiet);
-        }
     }
 }

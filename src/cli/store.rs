@@ -130,10 +130,8 @@ pub(super) fn with_unwritten(
 /// Reads `run.json`.
 pub(super) fn read_record(directory: &Path) -> Result<RunRecord, CliError> {
     let path = directory.join(RECORD);
-    if !path.exists()
-        && let Some(report) = report_alone(directory)
-    {
-        return Err(report);
+    if !path.exists() {
+        return Err(report_alone(directory).unwrap_or_else(|| no_run(directory, RECORD)));
     }
     let record: RunRecord = read_json(&path)?;
     if record.tool != "onlyone" || record.format_version != RUN_FORMAT_VERSION {
@@ -145,6 +143,29 @@ pub(super) fn read_record(directory: &Path) -> Result<RunRecord, CliError> {
         )));
     }
     Ok(record)
+}
+
+/// The answer for a folder that is not there, or is not that of a run.
+fn no_run(directory: &Path, file: &str) -> CliError {
+    let shown = directory.display();
+    let error = CliError::usage(match directory.is_dir() {
+        true => anyhow::anyhow!("{shown} is no folder of a run: there is no {file} in it"),
+        false => anyhow::anyhow!("cannot read {shown}/{file}: there is no folder {shown}"),
+    });
+    // The folder itself may hold runs; else they are beside it, or where runs are by default.
+    let beside = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let places = [Some(directory), beside, Some(Path::new("reports"))];
+    match places.into_iter().flatten().find_map(newest_run) {
+        Some(run) => error.hint(format!("name the folder of a run; the newest is {}", run.display())),
+        None => error.hint(format!("{NAME_A_RUN}; `onlyone run` and `onlyone explore` make one")),
+    }
+}
+
+/// The run in this folder that was written last.
+fn newest_run(folder: &Path) -> Option<PathBuf> {
+    let runs = fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path().join(RECORD));
+    let dated = runs.filter_map(|record| Some((record.metadata().ok()?.modified().ok()?, record)));
+    dated.max().and_then(|(_, record)| record.parent().map(Path::to_owned))
 }
 
 /// The answer for a folder of a command that keeps a report and no history, such as `audit` and `selftest`.
@@ -196,6 +217,9 @@ pub(super) fn read_history(directory: &Path, record: &RunRecord) -> Result<Histo
 /// Reads `report.json`.
 pub(super) fn read_report(directory: &Path) -> Result<Report, CliError> {
     let path = directory.join("report.json");
+    if !path.exists() {
+        return Err(no_run(directory, "report.json"));
+    }
     let read = || -> anyhow::Result<Report> {
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         from_json(&bytes).with_context(|| format!("{} cannot be used", path.display()))

@@ -14,5 +14,5 @@ mod silence;
 mod worker;
 
 pub use plan::Plan;
-pub use recorder::{Progress, Recorded};
+pub use recorder::{Progress, Recorded, Watcher};
 pub use run::{Between, DriverError, Interludes, Run, run, run_with};

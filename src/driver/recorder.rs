@@ -1,8 +1,8 @@
 //! The recorder: one thread that takes the workers' buffers, writes the history and keeps it for the checkers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,12 @@ use tokio_util::sync::CancellationToken;
 use super::seen::Seen;
 use crate::history::file::{HistoryError, HistoryWriter};
 use crate::history::{Compactor, History, Late, OpId, Operation, Outcome};
+
+/// Looks on as operations are recorded, on the recorder's thread.
+pub trait Watcher: std::fmt::Debug + Send + Sync {
+    /// These were recorded; at the positions of `violates`, answers gave a violation away.
+    fn recorded(&self, operations: &[Operation], violates: &[usize]);
+}
 
 /// Counts of what is recorded so far, for the progress line.
 #[derive(Debug, Default)]
@@ -23,6 +29,8 @@ pub struct Progress {
     pub unknown: AtomicU64,
     /// Violations that answers alone give away; the checkers find more.
     pub violations: AtomicU64,
+    /// Who looks on, if anybody does.
+    pub watcher: OnceLock<Box<dyn Watcher>>,
 }
 
 /// What the recorder holds when the run is over.
@@ -190,8 +198,11 @@ impl State {
     fn accept(&mut self, message: Message) {
         match message {
             Message::Operations(operations) => {
+                let violates: Vec<usize> = (0..operations.len()).filter(|at| self.count(&operations[*at])).collect();
+                if let Some(watcher) = self.progress.watcher.get() {
+                    watcher.recorded(&operations, &violates);
+                }
                 for operation in operations {
-                    self.count(&operation);
                     self.write(|writer| writer.append(&operation));
                     self.compactor.push(&mut self.history.operations, operation);
                 }
@@ -204,9 +215,11 @@ impl State {
         }
     }
 
-    fn count(&mut self, operation: &Operation) {
+    /// Counts an operation; whether its answer gives a violation away.
+    fn count(&mut self, operation: &Operation) -> bool {
         self.progress.operations.fetch_add(1, Ordering::Relaxed);
-        if self.seen.violates(operation) {
+        let violates = self.seen.violates(operation);
+        if violates {
             self.progress.violations.fetch_add(1, Ordering::Relaxed);
             self.enough.note();
         }
@@ -219,6 +232,7 @@ impl State {
                 self.progress.unknown.fetch_add(1, Ordering::Relaxed);
             }
         }
+        violates
     }
 
     /// Writes, until the first error; that one stops the run, and is reported.

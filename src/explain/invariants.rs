@@ -35,12 +35,52 @@ pub fn of(invariant: &Invariant) -> Text {
             cause: "A decision that rests on what was read before another request wrote.",
             fix: "The witness shows what differs from the nearest order; the lint names the commands to join into one.",
         },
-        Invariant::Custom(_) => Text {
-            meaning: "An aggregation of your own, from `[[invariant]]` in the scenario, has the result that you expect.",
-            cause: "What your query describes.",
-            fix: "The witness shows the documents that the query returned and the requests that named them.",
+        Invariant::Custom(name) => match of_a_command(name) {
+            Some((meaning, cause, fix)) => Text { meaning, cause, fix },
+            None => Text {
+                meaning: "An aggregation of your own, from `[[invariant]]` in the scenario, has the result that you expect.",
+                cause: "What your query describes.",
+                fix: "The witness shows the documents that the query returned and the requests that named them.",
+            },
         },
     }
+}
+
+/// The rules that `audit`, `repair` and `selftest` name themselves: meaning, usual cause and fix.
+fn of_a_command(name: &str) -> Option<(&'static str, &'static str, &'static str)> {
+    Some(match name {
+        "unique-index" => (
+            "The key of the profile has a unique index.",
+            "The index was never created, or its creation failed because there were duplicates already.",
+            "`onlyone repair` merges the duplicates and creates the index.",
+        ),
+        "key-present" => (
+            "Every document has the key of the profile.",
+            "Documents that are older than the key, or a write path that does not set it.",
+            "`onlyone repair` sets the key from the fields that it is made of; set it in the same command as the insert.",
+        ),
+        "key-matches-participants" => (
+            "The stored key is the one that its fields give.",
+            "The key was computed from an unsorted or an outdated list, or the list changed and the key did not.",
+            "`onlyone repair` sets the key again; write list and key in one command.",
+        ),
+        "no-orphans" => (
+            "Every reference names a document that exists.",
+            "The document was deleted, or merged without its references.",
+            "Redirect the references in the same repair, or delete them with the document.",
+        ),
+        "planted-bugs-caught" => (
+            "Every planted bug is caught within its budget of rounds.",
+            "A checker that lost a case, or a machine on which the race never strikes.",
+            "`onlyone selftest --bug ID` tries one bug again.",
+        ),
+        "correct-twins-pass" => (
+            "No correct twin of a planted bug is accused.",
+            "A checker that accuses wrongly.",
+            "Do not trust a violation by this version; the witness shows what was taken for one.",
+        ),
+        _ => return None,
+    })
 }
 
 fn one_document(invariant: &Invariant) -> Text {

@@ -38,7 +38,7 @@ pub enum MongodError {
         hint: String,
     },
     /// The program does not answer `--version` as mongod does.
-    #[error("{path} (from {origin}) is not a working mongod: `--version` ended with {status} and printed\n{output}")]
+    #[error("{path} (from {origin}) is not a working mongod: `--version` ended with {status} and printed\n    {}", output.replace('\n', "\n    "))]
     NotMongod {
         /// The program.
         path: PathBuf,

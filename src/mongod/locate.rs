@@ -58,7 +58,12 @@ async fn version(path: &Path, origin: &'static str) -> Result<String, MongodErro
     let version = output.lines().find_map(|line| line.strip_prefix("db version v"));
     match version {
         Some(version) if status.success() => Ok(version.trim().to_owned()),
-        _ => Err(MongodError::NotMongod { path: path.to_owned(), origin, status, output }),
+        // A program that ended well is another one, which its first line tells; what failed may tell why at its end.
+        _ => {
+            let first = output.lines().next().unwrap_or("nothing").to_owned();
+            let output = if status.success() { first } else { output };
+            Err(MongodError::NotMongod { path: path.to_owned(), origin, status, output })
+        }
     }
 }
 

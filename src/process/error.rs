@@ -5,11 +5,19 @@ use std::path::PathBuf;
 /// Why a process could not be started or reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
-    /// The program does not exist, or may not be executed.
+    /// The program does not exist.
     #[error("cannot find the program `{program}`; give its full path, or add its folder to PATH")]
     NotFound {
         /// As it was asked for.
         program: String,
+    },
+    /// The file exists, but may not be executed.
+    #[error("`{program}` cannot be executed: {reason}")]
+    NotExecutable {
+        /// As it was asked for.
+        program: String,
+        /// What it is, and what to do.
+        reason: &'static str,
     },
     /// The folder in which the process is to run does not exist, or is a file.
     #[error("there is no folder `{}` to start the process in", dir.display())]

@@ -55,17 +55,25 @@ impl ProcessSpec {
         if let Some(dir) = self.dir.as_deref().filter(|dir| !dir.is_dir()) {
             return Err(ProcessError::NoFolder { dir: dir.to_owned() });
         }
-        let found = if self.program.as_encoded_bytes().contains(&b'/') {
-            let dir = self.dir.as_deref().unwrap_or(Path::new(""));
-            is_executable(&dir.join(&self.program))
-        } else {
-            let path = self.env.get(OsStr::new("PATH")).cloned().or_else(|| std::env::var_os("PATH"));
-            find_program(&self.program, &path.unwrap_or_default()).is_some()
-        };
-        if found {
-            Ok(())
-        } else {
-            Err(ProcessError::NotFound { program: self.program.to_string_lossy().into_owned() })
+        let program = self.program.to_string_lossy().into_owned();
+        if self.program.as_encoded_bytes().contains(&b'/') {
+            let file = self.dir.as_deref().unwrap_or(Path::new("")).join(&self.program);
+            return match file.metadata() {
+                Ok(_) if is_executable(&file) => Ok(()),
+                Ok(found) if found.is_dir() => {
+                    Err(ProcessError::NotExecutable { program, reason: "it is a folder; name the program in it" })
+                }
+                Ok(_) => Err(ProcessError::NotExecutable {
+                    program,
+                    reason: "it is not an executable file; name the program itself, or make it executable (chmod +x)",
+                }),
+                Err(_) => Err(ProcessError::NotFound { program }),
+            };
+        }
+        let path = self.env.get(OsStr::new("PATH")).cloned().or_else(|| std::env::var_os("PATH"));
+        match find_program(&self.program, &path.unwrap_or_default()) {
+            Some(_) => Ok(()),
+            None => Err(ProcessError::NotFound { program }),
         }
     }
 

@@ -91,6 +91,11 @@ impl Comparison {
     }
 }
 
+/// A verdict in words; an invariant may be judged on one side only.
+pub(super) fn verdict_word(verdict: Option<Verdict>) -> &'static str {
+    verdict.map_or("not judged", Verdict::as_str)
+}
+
 fn changed_invariants(base: &Report, new: &Report) -> Vec<InvariantChange> {
     let mut names = BTreeMap::<String, [Option<Verdict>; 2]>::new();
     for (side, report) in [base, new].into_iter().enumerate() {

@@ -71,6 +71,11 @@ pub fn write_all(
     Ok(written)
 }
 
+/// The error of a file that cannot be rendered.
+pub(super) fn rendering(file: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> WriteError {
+    render(file, source)
+}
+
 fn render(file: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> WriteError {
     WriteError::Render { file, source: Box::new(source) }
 }

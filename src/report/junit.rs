@@ -20,6 +20,22 @@ const MAX_BODY: usize = 8_192;
 
 /// Renders the report as JUnit XML.
 pub fn junit(report: &Report) -> Result<String, SerializeError> {
+    let mut root = quick_junit::Report::new("onlyone");
+    root.set_time(duration(report));
+    root.add_test_suite(suite(report));
+    rendered(&root)
+}
+
+/// The document, without what is no character of XML.
+pub(super) fn rendered(root: &quick_junit::Report) -> Result<String, SerializeError> {
+    let mut xml = root.to_string()?;
+    // Control characters are gone by now; these two are no XML characters either.
+    xml.retain(|c| !matches!(c, '\u{fffe}' | '\u{ffff}'));
+    Ok(xml)
+}
+
+/// The suite of one report.
+pub(super) fn suite(report: &Report) -> TestSuite {
     let mut suite = TestSuite::new(visible(&report.scenario));
     suite.set_time(duration(report));
     for (name, value) in [
@@ -35,13 +51,7 @@ pub fn junit(report: &Report) -> Result<String, SerializeError> {
     suite.add_test_cases(report.thresholds.iter().map(|result| threshold(report, result)));
     suite.add_test_cases(report.expectation.as_ref().map(|expected| expectation(report, expected)));
     suite.add_test_case(whole_run(report));
-    let mut root = quick_junit::Report::new("onlyone");
-    root.set_time(duration(report));
-    root.add_test_suite(suite);
-    let mut xml = root.to_string()?;
-    // Control characters are gone by now; these two are no XML characters either.
-    xml.retain(|c| !matches!(c, '\u{fffe}' | '\u{ffff}'));
-    Ok(xml)
+    suite
 }
 
 /// No time at all rather than a nonsensical one.

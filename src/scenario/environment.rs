@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Problem;
 use super::source::Sources;
+use super::validate::names_a_secret;
 
 /// Looks a variable up.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -24,6 +25,35 @@ pub(super) struct Expansion {
     pub(super) name: String,
     /// What it held.
     pub(super) value: String,
+    /// Whether it chose a variant: it is the whole of a value that has a default, where no credential stands.
+    pub(super) chose: bool,
+}
+
+/// A variable of the environment that the scenario took a value from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// What it held, where that is a plain word and chose a variant; anything else may be a secret.
+    pub shown: Option<String>,
+}
+
+/// The variables that the scenario took values from, each once.
+pub(super) fn variables(expansions: &[Expansion]) -> Vec<Variable> {
+    const LONGEST: usize = 24;
+    let plain = |value: &str| {
+        value.len() <= LONGEST && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    let mut variables: Vec<Variable> = Vec::new();
+    for Expansion { name, value, chose, .. } in expansions {
+        let shown = (*chose && !names_a_secret(name) && plain(value)).then(|| value.clone());
+        match variables.iter_mut().find(|variable| variable.name == *name) {
+            // What is hidden in one place is hidden everywhere.
+            Some(known) => known.shown = known.shown.take().filter(|_| shown.is_some()),
+            None => variables.push(Variable { name: name.clone(), shown }),
+        }
+    }
+    variables
 }
 
 /// Expands every string value, in place, and notes what came from the environment.
@@ -33,11 +63,8 @@ pub(super) fn expand(
     environment: Environment<'_>,
     expansions: &mut Vec<Expansion>,
 ) -> Vec<Problem> {
-    let mut walk = Walk { sources, environment, expansions, problems: Vec::new() };
-    for (_, value) in table.iter_mut() {
-        let span = value.span();
-        walk.value(value.get_mut(), &span);
-    }
+    let mut walk = Walk { sources, environment, expansions, problems: Vec::new(), secret: false };
+    walk.entries(table);
     walk.problems
 }
 
@@ -66,9 +93,21 @@ struct Walk<'a> {
     environment: Environment<'a>,
     expansions: &'a mut Vec<Expansion>,
     problems: Vec<Problem>,
+    /// Whether a key on the way to the value names a credential.
+    secret: bool,
 }
 
 impl Walk<'_> {
+    fn entries(&mut self, table: &mut DeTable<'_>) {
+        let outside = self.secret;
+        for (name, value) in table.iter_mut() {
+            self.secret = outside || names_a_secret(name.get_ref());
+            let span = value.span();
+            self.value(value.get_mut(), &span);
+        }
+        self.secret = outside;
+    }
+
     fn value(&mut self, value: &mut DeValue<'_>, span: &Range<usize>) {
         match value {
             DeValue::String(text) if text.contains("${") => match self.text(text, span) {
@@ -81,12 +120,7 @@ impl Walk<'_> {
                     self.value(item.get_mut(), &span);
                 }
             }
-            DeValue::Table(entries) => {
-                for (_, entry) in entries.iter_mut() {
-                    let span = entry.span();
-                    self.value(entry.get_mut(), &span);
-                }
-            }
+            DeValue::Table(entries) => self.entries(entries),
             _ => {}
         }
     }
@@ -120,8 +154,11 @@ impl Walk<'_> {
                 ));
             }
             match ((self.environment)(name), default) {
-                (Some(value), None) => expanded.push_str(&self.note(span, name, value)),
-                (Some(value), Some(_)) if !value.is_empty() => expanded.push_str(&self.note(span, name, value)),
+                (Some(value), None) => expanded.push_str(&self.note(span, name, value, false)),
+                (Some(value), Some(_)) if !value.is_empty() => {
+                    let whole = found == 0 && end == text.len();
+                    expanded.push_str(&self.note(span, name, value, whole));
+                }
                 (_, Some(default)) => expanded.push_str(default),
                 (None, None) => {
                     return Err(Box::new(
@@ -136,8 +173,9 @@ impl Walk<'_> {
         Ok(expanded)
     }
 
-    fn note(&mut self, span: &Range<usize>, name: &str, value: String) -> String {
-        self.expansions.push(Expansion { span: span.clone(), name: name.to_owned(), value: value.clone() });
+    fn note(&mut self, span: &Range<usize>, name: &str, value: String, chose: bool) -> String {
+        let chose = chose && !self.secret;
+        self.expansions.push(Expansion { span: span.clone(), name: name.to_owned(), value: value.clone(), chose });
         value
     }
 }
@@ -189,6 +227,29 @@ mod tests {
     }
 
     #[test]
+    fn a_variant_is_shown_and_what_may_be_a_secret_is_not() {
+        let cases = [
+            ("env.MODE = '${MODE:-buggy}'", Some("fixed")),
+            ("env.MODE = '${MODE}'", None),
+            ("env.MODE = 'a-${MODE:-buggy}'", None),
+            ("env.API_TOKEN = '${MODE:-buggy}'", None),
+            ("headers.Authorization = '${MODE:-buggy}'\nenv.MODE = '${MODE:-buggy}'", None),
+            ("env.MODE = '${DB_PASSWORD:-x}'", None),
+            ("env.MODE = '${ODD:-x}'", None),
+        ];
+        for (file, shown) in cases {
+            let sources = Sources::new("a.toml".into(), file.to_owned(), &[]);
+            let mut table = DeTable::parse(file).unwrap().into_inner();
+            let environment = |name: &str| Some(if name == "ODD" { "mongodb://u:p@h/" } else { "fixed" }.to_owned());
+            let mut expansions = Vec::new();
+            assert!(expand(&mut table, &sources, &environment, &mut expansions).is_empty());
+            let variables = variables(&expansions);
+            assert_eq!(variables.len(), 1, "{file}");
+            assert_eq!(variables[0].shown.as_deref(), shown, "{file}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_found_at_their_place() {
         for (text, place) in
             [("a ${UNSET} b", "${UNSET}"), ("a ${SET b", "${SET b"), ("${A-B}", "${A-B}"), ("${}", "${}")]
@@ -199,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_value_from_the_environment_is_never_quoted() {
-        let expansion = Expansion { span: 0..1, name: "PW".into(), value: "se\"cret".into() };
+        let expansion = Expansion { span: 0..1, name: "PW".into(), value: "se\"cret".into(), chose: false };
         let mut problem = Problem::at(0..1, r#"invalid type: string "a se\"cret""#).label("`se\"cret`");
         mask(&mut problem, &[expansion]);
         assert_eq!(problem.message, r#"invalid type: string "a ${PW}""#);

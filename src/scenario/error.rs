@@ -15,6 +15,10 @@ pub enum ScenarioError {
         path: PathBuf,
         /// Scenario files that exist there, the most similar name first.
         near: Vec<PathBuf>,
+        /// How many there are in all.
+        all: usize,
+        /// Whether the first of them is likely to be meant.
+        meant: bool,
     },
     /// The file exists but cannot be read.
     #[error("cannot read the scenario file `{}`", path.display())]
@@ -43,12 +47,25 @@ impl ScenarioError {
     pub fn render(&self, color: bool) -> String {
         match self {
             ScenarioError::Invalid(diagnostics) => diagnostics.render(color),
-            ScenarioError::NotFound { near, .. } if !near.is_empty() => {
+            ScenarioError::NotFound { near, all, meant, .. } if !near.is_empty() => {
+                let meant = match (near.first(), meant) {
+                    (Some(first), true) => format!("  hint: did you mean `{}`?\n", first.display()),
+                    _ => String::new(),
+                };
                 let files: Vec<String> = near.iter().map(|path| format!("  {}", path.display())).collect();
-                format!("error: {self}\nthere are:\n{}\n", files.join("\n"))
+                let title = match near.len() == *all {
+                    true => "there are:".to_owned(),
+                    false => format!("the {} most similar names of {all} scenario files there:", near.len()),
+                };
+                format!("error: {self}\n{meant}{title}\n{}\n", files.join("\n"))
             }
+            ScenarioError::NotFound { .. } => format!(
+                "error: {self}\n  hint: there is no scenario file near it; `onlyone init` writes one for your service\n"
+            ),
             ScenarioError::Unreadable { source, .. } => format!("error: {self}: {source}\n"),
-            ScenarioError::NotFound { .. } | ScenarioError::TooLarge { .. } => format!("error: {self}\n"),
+            ScenarioError::TooLarge { .. } => format!(
+                "error: {self}\n  hint: name a scenario file, a short TOML file such as scenarios/create-or-get.toml\n"
+            ),
         }
     }
 }

@@ -33,7 +33,7 @@ mod values;
 mod workload_kind;
 
 pub use diagnostic::Diagnostics;
-pub use environment::Environment;
+pub use environment::{Environment, Variable};
 pub use error::ScenarioError;
 pub use http::{
     AuthSpec, BodySpec, HttpSpec, KeySharing, LoginPer, LoginSpec, OperationSpec, PortKind, Release, RequestSpec,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
 use serde::{Serialize, Serializer};
 
+use super::environment::Variable;
 use super::http::{HttpSpec, ServiceSpec};
 use super::network::NetworkSpec;
 use super::observed::{InvariantSpec, ObserveSpec};
@@ -52,6 +53,9 @@ pub struct Scenario {
     pub invariants: Vec<InvariantSpec>,
     /// The user's own rules about numbers.
     pub numbers: Vec<NumberSpec>,
+    /// Variables of the environment that values came from.
+    #[serde(skip)]
+    pub variables: Vec<Variable>,
 }
 
 /// At-least-once delivery (`[deliveries]`).

@@ -20,6 +20,8 @@ use super::validate::{KnownStrategies, validate};
 
 /// More than any scenario has; keeps a mistaken path (a log, a device) from filling the memory.
 const LARGEST: u64 = 1024 * 1024;
+/// TOML files that are something else.
+const NO_SCENARIOS: [&str; 4] = ["Cargo.toml", "onlyone.toml", "pyproject.toml", "book.toml"];
 /// Files named when the one asked for does not exist.
 const NEAR: usize = 5;
 
@@ -80,7 +82,16 @@ fn parse(
 fn from_parser(error: &toml::de::Error) -> Problem {
     let message = error.message();
     let message = message.strip_suffix(", expected nothing").unwrap_or(message);
-    Problem::at(error.span().unwrap_or(0..0), format!("not valid TOML: {message}"))
+    let help = match message {
+        text if text.contains("string values must be quoted") => "put text in quotes: `name = \"my service\"`",
+        text if text.contains("unclosed table") => "close the heading: `[load.burst]`",
+        text if text.contains("duplicate key") => "a key or a heading is written once: join the two, or remove one",
+        text if text.contains("unclosed") || text.contains("invalid basic string") => {
+            "close what was opened on this line: a quote, a bracket or a brace"
+        }
+        _ => "a line is a heading such as `[load.burst]`, or `key = value` with text in quotes",
+    };
+    Problem::at(error.span().unwrap_or(0..0), format!("not valid TOML: {message}")).help(help)
 }
 
 /// The text is TOML, but not of the right shape. Serde lists the known words in its message, in backticks after the wrong one:
@@ -106,7 +117,7 @@ fn invalid(sources: Sources, mut problems: Vec<Problem>, expansions: &[Expansion
 fn read(path: &Path) -> Result<Vec<u8>, ScenarioError> {
     let unreadable = |source| ScenarioError::Unreadable { path: path.to_owned(), source };
     let handle = Handle::open(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => ScenarioError::NotFound { path: path.to_owned(), near: near(path) },
+        std::io::ErrorKind::NotFound => not_found(path),
         _ => unreadable(source),
     })?;
     let mut bytes = Vec::new();
@@ -117,18 +128,22 @@ fn read(path: &Path) -> Result<Vec<u8>, ScenarioError> {
     }
 }
 
-/// Scenario files beside a path that does not exist, or in `scenarios/` there, the most similar name first.
-fn near(path: &Path) -> Vec<PathBuf> {
+/// Scenario files beside a path that does not exist, or in `scenarios/` there or here, the most similar name first.
+fn not_found(path: &Path) -> ScenarioError {
     let parent = path.parent().unwrap_or(Path::new(""));
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let mut files: Vec<PathBuf> =
-        [parent.to_owned(), parent.join("scenarios")].iter().flat_map(|directory| toml_files(directory)).collect();
-    files.sort_by(|a, b| {
-        let likeness = |path: &Path| suggest::likeness(&name, &path.file_stem().unwrap_or_default().to_string_lossy());
-        likeness(b).total_cmp(&likeness(a)).then_with(|| a.cmp(b))
-    });
+    let places = [parent.to_owned(), parent.join("scenarios"), PathBuf::from("scenarios")];
+    let mut files: Vec<PathBuf> = places.iter().flat_map(|directory| toml_files(directory)).collect();
+    let likeness = |path: &Path| suggest::likeness(&name, &path.file_stem().unwrap_or_default().to_string_lossy());
+    files.sort_by(|a, b| likeness(b).total_cmp(&likeness(a)).then_with(|| a.cmp(b)));
+    files.dedup();
+    let all = files.len();
     files.truncate(NEAR);
-    files
+    let meant = files.first().is_some_and(|first| {
+        let first = first.file_stem().unwrap_or_default().to_string_lossy();
+        suggest::nearest(&name, [first.as_ref()]).is_some()
+    });
+    ScenarioError::NotFound { path: path.to_owned(), near: files, all, meant }
 }
 
 /// None where the directory cannot be listed: this is only a hint in another error.
@@ -139,6 +154,6 @@ fn toml_files(directory: &Path) -> Vec<PathBuf> {
         .filter_map(Result::ok)
         .map(|entry| directory.join(entry.file_name()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .filter(|path| path.file_name().is_some_and(|name| name != "Cargo.toml"))
+        .filter(|path| path.file_name().is_some_and(|name| !NO_SCENARIOS.iter().any(|other| name == *other)))
         .collect()
 }

@@ -63,6 +63,7 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         expect,
         invariants,
         numbers,
+        variables: _,
     } = scenario;
     let resolved = Resolved {
         name,

@@ -9,5 +9,6 @@ mod explain;
 mod files;
 mod harness;
 mod life;
+mod live;
 mod reports;
 mod trouble;

@@ -89,6 +89,69 @@ fn compare_ends_with_0_for_the_same_and_5_for_a_slower_run() {
 }
 
 #[test]
+fn a_comparison_leaves_files_and_baselines_are_kept_by_scenario() {
+    let harness = Harness::new(&scenario("upsert-retry", true, SHORT));
+    stored(&harness, "a", 0, &[]);
+    stored(&harness, "b", 0, &[]);
+    let compare = |args: &[&str]| harness.run(&[&["compare"], args].concat());
+    compare(&["reports/b", "--baseline", "main"]).expect(2, &["there is no baseline `main`", "--save-baseline main"]);
+    compare(&["reports/a", "--save-baseline", "main"]).expect(0, &["kept run a", "baselines/main"]);
+    compare(&["reports/b", "--baseline", "mian"]).expect(2, &["did you mean `main`?"]);
+    // The run itself may go.
+    std::fs::remove_dir_all(harness.path().join("reports/a")).unwrap();
+    compare(&["reports/b", "--baseline", "main"]).expect(3, &["against base a", "reports/compare-b-with-a"]);
+    for file in ["report.html", "junit.xml", "summary.md", "comparison.json"] {
+        assert!(!read(&harness, &Path::new("reports/compare-b-with-a").join(file)).is_empty(), "{file}");
+    }
+    compare(&["reports/b"]).expect(2, &["one run alone cannot be compared", "--baseline NAME"]);
+    compare(&["reports/b", "--trend"]).expect(0, &["✓ b", "Answers/s", "p50"]);
+}
+
+#[test]
+fn several_scenarios_end_with_one_table_and_one_file() {
+    let harness = Harness::new(&scenario("upsert-retry", true, SHORT));
+    let racy = scenario("find-then-insert", false, SHORT).replace("\"t\"", "\"racy\"");
+    std::fs::write(harness.path().join("racy.toml"), racy).unwrap();
+    let custom = "name = \"only explored\"\nworkload = \"custom\"\n[target.http]\nbase_urls = [\"http://127.0.0.1:1\"]\n\
+                  [target.http.operations.book]\npath = \"/book\"\n[load.burst]\nclients = 2\nrounds = 2\n[explore]\njudge = \"checkers\"\n";
+    std::fs::write(harness.path().join("custom.toml"), custom).unwrap();
+    let ran = harness.run(&["run", "s.toml", "racy.toml", "custom.toml", "--quiet"]);
+    let ran = ran.expect(
+        1,
+        &["3 scenarios: 1 as expected, 1 not, 1 not for `run`", "onlyone explore custom.toml --judge as-if-serial"],
+    );
+    assert!(ran.stdout.ends_with("JUnit         reports/junit-all.xml\n"), "{}", ran.shown());
+    let merged = read(&harness, Path::new("reports/junit-all.xml"));
+    assert_eq!(merged.matches("<testsuite ").count(), 3, "{merged}");
+    assert!(merged.contains("InvariantViolation") && merged.contains("<skipped"), "{merged}");
+    harness.run(&["run", "custom.toml", "custom.toml"]).expect(2, &["none of these scenarios is for `run`"]);
+}
+
+#[test]
+fn options_come_from_the_environment_and_from_the_nearest_file() {
+    let harness = Harness::new(&scenario("upsert-retry", true, SHORT)).env("ONLYONE_SEED", "4711");
+    std::fs::write(harness.path().join("onlyone.toml"), "[run]\nset = ['load.burst.rounds=3']\nseed = 1\n").unwrap();
+    let ran = harness.run(&["run", "s.toml", "--dry-run"]).expect(0, &["# seed: 4711", "rounds = 3"]);
+    assert!(ran.stderr.contains("settings: ") && ran.stderr.contains("onlyone.toml"), "{}", ran.shown());
+    harness
+        .run(&["run", "s.toml", "--dry-run", "--seed", "5", "--set", "load.burst.rounds=4"])
+        .expect(0, &["# seed: 5", "rounds = 4"]);
+    harness.run(&["run", "s.toml", "--use", "ci"]).expect(2, &["has no profile `ci`", "[profile.ci]"]);
+    std::fs::write(harness.path().join("onlyone.toml"), "[run]\nsett = 'a=1'\n").unwrap();
+    harness.run(&["run", "s.toml"]).expect(2, &["onlyone.toml:2: unknown option `sett`", "did you mean `set`?"]);
+}
+
+#[test]
+fn the_command_that_does_it_again_has_the_variables_that_chose_the_variant() {
+    let text = scenario("${STRATEGY:-upsert-retry}", true, SHORT).replace("onlyone_test", "onlyone_${SECRET_PART}");
+    let harness = Harness::new(&text).env("STRATEGY", "find-then-insert").env("SECRET_PART", "hidden");
+    let ran = harness.run(&["run", "s.toml", "--quiet", "--seed", "7"]).expect(1, &[]);
+    for part in ["STRATEGY=find-then-insert ", "SECRET_PART=\"$SECRET_PART\" ", " onlyone run s.toml --seed 7"] {
+        assert!(ran.stdout.contains(part), "no {part} in {}", ran.shown());
+    }
+}
+
+#[test]
 fn export_writes_the_history_for_other_checkers() {
     let harness = Harness::new(&scenario("upsert-retry", true, SHORT));
     stored(&harness, "r", 0, &[]);

@@ -35,11 +35,50 @@ fn a_service_that_cannot_be_started_or_is_not_started_is_told_as_that() {
         "[service]\ncommand = [\"node\", \"server.js\"]\ndir = \"elsewhere\"\nenv = { DB = \"{{ mongo.uri }}\" }\n";
     let harness = Harness::new(&format!("{OVER_HTTP}{service}"));
     let ran = harness.run(&["run", "s.toml"]);
-    ran.expect(4, &["there is no folder `", "elsewhere` to start the process in"]);
+    ran.expect(4, &["there is no folder `", "elsewhere` to start the process in", "correct `service.dir`"]);
+    let harness =
+        Harness::new(&format!("{OVER_HTTP}{}", service.replace("elsewhere", ".").replace("mongo.uri", "service.port")));
+    harness.run(&["explore", "s.toml"]).expect(2, &["the `[service]` of s.toml never gets {{ mongo.uri }}"]);
+    let service = service.replace("elsewhere", ".").replace("\"node\"", "\"no-such-program\"");
+    let harness = Harness::new(&format!("{OVER_HTTP}{service}"));
+    harness.run(&["run", "s.toml"]).expect(4, &["cannot find the program `no-such-program`", "`service.command`"]);
     let harness = Harness::new(
         &OVER_HTTP.replace("[target.http.op", "[target.http]\nbase_urls = [\"http://127.0.0.1:1\"]\n[target.http.op"),
     );
-    harness.run(&["explore", "s.toml"]).expect(2, &["this scenario has no `[service]` that gets {{ mongo.uri }}"]);
+    harness
+        .run(&["explore", "s.toml"])
+        .expect(2, &["s.toml has no `[service]` that gets {{ mongo.uri }}", "command = [\"node\"", "--attach PORT"]);
+}
+
+#[test]
+fn what_is_not_there_is_told_with_what_is_near() {
+    let harness = Harness::new(&scenario("upsert-retry", true, SHORT));
+    std::fs::create_dir(harness.path().join("scenarios")).unwrap();
+    for name in ["bookings", "orders", "seats", "users", "votes", "wallets"] {
+        std::fs::copy(harness.path().join("s.toml"), harness.path().join(format!("scenarios/{name}.toml"))).unwrap();
+    }
+    let ran = harness.run(&["run", "scenarios/bokings.toml"]).expect(2, &["did you mean `scenarios/bookings.toml`?"]);
+    assert!(ran.stderr.contains("the 5 most similar names of 6 scenario files"), "{}", ran.shown());
+    // Also where the folder is another one.
+    harness.run(&["run", "scenaros/seats.toml"]).expect(2, &["did you mean `scenarios/seats.toml`?"]);
+    std::fs::write(harness.path().join("broken.toml"), "name = my service\n").unwrap();
+    harness.run(&["run", "broken.toml"]).expect(2, &["broken.toml:1:8", "help: put text in quotes"]);
+    harness.run(&["check", "reports/none"]).expect(2, &["there is no folder reports/none", "name the folder of a run"]);
+    harness.run(&["check", "scenarios"]).expect(2, &["scenarios is no folder of a run: there is no run.json in it"]);
+}
+
+#[test]
+fn a_program_that_is_no_mongod_is_told_as_what_it_is() {
+    let cases = [
+        ("/bin/true", "is not a working mongod"),
+        ("/etc/passwd", "it is not an executable file"),
+        ("/tmp", "it is a folder"),
+        ("/nothing/there", "cannot find the program"),
+    ];
+    for (path, told) in cases {
+        let harness = Harness::new(&scenario("upsert-retry", true, SHORT)).env("ONLYONE_MONGOD", path);
+        harness.run(&["run", "s.toml"]).expect(4, &[told, "set ONLYONE_MONGOD to the full path of a mongod"]);
+    }
 }
 
 #[test]

@@ -127,3 +127,26 @@ fn external_jest_explores() {
     assert!(shown.contains("1 failed, 1 passed") && shown.contains("● racy"), "{shown}");
     assert!(shown.contains("violated") && shown.contains("--schedule"), "{shown}");
 }
+
+#[test]
+#[ignore = "needs Node.js with npm, PyPI and their registries"]
+fn external_three_commands_lead_from_a_binary_to_the_proof() {
+    let app = installed("express", |folder| {
+        let copy = command("cp", &["-r", "docs/examples/express/."]);
+        let copies = [copy].map(|mut copy| {
+            copy.arg(folder).current_dir(root());
+            copy
+        });
+        let mut npm = command("npm", &["install", "--silent"]);
+        npm.current_dir(folder);
+        copies.into_iter().chain([npm]).collect()
+    });
+    let script = root().join("docs/examples/first-proof.sh");
+    let output = run(command("bash", &[]).arg(script).arg(env!("CARGO_BIN_EXE_onlyone")).arg(app));
+    let shown = text(&output);
+    assert!(output.status.success() && shown.contains("✗ VIOLATED"), "{shown}");
+    let sum = shown.lines().last().unwrap();
+    // How long it took is told and not judged: that is the machine's doing as well.
+    println!("{sum}");
+    assert!(sum.starts_with("3 commands, ") && sum.ends_with(" ms of waiting"), "{shown}");
+}

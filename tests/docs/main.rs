@@ -1,7 +1,8 @@
 //! The documentation: a book that is whole, links that lead somewhere, commands that the tool understands.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test, which says what it chose")]
 
+mod at_random;
 mod frameworks;
 #[path = "../../docs/examples/onlyone.rs"]
 mod onlyone;

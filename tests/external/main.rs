@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod runs;
+mod spelling;
 mod tools;
 mod workflows;
 

@@ -19,10 +19,10 @@ pub const SHIPPED: [(&str, &str); 4] = [
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// Neither a shipped name nor a file.
-    #[error("there is no profile `{0}`: name one of {names}, or a TOML file", names = shipped_names())]
+    #[error("there is no profile `{0}`{near} There are {names}, and TOML files of your own", near = near(.0), names = shipped_names())]
     Unknown(String),
     /// The file cannot be read.
-    #[error("cannot read the profile {path}", path = .path.display())]
+    #[error("cannot read the profile {path}; the shipped ones are {names}", path = .path.display(), names = shipped_names())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -202,6 +202,12 @@ fn bad_field(place: &'static str, field: &str) -> Option<String> {
     } else {
         None
     }
+}
+
+/// The shipped name that was probably meant.
+fn near(word: &str) -> String {
+    let near = nearest(word, SHIPPED.map(|(name, _)| name));
+    near.map(|name| format!("; did you mean `{name}`?")).unwrap_or_else(|| ".".to_owned())
 }
 
 fn shipped_names() -> String {

@@ -87,12 +87,29 @@ pub(super) fn check(args: &ExploreArgs, scenario: &Scenario, guard: &Guard) -> R
         && scenario.target.http().is_some()
         && !scenario.service.as_ref().is_some_and(|service| is_told(service, "mongo.uri"))
     {
-        return Err(CliError::usage(anyhow::anyhow!(
-            "explore needs a service that it starts itself, and this scenario has no `[service]` that gets {{{{ mongo.uri }}}}"
-        ))
-        .hint(
-            "let `[service]` start it, with {{ mongo.uri }} as its database, so that the proxy stands between them; one that runs already is explored with --attach PORT",
-        ));
+        return Err(no_service(scenario));
     }
     Ok(place::check(scenario, guard)?)
+}
+
+/// What the scenario lacks for an exploration, and what to write into it.
+fn no_service(scenario: &Scenario) -> CliError {
+    let file = scenario.file.display();
+    let attach = "or explore a service that runs already: --attach PORT, and point it there";
+    match &scenario.service {
+        None => CliError::usage(anyhow::anyhow!(
+            "explore puts a proxy between the service and its database, and {file} has no `[service]` that gets {{{{ mongo.uri }}}}"
+        ))
+        .hint(
+            "let it start the service: `[service]`, then `command = [\"node\", \"server.js\"]` and `env = { MONGO_URL = \"{{ mongo.uri }}\" }`, with the variable that your service reads",
+        )
+        .hint(attach),
+        Some(_) => CliError::usage(anyhow::anyhow!(
+            "explore puts a proxy between the service and its database, and the `[service]` of {file} never gets {{{{ mongo.uri }}}}"
+        ))
+        .hint(
+            "hand the proxy's address over by the variable that your service reads: `env = { MONGO_URL = \"{{ mongo.uri }}\" }` in `[service]`",
+        )
+        .hint(attach),
+    }
 }

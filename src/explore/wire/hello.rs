@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_become_the_proxys_and_compression_goes() {
+    fn addresses_become_those_of_the_proxy_and_compression_goes() {
         let given = rawdoc! { "hosts": ["db1:27017", "DB2:27017", "db3:27017"], "me": "db1:27017", "primary": "db3:27017",
         "setName": "rs", "compression": ["zlib"], "ok": 1.0 };
         let expected = rawdoc! { "hosts": ["127.0.0.1:1001", "127.0.0.1:1002"], "me": "127.0.0.1:1001", "setName": "rs", "ok": 1.0 };

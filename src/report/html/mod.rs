@@ -19,6 +19,7 @@ mod witness;
 
 #[cfg(test)]
 pub(super) use facts::files;
+pub use policy::script_hash;
 
 use minijinja::{AutoEscape, Environment, context};
 
@@ -36,7 +37,7 @@ const COLOURS: usize = 5;
 /// What the page does when scripts may run.
 const SCRIPT: &str = include_str!("script.js");
 /// The parts of the page.
-const PARTS: [(&str, &str); 8] = [
+const PARTS: [(&str, &str); 9] = [
     ("report.html", include_str!("parts/report.html")),
     ("violations.html", include_str!("parts/violations.html")),
     ("smallest.html", include_str!("parts/smallest.html")),
@@ -45,6 +46,7 @@ const PARTS: [(&str, &str); 8] = [
     ("serial.html", include_str!("parts/serial.html")),
     ("explore.html", include_str!("parts/explore.html")),
     ("figures.html", include_str!("parts/figures.html")),
+    ("compare.html", include_str!("parts/compare.html")),
 ];
 
 /// Why the page cannot be rendered.
@@ -58,21 +60,24 @@ pub enum HtmlError {
     Data(#[from] JsonError),
 }
 
-/// Renders the page.
-pub fn html(report: &Report) -> Result<String, HtmlError> {
+/// A page from one of the templates. It knows the style sheet and the policy beside what it is given.
+pub(super) fn page(name: &str, values: minijinja::Value) -> Result<String, HtmlError> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     for (name, text) in PARTS {
         environment.add_template(name, text)?;
     }
-    let page = context! {
-        css => include_str!("style.css"),
-        script => SCRIPT,
-        policy => policy::policy(SCRIPT),
+    let common = context! { css => include_str!("style.css"), script => SCRIPT, policy => policy::policy(SCRIPT) };
+    Ok(environment.get_template(name)?.render(context! { ..values, ..common })?)
+}
+
+/// Renders the page.
+pub fn html(report: &Report) -> Result<String, HtmlError> {
+    let values = context! {
         report => run(report),
         verdict => report.verdict.as_str(),
         breached => report.thresholds.iter().any(crate::stats::ThresholdResult::is_breached),
-        held => held_under_doubt(report),
+        held => held_under_doubt(report).map(code),
         again => again(report),
         subtitle => subtitle(report),
         overlap => overlap_sentence(report),
@@ -95,7 +100,7 @@ pub fn html(report: &Report) -> Result<String, HtmlError> {
         files => facts::files(report),
         data => data(report)?,
     };
-    Ok(environment.get_template("report.html")?.render(page)?)
+    page("report.html", values)
 }
 
 /// What identifies the run.

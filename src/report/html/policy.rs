@@ -4,9 +4,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+/// What a policy names a script by.
+pub fn script_hash(script: &str) -> String {
+    STANDARD.encode(Sha256::digest(script.as_bytes()))
+}
+
 /// The policy for a page with this script.
 pub(super) fn policy(script: &str) -> String {
-    let hash = STANDARD.encode(Sha256::digest(script.as_bytes()));
+    let hash = script_hash(script);
     format!(
         "default-src 'none'; script-src 'sha256-{hash}'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     )

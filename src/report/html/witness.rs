@@ -5,7 +5,7 @@
 use minijinja::context;
 
 use super::time::Span;
-use super::{keys, stored};
+use super::{code, keys, stored};
 use crate::history::{OpId, Operation};
 use crate::report::answer::{answer, asked};
 use crate::report::document::shell;
@@ -39,7 +39,7 @@ pub(super) fn context(report: &Report, witness: &Witness) -> minijinja::Value {
     context! {
         key => visible(&witness.key),
         anchor => number.map(keys::anchor),
-        explanation => visible(&without_requests(&witness.explanation, history)),
+        explanation => code(&without_requests(&witness.explanation, history)),
         time => span.as_ref().map(Span::context),
         lanes => span.as_ref().map(|span| {
             let lane = |(number, operation): (usize, &&Operation)| lane(span, number, operation, witness, history);

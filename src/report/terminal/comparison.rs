@@ -2,23 +2,26 @@
 
 use super::page::{BOLD, DIM, GREEN, PLAIN, Page, RED, Side, Span, YELLOW};
 use crate::report::Comparison;
+use crate::report::compared::conclusion;
+use crate::report::comparison::verdict_word;
 use crate::report::format::{count, micros};
 use crate::stats::{Change, Finding};
-use crate::verdict::{ExitStatus, Verdict};
+use crate::verdict::Verdict;
 
 /// Renders a comparison.
 pub fn compared(comparison: &Comparison, colour: bool, width: usize) -> String {
     let mut page = Page::new(width, colour);
-    let (style, text) = match comparison.status() {
-        ExitStatus::Violated => (RED, "✗ LESS CORRECT"),
-        ExitStatus::Threshold => (RED, "✗ SLOWER"),
-        ExitStatus::Holds if comparison.figures.iter().any(|figure| figure.finding == Finding::Better) => {
-            (GREEN, "✓ FASTER")
-        }
-        ExitStatus::Holds => (GREEN, "✓ NO REGRESSION"),
-        _ => (YELLOW, "? INCONCLUSIVE"),
+    let (word, state) = conclusion(comparison);
+    let (style, mark) = match state {
+        "violated" => (RED, "✗"),
+        "holds" => (GREEN, "✓"),
+        _ => (YELLOW, "?"),
     };
-    page.line(&[(style.bold(), text.to_owned()), (PLAIN, "  ".into()), (BOLD, comparison.new.scenario.clone())]);
+    page.line(&[
+        (style.bold(), format!("{mark} {}", word.to_uppercase())),
+        (PLAIN, "  ".into()),
+        (BOLD, comparison.new.scenario.clone()),
+    ]);
     let limit = format!("{:.3}", comparison.threshold * 100.0);
     let limit = limit.trim_end_matches('0').trim_end_matches('.');
     let runs = format!("  {} against base {} · threshold {limit} %", comparison.new.run_id, comparison.base.run_id);
@@ -41,7 +44,7 @@ fn invariants(page: &mut Page, comparison: &Comparison) {
         return;
     }
     let mut rows = vec![["Invariant", "Base", "New"].map(|title| (BOLD, title.to_owned())).to_vec()];
-    let told = |verdict: Option<Verdict>| verdict.map_or("not judged".to_owned(), |verdict| verdict.to_string());
+    let told = |verdict: Option<Verdict>| verdict_word(verdict).to_owned();
     for change in &comparison.invariants {
         let style = match change.new {
             Some(Verdict::Violated) => RED,
@@ -75,34 +78,40 @@ fn name(figure: &Change) -> String {
 }
 
 fn figure(figure: &Change) -> Vec<Span> {
+    let style = match figure.finding {
+        Finding::Worse => RED,
+        Finding::Better => GREEN,
+        Finding::Same | Finding::Unclear => DIM,
+        Finding::TooFew => YELLOW,
+    };
+    let [name, base, new, change, interval, word] = figure_texts(figure);
+    vec![(PLAIN, name), (PLAIN, base), (PLAIN, new), (style, change), (PLAIN, interval), (style, word)]
+}
+
+/// Its name, its value in the base and in the new run, the change, the interval of that, and what follows, as every report
+/// writes them.
+pub(in crate::report) fn figure_texts(figure: &Change) -> [String; 6] {
     let throughput = figure.metric == "throughput";
     let value = |value: f64| match value {
         value if !value.is_finite() => "–".to_owned(),
         value if throughput => format!("{} /s", count(value.round() as u64)),
         value => micros(value),
     };
-    let (style, word) = match figure.finding {
-        Finding::Worse if throughput => (RED, "lower"),
-        Finding::Worse => (RED, "slower"),
-        Finding::Better if throughput => (GREEN, "higher"),
-        Finding::Better => (GREEN, "faster"),
-        Finding::Same => (DIM, "same"),
-        Finding::Unclear => (DIM, "noise"),
-        Finding::TooFew => (YELLOW, "too few"),
+    let word = match figure.finding {
+        Finding::Worse if throughput => "lower",
+        Finding::Worse => "slower",
+        Finding::Better if throughput => "higher",
+        Finding::Better => "faster",
+        Finding::Same => "same",
+        Finding::Unclear => "noise",
+        Finding::TooFew => "too few",
     };
     let signed = |share: f64| format!("{:+.1} %", share * 100.0);
     let (change, interval) = match figure.change {
         Some(found) => (signed(found.change), format!("{} … {}", signed(found.low), signed(found.high))),
         None => (String::new(), String::new()),
     };
-    vec![
-        (PLAIN, name(figure)),
-        (PLAIN, value(figure.base)),
-        (PLAIN, value(figure.new)),
-        (style, change),
-        (PLAIN, interval),
-        (style, word.to_owned()),
-    ]
+    [name(figure), value(figure.base), value(figure.new), change, interval, word.to_owned()]
 }
 
 #[cfg(test)]

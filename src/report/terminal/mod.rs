@@ -8,12 +8,17 @@ mod comparison;
 mod explore;
 mod page;
 mod selftest;
+mod several;
 mod stored;
+mod trend;
 mod witness;
 
 pub(super) use self::explore::sentence as explore_sentence;
 
 pub use comparison::compared;
+pub(super) use comparison::figure_texts;
+pub(super) use several::table_of_scenarios;
+pub(super) use trend::table_of_runs;
 
 use self::page::{BOLD, CYAN, DIM, GREEN, PLAIN, Page, RED, Side, Span, YELLOW};
 use super::format::{count, measured, mebibytes, micros, percent, plural, quantile, seconds};

@@ -24,7 +24,7 @@ use jiff::fmt::friendly::SpanParser;
 use toml::Spanned;
 
 use super::diagnostic::Problem;
-use super::environment::Expansion;
+use super::environment::{self, Expansion};
 use super::file::{self, File};
 use super::model::{Deliveries, Limits, Scenario, TargetSpec};
 use super::source::Sources;
@@ -103,6 +103,7 @@ pub(super) fn validate(
                 expect,
                 invariants,
                 numbers,
+                variables: environment::variables(expansions),
             })
         }
         _ => Err(problems),
