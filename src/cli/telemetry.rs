@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -30,8 +30,8 @@ const TICK: Duration = Duration::from_secs(1);
 const TICKS_PER_SENDING: u64 = 10;
 /// How long a collector may take to answer.
 const SENDING_WITHIN: Duration = Duration::from_secs(5);
-/// How long an open page is given to fetch the end.
-const LAST_LOOK: Duration = Duration::from_secs(3);
+/// How long open pages are given to fetch the end: each looks twice a second.
+const LAST_LOOK: Duration = Duration::from_millis(1_200);
 
 /// Where a run is followed while it goes on.
 #[derive(Debug, Clone, Args)]
@@ -208,12 +208,10 @@ impl Drop for Telemetry {
     }
 }
 
-/// Waits until a page that has been looking has seen the end.
+/// Gives every page that is open, of which there may be several, the time to look once more.
 async fn last_look(looks: &AtomicU64) {
-    let before = looks.load(Ordering::Relaxed);
-    let begin = Instant::now();
-    while before > 0 && looks.load(Ordering::Relaxed) == before && begin.elapsed() < LAST_LOOK {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    if looks.load(Ordering::Relaxed) > 0 {
+        tokio::time::sleep(LAST_LOOK).await;
     }
 }
 
