@@ -136,7 +136,7 @@ fn a_database_is_seeded_audited_planned_repaired_and_restored() {
         run("repair --apply").expect(0, &["nothing to do", "HOLDS"]);
         assert_eq!((contents() == mended, practice.writes()), (true, before), "a second repair does nothing");
 
-        run(&format!("repair restore {id}")).expect(0, &["documents restored", "the unique index was dropped"]);
+        run(&format!("repair restore {id}")).expect(0, &["documents restored", "the indexes that the repair created were dropped"]);
         assert!(contents() == original, "{profile}: not what it was");
         run(&format!("repair restore {id}")).expect(0, &["0 documents restored"]);
         assert_eq!(kinds(&run("audit --format json").json(), "findings"), owned(&expected), "{profile}");
@@ -271,6 +271,6 @@ fn a_replica_set_is_audited_on_a_secondary_and_repaired_on_the_primary() {
     run("repair --apply --run-id s").expect(0, &["merge 7", "create-index 1", "HOLDS"]);
     practice.run(&format!("audit {of}")).expect(0, &["HOLDS"]);
     assert!(reads(true) > 0);
-    run("repair restore s").expect(0, &["documents restored", "the unique index was dropped"]);
+    run("repair restore s").expect(0, &["documents restored", "the indexes that the repair created were dropped"]);
     practice.run(&format!("audit {of}")).expect(1, &["VIOLATED"]);
 }
