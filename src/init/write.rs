@@ -103,7 +103,13 @@ pub fn scenario_text(plan: &Plan) -> String {
 fn lanes(plan: &Plan) -> String {
     let mut text = String::new();
     let operations = plan.findings.len();
-    if operations <= MOST_OF_THREE && plan.findings.iter().any(|finding| finding.kind == Kind::Upsert) {
+    let is_worth_it = |finding: &Finding| match finding.kind {
+        Kind::Upsert => operations == 1,
+        // It found nothing to work on: another one must come first.
+        Kind::Failed(_) => operations <= MOST_OF_THREE,
+        _ => false,
+    };
+    if plan.findings.iter().any(is_worth_it) {
         text.push_str(
             "requests = 3                    # two of them may meet where the first one has made something\n",
         );

@@ -136,7 +136,8 @@ fn a_database_is_seeded_audited_planned_repaired_and_restored() {
         run("repair --apply").expect(0, &["nothing to do", "HOLDS"]);
         assert_eq!((contents() == mended, practice.writes()), (true, before), "a second repair does nothing");
 
-        run(&format!("repair restore {id}")).expect(0, &["documents restored", "the indexes that the repair created were dropped"]);
+        run(&format!("repair restore {id}"))
+            .expect(0, &["documents restored", "the indexes that the repair created were dropped"]);
         assert!(contents() == original, "{profile}: not what it was");
         run(&format!("repair restore {id}")).expect(0, &["0 documents restored"]);
         assert_eq!(kinds(&run("audit --format json").json(), "findings"), owned(&expected), "{profile}");
