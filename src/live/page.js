@@ -5,7 +5,7 @@ const whole = new Intl.NumberFormat('en');
 const ms = value => value < 1 ? Math.round(value * 1000) + ' µs' : value.toPrecision(3) + ' ms';
 const curve = (name, seconds, unit) => {
   const most = Math.max(...seconds.map(second => second[name]), 1e-9);
-  const points = seconds.map((second, x) => x + ',' + (98 - 96 * second[name] / most).toFixed(1));
+  const points = seconds.map((second, x) => (x * 120 / Math.max(20, seconds.length - 1)).toFixed(1) + ',' + (98 - 96 * second[name] / most).toFixed(1));
   at('c-' + name).setAttribute('points', points.join(' '));
   put('max-' + name, most > 1e-6 ? 'at most ' + unit(most) : '');
 };
