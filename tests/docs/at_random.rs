@@ -10,8 +10,8 @@ const CHOSEN: usize = 10;
 /// Exit codes that say that a command did its work: a verdict, whichever, or a breached threshold.
 const WORKED: [i32; 4] = [0, 1, 3, 5];
 /// What a command may name that only its reader has: a service, a database, files, a run of theirs; or what it does not end by
-/// itself.
-const READERS_OWN: [&str; 22] = [
+/// itself, or only after ten minutes.
+const READERS_OWN: [&str; 26] = [
     "my-",
     "RUN_DIR",
     "BASE_DIR",
@@ -31,6 +31,9 @@ const READERS_OWN: [&str; 22] = [
     "onlyone serve",
     "onlyone mongod",
     "onlyone init",
+    "onlyone seed",
+    "onlyone audit",
+    "onlyone repair",
     " -- ",
     "NAME",
     "--live",
@@ -56,6 +59,12 @@ fn runnable() -> Vec<String> {
         .flat_map(|page| commands(&read(page)))
         .filter(|command| words(command).is_some_and(|words| words.len() > 1))
         .filter(|command| !READERS_OWN.iter().any(|own| command.contains(own)))
+        // A single capital letter stands for what the reader chooses.
+        .filter(|command| {
+            let stands_for =
+                |value: &str| value.len() == 1 && value.starts_with(|letter: char| letter.is_ascii_uppercase());
+            !command.split_whitespace().any(|word| word.rsplit_once('=').is_some_and(|(_, value)| stands_for(value)))
+        })
         // A file that is not in this repository is the reader's.
         .filter(|command| {
             let files = command.split_whitespace().filter(|word| word.ends_with(".toml"));

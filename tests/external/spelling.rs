@@ -39,7 +39,8 @@ fn external_typos_finds_no_mistake_in_sources_documentation_and_help() {
         std::fs::write(folder.path().join(format!("{name}.txt")), help).unwrap();
     }
     for place in [root().as_path(), folder.path()] {
-        let output = run(typos().arg(place), "typos");
+        // From within: the files to leave out are named from there.
+        let output = run(typos().current_dir(place).arg("."), "typos");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
     // The check sees what it looks for.
@@ -78,7 +79,8 @@ fn stiff(text: &str) -> Vec<String> {
         })
         .map(|(phrase, instead)| format!("`{phrase}`: write {instead}"))
         .collect();
-    let words: Vec<&str> = lower.split_whitespace().collect();
+    // As they are written: a list names `run`, and says "Run …" of it.
+    let words: Vec<&str> = text.split_whitespace().collect();
     let twice: BTreeSet<&str> = words
         .windows(2)
         .filter(|pair| pair[0] == pair[1] && pair[0].len() > 1 && pair[0].chars().all(char::is_alphabetic))
@@ -104,7 +106,7 @@ fn external_help_and_pages_are_plain_english() {
         let text = std::fs::read_to_string(&page).unwrap();
         let prose = text.lines().filter(|line| {
             fenced ^= line.trim_start().starts_with("```");
-            !fenced && !line.starts_with("    ") && !line.starts_with('|')
+            !fenced && !line.starts_with("    ") && !line.starts_with(['|', '#'])
         });
         assert_eq!(stiff(&prose.collect::<Vec<_>>().join("\n")), Vec::<String>::new(), "{}", page.display());
     }
