@@ -37,6 +37,7 @@ const READERS_OWN: [&str; 26] = [
     " -- ",
     "NAME",
     "--live",
+    "duration=10m",
 ];
 
 /// Numbers from a seed: SplitMix64.
