@@ -167,7 +167,9 @@ fn every_key_is_read_and_survives_the_resolved_form() {
         assert_eq!(scenario.expect.invariants[&Invariant::Custom("no orphans".into())], Verdict::Inconclusive);
         assert_eq!(scenario.expect.thresholds.len(), 2);
         let resolved = resolved_toml(&scenario).unwrap();
-        assert_eq!(load_text(&resolved, &[]), scenario, "{resolved}");
+        // What a file took from the environment is in the resolved form already.
+        let again = load_text(&resolved, &[]);
+        assert_eq!(again, Scenario { variables: Vec::new(), ..scenario }, "{resolved}");
     }
 }
 
@@ -207,9 +209,11 @@ fn a_missing_file_is_named_with_its_neighbours() {
     let shown = load("scenarios/create-or-get-rase.toml");
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines[0], "error: there is no scenario file `scenarios/create-or-get-rase.toml`");
-    assert_eq!(lines[2], "  scenarios/create-or-get-race.toml");
+    assert!(lines[2].starts_with("the 5 most similar names of "), "{shown}");
+    assert_eq!(lines[3], "  scenarios/create-or-get-race.toml");
     assert!(load("create-or-get.toml").contains("\n  scenarios/create-or-get.toml\n"));
-    assert_eq!(load("nowhere/at/all.toml"), "error: there is no scenario file `nowhere/at/all.toml`\n");
+    let elsewhere = load("nowhere/at/all.toml");
+    assert!(elsewhere.starts_with("error: there is no scenario file `nowhere/at/all.toml`\n"), "{elsewhere}");
     assert!(load("scenarios").starts_with("error: cannot read the scenario file `scenarios`: "));
 }
 
