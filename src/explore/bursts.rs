@@ -3,9 +3,9 @@
 //!
 //! *Property*: documents and answers of a burst are those of as many requests one after another, but for who was told what and
 //! for the order of lists. *Assumptions*: the requests are equal, so that one order stands for all; nobody else writes to the
-//! service's database; what a request does after its answer is done within [`QUIET`].
+//! service's database; what a request does after its answer is done within `QUIET`.
 //! *Soundness*: as that of [`crate::serial`]. *Completeness*: whatever the bursts happened to meet, and colours alone tell apart
-//! what is made anew. That nothing was found proves little. *Cost*: some forty rounds, at most [`LONGEST`] of bursts.
+//! what is made anew. That nothing was found proves little. *Cost*: some forty rounds, at most `LONGEST` of bursts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
