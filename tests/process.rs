@@ -153,9 +153,14 @@ async fn a_program_that_does_not_exist_is_an_error_not_an_exit() {
     let supervisor = Supervisor::start("onlyone-test-").unwrap();
     let log = supervisor.dir().join("log");
     std::fs::write(supervisor.dir().join("plain"), "").unwrap();
-    for program in ["onlyone-no-such-program", "/no/such/program", supervisor.dir().join("plain").to_str().unwrap()] {
+    for program in ["onlyone-no-such-program", "/no/such/program"] {
         let refused = supervisor.spawn(&ProcessSpec::new(program, &log));
         assert!(matches!(&refused, Err(ProcessError::NotFound { program: named }) if named == program), "{refused:?}");
+    }
+    for file in ["plain", "."] {
+        let program = supervisor.dir().join(file);
+        let refused = supervisor.spawn(&ProcessSpec::new(program.to_str().unwrap(), &log));
+        assert!(matches!(&refused, Err(ProcessError::NotExecutable { .. })), "{refused:?}");
     }
     supervisor.stop().await.unwrap();
 }
