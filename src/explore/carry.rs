@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use tokio::sync::mpsc;
 
+use super::alone::describe;
 use super::dfs::NOT_DETERMINISTIC;
 use super::execution::{Execution, INTERRUPTED, Request};
-use super::explorer::{Explorer, Found, MAX_DEAD, Patience, describe};
+use super::explorer::{Explorer, MAX_DEAD};
+use super::found::{Found, Patience};
 use super::gate::Event;
 use super::policy::{MISFIT, Policy, Replay};
 use super::scheduler::{Learned, Scheduler};

@@ -1,7 +1,7 @@
-//! The exploration of a subject: what is asked for, what was found, and the first half of the way: listening, the traces of
-//! requests alone, the search. Main type: [`Explorer`].
+//! The exploration of a subject: what is asked for, and the way from listening to the end of the search. Main type:
+//! [`Explorer`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,30 +10,24 @@ use mongodb::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::chance::Pct;
-use super::classes::Classes;
 use super::comparison::Comparison;
 use super::evidence::operations;
 use super::execution::{Execution, INTERRUPTED};
-use super::policy::{Replay, Serial};
-use super::predict::Trace;
+use super::found::Found;
+use super::policy::Replay;
 use super::proxy::Proxy;
-use super::schedule::Schedule;
 use super::scheduler::{Scheduler, Timing};
 use super::search::{Budget, Search};
-use super::searches::estimate;
-use super::spent::{Part, Spent};
+use super::spent::Part;
 use super::subject::{Operations, Subject};
 use super::watch::Watch;
 use crate::history::{Operation, Phase};
 use crate::scope::Scope;
-use crate::serial::Judged;
 use crate::target::Target;
 use crate::verdict::Invariant;
 
 /// How long the service is listened to before its first request.
 const LISTEN: Duration = Duration::from_millis(60);
-/// Interleavings of a search that ends in its time, those of requests that are alike counted once.
-const AFFORDABLE: u64 = 200;
 const BACKGROUND: &str = "background work, which passes";
 /// Executions in a row that bring nothing, after which the exploration ends.
 pub(super) const MAX_DEAD: u32 = 3;
@@ -95,86 +89,6 @@ pub struct Explorer<'a> {
 
 /// Takes what was carried out, as it comes.
 pub type Record<'a> = Box<dyn FnMut(&[Operation]) + Send + 'a>;
-
-/// Doubts about an execution that its repetition did not clear: they are no longer the machine's doing.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Confirmed {
-    /// It came to no end.
-    pub(super) stuck: bool,
-    /// The same releases led to something else.
-    pub(super) diverged: bool,
-    /// It could not be told whose command is whose.
-    pub(super) inexact: bool,
-}
-
-/// How long a request may take before it counts as waiting for another.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Patience {
-    /// This long.
-    Usual(Duration),
-    /// Longer, because one seemed to wait; usually this long.
-    Raised(Duration),
-    /// As usual: requests do wait for each other.
-    Confirmed,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience::Usual(Timing::default().stall)
-    }
-}
-
-/// What an exploration found, before it is judged.
-#[derive(Default)]
-pub(super) struct Found {
-    /// Every execution, with the requests that took part and the part of the run that it belongs to.
-    pub(super) executions: Vec<(Execution, Vec<usize>, Phase)>,
-    /// Schedules of the search, in the order in which they were first carried out: positions in `executions`.
-    pub(super) searched: Vec<usize>,
-    /// How many interleavings each of them is the first of its class for.
-    pub(super) weights: Vec<u64>,
-    /// Executions of commands that were released together.
-    pub(super) together: Vec<usize>,
-    /// In how many of them upserts were made to meet inside the server.
-    pub(super) met: usize,
-    pub(super) classes: Classes,
-    /// One trace per request.
-    pub(super) traces: Vec<Trace>,
-    pub(super) complete: bool,
-    pub(super) reduced: bool,
-    pub(super) notes: BTreeSet<String>,
-    /// Why nothing can be concluded, where that is so.
-    pub(super) reasons: Vec<String>,
-    pub(super) patience: Patience,
-    /// Connections that were used for the first time in the search.
-    pub(super) connections: u64,
-    /// Time of the search alone.
-    pub(super) searching: Duration,
-    /// Executions in it.
-    pub(super) search_executions: usize,
-    /// What the user's own invariants say of executions, by position.
-    pub(super) custom: BTreeMap<usize, BTreeSet<Invariant>>,
-    /// What serial runs say of executions, by position.
-    pub(super) serial: BTreeMap<usize, Judged>,
-    pub(super) seen: BTreeMap<Schedule, String>,
-    /// Executions that were repeated with the same commands: positions of the first and of the second.
-    pub(super) repeats: Vec<(usize, usize)>,
-    /// Executions of requests alone, before the search.
-    traced: usize,
-    /// The very first requests, on whatever was not there yet.
-    pub(super) first_use: Option<usize>,
-    pub(super) dead: u32,
-    pub(super) diverged: u32,
-    pub(super) confirmed: Confirmed,
-    /// It is not known which namespaces are views.
-    pub(super) unknown_catalogue: bool,
-    /// Something was wrong with the final state, and stayed so while it was waited for.
-    pub(super) stands_still: bool,
-    /// Why the final state could not be read.
-    pub(super) unread: Option<String>,
-    /// What the time was spent on.
-    pub(super) spent: Spent,
-}
 
 impl<'a> Explorer<'a> {
     /// Begins an exploration. `target` must reach its server through `proxy`.
@@ -324,30 +238,6 @@ impl<'a> Explorer<'a> {
         }
     }
 
-    /// Goes on with fewer requests where nobody asked for so many, and all their interleavings are beyond any budget.
-    fn reduce(&mut self) {
-        let all = self.subject.requests();
-        if !self.plan.may_reduce || self.plan.search != Search::Exhaustive || all < 3 {
-            return;
-        }
-        let interleavings = |requests: usize| estimate(&self.found.traces[..requests], self.plan.park_answers);
-        // Requests that are alike change places for free.
-        let alike = |requests: usize| (1..=requests as u64).product::<u64>();
-        let affordable = |requests: &usize| interleavings(*requests) / alike(*requests) <= AFFORDABLE;
-        let fewer = (2..all).rev().find(affordable).unwrap_or(2);
-        if affordable(&all) {
-            return;
-        }
-        let note = format!(
-            "{all} requests have about {} interleavings: {fewer} are explored; `--requests {all}` goes through as many as the \
-             budget allows",
-            interleavings(all)
-        );
-        self.found.notes.insert(note);
-        self.found.traces.truncate(fewer);
-        self.subject.reduce_to(fewer);
-    }
-
     /// Whether the search has to end.
     pub(super) fn spent(&mut self, begin: Instant) -> bool {
         let executions = self.found.executions.len();
@@ -392,69 +282,5 @@ impl<'a> Explorer<'a> {
         };
         let serial = self.comparison.as_ref().map_or(0, |comparison| comparison.judge.serial_runs());
         self.plan.budget.executions.map_or(by_default + self.found.traced, |most| most as usize + serial)
-    }
-
-    /// Runs each kind of request alone, to learn what it does.
-    pub(super) async fn trace(&mut self) -> bool {
-        let requests = self.subject.requests();
-        self.scheduler.parallel = true;
-        let mut traces: BTreeMap<usize, Trace> = BTreeMap::new();
-        let mut parallel = false;
-        let mut longest = Duration::ZERO;
-        for request in 0..requests {
-            let class = self.subject.class(request);
-            if traces.contains_key(&class) {
-                continue;
-            }
-            let position = self.execute_surely(&[request], Phase::Control, &mut Serial).await;
-            let (execution, ..) = &self.found.executions[position];
-            parallel |= execution.parallel;
-            let record = &execution.requests[request];
-            longest = longest.max(record.completed.unwrap_or(record.invoked) - record.invoked);
-            if let Some(reason) = self.why_no_trace(position, request) {
-                self.found.reasons.push(reason);
-                return false;
-            }
-            let (execution, ..) = &self.found.executions[position];
-            traces.insert(class, execution.steps.iter().map(|step| Arc::clone(&step.command)).collect());
-        }
-        self.scheduler.parallel = parallel;
-        self.scheduler.alone = traces.iter().map(|(class, trace)| (*class, trace.clone())).collect();
-        if parallel {
-            self.found.notes.insert("a request sends several commands at once; each is a choice of its own".to_owned());
-        }
-        // A request that is this much slower than alone waits for another one.
-        self.scheduler.timing.stall = (longest * 3).max(Duration::from_millis(100)).min(self.plan.timing.deadline / 2);
-        self.found.patience = Patience::Usual(self.scheduler.timing.stall);
-        self.read_catalogue(&traces).await;
-        self.found.traces =
-            (0..requests).filter_map(|request| traces.get(&self.subject.class(request)).cloned()).collect();
-        true
-    }
-
-    fn why_no_trace(&self, position: usize, request: usize) -> Option<String> {
-        let (execution, ..) = &self.found.executions[position];
-        let name = format!("R{} alone", request + 1);
-        if let Some(stuck) = &execution.stuck {
-            return Some(format!("{name}: {stuck}"));
-        }
-        if execution.steps.is_empty() {
-            let outcome = execution.requests[request].completion.as_ref().map(|completion| &completion.outcome);
-            return Some(format!(
-                "{name} sent no command through the proxy ({}): is its database the proxy's address?",
-                describe(outcome)
-            ));
-        }
-        None
-    }
-}
-
-/// What a request came to, in words.
-pub(super) fn describe(outcome: Option<&crate::history::Outcome>) -> String {
-    use crate::history::Outcome;
-    match outcome {
-        Some(Outcome::Ok(_)) => "it answered".to_owned(),
-        Some(Outcome::Failed(cause) | Outcome::Unknown(cause)) => cause.message.to_string(),
-        None => "no answer".to_owned(),
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::comparison::PATIENT_QUIET;
-use super::explorer::{Explorer, Found};
+use super::explorer::Explorer;
+use super::found::Found;
 use super::policy::Replay;
 use super::serial_runs::Orders;
 use super::spent::Part;

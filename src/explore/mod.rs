@@ -2,6 +2,7 @@
 //! order it chooses.
 
 mod afterwards;
+mod alone;
 pub mod bursts;
 mod capture;
 mod carry;
@@ -19,6 +20,7 @@ pub mod explorer;
 #[cfg(test)]
 mod fake;
 mod first_use;
+mod found;
 pub mod gate;
 mod hub;
 pub mod indexes;

@@ -1,0 +1,104 @@
+//! What each request does alone, and how many of them are explored together because of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::explorer::Explorer;
+use super::found::Patience;
+use super::policy::Serial;
+use super::predict::Trace;
+use super::search::Search;
+use super::searches::estimate;
+use super::subject::Subject;
+use crate::history::{Outcome, Phase};
+
+/// Interleavings of a search that ends in its time, those of requests that are alike counted once.
+const AFFORDABLE: u64 = 200;
+
+impl Explorer<'_> {
+    /// Runs each kind of request alone, to learn what it does.
+    pub(super) async fn trace(&mut self) -> bool {
+        let requests = self.subject.requests();
+        self.scheduler.parallel = true;
+        let mut traces: BTreeMap<usize, Trace> = BTreeMap::new();
+        let mut parallel = false;
+        let mut longest = Duration::ZERO;
+        for request in 0..requests {
+            let class = self.subject.class(request);
+            if traces.contains_key(&class) {
+                continue;
+            }
+            let position = self.execute_surely(&[request], Phase::Control, &mut Serial).await;
+            let (execution, ..) = &self.found.executions[position];
+            parallel |= execution.parallel;
+            let record = &execution.requests[request];
+            longest = longest.max(record.completed.unwrap_or(record.invoked) - record.invoked);
+            if let Some(reason) = self.why_no_trace(position, request) {
+                self.found.reasons.push(reason);
+                return false;
+            }
+            let (execution, ..) = &self.found.executions[position];
+            traces.insert(class, execution.steps.iter().map(|step| Arc::clone(&step.command)).collect());
+        }
+        self.scheduler.parallel = parallel;
+        self.scheduler.alone = traces.iter().map(|(class, trace)| (*class, trace.clone())).collect();
+        if parallel {
+            self.found.notes.insert("a request sends several commands at once; each is a choice of its own".to_owned());
+        }
+        // A request that is this much slower than alone waits for another one.
+        self.scheduler.timing.stall = (longest * 3).max(Duration::from_millis(100)).min(self.plan.timing.deadline / 2);
+        self.found.patience = Patience::Usual(self.scheduler.timing.stall);
+        self.read_catalogue(&traces).await;
+        self.found.traces =
+            (0..requests).filter_map(|request| traces.get(&self.subject.class(request)).cloned()).collect();
+        true
+    }
+
+    fn why_no_trace(&self, position: usize, request: usize) -> Option<String> {
+        let (execution, ..) = &self.found.executions[position];
+        let name = format!("R{} alone", request + 1);
+        if let Some(stuck) = &execution.stuck {
+            return Some(format!("{name}: {stuck}"));
+        }
+        if execution.steps.is_empty() {
+            let outcome = execution.requests[request].completion.as_ref().map(|completion| &completion.outcome);
+            return Some(format!(
+                "{name} sent no command through the proxy ({}): is its database the proxy's address?",
+                describe(outcome)
+            ));
+        }
+        None
+    }
+    /// Goes on with fewer requests where nobody asked for so many, and all their interleavings are beyond any budget.
+    pub(super) fn reduce(&mut self) {
+        let all = self.subject.requests();
+        if !self.plan.may_reduce || self.plan.search != Search::Exhaustive || all < 3 {
+            return;
+        }
+        let interleavings = |requests: usize| estimate(&self.found.traces[..requests], self.plan.park_answers);
+        // Requests that are alike change places for free.
+        let alike = |requests: usize| (1..=requests as u64).product::<u64>();
+        let affordable = |requests: &usize| interleavings(*requests) / alike(*requests) <= AFFORDABLE;
+        let fewer = (2..all).rev().find(affordable).unwrap_or(2);
+        if affordable(&all) {
+            return;
+        }
+        let note = format!(
+            "{all} requests have about {} interleavings: {fewer} are explored; `--requests {all}` goes through as many as the \
+             budget allows",
+            interleavings(all)
+        );
+        self.found.notes.insert(note);
+        self.found.traces.truncate(fewer);
+        self.subject.reduce_to(fewer);
+    }
+}
+/// What a request came to, in words.
+pub(super) fn describe(outcome: Option<&Outcome>) -> String {
+    match outcome {
+        Some(Outcome::Ok(_)) => "it answered".to_owned(),
+        Some(Outcome::Failed(cause) | Outcome::Unknown(cause)) => cause.message.to_string(),
+        None => "no answer".to_owned(),
+    }
+}
