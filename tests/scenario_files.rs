@@ -86,7 +86,7 @@ fn rules_about_numbers_and_elements_read_back_from_their_resolved_form() {
         [[invariant]]\nname = 'c'\ndistinct = 'number'\nper = 'run'\ngaps = true\n\
         [[invariant]]\nname = 'd'\nper = 'key'\nvalue = '$.likes'\nexpect = 4\n\
         [[invariant]]\nname = 'e'\ncollection = 'c'\npipeline = '[]'\nexpect = 'empty'\n\
-        [observe.mongo]\ncollection = 'c'\nkey = 'k'\n\
+        [observe.mongo]\ncollection = 'c'\nkey = 'k'\nsingle = true\n\
         elements = { in = 'tags', is = 't{{ op.id }}', count = 'set', operations = ['like'] }\n";
     let scenario = load_text(&format!("{CUSTOM}{rules}"), &[]);
     assert_eq!((scenario.numbers.len(), scenario.invariants.len()), (4, 1));

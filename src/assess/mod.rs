@@ -14,6 +14,7 @@ mod queries;
 mod record;
 mod serial;
 mod server;
+mod several;
 
 use std::path::Path;
 
@@ -103,6 +104,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     let mut reasons = misfit.as_ref().map_or_else(|| understood.reasons.clone(), |misfit| vec![misfit.clone()]);
     let weakly = run.record.as_if_serial.as_ref().is_some_and(|serial| serial.bursts_of.is_some());
     reasons.extend(conditions::nothing_said(&scenario, &results, weakly));
+    reasons.extend(several::documents(&run, &scenario));
     reasons.extend(conditions::reasons(&run, &scenario, &concurrency));
     // What weakens the run weakens a verdict that holds; a violation stays one.
     let verdict = if reasons.is_empty() { judged } else { judged.max(Verdict::Inconclusive) };

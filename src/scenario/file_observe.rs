@@ -65,6 +65,9 @@ pub(super) struct ObserveMongo {
     /// What each operation leaves in the document of its key.
     #[schemars(with = "Option<Elements>")]
     pub(super) elements: Option<Spanned<Elements>>,
+    /// Whether a key may have one document only.
+    #[schemars(with = "Option<bool>")]
+    pub(super) single: Option<Spanned<bool>>,
 }
 
 /// `elements = { in = "tags", is = "t{{ op.id }}", count = "exactly-once" }`
@@ -115,6 +118,9 @@ table_with_request! {
         /// What each operation leaves in the document of its key.
         #[schemars(with = "Option<Elements>")]
         elements: Option<Spanned<Elements>>,
+        /// Whether a key may have one document only.
+        #[schemars(with = "Option<bool>")]
+        single: Option<Spanned<bool>>,
         /// Where an observed thread has what.
         #[schemars(with = "Option<Threads>")]
         thread: Option<Spanned<Threads>>,

@@ -131,9 +131,13 @@ pub struct Judging {
 }
 
 impl Scenario {
-    /// Whether the user says what must be true: queries, rules about numbers, or elements that operations leave.
+    /// Whether the user says what must be true: queries, rules about numbers, elements that operations leave, or one
+    /// document for each key.
     pub fn has_rules(&self) -> bool {
-        !self.invariants.is_empty() || !self.numbers.is_empty() || self.observe.elements().is_some()
+        !self.invariants.is_empty()
+            || !self.numbers.is_empty()
+            || self.observe.elements().is_some()
+            || self.observe.single() == Some(true)
     }
 
     /// Who judges an exploration: operations of one's own without an invariant have nothing else to be held against than

@@ -61,6 +61,9 @@ pub struct ObserveMongo {
     /// What operations leave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elements: Option<ElementsSpec>,
+    /// Whether a key may have one document only, where the user says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub single: Option<bool>,
 }
 
 /// Reads the final state through the service (`[observe.http]`), one request per key.
@@ -79,6 +82,9 @@ pub struct ObserveHttp {
     /// What operations leave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elements: Option<ElementsSpec>,
+    /// Whether a key may have one document only, where the user says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub single: Option<bool>,
     /// How long work done in the background may take until everything is there. Default none.
     #[serde(with = "friendly", skip_serializing_if = "Duration::is_zero")]
     pub within: Duration,
@@ -110,6 +116,12 @@ impl ObserveSpec {
     pub fn elements(&self) -> Option<&ElementsSpec> {
         let mongo = self.mongo.as_ref().and_then(|mongo| mongo.elements.as_ref());
         mongo.or_else(|| self.http.as_ref().and_then(|http| http.elements.as_ref()))
+    }
+
+    /// Whether a key may have one document only, where the user says so.
+    pub fn single(&self) -> Option<bool> {
+        let mongo = self.mongo.as_ref().and_then(|mongo| mongo.single);
+        mongo.or_else(|| self.http.as_ref().and_then(|http| http.single))
     }
 }
 

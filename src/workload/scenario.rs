@@ -39,6 +39,9 @@ pub fn invariants_of(scenario: &Scenario, run_id: &str) -> Vec<Invariant> {
         invariants.retain(|invariant| can_be_judged(invariant, scenario, http));
     }
     invariants.extend(scenario.observe.elements().into_iter().flat_map(of_elements));
+    if scenario.workload == WorkloadKind::Custom && scenario.observe.single() == Some(true) {
+        invariants.push(Invariant::ZeroDuplicates);
+    }
     invariants.extend(scenario.numbers.iter().map(|rule| Invariant::Custom(rule.name.as_str().into())));
     invariants.retain(|invariant| !scenario.expect.ignore.contains(invariant));
     invariants

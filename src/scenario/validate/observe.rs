@@ -94,6 +94,7 @@ impl Check<'_> {
             Some(elements) => self.elements(elements, workload?, operations, true).map(Some),
             None => Some(None),
         };
+        let single = self.single(mongo.single.as_ref(), workload?);
         let within = self.within(mongo.within.as_ref());
         let filter = match &mongo.filter {
             Some(text) => self.filter(text).map(Some),
@@ -112,7 +113,20 @@ impl Check<'_> {
             messages: messages?,
             insert_fields: insert_fields.into_iter().collect::<Option<_>>()?,
             elements: elements?,
+            single: single?,
         })
+    }
+
+    /// Whether a key may have one document only. Workloads that know what they do know that, too.
+    #[expect(clippy::option_option, reason = "the outer one says whether it could be read, as everywhere here")]
+    fn single(&mut self, single: Option<&Spanned<bool>>, workload: WorkloadKind) -> Option<Option<bool>> {
+        match single {
+            Some(single) if workload != WorkloadKind::Custom => {
+                let message = format!("`single` is for custom workloads, and this one is `{}`", workload.as_str());
+                self.note(Problem::at(single.span(), message).help("leave it out: the workload itself says how many"))
+            }
+            single => Some(single.map(|single| *single.get_ref())),
+        }
     }
 
     /// How long the final state may take to come about.
@@ -266,7 +280,8 @@ impl Check<'_> {
         let scope = Scope::Request(workload?);
         let mut http = http.into_inner();
         let request = http.take_request();
-        let file_observe::ObserveHttp { documents, id, messages, elements, within, thread, .. } = http;
+        let file_observe::ObserveHttp { documents, id, messages, elements, single, within, thread, .. } = http;
+        let single = self.single(single.as_ref(), workload?);
         let within = self.within(within.as_ref());
         let messages = match messages {
             // A thread's messages may also be shown as a number, or nowhere.
@@ -287,8 +302,8 @@ impl Check<'_> {
             None => Some(None),
         };
         let (request, documents, elements) = (request?, documents?, elements?);
-        let (within, thread) = (within?, thread?);
-        Some(ObserveHttp { request, documents, id: id?, messages: messages?, elements, within, thread })
+        let (within, thread, single) = (within?, thread?, single?);
+        Some(ObserveHttp { request, documents, id: id?, messages: messages?, elements, single, within, thread })
     }
 }
 
