@@ -1,81 +1,15 @@
-//! Scenarios that write themselves: from requests that somebody wrote down to a file that runs unchanged and finds the planted
-//! race, and from a curl line to a verdict without any file.
+//! Scenarios that write themselves: from a curl line to a file, or to a verdict without any; what is told, and what is left of it.
 
 // The lints look at test functions only, and these are helpers of tests.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+mod support;
 
 use serde_json::Value;
 
+use support::{Running, onlyone, reference_service, report, stderr};
+
 const ONLYONE: &str = env!("CARGO_BIN_EXE_onlyone");
-const RACY: &str = "--strategy create-or-get=find-then-insert --no-unique-index";
-
-fn onlyone(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(ONLYONE);
-    command.args(arguments).current_dir(folder).env_remove("ONLYONE_MONGO_URI").env_remove("DATABASE_URL");
-    command.output().unwrap()
-}
-
-/// The reference service as a stranger's: a command that listens where it is told, and keeps its data where it is told.
-fn service(options: &str) -> String {
-    format!("exec {ONLYONE} serve --quiet --port $PORT --mongo $MONGODB_URI --database onlyone_app {options}")
-}
-
-fn report(output: &Output) -> Value {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn root(path: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
-}
-
-/// Writes a scenario from a source, runs it unchanged, and gives what it came to.
-fn written_and_run(source: [&str; 2], options: &str) -> (String, Value) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut arguments = vec!["init", source[0], source[1], "--out", "found.toml", "--"];
-    let service = service(options);
-    arguments.extend(["sh", "-c", &service]);
-    let output = onlyone(folder.path(), &arguments);
-    assert!(output.status.success(), "{}", stderr(&output));
-    let text = std::fs::read_to_string(folder.path().join("found.toml")).unwrap();
-    assert!(text.starts_with("#:schema onlyone.schema.json\n"), "{text}");
-    assert!(folder.path().join("onlyone.schema.json").exists());
-    let output = onlyone(folder.path(), &["run", "found.toml", "--quiet", "--format", "json", "--seed", "1"]);
-    (text, report(&output))
-}
-
-#[test]
-fn a_scenario_from_an_openapi_document_or_a_browsers_recording_runs_unchanged() {
-    let (openapi, har) = (root("src/service/openapi.json"), root("tests/recorded/browser-session.har"));
-    for source in [["--openapi", openapi.as_str()], ["--har", har.as_str()]] {
-        let (text, report) = written_and_run(source, RACY);
-        assert_eq!(report["verdict"], "violated", "{source:?}: {text}");
-        let single =
-            report["invariants"].as_array().unwrap().iter().find(|one| one["name"] == "single-document").unwrap();
-        assert_eq!(single["verdict"], "violated", "{source:?}: {text}");
-        assert_ne!(report["serial_control"]["verdict"], "violated", "{source:?}: a race, and no plain defect");
-        for word in [
-            "{{ pair.b }}",
-            "{{ client.user }}",
-            "token = \"$.token\"",
-            "id = \"$.chat._id\"",
-            "key = \"participantsKey\"",
-        ] {
-            assert!(text.contains(word), "{source:?} lacks {word}: {text}");
-        }
-        assert!(!text.contains("Bearer "), "the recorded session is not written down: {text}");
-        let (text, report) = written_and_run(source, "");
-        assert_eq!(report["verdict"], "holds", "{source:?}: {text}\n{report}");
-    }
-}
 
 #[test]
 fn a_curl_line_and_a_command_are_enough() {
@@ -92,7 +26,7 @@ fn a_curl_line_and_a_command_are_enough() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let said = curl("/api/conversations/morning/text", "{\"text\":\"hello\"}");
-        let service = service(options);
+        let service = reference_service(options);
         let run = [
             "explore", "--quiet", "--format", "json", "--seed", "1", "--run-id", "one", "--curl", &login, "--curl",
             &said,
@@ -109,7 +43,7 @@ fn a_curl_line_and_a_command_are_enough() {
     }
     // It is printed, too.
     let folder = tempfile::tempdir().unwrap();
-    let service = service("--strategy merge=conditional-push");
+    let service = reference_service("--strategy merge=conditional-push");
     let run = ["explore", "--save", "kept.toml", "--curl", &login, "--curl", &chat, "--", "sh", "-c", &service];
     let output = onlyone(folder.path(), &run);
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -126,7 +60,7 @@ fn every_pair_of_the_requests_is_explored() {
         "curl http://app/api/conversations/morning/text --json '{\"text\":\"hello\"}'",
         "curl http://app/api/conversations/morning/voice --json '{\"text\":\"hello\"}'",
     );
-    let service = service("--strategy append=find-then-save --no-unique-index");
+    let service = reference_service("--strategy append=find-then-save --no-unique-index");
     let curls = ["--curl", login, "--curl", one, "--curl", two, "--", "sh", "-c", &service];
     let output = onlyone(folder.path(), &[&["explore", "--quiet", "--run-id", "p"], &curls[..]].concat());
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -267,31 +201,6 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
     assert_eq!(std::fs::read_to_string(folder.path().join("there.toml")).unwrap(), "mine");
 }
 
-/// A server or a service that says in its first line where it is; it dies with this value.
-struct Running {
-    child: Child,
-    url: String,
-}
-
-impl Running {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(ONLYONE);
-        command.args(arguments).env_remove("ONLYONE_MONGO_URI").stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let found = line.split_whitespace().find(|word| word.contains("://"));
-        Running { child, url: found.unwrap_or_else(|| panic!("{line:?}")).to_owned() }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
 #[test]
 fn a_service_that_was_tried_before_is_tried_with_other_values() {
     let service = Running::start(&["serve", "--port", "0"]);
@@ -333,10 +242,14 @@ fn what_trials_make_on_a_server_that_stays_is_removed() {
         assert!(text.contains("collection = \"userChats\"") && !text.contains("onlyone_init"), "{text}");
         assert_eq!(databases(&server.url), before);
     }
-    // A service that does not come up has perhaps stored something.
-    let fails = format!("{}; exit 3", service.replace("exec ", "timeout 2 "));
-    let run = ["init", "--mongo", &server.url, "--curl", login, "--", "sh", "-c", &fails, ONLYONE];
-    assert_eq!(onlyone(folder.path(), &run).status.code(), Some(4));
+    // A service that does not come up has stored something before.
+    let fails = r#""$0" seed --mongo "$MONGODB_URI" --database "$(echo $MONGODB_URI | sed 's,.*/\([^?]*\).*,\1,')" --profile chats --format json > seeded; exit 3"#;
+    let run = ["init", "--mongo", &server.url, "--curl", chat, "--", "sh", "-c", fails, ONLYONE];
+    let output = onlyone(folder.path(), &run);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert!(stderr(&output).contains("before it was ready"), "{}", stderr(&output));
+    let seeded = std::fs::read_to_string(folder.path().join("seeded")).unwrap();
+    assert!(seeded.contains("\"chats\":10"), "it stored something: {seeded}{}", stderr(&output));
     assert_eq!(databases(&server.url), before);
 }
 

@@ -30,11 +30,13 @@ fn packages() -> &'static Path {
 /// The report of a run of the service in this form.
 fn run(scenario: &Path, mode: &str, bug: &str, clients: &str) -> (Value, Option<i32>) {
     let out = tempfile::tempdir().unwrap();
+    // They are shared out: as many for each number of callers.
+    let rounds = 32 * clients.split(',').count();
     let output = Command::new(env!("CARGO_BIN_EXE_onlyone"))
         .args(["run", "--quiet", "--format", "json", "--seed", "1", "--out"])
         .arg(out.path())
         .arg(scenario)
-        .args(["--set", &format!("load.burst.clients={clients}"), "--set", "load.burst.rounds=32"])
+        .args(["--set", &format!("load.burst.clients={clients}"), "--set", &format!("load.burst.rounds={rounds}")])
         // A race that has shown shows the other invariants that it breaks soon after.
         .args(["--set", "limits.after_violation=2s"])
         .env_remove("ONLYONE_MONGO_URI")

@@ -132,6 +132,21 @@ fn only_the_rooms_that_the_page_names_speak_to_a_server() {
     assert_eq!(speaking, named, "rooms that name a client of MongoDB or HTTP, and those of the page");
 }
 
+/// Whether the code names the crate: a path that begins with it, and not with a name that ends alike.
+fn names_crate(name: &str, code: &str) -> bool {
+    let path = format!("{}::", name.replace('-', "_"));
+    let begins = |at: usize| !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+    code.match_indices(&path).any(|(at, _)| begins(at))
+}
+
+#[test]
+fn a_crate_is_told_from_a_name_that_ends_alike() {
+    for (code, expected) in [("use nix::sys;", true), ("(nix::unistd())", true), ("std::os::unix::fs", false), ("my_nix::x", false)] {
+        assert_eq!(names_crate("nix", code), expected, "{code}");
+    }
+    assert!(names_crate("serde-json", "serde_json::Value"));
+}
+
 /// A dependency that nothing names is only built.
 #[test]
 fn every_dependency_is_used() {
@@ -140,7 +155,6 @@ fn every_dependency_is_used() {
     let lines = rest.lines().take_while(|line| !line.starts_with('['));
     let names = lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
     let own = source(&project().join("src"));
-    let named = |name: &str, code: &str| code.contains(&format!("{}::", name.replace('-', "_")));
-    let unused: Vec<&str> = names.filter(|name| !named(name, &own)).collect();
+    let unused: Vec<&str> = names.filter(|name| !names_crate(name, &own)).collect();
     assert!(unused.is_empty(), "Cargo.toml has dependencies that are used nowhere: {unused:?}");
 }

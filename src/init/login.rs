@@ -1,5 +1,7 @@
 //! Which of the requests logs in, who signs up before that, and how the session is carried afterwards. Main type: [`Login`].
 
+use std::collections::BTreeSet;
+
 use serde_json::Value as Json;
 
 use super::documents::{json_path, leaves};
@@ -10,9 +12,14 @@ use crate::import::{Body, Sample};
 /// Words of a path that logs in.
 const ROUTES: [&str; 9] =
     ["login", "log-in", "signin", "sign-in", "session", "sessions", "authenticate", "token", "auth"];
-/// Words of a path by which somebody becomes a user.
+/// Words of a path by which somebody becomes a user. Some of them also make a member of something else.
 const SIGN_UPS: [&str; 8] =
     ["register", "registration", "signup", "sign-up", "users", "accounts", "join", "create-account"];
+/// Words that may stand before them where the request has no password that would tell it from joining something.
+const BEFORE_SIGN_UPS: [&str; 9] =
+    ["api", "rest", "public", "auth", "user", "users", "account", "accounts", "identity"];
+/// Words in the name of a field that only the user knows.
+const SECRETS: [&str; 6] = ["password", "passwd", "passphrase", "pwd", "secret", "pin"];
 /// Fields that hold who logs in, the likeliest first.
 const USERS: [&str; 7] = ["username", "user", "email", "login", "userid", "user_id", "name"];
 /// Fields that hold a token.
@@ -59,9 +66,7 @@ impl Login {
             let (name, user) = user_of(&sample.body)?;
             let others: Vec<&Sample> = samples.iter().filter(|other| *other != sample).collect();
             let (header, scheme, by_cookie) = carried(&others);
-            let sign_up = others.into_iter().find(|other| {
-                other.writes() && ends_on(other, &SIGN_UPS) && texts(&other.body).iter().any(|(_, text)| *text == user)
-            });
+            let sign_up = others.into_iter().find(|other| is_sign_up(other, sample, &user));
             let (sign_up, user) = (sign_up.cloned(), Fresh::new(&name, &user));
             Some(Login { sample: sample.clone(), sign_up, user, token: None, header, scheme, once: false, by_cookie })
         })
@@ -75,6 +80,17 @@ impl Login {
         let cookies = !reply.cookies.is_empty();
         let token = reply.json.as_ref().and_then(token_path).filter(|_| !(self.by_cookie && cookies));
         (token.is_some() || cookies).then(|| Login { token, ..self.clone() })
+    }
+
+    /// What is taken for what, for people.
+    pub fn in_words(&self) -> String {
+        let first = self.sign_up.as_ref().map(|sign_up| format!(", and {} for the sign-up before it", sign_up.route()));
+        format!("{} is taken for the log-in{}", self.sample.route(), first.unwrap_or_default())
+    }
+
+    /// Whether the request is what users log in by, or sign up by.
+    pub fn has(&self, sample: &Sample) -> bool {
+        self.sample == *sample || self.sign_up.as_ref() == Some(sample)
     }
 
     /// The requests by which this user signs up and logs in.
@@ -119,6 +135,30 @@ impl Login {
 fn ends_on(sample: &Sample, words: &[&str]) -> bool {
     let last = sample.segments.iter().rev().find(|segment| !segment.is_empty());
     last.is_some_and(|last| words.contains(&last.to_ascii_lowercase().as_str()))
+}
+
+/// Whether the request makes the user who logs in by the other one, and not, say, a member of a club of this user.
+fn is_sign_up(sample: &Sample, login: &Sample, user: &str) -> bool {
+    let said: BTreeSet<String> = texts(&sample.body).into_iter().map(|(_, text)| text).collect();
+    let fields = texts(&login.body);
+    let is_secret = |name: &str| SECRETS.iter().any(|word| name.to_ascii_lowercase().contains(word));
+    let secrets: Vec<&String> = fields.iter().filter(|(name, _)| is_secret(name)).map(|(_, text)| text).collect();
+    let proves = match secrets.is_empty() {
+        false => secrets.into_iter().all(|secret| said.contains(secret)),
+        true => fields.iter().all(|(_, text)| said.contains(text)) && is_of_no_other_thing(sample, login),
+    };
+    sample.writes() && ends_on(sample, &SIGN_UPS) && said.contains(user) && proves
+}
+
+/// Whether nothing stands before the last word of the path but what stands before that of the log-in, or words of such routes.
+fn is_of_no_other_thing(sample: &Sample, login: &Sample) -> bool {
+    let is_version = |word: &str| word.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+    let known = |word: &&String| {
+        let lower = word.to_ascii_lowercase();
+        login.segments.contains(word) || BEFORE_SIGN_UPS.contains(&lower.as_str()) || is_version(&lower)
+    };
+    let words: Vec<&String> = sample.segments.iter().filter(|word| !word.is_empty()).collect();
+    words.split_last().is_some_and(|(_, before)| before.iter().all(known))
 }
 
 /// The header by which the requests carry their session, what stands before the token, and whether it is a cookie's.
@@ -221,6 +261,41 @@ mod tests {
             let session = found.answered(&reply).unwrap().session(&reply);
             assert_eq!(session, Some(vec![(header.to_owned(), value.to_owned())]), "{headers}");
         }
+    }
+
+    #[test]
+    fn who_joins_something_does_not_sign_up() {
+        let login = |body: Json| request("login", body);
+        let route = |path: &[&str], body: &Json| Sample {
+            segments: path.iter().map(|&word| word.to_owned()).collect(),
+            ..request("", body.clone())
+        };
+        let (named, secret) = (json!({ "user": "ann" }), json!({ "user": "ann", "password": "p" }));
+        let coded = json!({ "user": "ann", "code": "7" });
+        let cases: [(&Json, &[&str], &Json, bool); 12] = [
+            // Without a password only the path tells.
+            (&named, &["api", "clubs", "c7", "join"], &named, false),
+            (&named, &["teams", "t1", "users"], &named, false),
+            (&named, &["api", "join"], &named, true),
+            (&named, &["auth", "v2", "register"], &named, true),
+            (&coded, &["register"], &named, false),
+            (&coded, &["register"], &coded, true),
+            // With one the body does.
+            (&secret, &["api", "clubs", "c7", "join"], &named, false),
+            (&secret, &["events", "e1", "register"], &named, false),
+            (&secret, &["join"], &named, false),
+            (&secret, &["shop", "customers", "register"], &secret, true),
+            (&secret, &["users"], &json!({ "user": "ann", "password": "p", "age": 7 }), true),
+            (&secret, &["users"], &json!({ "user": "bob", "password": "p" }), false),
+        ];
+        for (log_in, path, body, expected) in cases {
+            let samples = [route(path, body), login(log_in.clone())];
+            let found = Login::among(&samples).unwrap();
+            assert_eq!(found.sign_up.is_some(), expected, "{path:?} {body} before {log_in}");
+        }
+        let samples = [route(&["auth", "register"], &secret), login(secret.clone())];
+        let said = Login::among(&samples).unwrap().in_words();
+        assert_eq!(said, "POST /api/login is taken for the log-in, and POST /auth/register for the sign-up before it");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) fn made<'d>(delta: &'d Delta, values: &[(String, String)]) -> Option<
                     return Some(made(template.clone()));
                 }
                 if within.is_none() && text.contains(value.as_str()) {
-                    within = Some(made(text.replace(value.as_str(), template)));
+                    within = Some(made(with_templates(&text, values)));
                 }
             }
         }
@@ -45,10 +45,17 @@ pub(super) fn made<'d>(delta: &'d Delta, values: &[(String, String)]) -> Option<
     within
 }
 
+/// A text with every value that stands in it as its template; the longest first, as one may begin like another.
+fn with_templates(text: &str, values: &[(String, String)]) -> String {
+    let mut values: Vec<&(String, String)> = values.iter().collect();
+    values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+    values.into_iter().fold(text.to_owned(), |text, (value, template)| text.replace(value.as_str(), template))
+}
+
 /// The field that holds both names: a text, sorted, or a list of the two.
 pub(super) fn made_of_pair(delta: &Delta, a: &str, b: &str) -> Option<Made> {
     for (namespace, document) in &delta.inserted {
-        let fields = document.as_object()?;
+        let Some(fields) = document.as_object() else { continue };
         for (name, value) in fields {
             let Some(text) = value.as_str() else { continue };
             let Some((before, rest)) = text.split_once(a) else { continue };
@@ -69,4 +76,33 @@ pub(super) fn made_of_pair(delta: &Delta, a: &str, b: &str) -> Option<Made> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_that_holds_several_values_is_stored_as_all_of_them() {
+        let values = [("n1", "{{ key }}"), ("n1-room", "{{ key }}-room"), ("n1-user", "{{ key }}-user")];
+        let values = values.map(|(value, template)| (value.to_owned(), template.to_owned()));
+        let stored = |document: Json| {
+            let delta = Delta { inserted: vec![("run.seats".to_owned(), document)], ..Delta::default() };
+            made(&delta, &values).and_then(|(_, made)| made.stored)
+        };
+        let both = stored(json!({ "_id": 7, "key": "n1-room:n1-user" }));
+        assert_eq!(both.as_deref(), Some("{{ key }}-room:{{ key }}-user"));
+        assert_eq!(stored(json!({ "key": "of n1-user" })).as_deref(), Some("of {{ key }}-user"));
+        assert_eq!(stored(json!({ "key": "n1" })), None, "it is the key itself");
+    }
+
+    #[test]
+    fn a_pair_is_found_whatever_else_came_into_being() {
+        let inserted = [json!("no document"), json!({ "with": "b+a" }), json!({ "who": "<a:b>" })];
+        let inserted = inserted.into_iter().map(|document| ("run.chats".to_owned(), document)).collect();
+        let found = made_of_pair(&Delta { inserted, ..Delta::default() }, "a", "b").unwrap();
+        assert_eq!((found.field.as_str(), found.stored.as_deref()), ("who", Some("<{{ key | replace(\"_\", \":\") }}>")));
+    }
 }

@@ -2,6 +2,7 @@
 //! leaves behind says what it is. Pure but for the [`Subject`] that it is given: it speaks to no server itself.
 
 mod answers;
+mod auth;
 mod documents;
 mod elements;
 mod finding;
@@ -20,4 +21,4 @@ pub use login::Login;
 pub use probe::Probe;
 pub(crate) use request::multipart_body;
 pub use values::{Fresh, Pinned};
-pub use write::{Origin, Plan, scenario_text};
+pub use write::{Origin, Plan, promise, scenario_text};

@@ -51,6 +51,8 @@ pub struct Probe<'a> {
     subject: &'a dyn Subject,
     /// The log-in, once it worked.
     pub login: Option<Login>,
+    /// What was taken for the log-in, for people.
+    pub notes: Vec<String>,
     pins: &'a [Pinned],
     sessions: BTreeMap<String, Vec<(String, String)>>,
     state: State,
@@ -69,14 +71,30 @@ impl<'a> Probe<'a> {
         first: u64,
     ) -> Result<Self, String> {
         let state = subject.state().await?;
-        let mut probe =
-            Probe { subject, login: None, pins, sessions: BTreeMap::new(), state, tokens: first, known: Vec::new() };
+        let mut probe = Probe {
+            subject,
+            login: None,
+            notes: Vec::new(),
+            pins,
+            sessions: BTreeMap::new(),
+            state,
+            tokens: first,
+            known: Vec::new(),
+        };
         if let Some(login) = Login::among(samples) {
             if let Some(sign_up) = &login.sign_up {
                 subject.send(sign_up).await?;
             }
             let reply = subject.send(&login.sample).await?;
             probe.login = login.answered(&reply);
+            probe.notes.push(match &probe.login {
+                Some(login) => login.in_words(),
+                None => format!(
+                    "{} looks like a log-in, but was answered with HTTP {} and neither a token nor a cookie: it is tried like the others",
+                    login.sample.route(),
+                    reply.status
+                ),
+            });
             probe.state = subject.state().await?;
         }
         Ok(probe)

@@ -156,16 +156,22 @@ fn has_a_name_twice(fields: &[(String, String)]) -> bool {
 
 /// A form as a text with templates, whose values are encoded when they are filled in.
 fn form_text(fields: &[(String, String)], values: &Values) -> String {
-    let value = |text: &String| match values.get(text).and_then(|value| value.split_once("{{")) {
-        Some((before, rest)) => {
-            let (variable, after) = rest.split_once("}}").unwrap_or((rest, ""));
-            format!("{}{{{{ {} | urlencode }}}}{}", encoded_query(before), variable.trim(), encoded_query(after))
-        }
-        None => encoded_query(text),
-    };
+    let value = |text: &String| values.get(text).map_or_else(|| encoded_query(text), |value| encoded_template(value));
     let fields: Vec<String> =
         fields.iter().map(|(name, text)| format!("{}={}", encoded_query(name), value(text))).collect();
     fields.join("&")
+}
+
+/// A text around variables, encoded, whose variables are so when they are filled in.
+fn encoded_template(text: &str) -> String {
+    let mut encoded = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (variable, behind) = after.split_once("}}").unwrap_or((after, ""));
+        encoded += &format!("{}{{{{ {} | urlencode }}}}", encoded_query(before), variable.trim());
+        rest = behind;
+    }
+    encoded + &encoded_query(rest)
 }
 
 /// A multipart body as it is sent.
@@ -182,4 +188,22 @@ fn parts<'a>(fields: impl Iterator<Item = (&'a String, String)>) -> String {
         format!("--{BORDER}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
     };
     format!("{}--{BORDER}--\r\n", fields.map(part).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_of_a_text_is_encoded_when_it_is_filled_in() {
+        let cases = [
+            ("{{ key }}", "{{ key | urlencode }}"),
+            ("a&b", "a%26b"),
+            ("{{ key }}&{{ op.id }}", "{{ key | urlencode }}%26{{ op.id | urlencode }}"),
+            ("e{{ key }}-", "e{{ key | urlencode }}-"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(encoded_template(text), expected);
+        }
+    }
 }

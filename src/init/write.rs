@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use super::auth::log_in;
 use super::elements::Added;
 use super::finding::{Finding, Kind};
 use super::login::Login;
 use super::made::Made;
 use super::request::{Values, key, literal, quoted, request, template};
-use crate::import::Sample;
 
 /// Most operations of which every three are explored: these are ten choices.
 const MOST_OF_THREE: usize = 3;
@@ -47,6 +47,8 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// Operations of one's own, whatever they are.
     pub custom: bool,
+    /// Requests that are not in it, and why, for people.
+    pub left_out: Vec<String>,
 }
 
 /// The scenario as TOML.
@@ -59,6 +61,7 @@ pub fn scenario_text(plan: &Plan) -> String {
             "# Written by `onlyone`: what it found out by sending the requests one after another is in comments.\n# The schema, for editors: onlyone schema scenario > onlyone.schema.json\n"
         ),
     );
+    left_out(&mut text, plan);
     add(&mut text, format_args!("\nname = {}\nworkload = {}\n", quoted(&plan.name), quoted(workload.name())));
     add(&mut text, format_args!("\n[target.http]\n"));
     if let Origin::Running { url, .. } = &plan.origin {
@@ -66,7 +69,9 @@ pub fn scenario_text(plan: &Plan) -> String {
     }
     text.push_str("timeout = \"10s\"\n");
     let caller = Caller::of(plan, matches!(workload, Workload::CreateOrGet(_)));
-    log_in(&mut text, plan.login.as_ref(), caller.template());
+    if let Some(login) = &plan.login {
+        text.push_str(&log_in(login, caller.template()));
+    }
     match workload {
         Workload::CreateOrGet(finding) => {
             operation(&mut text, "create-or-get", finding, caller);
@@ -96,6 +101,30 @@ pub fn scenario_text(plan: &Plan) -> String {
     }
     text.push_str("\n# All clients together, round after round, a fresh key each round.\n[load.burst]\nclients = [2, 8]\nrounds = 40\n");
     text
+}
+
+/// Requests that were tried, and are not in the scenario.
+fn left_out(text: &mut String, plan: &Plan) {
+    if plan.left_out.is_empty() {
+        return;
+    }
+    text.push_str("#\n# Left out; a request that comes first is written down as `before` of an operation:\n");
+    for line in &plan.left_out {
+        add(text, format_args!("#   {line}\n"));
+    }
+}
+
+/// What the scenario holds the service to, for its name.
+pub fn promise(plan: &Plan) -> &'static str {
+    match Workload::of(plan) {
+        Workload::Unique(_) => "one is served, the others are refused",
+        Workload::Elements(_) => "what was acknowledged is kept",
+        Workload::CreateOrGet(_) => "one document, however many ask",
+        Workload::Custom if plan.findings.iter().any(|finding| of_one(finding, &plan.origin).is_some()) => {
+            "one document, however many ask"
+        }
+        Workload::Custom => "as if one after another",
+    }
 }
 
 /// How many requests meet. Several operations: every choice of them. What must be true after all is judged beside what
@@ -189,47 +218,6 @@ impl Caller {
 /// Writing to a string does not fail.
 fn add(text: &mut String, what: std::fmt::Arguments<'_>) {
     text.write_fmt(what).ok();
-}
-
-fn log_in(text: &mut String, login: Option<&Login>, user: &str) {
-    let Some(login) = login else { return };
-    let as_written = |sample: &Sample| {
-        let headers: Vec<(String, String)> =
-            sample.headers.iter().map(|(name, value)| (name.clone(), literal(value))).collect();
-        request(sample, &headers, &login.names(sample, user)).join(", ")
-    };
-    if login.token.is_none() {
-        text.push_str("cookies = true\n");
-    }
-    let who = if login.once {
-        "Once for all, before the first request"
-    } else {
-        "Once per user, before the user's first request"
-    };
-    add(text, format_args!("\n# {who}.\n[target.http.auth.login]\n"));
-    if login.once {
-        text.push_str("per = \"once\"\n");
-    }
-    if let Some(token) = &login.token {
-        add(text, format_args!("token = {}\n", quoted(token)));
-        let (header, scheme) = (&login.header, &login.scheme);
-        if header != Login::HEADER {
-            add(text, format_args!("header = {}\n", quoted(header)));
-        }
-        if scheme != Login::SCHEME {
-            add(text, format_args!("scheme = {}\n", quoted(scheme)));
-        }
-    }
-    if let Some(sign_up) = &login.sign_up {
-        add(
-            text,
-            format_args!(
-                "# Who is there already is refused.\nbefore = {{ {}, accept = [200, 201, 202, 204, 400, 409, 422] }}\n",
-                as_written(sign_up)
-            ),
-        );
-    }
-    add(text, format_args!("request = {{ {} }}\n", as_written(&login.sample)));
 }
 
 /// Values of the scenario by the literals of the source.
@@ -361,16 +349,10 @@ fn observed(text: &mut String, plan: &Plan, finding: &Finding) {
 
 /// What a repetition did not make twice one after another must not be there twice after a race.
 fn invariants(text: &mut String, plan: &Plan) {
-    if matches!(plan.origin, Origin::Running { database: None, .. }) {
-        return;
-    }
     let mut written: BTreeSet<(&str, &str)> = BTreeSet::new();
     for finding in &plan.findings {
-        let Some(made) = finding.made.as_ref().filter(|_| makes_one(&finding.kind)) else { continue };
-        let Made { database, collection, field, .. } = made;
-        // The server itself keeps `_id` unique: an invariant that no race can break proves nothing. A number in the path is
-        // the place of a list, which an aggregation does not read: every document would be in one group.
-        if field == "_id" || is_in_list(field) || !written.insert((collection, field)) {
+        let Some(Made { database, collection, field, .. }) = of_one(finding, &plan.origin) else { continue };
+        if !written.insert((collection, field)) {
             continue;
         }
         let database = if database == "run" { String::new() } else { format!("database = {}\n", quoted(database)) };
@@ -390,8 +372,15 @@ fn is_in_list(field: &str) -> bool {
     field.split('.').any(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn makes_one(kind: &Kind) -> bool {
-    matches!(kind, Kind::CreateOrGet | Kind::Unique(_) | Kind::Upsert)
+/// The document of which there must be one for each key, where an aggregation can tell.
+///
+/// The server itself keeps `_id` unique: an invariant that no race can break proves nothing. A number in the path is the place
+/// of a list, which an aggregation does not read: every document would be in one group.
+fn of_one<'f>(finding: &'f Finding, origin: &Origin) -> Option<&'f Made> {
+    let is_seen = !matches!(origin, Origin::Running { database: None, .. });
+    let makes_one = matches!(finding.kind, Kind::CreateOrGet | Kind::Unique(_) | Kind::Upsert);
+    let tells = |made: &&Made| made.field != "_id" && !is_in_list(&made.field);
+    finding.made.as_ref().filter(|_| is_seen && makes_one).filter(tells)
 }
 
 #[cfg(test)]

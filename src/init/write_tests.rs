@@ -9,7 +9,7 @@ fn upsert(field: &str) -> Plan {
     let sample = from_curl("curl -X POST http://app/polls/p1").unwrap();
     let finding = Finding { kind: Kind::Upsert, made: Some(made), ..Finding::untried(sample) };
     let origin = Origin::Command { command: vec!["app".into()], dir: "/".into(), variables: vec!["DB".into()] };
-    Plan { name: "polls".into(), origin, login: None, findings: vec![finding], custom: true }
+    Plan { name: "polls".into(), origin, login: None, findings: vec![finding], custom: true, left_out: Vec::new() }
 }
 
 #[test]
@@ -59,4 +59,34 @@ fn a_form_keeps_a_name_that_it_has_twice() {
     // One that has each once stays a table.
     plan.findings[0].sample = from_curl("curl http://app/rooms -d 'tag=a&who=ann'").unwrap();
     assert!(scenario_text(&plan).contains("form = { tag = \"a\", who = \"ann\" }"));
+}
+
+#[test]
+fn what_was_left_out_is_a_comment_with_what_was_seen() {
+    let mut plan = upsert("poll");
+    assert!(!scenario_text(&plan).contains("Left out"));
+    plan.left_out = vec!["POST /polls/{id}/votes: it was answered with HTTP 404".to_owned()];
+    let text = scenario_text(&plan);
+    assert!(text.contains("#   POST /polls/{id}/votes: it was answered with HTTP 404\n"), "{text}");
+}
+
+#[test]
+fn a_scenario_is_named_by_what_it_holds_the_service_to() {
+    let named = |kind: Kind, field: &str, custom: bool, added: bool| {
+        let mut plan = upsert(field);
+        plan.custom = custom;
+        let finding = &mut plan.findings[0];
+        (finding.kind, finding.id) = (kind, Some("$.id".into()));
+        finding.added = added.then(|| Added { place: "votes".into(), literal: "x".into() });
+        promise(&plan)
+    };
+    let one = "one document, however many ask";
+    assert_eq!(named(Kind::CreateOrGet, "poll", false, false), one);
+    assert_eq!(named(Kind::Unique(409), "poll", false, false), "one is served, the others are refused");
+    assert_eq!(named(Kind::Change, "poll", false, true), "what was acknowledged is kept");
+    assert_eq!(named(Kind::Upsert, "poll", false, false), one);
+    // Nothing of them is counted: there may be many documents, or the key lies too deep for elements to be found.
+    for (kind, field) in [(Kind::Insert, "poll"), (Kind::Change, "poll"), (Kind::Upsert, "_id"), (Kind::Change, "a.b")] {
+        assert_eq!(named(kind, field, false, field == "a.b"), "as if one after another", "{field}");
+    }
 }

@@ -21,30 +21,65 @@ pub fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// A server or a service that says in its first line where it is; it dies with this value.
+pub struct Running {
+    pub child: Child,
+    pub url: String,
+}
+
+impl Running {
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(binary());
+        command.args(arguments).env_remove("ONLYONE_MONGO_URI").stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let found = line.split_whitespace().find(|word| word.contains("://"));
+        Running { child, url: found.unwrap_or_else(|| panic!("{line:?}")).to_owned() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
 /// A server for several runs; it dies with this value.
 pub struct Server {
-    child: Child,
+    _running: Running,
     pub uri: String,
 }
 
 impl Server {
     /// A replica set of one, which has transactions and change streams.
     pub fn start() -> Self {
-        let mut command = Command::new(binary());
-        command.args(["mongod", "--replica-set", "1"]).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let mut uri = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut uri).unwrap();
-        assert!(uri.starts_with("mongodb://127.0.0.1:"), "{uri:?}");
-        Server { child, uri: uri.trim().to_owned() }
+        let running = Running::start(&["mongod", "--replica-set", "1"]);
+        assert!(running.url.starts_with("mongodb://127.0.0.1:"), "{:?}", running.url);
+        Server { uri: running.url.clone(), _running: running }
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+/// The command on a stranger's machine, in this folder.
+pub fn onlyone(folder: &Path, arguments: &[&str]) -> Output {
+    command(arguments).current_dir(folder).env_remove("DATABASE_URL").output().unwrap()
+}
+
+/// The reference service as a stranger's: a command that listens where it is told, and keeps its data where it is told.
+pub fn reference_service(options: &str) -> String {
+    let binary = binary().display().to_string();
+    format!("exec {binary} serve --quiet --port $PORT --mongo $MONGODB_URI --database onlyone_app {options}")
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The report that the output is.
+#[track_caller]
+pub fn report(output: &Output) -> Value {
+    Ended::of(output).report().1
 }
 
 /// The command, in the project's folder, without a server from the environment.
@@ -121,6 +156,8 @@ pub fn at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
     let asked = std::env::var("ONLYONE_AT_ONCE").ok().map(|text| text.parse().unwrap());
     let workers: usize =
         asked.unwrap_or_else(|| 2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    // None at all would leave everything undone, and every test content.
+    let workers = workers.clamp(1, items.len().max(1));
     let next = AtomicUsize::new(0);
     let take = || {
         let mut done = Vec::new();
@@ -131,12 +168,13 @@ pub fn at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
         }
     };
     let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..workers.min(items.len())).map(|_| scope.spawn(take)).collect();
+        let running: Vec<_> = (0..workers).map(|_| scope.spawn(take)).collect();
         running
             .into_iter()
             .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     });
+    assert_eq!(done.len(), items.len(), "pieces of work that were done");
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, result)| result).collect()
 }

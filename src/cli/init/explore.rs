@@ -5,7 +5,7 @@ use anyhow::Context;
 
 use super::sources::read;
 use super::stage::{Stage, loaded};
-use super::{Wanted, explored, look, tell, write_scenario};
+use super::{Wanted, explored, look, tell, tell_left_out, write_scenario};
 use crate::cli::args::ExploreArgs;
 use crate::cli::explore::explore_scenario;
 use crate::cli::store::fresh_run_id;
@@ -34,6 +34,7 @@ pub(in crate::cli) async fn explore_requests(args: ExploreArgs, io: &mut Io) -> 
     let looked = looked?;
     stopped?;
     let plan = explored(looked, origin)?;
+    tell_left_out(&plan, io, common.quiet);
     let text = scenario_text(&plan);
     if let Some(path) = &args.save {
         write_scenario(path, &text)?;

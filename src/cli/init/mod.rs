@@ -17,7 +17,7 @@ pub(super) use explore::explore_requests;
 
 use super::{CliError, Io};
 use crate::import::Sample;
-use crate::init::{Finding, Kind, Login, Origin, Pinned, Plan, Probe, scenario_text};
+use crate::init::{Finding, Kind, Login, Origin, Pinned, Plan, Probe, promise, scenario_text};
 use crate::target::Guard;
 use crate::verdict::ExitStatus;
 use sources::read;
@@ -52,13 +52,16 @@ pub(super) async fn init(args: InitArgs, io: &mut Io) -> Result<ExitStatus, CliE
     let looked = looked?;
     stopped?;
     let chosen = chosen(&looked.findings, route)?;
-    let plan = Plan {
-        name: format!("{}: {}", chosen.sample.route(), promise(chosen)),
+    let mut plan = Plan {
+        name: String::new(),
         origin,
         login: looked.login,
         findings: vec![chosen.clone()],
         custom: false,
+        left_out: left_out(looked.findings.iter().filter(|finding| *finding != chosen)),
     };
+    plan.name = format!("{}: {}", chosen.sample.route(), promise(&plan));
+    tell_left_out(&plan, io, args.quiet);
     let text = scenario_text(&plan);
     match &args.out {
         Some(path) => {
@@ -76,6 +79,17 @@ fn tell(io: &mut Io, quiet: bool, notes: &[String]) {
     for note in notes.iter().filter(|_| !quiet) {
         io.note(&format!("{note}\n"));
     }
+}
+
+/// Those that were not answered well, with what was seen.
+fn left_out<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<String> {
+    let failed = findings.filter(|finding| matches!(finding.kind, Kind::Failed(_)));
+    failed.map(|finding| format!("{}: {}", finding.sample.route(), said(finding))).collect()
+}
+
+fn tell_left_out(plan: &Plan, io: &mut Io, quiet: bool) {
+    let lines = plan.left_out.iter().map(|line| format!("not in the scenario: {line}"));
+    tell(io, quiet, &lines.collect::<Vec<_>>());
 }
 
 /// Writes a scenario file.
@@ -106,6 +120,20 @@ struct Wanted<'a> {
     route: Option<&'a str>,
 }
 
+impl Wanted<'_> {
+    /// Whether the request is tried. One that logs in or signs up is so where it is asked for by name; one that signs up, also
+    /// where there is no other.
+    fn is_tried(&self, sample: &Sample, login: Option<&Login>) -> bool {
+        if let Some(route) = self.route {
+            return is_route(sample, route) && (sample.writes() || self.reads);
+        }
+        let is_of_login = |sample: &Sample| login.is_some_and(|login| login.has(sample));
+        let logs_in = login.is_some_and(|login| login.sample == *sample);
+        let is_alone = !self.samples.iter().any(|sample| sample.writes() && !is_of_login(sample));
+        (sample.writes() || self.reads) && !logs_in && (is_alone || !is_of_login(sample))
+    }
+}
+
 /// Tries every request that may change something.
 async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> Result<Looked, CliError> {
     let failed = |why: String| CliError::setup(anyhow::anyhow!("the service could not be tried: {why}"));
@@ -113,22 +141,13 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
     let first = u64::from(rand::rng().random::<u32>());
     let mut probe = Probe::begin(&subject, wanted.samples, wanted.pins, first).await.map_err(failed)?;
     let login = probe.login.clone();
+    tell(io, quiet, &probe.notes);
     let mut seen: Vec<String> = Vec::new();
     let mut findings = Vec::new();
-    let is_of_login = |sample: &Sample| {
-        let of = |login: &Login| login.sample == *sample || login.sign_up.as_ref() == Some(sample);
-        login.as_ref().is_some_and(of)
-    };
-    // Whoever signs up does so before the others; a request of its own is that only where there is no other.
-    let is_alone = !wanted.samples.iter().any(|sample| sample.writes() && !is_of_login(sample));
     for sample in wanted.samples {
-        let is_login =
-            login.as_ref().is_some_and(|login| login.sample == *sample) || (is_of_login(sample) && !is_alone);
         let name = sample.route();
-        let is_asked_for = wanted.route.is_none_or(|route| is_route(sample, route));
         // Of a recording, the first request of a route stands for all that are like it.
-        if is_login || !is_asked_for || (sample.writes() && seen.contains(&name)) || (!sample.writes() && !wanted.reads)
-        {
+        if !wanted.is_tried(sample, login.as_ref()) || (sample.writes() && seen.contains(&name)) {
             continue;
         }
         if findings.len() >= MOST {
@@ -143,15 +162,6 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
     stage.must_have_been_used(&findings)?;
     // Who can log in is known by now.
     Ok(Looked { findings, login: probe.login })
-}
-
-/// What the route promises, for the name of its scenario.
-fn promise(finding: &Finding) -> &'static str {
-    match (&finding.kind, &finding.added) {
-        (_, Some(_)) => "what was acknowledged is kept",
-        (Kind::Unique(_), _) => "one is served, the others are refused",
-        _ => "one document, however many ask",
-    }
 }
 
 fn is_route(sample: &Sample, route: &str) -> bool {
@@ -206,6 +216,37 @@ fn explored(looked: Looked, origin: Origin) -> Result<Plan, CliError> {
     if findings.iter().all(|finding| finding.kind == Kind::Nothing) {
         return Err(nothing_works(&looked.findings, None));
     }
+    let left_out = left_out(looked.findings.iter().filter(|finding| !works(finding)));
     let routes: Vec<String> = findings.iter().map(|finding| finding.sample.route()).collect();
-    Ok(Plan { name: routes.join(", "), origin, login: looked.login, findings, custom: true })
+    Ok(Plan { name: routes.join(", "), origin, login: looked.login, findings, custom: true, left_out })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::from_curl;
+
+    #[test]
+    fn what_logs_in_or_signs_up_is_tried_where_it_is_asked_for_or_alone() {
+        let lines = [
+            "curl http://app/register --json '{\"user\":\"ann\",\"password\":\"p\"}'",
+            "curl http://app/login --json '{\"user\":\"ann\",\"password\":\"p\"}'",
+            "curl -X POST http://app/things",
+            "curl http://app/things",
+        ];
+        let samples = lines.map(|line| from_curl(line).unwrap());
+        let login = Login::among(&samples).unwrap();
+        let tried = |samples: &[Sample], route: Option<&str>, reads: bool| {
+            let wanted = Wanted { samples, pins: &[], reads, route };
+            let tried = samples.iter().filter(|sample| wanted.is_tried(sample, Some(&login)));
+            tried.map(Sample::route).collect::<Vec<_>>()
+        };
+        assert_eq!(tried(&samples, None, false), ["POST /things"]);
+        assert_eq!(tried(&samples, None, true), ["POST /things", "GET /things"]);
+        assert_eq!(tried(&samples[..2], None, false), ["POST /register"]);
+        for route in ["POST /register", "POST /login", "POST /things"] {
+            assert_eq!(tried(&samples, Some(route), false), [route]);
+        }
+        assert_eq!(tried(&samples, Some("GET /things"), false), [""; 0]);
+    }
 }

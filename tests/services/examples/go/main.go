@@ -116,7 +116,8 @@ func (s service) waiting(ctx context.Context, order string) ([]event, error) {
 		return nil, err
 	}
 	var events []event
-	return events, found.All(ctx, &events)
+	err = found.All(ctx, &events)
+	return events, err
 }
 
 func (s service) sendEvents(ctx context.Context, order string, _ answer) (int, answer, error) {
