@@ -86,15 +86,15 @@ mod tests {
 
     #[test]
     fn a_field_that_holds_several_values_is_stored_as_all_of_them() {
-        let values = [("n1", "{{ key }}"), ("n1-room", "{{ key }}-room"), ("n1-user", "{{ key }}-user")];
+        let values = [("n1", "{{ key }}"), ("n2-room", "{{ key }}-room"), ("n2-rooms", "{{ key }}s")];
         let values = values.map(|(value, template)| (value.to_owned(), template.to_owned()));
         let stored = |document: Json| {
             let delta = Delta { inserted: vec![("run.seats".to_owned(), document)], ..Delta::default() };
             made(&delta, &values).and_then(|(_, made)| made.stored)
         };
-        let both = stored(json!({ "_id": 7, "key": "n1-room:n1-user" }));
-        assert_eq!(both.as_deref(), Some("{{ key }}-room:{{ key }}-user"));
-        assert_eq!(stored(json!({ "key": "of n1-user" })).as_deref(), Some("of {{ key }}-user"));
+        let both = stored(json!({ "_id": 7, "key": "n2-room:n2-rooms of n1" }));
+        assert_eq!(both.as_deref(), Some("{{ key }}-room:{{ key }}s of {{ key }}"));
+        assert_eq!(stored(json!({ "key": "of n2-room" })).as_deref(), Some("of {{ key }}-room"));
         assert_eq!(stored(json!({ "key": "n1" })), None, "it is the key itself");
     }
 
