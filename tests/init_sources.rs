@@ -114,4 +114,3 @@ fn a_scenario_from_the_document_that_a_service_serves_runs_unchanged() {
         assert_ne!(report["serial_control"]["verdict"], "violated", "a race, and no plain defect");
     }
 }
-

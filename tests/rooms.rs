@@ -141,7 +141,9 @@ fn names_crate(name: &str, code: &str) -> bool {
 
 #[test]
 fn a_crate_is_told_from_a_name_that_ends_alike() {
-    for (code, expected) in [("use nix::sys;", true), ("(nix::unistd())", true), ("std::os::unix::fs", false), ("my_nix::x", false)] {
+    for (code, expected) in
+        [("use nix::sys;", true), ("(nix::unistd())", true), ("std::os::unix::fs", false), ("my_nix::x", false)]
+    {
         assert_eq!(names_crate("nix", code), expected, "{code}");
     }
     assert!(names_crate("serde-json", "serde_json::Value"));

@@ -195,9 +195,9 @@ fn compare(case: &Case, compared: &mut Compared) {
     compared.violated += u64::from(expected);
     compared.disordered += u64::from(expected_disorder);
     if accused != expected || disorder != expected_disorder {
-        compared.wrong.push(format!(
-            "accused {accused}, disorder {disorder}, but {expected} and {expected_disorder}: {case:?}"
-        ));
+        compared
+            .wrong
+            .push(format!("accused {accused}, disorder {disorder}, but {expected} and {expected_disorder}: {case:?}"));
     }
 }
 

@@ -13,7 +13,11 @@ pub(super) fn log_in(login: &Login, user: &str) -> String {
     if login.token.is_none() {
         lines.push("cookies = true".to_owned());
     }
-    let who = if login.once { "Once for all, before the first request" } else { "Once per user, before the user's first request" };
+    let who = if login.once {
+        "Once for all, before the first request"
+    } else {
+        "Once per user, before the user's first request"
+    };
     lines.extend([String::new(), format!("# {who}."), "[target.http.auth.login]".to_owned()]);
     if login.once {
         lines.push("per = \"once\"".to_owned());
@@ -54,9 +58,17 @@ mod tests {
         let login = Login::among(&samples.map(|line| from_curl(line).unwrap())).unwrap();
         let text = log_in(&login, "{{ client.user }}");
         let lines: Vec<&str> = text.lines().skip(3).collect();
-        let asked = |path: &str| format!("method = \"POST\", path = \"/{path}\", form = {{ password = \"p\", user = \"{{{{ client.user }}}}\" }}");
+        let asked = |path: &str| {
+            format!(
+                "method = \"POST\", path = \"/{path}\", form = {{ password = \"p\", user = \"{{{{ client.user }}}}\" }}"
+            )
+        };
         let headers = "headers = { x-app = \"7\", x-name = \"{{ client.user }}\" }";
-        assert_eq!(lines.last().copied(), Some(format!("request = {{ {}, {headers} }}", asked("login")).as_str()), "{text}");
+        assert_eq!(
+            lines.last().copied(),
+            Some(format!("request = {{ {}, {headers} }}", asked("login")).as_str()),
+            "{text}"
+        );
         // A form that signs up mostly leads its sender on to another page.
         let before = format!(
             "before = {{ {}, headers = {{ x-name = \"{{{{ client.user }}}}\" }}, accept = [200, 201, 202, 204, 301, 302, 303, 400, 409, 422] }}",

@@ -113,7 +113,9 @@ mod tests {
         let other = with_arguments(text, str::to_owned, |value| Some(format!("<{value}>")));
         assert_eq!(other, text.replace("ann", "<ann>").replace("12", "<12>"));
         assert_eq!(with_arguments(text, str::to_owned, |_| None), text);
-        for hostile in ["{:}", "{ a:", "{ :\"x\" }", "{ ä: \"ö\" }", "{ a: \"", "{a:1ä}", "{ \"\\ä", "{ \"\"\"ä", "{ #ä"] {
+        for hostile in
+            ["{:}", "{ a:", "{ :\"x\" }", "{ ä: \"ö\" }", "{ a: \"", "{a:1ä}", "{ \"\\ä", "{ \"\"\"ä", "{ #ä"]
+        {
             assert_eq!(with_arguments(hostile, str::to_owned, |_| None), hostile);
         }
         assert_eq!(arguments("{ a(of: \"é\") { b } }"), [("of", "é")]);

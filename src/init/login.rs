@@ -152,7 +152,8 @@ fn is_sign_up(sample: &Sample, login: &Sample, user: &str) -> bool {
 
 /// Whether nothing stands before the last word of the path but what stands before that of the log-in, or words of such routes.
 fn is_of_no_other_thing(sample: &Sample, login: &Sample) -> bool {
-    let is_version = |word: &str| word.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_version =
+        |word: &str| word.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
     let known = |word: &&String| {
         let lower = word.to_ascii_lowercase();
         login.segments.contains(word) || BEFORE_SIGN_UPS.contains(&lower.as_str()) || is_version(&lower)

@@ -103,6 +103,9 @@ mod tests {
         let inserted = [json!("no document"), json!({ "with": "b+a" }), json!({ "who": "<a:b>" })];
         let inserted = inserted.into_iter().map(|document| ("run.chats".to_owned(), document)).collect();
         let found = made_of_pair(&Delta { inserted, ..Delta::default() }, "a", "b").unwrap();
-        assert_eq!((found.field.as_str(), found.stored.as_deref()), ("who", Some("<{{ key | replace(\"_\", \":\") }}>")));
+        assert_eq!(
+            (found.field.as_str(), found.stored.as_deref()),
+            ("who", Some("<{{ key | replace(\"_\", \":\") }}>"))
+        );
     }
 }

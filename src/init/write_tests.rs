@@ -86,7 +86,8 @@ fn a_scenario_is_named_by_what_it_holds_the_service_to() {
     assert_eq!(named(Kind::Change, "poll", false, true), "what was acknowledged is kept");
     assert_eq!(named(Kind::Upsert, "poll", false, false), one);
     // Nothing of them is counted: there may be many documents, or the key lies too deep for elements to be found.
-    for (kind, field) in [(Kind::Insert, "poll"), (Kind::Change, "poll"), (Kind::Upsert, "_id"), (Kind::Change, "a.b")] {
+    for (kind, field) in [(Kind::Insert, "poll"), (Kind::Change, "poll"), (Kind::Upsert, "_id"), (Kind::Change, "a.b")]
+    {
         assert_eq!(named(kind, field, false, field == "a.b"), "as if one after another", "{field}");
     }
 }

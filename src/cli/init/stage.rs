@@ -214,7 +214,14 @@ fn variables(named: &[String], environment: &dyn Fn(&str) -> Option<String>) -> 
 /// A scenario of these requests as they are, from which the service is started.
 fn provisional(origin: &Origin, samples: &[Sample]) -> Result<Scenario, CliError> {
     let findings = samples.iter().take(1).cloned().map(Finding::untried).collect();
-    let plan = Plan { name: "trials".to_owned(), origin: origin.clone(), login: None, findings, custom: true, left_out: Vec::new() };
+    let plan = Plan {
+        name: "trials".to_owned(),
+        origin: origin.clone(),
+        login: None,
+        findings,
+        custom: true,
+        left_out: Vec::new(),
+    };
     loaded(Path::new("trials.toml"), &scenario_text(&plan), &[])
 }
 
