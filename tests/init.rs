@@ -41,7 +41,7 @@ fn a_curl_line_and_a_command_are_enough() {
         assert_eq!(output.status.code(), Some(code), "{second}");
         assert_eq!(second["explore"]["total"], first["explore"]["total"]);
     }
-    // It is printed, too.
+    // It is printed, too, unless stdout is for events.
     let folder = tempfile::tempdir().unwrap();
     let service = reference_service("--strategy merge=conditional-push");
     let run = ["explore", "--save", "kept.toml", "--curl", &login, "--curl", &chat, "--", "sh", "-c", &service];
@@ -50,6 +50,10 @@ fn a_curl_line_and_a_command_are_enough() {
     let kept = std::fs::read_to_string(folder.path().join("kept.toml")).unwrap();
     assert!(shown.ends_with(&kept), "{shown}\n{}", stderr(&output));
     assert!(kept.contains("path = \"/api/user-chats/{{ key }}\""), "{kept}");
+    let output = onlyone(folder.path(), &[&["explore", "--events", "ndjson"], &run[3..]].concat());
+    let events = String::from_utf8_lossy(&output.stdout);
+    let is_event = |line: &str| serde_json::from_str::<Value>(line).is_ok_and(|event| event["event"].is_string());
+    assert!(events.lines().count() > 2 && events.lines().all(is_event), "{events}");
 }
 
 #[test]

@@ -214,6 +214,11 @@ fn a_missing_file_is_named_with_its_neighbours() {
     assert!(load("create-or-get.toml").contains("\n  scenarios/create-or-get.toml\n"));
     let elsewhere = load("nowhere/at/all.toml");
     assert!(elsewhere.starts_with("error: there is no scenario file `nowhere/at/all.toml`\n"), "{elsewhere}");
+    assert!(elsewhere.contains("there is no scenario file near it"), "{elsewhere}");
+    assert!(load("nowhere/at/create-or-get.toml").contains("did you mean `scenarios/create-or-get.toml`?"));
+    // By whatever path, a file is listed once.
+    let here = load("./scenarios/create-or-get-rase.toml");
+    assert_eq!(here.matches("create-or-get-race.toml").count(), 2, "as meant, and in the list: {here}");
     assert!(load("scenarios").starts_with("error: cannot read the scenario file `scenarios`: "));
 }
 

@@ -13,9 +13,7 @@ pub async fn audit(database: &Database, profile: &Profile, options: &AuditOption
     // Nothing in the collection shows that something is missing from it.
     match unfinished(database, &profile.collection).await {
         Ok(sentences) => audited.reasons.extend(sentences),
-        Err(error) => {
-            audited.preflight.notes.push(format!("whether a repair was cut short was not looked at: {error}"));
-        }
+        Err(error) => audited.reasons.push(format!("whether a repair was cut short cannot be told: {error}")),
     }
     Ok(audited)
 }

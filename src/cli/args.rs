@@ -88,7 +88,7 @@ pub struct RunArgs {
     #[arg(required = true, value_name = "SCENARIO")]
     pub scenarios: Vec<PathBuf>,
     /// Send one request of each operation, hold it against the scenario's description, and show that table alone
-    #[arg(long)]
+    #[arg(long, conflicts_with = "events")]
     pub probe: bool,
     /// Where it is followed
     #[command(flatten)]

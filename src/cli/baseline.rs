@@ -4,16 +4,19 @@
 //! own folder can go.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use tempfile::TempDir;
 
 use super::store::{check_run_id, read_report};
 use super::values::Format;
 use super::{CliError, Io};
-use crate::report::{Report, trend_table};
+use crate::report::{Report, trend_table, write_atomic};
 use crate::scenario::nearest;
 use crate::verdict::ExitStatus;
+use crate::workload;
 
 /// What a comparison reads of a run.
 const KEPT: [&str; 3] = ["run.json", "report.json", "latency.hlog"];
@@ -33,16 +36,15 @@ impl Baselines<'_> {
     pub(super) fn save(&self, name: &str, run: &Path, io: &mut Io) -> Result<ExitStatus, CliError> {
         check_run_id(name)?;
         let report = read_report(run)?;
-        let folder = self.folder().join(name).join(slug(&report.scenario));
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))
+        let named = self.folder().join(name);
+        let folder = named.join(slug(&report.scenario));
+        fs::create_dir_all(&named)
+            .with_context(|| format!("cannot create {}", named.display()))
             .map_err(|error| CliError::setup(error).hint("choose a folder that can be written, with --out"))?;
-        for file in KEPT {
-            let from = run.join(file);
-            fs::copy(&from, folder.join(file))
-                .with_context(|| format!("cannot copy {} to {}", from.display(), folder.display()))
-                .map_err(CliError::usage)?;
-        }
+        let whole = copied(run, &named)?;
+        replace(&folder, whole)
+            .with_context(|| format!("cannot replace {}", folder.display()))
+            .map_err(CliError::setup)?;
         let text = format!(
             "kept run {} of \"{}\" as baseline `{name}`: {}\n",
             report.run_id,
@@ -79,6 +81,44 @@ impl Baselines<'_> {
     }
 }
 
+/// A copy of what is kept of a run, in a folder of its own in this one: whole, or not there.
+fn copied(run: &Path, folder: &Path) -> Result<TempDir, CliError> {
+    let copy = tempfile::Builder::new()
+        .prefix(".onlyone-")
+        .permissions(fs::Permissions::from_mode(0o755))
+        .tempdir_in(folder)
+        .with_context(|| format!("cannot create a folder in {}", folder.display()))
+        .map_err(CliError::setup)?;
+    for file in KEPT {
+        let from = run.join(file);
+        let bytes = fs::read(&from).with_context(|| format!("cannot read {}", from.display()));
+        write_atomic(&copy.path().join(file), &bytes.map_err(CliError::usage)?).map_err(CliError::setup)?;
+    }
+    Ok(copy)
+}
+
+/// Puts a folder in the place of another one, which stays as it was if that fails.
+fn replace(folder: &Path, mut by: TempDir) -> std::io::Result<()> {
+    let mut beside =
+        tempfile::Builder::new().prefix(".onlyone-").tempdir_in(folder.parent().unwrap_or(Path::new(".")))?;
+    let before = beside.path().join("before");
+    let replaces = match fs::rename(folder, &before) {
+        Ok(()) => true,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    if let Err(error) = fs::rename(by.path(), folder) {
+        if replaces && fs::rename(&before, folder).is_err() {
+            // It is kept beside, under an odd name.
+            beside.disable_cleanup(true);
+        }
+        return Err(error);
+    }
+    // It is a temporary folder no more.
+    by.disable_cleanup(true);
+    beside.close()
+}
+
 /// A name as that of a folder: letters and digits, and a dash for everything between. What is the same then is told apart by a
 /// number made from the whole name.
 fn slug(name: &str) -> String {
@@ -87,9 +127,7 @@ fn slug(name: &str) -> String {
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let words: Vec<&str> = dashed.split('-').filter(|word| !word.is_empty()).collect();
     let short: String = words.join("-").chars().take(LONGEST).collect();
-    // FNV-1a: the same on every machine, and never changed.
-    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    format!("{short}-{hash:08x}")
+    format!("{short}-{:08x}", workload::fnv(0, name) >> 32)
 }
 
 /// Shows the runs of the same scenario in the folder that this run is in, oldest first.
@@ -132,9 +170,34 @@ mod tests {
 
     #[test]
     fn names_of_scenarios_become_names_of_folders() {
-        assert_eq!(slug("create-or-get, 150 callers"), "create-or-get-150-callers-a68ace56");
+        assert_eq!(slug("create-or-get, 150 callers"), "create-or-get-150-callers-ec2c3833");
         assert_ne!(slug("a, b"), slug("a. b"));
         assert!(slug("../../etc").starts_with("etc-") && slug("é").len() < 12);
         assert!(slug(&"x".repeat(400)).len() < 64);
+    }
+
+    #[test]
+    fn a_baseline_is_replaced_as_a_whole_or_stays_as_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        let run = |name: &str, files: &[&str]| {
+            let folder = root.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            files.iter().for_each(|file| fs::write(folder.join(file), name).unwrap());
+            folder
+        };
+        let named = root.path().join("baselines");
+        fs::create_dir(&named).unwrap();
+        let folder = named.join("scenario");
+        let keep = |run: &Path| copied(run, &named).map(|copy| replace(&folder, copy).unwrap());
+        let kept = || KEPT.map(|file| fs::read_to_string(folder.join(file)).unwrap());
+        keep(&run("first", &KEPT)).unwrap();
+        assert_eq!(kept(), ["first"; 3]);
+        assert!(keep(&run("half", &KEPT[..2])).is_err(), "a file is missing");
+        assert_eq!(kept(), ["first"; 3]);
+        keep(&run("second", &KEPT)).unwrap();
+        assert_eq!(kept(), ["second"; 3]);
+        keep(&folder).unwrap();
+        assert_eq!(kept(), ["second"; 3], "kept from itself");
+        assert_eq!(fs::read_dir(&named).unwrap().count(), 1, "nothing else is left there");
     }
 }

@@ -50,6 +50,12 @@ fn two(args: &CompareArgs, base_dir: &Path, new_dir: &Path, io: &mut Io) -> Resu
     let disturbed = [&base, &new].iter().any(|stored| stored.report.generator.other_load > Some(DISTURBING));
     let latency = (store::read_latency(base_dir)?, store::read_latency(new_dir)?);
     let figures = stats::compare(&latency.0, &latency.1, args.threshold, disturbed);
+    // Reports come from elsewhere, too: what one says of itself must not lead out of the folder.
+    let runs = [&base.report, &new.report].map(|report| report.run_id.as_str());
+    if let Some(id) = runs.into_iter().find(|id| !store::is_plain_name(id)) {
+        return Err(CliError::usage(anyhow::anyhow!("a report names its run `{id}`, which is no name of a run"))
+            .hint("a name has letters, digits, `-`, `_` and `.`, and does not begin with `.`"));
+    }
     let comparison = Comparison::new(&base.report, &new.report, args.threshold, differences, figures);
     let folder = args.out.join(format!("compare-{}-with-{}", new.report.run_id, base.report.run_id));
     std::fs::create_dir_all(&folder)

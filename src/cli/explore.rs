@@ -86,8 +86,8 @@ pub(super) async fn explore_scenario(
     let quiet = args.common.quiet;
     let (interrupt, carried_out) = (&Interrupt::listen(move |text| note(text, quiet))?, Arc::default());
     let scenario = &scenario;
-    let feed = Feed::new(&scenario.name, &run_id, None);
-    let telemetry = Telemetry::start(&args.telemetry, (feed, subject(scenario)), io).await?;
+    let feed = Feed::judged_at_the_end(&scenario.name, &run_id);
+    let telemetry = Telemetry::prepare(&args.telemetry, (feed, subject(scenario)), io).await?;
     let one =
         One { args, scenario, text, telemetry, seed, run_id, requests, operations, pairs, interrupt, carried_out };
     let exploring = async {
@@ -176,6 +176,9 @@ impl One<'_> {
             }
             ready = setting.set_up() => ready.inspect_err(|_| store.discard())?,
         };
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.begin();
+        }
         let counted = Counted::Schedules(Arc::clone(&self.carried_out));
         let extent = Extent { count: self.args.max_schedules.map(u64::from), time: Some(self.args.max_time) };
         let line = ProgressLine::start(counted, extent, io.err_terminal, common.quiet);
@@ -359,10 +362,11 @@ impl One<'_> {
         if !self.telemetry.as_ref().is_some_and(Telemetry::has_events) {
             show(&report, Some(&store.directory.display().to_string()), self.args.common.format, io)?;
         }
-        if let Some(telemetry) = &self.telemetry {
-            telemetry.end(&report, &store.directory, io).await;
-        }
-        Ok(with_unwritten(status_of(&report), written.into_iter().chain([reports_written]), io))
+        let events_written = match &self.telemetry {
+            Some(telemetry) => telemetry.end(&report, &store.directory, io).await,
+            None => Ok(()),
+        };
+        Ok(with_unwritten(status_of(&report), written.into_iter().chain([reports_written, events_written]), io))
     }
 
     fn write_history(&self, history: &History, store: &Store) -> Result<(), CliError> {

@@ -22,24 +22,34 @@ pub(super) struct Extent {
 
 impl Extent {
     /// The share that is done, and the time that is left.
-    fn left(self, done: u64, elapsed: Duration) -> Option<(f64, Duration)> {
+    fn left(self, done: u64, elapsed: Elapsed) -> Option<(f64, Duration)> {
         let by_count = self.count.filter(|count| *count > 0 && done > 0).map(|count| {
             let share = (done as f64 / count as f64).min(1.0);
-            (share, elapsed.mul_f64((1.0 - share) / share.max(1e-9)))
+            (share, elapsed.counting.mul_f64((1.0 - share) / share.max(1e-9)))
         });
         let by_time = self
             .time
             .filter(|time| !time.is_zero())
-            .map(|time| ((elapsed.as_secs_f64() / time.as_secs_f64()).min(1.0), time.saturating_sub(elapsed)));
+            .zip(elapsed.timed)
+            .map(|(time, gone)| ((gone.as_secs_f64() / time.as_secs_f64()).min(1.0), time.saturating_sub(gone)));
         // Whatever is reached first ends it.
         [by_count, by_time].into_iter().flatten().max_by(|a, b| a.0.total_cmp(&b.0))
     }
 
     /// `40 %  12 s left`.
-    fn told(self, done: u64, elapsed: Duration) -> String {
+    fn told(self, done: u64, elapsed: Elapsed) -> String {
         self.left(done, elapsed)
             .map_or_else(String::new, |(share, left)| format!("  {:.0} %  {} left", share * 100.0, time(left)))
     }
+}
+
+/// The time that has gone by.
+#[derive(Debug, Clone, Copy)]
+struct Elapsed {
+    /// Since anything could be counted.
+    counting: Duration,
+    /// Since the time runs that ends it; none if it does not run yet.
+    timed: Option<Duration>,
 }
 
 /// The trials of a self-test.
@@ -135,7 +145,8 @@ async fn redraw(bar: &ProgressBar, counted: &Counted, extent: Extent, started: I
         } else {
             let done = counted.count();
             bar.set_position(done);
-            bar.set_message(format!("{}{}", counted.summary(started), extent.told(done, started.elapsed())));
+            let elapsed = counted.elapsed(started);
+            bar.set_message(format!("{}{}", counted.summary(elapsed), extent.told(done, elapsed)));
         }
         bar.tick();
     }
@@ -151,8 +162,9 @@ async fn heartbeat(counted: &Counted, extent: Extent, started: Instant) {
             counted => {
                 let of = extent.count.map(|expected| format!(" of {expected}")).unwrap_or_default();
                 let done = counted.count();
-                let left = extent.told(done, started.elapsed());
-                format!("{done}{of} {}  {}{left}\n", counted.name(), counted.summary(started))
+                let elapsed = counted.elapsed(started);
+                let left = extent.told(done, elapsed);
+                format!("{done}{of} {}  {}{left}\n", counted.name(), counted.summary(elapsed))
             }
         };
         // There is nowhere left to report that stderr is closed.
@@ -179,9 +191,21 @@ impl Counted {
         }
     }
 
+    /// What has gone by, if the line was there from this moment on.
+    fn elapsed(&self, shown: Instant) -> Elapsed {
+        match self {
+            // What comes before the first operation is no time of the operations, and the serial control none of the load.
+            Counted::Operations(progress) => Elapsed {
+                counting: progress.begun.get().map_or(Duration::ZERO, Instant::elapsed),
+                timed: progress.load_begun.get().map(Instant::elapsed),
+            },
+            _ => Elapsed { counting: shown.elapsed(), timed: Some(shown.elapsed()) },
+        }
+    }
+
     /// `8320/s  2 failed  1 unknown  4 violations so far`.
-    fn summary(&self, started: Instant) -> String {
-        let rate = self.count() as f64 / started.elapsed().as_secs_f64().max(0.001);
+    fn summary(&self, elapsed: Elapsed) -> String {
+        let rate = self.count() as f64 / elapsed.counting.as_secs_f64().max(0.001);
         match self {
             Counted::Operations(progress) => format!("{rate:.0}/s{}", outcomes(progress)),
             Counted::Schedules(_) | Counted::Work(_) => format!("{rate:.0}/s"),
@@ -248,7 +272,8 @@ mod tests {
     fn what_is_left_follows_from_what_is_reached_first() {
         let seconds = Duration::from_secs;
         let told = |count, time: Option<u64>, done, elapsed| {
-            Extent { count, time: time.map(seconds) }.told(done, seconds(elapsed))
+            let elapsed = Elapsed { counting: seconds(elapsed), timed: Some(seconds(elapsed)) };
+            Extent { count, time: time.map(seconds) }.told(done, elapsed)
         };
         assert_eq!(told(Some(300), None, 100, 10), "  33 %  20 s left");
         assert_eq!(told(None, Some(60), 7, 15), "  25 %  45 s left");
@@ -256,13 +281,16 @@ mod tests {
         assert_eq!(told(Some(20), Some(60), 10, 6), "  50 %  6 s left");
         assert_eq!(told(Some(300), None, 0, 10), "");
         assert_eq!(told(None, None, 5, 10), "");
+        // The load has not begun.
+        let elapsed = Elapsed { counting: seconds(10), timed: None };
+        assert_eq!(Extent { count: None, time: Some(seconds(60)) }.told(7, elapsed), "");
     }
 
     #[test]
     fn progress_tells_errors_and_violations() {
         let progress = Arc::new(Progress::default());
         let counted = Counted::Operations(Arc::clone(&progress));
-        let shown = || counted.summary(Instant::now());
+        let shown = || counted.summary(counted.elapsed(Instant::now()));
         progress.operations.store(40, Ordering::Relaxed);
         assert!(shown().ends_with("/s  no violation so far"), "{}", shown());
         progress.failed.store(2, Ordering::Relaxed);

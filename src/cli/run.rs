@@ -57,7 +57,7 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
     let quiet = common.quiet;
     let interrupt = Interrupt::listen(move |text| note(text, quiet))?;
     let announcer = Announcer::new(common.ci);
-    let mut tally = Tally::new(&scenarios, common);
+    let mut tally = Tally::new(&scenarios, common, args.telemetry.events.is_some());
     for (index, scenario) in scenarios.iter().enumerate() {
         let run_id = match &common.run_id {
             Some(id) if scenarios.len() == 1 => id.clone(),
@@ -67,8 +67,8 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
         if !args.probe && tally.passes_over(scenario) {
             continue;
         }
-        let telemetry = &args.telemetry;
-        let one = One { scenario, common, telemetry, seed, run_id, interrupt: &interrupt, announcer: &announcer };
+        let followed = &args.telemetry;
+        let one = One { scenario, common, followed, seed, run_id, interrupt: &interrupt, announcer: &announcer };
         let ended = tokio::select! {
             biased;
             () = interrupt.kill.cancelled() => return Ok(tally.killed()),
@@ -110,7 +110,7 @@ fn dry_run(scenario: &Scenario, seed: u64, io: &mut Io) -> Result<(), CliError> 
 struct One<'a> {
     scenario: &'a Scenario,
     common: &'a Common,
-    telemetry: &'a TelemetryArgs,
+    followed: &'a TelemetryArgs,
     seed: u64,
     run_id: String,
     interrupt: &'a Interrupt,
@@ -136,6 +136,7 @@ impl One<'_> {
         let guard = Guard { hosts: self.common.allow_target.clone(), databases: self.common.allow_database.clone() };
         // Refused before a folder is made or a server is started.
         place::check(self.scenario, &guard)?;
+        let telemetry = self.telemetry(io).await?;
         let store = Store::create(&self.common.out, &self.run_id)?;
         let started = SystemTime::now();
         let setting = Setting {
@@ -158,7 +159,9 @@ impl One<'_> {
         for finding in place.preflight.lint.iter().filter(|_| !self.common.quiet) {
             io.note(&format!("lint: {finding}\n"));
         }
-        let telemetry = self.followed(io).await?;
+        if let Some(telemetry) = &telemetry {
+            telemetry.begin();
+        }
         let finished = self.carry_out(&mut place, &setting, (started, telemetry.as_ref()), io).await;
         let lost = !finished.as_ref().is_ok_and(|finished| finished.record.aborted.is_none());
         for error in place.end(&guard, lost).await {
@@ -168,10 +171,10 @@ impl One<'_> {
     }
 
     /// What follows the run, if anything does.
-    async fn followed(&self, io: &mut Io) -> Result<Option<Telemetry>, CliError> {
-        let planned = Plan::new(self.scenario, &self.run_id, self.seed).operations();
+    async fn telemetry(&self, io: &mut Io) -> Result<Option<Telemetry>, CliError> {
+        let planned = Plan::new(self.scenario, &self.run_id, self.seed).all_operations();
         let feed = Feed::new(&self.scenario.name, &self.run_id, planned);
-        Telemetry::start(self.telemetry, (feed, subject(self.scenario)), io).await
+        Telemetry::prepare(self.followed, (feed, subject(self.scenario)), io).await
     }
 
     async fn carry_out(
@@ -192,7 +195,7 @@ impl One<'_> {
             progress.watcher.set(telemetry.watcher()).ok();
         }
         let planned = plan.operations();
-        let extent = Extent { count: planned, time: duration(self.scenario) };
+        let extent = Extent { count: plan.all_operations(), time: duration(self.scenario) };
         let counted = Counted::Operations(Arc::clone(&progress));
         let line = ProgressLine::start(counted, extent, io.err_terminal, self.common.quiet);
         let stop = self.interrupt.stop.child_token();
@@ -346,11 +349,13 @@ impl One<'_> {
         if !telemetry.as_ref().is_some_and(Telemetry::has_events) {
             show(&report, Some(&store.directory.display().to_string()), self.common.format, io)?;
         }
-        if let Some(telemetry) = telemetry {
-            telemetry.end(&report, &store.directory, io).await;
-        }
+        let events_written = match telemetry {
+            Some(telemetry) => telemetry.end(&report, &store.directory, io).await,
+            None => Ok(()),
+        };
         self.announcer.announce(&report, io);
-        let status = with_unwritten(status_of(&report), [history_written, evidence_written, reports_written], io);
+        let written = [history_written, evidence_written, reports_written, events_written];
+        let status = with_unwritten(status_of(&report), written, io);
         Ok((status, Some((report, store.directory.clone()))))
     }
 

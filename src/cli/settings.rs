@@ -6,7 +6,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use toml::de::{DeTable, DeValue};
@@ -19,9 +20,10 @@ use crate::scenario::nearest;
 const FILE: &str = "onlyone.toml";
 /// The table of the profiles in it.
 const PROFILES: &str = "profile";
-/// Options that are said on each run, or not at all: they allow load on another machine, writes to a database, and files to be
-/// replaced.
-const TYPED_ONLY: [&str; 7] = ["allow-target", "allow-database", "apply", "force", "help", "version", "use"];
+/// Options that are said on each run, or not at all: they allow load on another machine, writes to a database, and files or
+/// baselines to be replaced.
+const TYPED_ONLY: [&str; 9] =
+    ["allow-target", "allow-database", "apply", "force", "save", "save-baseline", "help", "version", "use"];
 /// Options that mean the same in every command of [`SHARING`].
 const SHARED: [&str; 11] =
     ["set", "seed", "out", "run-id", "format", "quiet", "ci", "live", "events", "otlp", "prometheus"];
@@ -77,7 +79,7 @@ pub(super) fn parse(mut arguments: Vec<OsString>, folder: &Path) -> Result<(Cli,
     if let (Ok(typed), Some(path)) = (typed, find(folder)) {
         let added = added(&typed, &path).map_err(Unusable::File)?;
         if let Some((name, _)) = typed.subcommand()
-            && let Some(at) = arguments.iter().skip(1).position(|word| word == name).map(|at| at + 2)
+            && let Some(at) = position_of(name, &arguments).map(|at| at + 1)
             && !added.is_empty()
         {
             arguments.splice(at..at, added.into_iter().map(OsString::from));
@@ -90,8 +92,39 @@ pub(super) fn parse(mut arguments: Vec<OsString>, folder: &Path) -> Result<(Cli,
         let hint = format!("write one, here or in a folder above, with a table `[{PROFILES}.{profile}]`");
         return Err(Unusable::File(error.hint(hint)));
     }
-    let matches = command().try_get_matches_from(arguments).map_err(usage)?;
+    let matches = match command().try_get_matches_from(&arguments) {
+        // To clap a flag is given as soon as its variable is there, and excludes others although it is `false`.
+        Err(error) if error.kind() == ErrorKind::ArgumentConflict => {
+            without_false(command()).try_get_matches_from(&arguments)
+        }
+        parsed => parsed,
+    };
+    let matches = matches.map_err(usage)?;
     Ok((Cli::from_arg_matches(&matches).map_err(usage)?, used))
+}
+
+/// Where a command stands among the arguments; the name of a profile may be the same.
+fn position_of(command: &str, arguments: &[OsString]) -> Option<usize> {
+    let is_value = |at: usize| arguments.get(at - 1).is_some_and(|word| word == "--use");
+    (1..arguments.len()).find(|at| arguments[*at] == command && !is_value(*at))
+}
+
+/// The commands without the variables of flags that are `false` there.
+fn without_false(mut program: Command) -> Command {
+    let names: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    for name in names {
+        program = program.mut_subcommand(name, |command| {
+            command.mut_args(|arg| if is_false(&arg) { arg.env(None::<&'static str>) } else { arg })
+        });
+    }
+    program
+}
+
+/// Whether it is a flag whose variable says `false`.
+fn is_false(arg: &Arg) -> bool {
+    let value = arg.get_env().and_then(std::env::var_os);
+    let parsed = value.map(|value| BoolishValueParser::new().parse_ref(&Command::default(), Some(arg), &value));
+    matches!(arg.get_action(), ArgAction::SetTrue) && matches!(parsed, Some(Ok(false)))
 }
 
 /// The nearest `onlyone.toml`, from this folder upwards.
@@ -122,8 +155,19 @@ fn added(typed: &ArgMatches, path: &Path) -> Result<Vec<String>, CliError> {
     let mut words = Vec::new();
     for (option, values) in options {
         let Some(arg) = command.get_arguments().find(|arg| arg.get_long() == Some(&option)) else { continue };
-        // What was typed comes first, also where the two exclude each other.
-        if !given(arg) && !command.get_arg_conflicts_with(arg).into_iter().any(given) {
+        let is_off = |arg: &Arg| {
+            let flag = matches!(arg.get_action(), ArgAction::SetTrue);
+            flag && matches.try_get_one::<bool>(arg.get_id().as_str()).ok().flatten() == Some(&false)
+        };
+        // What was typed comes first, also where the two exclude each other; that may be said of either.
+        let excludes = |one: &Arg, other: &Arg| {
+            command.get_arg_conflicts_with(one).iter().any(|named| named.get_id() == other.get_id())
+        };
+        let is_excluded = command
+            .get_arguments()
+            .filter(|other| given(other) && !is_off(other))
+            .any(|other| excludes(arg, other) || excludes(other, arg));
+        if !given(arg) && !is_excluded {
             words.extend(as_typed(arg, &option, &values));
         }
     }
@@ -224,9 +268,9 @@ impl Settings<'_> {
     /// The option of this name; one that must be typed, or is not there, is a mistake.
     fn known<'c>(&self, name: &str, at: usize, args: impl Iterator<Item = &'c Arg>) -> Result<&'c Arg, CliError> {
         if TYPED_ONLY.contains(&name) {
-            return Err(self
-                .wrong(at, &format!("`{name}` cannot be set in a file"))
-                .hint(format!("what allows load or writes elsewhere is typed each time: --{name}")));
+            return Err(self.wrong(at, &format!("`{name}` cannot be set in a file")).hint(format!(
+                "what allows load or writes elsewhere, or replaces files, is typed each time: --{name}"
+            )));
         }
         let args: Vec<&Arg> =
             args.filter(|arg| arg.get_long().is_some_and(|long| !TYPED_ONLY.contains(&long))).collect();
@@ -337,20 +381,26 @@ mod tests {
         let of_profile = run(file, &["run", "s.toml", "--use", "ci"]);
         assert_eq!((of_profile.seed, of_profile.overrides), (Some(2), vec!["c=3".into()]));
         assert_eq!(run(file, &["--use", "ci", "run", "s.toml", "--seed", "3"]).seed, Some(3));
-        // An option that excludes one that was typed is left out.
+        // A profile may be called as a command is.
+        let same = file.replace("profile.ci", "profile.run");
+        assert_eq!(run(&same, &["--use", "run", "run", "s.toml"]).seed, Some(2));
+        // An option that excludes one that was typed is left out, whichever of the two says so.
         assert!(parsed(file, &["explore", "s.toml", "--schedule", "1 2"]).is_ok());
+        assert!(parsed("[explore]\nschedule = '1 2'", &["explore", "s.toml", "--twice"]).is_ok());
         // What other commands have is no concern of this one.
         assert!(parsed(file, &["schema", "report"]).is_ok());
     }
 
     #[test]
     fn mistakes_are_told_with_their_line_and_what_to_write() {
-        let cases: [(&str, &[&str], &str); 8] = [
+        let cases: [(&str, &[&str], &str); 10] = [
             ("\nsead = 1", &["run", "s"], "onlyone.toml:2: unknown option `sead`\n  hint: did you mean `seed`?"),
             ("[run]\nsearch = 'pct'", &["run", "s"], "onlyone.toml:2: unknown option `search`"),
             ("seed = [1]", &["run", "s"], "`seed` takes one value"),
             ("quiet = 'yes'", &["run", "s"], "`quiet` is true or false"),
             ("allow-target = 'x'", &["run", "s"], "--allow-target"),
+            ("[explore]\nsave = 'x'", &["explore", "s"], "`save` cannot be set in a file"),
+            ("[compare]\nsave-baseline = 'x'", &["compare", "r"], "`save-baseline` cannot be set in a file"),
             ("seed = ", &["run", "s"], "onlyone.toml:1:"),
             ("[profile.nightly]", &["run", "s", "--use", "nightli"], "did you mean `nightly`?"),
             ("seed = 'x'", &["run", "s"], "invalid value 'x' for '--seed"),

@@ -25,13 +25,15 @@ pub(super) struct Tally<'a> {
     common: &'a Common,
     /// Whether there is but one scenario, of which nothing more is to be said.
     single: bool,
+    /// stdout is for events, and has no table at the end.
+    events: bool,
     statuses: Vec<ExitStatus>,
     rows: Vec<Row>,
 }
 
 impl<'a> Tally<'a> {
-    pub(super) fn new(scenarios: &[Scenario], common: &'a Common) -> Self {
-        Tally { common, single: scenarios.len() == 1, statuses: Vec::new(), rows: Vec::new() }
+    pub(super) fn new(scenarios: &[Scenario], common: &'a Common, events: bool) -> Self {
+        Tally { common, single: scenarios.len() == 1, events, statuses: Vec::new(), rows: Vec::new() }
     }
 
     /// Whether a scenario among several is left out, because nothing that it says could judge a load. One that is named alone is
@@ -87,8 +89,8 @@ impl<'a> Tally<'a> {
                 .with_context(|| format!("cannot create {}", self.common.out.display()))
                 .map_err(CliError::setup)?;
             write_atomic(&path, xml.as_bytes()).map_err(CliError::setup)?;
-            // Whoever reads JSON reads an object per scenario, and nothing else.
-            if self.common.format == Format::Human {
+            // Whoever reads JSON, or events, reads an object per scenario or a line each, and nothing else.
+            if self.common.format == Format::Human && !self.events {
                 let table = several(&self.rows, io.out_colour, io.width);
                 let text = format!("{table}JUnit         {}\n", path.display());
                 io.result(&text).context("cannot write to stdout").map_err(CliError::setup)?;

@@ -45,10 +45,15 @@ pub(super) fn fresh_run_id() -> String {
     format!("{now}-{:04x}", rand::rng().random::<u16>())
 }
 
+/// Whether it is the name of a file or a folder in the one at hand, and leads nowhere else.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
+}
+
 /// Refuses an identifier that is no plain file name, or no part of a collection's name.
 pub(super) fn check_run_id(id: &str) -> Result<(), CliError> {
-    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-    if plain && !id.is_empty() && id.len() <= 64 && !id.starts_with('.') {
+    if is_plain_name(id) && id.len() <= 64 {
         return Ok(());
     }
     Err(CliError::usage(anyhow::anyhow!("the run id `{id}` cannot be used"))

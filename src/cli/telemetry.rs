@@ -1,35 +1,37 @@
 //! A run followed while it goes on: `--live` serves a page, `--events` streams, `--otlp` and `--prometheus` give metrics away.
 //!
-//! Whatever fails here is told and changes nothing of the result: a collector that is gone is no verdict.
+//! Whatever fails here is told and changes nothing of the verdict: a collector that is gone is no verdict. That events could not
+//! be written ends in an exit code of its own, as with any other result on stdout.
 
-use std::io::Write;
+mod collector;
+mod events;
+mod server;
+
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Context;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::routing::get;
-use axum::{Json, Router};
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use self::collector::{Collector, parse_collector};
+use self::events::Events as Writer;
+use self::server::{live, metrics, parse_loopback, serve};
 use super::{CliError, Io};
 use crate::driver::Watcher;
 use crate::history::Operation;
-use crate::live::{Ended, Feed, POLICY_SCRIPT, Subject, open_metrics, otlp, page};
-use crate::report::{Report, script_hash, write_atomic};
+use crate::live::{Ended, Feed, Subject, open_metrics};
+use crate::report::{Report, write_atomic};
 use crate::verdict::Verdict;
 
 /// How often events tell how far it is.
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks from one sending of metrics to the next.
 const TICKS_PER_SENDING: u64 = 10;
-/// How long a collector may take to answer.
-const SENDING_WITHIN: Duration = Duration::from_secs(5);
 /// How long open pages are given to fetch the end: each looks twice a second.
 const LAST_LOOK: Duration = Duration::from_millis(1_200);
 
@@ -58,24 +60,6 @@ pub enum Events {
     Ndjson,
 }
 
-/// A URL of a collector. `/v1/metrics` is added where it has no path, as the environment variables of OpenTelemetry have it.
-fn parse_collector(text: &str) -> Result<String, String> {
-    let url = reqwest::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let mut url = url.ok_or("write the URL of a collector, such as http://127.0.0.1:4318")?;
-    if url.path() == "/" {
-        url.set_path("/v1/metrics");
-    }
-    Ok(url.into())
-}
-
-fn parse_loopback(text: &str) -> Result<SocketAddr, String> {
-    match text.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => Ok(address),
-        Ok(_) => Err("only a loopback address is served, such as 127.0.0.1:9464".to_owned()),
-        Err(_) => Err("write an address and a port, such as 127.0.0.1:9464".to_owned()),
-    }
-}
-
 impl TelemetryArgs {
     /// Whether anything is asked for.
     fn is_wanted(&self) -> bool {
@@ -87,14 +71,15 @@ impl TelemetryArgs {
 pub(super) struct Telemetry {
     feed: Arc<Feed>,
     subject: Subject,
-    events: bool,
-    collector: Option<Collector>,
+    events: Option<Arc<Writer>>,
+    collector: Option<Arc<Collector>>,
     metrics: bool,
-    /// Violations that were told.
-    told: Arc<AtomicUsize>,
     /// Requests of the live page so far.
     looks: Option<Arc<AtomicU64>>,
-    tasks: Vec<JoinHandle<()>>,
+    servers: Vec<JoinHandle<()>>,
+    /// Where the clock runs: not on the one thread of an exploration.
+    runtime: Handle,
+    clock: OnceLock<JoinHandle<()>>,
 }
 
 /// Hands on what is recorded.
@@ -108,8 +93,8 @@ impl Watcher for Handing {
 }
 
 impl Telemetry {
-    /// Starts what is asked for; `None` if that is nothing.
-    pub(super) async fn start(
+    /// Takes the ports that are asked for, before anything of the run is started; `None` if nothing is.
+    pub(super) async fn prepare(
         args: &TelemetryArgs,
         (feed, subject): (Feed, Subject),
         io: &mut Io,
@@ -118,43 +103,61 @@ impl Telemetry {
             return Ok(None);
         }
         let feed = Arc::new(feed);
-        let mut tasks = Vec::new();
-        let mut looks = None;
+        let collector = args.otlp.as_deref().map(Collector::new).transpose()?.map(Arc::new);
+        let events = args.events.map(|Events::Ndjson| Arc::new(Writer::new(&feed, Box::new(std::io::stdout()))));
+        let mut telemetry = Telemetry {
+            feed,
+            subject,
+            events,
+            collector,
+            metrics: args.prometheus.is_some(),
+            looks: None,
+            servers: Vec::new(),
+            runtime: Handle::current(),
+            clock: OnceLock::new(),
+        };
         if let Some(port) = args.live {
             let counted = Arc::new(AtomicU64::new(0));
             let address = SocketAddr::from(([127, 0, 0, 1], port));
-            let (address, task) = serve(address, live(&feed, &counted)).await?;
+            let (address, task) = serve(address, live(&telemetry.feed, &counted)).await?;
             io.note(&format!("live: http://{address}/\n"));
-            tasks.push(task);
-            looks = Some(counted);
+            telemetry.servers.push(task);
+            telemetry.looks = Some(counted);
         }
         if let Some(address) = args.prometheus {
-            let (address, task) = serve(address, metrics(&feed, subject)).await?;
+            let (address, task) = serve(address, metrics(&telemetry.feed, subject)).await?;
             io.note(&format!("metrics: http://{address}/metrics\n"));
-            tasks.push(task);
+            telemetry.servers.push(task);
         }
-        let collector = args.otlp.as_deref().map(Collector::new).transpose()?;
-        let events = args.events.is_some();
-        let metrics = args.prometheus.is_some();
-        if events {
-            let shown = feed.snapshot();
-            write(&json!({
-                "event": "started", "scenario": shown.scenario, "run_id": shown.run_id, "planned": shown.planned,
-            }));
+        Ok(Some(telemetry))
+    }
+
+    /// Tells that it begins, now that everything is set up, and from then on how far it is.
+    pub(super) fn begin(&self) {
+        if let Some(events) = &self.events {
+            events.started();
         }
-        let told = Arc::new(AtomicUsize::new(0));
-        tasks.push(tokio::spawn(tick(
-            Arc::clone(&feed),
-            events.then(|| Arc::clone(&told)),
-            collector.clone(),
-            subject,
-        )));
-        Ok(Some(Telemetry { feed, subject, events, collector, metrics, told, looks, tasks }))
+        let (feed, subject) = (Arc::clone(&self.feed), self.subject);
+        let (events, collector) = (self.events.clone(), self.collector.clone());
+        self.clock.get_or_init(|| {
+            self.runtime.spawn(async move {
+                let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
+                for number in 1_u64.. {
+                    ticks.tick().await;
+                    if let Some(events) = &events {
+                        events.progress();
+                    }
+                    if let Some(collector) = collector.as_ref().filter(|_| number.is_multiple_of(TICKS_PER_SENDING)) {
+                        collector.send_meanwhile(&feed, subject).await;
+                    }
+                }
+            })
+        });
     }
 
     /// Whether stdout is for events.
     pub(super) fn has_events(&self) -> bool {
-        self.events
+        self.events.is_some()
     }
 
     /// What is to be told of operations as they are recorded.
@@ -162,13 +165,13 @@ impl Telemetry {
         Box::new(Handing(Arc::clone(&self.feed)))
     }
 
-    /// The same for an exploration.
+    /// What takes the operations of an exploration.
     pub(super) fn feed(&self) -> Arc<Feed> {
         Arc::clone(&self.feed)
     }
 
-    /// Tells the end, gives an open page the time to see it, and stops.
-    pub(super) async fn end(&self, report: &Report, directory: &std::path::Path, io: &mut Io) {
+    /// Tells the end, gives an open page the time to see it, and stops. An error is that of the events.
+    pub(super) async fn end(&self, report: &Report, directory: &Path, io: &mut Io) -> Result<(), CliError> {
         let violated = report.invariants.iter().filter(|result| result.verdict == Verdict::Violated);
         let ended = Ended {
             verdict: report.verdict.to_string(),
@@ -177,16 +180,12 @@ impl Telemetry {
             directory: directory.display().to_string(),
         };
         self.feed.end(ended.clone());
-        if self.events {
-            tell(&self.feed, &self.told);
-            let mut event = json!({ "event": "finished" });
-            if let (Some(event), Ok(Value::Object(ended))) = (event.as_object_mut(), serde_json::to_value(&ended)) {
-                event.extend(ended);
-            }
-            write(&event);
+        let told = self.events.as_ref().map_or(Ok(()), |events| events.finished(&ended));
+        if let Some(clock) = self.clock.get() {
+            clock.abort();
         }
         if let Some(collector) = &self.collector
-            && let Err(error) = collector.send(&self.feed, self.subject).await
+            && let Err(error) = collector.send_last(&self.feed, self.subject).await
         {
             io.note(&CliError::setup(error).render(io.err_colour));
         }
@@ -196,151 +195,16 @@ impl Telemetry {
         {
             io.note(&CliError::setup(error).render(io.err_colour));
         }
-        if let Some(looks) = &self.looks {
-            last_look(looks).await;
+        // Of pages that are open there may be several, and each looks once more.
+        if self.looks.as_ref().is_some_and(|looks| looks.load(Ordering::Relaxed) > 0) {
+            tokio::time::sleep(LAST_LOOK).await;
         }
+        told.context("cannot write the events to stdout").map_err(CliError::setup)
     }
 }
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
-    }
-}
-
-/// Gives every page that is open, of which there may be several, the time to look once more.
-async fn last_look(looks: &AtomicU64) {
-    if looks.load(Ordering::Relaxed) > 0 {
-        tokio::time::sleep(LAST_LOOK).await;
-    }
-}
-
-async fn serve(address: SocketAddr, router: Router) -> Result<(SocketAddr, JoinHandle<()>), CliError> {
-    let failed = || format!("cannot listen on {address}");
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(failed)
-        .map_err(|error| CliError::setup(error).hint("choose another port"))?;
-    let address = listener.local_addr().with_context(failed).map_err(CliError::setup)?;
-    let serving = async move {
-        // It ends with the task; an error of one connection is that of its reader.
-        axum::serve(listener, router).await.ok();
-    };
-    Ok((address, tokio::spawn(serving)))
-}
-
-fn live(feed: &Arc<Feed>, looks: &Arc<AtomicU64>) -> Router {
-    let policy = format!(
-        "default-src 'none'; script-src 'sha256-{}'; style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'",
-        script_hash(POLICY_SCRIPT)
-    );
-    let text = page(&policy);
-    let (feed, looks) = (Arc::clone(feed), Arc::clone(looks));
-    Router::new()
-        .route(
-            "/",
-            get(move || async move {
-                let headers =
-                    [(CONTENT_TYPE, "text/html; charset=utf-8".to_owned()), (CONTENT_SECURITY_POLICY, policy)];
-                (headers, text)
-            }),
-        )
-        .route(
-            "/state",
-            get(move || async move {
-                let shown = feed.snapshot();
-                looks.fetch_add(1, Ordering::Relaxed);
-                ([(CACHE_CONTROL, "no-store")], Json(shown))
-            }),
-        )
-}
-
-fn metrics(feed: &Arc<Feed>, subject: Subject) -> Router {
-    let feed = Arc::clone(feed);
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Router::new().route("/metrics", get(move || async move { ([(CONTENT_TYPE, kind)], open_metrics(&feed, subject)) }))
-}
-
-/// Tells how far it is, until it is stopped.
-async fn tick(feed: Arc<Feed>, told: Option<Arc<AtomicUsize>>, collector: Option<Collector>, subject: Subject) {
-    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
-    let (mut number, mut failed) = (0_u64, false);
-    loop {
-        ticks.tick().await;
-        number += 1;
-        if let Some(told) = &told {
-            tell(&feed, told);
-        }
-        if let Some(collector) = collector.as_ref().filter(|_| number.is_multiple_of(TICKS_PER_SENDING) && !failed) {
-            // Told once, at the end: a line each time would drown the rest.
-            failed = collector.send(&feed, subject).await.is_err();
-        }
-    }
-}
-
-/// Writes the violations that were not told yet, and how far it is.
-fn tell(feed: &Feed, told: &AtomicUsize) {
-    let shown = feed.snapshot();
-    let before = told.swap(shown.seen.len(), Ordering::Relaxed);
-    for (s, what) in shown.seen.iter().skip(before) {
-        write(&json!({ "event": "violation", "s": s, "what": what }));
-    }
-    // The last second is not over.
-    let per_s = shown.seconds.iter().rev().nth(1).map_or(0, |second| second.operations);
-    write(&json!({
-        "event": "progress", "operations": shown.operations, "planned": shown.planned, "failed": shown.failed,
-        "unknown": shown.unknown, "violations": shown.violations, "per_s": per_s,
-    }));
-}
-
-/// One event. A reader that has gone away had what it wanted.
-fn write(event: &Value) {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{event}").and_then(|()| out.flush()).ok();
-}
-
-/// A collector of metrics.
-#[derive(Debug, Clone)]
-struct Collector {
-    client: reqwest::Client,
-    url: String,
-    started: u128,
-}
-
-impl Collector {
-    fn new(url: &str) -> Result<Self, CliError> {
-        // An error means that a provider is installed already, which is what is wanted.
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let client = reqwest::Client::builder().timeout(SENDING_WITHIN).build().map_err(CliError::setup)?;
-        Ok(Collector { client, url: url.to_owned(), started: since_1970() })
-    }
-
-    async fn send(&self, feed: &Feed, subject: Subject) -> anyhow::Result<()> {
-        let body = otlp(feed, subject, self.started, since_1970()).to_string();
-        let request = self.client.post(&self.url).header("content-type", "application/json").body(body);
-        // The address may hold a user and a password.
-        let place = reqwest::Url::parse(&self.url).ok().and_then(|url| url.host_str().map(str::to_owned));
-        let failed = || format!("metrics could not be sent to the collector at {}", place.unwrap_or_default());
-        let answer = request.send().await.map_err(reqwest::Error::without_url).with_context(failed.clone())?;
-        answer.error_for_status().map_err(reqwest::Error::without_url).with_context(failed)?;
-        Ok(())
-    }
-}
-
-fn since_1970() -> u128 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_checked() {
-        assert_eq!(parse_collector("http://h:4318").as_deref(), Ok("http://h:4318/v1/metrics"));
-        assert_eq!(parse_collector("http://h/otlp/v1/metrics").as_deref(), Ok("http://h/otlp/v1/metrics"));
-        assert!(parse_collector("h:4318").is_err() && parse_collector("file:///etc").is_err());
-        assert!(parse_loopback("127.0.0.1:0").is_ok() && parse_loopback("[::1]:9464").is_ok());
-        assert!(parse_loopback("0.0.0.0:9464").is_err() && parse_loopback("9464").is_err());
+        self.servers.iter().chain(self.clock.get()).for_each(JoinHandle::abort);
     }
 }

@@ -92,6 +92,11 @@ impl Plan {
         }
     }
 
+    /// The same with those of the serial control, which comes before.
+    pub fn all_operations(&self) -> Option<u64> {
+        self.operations().map(|operations| operations + u64::from(self.control().0))
+    }
+
     /// Rounds of a burst or of waves; none of any other load.
     pub(super) fn segments(&self) -> Vec<Segment> {
         let mut numbers = Numbers::default();

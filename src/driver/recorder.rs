@@ -29,6 +29,10 @@ pub struct Progress {
     pub unknown: AtomicU64,
     /// Violations that answers alone give away; the checkers find more.
     pub violations: AtomicU64,
+    /// When the first operation could be sent.
+    pub begun: OnceLock<Instant>,
+    /// When the load began, after the serial control.
+    pub load_begun: OnceLock<Instant>,
     /// Who looks on, if anybody does.
     pub watcher: OnceLock<Box<dyn Watcher>>,
 }
@@ -198,7 +202,12 @@ impl State {
     fn accept(&mut self, message: Message) {
         match message {
             Message::Operations(operations) => {
-                let violates: Vec<usize> = (0..operations.len()).filter(|at| self.count(&operations[*at])).collect();
+                let mut violates = Vec::new();
+                for (at, operation) in operations.iter().enumerate() {
+                    if self.count(operation) {
+                        violates.push(at);
+                    }
+                }
                 if let Some(watcher) = self.progress.watcher.get() {
                     watcher.recorded(&operations, &violates);
                 }

@@ -89,6 +89,7 @@ pub async fn run_with(run: Run, interludes: Interludes) -> Result<(Recorded, u64
     // What ends the load before its time is either an interruption or enough seen.
     let (interruption, stop) = (run.stop.clone(), run.stop.child_token());
     let rounds = matches!(run.plan.load, Load::Burst { .. } | Load::Waves { .. });
+    let progress = Arc::clone(&run.progress);
     let enough = Enough::new(rounds.then_some(run.plan.limits.after_violation), stop.clone());
     let seen = Seen::without(&run.plan.ignored);
     let recorder = Recorder::start(run.writer, run.plan.operations(), run.progress, run.stop, (seen, enough))
@@ -107,9 +108,10 @@ pub async fn run_with(run: Run, interludes: Interludes) -> Result<(Recorded, u64
         first_main: u64::from(controls),
         silence: Silence::default(),
     });
+    progress.begun.get_or_init(|| shared.epoch);
     let watchdog = tokio::spawn(abandon_after_drain(Arc::clone(&shared), run.plan.limits.drain));
     let dropped = Arc::new(AtomicU64::new(0));
-    let phases = phases(&shared, &recorder, &run.plan, interludes, &dropped);
+    let phases = phases((&shared, &progress), &recorder, &run.plan, interludes, &dropped);
     // A panic of this task's own work, too, ends the run in good order: what was recorded is worth having.
     let panicked = match AssertUnwindSafe(phases).catch_unwind().await {
         Ok(finished) => finished.is_err(),
@@ -143,7 +145,7 @@ async fn seed(target: &dyn Target, keys: &[Arc<str>], stop: &CancellationToken) 
 
 /// The first round where there is one, the serial control, then the load.
 async fn phases(
-    shared: &Arc<Shared>,
+    (shared, progress): (&Arc<Shared>, &Progress),
     recorder: &Recorder,
     plan: &Plan,
     interludes: Interludes,
@@ -173,11 +175,12 @@ async fn phases(
     if let Some(between) = interludes.before_load.filter(|_| controls > 0) {
         shared.stop.run_until_cancelled(between()).await;
     }
-    main_phase(shared, recorder, plan, Rest { segments, turns }, dropped).await
+    progress.load_begun.get_or_init(Instant::now);
+    main_phase(shared, recorder, plan, Remaining { segments, turns }, dropped).await
 }
 
 /// What is left of a load once its beginning has been carried out.
-struct Rest {
+struct Remaining {
     /// Rounds that are still to come.
     segments: Vec<Segment>,
     /// Operations of each client that have been.
@@ -246,21 +249,21 @@ async fn main_phase(
     shared: &Arc<Shared>,
     recorder: &Recorder,
     plan: &Plan,
-    rest: Rest,
+    remaining: Remaining,
     dropped: &Arc<AtomicU64>,
 ) -> Result<(), DriverError> {
     let worker = |client| Worker::new(Arc::clone(shared), client, recorder.sender());
     let clients = 0..plan.load.clients();
     let mut tasks = JoinSet::new();
     match &plan.load {
-        Load::Burst { .. } | Load::Waves { .. } => tasks = rounds(shared, recorder, rest.segments),
+        Load::Burst { .. } | Load::Waves { .. } => tasks = rounds(shared, recorder, remaining.segments),
         Load::Closed { clients: count, duration, operations, keys } => {
             let closed = Arc::new(Closed {
                 clients: *count,
                 until: Instant::now() + *duration,
-                turns: rest.turns,
+                turns: remaining.turns,
                 left: operations.map(|operations| {
-                    let left = operations.saturating_sub(u64::from(rest.turns) * u64::from(*count));
+                    let left = operations.saturating_sub(u64::from(remaining.turns) * u64::from(*count));
                     AtomicI64::new(i64::try_from(left).unwrap_or(i64::MAX))
                 }),
                 keys: Picker::new(*keys).ok_or(DriverError::Panicked)?,

@@ -51,8 +51,8 @@ pub struct Snapshot {
     pub failed: u64,
     /// Those that are unknown.
     pub unknown: u64,
-    /// Violations that answers alone gave away.
-    pub violations: u64,
+    /// Violations that answers alone gave away; absent where they are told only at the end.
+    pub violations: Option<u64>,
     /// When each of the first of them was seen, in seconds from the start, and the operation.
     pub seen: Vec<(f64, String)>,
     /// The last seconds, oldest first.
@@ -92,10 +92,19 @@ pub struct Ended {
 }
 
 impl Feed {
-    /// The feed of a run that begins.
+    /// The feed of a run that begins, whose violations are counted as they show.
     pub fn new(scenario: &str, run_id: &str, planned: Option<u64>) -> Self {
-        let shown =
-            Snapshot { scenario: scenario.to_owned(), run_id: run_id.to_owned(), planned, ..Snapshot::default() };
+        Feed::of(scenario, run_id, planned, Some(0))
+    }
+
+    /// The feed of an exploration, which is judged when it is over.
+    pub fn judged_at_the_end(scenario: &str, run_id: &str) -> Self {
+        Feed::of(scenario, run_id, None, None)
+    }
+
+    fn of(scenario: &str, run_id: &str, planned: Option<u64>, violations: Option<u64>) -> Self {
+        let (scenario, run_id) = (scenario.to_owned(), run_id.to_owned());
+        let shown = Snapshot { scenario, run_id, planned, violations, ..Snapshot::default() };
         Feed { state: Mutex::new(State { shown, series: BTreeMap::new() }) }
     }
 
@@ -110,7 +119,7 @@ impl Feed {
             state.add(operation);
         }
         for operation in violates.iter().filter_map(|position| operations.get(*position)) {
-            state.shown.violations += 1;
+            *state.shown.violations.get_or_insert_default() += 1;
             if state.shown.seen.len() < TOLD {
                 let told = format!("{} {} on key {}", operation.id, operation.action.name(), operation.key);
                 state.shown.seen.push((operation.completed as f64 / SECOND as f64, told));
@@ -209,7 +218,7 @@ pub(super) mod tests {
         let operations = [operation(1, 100, 200, true), operation(2, 100, 400, false), operation(3, 2_900, 200, true)];
         feed.recorded(&operations, &[1]);
         let shown = feed.snapshot();
-        assert_eq!((shown.operations, shown.failed, shown.violations), (3, 1, 1));
+        assert_eq!((shown.operations, shown.failed, shown.violations), (3, 1, Some(1)));
         assert_eq!(shown.seconds.len(), 4, "seconds without an operation are there");
         let first = shown.seconds[0];
         assert_eq!((first.operations, first.errors, first.max_ms), (2, 1, 400.0));

@@ -57,10 +57,10 @@ pub fn open_metrics(feed: &Feed, subject: Subject) -> String {
     }
     let shown = feed.snapshot();
     let counters = [
-        ("operations", "Operations so far.", shown.operations),
+        ("operations", "Operations so far.", Some(shown.operations)),
         ("violations", "Violations that answers gave away.", shown.violations),
     ];
-    for (name, help, value) in counters {
+    for (name, help, value) in counters.iter().filter_map(|(name, help, value)| Some((name, help, (*value)?))) {
         text.push_str(&format!(
             "# TYPE onlyone_{name} counter\n# HELP onlyone_{name} {help}\nonlyone_{name}_total {value}\n"
         ));
@@ -106,6 +106,8 @@ pub fn otlp(feed: &Feed, subject: Subject, started: u128, now: u128) -> Value {
         "unit": "s",
         "histogram": { "aggregationTemporality": 2, "dataPoints": points },
     });
+    let mut metrics = vec![histogram, counter("onlyone.operations", shown.operations)];
+    metrics.extend(shown.violations.map(|violations| counter("onlyone.violations", violations)));
     let resource = [
         ("service.name", "onlyone"),
         ("service.version", env!("CARGO_PKG_VERSION")),
@@ -117,11 +119,7 @@ pub fn otlp(feed: &Feed, subject: Subject, started: u128, now: u128) -> Value {
             "resource": { "attributes": resource.map(|(key, value)| attribute(key, value)) },
             "scopeMetrics": [{
                 "scope": { "name": "onlyone", "version": env!("CARGO_PKG_VERSION") },
-                "metrics": [
-                    histogram,
-                    counter("onlyone.operations", shown.operations),
-                    counter("onlyone.violations", shown.violations),
-                ],
+                "metrics": metrics,
             }],
         }],
     })

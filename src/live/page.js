@@ -16,7 +16,8 @@ const show = state => {
   if (state.planned) at('share').value = Math.min(1, state.operations / state.planned);
   else if (state.ended) at('share').value = 1;
   put('errors', whole.format(state.failed + state.unknown));
-  put('violations', whole.format(state.violations));
+  // An exploration is judged when it is over.
+  put('violations', state.violations === null ? '–' : whole.format(state.violations));
   at('violations').className = state.violations ? 'violated' : '';
   // The last second is not over.
   const over = state.ended ? state.seconds : state.seconds.slice(0, -1);

@@ -45,7 +45,7 @@ pub(crate) use format::count;
 pub use github::{MOST_ANNOTATIONS, annotations};
 pub use hlog::{HlogError, hgrm, hgrm_of_log, hlog};
 pub use hlog_read::{HlogReadError, read_hlog};
-pub use html::{HtmlError, html, script_hash};
+pub use html::{HtmlError, html, page_policy};
 pub use json::{JsonError, from_json, to_json};
 pub use junit::junit;
 pub use key_history::{KeyHistory, MissingElement, SentRequest, StoredElement, StoredList};

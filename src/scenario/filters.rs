@@ -30,7 +30,7 @@ const ANY_END: GeneralPurpose = GeneralPurpose::new(
 
 /// A text in base64, in that of URLs as well.
 fn decode(text: &str) -> Option<String> {
-    let letters = text.trim().trim_end_matches('=').replace('-', "+").replace('_', "/");
+    let letters = text.trim().replace('-', "+").replace('_', "/");
     String::from_utf8(ANY_END.decode(letters).ok()?).ok()
 }
 
@@ -65,6 +65,8 @@ mod tests {
         for (template, expected) in cases {
             assert_eq!(environment.render_str(template, ()).unwrap(), expected, "{template}");
         }
-        assert!(environment.render_str("{{ '!'|b64decode }}", ()).is_err());
+        for wrong in ["!", "YQ===", "=", "Y=Q="] {
+            assert!(environment.render_str(&format!("{{{{ '{wrong}'|b64decode }}}}"), ()).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! From a path to a [`Scenario`]: file, text, TOML, `--set`, environment, serde, validation. Main function: [`load`].
 
+use std::collections::BTreeSet;
 use std::fs::{self, File as Handle};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -128,21 +129,27 @@ fn read(path: &Path) -> Result<Vec<u8>, ScenarioError> {
     }
 }
 
-/// Scenario files beside a path that does not exist, or in `scenarios/` there or here, the most similar name first.
+/// Scenario files beside a path that does not exist, or in `scenarios/` there, the most similar name first; of those in
+/// `scenarios/` here, the ones that are likely to be meant.
 fn not_found(path: &Path) -> ScenarioError {
     let parent = path.parent().unwrap_or(Path::new(""));
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let places = [parent.to_owned(), parent.join("scenarios"), PathBuf::from("scenarios")];
-    let mut files: Vec<PathBuf> = places.iter().flat_map(|directory| toml_files(directory)).collect();
+    let is_near = |path: &PathBuf| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        suggest::nearest(&name, [stem.as_ref()]).is_some()
+    };
+    let beside = [parent.to_owned(), parent.join("scenarios")];
+    let beside = beside.iter().flat_map(|directory| toml_files(directory));
+    let mut files: Vec<PathBuf> =
+        beside.chain(toml_files(Path::new("scenarios")).into_iter().filter(is_near)).collect();
+    // One file may be found by two paths.
+    let mut seen = BTreeSet::new();
+    files.retain(|path| seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
     let likeness = |path: &Path| suggest::likeness(&name, &path.file_stem().unwrap_or_default().to_string_lossy());
     files.sort_by(|a, b| likeness(b).total_cmp(&likeness(a)).then_with(|| a.cmp(b)));
-    files.dedup();
     let all = files.len();
     files.truncate(NEAR);
-    let meant = files.first().is_some_and(|first| {
-        let first = first.file_stem().unwrap_or_default().to_string_lossy();
-        suggest::nearest(&name, [first.as_ref()]).is_some()
-    });
+    let meant = files.first().is_some_and(is_near);
     ScenarioError::NotFound { path: path.to_owned(), near: files, all, meant }
 }
 

@@ -103,6 +103,15 @@ fn a_comparison_leaves_files_and_baselines_are_kept_by_scenario() {
     for file in ["report.html", "junit.xml", "summary.md", "comparison.json"] {
         assert!(!read(&harness, &Path::new("reports/compare-b-with-a").join(file)).is_empty(), "{file}");
     }
+    // A report may come from elsewhere: what it calls its run must not lead out of the folder.
+    let report = harness.path().join("reports/b/report.json");
+    let outside =
+        std::fs::read_to_string(&report).unwrap().replace("\"run_id\": \"b\"", "\"run_id\": \"../../../out\"");
+    let kept = std::fs::read_to_string(&report).unwrap();
+    assert_ne!(outside, kept);
+    std::fs::write(&report, outside).unwrap();
+    compare(&["reports/b", "--baseline", "main"]).expect(2, &["`../../../out`, which is no name of a run"]);
+    std::fs::write(&report, kept).unwrap();
     compare(&["reports/b"]).expect(2, &["one run alone cannot be compared", "--baseline NAME"]);
     compare(&["reports/b", "--trend"]).expect(0, &["✓ b", "Answers/s", "p50"]);
 }
@@ -136,6 +145,13 @@ fn options_come_from_the_environment_and_from_the_nearest_file() {
     harness
         .run(&["run", "s.toml", "--dry-run", "--seed", "5", "--set", "load.burst.rounds=4"])
         .expect(0, &["# seed: 5", "rounds = 4"]);
+    // A flag that is false is not given.
+    let off = Harness::new(&scenario("upsert-retry", true, SHORT)).env("ONLYONE_EXPLORE_PAIRS", "false");
+    off.run(&["explore", "s.toml", "--dry-run", "--schedule", "1 2"]).expect(0, &["search: replay"]);
+    let on = Harness::new(&scenario("upsert-retry", true, SHORT)).env("ONLYONE_EXPLORE_PAIRS", "true");
+    on.run(&["explore", "s.toml", "--dry-run", "--schedule", "1 2"]).expect(2, &["cannot be used with"]);
+    let typed = Harness::new("").env("ONLYONE_COMPARE_SAVE_BASELINE", "main");
+    typed.run(&["compare", "nowhere"]).expect(2, &["one run alone cannot be compared"]);
     harness.run(&["run", "s.toml", "--use", "ci"]).expect(2, &["has no profile `ci`", "[profile.ci]"]);
     std::fs::write(harness.path().join("onlyone.toml"), "[run]\nsett = 'a=1'\n").unwrap();
     harness.run(&["run", "s.toml"]).expect(2, &["onlyone.toml:2: unknown option `sett`", "did you mean `set`?"]);

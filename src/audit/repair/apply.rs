@@ -6,14 +6,14 @@ use mongodb::Database;
 use mongodb::bson::{Bson, Document};
 use mongodb::options::{Acknowledgment, DatabaseOptions, ReadPreference, SelectionCriteria, WriteConcern};
 
-use super::decide::{Group, id_of};
+use super::decide::id_of;
 use super::edit::{Written, documents, evidence};
 use super::journal::{Journal, MergeEntry, MergeState, Merged, PREFIX, Touched};
 use super::lease::Lease;
 use super::mend::Mending;
 use super::merge::TakeIn;
 use super::outlook::slow;
-use super::pace::at_once;
+use super::pace::batches;
 use super::plan::{Plan, draft, repairable};
 use super::preflight;
 use super::redirect::are_referred_to;
@@ -218,7 +218,7 @@ impl Repair<'_> {
     }
 
     async fn carry_out(&mut self, plan: &Plan, referring: &[Referring<'_>]) -> Result<()> {
-        for groups in batches(&plan.merges, self.options.rate) {
+        for groups in batches(&plan.merges, |group| group.documents.len(), self.options.rate) {
             self.pace.turns(groups.iter().map(|group| group.documents.len()).sum()).await;
             self.merge(groups, referring).await?;
             self.options.audit.progress.more(groups.len());
@@ -309,22 +309,4 @@ impl Repair<'_> {
         }
         Ok(())
     }
-}
-
-/// Cuts groups into batches of bounded size; with a rate, into small ones.
-pub(super) fn batches(groups: &[Group], rate: Option<f64>) -> Vec<&[Group]> {
-    let limit = at_once(rate);
-    let mut batches = Vec::new();
-    let (mut begin, mut documents) = (0, 0);
-    for (position, group) in groups.iter().enumerate() {
-        if position > begin && documents + group.documents.len() > limit {
-            batches.push(&groups[begin..position]);
-            (begin, documents) = (position, 0);
-        }
-        documents += group.documents.len();
-    }
-    if begin < groups.len() {
-        batches.push(&groups[begin..]);
-    }
-    batches
 }

@@ -16,9 +16,9 @@ impl Repair<'_> {
     /// Puts duplicates back. Those for which there is no way back are in the backup only.
     pub(super) async fn duplicates_back(&mut self, one: &TakeIn, why: &str) -> Result<()> {
         let collection = self.profile.collection.clone();
-        let back = self.back(&collection, &one.duplicates).await?;
+        let Back { there, refused } = self.back(&collection, &one.duplicates).await?;
         let (back, lost): (Vec<&Document>, Vec<&Document>) =
-            one.duplicates.iter().partition(|duplicate| back.contains(&id_of(duplicate)));
+            one.duplicates.iter().partition(|duplicate| there.contains(&id_of(duplicate)));
         let entries: Vec<(&Document, &Bson)> = back.iter().map(|duplicate| (*duplicate, &one.keeper)).collect();
         self.journal.put_merges(&entries, MergeState::Removing).await?;
         let ids: Vec<Bson> = back.into_iter().map(id_of).collect();
@@ -32,45 +32,72 @@ impl Repair<'_> {
             self.put_back.insert(name(&id), sentence);
         }
         if !lost.is_empty() {
-            self.unfinished.push(self.only_in_backup(&one.keeper, why));
+            self.unfinished.push(self.only_in_backup(&one.keeper, &with_refusal(why, refused)));
         }
         Ok(())
     }
 
-    /// Puts referring documents back. Tells whether all of them are there.
-    pub(super) async fn twins_back(&mut self, collection: &str, twins: &[TwinEntry], why: &str) -> Result<bool> {
+    /// Puts referring documents back. Where some of them are not there, the text is why.
+    pub(super) async fn twins_back(
+        &mut self,
+        collection: &str,
+        twins: &[TwinEntry],
+        why: &str,
+    ) -> Result<Option<String>> {
         let documents: Vec<Document> = twins.iter().map(|entry| entry.twin.clone()).collect();
-        let ids = self.back(collection, &documents).await?;
-        let back: Vec<TwinEntry> = twins.iter().filter(|entry| ids.contains(&id_of(&entry.twin))).cloned().collect();
+        let Back { there, refused } = self.back(collection, &documents).await?;
+        let back: Vec<TwinEntry> = twins.iter().filter(|entry| there.contains(&id_of(&entry.twin))).cloned().collect();
         self.journal.put_twins(&back, MergeState::Removing).await?;
-        self.journal.not_removed(collection, &ids).await?;
+        self.journal.not_removed(collection, &there).await?;
         for entry in &back {
             let id = id_of(&entry.twin);
             self.record.back(Some(collection), &id);
             self.left(format!("document {id} of `{collection}` is not united with {}: {why}", entry.beside));
         }
-        Ok(back.len() == twins.len())
+        Ok((back.len() < twins.len()).then(|| with_refusal(why, refused)))
     }
 
-    /// Inserts documents that were removed. Returns the ids of those that are there.
-    async fn back(&self, collection: &str, documents: &[Document]) -> Result<Vec<Bson>> {
-        bulk::insert_again(&self.database, self.lease, collection, documents).await?;
+    /// Inserts documents that were removed.
+    async fn back(&self, collection: &str, documents: &[Document]) -> Result<Back> {
+        let reply = bulk::insert_again(&self.database, self.lease, collection, documents).await?;
         let ids: Vec<Bson> = documents.iter().map(id_of).collect();
-        let there = self.documents(collection, &ids).await?;
-        Ok(ids.into_iter().filter(|id| there.contains_key(&name(id))).collect())
+        let found = self.documents(collection, &ids).await?;
+        let is_there = |id: &Bson| found.contains_key(&name(id));
+        // One that the service has made anew is there, although it was refused.
+        let missing = reply.refused.into_iter().find(|(at, ..)| ids.get(*at).is_some_and(|id| !is_there(id)));
+        let refused = missing.map(|(_, code, message)| format!("{message} (code {code})"));
+        Ok(Back { there: ids.iter().filter(|id| is_there(id)).cloned().collect(), refused })
+    }
+}
+
+/// What came of putting documents back.
+struct Back {
+    /// The ids of those that are there.
+    there: Vec<Bson>,
+    /// What the server says of the first that is not.
+    refused: Option<String>,
+}
+
+/// Why something could not be done, and why it could not be put back as it was.
+fn with_refusal(why: &str, refused: Option<String>) -> String {
+    match refused {
+        Some(refused) => format!("{why}, and it cannot be put back: {refused}"),
+        None => format!("{why}, and it was removed again after it had been put back"),
     }
 }
 
 impl Journal {
     /// Takes back that documents are removed; what was changed of them before stays noted.
     pub(super) async fn not_removed(&self, collection: &str, ids: &[Bson]) -> Result<()> {
-        let statement = |id: &Bson| {
-            let entry = doc! { "_id": key("after", collection, id), "removed": true };
-            let changed = doc! { "$ifNull": ["$earlier", { "$literal": {} }] };
-            doc! { "q": entry, "u": [{ "$set": { "changed": changed } }, { "$unset": ["removed", "earlier"] }] }
+        let update = |id: &Bson| {
+            let of = |field: &str| doc! { "$ifNull": [field, { "$literal": {} }] };
+            let changed = doc! { "$cond": [{ "$eq": ["$removed", true] }, of("$earlier"), of("$changed")] };
+            let update = vec![
+                doc! { "$set": { "changed": changed, "token": self.token } },
+                doc! { "$unset": ["removed", "earlier"] },
+            ];
+            (key("after", collection, id).into(), update.into())
         };
-        let statements: Vec<Document> = ids.iter().map(statement).collect();
-        let database = self.collection.client().database(self.database_name());
-        bulk::update(&database, None, self.name(), &statements).await.map(drop)
+        self.update_all(ids.iter().map(update).collect()).await
     }
 }

@@ -11,7 +11,7 @@ use mongodb::bson::{Bson, Document};
 use super::decide::id_of;
 use super::edit::{Edit, Written, evidence};
 use super::journal::{After, MergeState, Touched, TwinEntry};
-use super::pace::at_once;
+use super::pace::batches;
 use super::redirect::edit;
 use super::refer::{Redirection, Referring, Targets, name, redirected, united};
 use super::touch::Touch;
@@ -56,9 +56,9 @@ impl Repair<'_> {
             }
         }
         let groups: Vec<Vec<Redirection>> = groups.into_values().filter(|group| !group.is_empty()).collect();
-        for groups in bounded(groups, at_once(self.options.rate)) {
+        for groups in batches(&groups, |group| group.len() + 1, self.options.rate) {
             self.pace.turns(groups.iter().map(|group| group.len() + 1).sum()).await;
-            again |= self.unite_groups(referring, targets, &groups, &mut redirections).await?;
+            again |= self.unite_groups(referring, targets, groups, &mut redirections).await?;
         }
         Ok(again)
     }
@@ -175,8 +175,8 @@ impl Repair<'_> {
     }
 
     async fn back_or_in_backup(&mut self, collection: &str, one: &Beside, why: &str) -> Result<()> {
-        if !self.twins_back(collection, &one.twins, why).await? {
-            self.twins_only_in_backup(collection, one, why);
+        if let Some(why) = self.twins_back(collection, &one.twins, why).await? {
+            self.twins_only_in_backup(collection, one, &why);
         }
         Ok(())
     }
@@ -288,24 +288,4 @@ fn edit_of(referring: &Referring<'_>, targets: Option<&Targets>, one: &Beside, k
         document.after = outcome.result(&document.after);
     }
     Ok(Edit { taking: one.twins.iter().map(|entry| id_of(&entry.twin)).collect(), ..edit(&document) })
-}
-
-/// Groups in batches of so many documents, or of one group that has more.
-fn bounded(groups: Vec<Vec<Redirection>>, limit: usize) -> Vec<Vec<Vec<Redirection>>> {
-    let mut batches: Vec<Vec<Vec<Redirection>>> = Vec::new();
-    let mut documents = limit;
-    for group in groups {
-        let more = group.len() + 1;
-        match batches.last_mut() {
-            Some(batch) if documents + more <= limit => {
-                batch.push(group);
-                documents += more;
-            }
-            _ => {
-                batches.push(vec![group]);
-                documents = more;
-            }
-        }
-    }
-    batches
 }

@@ -89,12 +89,14 @@ pub(super) struct TwinEntry {
 pub(super) type Merged = BTreeMap<String, (Bson, Bson)>;
 
 /// A touched document in the journal.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Touched {
     pub(super) collection: String,
     pub(super) before: Document,
     /// What the repair wrote, by field; `None` if it was about to, and did not say what.
     pub(super) after: Option<After>,
+    /// Of a document that is removed: the fields that the repair wrote before, with their values.
+    pub(super) earlier: Option<Document>,
     /// Duplicates whose content the last change takes in.
     pub(super) taking: Vec<Bson>,
     /// The fields of the last change as they were read, and as they were to be.
@@ -109,11 +111,12 @@ impl Touched {
         let last = after.and_then(|entry| {
             Some((entry.get_document("read").ok()?.clone(), entry.get_document("last").ok()?.clone()))
         });
+        let earlier = after.and_then(|entry| entry.get_document("earlier").ok()).cloned();
         let after = after.map(|entry| match entry.get_document("changed") {
             Ok(changed) => After::Changed(changed.clone()),
             Err(_) => After::Removed,
         });
-        Touched { collection: collection.to_owned(), before, after, taking, last }
+        Touched { collection: collection.to_owned(), before, after, earlier, taking, last }
     }
 }
 
@@ -130,11 +133,6 @@ impl Journal {
     /// The journal of this name, which need not exist yet.
     pub(super) fn named(database: &Database, name: &str) -> Self {
         Journal { collection: database.collection(name), database: database.name().to_owned(), token: 0 }
-    }
-
-    /// Name of the database.
-    pub(super) fn database_name(&self) -> &str {
-        &self.database
     }
 
     /// Name of the collection.

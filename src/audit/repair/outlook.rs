@@ -7,10 +7,10 @@ use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::json;
 
-use super::apply::batches;
 use super::decide::{Circumstances, Merge, decide, id_of};
 use super::indexes::reference_index;
 use super::mend::{Mending, cleaned, keyed, mended};
+use super::pace::batches;
 use super::plan::{Plan, draft};
 use super::refer::{Referring, name, references_of};
 use super::unfinished::unfinished;
@@ -80,7 +80,7 @@ async fn merges(
     let with = Circumstances { database, profile, referring, strict: options.strict };
     options.audit.progress.begin("groups of duplicates planned".to_owned(), Some(plan.merges.len() as u64));
     let groups = plan.merges.clone();
-    for groups in batches(&groups, None) {
+    for groups in batches(&groups, |group| group.documents.len(), None) {
         let decision = decide(with, groups).await?;
         plan.record.planned(&decision);
         for merge in &decision.merges {

@@ -42,6 +42,24 @@ pub(super) fn at_once(rate: Option<f64>) -> usize {
     rate.map_or(AT_ONCE, |rate| rate.clamp(1.0, AT_ONCE as f64) as usize)
 }
 
+/// Cuts groups into batches of bounded size, or of one group that is larger; with a rate, into small ones.
+pub(super) fn batches<T>(groups: &[T], size: impl Fn(&T) -> usize, rate: Option<f64>) -> Vec<&[T]> {
+    let limit = at_once(rate);
+    let mut batches = Vec::new();
+    let (mut begin, mut documents) = (0, 0);
+    for (position, group) in groups.iter().enumerate() {
+        if position > begin && documents + size(group) > limit {
+            batches.push(&groups[begin..position]);
+            (begin, documents) = (position, 0);
+        }
+        documents += size(group);
+    }
+    if begin < groups.len() {
+        batches.push(&groups[begin..]);
+    }
+    batches
+}
+
 /// Tries at one document: so many, and none after the time is over. The first is always granted.
 #[derive(Debug)]
 pub(super) struct Tries {
@@ -83,6 +101,11 @@ mod tests {
     #[test]
     fn a_rate_makes_batches_small() {
         assert_eq!([None, Some(0.2), Some(20.9), Some(1e9)].map(at_once), [500, 1, 20, 500]);
+        let sizes = |groups: &[usize], rate| -> Vec<usize> {
+            batches(groups, |group| *group, rate).into_iter().map(<[usize]>::len).collect()
+        };
+        assert_eq!(sizes(&[2, 3, 2, 9, 1, 1], Some(5.0)), [2, 1, 1, 2]);
+        assert_eq!((sizes(&[300, 200, 1], None), sizes(&[], None)), (vec![2, 1], vec![]));
     }
 
     #[test]

@@ -156,8 +156,8 @@ async fn touched(database: &Database, journal: &Journal, audited: &str) -> Resul
         for before in removed {
             let id = name(&id_of(&before));
             if !there.contains_key(&id) && !known.contains(&id) {
-                let (collection, taking, last) = (collection.clone(), Vec::new(), None);
-                all.push(Touched { collection, before, after: Some(After::Removed), taking, last });
+                let (collection, after) = (collection.clone(), Some(After::Removed));
+                all.push(Touched { collection, before, after, ..Touched::default() });
             }
         }
     }
@@ -231,8 +231,7 @@ mod tests {
     #[test]
     fn a_difference_names_fields_that_differ_in_any_byte_or_the_order() {
         let before = doc! { "_id": 1, "n": f64::NAN, "d": { "a": 1, "b": 2 } };
-        let touched =
-            Touched { collection: "c".into(), before: before.clone(), after: None, taking: Vec::new(), last: None };
+        let touched = Touched { collection: "c".into(), before: before.clone(), ..Touched::default() };
         for (now, expected) in [
             (doc! { "_id": 1, "d": { "a": 1, "b": 2 }, "n": f64::NAN }, "its fields in another order"),
             (doc! { "_id": 1, "n": f64::NAN, "d": { "b": 2, "a": 1 } }, "other values in d:"),

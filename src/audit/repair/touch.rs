@@ -24,12 +24,19 @@ pub(super) struct Touch<'a> {
 impl Journal {
     /// Writes entries, unless a successor wrote them.
     pub(super) async fn put_all(&self, entries: Vec<Document>) -> Result<()> {
-        let statement = |mut entry: Document| {
+        let update = |mut entry: Document| {
             entry.insert("token", self.token);
-            let id = id_of(&entry);
-            doc! { "q": { "_id": id, "token": { "$not": { "$gt": self.token } } }, "u": entry, "upsert": true }
+            (id_of(&entry), entry.into())
         };
-        let statements: Vec<Document> = entries.into_iter().map(statement).collect();
+        self.update_all(entries.into_iter().map(update).collect()).await
+    }
+
+    /// Updates entries by their ids, unless a successor wrote them: the token of the lease is part of each condition.
+    pub(super) async fn update_all(&self, updates: Vec<(Bson, Bson)>) -> Result<()> {
+        let statement = |(id, update): (Bson, Bson)| {
+            doc! { "q": { "_id": id, "token": { "$not": { "$gt": self.token } } }, "u": update, "upsert": true }
+        };
+        let statements: Vec<Document> = updates.into_iter().map(statement).collect();
         let database = self.collection.client().database(&self.database);
         let reply = bulk::update(&database, None, self.name(), &statements).await?;
         match reply.refused.into_iter().next() {
@@ -87,9 +94,12 @@ fn entry_after(id: Document, known: Option<&Touched>, touch: &Touch<'_>) -> Docu
     match &touch.after {
         After::Removed => {
             entry.insert("removed", true);
-            if let Some(After::Changed(earlier)) = known.and_then(|known| known.after.as_ref()) {
-                entry.insert("earlier", earlier.clone());
-            }
+            // A repair that was killed notes it twice: what was changed before the removal stays noted.
+            let earlier = known.and_then(|known| match &known.after {
+                Some(After::Changed(changed)) => Some(changed),
+                _ => known.earlier.as_ref(),
+            });
+            entry.extend(earlier.map(|earlier| ("earlier".to_owned(), earlier.clone().into())));
         }
         After::Changed(changed) => {
             let read: Document =
@@ -170,11 +180,23 @@ mod tests {
                 collection: "c".into(),
                 before: doc! { "m": array(before) },
                 after: Some(After::Changed(doc! { "m": array(written) })),
-                taking: Vec::new(),
-                last: None,
+                ..Touched::default()
             };
             let grown = backup(Some(&touched), &doc! { "m": array(now) }, Some("m"));
             assert_eq!(grown, doc! { "m": array(expected) }, "{before} {written} {now}");
+        }
+    }
+
+    #[test]
+    fn a_removal_that_is_noted_twice_keeps_what_was_changed_before_it() {
+        let now = doc! { "_id": 1, "a": 2 };
+        let touch = Touch { now: &now, after: After::Removed, taking: &[] };
+        let id = key("after", "c", &Bson::Int32(1));
+        let mut entry = doc! { "_id": &id, "changed": { "a": 2 } };
+        for _ in 0..3 {
+            let known = Touched::of("c", &doc! { "document": { "_id": 1, "a": 1 } }, Some(&entry));
+            entry = entry_after(id.clone(), Some(&known), &touch);
+            assert_eq!(entry, doc! { "_id": &id, "removed": true, "earlier": { "a": 2 } });
         }
     }
 
@@ -184,8 +206,7 @@ mod tests {
             collection: "c".into(),
             before: doc! { "_id": 1, "a": 1, "b": 2 },
             after: Some(After::Changed(doc! { "a": 5, "c": 7, "d": 1 })),
-            taking: Vec::new(),
-            last: None,
+            ..Touched::default()
         };
         let now = doc! { "_id": 1, "d": 2, "b": 3, "c": 7, "a": 5 };
         let found = backup(Some(&touched), &now, None);

@@ -44,7 +44,7 @@ pub(in crate::cli) async fn explore_requests(args: ExploreArgs, io: &mut Io) -> 
     let mut args = args.clone();
     args.common.run_id = Some(run_id);
     let status = explore_scenario(&args, scenario, Some(&text), io).await?;
-    if common.format == Format::Human && !common.dry_run {
+    if common.format == Format::Human && !common.dry_run && args.telemetry.events.is_none() {
         let said = format!("\nThe scenario that does it again, scenario.toml in the run's folder:\n\n{text}");
         io.result(&said).context("cannot write to stdout").map_err(CliError::setup)?;
     }

@@ -19,7 +19,7 @@ mod witness;
 
 #[cfg(test)]
 pub(super) use facts::files;
-pub use policy::script_hash;
+pub use policy::page_policy;
 
 use minijinja::{AutoEscape, Environment, context};
 
@@ -67,7 +67,7 @@ pub(super) fn page(name: &str, values: minijinja::Value) -> Result<String, HtmlE
     for (name, text) in PARTS {
         environment.add_template(name, text)?;
     }
-    let common = context! { css => include_str!("style.css"), script => SCRIPT, policy => policy::policy(SCRIPT) };
+    let common = context! { css => include_str!("style.css"), script => SCRIPT, policy => page_policy(SCRIPT, None) };
     Ok(environment.get_template(name)?.render(context! { ..values, ..common })?)
 }
 
@@ -229,7 +229,7 @@ mod tests {
                 assert!(!found, "{name}: {forbidden}");
             }
             let script = page.split("<script>").nth(1).and_then(|rest| rest.split("</script>").next()).unwrap();
-            assert!(page.contains(&policy::policy(script)), "{name}: the policy forbids the script");
+            assert!(page.contains(&page_policy(script, None)), "{name}: the policy forbids the script");
             assert!(page.contains(report.verdict.as_str()) && page.len() < 2 << 20, "{name}");
         }
     }

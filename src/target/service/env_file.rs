@@ -37,14 +37,35 @@ fn unquoted(value: &str) -> Option<String> {
         return Some(value.split(" #").next().unwrap_or_default().trim_end().to_owned());
     };
     let body = &value[1..];
-    let escaped = |at: usize| quote == '"' && body[..at].ends_with('\\');
-    let end = body.match_indices(quote).map(|(at, _)| at).find(|at| !escaped(*at))?;
+    let backslashes = |at: usize| body[..at].bytes().rev().take_while(|byte| *byte == b'\\').count();
+    let escaped = |at: usize| quote == '"' && backslashes(at) % 2 == 1;
+    let mut quotes = body.match_indices(quote).map(|(at, _)| at);
+    // A value may end in a backslash: then the last quote closes it all the same.
+    let end = quotes.clone().find(|at| !escaped(*at)).or_else(|| quotes.next_back())?;
     let (inner, rest) = (&body[..end], &body[end + 1..]);
     if !rest.trim().is_empty() && !rest.trim_start().starts_with('#') {
         return None;
     }
     // Only double quotes know escapes.
-    Some(if quote == '"' { inner.replace("\\n", "\n").replace("\\\"", "\"") } else { inner.to_owned() })
+    Some(if quote == '"' { unescaped(inner) } else { inner.to_owned() })
+}
+
+/// The text with line breaks, quotes and backslashes in place of their escapes; any other backslash is one.
+fn unescaped(text: &str) -> String {
+    let (mut plain, mut letters) = (String::new(), text.chars().peekable());
+    while let Some(letter) = letters.next() {
+        let meant = match (letter, letters.peek()) {
+            ('\\', Some('n')) => Some('\n'),
+            ('\\', Some('"')) => Some('"'),
+            ('\\', Some('\\')) => Some('\\'),
+            _ => None,
+        };
+        if meant.is_some() {
+            letters.next();
+        }
+        plain.push(meant.unwrap_or(letter));
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -53,7 +74,7 @@ mod tests {
 
     #[test]
     fn values_are_taken_as_such_files_are_commonly_read() {
-        let text = "# settings\n\nA=1\nexport B = two words # said\nC=\"x # y\"\nD='$HOME'\nE=\nF=a=b\nG=\"1\\n2\" # two lines\nH='x' # don't\nI=\"a \\\"b\\\"\"\n";
+        let text = "# settings\n\nA=1\nexport B = two words # said\nC=\"x # y\"\nD='$HOME'\nE=\nF=a=b\nG=\"1\\n2\" # two lines\nH='x' # don't\nI=\"a \\\"b\\\"\"\nJ=\"C:\\dir\\\"\nK=\"C:\\\\\" # said\nL=\"\\\\n\"\nM='C:\\'\n";
         let found = parse(text).unwrap();
         let expected = [
             ("A", "1"),
@@ -65,6 +86,10 @@ mod tests {
             ("G", "1\n2"),
             ("H", "x"),
             ("I", "a \"b\""),
+            ("J", "C:\\dir\\"),
+            ("K", "C:\\"),
+            ("L", "\\n"),
+            ("M", "C:\\"),
         ];
         assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         for (text, line) in [("A=1\nB", 2), ("=x", 1), ("A B=x", 1), ("A=\"x", 1), ("A='x' y", 1)] {
