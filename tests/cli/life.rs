@@ -42,7 +42,7 @@ Server(("127.0.0.1", port), Handler).serve_forever()
 "#;
 
 /// A scenario of that service. `auth` and `more` are lines of `[target.http]` and of the file.
-fn served(silent: &str, auth: &str, release: &str, load: &str, more: &str) -> Harness {
+pub(super) fn served(silent: &str, auth: &str, release: &str, load: &str, more: &str) -> Harness {
     let text = format!(
         "name = \"t\"\nworkload = \"create-or-get\"\n[target.http]\ntimeout = \"1s\"\nrelease = \"{release}\"\n{auth}\n\
          [target.http.operations.create-or-get]\npath = \"/rooms\"\n\
@@ -56,7 +56,7 @@ fn served(silent: &str, auth: &str, release: &str, load: &str, more: &str) -> Ha
 }
 
 const LOAD: &str = "[load.burst]\nclients = 8\nrounds = 400";
-const OBSERVED: &str = "[observe.http]\npath = \"/list/{{ key }}\"\ndocuments = \"$.list\"\nid = \"$.id\"";
+pub(super) const OBSERVED: &str = "[observe.http]\npath = \"/list/{{ key }}\"\ndocuments = \"$.list\"\nid = \"$.id\"";
 const LOGIN: &str =
     "auth.login = { request = { path = \"/login\", json = { user = \"{{ client.user }}\" } }, token = \"$.token\" }";
 
@@ -87,7 +87,7 @@ fn an_open_load_with_rare_arrivals_ends_when_it_is_told_to() {
 }
 
 /// Waits for the end, which must come: a run that hangs is killed, and fails.
-fn ended(mut child: Child, what: &str) -> Ran {
+pub(super) fn ended(mut child: Child, what: &str) -> Ran {
     let deadline = Instant::now() + Duration::from_secs(60);
     while child.try_wait().unwrap().is_none() {
         if Instant::now() > deadline {
@@ -100,7 +100,7 @@ fn ended(mut child: Child, what: &str) -> Ran {
 }
 
 /// Operations that the service received, and those of the history.
-fn received_and_recorded(harness: &Harness) -> (Vec<String>, Vec<String>) {
+pub(super) fn received_and_recorded(harness: &Harness) -> (Vec<String>, Vec<String>) {
     let received = std::fs::read_to_string(harness.path().join("received")).unwrap_or_default();
     let received = received.lines().map(str::to_owned).collect();
     let history = std::fs::read_to_string(harness.path().join("reports/r/history.jsonl")).unwrap_or_default();
@@ -131,7 +131,7 @@ fn every_operation_that_was_sent_is_in_the_history_whatever_the_moment_of_the_si
     }
 }
 
-fn send(child: &Child, signal: &str) {
+pub(super) fn send(child: &Child, signal: &str) {
     let status = std::process::Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
     assert!(status.unwrap().success());
 }

@@ -10,5 +10,6 @@ mod files;
 mod harness;
 mod life;
 mod live;
+mod moments;
 mod reports;
 mod trouble;
