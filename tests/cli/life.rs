@@ -68,6 +68,21 @@ fn a_service_that_never_answers_ends_the_run_with_the_reason() {
         ("/login", LOGIN, "", 3, "the log-in got no answer"),
         ("/rooms", "", "", 3, "no `create-or-get` was ever answered"),
         ("/list", "", OBSERVED, 3, "the final state could not be read"),
+        ("/setup", "", "[[setup]]\npath = \"/setup\"", 4, "no answer within 900ms"),
+        (
+            "/before",
+            "",
+            "[target.http.operations.create-or-get.before]\npath = \"/before\"",
+            3,
+            "no operation succeeded",
+        ),
+        (
+            "/get",
+            "",
+            "[target.http.operations.get]\nmethod = \"GET\"\npath = \"/get/{{ key }}\"\noutcome = { id = \"$.id\" }",
+            3,
+            "`get`",
+        ),
     ] {
         let harness = served(silent, auth, "task", LOAD, more);
         let child = harness.command(&["run", "s.toml", "--seed", "1"]).spawn().unwrap();

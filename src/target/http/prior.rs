@@ -184,7 +184,7 @@ impl Core {
             None => self.authorize_so_far(&mut request, variables)?,
             Some(_) => self.authorize(&mut request, session, variables)?,
         }
-        let answer = self.send(request, base).await;
+        let answer = self.send_in_time(request, base).await;
         let answer = answer.map_err(|no_answer| self.redactor.clear(no_answer.why()))?;
         let done = match prior.accept.is_empty() {
             true => (200..400).contains(&answer.status),
