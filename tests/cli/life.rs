@@ -74,7 +74,7 @@ fn a_service_that_never_answers_ends_the_run_with_the_reason() {
             "",
             "[target.http.operations.create-or-get.before]\npath = \"/before\"",
             3,
-            "no operation succeeded",
+            "comes before its first operation",
         ),
         (
             "/get",

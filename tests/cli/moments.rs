@@ -3,6 +3,8 @@
 //! The campaign: `cargo test --test cli any_moment -- --ignored --nocapture --test-threads 1`, a hundred moments of each load
 //! for a signal and fifty for a death; `ONLYONE_TEST_ROUNDS` says another number.
 
+#![allow(clippy::print_stdout, reason = "a campaign says how far it is")]
+
 use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
