@@ -18,7 +18,7 @@ use crate::workload::{self, Requests};
 /// Requests of a burst at most.
 const MOST_REQUESTS: u32 = 8;
 /// How long the bursts of all operations may take: no further one begins after that.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(30);
 /// Number of the first round: those of the load are below. Each operation has as many numbers as it may need.
 const FIRST: u32 = 500_000_000;
 const OF_ONE: u32 = 10_000;
@@ -45,7 +45,7 @@ pub(super) fn settings(spec: &ExploreSpec) -> Settings {
     }
 }
 
-/// Sends them, operation by operation, and says what came of it; nothing where what is written cannot be read.
+/// Sends them, operation by operation, and says what came of it, or why there were none.
 pub(super) async fn compared(
     scenario: &Scenario,
     place: &Place,
@@ -54,13 +54,20 @@ pub(super) async fn compared(
     stop: &CancellationToken,
 ) -> Option<AsIfSerialReport> {
     let http = scenario.target.http().filter(|_| apply(scenario))?;
-    let (client, database) = place.reader(guard).await?;
+    let (client, database) = match place.reader(guard).await {
+        Ok(reader) => reader,
+        Err(why) => {
+            let inconclusive = Some(format!("no bursts were sent: {why}"));
+            return Some(AsIfSerialReport { inconclusive, bursts_of: Some(0), ..AsIfSerialReport::default() });
+        }
+    };
     let bursts = Bursts {
         target: Arc::clone(&place.target),
         client,
         database,
         settings: settings(&scenario.explore),
         deadline: scenario.limits.operation_deadline,
+        within: scenario.observe.within(),
         stop: stop.clone(),
     };
     let requests = requests(&scenario.load);

@@ -378,12 +378,12 @@ impl Place {
         }
     }
 
-    /// A client that reads the service's data, and which database that is; none where it is not known, or not to be read.
-    pub(super) async fn reader(&self, guard: &Guard) -> Option<(mongodb::Client, String)> {
-        let (uri, database) = self.data.as_ref()?;
+    /// A client that reads the service's data, and which database that is; or why there is none, in words.
+    pub(super) async fn reader(&self, guard: &Guard) -> Result<(mongodb::Client, String), String> {
+        let (uri, database) = self.data.as_ref().ok_or("where the service keeps its data is not known")?;
         let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
-        let connected = Connected::open(uri, guard, pool).await.ok()?;
-        Some((connected.client, database.clone()))
+        let connected = Connected::open(uri, guard, pool).await.map_err(|error| error.to_string())?;
+        Ok((connected.client, database.clone()))
     }
 
     /// Removes what the run made, unless the server or the service was lost, and stops what was started. What fails is said

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::carry::chain;
+use super::cause::chain;
 use super::dfs::Dfs;
 use super::diagram::diagram;
 use super::execution::INTERRUPTED;
@@ -118,6 +118,18 @@ impl Explorer<'_> {
 
     /// Releases the writes of all requests at once, again and again: what happens then is the server's choice.
     async fn together(&mut self, insecure: bool) {
+        for (position, met) in self.released_together(insecure).await {
+            if self.found.executions[position].0.stuck.is_none() {
+                self.found.together.push(position);
+                self.found.met += usize::from(met);
+            }
+        }
+    }
+
+    /// Executions with the writes of all requests released at once, and whether upserts were made to meet in them; only a few
+    /// where no upsert is known to be insecure.
+    pub(super) async fn released_together(&mut self, insecure: bool) -> Vec<(usize, bool)> {
+        let mut released = Vec::new();
         let all: Vec<usize> = (0..self.subject.requests()).collect();
         let begin = Instant::now();
         let mut meeting = if insecure { Meeting::of(self.server.as_ref()).await } else { None };
@@ -151,12 +163,12 @@ impl Explorer<'_> {
                 };
                 self.found.notes.insert(note.to_owned());
             }
+            released.push((position, met));
             if self.found.executions[position].0.stuck.is_some() {
                 break;
             }
-            self.found.together.push(position);
-            self.found.met += usize::from(met);
         }
+        released
     }
 
     /// The violation with the fewest requests and switches, carried out once more.

@@ -3,26 +3,30 @@
 //!
 //! *Property*: documents and answers of a burst are those of as many requests one after another, but for who was told what and
 //! for the order of lists. *Assumptions*: the requests are equal, so that one order stands for all; nobody else writes to the
-//! service's database; what a request does after its answer is done within `QUIET`.
-//! *Soundness*: as that of [`crate::serial`]. *Completeness*: whatever the bursts happened to meet, and colours alone tell apart
-//! what is made anew. That nothing was found proves little. *Cost*: some forty rounds, at most `LONGEST` of bursts.
+//! service's database; what a request does after its answer is done within a quarter of a second, or as long as the scenario
+//! says that storing may take.
+//! *Soundness*: as that of [`crate::serial`]. What a request writes late may fall into the round after its own, so that nothing
+//! is accused unless it shows again in rounds that are followed by so long a silence. *Completeness*: whatever the bursts happened to meet, and colours alone tell apart
+//! what is made anew. That nothing was found proves little. *Cost*: some forty rounds, at most `LONGEST` of bursts; as many
+//! again, and slower, where something is to be accused.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mongodb::Client;
-use mongodb::bson::Bson;
 use tokio_util::sync::CancellationToken;
 
-use super::capture::{Capture, CaptureError, value};
-use super::comparison::answer;
+use super::capture::{Capture, CaptureError, Written};
+use super::cause::chain;
+use super::comparison::{PATIENT_QUIET, answer};
+use super::judging::unlike;
+use super::reported::{reported, tell};
 use super::subject::{Operations, Subject};
-use crate::report::{AsIfSerialReport, FieldDifference};
+use crate::report::AsIfSerialReport;
 use crate::scope::{Ended, Scope};
-use crate::serial::{Answer, Change, Class, Judge, Judged, Judgement, Outcome, Sample, Settings};
+use crate::serial::{Answer, Class, Judge, Judged, Judgement, Outcome, Sample, Settings};
 use crate::target::Target;
-use crate::verdict::Verdict;
 
 /// Serial rounds, and as many again before something is accused.
 const SERIAL: usize = 5;
@@ -32,8 +36,13 @@ const SERIAL_OF_FEWER: usize = 3;
 const BURSTS: usize = 25;
 /// How long bursts may take.
 const LONGEST: Duration = Duration::from_secs(3);
+/// Bursts between two looks, where an anomaly is to show again, and how long they may take in all.
+const AGAIN: usize = 5;
+const LONGEST_AGAIN: Duration = Duration::from_secs(10);
 /// What is waited for after a round: the service may go on after its answers.
 const QUIET: Duration = Duration::from_millis(30);
+/// What is waited for at most. A service that may take longer is accused of nothing here.
+const LONGEST_QUIET: Duration = Duration::from_secs(1);
 /// How long the server may take to tell what was written.
 const READ_WITHIN: Duration = Duration::from_secs(20);
 
@@ -49,6 +58,8 @@ pub struct Bursts {
     pub settings: Settings,
     /// How long a request may take.
     pub deadline: Duration,
+    /// How long the service may take to store what it has accepted.
+    pub within: Duration,
     /// Ends all waits.
     pub stop: CancellationToken,
 }
@@ -62,7 +73,12 @@ struct Rounds<'a> {
     next: u32,
     /// What was changed while nobody asked for anything.
     background: BTreeSet<String>,
+    /// What is waited for after a round.
+    quiet: Duration,
 }
+
+/// How many bursts come between two looks, and how long all of them may take.
+type Pace = (usize, Duration);
 
 /// One round: its number, its window, and its answers.
 struct Round {
@@ -90,29 +106,31 @@ impl Bursts {
         let requests = Subject::requests(subject);
         let databases = BTreeSet::from([self.database.clone()]);
         let capture = self.wait(Capture::begin(self.client.clone(), databases)).await?;
-        let mut rounds = Rounds { bursts: self, subject, capture, next: first, background: BTreeSet::new() };
+        let mut rounds =
+            Rounds { bursts: self, subject, capture, next: first, background: BTreeSet::new(), quiet: QUIET };
         rounds.listen().await?;
-        let mut judge = Judge::new(Settings { coarse: true, ..self.settings.clone() });
-        rounds.serially(&mut judge, requests, SERIAL).await?;
-        let (begin, mut met) = (Instant::now(), Vec::new());
-        while met.len() < BURSTS && begin.elapsed() < LONGEST {
-            met.push(rounds.burst().await?);
+        let (mut judgement, mut judge) = rounds.held(requests, (BURSTS, LONGEST)).await?;
+        if !unlike(&judgement, Class::is_anomaly) || judgement.inconclusive.is_some() {
+            return Ok((judgement, judge));
         }
-        let samples = rounds.samples(&met).await?;
-        let is = |judgement: &Judgement, of: fn(Class) -> bool| judgement.executions.iter().any(|one| of(one.class));
-        let mut judgement = judge.judge(&samples);
-        if is(&judgement, |class| class != Class::Serial) {
-            for fewer in served(&samples, &self.settings) {
-                rounds.serially(&mut judge, fewer, SERIAL_OF_FEWER).await?;
+        if self.within > LONGEST_QUIET {
+            judgement.inconclusive = Some(format!(
+                "some bursts are unlike every serial round, but what the service may store {:?} after its answers is not waited \
+                 for",
+                self.within
+            ));
+            return Ok((judgement, judge));
+        }
+        rounds.quiet = PATIENT_QUIET.max(self.within);
+        let (patiently, by) = rounds.held(requests, (AGAIN, LONGEST_AGAIN)).await?;
+        match unlike(&patiently, Class::is_anomaly) {
+            true => (judgement, judge) = (patiently, by),
+            false => {
+                judgement.inconclusive = Some(
+                    "what was unlike every serial round was not so again when more time was left for what comes after answers"
+                        .to_owned(),
+                );
             }
-            judgement = judge.judge(&samples);
-        }
-        if is(&judgement, Class::is_anomaly) {
-            rounds.serially(&mut judge, requests, SERIAL).await?;
-            judgement = judge.judge(&samples);
-        }
-        if samples.iter().all(|sample| sample.outcome.changes.is_empty()) {
-            judgement.inconclusive.get_or_insert("the requests write nothing".to_owned());
         }
         Ok((judgement, judge))
     }
@@ -120,44 +138,23 @@ impl Bursts {
     /// Waits for the server; why there is nothing, in words.
     async fn wait<T>(&self, reading: impl Future<Output = Result<T, CaptureError>>) -> Result<T, String> {
         let read = Scope::new(READ_WITHIN, &self.stop).wait(reading).await;
-        read.unwrap_or_else(|ended| Err(ended.into())).map_err(|error| super::carry::chain(&error))
+        read.unwrap_or_else(|ended| Err(ended.into())).map_err(|error| chain(&error))
     }
 
     fn report(&self, name: &str, requests: usize, judgement: &Judgement, judge: &Judge) -> AsIfSerialReport {
-        let strict = self.settings.strict;
-        let violating = || judgement.executions.iter().filter(|one| one.class.violates(strict));
-        let violations = violating().count() as u64;
-        let verdict = match (&judgement.inconclusive, violations) {
-            (None, 0) => Verdict::Holds,
-            (None, _) => Verdict::Violated,
-            (Some(_), _) => Verdict::Inconclusive,
-        };
-        let worst: Option<&Judged> = violating().max_by_key(|one| one.class);
-        let shown = |one: &crate::serial::Difference| FieldDifference {
-            place: one.place.clone(),
-            serially: one.serially.clone(),
-            here: one.here.clone(),
-        };
-        let sentences = judgement.sentences().into_iter().filter(|(class, _)| *class != Class::Serial);
-        AsIfSerialReport {
-            verdict,
-            judged: judgement.executions.len() as u64,
-            violations,
-            classes: Class::ALL.iter().map(|class| (class.name().to_owned(), judgement.classes.of(*class))).collect(),
-            not_compared: judgement.not_compared.clone(),
-            serial_outcomes: judgement.serial_outcomes as u64,
-            serial_runs: judge.serial_runs() as u64,
-            repetitions: judge.rounds() as u64,
-            sentences: sentences.map(|(_, text)| text.replace("interleavings", "bursts")).collect(),
-            inconclusive: judgement.inconclusive.clone(),
-            notes: judgement.notes.clone(),
+        let executions: Vec<&Judged> = judgement.executions.iter().collect();
+        let mut report = AsIfSerialReport {
             operations: vec![name.to_owned()],
-            in_words: worst.and_then(Judged::in_words).unwrap_or_default(),
-            nearest: if worst.is_some() { "one after another".to_owned() } else { String::new() },
-            differences: worst.iter().flat_map(|one| one.differences.iter().map(shown)).collect(),
             bursts_of: u32::try_from(requests).ok(),
-            ..AsIfSerialReport::default()
+            ..reported(judge, &executions, Some(judgement), judgement.inconclusive.clone())
+        };
+        report.sentences.iter_mut().for_each(|text| *text = text.replace("interleavings", "bursts"));
+        let violating = executions.iter().filter(|one| one.class.violates(self.settings.strict));
+        if let Some(worst) = violating.max_by_key(|one| one.class) {
+            tell(&mut report, worst);
+            report.nearest = "one after another".to_owned();
         }
+        report
     }
 }
 
@@ -173,6 +170,41 @@ impl Rounds<'_> {
         Ok(())
     }
 
+    /// Serial rounds, and bursts that are held against them, until one of these is unlike all of those.
+    async fn held(&mut self, requests: usize, (at_once, longest): Pace) -> Result<(Judgement, Judge), String> {
+        let mut judge = Judge::new(Settings { coarse: true, ..self.bursts.settings.clone() });
+        self.serially(&mut judge, requests, SERIAL).await?;
+        let (begin, mut met, mut known) = (Instant::now(), Vec::new(), BTreeSet::new());
+        loop {
+            for _ in 0..at_once {
+                if met.len() == BURSTS || begin.elapsed() >= longest {
+                    break;
+                }
+                met.push(self.burst().await?);
+            }
+            let samples = self.samples(&met).await?;
+            let mut judgement = judge.judge(&samples);
+            if unlike(&judgement, |class| class != Class::Serial) {
+                for fewer in served(&samples, &self.bursts.settings).into_iter().filter(|fewer| known.insert(*fewer)) {
+                    self.serially(&mut judge, fewer, SERIAL_OF_FEWER).await?;
+                }
+                judgement = judge.judge(&samples);
+            }
+            let is_last = met.len() >= BURSTS || begin.elapsed() >= longest;
+            let accuses = unlike(&judgement, Class::is_anomaly);
+            if accuses && known.insert(requests) {
+                self.serially(&mut judge, requests, SERIAL).await?;
+                judgement = judge.judge(&samples);
+            }
+            if is_last || unlike(&judgement, Class::is_anomaly) {
+                if samples.iter().all(|sample| sample.outcome.changes.is_empty()) {
+                    judgement.inconclusive.get_or_insert("the requests write nothing".to_owned());
+                }
+                return Ok((judgement, judge));
+            }
+        }
+    }
+
     /// So many requests one after another, again and again: each time another of them is the first.
     async fn serially(&mut self, judge: &mut Judge, requests: usize, times: usize) -> Result<(), String> {
         let mut rounds = Vec::new();
@@ -183,14 +215,13 @@ impl Rounds<'_> {
                 let request = (position + time) % requests;
                 answers.push(self.answered(self.subject.start(number, request)).await?);
                 // What it does after its answer comes before the next one.
-                self.pause(QUIET / 3).await?;
+                self.pause(self.quiet / 3).await?;
             }
             rounds.push(self.end(number, answers).await?);
         }
         for sample in self.samples(&rounds).await? {
             judge.learn(sample);
         }
-        judge.end_round();
         Ok(())
     }
 
@@ -210,14 +241,14 @@ impl Rounds<'_> {
         if target.has_preliminaries() {
             let operations = self.subject.invocations(number..number + 1);
             let made = Scope::new(READ_WITHIN, stop).wait(target.preliminaries(&operations)).await;
-            made.map_err(|ended| ended.to_string())?.map_err(|error| super::carry::chain(&error))?;
+            made.map_err(|ended| ended.to_string())?.map_err(|error| chain(&error))?;
         }
         self.open().await?;
         Ok(number)
     }
 
     async fn end(&mut self, number: u32, answers: Vec<Answer>) -> Result<Round, String> {
-        self.pause(QUIET).await?;
+        self.pause(self.quiet).await?;
         Ok(Round { number, window: self.close().await?, answers })
     }
 
@@ -227,7 +258,7 @@ impl Rounds<'_> {
     }
 
     async fn open(&mut self) -> Result<(), String> {
-        self.bursts.wait(self.capture.open()).await
+        self.bursts.wait(self.capture.open(false)).await
     }
 
     async fn close(&mut self) -> Result<usize, String> {
@@ -253,20 +284,13 @@ impl Rounds<'_> {
 
     fn sample(&self, round: &Round) -> Option<Sample> {
         let window = self.capture.window(round.window)?;
-        let document = |document: &mongodb::bson::Document| value(&Bson::Document(document.clone()));
         let written = window.written().filter(|written| !self.background.contains(&written.namespace));
-        let changes = written.map(|written| Change {
-            collection: written.namespace.split_once('.').map_or("", |(_, name)| name).to_owned(),
-            id: value(&written.id),
-            before: written.before.as_ref().map(document),
-            after: written.after.as_ref().map(document),
-        });
         let answers = round.answers.iter().cloned().enumerate().collect();
         let requests = Subject::requests(self.subject);
         let mut marks = vec![(self.subject.invocation(round.number, 0).key.to_string(), "<key>".to_owned())];
         // Who sent which of the equal requests does not count.
         marks.extend((0..requests).map(|client| (format!("user-{client}"), "<caller>".to_owned())));
-        let outcome = Outcome { answers, probes: Vec::new(), changes: changes.collect() };
+        let outcome = Outcome { answers, probes: Vec::new(), changes: written.map(Written::change).collect() };
         Some(Sample { order: (0..round.answers.len()).collect(), marks, outcome })
     }
 }

@@ -1,15 +1,14 @@
-//! Executions of an exploration, one by one: what must be there before them, what they teach, what counts.
+//! Executions of an exploration, one by one: what they teach, and what counts.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use futures::FutureExt;
 use tokio::sync::mpsc;
 
 use super::alone::describe;
 use super::dfs::NOT_DETERMINISTIC;
-use super::execution::{Execution, INTERRUPTED, Request};
-use super::explorer::{Explorer, MAX_DEAD};
+use super::execution::{Execution, INTERRUPTED};
+use super::explorer::Explorer;
 use super::found::{Found, Patience};
 use super::gate::Event;
 use super::policy::{MISFIT, Policy, Replay};
@@ -17,14 +16,9 @@ use super::scheduler::{Learned, Scheduler};
 use super::spent::Part;
 use super::subject::Subject;
 use super::watch::{After, Watch};
-use crate::history::{Cause, Outcome, Phase};
+use crate::history::Phase;
 use crate::scope::{Ended, Scope};
-use crate::target::Completion;
 
-/// Executions whose documents are made at once.
-const SEEDED_AT_ONCE: u32 = 64;
-/// How long their making may take.
-const SEED_WITHIN: Duration = Duration::from_secs(60);
 const WAIT_IN_SERVICE: &str = "requests wait for each other in the service";
 
 impl Explorer<'_> {
@@ -52,7 +46,7 @@ impl Explorer<'_> {
         self.take_back(taught, position);
         *policy = before;
         let again = self.execute_some(requests, phase, policy).await;
-        self.confirm(again);
+        self.confirm_doubt(again);
         again
     }
 
@@ -105,6 +99,7 @@ impl Explorer<'_> {
         (found.notes, found.reasons) = (taught.notes, taught.reasons);
         (found.dead, found.diverged) = (taught.dead, taught.diverged);
         (self.scheduler.parallel, self.scheduler.learned) = (taught.parallel, taught.learned);
+        self.comparison.iter_mut().for_each(|comparison| comparison.forget(position));
         let (execution, ..) = &mut found.executions[position];
         *execution = Execution {
             number: execution.number,
@@ -114,7 +109,7 @@ impl Explorer<'_> {
     }
 
     /// What a repetition shows as well is not the machine's doing.
-    fn confirm(&mut self, position: usize) {
+    fn confirm_doubt(&mut self, position: usize) {
         let found = &mut self.found;
         let (execution, ..) = &found.executions[position];
         let diverged = execution.stuck.as_deref().is_some_and(|reason| reason.starts_with(NOT_DETERMINISTIC));
@@ -181,13 +176,17 @@ impl Explorer<'_> {
 
     /// All requests one after another, each when the one before has been answered: what is violated then is a plain defect.
     pub(super) async fn serial_control(&mut self) {
-        let all: Vec<usize> = (0..self.subject.requests()).collect();
+        self.serial_run_surely((0..self.subject.requests()).collect()).await;
+    }
+
+    /// The requests in this order; once more, if it was the machine that was slow.
+    pub(super) async fn serial_run_surely(&mut self, order: Vec<usize>) {
         let taught = self.taught();
-        let position = self.serial_run(all.clone()).await;
+        let position = self.serial_run(order.clone()).await;
         if self.is_doubtful(position) {
             self.take_back(taught, position);
-            let again = self.serial_run(all).await;
-            self.confirm(again);
+            let again = self.serial_run(order).await;
+            self.confirm_doubt(again);
         }
     }
 
@@ -222,96 +221,6 @@ impl Explorer<'_> {
         let Some(watch) = &mut self.watch else { return };
         // What is not told is missed by the next look, which then says more.
         Scope::new(watch.asked_within(), &self.stop).wait(watch.skip()).await.ok();
-    }
-
-    /// Does what comes before the requests of an execution, such as a log-in. It is none of what is put in order: it passes.
-    pub(super) async fn make_ready(&mut self, number: u32, requests: &[usize]) {
-        let begin = Instant::now();
-        let mut passing = false;
-        for &request in requests {
-            let mut making = self.subject.make_ready(number, request);
-            let rest = match (&mut making).now_or_never() {
-                Some(rest) => rest,
-                None => {
-                    self.pass();
-                    passing = true;
-                    let made = Scope::new(self.plan.timing.deadline, &self.stop).wait(making).await;
-                    made.unwrap_or_else(|ended| {
-                        let outcome = Outcome::Failed(Cause::new(format!("what comes before it: {ended}")));
-                        std::future::ready(Completion { outcome, connected: None, attempts: 1, answer: None }).boxed()
-                    })
-                }
-            };
-            self.subject.keep_ready(number, request, rest);
-        }
-        if passing {
-            self.hold();
-        }
-        self.found.spent.add(Part::Preparing, begin);
-    }
-
-    /// Every request once, one after the other, and nothing parked: who logs in, fills a cache or opens a connection at its
-    /// first request does so now. What they wrote is part of the history.
-    pub(super) async fn warm_up(&mut self) {
-        self.pass();
-        for request in 0..self.subject.requests() {
-            if self.stop.is_cancelled() {
-                break;
-            }
-            let number = self.next;
-            self.next += 1;
-            let invoked = Instant::now();
-            let patience = Scope::new(self.plan.timing.deadline, &self.stop);
-            let answer = patience.wait(self.subject.start(number, request)).await;
-            let nobody = Request { invoked, completed: None, completion: None };
-            let mut requests = vec![nobody; self.subject.requests()];
-            requests[request].completed = Some(Instant::now());
-            requests[request].completion = answer.ok();
-            let execution = Execution { number, requests, ..Execution::default() };
-            self.keep(execution, vec![request], Phase::Control);
-        }
-        self.hold();
-    }
-
-    /// Sees that what must be there before the requests of an execution is there, many executions at a time: it is not part
-    /// of any request, so it passes.
-    pub(super) async fn seed(&mut self, number: u32) {
-        if number < self.seeded {
-            return;
-        }
-        self.seeded = number.saturating_add(SEEDED_AT_ONCE);
-        let keys = self.subject.keys_to_seed(number..self.seeded);
-        let first = match self.target.has_preliminaries() {
-            true => self.subject.invocations(number..self.seeded),
-            false => Vec::new(),
-        };
-        if keys.is_empty() && first.is_empty() {
-            return;
-        }
-        let begin = Instant::now();
-        self.pass();
-        let preparing = async {
-            if !keys.is_empty() {
-                self.target.seed(&keys).await?;
-            }
-            self.target.preliminaries(&first).await
-        };
-        let seeded = Scope::new(SEED_WITHIN, &self.stop).wait(preparing).await;
-        let failed = match seeded {
-            Ok(seeded) => seeded.err().map(|error| chain(&error)),
-            Err(ended) => Some(ended.to_string()),
-        };
-        if let Some(why) = failed {
-            self.found.dead = MAX_DEAD;
-            let reason = format!("what must be there before the requests is not: {why}");
-            if let Some(comparison) = &mut self.comparison {
-                // Executions with it and without it cannot be held against each other.
-                comparison.failure.get_or_insert(reason.clone());
-            }
-            self.found.reasons.push(reason);
-        }
-        self.hold();
-        self.found.spent.add(Part::Preparing, begin);
     }
 
     /// Takes note of what an execution says of all.
@@ -404,6 +313,7 @@ impl Explorer<'_> {
     /// Lets everything pass, also what was parked since an execution ended: nobody else would ever release it.
     pub(super) fn pass(&mut self) {
         self.proxy.pass();
+        self.comparison.iter_mut().for_each(|comparison| comparison.disturbed = true);
         self.listen_to(mpsc::unbounded_channel());
     }
 
@@ -433,15 +343,4 @@ struct Taught {
 /// Whether a schedule that was given does not fit.
 pub(super) fn is_misfit(execution: &Execution) -> bool {
     execution.stuck.as_deref().is_some_and(|reason| reason.starts_with(MISFIT))
-}
-
-/// An error with its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }

@@ -60,7 +60,7 @@ struct Order {
 impl Order {
     fn new(execution: &Execution) -> Option<Self> {
         let requests = execution.requests.len();
-        let together = execution.schedule.0.iter().any(|choice| choice.0.len() > 1);
+        let together = execution.schedule.releases_together();
         let waits = execution.waited || !execution.polls.is_empty() || !execution.answers.is_empty();
         if requests > MAX_REQUESTS || execution.parallel || together || waits || execution.stuck.is_some() {
             return None;

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mongodb::bson::Bson;
+use mongodb::bson::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::capture::{Capture, CaptureError, Window, value};
+use super::capture::{Capture, CaptureError, Window, Written};
+use super::cause::chain;
 use super::conflict::may_meet;
 use super::execution::Execution;
 use super::subject::Operations;
 use super::wire::{Kind, Reply};
 use crate::history::{CauseKind, Outcome as History, Phase};
 use crate::scope::{Ended, Scope};
-use crate::serial::{Answer, Change, Judge, Judgement, Outcome, Sample, Settings, Value};
+use crate::serial::{Answer, Judge, Judgement, Outcome, Sample, Settings, Value};
 use crate::target::Completion;
 
 /// Silence after an execution, until it is known whether the service writes after its answers.
@@ -57,14 +58,18 @@ pub(super) struct Comparison {
     told_within: Duration,
     /// Commands came after answers.
     pub(super) late: bool,
+    /// Something else was sent since the last execution ended.
+    pub(super) disturbed: bool,
     /// Work of the service's own, by name and namespace.
     pub(super) background: BTreeSet<String>,
     /// Where requests write.
     requested: BTreeSet<String>,
     /// Why nothing can be concluded.
     pub(super) failure: Option<String>,
-    /// Some of the requests were sent without the others, too.
-    pub(super) knows_some: bool,
+    /// How often every order of these requests was carried out.
+    pub(super) rounds: BTreeMap<Vec<usize>, usize>,
+    /// Requests of which every order was carried out once more after something was unlike all of them.
+    pub(super) confirmed: BTreeSet<Vec<usize>>,
     /// Requests touched what others wrote.
     met: bool,
     /// The last judgement.
@@ -92,10 +97,12 @@ impl Comparison {
             quiet: FIRST_QUIET,
             told_within: TOLD_WITHIN,
             late: false,
+            disturbed: true,
             background: BTreeSet::new(),
             requested: BTreeSet::new(),
             failure: None,
-            knows_some: false,
+            rounds: BTreeMap::new(),
+            confirmed: BTreeSet::new(),
             met: false,
             judgement: None,
         }
@@ -104,7 +111,9 @@ impl Comparison {
     /// An execution begins.
     pub(super) async fn open(&mut self, stop: &CancellationToken) {
         if let Some(capture) = &mut self.capture {
-            let opened = Scope::new(self.told_within, stop).wait(capture.open()).await;
+            // What comes late comes whenever it likes.
+            let directly = !std::mem::take(&mut self.disturbed) && !self.late;
+            let opened = Scope::new(self.told_within, stop).wait(capture.open(directly)).await;
             // Of what is interrupted here, nothing is judged.
             self.check(opened.unwrap_or_else(|ended| Err(ended.into())));
         }
@@ -114,7 +123,8 @@ impl Comparison {
     pub(super) async fn close(&mut self, execution: &Execution, stop: &CancellationToken) -> Option<usize> {
         let capture = self.capture.as_mut()?;
         self.requested.extend(sent_to(execution));
-        let closed = Scope::new(self.told_within, stop).wait(capture.close(&written_to(execution))).await;
+        let told = last_told(execution).filter(|_| !self.late);
+        let closed = Scope::new(self.told_within, stop).wait(capture.close(&written_to(execution), told)).await;
         self.check(closed.unwrap_or_else(|ended| Err(ended.into())))
     }
 
@@ -136,26 +146,23 @@ impl Comparison {
         }
     }
 
+    /// This one is carried out again: the judge is not to hear of it. What it writes late stays its own.
+    pub(super) fn forget(&mut self, position: usize) {
+        self.untold.retain(|(other, _)| *other != position);
+    }
+
     fn check<T>(&mut self, result: Result<T, CaptureError>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             // What was found before an interruption is judged all the same.
             Err(CaptureError::Late(Ended::Stopped)) => None,
             Err(error) => {
-                self.fail(&error);
+                self.failure.get_or_insert(chain(&error));
                 // Nothing more can be concluded, and nobody waits for such a server again.
                 self.capture = None;
                 None
             }
         }
-    }
-
-    fn fail(&mut self, error: &CaptureError) {
-        let mut text = error.to_string();
-        if let Some(source) = std::error::Error::source(error) {
-            text.push_str(&format!(": {source}"));
-        }
-        self.failure.get_or_insert(text);
     }
 
     /// Takes note of commands that came after the answers.
@@ -219,15 +226,7 @@ impl Comparison {
         let answers = order
             .iter()
             .filter_map(|request| Some((*request, answer(execution.requests.get(*request)?.completion.as_ref()?))));
-        let changes = window.written().filter(|written| !self.is_background(&written.namespace)).map(|written| {
-            let document = |document: &mongodb::bson::Document| value(&Bson::Document(document.clone()));
-            Change {
-                collection: written.namespace.split_once('.').map_or("", |(_, name)| name).to_owned(),
-                id: value(&written.id),
-                before: written.before.as_ref().map(document),
-                after: written.after.as_ref().map(document),
-            }
-        });
+        let changes = window.written().filter(|written| !self.is_background(&written.namespace)).map(Written::change);
         let outcome = Outcome { answers: answers.collect(), probes, changes: changes.collect() };
         Some(Sample { order, marks: marks(&subject.invocation(execution.number, 0).key), outcome })
     }
@@ -241,11 +240,14 @@ impl Comparison {
             return Some(window);
         }
         let near = position.saturating_sub(NEIGHBOURS)..=position + NEIGHBOURS;
-        let others: Vec<&Recorded> =
-            self.recorded.range(near).filter(|(other, _)| **other != position).map(|(_, other)| other).collect();
+        let others: Vec<(&usize, &Recorded)> =
+            self.recorded.range(near).filter(|(other, _)| **other != position).collect();
         let own = &*recorded.key;
-        window.leave_out(|document| !holds(document, own) && others.iter().any(|other| holds(document, &other.key)));
-        for other in &others {
+        window.leave_out(|document| {
+            !holds(document, own) && others.iter().any(|(_, other)| holds(document, &other.key))
+        });
+        // What it writes late comes later: what an earlier one has of it was there before it began.
+        for (_, other) in others.iter().filter(|(other, _)| **other > position) {
             let (other, key) = (capture.window(other.window)?, &*other.key);
             window.take_from(other, |document| holds(document, own) && !holds(document, key));
         }
@@ -309,6 +311,15 @@ fn written_to(execution: &Execution) -> BTreeSet<String> {
     let named = sent_to(execution);
     let late = execution.strays.iter().filter_map(|stray| stray.split_once(' ').map(|(_, name)| name.to_owned()));
     named.chain(late).collect()
+}
+
+/// When the last command of an execution was carried out, as the server told in its answers; not known where something came
+/// besides them, or an answer was lost.
+fn last_told(execution: &Execution) -> Option<Timestamp> {
+    let told = |step: &super::execution::Step| step.reply.as_ref()?.operation_time;
+    let times: Option<Vec<(u32, u32)>> = execution.steps.iter().map(told).collect();
+    let (time, increment) = times?.into_iter().max()?;
+    execution.strays.is_empty().then_some(Timestamp { time, increment })
 }
 
 /// How many documents the commands of an execution changed, by namespace; nothing where that cannot be told.
@@ -393,6 +404,16 @@ pub(super) fn answer(completion: &Completion) -> Answer {
     };
     let body = serde_json::to_value(&completion.outcome).map_or(Value::Null, |json| Value::of_json(&told(json)));
     Answer { status, body }
+}
+
+#[cfg(test)]
+impl Comparison {
+    /// Keeps an execution as the judge sees it.
+    pub(super) fn put(&mut self, position: usize, sample: Sample) {
+        let order = sample.order.clone();
+        self.keep(position, order, (0, "".into()), Vec::new());
+        self.recorded.entry(position).and_modify(|recorded| recorded.sample = Some(Arc::new(sample)));
+    }
 }
 
 #[cfg(test)]

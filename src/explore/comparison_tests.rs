@@ -34,6 +34,25 @@ async fn a_server_that_does_not_answer_is_asked_once_and_never_again() {
     assert!(comparison.capture.is_none());
 }
 
+#[tokio::test]
+async fn what_comes_late_is_looked_for_in_what_came_later_and_not_in_what_came_before() {
+    let nowhere = Client::with_uri_str("mongodb://127.0.0.1:1").await.unwrap();
+    let of = |id: i32, key: &str| ("app.log", doc! { "_id": id, "key": key });
+    // Before the second execution began, something of its key was made ready.
+    let (first, second, third) = ([of(1, "k-1"), of(2, "k-2")], [of(3, "k-2")], [of(4, "k-2"), of(5, "k-3")]);
+    let capture = Capture::of_windows(nowhere, &[&first, &second, &third]);
+    let how = AsIfSerial { settings: Settings::default(), probes: false };
+    let mut comparison = Comparison { capture: Some(capture), late: true, ..Comparison::new(how) };
+    for (position, key) in ["k-1", "k-2", "k-3"].into_iter().enumerate() {
+        comparison.keep(position, vec![0], (position, key.into()), Vec::new());
+    }
+    let ids = |position: usize| {
+        let window = comparison.window(position, &comparison.recorded[&position]).unwrap();
+        window.written().map(|written| written.id.as_i32().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!((ids(0), ids(1), ids(2)), (vec![1], vec![3, 4], vec![5]));
+}
+
 #[test]
 fn a_document_holds_the_key_of_its_own_execution_alone() {
     let document = doc! { "log": [{ "of": "run-k12", "n": 1 }] };

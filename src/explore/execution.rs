@@ -20,8 +20,9 @@ pub struct Execution {
     pub schedule: Schedule,
     /// Every command that was released.
     pub steps: Vec<Step>,
-    /// Answers that were parked as well, each with the release that delivered it: positions in `steps`.
-    pub answers: BTreeMap<usize, usize>,
+    /// Answers that were parked as well, in the order in which they were delivered: the release that delivered it, and its
+    /// position in `steps`.
+    pub answers: Vec<(usize, usize)>,
     /// The requests, by position.
     pub requests: Vec<Request>,
     /// Why the execution could not be brought to its end.

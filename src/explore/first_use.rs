@@ -48,14 +48,14 @@ impl Explorer<'_> {
         (self.scheduler.parallel, self.scheduler.learned) = known;
         let unfinished =
             execution.stuck.is_some() || all.iter().any(|request| execution.requests[*request].completion.is_none());
-        let Execution { number, schedule, steps, requests, .. } = execution;
+        let Execution { number, schedule, steps, answers, requests, .. } = execution;
         if unfinished {
             // They were sent: what they stored is nobody else's doing.
             self.keep(Execution { number, requests, ..Execution::default() }, all, Phase::Main);
             self.found.notes.insert("the very first requests came to no end in time, and are not judged".to_owned());
             return;
         }
-        self.keep(Execution { number, schedule, steps, requests, ..Execution::default() }, all, Phase::Main);
+        self.keep(Execution { number, schedule, steps, answers, requests, ..Execution::default() }, all, Phase::Main);
         let position = self.found.executions.len() - 1;
         self.found.first_use = Some(position);
         self.look_in_passing(position, After::Main).await;

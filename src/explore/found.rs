@@ -92,3 +92,20 @@ pub(super) struct Found {
     /// What the time was spent on.
     pub(super) spent: Spent,
 }
+
+impl Found {
+    /// Which of these executions are unlike every order.
+    pub(super) fn anomalies(&self, positions: &[usize]) -> Vec<usize> {
+        let is_anomaly = |position: &usize| self.serial.get(position).is_some_and(|one| one.class.is_anomaly());
+        positions.iter().copied().filter(is_anomaly).collect()
+    }
+
+    /// Those of these executions whose order was chosen, the easiest to carry out again first.
+    pub(super) fn easiest(&self, positions: &[usize]) -> Vec<usize> {
+        let schedule = |position: &usize| &self.executions[*position].0.schedule;
+        let mut chosen: Vec<usize> =
+            positions.iter().copied().filter(|position| !schedule(position).releases_together()).collect();
+        chosen.sort_by_key(|position| schedule(position).switches());
+        chosen
+    }
+}

@@ -18,7 +18,7 @@ use super::polling::{Changed, Told, polls};
 use super::schedule::{Choice, Pick};
 use super::scheduler::Scheduler;
 use super::subject::Subject;
-use super::wire::Kind;
+use super::wire::{Command, Kind, Reply};
 use crate::scope::Scope;
 
 /// An execution under way.
@@ -87,8 +87,15 @@ impl<'a> Run<'a> {
             }
             while let Some((request, step, answer)) = self.answers.pop_front() {
                 match answer {
-                    Some(replied) if self.scheduler.park_answers => self.lanes[request].answers.push((step, replied)),
+                    Some(replied) if self.scheduler.park_answers => {
+                        // It was carried out, whoever knows of it by now.
+                        self.take_effect(request, step, &replied);
+                        self.lanes[request].answers.push((step, replied));
+                    }
                     answer => {
+                        if let Some(replied) = &answer {
+                            self.take_effect(request, step, replied);
+                        }
                         self.deliver(request, step, answer);
                         self.settle(request).await?;
                     }
@@ -194,7 +201,7 @@ impl<'a> Run<'a> {
             let Some(lane) = lane else { return Err(format!("request {pick} has no such command parked")) };
             if let Some(answer) = pick.slot.checked_sub(lane.parked.len()) {
                 let (step, replied) = lane.answers.remove(answer);
-                self.execution.answers.insert(release, step);
+                self.execution.answers.push((release, step));
                 self.deliver(pick.request, step, Some(replied));
                 answered.push(pick.request);
                 continue;
@@ -258,9 +265,7 @@ impl<'a> Run<'a> {
         // place, but not in one class of interleavings: so the writes count.
         let writes = self.execution.steps[..position].iter().filter(|other| !commute(&other.command, &step.command));
         let (writes, command, reply) = (writes.count(), Arc::clone(&step.command), &replied.reply);
-        // What fails in a transaction undoes all of it, and so does an end without a commit.
-        let undone = command.in_transaction && (!reply.ok || command.name == "abortTransaction");
-        let changed = !undone && (command.in_transaction || (command.kind == Kind::Write && !reply.changed_nothing()));
+        let (undone, changed) = effect(&command, reply);
         let lane = &mut self.lanes[request];
         lane.hear(step.ordinal, &command, reply, writes);
         lane.wrote |= changed;
@@ -269,9 +274,23 @@ impl<'a> Run<'a> {
             let of_it = |told: &&mut Told| told.command.in_transaction && told.command.name != "commitTransaction";
             lane.told.iter_mut().rev().take_while(of_it).for_each(|told| told.changed = false);
         }
-        lane.told.push(Told { command: Arc::clone(&command), answer: reply.summary(), changed, since });
+        lane.told.push(Told { command, answer: reply.summary(), changed, since });
+    }
+
+    /// Takes note of what a command changed, as soon as the server has carried it out.
+    fn take_effect(&mut self, request: usize, position: usize, replied: &Replied) {
+        let command = Arc::clone(&self.execution.steps[position].command);
+        let (_, changed) = effect(&command, &replied.reply);
         if changed {
             self.changes.push(Changed { request, command });
         }
     }
+}
+
+/// Whether a command undid its transaction, and whether it may have changed data.
+fn effect(command: &Command, reply: &Reply) -> (bool, bool) {
+    // What fails in a transaction undoes all of it, and so does an end without a commit.
+    let undone = command.in_transaction && (!reply.ok || command.name == "abortTransaction");
+    let changed = command.in_transaction || (command.kind == Kind::Write && !reply.changed_nothing());
+    (undone, !undone && changed)
 }

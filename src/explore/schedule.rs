@@ -32,6 +32,11 @@ impl Schedule {
     pub fn switches(&self) -> usize {
         self.0.windows(2).filter(|pair| pair[0].0[0].request != pair[1].0[0].request).count()
     }
+
+    /// Whether some commands are released together: which of them comes first is not chosen.
+    pub fn releases_together(&self) -> bool {
+        self.0.iter().any(|choice| choice.0.len() > 1)
+    }
 }
 
 impl fmt::Display for Pick {

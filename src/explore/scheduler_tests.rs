@@ -225,3 +225,59 @@ impl Policy for LastFirst {
         first(view).map(|fallback| chosen.map_or(fallback, |enabled| Choice(vec![enabled.pick])))
     }
 }
+
+#[tokio::test]
+async fn a_request_of_which_an_answer_is_parked_is_at_rest() {
+    let (fake, mut scheduler) = Fake::new(2, in_parallel);
+    (scheduler.parallel, scheduler.park_answers) = (true, true);
+    // One of its two answers is delivered, and nothing comes of that until the other is.
+    let mut policy = replay("1 1 1 2 2 1 1 1 2 2");
+    let execution = scheduler.execute(&fake, 0, &mut policy).await;
+    assert!(execution.stuck.is_none() && !execution.waited, "it waits for nobody: {execution:?}");
+}
+
+fn writes_or_polls(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+    async move {
+        if by == 0 {
+            for _ in 0..3 {
+                store.find(&format!("{key}-else")).await;
+            }
+            return store.insert(&key, by).await;
+        }
+        loop {
+            if let Some(by) = store.find(&key).await {
+                return by;
+            }
+        }
+    }
+    .boxed()
+}
+
+#[tokio::test]
+async fn a_write_counts_for_who_polls_before_its_answer_is_delivered() {
+    let (fake, mut scheduler) = Fake::new(2, writes_or_polls);
+    scheduler.park_answers = true;
+    // Two polls that find nothing; the write, of which nobody hears yet; then the poll that finds it.
+    let mut policy = replay("2 2 2 2 1 1 1 1 1 1 1 2 2 1");
+    let execution = scheduler.execute(&fake, 0, &mut policy).await;
+    assert!(execution.stuck.is_none(), "{}: {:?}", execution.named(), execution.stuck);
+    assert!(execution.named().ends_with("R1.insert R2.find R2.find↩ R1.insert↩"), "{}", execution.named());
+}
+
+/// Everything that is parked.
+struct AllAtOnce;
+
+impl Policy for AllAtOnce {
+    fn choose(&mut self, view: &View<'_>) -> Result<Choice, Undecided> {
+        Ok(Choice(view.enabled.iter().map(|enabled| enabled.pick).collect()))
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_delivered_together_are_all_named() {
+    let (fake, mut scheduler) = Fake::new(2, find_then_insert);
+    scheduler.park_answers = true;
+    let execution = scheduler.execute(&fake, 0, &mut AllAtOnce).await;
+    assert_eq!(execution.answers.len(), execution.steps.len(), "{execution:?}");
+    assert_eq!(execution.named().matches('↩').count(), 4, "{}", execution.named());
+}

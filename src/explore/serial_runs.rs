@@ -15,8 +15,8 @@ use crate::history::Phase;
 use crate::scope::{Ended, Scope};
 use crate::serial::Answer;
 
-/// Rounds in which every order is carried out once.
-const FEWEST_ROUNDS: usize = 3;
+/// Rounds of every order before something is accused.
+pub(super) const FEWEST_ROUNDS: usize = 4;
 /// Rounds after which serial runs that still teach something new are given up.
 const MOST_ROUNDS: usize = 8;
 /// Requests beyond which there are too many orders.
@@ -29,7 +29,7 @@ impl<'a> Explorer<'a> {
         self
     }
 
-    /// Every order of the requests, until nothing new is learned.
+    /// Every order of the requests once: for most executions that is enough.
     pub(super) async fn serial_rounds(&mut self) {
         let requests = self.subject.requests();
         if self.comparison.is_none() || !self.begin_comparison().await {
@@ -40,20 +40,34 @@ impl<'a> Explorer<'a> {
                 format!("as if serial: {requests} requests have too many orders, at most {MOST_REQUESTS} are compared");
             return self.comparison.iter_mut().for_each(|comparison| comparison.failure = Some(reason.clone()));
         }
-        for round in 1..=MOST_ROUNDS {
-            self.serial_round(Orders::OfAll).await;
-            let Some(comparison) = &mut self.comparison else { return };
-            comparison.trust();
-            let settled = round >= FEWEST_ROUNDS && (comparison.judge.stands_still() || requests > 3);
-            if settled || comparison.failure.is_some() || self.stop.is_cancelled() || self.found.dead > 0 {
-                return;
+        let all: Vec<usize> = (0..requests).collect();
+        self.serial_round(&all).await;
+        self.comparison.iter_mut().for_each(Comparison::trust);
+    }
+
+    /// Every order of all requests again, until nothing new is learned; whether that came to its end.
+    pub(super) async fn settle_rounds(&mut self) -> bool {
+        let all: Vec<usize> = (0..self.subject.requests()).collect();
+        loop {
+            let Some(comparison) = &mut self.comparison else { return false };
+            if comparison.failure.is_some() {
+                return false;
             }
-        }
-        if let Some(comparison) = &mut self.comparison {
-            comparison.failure.get_or_insert(format!(
-                "the same requests in the same order did not give the same outcome twice: after {MOST_ROUNDS} repetitions of \
-                 every order something new was still seen"
-            ));
+            let rounds = comparison.judge.rounds();
+            if rounds >= FEWEST_ROUNDS && (comparison.judge.stands_still() || all.len() > 3) {
+                return true;
+            }
+            if rounds >= MOST_ROUNDS {
+                comparison.failure = Some(format!(
+                    "the same requests in the same order did not give the same outcome twice: after {MOST_ROUNDS} repetitions \
+                     of every order something new was still seen"
+                ));
+                return false;
+            }
+            comparison.confirmed.insert(all.clone());
+            if !self.serial_round(&all).await {
+                return false;
+            }
         }
     }
 
@@ -87,32 +101,25 @@ impl<'a> Explorer<'a> {
         }
     }
 
-    /// Every order of these once.
-    pub(super) async fn serial_round(&mut self, which: Orders) {
-        let requests = self.subject.requests();
-        let wanted = |order: &Vec<usize>| (order.len() == requests) == (which == Orders::OfAll);
-        for order in orders(requests).into_iter().filter(wanted) {
+    /// Every order of these requests once; whether each of them came to its end. Only then is it a round.
+    pub(super) async fn serial_round(&mut self, requests: &[usize]) -> bool {
+        let orders = orders(requests);
+        let learned = |explorer: &Self| explorer.comparison.as_ref().map_or(0, |one| one.judge.serial_runs());
+        let before = learned(self);
+        for order in &orders {
             if self.stop.is_cancelled() || self.found.dead > 0 {
-                return;
+                break;
             }
-            self.serial_run(order).await;
+            self.serial_run_surely(order.clone()).await;
         }
         self.catch_up().await;
-        if which == Orders::OfAll {
+        let whole = learned(self) == before + orders.len();
+        let Some(comparison) = self.comparison.as_mut().filter(|_| whole) else { return false };
+        *comparison.rounds.entry(requests.to_vec()).or_default() += 1;
+        if requests.len() == self.subject.requests() {
             let begin = Instant::now();
-            self.comparison.iter_mut().for_each(|comparison| comparison.judge.end_round());
+            comparison.judge.end_round();
             self.found.spent.add(Part::Judging, begin);
-        }
-    }
-
-    /// What some of the requests do without the others; whether that was not known yet.
-    pub(super) async fn serial_rounds_of_some(&mut self) -> bool {
-        let Some(comparison) = &mut self.comparison else { return false };
-        if std::mem::replace(&mut comparison.knows_some, true) {
-            return false;
-        }
-        for _ in 0..comparison.judge.rounds() {
-            self.serial_round(Orders::OfSome).await;
         }
         true
     }
@@ -235,29 +242,16 @@ impl<'a> Explorer<'a> {
     }
 }
 
-/// Which orders are carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Orders {
-    /// Those of all requests.
-    OfAll,
-    /// Those of some of them.
-    OfSome,
-}
-
-/// All orders of all non-empty sets of requests, those of all requests first.
-fn orders(requests: usize) -> Vec<Vec<usize>> {
+/// All orders of these requests.
+fn orders(requests: &[usize]) -> Vec<Vec<usize>> {
     let mut orders: Vec<Vec<usize>> = vec![Vec::new()];
-    let mut from = 0;
-    while from < orders.len() {
-        for request in (0..requests).filter(|request| !orders[from].contains(request)).collect::<Vec<_>>() {
-            let mut longer = orders[from].clone();
-            longer.push(request);
-            orders.push(longer);
-        }
-        from += 1;
+    for _ in requests {
+        let longer = |order: Vec<usize>| {
+            let rest: Vec<usize> = requests.iter().copied().filter(|request| !order.contains(request)).collect();
+            rest.into_iter().map(move |request| order.iter().copied().chain([request]).collect::<Vec<usize>>())
+        };
+        orders = orders.into_iter().flat_map(longer).collect();
     }
-    orders.retain(|order| !order.is_empty());
-    orders.sort_by_key(|order| std::cmp::Reverse(order.len()));
     orders
 }
 
@@ -282,12 +276,12 @@ mod tests {
     }
 
     #[test]
-    fn every_order_of_every_set_is_carried_out() {
-        for (requests, all) in [(1, 1), (2, 4), (3, 15), (4, 64)] {
-            let orders = orders(requests);
-            assert_eq!(orders.len(), all);
+    fn every_order_is_carried_out() {
+        assert_eq!(orders(&[0, 2]), [[0, 2], [2, 0]]);
+        for (requests, all) in [(1, 1), (3, 6), (4, 24)] {
+            let orders = orders(&(0..requests).collect::<Vec<_>>());
             assert_eq!(orders.iter().collect::<BTreeSet<_>>().len(), all);
-            assert_eq!(orders[0].len(), requests);
+            assert!(orders.len() == all && orders.iter().all(|order| order.len() == requests));
         }
     }
 }

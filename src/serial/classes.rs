@@ -64,11 +64,6 @@ impl Classes {
     pub fn of(&self, class: Class) -> u64 {
         self.0.get(&class).copied().unwrap_or_default()
     }
-
-    /// How many violate the invariant.
-    pub fn violations(&self, strict: bool) -> u64 {
-        self.0.iter().filter(|(class, _)| class.violates(strict)).map(|(_, count)| count).sum()
-    }
 }
 
 /// The forms that an outcome is compared by.

@@ -226,3 +226,48 @@ fn what_colour_refinement_cannot_tell_apart_is_told_apart_by_singling_out() {
     assert_ne!(form(&one), form(&two));
     assert_eq!(form(&one), form(&again));
 }
+
+/// A run in this order that left one document with this field.
+fn with_field(order: &[usize], name: &str) -> Sample {
+    let after = Value::Map([("_id".to_owned(), Value::Int(1)), (name.to_owned(), Value::Int(1))].into());
+    let change = Change { collection: "notes".to_owned(), id: Value::Int(1), before: None, after: Some(after) };
+    let outcome = Outcome { answers: BTreeMap::new(), probes: Vec::new(), changes: vec![change] };
+    Sample { order: order.to_vec(), marks: Vec::new(), outcome }
+}
+
+#[test]
+fn a_name_that_one_order_shows_is_not_made_anew_until_a_repetition_lacks_it() {
+    let mut judge = Judge::new(Settings::default());
+    judge.learn(with_field(&[0, 1], "first"));
+    judge.learn(with_field(&[1, 0], "second"));
+    let judged = judge.judge(&[with_field(&[0, 1], "neither")]);
+    assert_eq!(judged.executions[0].class, Class::Lasting);
+    for name in ["ax", "by"] {
+        judge.learn(with_field(&[0, 1], name));
+    }
+    assert_eq!(judge.judge(&[with_field(&[0, 1], "cz")]).executions[0].class, Class::Serial);
+}
+
+#[test]
+fn the_orders_of_the_others_are_asked_for_where_some_were_refused_or_failed() {
+    let judge = Judge::new(Settings::default());
+    let with = |statuses: [u16; 3]| {
+        let answer = |status| Answer { status, body: Value::Null };
+        let answers = statuses.into_iter().map(answer).enumerate().collect();
+        let outcome = Outcome { answers, probes: Vec::new(), changes: Vec::new() };
+        Sample { order: vec![2, 0, 1], marks: Vec::new(), outcome }
+    };
+    let others = |statuses| judge.others(&with(statuses)).into_iter().collect::<Vec<_>>();
+    assert_eq!(others([200, 409, 200]), [[0, 2]]);
+    assert_eq!(others([500, 409, 200]), [[0, 2], [1, 2]]);
+    assert!(others([200, 200, 200]).is_empty() && others([409, 409, 409]).is_empty());
+}
+
+#[test]
+fn repetitions_are_those_of_one_order() {
+    let mut judge = Judge::new(Settings::default());
+    for order in [[0, 1], [1, 0], [0, 1], [0, 1]] {
+        judge.learn(with_field(&order, "x"));
+    }
+    assert_eq!(judge.repetitions(), 3);
+}

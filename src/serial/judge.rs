@@ -97,19 +97,14 @@ pub struct Judgement {
     pub notes: Vec<String>,
 }
 
-impl Judgement {
-    /// What each class that occurs means, the most harmful first.
-    pub fn sentences(&self) -> Vec<(Class, String)> {
-        let all = self.executions.len() as u64;
-        let occurring = Class::ALL.into_iter().rev().filter(|class| self.classes.of(*class) > 0);
-        occurring
-            .filter_map(|class| {
-                let first = self.executions.iter().find(|judged| judged.class == class)?;
-                let count = self.classes.of(class);
-                Some((class, words::of_class(class, count, all, &first.without, first.status)))
-            })
-            .collect()
-    }
+/// What each class means that occurs among these, the most harmful first; what is serial needs no words.
+pub fn sentences<J: Borrow<Judged>>(executions: &[J]) -> Vec<String> {
+    let of = |class: Class| {
+        let of_it: Vec<&Judged> = executions.iter().map(Borrow::borrow).filter(|one: &&Judged| one.class == class).collect();
+        let first = of_it.first()?;
+        Some(words::of_class(class, of_it.len() as u64, executions.len() as u64, &first.without, first.status))
+    };
+    Class::ALL.into_iter().rev().filter(|class| *class != Class::Serial).filter_map(of).collect()
 }
 
 impl Judge {
@@ -156,14 +151,28 @@ impl Judge {
         self.rounds.len()
     }
 
-    /// Whether some of the requests of these executions, not all, were refused or failed: what the others do alone is asked
-    /// for then only.
-    pub fn asks_for_some<S: Borrow<Sample>>(&self, executions: &[S]) -> bool {
-        let leaves = |status: u16| status >= 500 || self.settings.refuses(status);
-        executions.iter().map(Borrow::borrow).any(|sample: &Sample| {
-            let mut answers = sample.outcome.answers.values();
-            answers.clone().any(|answer| leaves(answer.status)) && answers.any(|answer| !leaves(answer.status))
-        })
+    /// How often the same requests were sent in the same order, at most.
+    pub fn repetitions(&self) -> usize {
+        let mut orders: BTreeMap<&[usize], usize> = BTreeMap::new();
+        self.serial.iter().for_each(|run| *orders.entry(&run.order).or_default() += 1);
+        orders.into_values().max().unwrap_or_default()
+    }
+
+    /// Of an execution in which some requests, not all, were refused, or failed: the others. What they do without them is
+    /// asked for.
+    pub fn others(&self, Sample { order, outcome, .. }: &Sample) -> BTreeSet<Vec<usize>> {
+        let status = |request: &usize| outcome.answers.get(request).map_or(0, |answer| answer.status);
+        let without = |leaves: &dyn Fn(u16) -> bool| {
+            let mut others: Vec<usize> = order.iter().copied().filter(|request| !leaves(status(request))).collect();
+            others.sort_unstable();
+            others
+        };
+        let mut sets = BTreeSet::from([
+            without(&|status| self.settings.refuses(status)),
+            without(&|status| status >= 500),
+        ]);
+        sets.retain(|set| !set.is_empty() && set.len() < order.len());
+        sets
     }
 
     /// Judges executions.
@@ -216,7 +225,7 @@ impl Judge {
         Some(format!(
             "the same requests in the same order did not give the same documents ({collection}: {}); {} repetitions",
             counts.join(" or "),
-            self.rounds.len().max(1)
+            self.repetitions()
         ))
     }
 }

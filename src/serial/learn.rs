@@ -88,7 +88,7 @@ fn groups(runs: &[Normal]) -> Vec<Vec<usize>> {
     groups.into_values().collect()
 }
 
-/// Maps of which some names occur in one execution only, with those that occur in several.
+/// Maps of which some names occur in one execution only, although its order was repeated, with those that occur in several.
 fn names(runs: &[Normal], known: &BTreeMap<Place, BTreeSet<String>>) -> BTreeMap<Place, BTreeSet<String>> {
     let mut seen: BTreeMap<Place, BTreeMap<String, BTreeSet<usize>>> = BTreeMap::new();
     for (position, run) in runs.iter().enumerate() {
@@ -103,11 +103,13 @@ fn names(runs: &[Normal], known: &BTreeMap<Place, BTreeSet<String>>) -> BTreeMap
             });
         }
     }
+    let repeated: BTreeSet<usize> = groups(runs).into_iter().filter(|group| group.len() > 1).flatten().collect();
+    // What an order shows that was carried out once may be its own.
+    let once = |runs: &BTreeSet<usize>| runs.len() == 1 && runs.is_subset(&repeated);
     let made = |names: &BTreeMap<String, BTreeSet<usize>>| {
-        let once: Vec<&BTreeSet<usize>> = names.values().filter(|runs| runs.len() == 1).collect();
         let (common, in_runs): (BTreeSet<String>, BTreeSet<usize>) = (
-            names.iter().filter(|(_, runs)| runs.len() > 1).map(|(name, _)| name.clone()).collect(),
-            once.iter().flat_map(|runs| runs.iter().copied()).collect(),
+            names.iter().filter(|(_, runs)| !once(runs)).map(|(name, _)| name.clone()).collect(),
+            names.values().filter(|runs| once(runs)).flatten().copied().collect(),
         );
         (in_runs.len() > 1).then_some(common)
     };

@@ -33,7 +33,7 @@ mod words;
 mod corpus_tests;
 
 pub use classes::{Class, Classes};
-pub use judge::{Judge, Judged, Judgement, Settings};
+pub use judge::{Judge, Judged, Judgement, Settings, sentences};
 pub use nearest::Difference;
 pub use outcome::{Answer, Change, Outcome, Sample};
 pub use place::Pattern;

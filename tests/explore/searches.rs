@@ -159,3 +159,21 @@ async fn a_replica_set_is_explored_through_the_proxy_alone() {
     proxy.stop().await;
     mongod.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_parked_are_choices_of_their_own() {
+    let mongod = server(0).await;
+    let parked = |strategy| Case { park_answers: true, ..Case::new(strategy, true, 2) };
+    let explored = parked("find-then-insert").explore(&mongod, "parked").await;
+    let report = &explored.report;
+    // Of each request a command and its answer, twice: eight choices, less those of who found a chat, and needs no insert.
+    assert!(report.complete && report.doubts.is_empty(), "{report:?}");
+    assert_eq!((report.explored, report.violated), (44, 36), "{report:?}");
+    assert!(report.schedules.iter().any(|one| one.schedule.starts_with("R1.find R2.find R1.find↩ R1.insert")), "{report:?}");
+    assert!(report.smallest.as_ref().is_some_and(|smallest| smallest.reproduced), "{report:?}");
+
+    let explored = parked("insert-first").explore(&mongod, "parked-correct").await;
+    let report = &explored.report;
+    assert!(report.complete && report.violated == 0 && report.explored > 2, "{report:?}");
+    mongod.stop().await.unwrap();
+}

@@ -30,11 +30,12 @@ pub struct Case {
     pub requests: u32,
     pub search: Search,
     pub twice: bool,
+    pub park_answers: bool,
 }
 
 impl Case {
     pub fn new(strategy: &'static str, unique_index: bool, requests: u32) -> Self {
-        Case { strategy, unique_index, requests, search: Search::Exhaustive, twice: false }
+        Case { strategy, unique_index, requests, search: Search::Exhaustive, twice: false, park_answers: false }
     }
 
     pub fn spec(&self) -> MongoSpec {
@@ -72,7 +73,7 @@ impl Case {
             warm_up: false,
             may_reduce: false,
             twice: self.twice,
-            park_answers: false,
+            park_answers: self.park_answers,
             settle: None,
         };
         let actions = vec![Action::CreateOrGet { reversed: false }; self.requests as usize];

@@ -14,17 +14,18 @@ const KINDS: [(Ecosystem, &[&str]); 3] = [
         "times", "acl", "order", "password", "count", "lastwins", "log", "nested", "ref",
     ]),
     (Ecosystem::Express, &[
-        "stamped", "rotation", "ratelimit", "hits", "ttl", "etag", "requestlog", "jitter", "heartbeat", "health",
-        "preference", "share",
+        "stamped", "rotation", "ratelimit", "hits", "ttl", "etag", "requestlog", "jitter", "queued", "heartbeat",
+        "health", "preference", "share",
     ]),
     (Ecosystem::FastApi, &["webtoken", "pbkdf", "elapsed", "background", "sampled", "lease", "event", "page"]),
 ];
 
 /// What need not hold, and why.
-const OPEN: [&str; 5] = [
+const OPEN: [&str; 6] = [
     // The service goes on after its answer, so that what it does then is at no request's end.
     "afterwards",
     "jitter",
+    "queued",
     "background",
     // An answer counts what all requests have left so far.
     "count",
@@ -73,8 +74,8 @@ fn runs(kinds: &[(Ecosystem, &str)], times: usize) {
         }
         inconclusive.sort();
         inconclusive.dedup();
-        if holds == 0 && !OPEN.contains(kind) {
-            wrong.push(format!("{kind} never holds: {inconclusive:?}"));
+        if holds * 2 <= times && !OPEN.contains(kind) {
+            wrong.push(format!("{kind} holds {holds} times of {times}: {inconclusive:?}"));
         }
         println!("| {ecosystem:?} | {kind} | {holds} of {times} | {} | {left_out} |", inconclusive.join("; "));
     }

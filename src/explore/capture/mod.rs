@@ -12,10 +12,11 @@ use mongodb::options::FindOptions;
 use mongodb::{Client, Namespace};
 
 use oplog::{Entry, Unreadable};
+use values::value;
 
 use crate::scope::Ended;
+use crate::serial::Change;
 
-pub(super) use values::value;
 
 /// Documents of the service that may be there from the start, at most.
 const MOST_AT_START: usize = 20_000;
@@ -47,6 +48,17 @@ pub(super) struct Written {
 }
 
 impl Written {
+    /// As the judge takes it in.
+    pub(super) fn change(&self) -> Change {
+        let document = |document: &Document| value(&Bson::Document(document.clone()));
+        Change {
+            collection: self.namespace.split_once('.').map_or("", |(_, name)| name).to_owned(),
+            id: value(&self.id),
+            before: self.before.as_ref().map(document),
+            after: self.after.as_ref().map(document),
+        }
+    }
+
     /// The document, as it was last there.
     fn latest(&self) -> Option<&Document> {
         self.after.as_ref().or(self.before.as_ref())
@@ -141,18 +153,30 @@ impl Capture {
         Ok(capture)
     }
 
-    /// An execution begins.
-    pub(super) async fn open(&mut self) -> Result<(), CaptureError> {
-        let from = if self.has_oplog { Some(self.now().await?) } else { None };
+    /// An execution begins. `directly`: nothing was sent since the last one ended, whose end is its beginning then.
+    pub(super) async fn open(&mut self, directly: bool) -> Result<(), CaptureError> {
+        let from = match self.windows.last().and_then(|last| last.to).filter(|_| directly) {
+            Some(end) => Some(end),
+            None if self.has_oplog => Some(self.now().await?),
+            None => None,
+        };
         self.windows.push(Window { from, ..Window::default() });
         Ok(())
     }
 
-    /// It has ended, having sent write commands to these collections; the number of its window.
-    pub(super) async fn close(&mut self, touched: &BTreeSet<String>) -> Result<usize, CaptureError> {
+    /// It has ended, having sent write commands to these collections; the number of its window. `told`: when the last of its
+    /// commands was carried out, where that is known.
+    pub(super) async fn close(
+        &mut self,
+        touched: &BTreeSet<String>,
+        told: Option<Timestamp>,
+    ) -> Result<usize, CaptureError> {
         let number = self.windows.len().saturating_sub(1);
         if self.has_oplog {
-            let to = self.now().await?;
+            let to = match told {
+                Some(told) => told,
+                None => self.now().await?,
+            };
             self.windows.last_mut().into_iter().for_each(|window| window.to = Some(to));
         } else {
             self.compare(touched).await?;
@@ -162,8 +186,13 @@ impl Capture {
 
     /// The same, having sent write commands to whatever there is.
     pub(super) async fn close_all(&mut self) -> Result<usize, CaptureError> {
-        let touched = if self.has_oplog { BTreeSet::new() } else { self.namespaces().await?.into_iter().collect() };
-        self.close(&touched).await
+        let touched = if self.has_oplog { BTreeSet::new() } else { self.with_dropped(self.namespaces().await?) };
+        self.close(&touched, None).await
+    }
+
+    /// These collections, and those that are in no list any more.
+    fn with_dropped(&self, listed: Vec<String>) -> BTreeSet<String> {
+        listed.into_iter().chain(self.known.keys().map(|(namespace, _)| namespace.clone())).collect()
     }
 
     /// What an execution wrote. Only what was collected is there.
@@ -301,6 +330,19 @@ impl Capture {
             filled: 0,
         }
     }
+
+    /// One that has seen these documents come, window by window.
+    pub(super) fn of_windows(client: Client, windows: &[&[(&str, Document)]]) -> Self {
+        let mut capture = Capture::of_nothing(client);
+        for (number, documents) in windows.iter().enumerate() {
+            capture.windows.push(Window::default());
+            for (namespace, document) in *documents {
+                let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+                capture.record(Some(number), &identity(namespace, &id), id, None, Some(document.clone()));
+            }
+        }
+        capture
+    }
 }
 
 fn identity(namespace: &str, id: &Bson) -> Identity {
@@ -310,6 +352,14 @@ fn identity(namespace: &str, id: &Bson) -> Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_collection_that_was_dropped_is_looked_at_once_more() {
+        let mut capture = Capture::of_nothing(Client::with_uri_str("mongodb://127.0.0.1:1").await.unwrap());
+        capture.known.insert(identity("app.gone", &1.into()), (1.into(), doc! { "_id": 1 }));
+        let looked_at: Vec<String> = capture.with_dropped(vec!["app.there".to_owned()]).into_iter().collect();
+        assert_eq!(looked_at, ["app.gone", "app.there"]);
+    }
 
     #[test]
     fn what_fell_into_another_window_goes_where_it_belongs() {

@@ -27,7 +27,7 @@ impl Run<'_> {
         loop {
             let lane = &self.lanes[request];
             let moved = lane.next_ordinal > before;
-            let siblings = !lane.parked.is_empty() || self.in_server.values().any(|(owner, _)| *owner == request);
+            let siblings = lane.has_a_choice() || self.in_server.values().any(|(owner, _)| *owner == request);
             let others_wait = self.lanes.iter().any(|lane| lane.waiting);
             if lane.finished && !others_wait {
                 return Ok(());

@@ -35,6 +35,9 @@ pub struct Reply {
     pub first_objects: BTreeSet<String>,
     /// The cursor to go on with; 0 when it is exhausted.
     pub cursor: Option<i64>,
+    /// When it was carried out, or what was known of the past when it was read: seconds, and a number within the second. A
+    /// server without an oplog does not tell.
+    pub operation_time: Option<(u32, u32)>,
     /// Same number: same answer, but for clocks and cursors.
     pub signature: u64,
 }
@@ -68,6 +71,9 @@ impl Reply {
             match (key.as_str(), value) {
                 ("ok", value) => reply.ok = number(value) == Some(1),
                 ("code", RawBsonRef::Int32(code)) => reply.code = Some(code),
+                ("operationTime", RawBsonRef::Timestamp(time)) => {
+                    reply.operation_time = Some((time.time, time.increment));
+                }
                 ("n", value) => reply.matched = number(value),
                 ("nModified", value) => reply.modified = number(value),
                 ("upserted", RawBsonRef::Array(upserted)) => reply.upserted = upserted.into_iter().count(),

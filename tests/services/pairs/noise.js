@@ -15,7 +15,7 @@ const Setting = mongoose.model('Setting', new Schema({ _id: String, theme: Strin
 const letters = (length) => crypto.randomBytes(length).toString('base64url').slice(0, length);
 const pause = (most) => new Promise((end) => setTimeout(end, Math.random() * most));
 const taken = (error) => error.code === 11000;
-const served = { requests: 0, left: 1e6, begin: Date.now() };
+const served = { requests: 0, left: 1e6, begin: Date.now(), queue: Promise.resolve() };
 
 // An increment that tries again, after a pause of random length, where two create the document at once.
 async function add(id) {
@@ -65,6 +65,12 @@ const routes = {
   },
   // works on at once after its answer, sooner or later
   async jitter(key) { await add(key); pause(8).then(() => add(`${key}-later`)).catch(() => {}); return [202, {}]; },
+  // works on after its answers, one piece of work after another
+  async queued(key) {
+    await add(key);
+    served.queue = served.queue.then(() => new Promise((end) => setTimeout(end, 8))).then(() => add(`${key}-later`)).catch(() => {});
+    return [202, {}];
+  },
   // a heartbeat beside it all
   async heartbeat(key) { await add(key); return [200, { up: Math.floor((Date.now() - served.begin) / 1000) }]; },
   // requests served so far, and the memory that it took
