@@ -81,9 +81,8 @@ fn as_if_serial() {
         let explored = |judge: &str| explore(scenario, &[arguments, ["--judge", judge].as_slice()].concat());
         let [checkers, both, alone] = ["checkers", "both", "as-if-serial"].map(explored);
         let ratio = |report: &Value| seconds(report) / seconds(&checkers);
-        let shown = |report: &Value| {
-            format!("{:.2}x ({:.2}x)", ratio(report), busy_seconds(report) / busy_seconds(&checkers))
-        };
+        let shown =
+            |report: &Value| format!("{:.2}x ({:.2}x)", ratio(report), busy_seconds(report) / busy_seconds(&checkers));
         println!(
             "{name:<36} {:>8.2}s {:>8.2}s {:>15} {:>8.2}s {:>15}",
             seconds(&checkers),

@@ -243,9 +243,8 @@ impl Comparison {
         let others: Vec<(&usize, &Recorded)> =
             self.recorded.range(near).filter(|(other, _)| **other != position).collect();
         let own = &*recorded.key;
-        window.leave_out(|document| {
-            !holds(document, own) && others.iter().any(|(_, other)| holds(document, &other.key))
-        });
+        window
+            .leave_out(|document| !holds(document, own) && others.iter().any(|(_, other)| holds(document, &other.key)));
         // What it writes late comes later: what an earlier one has of it was there before it began.
         for (_, other) in others.iter().filter(|(other, _)| **other > position) {
             let (other, key) = (capture.window(other.window)?, &*other.key);

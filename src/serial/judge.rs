@@ -100,7 +100,8 @@ pub struct Judgement {
 /// What each class means that occurs among these, the most harmful first; what is serial needs no words.
 pub fn sentences<J: Borrow<Judged>>(executions: &[J]) -> Vec<String> {
     let of = |class: Class| {
-        let of_it: Vec<&Judged> = executions.iter().map(Borrow::borrow).filter(|one: &&Judged| one.class == class).collect();
+        let of_it: Vec<&Judged> =
+            executions.iter().map(Borrow::borrow).filter(|one: &&Judged| one.class == class).collect();
         let first = of_it.first()?;
         Some(words::of_class(class, of_it.len() as u64, executions.len() as u64, &first.without, first.status))
     };
@@ -167,10 +168,8 @@ impl Judge {
             others.sort_unstable();
             others
         };
-        let mut sets = BTreeSet::from([
-            without(&|status| self.settings.refuses(status)),
-            without(&|status| status >= 500),
-        ]);
+        let mut sets =
+            BTreeSet::from([without(&|status| self.settings.refuses(status)), without(&|status| status >= 500)]);
         sets.retain(|set| !set.is_empty() && set.len() < order.len());
         sets
     }

@@ -169,7 +169,10 @@ async fn answers_that_are_parked_are_choices_of_their_own() {
     // Of each request a command and its answer, twice: eight choices, less those of who found a chat, and needs no insert.
     assert!(report.complete && report.doubts.is_empty(), "{report:?}");
     assert_eq!((report.explored, report.violated), (44, 36), "{report:?}");
-    assert!(report.schedules.iter().any(|one| one.schedule.starts_with("R1.find R2.find R1.find↩ R1.insert")), "{report:?}");
+    assert!(
+        report.schedules.iter().any(|one| one.schedule.starts_with("R1.find R2.find R1.find↩ R1.insert")),
+        "{report:?}"
+    );
     assert!(report.smallest.as_ref().is_some_and(|smallest| smallest.reproduced), "{report:?}");
 
     let explored = parked("insert-first").explore(&mongod, "parked-correct").await;

@@ -17,7 +17,6 @@ use values::value;
 use crate::scope::Ended;
 use crate::serial::Change;
 
-
 /// Documents of the service that may be there from the start, at most.
 const MOST_AT_START: usize = 20_000;
 
