@@ -166,9 +166,10 @@ async fn answers_that_are_parked_are_choices_of_their_own() {
     let parked = |strategy| Case { park_answers: true, ..Case::new(strategy, true, 2) };
     let explored = parked("find-then-insert").explore(&mongod, "parked").await;
     let report = &explored.report;
-    // Of each request a command and its answer, twice: eight choices, less those of who found a chat, and needs no insert.
+    // Each request has four choices: 60 of their 70 orders have both look before either inserts, and race. In the others who
+    // comes second finds the chat and is done, so that only the first one's last answer goes here or there: three ways each.
     assert!(report.complete && report.doubts.is_empty(), "{report:?}");
-    assert_eq!((report.explored, report.violated), (44, 36), "{report:?}");
+    assert_eq!((report.explored, report.violated), (66, 60), "{report:?}");
     assert!(
         report.schedules.iter().any(|one| one.schedule.starts_with("R1.find R2.find R1.find↩ R1.insert")),
         "{report:?}"
