@@ -17,9 +17,10 @@ use std::time::{Duration, Instant};
 use mongodb::Client;
 use tokio_util::sync::CancellationToken;
 
+use super::answers::answer;
 use super::capture::{Capture, CaptureError, Written};
 use super::cause::chain;
-use super::comparison::{PATIENT_QUIET, answer};
+use super::comparison::PATIENT_QUIET;
 use super::judging::unlike;
 use super::reported::{reported, tell};
 use super::subject::{Operations, Subject};

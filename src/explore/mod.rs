@@ -3,6 +3,7 @@
 
 mod afterwards;
 mod alone;
+mod answers;
 pub mod bursts;
 mod capture;
 mod carry;

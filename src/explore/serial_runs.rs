@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use super::answers::answer;
 use super::capture::Capture;
-use super::comparison::{AsIfSerial, Comparison, READ_WITHIN, answer};
+use super::comparison::{AsIfSerial, Comparison, READ_WITHIN};
 use super::execution::{Execution, INTERRUPTED};
 use super::explorer::Explorer;
 use super::policy::Serial;
