@@ -35,7 +35,9 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
         reasons.push(format!("no operation succeeded{why}"));
     }
     reasons.extend(run.record.preflight.too_few_connections.clone());
-    let floor = scenario.limits.min_effective_trials;
+    // A fault is a trial of its own: it takes no second request.
+    let faults = run.record.explore.as_ref().is_some_and(|explore| !explore.faults.is_empty());
+    let floor = if faults { 0 } else { scenario.limits.min_effective_trials };
     if concurrency.effective_trials < floor {
         let found = match concurrency.effective_trials {
             0 => "no two operations on one key ever overlapped".to_owned(),
@@ -46,8 +48,9 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
     // Held against serial runs, an answer is an answer, whatever it means: what it says is compared.
     let answers_count = run.record.as_if_serial.is_some()
         && (scenario.workload == WorkloadKind::Custom || !scenario.judging().checkers);
-    let uncertain =
-        |operation: &Operation| operation.is_unknown() && !(answers_count && has_status(&operation.outcome));
+    let uncertain = |operation: &Operation| {
+        operation.is_unknown() && !is_injected(&operation.outcome) && !(answers_count && has_status(&operation.outcome))
+    };
     reasons.extend(too_many_unknown(operations, &uncertain, scenario.limits.max_unknown));
     reasons.extend(unknown_creators(operations, scenario.limits.max_unknown));
     reasons.extend(unreachable(operations, scenario.limits.max_unknown));
@@ -65,6 +68,11 @@ pub(super) fn nothing_said(scenario: &Scenario, results: &[InvariantResult], wea
     (scenario.workload == WorkloadKind::Custom && results.iter().all(of_any)).then(|| {
         "a custom workload without an invariant of its own: nothing says what must hold under load; add `[[invariant]]`, or type `onlyone explore`, which holds every interleaving against serial runs".to_owned()
     })
+}
+
+/// Whether the outcome is unknown because the harness wanted it so.
+fn is_injected(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Unknown(cause) if cause.is_injected())
 }
 
 /// Whether the service answered, although it is not known what that says of the operation. An error of its own is no answer.
@@ -121,7 +129,9 @@ fn unknown_creators(operations: &[Operation], limit: f64) -> Option<String> {
                 key.seen = true;
             }
             Outcome::Ok(Value::Found(Some(_))) => key.seen = true,
-            Outcome::Unknown(_) if creates && operation.late.is_none() => key.unknown = true,
+            Outcome::Unknown(cause) if creates && operation.late.is_none() && !cause.is_injected() => {
+                key.unknown = true
+            }
             _ => {}
         }
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::values::{Ci, Format, judges, parse_duration, parse_members, parse_pace, parse_share, searches};
+use super::values::{Ci, Format, faults, judges, parse_duration, parse_members, parse_pace, parse_share, searches};
 use crate::explore::schedule::Schedule;
-use crate::scenario::{JudgeKind, SearchKind};
+use crate::scenario::{FaultKind, JudgeKind, SearchKind};
 use crate::strategy::Pace;
 
 /// Variables by which an instance of the service is told its secrets.
@@ -173,6 +173,13 @@ pub struct ExploreArgs {
     /// As if serial: refused requests and mixed answers violate as well
     #[arg(long)]
     pub strict: bool,
+    /// What happens to a request's commands, once in an execution and in every interleaving, as in `crash,lost-answer`; by
+    /// default what the scenario says, or nothing
+    #[arg(long, value_name = "FAULTS", value_delimiter = ',', value_parser = faults())]
+    pub faults: Vec<FaultKind>,
+    /// Deliver a request that a fault touched and that was not answered well once more, as a webhook or a queue does
+    #[arg(long)]
+    pub redeliver: bool,
     /// Orderings that must come together for the bug that `pct` looks for
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub depth: u8,

@@ -1,6 +1,7 @@
 //! `onlyone explore`: a scenario's requests, driven through their interleavings.
 
 mod asked;
+mod faults;
 mod pairs;
 
 use std::sync::Arc;
@@ -64,6 +65,7 @@ pub(super) async fn explore_scenario(
     io: &mut Io,
 ) -> Result<ExitStatus, CliError> {
     scenario.explore.judge = pairs::judge(args, &scenario);
+    (scenario.explore.faults, scenario.explore.redeliver) = faults::asked(args, &scenario);
     scenario.explore.strict = args.strict.then_some(true).or(scenario.explore.strict);
     let seed = args.common.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
     let run_id = args.common.run_id.clone().unwrap_or_else(fresh_run_id);
@@ -148,6 +150,7 @@ impl One<'_> {
         let common = &self.args.common;
         let guard = Guard { hosts: common.allow_target.clone(), databases: common.allow_database.clone() };
         check(self.args, self.scenario, &guard)?;
+        faults::check(self.args, self.scenario)?;
         let store = Store::create(&common.out, &self.run_id)?;
         if let Some(text) = self.text {
             super::init::write_scenario(&self.scenario.file, text)?;
@@ -273,6 +276,10 @@ impl One<'_> {
         let explorer = Explorer::new(&between.proxy, Arc::clone(&place.target), subject, plan, stop)
             .on_server(between.direct.client.clone())
             .counting(Arc::clone(&self.carried_out));
+        let explorer = match faults::of(self.args, self.scenario, place) {
+            Some(faults) => explorer.with_faults(faults),
+            None => explorer,
+        };
         let explorer = match self.as_if_serial(self.scenario) {
             Some(how) => explorer.judging(how),
             None => explorer,
@@ -307,7 +314,9 @@ impl One<'_> {
         let settings = bursts::settings(spec);
         // Other checkers take every operation on a key for one of the execution's own.
         let alone = !judging.checkers || (scenario.workload == WorkloadKind::Custom && !scenario.has_rules());
-        Some(AsIfSerial { settings, probes: spec.probes.unwrap_or(alone) })
+        // What a request would be told once more says nothing where it may not have happened.
+        let faults = !spec.faults.is_empty();
+        Some(AsIfSerial { settings, probes: spec.probes.unwrap_or(alone && !faults) })
     }
 
     /// Stores, judges and reports. What cannot be written is told at the end, and masks no violation.
@@ -387,6 +396,7 @@ impl One<'_> {
         let judge = JudgeKind::ALL.iter().find(|(_, kind)| self.args.judge == Some(*kind));
         words.extend(judge.map(|(name, _)| format!("--judge {name}")));
         words.extend(self.args.strict.then(|| "--strict".to_owned()));
+        words.extend(faults::words(self.args));
         if !operations.is_empty() {
             words.push(format!("--operations {}", operations.join(",")));
         }

@@ -45,7 +45,7 @@ pub(super) struct Place {
     /// The target in `run.json`, without secrets.
     pub(super) shown: String,
     server: Option<Server>,
-    service: Option<Service>,
+    service: Option<Arc<Service>>,
     /// What was started beside it.
     companions: Vec<Service>,
     /// Where the run's own data is, or what is observed.
@@ -202,7 +202,7 @@ impl Setting<'_> {
         let mut context = self.context(told);
         let companions = self.companions(&mut context).await?;
         let service = match &self.scenario.service {
-            Some(service) => Some(Service::start(service, &context).await?),
+            Some(service) => Some(Arc::new(Service::start(service, &context).await?)),
             None => None,
         };
         let base_urls = match &service {
@@ -322,7 +322,7 @@ impl Place {
         };
         let service = async {
             let ends: Vec<_> =
-                self.service.iter().chain(&self.companions).map(|service| Box::pin(service.lost())).collect();
+                self.service.as_deref().into_iter().chain(&self.companions).map(|one| Box::pin(one.lost())).collect();
             match ends.is_empty() {
                 true => std::future::pending().await,
                 false => futures::future::select_all(ends).await.0,
@@ -340,10 +340,16 @@ impl Place {
         if scenario.observe.http.is_some() {
             return Ok(());
         }
-        for service in self.service.take().into_iter().chain(std::mem::take(&mut self.companions)) {
+        let service = self.service.take().and_then(Arc::into_inner);
+        for service in service.into_iter().chain(std::mem::take(&mut self.companions)) {
             service.stop().await?;
         }
         Ok(())
+    }
+
+    /// The service under test, where the run started it.
+    pub(super) fn service(&self) -> Option<Arc<Service>> {
+        self.service.clone()
     }
 
     /// Whether the run's requests are the first that its service gets, on a database of its own; then waits until the service
@@ -419,7 +425,8 @@ impl Place {
 
     /// Stops what was started.
     async fn stop(self) -> Result<(), CliError> {
-        for service in self.service.into_iter().chain(self.companions) {
+        // Whoever still holds it is an exploration that has ended with an error; the service ends with that.
+        for service in self.service.and_then(Arc::into_inner).into_iter().chain(self.companions) {
             service.stop().await?;
         }
         drop(self.between);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::scenario::{JudgeKind, SearchKind};
+use crate::scenario::{FaultKind, JudgeKind, SearchKind};
 use crate::strategy::Pace;
 
 /// The CI service that a run announces its result to.
@@ -33,6 +33,13 @@ pub(super) fn judges() -> impl TypedValueParser<Value = JudgeKind> {
     let kind = |word: String| JudgeKind::ALL.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
     PossibleValuesParser::new(JudgeKind::ALL.map(|(name, _)| name))
         .try_map(move |word| kind(word).ok_or("no judge of this name"))
+}
+
+/// What may happen to the commands of an exploration, by name.
+pub(super) fn faults() -> impl TypedValueParser<Value = FaultKind> {
+    let kind = |word: String| FaultKind::ALL.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
+    PossibleValuesParser::new(FaultKind::ALL.map(|(name, _)| name))
+        .try_map(move |word| kind(word).ok_or("there is no such fault"))
 }
 
 /// How schedules are chosen, by name.

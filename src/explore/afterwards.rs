@@ -85,7 +85,7 @@ impl Explorer<'_> {
 
     /// Reads the final state. If that is not possible, nothing that rests on it is concluded. An interruption that ended the
     /// search has not ended this, the next one does.
-    async fn observe(&mut self) -> Option<Observation> {
+    pub(super) async fn observe(&mut self) -> Option<Observation> {
         let stop = if self.stop.is_cancelled() { CancellationToken::new() } else { self.stop.clone() };
         let target = Arc::clone(&self.target);
         // What stood still while something was wrong with it is waited for no more.
@@ -180,6 +180,11 @@ impl Explorer<'_> {
         if self.plan.search == Search::Stress || best.is_none() {
             return None;
         }
+        if let Some((position, _)) = best.as_ref().filter(|_| !replaying)
+            && let Some(smaller) = self.smaller_than(*position).await
+        {
+            best = Some(smaller);
+        }
         for fewer in 2..requests {
             if replaying || self.found.reasons.iter().any(|reason| reason == INTERRUPTED) {
                 break;
@@ -247,11 +252,15 @@ impl Explorer<'_> {
     }
 
     /// The violation of these that is easiest to read.
-    fn fewest_switches(&self, positions: &[usize], results: Vec<ScheduleResult>) -> Option<(usize, ScheduleResult)> {
+    pub(super) fn fewest_switches(
+        &self,
+        positions: &[usize],
+        results: Vec<ScheduleResult>,
+    ) -> Option<(usize, ScheduleResult)> {
         let violated = positions.iter().copied().zip(results).filter(|(_, result)| result.verdict == Verdict::Violated);
         violated.min_by_key(|(position, _)| {
             let schedule = &self.found.executions[*position].0.schedule;
-            (schedule.switches(), schedule.0.len(), schedule.clone())
+            (schedule.fault().is_some(), schedule.switches(), schedule.0.len(), schedule.clone())
         })
     }
 }

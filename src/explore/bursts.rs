@@ -292,7 +292,7 @@ impl Rounds<'_> {
         // Who sent which of the equal requests does not count.
         marks.extend((0..requests).map(|client| (format!("user-{client}"), "<caller>".to_owned())));
         let outcome = Outcome { answers, probes: Vec::new(), changes: written.map(Written::change).collect() };
-        Some(Sample { order: (0..round.answers.len()).collect(), marks, outcome })
+        Some(Sample { order: (0..round.answers.len()).collect(), marks, outcome, touched: None })
     }
 }
 

@@ -283,7 +283,10 @@ impl Explorer<'_> {
             None => {
                 let classes: Vec<usize> =
                     (0..self.subject.requests()).map(|request| self.subject.class(request)).collect();
-                let interleavings = self.found.classes.add(execution, &classes);
+                let interleavings = match execution.fault() {
+                    Some(_) => self.found.classes.add_alone(),
+                    None => self.found.classes.add(execution, &classes),
+                };
                 self.found.weights.push(interleavings);
                 self.found.seen.insert(execution.schedule.clone(), named);
                 self.found.searched.push(position);
@@ -327,6 +330,7 @@ impl Explorer<'_> {
         self.scheduler.park_answers = before.park_answers;
         self.scheduler.stop = before.stop;
         self.scheduler.stored = before.stored;
+        self.scheduler.faults = before.faults;
     }
 }
 

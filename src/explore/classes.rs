@@ -20,6 +20,8 @@ pub struct Classes {
     seen: BTreeMap<Vec<u32>, u64>,
     /// Some execution could not be counted.
     uncounted: bool,
+    /// Executions that stand for themselves alone.
+    alone: u64,
 }
 
 impl Classes {
@@ -41,9 +43,15 @@ impl Classes {
         interleavings
     }
 
+    /// Counts an execution that stands for itself alone.
+    pub fn add_alone(&mut self) -> u64 {
+        self.alone += 1;
+        1
+    }
+
     /// All interleavings of the classes seen; `None` when one of them could not be counted.
     pub fn interleavings(&self) -> Option<u64> {
-        (!self.uncounted).then(|| self.seen.values().fold(0, |sum: u64, count| sum.saturating_add(*count)))
+        (!self.uncounted).then(|| self.seen.values().fold(self.alone, |sum: u64, count| sum.saturating_add(*count)))
     }
 }
 

@@ -228,7 +228,10 @@ impl Comparison {
             .filter_map(|request| Some((*request, answer(execution.requests.get(*request)?.completion.as_ref()?))));
         let changes = window.written().filter(|written| !self.is_background(&written.namespace)).map(Written::change);
         let outcome = Outcome { answers: answers.collect(), probes, changes: changes.collect() };
-        Some(Sample { order, marks: marks(&subject.invocation(execution.number, 0).key), outcome })
+        let touched = execution.fault().map(|_| execution.touched.clone());
+        // That a fault strikes is what there is to survive, whether or not the requests meet.
+        self.met |= touched.is_some();
+        Some(Sample { order, marks: marks(&subject.invocation(execution.number, 0).key), outcome, touched })
     }
 
     /// What an execution wrote. Where something comes after answers, it may have come so late that it fell among what another
@@ -323,6 +326,10 @@ fn last_told(execution: &Execution) -> Option<Timestamp> {
 
 /// How many documents the commands of an execution changed, by namespace; nothing where that cannot be told.
 fn changes_sent(execution: &Execution) -> Option<BTreeMap<String, u64>> {
+    // What a service does when it is started again passes.
+    if execution.restarted {
+        return None;
+    }
     let mut sent: BTreeMap<String, u64> = BTreeMap::new();
     for step in execution.steps.iter().filter(|step| step.command.kind == Kind::Write) {
         if step.command.name == "commitTransaction" {

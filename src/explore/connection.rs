@@ -11,6 +11,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::fault::Refusal;
 use super::gate::{Deliver, Event, Parked, Release, Replied, StepId};
 use super::hub::Hub;
 use super::wire::{Command, Frame, FrameError, Message, Reply, hello};
@@ -121,8 +122,10 @@ impl Connection {
                 release = opened => release.unwrap_or(Release::Forward),
                 () = connection.closed.cancelled() => return,
             };
-            if release == Release::Reset {
-                return connection.closed.cancel();
+            match release {
+                Release::Forward => {}
+                Release::Reset => return connection.closed.cancel(),
+                Release::Refuse(refusal) => return connection.refuse(&frame, refusal, step, events),
             }
             if !answered {
                 connection.pending().remove(&frame.request_id());
@@ -135,6 +138,20 @@ impl Connection {
                 tell(&events, Event::Replied(Replied { step, reply: Reply { ok: true, ..Reply::default() }, gate }));
             }
         });
+    }
+
+    /// Answers in the server's place.
+    fn refuse(self: &Arc<Self>, frame: &Frame, refusal: Refusal, step: StepId, events: mpsc::UnboundedSender<Event>) {
+        let answer = refusal.answer(frame);
+        let reply = answer.as_ref().ok().and_then(|answer| Some(Reply::parse(&Message::parse(answer).ok()?)));
+        match (answer, reply) {
+            (Ok(answer), Some(reply)) => {
+                self.pending().remove(&frame.request_id());
+                self.hold(answer, reply, step, events);
+            }
+            // What cannot be put into words is an answer that does not come.
+            _ => self.closed.cancel(),
+        }
     }
 
     async fn answers(self: &Arc<Self>, reader: OwnedReadHalf) -> Result<(), FrameError> {

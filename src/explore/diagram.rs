@@ -13,10 +13,15 @@ pub fn diagram(execution: &Execution, names: &[String]) -> Diagram {
         name: format!("R{} {name}", request + 1),
         outcome: record.completion.as_ref().map_or("no answer".to_owned(), |completion| outcome(&completion.outcome)),
     });
-    Diagram { lanes: lanes.collect(), steps: execution.steps.iter().map(step).collect(), stored: Vec::new() }
+    Diagram {
+        lanes: lanes.collect(),
+        steps: execution.steps.iter().map(|one| step(execution, one)).collect(),
+        stored: Vec::new(),
+    }
 }
 
-fn step(step: &Step) -> DiagramStep {
+fn step(execution: &Execution, step: &Step) -> DiagramStep {
+    let pick = execution.pick(step);
     let statement = step.command.statements.first();
     let filter = statement.map(|statement| statement.filter.text.clone()).unwrap_or_default();
     let change = match statement.map(|statement| (&statement.change, statement.upsert)) {
@@ -28,15 +33,19 @@ fn step(step: &Step) -> DiagramStep {
     DiagramStep {
         request: number(step.request),
         release: number(step.release),
-        command: title(&step.command),
+        command: format!("{}{}", if pick.delivery > 0 { "delivered again: " } else { "" }, title(&step.command)),
         filter,
         change,
-        answer: step.reply.as_ref().map_or("no answer".to_owned(), |reply| match &reply.first {
-            Some(first) => format!("{}: {first}", reply.summary()),
-            None => reply.summary(),
-        }),
+        answer: pick.fault.map_or_else(|| answer(step), |fault| fault.in_words(&answer(step))),
         writes: step.command.kind == Kind::Write,
     }
+}
+
+fn answer(step: &Step) -> String {
+    step.reply.as_ref().map_or("no answer".to_owned(), |reply| match &reply.first {
+        Some(first) => format!("{}: {first}", reply.summary()),
+        None => reply.summary(),
+    })
 }
 
 fn title(command: &Command) -> String {

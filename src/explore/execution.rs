@@ -1,10 +1,11 @@
 //! What one execution was: its steps, its decisions, its answers. [`Execution`] is a record; it decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::schedule::{Choice, Schedule};
+use super::fault::Fault;
+use super::schedule::{Choice, Pick, Schedule};
 use super::wire::{Command, Reply};
 use crate::target::Completion;
 
@@ -39,6 +40,10 @@ pub struct Execution {
     pub parallel: bool,
     /// Requests of which polls were left out, with the command.
     pub polls: BTreeMap<usize, String>,
+    /// Requests that a fault touched.
+    pub touched: BTreeSet<usize>,
+    /// The service was killed and started again: what it did at its start has passed.
+    pub restarted: bool,
 }
 
 /// One released command.
@@ -70,9 +75,15 @@ pub struct Request {
 }
 
 impl Execution {
-    /// The schedule with names: `R1.find R2.find R1.insert R2.insert`. An answer that was parked is `R1.find↩`.
+    /// The schedule with names: `R1.find R2.find R1.insert R2.insert`. An answer that was parked is `R1.find↩`, a command that a
+    /// fault struck `R1.find!crash`, one of a request that was delivered again `R1'.find`.
     pub fn named(&self) -> String {
-        let name = |step: &Step| format!("R{}.{}", step.request + 1, step.command.name);
+        let name = |step: &Step| {
+            let pick = self.pick(step);
+            let (again, fault) = ("'".repeat(usize::from(pick.delivery)), pick.fault);
+            let fault = fault.map_or_else(String::new, |fault| format!("!{fault}"));
+            format!("R{}{again}.{}{fault}", step.request + 1, step.command.name)
+        };
         let mut releases: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for step in &self.steps {
             releases.entry(step.release).or_default().push(name(step));
@@ -81,6 +92,18 @@ impl Execution {
             releases.entry(*release).or_default().extend(self.steps.get(*step).map(|step| format!("{}↩", name(step))));
         }
         releases.into_values().map(|names| names.join("+")).collect::<Vec<_>>().join(" ")
+    }
+
+    /// How a step was chosen.
+    pub(super) fn pick(&self, step: &Step) -> Pick {
+        let picks = self.schedule.0.get(step.release).map_or(&[][..], |choice| choice.0.as_slice());
+        let own = picks.iter().find(|pick| pick.request == step.request);
+        own.copied().unwrap_or(Pick { request: step.request, ..Pick::default() })
+    }
+
+    /// What happened in it.
+    pub fn fault(&self) -> Option<Fault> {
+        self.schedule.fault()
     }
 
     /// Whether everything in it is known to be what the schedule says.
@@ -102,6 +125,8 @@ impl Execution {
         self.waited |= later.waited;
         self.ambiguous |= later.ambiguous;
         self.parallel |= later.parallel;
+        self.touched.extend(later.touched);
+        self.restarted |= later.restarted;
         self
     }
 

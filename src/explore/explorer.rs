@@ -22,6 +22,7 @@ use super::spent::Part;
 use super::subject::{Operations, Subject};
 use super::watch::Watch;
 use crate::history::{Operation, Phase};
+use crate::scenario::FaultKind;
 use crate::scope::Scope;
 use crate::target::Target;
 use crate::verdict::Invariant;
@@ -85,6 +86,8 @@ pub struct Explorer<'a> {
     pub(super) databases: BTreeSet<String>,
     /// Is given the operations of each execution as it ends.
     record: Option<Record<'a>>,
+    /// What may happen to commands.
+    pub(super) faults: BTreeSet<FaultKind>,
 }
 
 /// Takes what was carried out, as it comes.
@@ -122,6 +125,7 @@ impl<'a> Explorer<'a> {
             carried_out,
             databases: BTreeSet::new(),
             record: None,
+            faults: BTreeSet::new(),
         }
     }
 
@@ -190,10 +194,13 @@ impl<'a> Explorer<'a> {
         let (begin, used) = (Instant::now(), self.proxy.used_connections());
         let traced = self.found.executions.len();
         self.found.traced = traced;
+        self.expect_faults();
         match &self.plan.search {
             Search::Exhaustive => {
                 self.predicted().await;
+                self.first_faults(begin).await;
                 self.exhaustive().await;
+                self.faults_in_all_orders(begin).await;
             }
             Search::Pct { depth } => self.by_chance(Some(*depth)).await,
             Search::Random => self.by_chance(None).await,

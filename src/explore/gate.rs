@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::fault::Refusal;
 use super::wire::{Command, Reply};
 use crate::target::Completion;
 
@@ -66,6 +67,8 @@ pub enum Release {
     Forward,
     /// Nowhere: its connection is closed before the server sees it.
     Reset,
+    /// Nowhere: this is the answer.
+    Refuse(Refusal),
 }
 
 /// How an answer goes on.

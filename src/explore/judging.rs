@@ -53,7 +53,9 @@ impl Explorer<'_> {
         let judged = positions.iter().zip(&judgement.executions);
         let serial = |position: &usize| {
             let (execution, requests, _) = &self.found.executions[*position];
-            !execution.schedule.releases_together() && execution.schedule.switches() < requests.len()
+            !execution.schedule.releases_together()
+                && execution.fault().is_none()
+                && execution.schedule.switches() < requests.len()
         };
         judged
             .filter(|(position, one)| one.class.is_anomaly() && serial(position))

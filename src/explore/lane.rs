@@ -37,6 +37,8 @@ pub(super) struct Lane {
     pub(super) wrote: bool,
     /// Its commands and what it was told.
     pub(super) told: Vec<Told>,
+    /// How often it had been delivered before.
+    pub(super) delivery: u8,
 }
 
 /// A parked command.

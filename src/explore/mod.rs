@@ -22,6 +22,7 @@ pub mod execution;
 pub mod explorer;
 #[cfg(test)]
 mod fake;
+pub mod fault;
 mod first_use;
 mod found;
 pub mod gate;

@@ -6,6 +6,7 @@ use super::diagram::diagram;
 use super::evidence::{Documents, in_order, operations};
 use super::execution::INTERRUPTED;
 use super::explorer::Explorer;
+use super::fault::tally;
 use super::judging::violated;
 use super::lint::{self, Indexes};
 use super::locks;
@@ -136,6 +137,7 @@ impl Explorer<'_> {
         let violated = schedules.iter().filter(|result| is_violated(result)).count();
         let first_violation_at = schedules.iter().position(is_violated).map(|position| position as u64 + 1);
         let explored = schedules.len() as u64;
+        let faults = tally(found.searched.iter().map(|position| &found.executions[*position].0).zip(&schedules));
         let weighed = schedules.iter().zip(&found.weights).filter(|(result, _)| is_violated(result));
         let violated_interleavings = weighed.map(|(_, weight)| weight).sum();
         if self.plan.search == Search::Stress {
@@ -160,6 +162,7 @@ impl Explorer<'_> {
             schedules,
             smallest,
             together,
+            faults,
             bound: self.bound(),
             repeated,
             lint,
@@ -208,7 +211,9 @@ impl Explorer<'_> {
             );
         }
         let (connections, executions) = (self.found.connections, self.found.search_executions as u64);
-        if connections > POOL * self.subject.requests() as u64 && connections >= executions {
+        // Faults close connections.
+        let faults = self.scheduler.faults.is_some();
+        if !faults && connections > POOL * self.subject.requests() as u64 && connections >= executions {
             reasons.push(format!(
                 "the service opens connections all the time ({connections} were used for the first time in {executions} \
                  executions): what it does over them may come at any time"
@@ -217,6 +222,7 @@ impl Explorer<'_> {
         if self.found.searched.iter().any(|position| !self.found.executions[*position].0.is_exact()) {
             reasons.push("some commands could not be attributed to a request, see the notes".to_owned());
         }
+        reasons.extend(self.spared());
         let struck = together.is_some_and(|together| together.violated > 0);
         // Where they met for certain, what is judged has been seen to bear it.
         let met = self.found.met > 0 && self.found.met == self.found.together.len();

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use super::evidence::in_order;
 use super::outcome::Exploration;
 use crate::history::{History, Operation};
-use crate::report::{AsIfSerialReport, ExploreReport, PairResult, Repeated, ScheduleResult, TogetherResult};
+use crate::report::{
+    AsIfSerialReport, ExploreReport, FaultTally, PairResult, Repeated, ScheduleResult, TogetherResult,
+};
 use crate::verdict::Verdict;
 
 /// Every choice of `size` out of `operations`, in which one may come several times: positions.
@@ -134,6 +136,7 @@ fn add_report(whole: &mut ExploreReport, one: ExploreReport, named: &str) {
         whole.violated_interleavings = Some(before + one.violated_interleavings.unwrap_or(one.violated));
     }
     whole.violated += one.violated;
+    FaultTally::add_all(&mut whole.faults, one.faults);
     for (part, seconds) in one.spent {
         *whole.spent.entry(part).or_default() += seconds;
     }

@@ -117,7 +117,7 @@ impl Policy for Replay {
     fn choose(&mut self, view: &View<'_>) -> Result<Choice, Undecided> {
         while let Some(choice) = self.schedule.0.get(self.next) {
             self.next += 1;
-            let parked = |pick: &Pick| view.enabled.iter().any(|enabled| enabled.pick == *pick);
+            let parked = |pick: &Pick| view.enabled.iter().any(|enabled| enabled.pick == pick.without_fault());
             if choice.0.iter().all(parked) {
                 return Ok(choice.clone());
             }

@@ -1,15 +1,18 @@
 //! One execution under way: what is parked, what is in the server, which answers are held.
 
 mod arrivals;
+mod faults;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use arrivals::Silence;
+use tokio::sync::oneshot;
 
 use super::conflict::commute;
 use super::execution::{Execution, INTERRUPTED, Request, Step};
+use super::fault::Fault;
 use super::gate::{Deliver, Event, Release, Replied, StepId};
 use super::lane::Lane;
 use super::lint::own_name;
@@ -39,6 +42,8 @@ pub(super) struct Run<'a> {
     since: Vec<usize>,
     /// A silence was not waited for.
     hurried: bool,
+    /// Commands that must not reach the server before the service is killed.
+    withheld: Vec<oneshot::Sender<Release>>,
 }
 
 impl<'a> Run<'a> {
@@ -57,6 +62,7 @@ impl<'a> Run<'a> {
             changes: Vec::new(),
             since: Vec::new(),
             hurried: false,
+            withheld: Vec::new(),
         }
     }
 
@@ -72,6 +78,7 @@ impl<'a> Run<'a> {
             self.execution.stuck = Some(reason);
             self.clean_up().await;
         }
+        self.doubt_outcomes();
         self.execution
     }
 
@@ -101,6 +108,7 @@ impl<'a> Run<'a> {
                     }
                 }
             }
+            self.deliver_again().await?;
             let at_rest = self.in_server.is_empty() && self.lanes.iter().all(|lane| lane.finished);
             let enabled = self.enabled();
             if enabled.is_empty() {
@@ -119,10 +127,12 @@ impl<'a> Run<'a> {
             let lanes = self.lane_views();
             let choice =
                 policy.choose(&View { enabled: &enabled, lanes: &lanes }).map_err(|error| error.to_string())?;
+            self.touch(&choice);
             for request in self.release(&choice)? {
                 self.settle(request).await?;
             }
             self.await_answers().await?;
+            self.after(&choice).await?;
             if let Some(stored) = &mut self.scheduler.stored {
                 // What is not seen in time is not shown, and neither is what follows it.
                 Scope::new(self.scheduler.timing.deadline, &self.scheduler.stop).wait(stored.look()).await.ok();
@@ -133,7 +143,9 @@ impl<'a> Run<'a> {
     fn start(&mut self, request: usize) {
         let future = self.subject.start(self.execution.number, request);
         let (sender, execution) = (self.scheduler.sender.clone(), self.execution.number);
-        self.execution.requests[request].invoked = Instant::now();
+        if self.lanes[request].delivery == 0 {
+            self.execution.requests[request].invoked = Instant::now();
+        }
         self.lanes[request].started = true;
         tokio::spawn(async move {
             let completion = future.await;
@@ -151,13 +163,13 @@ impl<'a> Run<'a> {
             for (slot, held) in lane.parked.iter().enumerate() {
                 let command = Arc::clone(&held.command);
                 let is_poll = polls(request, &lane.told, &command, alone, &self.changes);
-                let pick = Pick { request, slot };
+                let pick = Pick { request, slot, delivery: lane.delivery, fault: None };
                 let parked = Enabled { pick, ordinal: held.ordinal, command, is_answer: false };
                 if is_poll { idle.push(parked) } else { enabled.push(parked) }
             }
             for (index, (step, _)) in lane.answers.iter().enumerate() {
                 let step = &self.execution.steps[*step];
-                let pick = Pick { request, slot: lane.parked.len() + index };
+                let pick = Pick { request, slot: lane.parked.len() + index, delivery: lane.delivery, fault: None };
                 let command = Arc::clone(&step.command);
                 enabled.push(Enabled { pick, ordinal: step.ordinal, command, is_answer: true });
             }
@@ -207,7 +219,11 @@ impl<'a> Run<'a> {
                 continue;
             }
             let held = lane.parked.remove(pick.slot);
-            self.in_server.insert(held.step, (pick.request, self.execution.steps.len()));
+            self.learn_late(pick.request, held.ordinal);
+            let goes = pick.fault.map_or(Some(Release::Forward), Fault::release);
+            if goes.is_some() {
+                self.in_server.insert(held.step, (pick.request, self.execution.steps.len()));
+            }
             self.since.push(self.changes.len());
             self.execution.steps.push(Step {
                 request: pick.request,
@@ -217,11 +233,14 @@ impl<'a> Run<'a> {
                 command: held.command,
                 reply: None,
             });
-            gates.push(held.gate);
+            gates.push((held.gate, goes));
         }
-        for gate in gates {
-            // A gate without a command behind it: its connection is gone, and that is an event of its own.
-            gate.send(Release::Forward).ok();
+        for (gate, goes) in gates {
+            match goes {
+                // A gate without a command behind it: its connection is gone, and that is an event of its own.
+                Some(release) => drop(gate.send(release)),
+                None => self.withheld.push(gate),
+            }
         }
         Ok(answered)
     }
@@ -249,13 +268,20 @@ impl<'a> Run<'a> {
     }
 
     fn deliver(&mut self, request: usize, step: usize, answer: Option<Replied>) {
-        let Some(replied) = answer else {
-            self.lanes[request].wrote = true;
-            let command = Arc::clone(&self.execution.steps[step].command);
-            return self.changes.push(Changed { request, command });
-        };
-        self.hear(request, step, &replied);
-        replied.gate.send(Deliver::Forward).ok();
+        let Some(replied) = answer else { return self.unheard(request, step) };
+        let deliver = self.fault_at(step).map_or(Deliver::Forward, Fault::deliver);
+        match deliver {
+            Deliver::Forward => self.hear(request, step, &replied),
+            Deliver::Drop => self.unheard(request, step),
+        }
+        replied.gate.send(deliver).ok();
+    }
+
+    /// Takes note of a command of which its request hears nothing: it may have changed what it names.
+    fn unheard(&mut self, request: usize, step: usize) {
+        self.lanes[request].wrote = true;
+        let command = Arc::clone(&self.execution.steps[step].command);
+        self.changes.push(Changed { request, command });
     }
 
     /// Takes note of what a request is told about a command.

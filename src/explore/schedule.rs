@@ -3,13 +3,19 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::fault::Fault;
+
 /// One command of those that are parked: the request, and its position among the request's parked commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Pick {
     /// The request, from 0. Printed from 1.
     pub request: usize,
     /// 0 unless the request has several commands parked at once. Printed as `a` (left out), `b`, `c`.
     pub slot: usize,
+    /// How often the request had been delivered before. Printed as so many `'`.
+    pub delivery: u8,
+    /// What happens to the command. Printed as `:crash`; a colon, because shells read an exclamation mark themselves.
+    pub fault: Option<Fault>,
 }
 
 /// What is released in one step: one command, or several together.
@@ -23,11 +29,23 @@ pub struct Schedule(pub Vec<Choice>);
 impl Choice {
     /// One command of a request that has no other parked.
     pub fn one(request: usize) -> Self {
-        Choice(vec![Pick { request, slot: 0 }])
+        Choice(vec![Pick { request, ..Pick::default() }])
+    }
+}
+
+impl Pick {
+    /// The same command, with nothing happening to it.
+    pub fn without_fault(self) -> Self {
+        Pick { fault: None, ..self }
     }
 }
 
 impl Schedule {
+    /// What happens in it.
+    pub fn fault(&self) -> Option<Fault> {
+        self.0.iter().flat_map(|choice| &choice.0).find_map(|pick| pick.fault)
+    }
+
     /// How often the request that moves changes.
     pub fn switches(&self) -> usize {
         self.0.windows(2).filter(|pair| pair[0].0[0].request != pair[1].0[0].request).count()
@@ -43,10 +61,12 @@ impl fmt::Display for Pick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.request + 1)?;
         match u8::try_from(self.slot) {
-            Ok(0) => Ok(()),
-            Ok(slot @ 1..=25) => write!(f, "{}", char::from(b'a' + slot)),
-            _ => write!(f, "z"),
+            Ok(0) => {}
+            Ok(slot @ 1..=25) => write!(f, "{}", char::from(b'a' + slot))?,
+            _ => write!(f, "z")?,
         }
+        write!(f, "{}", "'".repeat(usize::from(self.delivery)))?;
+        self.fault.map_or(Ok(()), |fault| write!(f, ":{fault}"))
     }
 }
 
@@ -70,7 +90,9 @@ impl fmt::Display for Schedule {
 
 /// A text that is no schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{part}` is not a step of a schedule; a schedule is a list of requests such as `1 2 1 2`, `1 1b` or `1 1+2`")]
+#[error(
+    "`{part}` is not a step of a schedule; a schedule is a list of requests such as `1 2 1 2`, `1 1b`, `1 1+2` or `1 1:crash 1' 2`"
+)]
 pub struct ScheduleError {
     /// What was read.
     pub part: String,
@@ -93,6 +115,14 @@ fn choice(text: &str) -> Result<Choice, ScheduleError> {
 }
 
 fn pick(text: &str) -> Option<Pick> {
+    // Both marks are read; only the colon is printed.
+    let (text, fault) = match text.split_once([':', '!']) {
+        Some((text, fault)) => (text, Some(fault.parse().ok()?)),
+        None => (text, None),
+    };
+    let once = text.trim_end_matches('\'');
+    let delivery = u8::try_from(text.len() - once.len()).ok()?;
+    let text = once;
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
     let slot = match &text.as_bytes()[digits.len()..] {
         [] => 0,
@@ -100,7 +130,7 @@ fn pick(text: &str) -> Option<Pick> {
         _ => return None,
     };
     let request = digits.parse::<usize>().ok()?.checked_sub(1)?;
-    Some(Pick { request, slot })
+    Some(Pick { request, slot, delivery, fault })
 }
 
 #[cfg(test)]
@@ -109,12 +139,18 @@ mod tests {
 
     #[test]
     fn a_schedule_prints_as_it_is_written() {
-        for text in ["1 2 1 2", "1", "1 1b 2c", "1 2 1+2", "12 3b+4"] {
+        for text in ["1 2 1 2", "1", "1 1b 2c", "1 2 1+2", "12 3b+4", "1 1:crash 1' 2", "1b':lost-answer 2:error-10107"]
+        {
             assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
         }
-        for text in ["", "0", "a", "1,2", "1 R2", "1+", "1bb", "-1", "1 2é"] {
+        for text in ["", "0", "a", "1,2", "1 R2", "1+", "1bb", "-1", "1 2é", "1:", "1:crush", "'", "1'b"] {
             assert!(text.parse::<Schedule>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_fault_may_be_written_with_an_exclamation_mark() {
+        assert_eq!("1!crash 1'".parse::<Schedule>().unwrap().to_string(), "1:crash 1'");
     }
 
     #[test]

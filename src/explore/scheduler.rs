@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use super::execution::Execution;
+use super::fault::Mode;
 use super::gate::Event;
 use super::lane::Rest;
 use super::policy::Policy;
@@ -63,6 +64,8 @@ pub struct Scheduler {
     pub(super) stop: CancellationToken,
     /// Looks at what is stored after each release.
     pub(super) stored: Option<StoredView>,
+    /// Faults may be chosen.
+    pub(super) faults: Option<Mode>,
 }
 
 /// How requests came to rest so far, after they had heard the same.
@@ -97,6 +100,7 @@ impl Scheduler {
             park_answers: false,
             stop: CancellationToken::new(),
             stored: None,
+            faults: None,
         }
     }
 

@@ -74,11 +74,14 @@ impl Explorer<'_> {
         let requests = self.subject.requests();
         let steps = self.steps();
         let mut number = 0;
+        // Every fault in turn, and none.
+        let planned = self.planned_faults().into_iter().map(Some);
+        let mut faults = std::iter::once(None).chain(planned).collect::<Vec<_>>().into_iter().cycle();
         while !self.spent(begin) {
-            let seed = self.plan.seed;
+            let (seed, fault) = (self.plan.seed, faults.next().flatten());
             match depth {
-                Some(depth) => self.execute(&mut Pct::new(seed, number, requests, steps, depth)).await,
-                None => self.execute(&mut Random::new(seed, number)).await,
+                Some(depth) => self.execute_with(Pct::new(seed, number, requests, steps, depth), fault).await,
+                None => self.execute_with(Random::new(seed, number), fault).await,
             }
             number += 1;
         }

@@ -59,6 +59,8 @@ pub enum Transport {
     Lost,
     /// It was sent, and no answer came in time.
     TimedOut,
+    /// The harness had something happen to it on purpose.
+    Injected,
 }
 
 /// An error of the database.
@@ -186,6 +188,11 @@ impl Cause {
     /// Whether the operation was not sent because nothing took it.
     pub fn is_unreachable(&self) -> bool {
         self.kind == CauseKind::Transport(Transport::Unreachable)
+    }
+
+    /// Whether the harness had something happen to it on purpose.
+    pub fn is_injected(&self) -> bool {
+        self.kind == CauseKind::Transport(Transport::Injected)
     }
 
     /// Whether the service did not know its caller.
@@ -324,6 +331,7 @@ mod tests {
             CauseKind::Unnamed { status: 200, created: None },
             CauseKind::Transport(Transport::Unreachable),
             CauseKind::Transport(Transport::TimedOut),
+            CauseKind::Transport(Transport::Injected),
             CauseKind::Other,
         ];
         for kind in kinds {

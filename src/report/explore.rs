@@ -39,6 +39,9 @@ pub struct ExploreReport {
     /// Commands released together, inside the server at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub together: Option<TogetherResult>,
+    /// Faults that were injected, each in some of the schedules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultTally>,
     /// Of a schedule that was replayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeated: Option<Repeated>,
@@ -65,6 +68,32 @@ impl ExploreReport {
     pub const MAX_SCHEDULES: usize = 1_500;
     /// Schedules whose commands are listed as well.
     pub const MAX_DIAGRAMS: usize = 60;
+}
+
+/// A fault, and the schedules in which it struck.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct FaultTally {
+    /// `crash`, `lost-answer`, `error-10107`.
+    pub fault: String,
+    /// Schedules in which it struck.
+    pub schedules: u64,
+    /// Those of them that violate an invariant.
+    pub violated: u64,
+}
+
+impl FaultTally {
+    /// Adds what was counted elsewhere.
+    pub fn add_all(tallies: &mut Vec<FaultTally>, others: Vec<FaultTally>) {
+        for other in others {
+            match tallies.iter_mut().find(|tally| tally.fault == other.fault) {
+                Some(tally) => {
+                    tally.schedules += other.schedules;
+                    tally.violated += other.violated;
+                }
+                None => tallies.push(other),
+            }
+        }
+    }
 }
 
 /// One schedule.

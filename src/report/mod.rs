@@ -37,7 +37,9 @@ pub use compared::{comparison_summary, write_comparison};
 pub use comparison::{Comparison, InvariantChange, Side};
 pub use diagram::render as render_diagram;
 pub(crate) use document::shell;
-pub use explore::{Diagram, DiagramStep, ExploreReport, Lane, Repeated, ScheduleResult, Smallest, TogetherResult};
+pub use explore::{
+    Diagram, DiagramStep, ExploreReport, FaultTally, Lane, Repeated, ScheduleResult, Smallest, TogetherResult,
+};
 pub use files::{WriteError, write_all, write_atomic};
 pub use finding::{ActionKind, Finding, FindingKind, RepairAction};
 pub use fit::{Fit, FitRow};

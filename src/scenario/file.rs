@@ -158,6 +158,15 @@ pub(super) struct Explore {
     /// command are found, too: many more interleavings.
     #[serde(default)]
     pub(super) park_answers: bool,
+    /// What may happen to a request's commands, once in an execution and in every interleaving: `crash` (the service is killed
+    /// after a command, and started again), `lost-answer` (applied, then the connection is closed), `lost-command` (closed
+    /// before), `error-answer` (an error instead).
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) faults: Vec<Spanned<String>>,
+    /// Whether a request that a fault touched and that was not answered well is delivered again, as a webhook or a queue does.
+    #[serde(default)]
+    pub(super) redeliver: bool,
     /// As if serial: places that are not compared: `$.field` of answers, `collection.field` of documents.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]

@@ -42,8 +42,8 @@ pub use http::{
 pub use json_path::JsonPath;
 pub use messages::MessageSpec;
 pub use model::{
-    Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, JudgeKind, Judging, Keys, Limits, Load, Metric,
-    MongoSpec, MongodSpec, Scenario, SearchKind, TargetSpec, Threshold,
+    Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, FaultKind, JudgeKind, Judging, Keys, Limits, Load,
+    Metric, MongoSpec, MongodSpec, Scenario, SearchKind, TargetSpec, Threshold,
 };
 pub use network::NetworkSpec;
 pub use observed::{Expected, InvariantSpec, ObserveHttp, ObserveMongo, ObserveSpec, the_number};

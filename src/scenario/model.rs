@@ -89,6 +89,12 @@ pub struct ExploreSpec {
     /// Whether answers of the server are parked as well.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub park_answers: bool,
+    /// What may happen to a request's commands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultKind>,
+    /// Whether a request that a fault touched is delivered again until it is answered well.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub redeliver: bool,
     /// Places that are not compared.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<String>,
@@ -101,6 +107,30 @@ pub struct ExploreSpec {
     /// Whether refused requests and mixed answers violate as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
+}
+
+/// A kind of fault (`[explore] faults`), in the order in which they are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// The service is killed after a command, and started again.
+    Crash,
+    /// The server carries a command out, and its answer is lost with the connection.
+    LostAnswer,
+    /// The connection is closed before the server sees a command.
+    LostCommand,
+    /// An error is the answer, and the server never sees the command.
+    ErrorAnswer,
+}
+
+impl FaultKind {
+    /// All, with their words.
+    pub const ALL: [(&'static str, FaultKind); 4] = [
+        ("crash", FaultKind::Crash),
+        ("lost-answer", FaultKind::LostAnswer),
+        ("lost-command", FaultKind::LostCommand),
+        ("error-answer", FaultKind::ErrorAnswer),
+    ];
 }
 
 /// What judges the executions of an exploration (`[explore] judge`).

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::file::File;
+use super::model::FaultKind;
 use super::validate::KnownStrategies;
 use super::workload_kind::WorkloadKind;
 use crate::verdict::Invariant;
@@ -26,6 +27,7 @@ pub fn schema(known: KnownStrategies<'_>) -> Value {
     let choices = [
         ("/properties/workload", words(&WorkloadKind::ALL.map(WorkloadKind::as_str))),
         ("/$defs/Mongo/properties/strategy", words(&strategies)),
+        ("/$defs/Explore/properties/faults", json!({ "items": words(&FaultKind::ALL.map(|(name, _)| name)) })),
         ("/$defs/Open/properties/arrivals", words(&["constant", "poisson"])),
         ("/$defs/Mongod/properties/replica_set", json!({ "enum": [0, 1, 3] })),
         ("/$defs/Expect/properties/verdict", verdicts.clone()),

@@ -112,6 +112,11 @@ pub(super) fn in_words(normal: &Normal) -> String {
 }
 
 impl Forms {
+    /// Whether the documents are the same.
+    pub(super) fn has_documents_of(&self, other: &Forms) -> bool {
+        self.documents == other.documents
+    }
+
     /// The forms of an outcome, as far as these requests are concerned.
     pub(super) fn of(normal: &Normal, requests: &[usize], former: Former) -> Self {
         const NOTHING: &Term = &Term::Masked;
@@ -207,7 +212,7 @@ impl Specification {
 }
 
 /// Whether each answer is one that some order gives, and documents and statuses are those of one.
-fn is_mixed(normal: &Normal, forms: &Forms, serial: &[Forms]) -> bool {
+pub(super) fn is_mixed(normal: &Normal, forms: &Forms, serial: &[Forms]) -> bool {
     let given = |(position, answer): (usize, &String)| {
         serial.iter().any(|one| match normal.is_coarse {
             true => one.answers.contains(answer),

@@ -54,6 +54,7 @@ fn sample(json: &Json, run: usize) -> Sample {
     let changes = json["documents"].as_object().into_iter().flatten();
     Sample {
         order,
+        touched: None,
         marks: vec![(format!("key-{run}"), "<key>".to_owned())],
         outcome: Outcome {
             answers: answers.map(|(n, one)| (n.parse::<usize>().unwrap() - 1, answer(one))).collect(),

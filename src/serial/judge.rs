@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::classes::{COARSE, Class, Classes, EXACT, Former, Specification, in_words};
+use super::faulted;
 use super::learn::{learn, varying_counts};
 use super::masks::Masks;
 use super::nearest::{self, Difference, nearest};
@@ -161,7 +162,10 @@ impl Judge {
 
     /// Of an execution in which some requests, not all, were refused, or failed: the others. What they do without them is
     /// asked for.
-    pub fn others(&self, Sample { order, outcome, .. }: &Sample) -> BTreeSet<Vec<usize>> {
+    pub fn others(&self, Sample { order, outcome, touched, .. }: &Sample) -> BTreeSet<Vec<usize>> {
+        if let Some(touched) = touched {
+            return faulted::others(order, &outcome.answers, touched, |status| self.settings.refuses(status));
+        }
         let status = |request: &usize| outcome.answers.get(request).map_or(0, |answer| answer.status);
         let without = |leaves: &dyn Fn(u16) -> bool| {
             let mut others: Vec<usize> = order.iter().copied().filter(|request| !leaves(status(request))).collect();
@@ -182,11 +186,12 @@ impl Judge {
         let filter = prepared.filter(&self.settings);
         let serial: Vec<Normal> = prepared.serial.iter().map(|run| run.masked(&filter)).collect();
         let (mut classes, mut known) = (Classes::default(), HashMap::new());
-        let executions: Vec<Judged> = (prepared.executions.iter())
-            .map(|execution| {
+        let executions: Vec<Judged> = (prepared.executions.iter().zip(executions))
+            .map(|(execution, sample)| {
                 let masked = execution.masked(&filter);
-                let judged = known.entry(in_words(&masked));
-                judged.or_insert_with(|| self.one(&masked, &serial, &prepared.specification)).clone()
+                let touched = sample.touched.as_ref();
+                let judged = known.entry((in_words(&masked), touched));
+                judged.or_insert_with(|| self.one(&masked, touched, &serial, &prepared.specification)).clone()
             })
             .inspect(|judged: &Judged| classes.add(judged.class))
             .collect();
@@ -205,9 +210,19 @@ impl Judge {
         }
     }
 
-    fn one(&self, execution: &Normal, serial: &[Normal], specification: &Specification) -> Judged {
+    fn one(
+        &self,
+        execution: &Normal,
+        touched: Option<&BTreeSet<usize>>,
+        serial: &[Normal],
+        specification: &Specification,
+    ) -> Judged {
         let refuses = |status| self.settings.refuses(status);
-        let (class, without) = specification.class(execution, refuses, self.settings.former());
+        let former = self.settings.former();
+        let (class, without) = match touched {
+            Some(touched) => faulted::class(execution, touched, serial, refuses, former),
+            None => specification.class(execution, refuses, former),
+        };
         let status =
             without.first().and_then(|request| execution.answers.get(request)).map_or(0, |(status, _)| *status);
         let requests: BTreeSet<&usize> = execution.order.iter().collect();

@@ -18,6 +18,7 @@
 mod canon;
 mod changes;
 mod classes;
+mod faulted;
 mod judge;
 mod learn;
 mod masks;

@@ -1,6 +1,6 @@
 //! What an execution came to: [`Outcome`], and [`Sample`], the execution that it belongs to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::value::Value;
 
@@ -46,4 +46,6 @@ pub struct Sample {
     pub marks: Vec<(String, String)>,
     /// What came of it.
     pub outcome: Outcome,
+    /// Where a fault was injected: the requests that it touched.
+    pub touched: Option<BTreeSet<usize>>,
 }

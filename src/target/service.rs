@@ -6,15 +6,16 @@
 
 mod env_file;
 mod port;
+mod restart;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use futures::future::select_all;
 use minijinja::{Value, context};
 
 use self::port::Reservation;
+use self::restart::Restarts;
 use super::{MongoUri, TargetError};
 use crate::process::{Process, ProcessSpec, Supervisor};
 use crate::scenario::{PortKind, ServiceSpec};
@@ -55,6 +56,7 @@ pub struct Service {
     name: String,
     supervisor: Supervisor,
     instances: Vec<Instance>,
+    restarts: Restarts,
 }
 
 #[derive(Debug)]
@@ -86,13 +88,11 @@ struct Starter<'a> {
 impl Service {
     /// Starts all instances and waits until each is ready.
     pub async fn start(spec: &ServiceSpec, context: &ServiceContext) -> Result<Self, TargetError> {
-        // The answer to the question is of no interest: only whether it is 2xx.
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build();
-        let client = client.map_err(|error| step("making the HTTP client", error))?;
+        let client = http_client()?;
         let supervisor = Supervisor::start("onlyone-service-").map_err(|error| step(STARTING, error))?;
         let name = spec.name.clone().unwrap_or_else(|| "service".to_owned());
-        let mut service = Service { name, supervisor, instances: Vec::new() };
+        let restarts = Restarts::new(spec, context);
+        let mut service = Service { name, supervisor, instances: Vec::new(), restarts };
         let starter = Starter { spec, context, client, deadline: Instant::now() + spec.ready_timeout };
         for number in 1..=spec.instances {
             let instance = starter.launch(&service.supervisor, number, &[])?;
@@ -121,8 +121,8 @@ impl Service {
 
     /// Whether one of its processes holds a connection to this port; `None` where the system does not tell.
     pub fn is_connected_to(&self, port: u16) -> Option<bool> {
-        let told = self.instances.iter().map(|instance| port::connects(instance.process.pid(), port));
-        told.collect::<Option<Vec<bool>>>().map(|told| told.contains(&true))
+        let told = self.processes().iter().map(|process| port::connects(process.pid(), port)).collect::<Vec<_>>();
+        told.into_iter().collect::<Option<Vec<bool>>>().map(|told| told.contains(&true))
     }
 
     /// The end of the first instance's log, for an error.
@@ -132,13 +132,12 @@ impl Service {
 
     /// Numbers of the instances' processes.
     pub fn pids(&self) -> Vec<u32> {
-        self.instances.iter().map(|instance| instance.process.pid()).collect()
+        self.processes().iter().map(Process::pid).collect()
     }
 
     /// Ends when an instance has ended, with the reason.
     pub async fn lost(&self) -> String {
-        let ends = self.instances.iter().map(|instance| Box::pin(instance.process.wait()));
-        let (status, index, _) = select_all(ends).await;
+        let (index, status) = self.ended().await;
         let how = status.map_or_else(|| "for an unknown reason".to_owned(), |status| format!("with {status}"));
         let (number, name) = (index + 1, &self.name);
         let what = if name == "service" { "the service under test".to_owned() } else { format!("`{name}`") };
@@ -147,8 +146,8 @@ impl Service {
 
     /// Asks all instances to end, kills those that do not, and waits until they are gone.
     pub async fn stop(self) -> Result<(), TargetError> {
-        for instance in &self.instances {
-            instance.process.terminate(GRACE).await.map_err(|error| step("stopping the service", error))?;
+        for process in self.processes() {
+            process.terminate(GRACE).await.map_err(|error| step("stopping the service", error))?;
         }
         self.supervisor.stop().await.map_err(|error| step("stopping the service", error))
     }
@@ -160,10 +159,14 @@ impl Starter<'_> {
     /// tried in vain.
     fn launch(&self, supervisor: &Supervisor, number: u32, tried: &[u16]) -> Result<Instance, TargetError> {
         let mut port = Reservation::other_than(tried).map_err(|error| step("finding a free port", error))?;
-        let process = process_spec(self.spec, self.context, number, port.port())?;
         if !tried.is_empty() {
             port.let_go();
         }
+        self.launch_at(supervisor, number, port)
+    }
+
+    fn launch_at(&self, supervisor: &Supervisor, number: u32, port: Reservation) -> Result<Instance, TargetError> {
+        let process = process_spec(self.spec, self.context, number, port.port())?;
         let log_from = std::fs::metadata(&process.log).map_or(0, |log| log.len());
         let process = supervisor.spawn(&process).map_err(|error| step(STARTING, error))?;
         let url = format!("http://{}:{}", self.context.host, port.port());
@@ -262,6 +265,14 @@ impl Instance {
 async fn is_database(answer: reqwest::Response) -> bool {
     let short = answer.content_length().is_some_and(|length| length < 4096);
     short && answer.text().await.is_ok_and(|text| text.contains("MongoDB over HTTP"))
+}
+
+/// Asks instances whether they are ready.
+fn http_client() -> Result<reqwest::Client, TargetError> {
+    // The answer to the question is of no interest: only whether it is 2xx.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build();
+    client.map_err(|error| step("making the HTTP client", error))
 }
 
 fn process_spec(

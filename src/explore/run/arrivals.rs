@@ -29,7 +29,7 @@ impl Run<'_> {
             let moved = lane.next_ordinal > before;
             let siblings = lane.has_a_choice() || self.in_server.values().any(|(owner, _)| *owner == request);
             let others_wait = self.lanes.iter().any(|lane| lane.waiting);
-            if lane.finished && !others_wait {
+            if lane.finished && !others_wait && (moved || !self.may_be_late(request)) {
                 return Ok(());
             }
             if moved && !self.scheduler.parallel && !others_wait {
@@ -93,7 +93,7 @@ impl Run<'_> {
         }
     }
 
-    fn absorb(&mut self, event: Event, mover: Option<usize>) {
+    pub(super) fn absorb(&mut self, event: Event, mover: Option<usize>) {
         match event {
             Event::Parked(parked) => match self.owner(mover) {
                 Some(request) => self.park(request, parked),
@@ -143,6 +143,7 @@ impl Run<'_> {
                     waiting.iter().any(|other| self.subject.class(*other) != self.subject.class(waiter));
                 Some(waiter)
             }
+            (None, None) if self.mover.is_some_and(|mover| self.may_be_late(mover)) => self.mover,
             (None, None) if self.scheduler.parallel => {
                 if self.hurried {
                     // What was learned is not so: whose command this is can no longer be told.

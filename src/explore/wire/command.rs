@@ -49,6 +49,8 @@ pub struct Command {
     pub cursor: Option<i64>,
     /// It asks for changes as they come, and may wait for them for ever.
     pub tails: bool,
+    /// The session of its transaction.
+    pub session: Option<Vec<u8>>,
 }
 
 /// One statement of a command.
@@ -134,6 +136,7 @@ impl Command {
             answered: true,
             cursor: None,
             tails: false,
+            session: None,
         }
     }
 
@@ -170,6 +173,8 @@ impl Command {
         let (name, target) = document.into_iter().next()?.ok()?;
         let mut command = Self::bare(name.as_str(), database);
         command.in_transaction = document.get_bool("autocommit").is_ok_and(|autocommit| !autocommit);
+        let session = document.get_document("lsid").and_then(|session| session.get_binary("id"));
+        command.session = session.ok().filter(|_| command.in_transaction).map(|id| id.bytes.to_vec());
         command.collation = document.get_document("collation").is_ok();
         let collection = match name.as_str() {
             "getMore" => document.get_str("collection").ok(),

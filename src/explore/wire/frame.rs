@@ -147,6 +147,14 @@ impl Frame {
         int32(&self.bytes, 8).unwrap_or_default()
     }
 
+    /// The answer to a request.
+    pub(in crate::explore) fn answering(request: &Frame, opcode: i32, body: &[u8]) -> Result<Self, FrameError> {
+        let length = i32::try_from(HEADER + body.len()).map_err(|_| FrameError::Length(i32::MAX))?;
+        let header = [length, request.request_id().wrapping_add(1), request.request_id(), opcode];
+        let bytes = header.iter().flat_map(|number| number.to_le_bytes()).chain(body.iter().copied());
+        Frame::new(bytes.collect())
+    }
+
     /// A frame with the same numbers and opcode, and another body.
     pub(super) fn with_body(&self, body: &[u8]) -> Result<Self, FrameError> {
         let length = HEADER + body.len();

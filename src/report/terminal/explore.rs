@@ -3,7 +3,7 @@
 use super::page::{BOLD, DIM, Page, RED};
 use super::{PLAIN, YELLOW, mark};
 use crate::report::format::{count, plural};
-use crate::report::{ExploreReport, Smallest, render_diagram};
+use crate::report::{ExploreReport, FaultTally, Smallest, render_diagram};
 use crate::verdict::Verdict;
 
 /// Schedules that are listed on the terminal, those that violate something first; the report has all.
@@ -68,7 +68,18 @@ pub(in crate::report) fn sentence(explore: &ExploreReport) -> String {
         Some(violated) => format!("{} violated, in {} of those carried out", count(violated), count(explore.violated)),
         None => format!("{} violated", count(explore.violated)),
     };
-    format!("{requests}, {}: {covered}; {violated}{first} ({rate} executions/s)", explore.search)
+    let faults = faults(explore);
+    format!("{requests}, {}: {covered}; {violated}{first} ({rate} executions/s){faults}", explore.search)
+}
+
+/// In how many schedules each fault struck.
+fn faults(explore: &ExploreReport) -> String {
+    let of_one = |one: &FaultTally| {
+        let violated = if one.violated > 0 { format!(" ({} violated)", count(one.violated)) } else { String::new() };
+        format!("{} in {}{violated}", one.fault, count(one.schedules))
+    };
+    let all: Vec<String> = explore.faults.iter().map(of_one).collect();
+    if all.is_empty() { String::new() } else { format!("; faults: {}", all.join(", ")) }
 }
 
 /// The smallest violation as a diagram.

@@ -4,7 +4,7 @@ use toml::Spanned;
 
 use super::super::diagnostic::Problem;
 use super::super::file;
-use super::super::model::{ExploreSpec, JudgeKind, SearchKind};
+use super::super::model::{ExploreSpec, FaultKind, JudgeKind, SearchKind};
 use super::super::workload_kind::WorkloadKind;
 use super::Check;
 use crate::serial::Pattern;
@@ -52,6 +52,15 @@ impl Check<'_> {
             Some(word) => self.word(word, "judge", &JudgeKind::ALL).map(Some),
             None => Some(None),
         };
+        let mut faults = Some(Vec::new());
+        for word in &explore.faults {
+            match self.word(word, "fault", &FaultKind::ALL) {
+                Some(kind) => {
+                    faults.iter_mut().filter(|kinds| !kinds.contains(&kind)).for_each(|kinds| kinds.push(kind))
+                }
+                None => faults = None,
+            }
+        }
         let (ignore, unordered) = (self.places(&explore.ignore), self.places(&explore.unordered));
         let refusals: Option<Vec<u16>> = (explore.refusals.iter())
             .map(|status| u16::try_from(self.count(status, "refusals", 100..=599)?).ok())
@@ -64,6 +73,8 @@ impl Check<'_> {
             judge: judge?,
             probes: explore.probes,
             park_answers: explore.park_answers,
+            faults: faults?,
+            redeliver: explore.redeliver,
             ignore: ignore?,
             unordered: unordered?,
             refusals: refusals?,

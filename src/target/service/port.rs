@@ -39,6 +39,11 @@ impl Reservation {
         }
     }
 
+    /// The port of a service that is started again. Nobody holds it.
+    pub(super) fn of_before(port: u16) -> Self {
+        Reservation { port, held: None }
+    }
+
     fn new() -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;

@@ -1,0 +1,82 @@
+//! Faults of an exploration: what is asked for, whether it can be, and the service that is killed for it.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::Place;
+use super::asked::search;
+use crate::cli::CliError;
+use crate::cli::args::ExploreArgs;
+use crate::explore::fault::{Faults, Restart};
+use crate::explore::search::Search;
+use crate::scenario::{FaultKind, Scenario};
+use crate::target::Service;
+
+/// What may happen, and whether requests are delivered again: the arguments', or else the scenario's.
+pub(super) fn asked(args: &ExploreArgs, scenario: &Scenario) -> (Vec<FaultKind>, bool) {
+    let kinds = if args.faults.is_empty() { &scenario.explore.faults } else { &args.faults };
+    (kinds.clone(), args.redeliver || scenario.explore.redeliver)
+}
+
+/// Refuses what cannot happen.
+pub(super) fn check(args: &ExploreArgs, scenario: &Scenario) -> Result<(), CliError> {
+    let in_schedule = args.schedule.as_ref().and_then(|schedule| schedule.fault());
+    let kills =
+        scenario.explore.faults.contains(&FaultKind::Crash) || in_schedule.is_some_and(|fault| fault.is_crash());
+    if kills && (scenario.service.is_none() || args.attach.is_some()) {
+        return Err(CliError::usage(anyhow::anyhow!(
+            "`crash` kills the service, and there is none that the harness started"
+        ))
+        .hint("let it start the service: `[service]`, then `command = [\"node\", \"server.js\"]`")
+        .hint("or leave `crash` out: `lost-answer`, `lost-command` and `error-answer` need no service of its own"));
+    }
+    if !scenario.explore.faults.is_empty() && search(args, scenario) == Search::Stress {
+        return Err(CliError::usage(anyhow::anyhow!(
+            "a fault strikes a command that is parked, and `stress` parks none"
+        ))
+        .hint("take another search, such as `--search random`"));
+    }
+    Ok(())
+}
+
+/// The faults of an exploration, where there are any.
+pub(super) fn of(args: &ExploreArgs, scenario: &Scenario, place: &Place) -> Option<Faults> {
+    let spec = &scenario.explore;
+    let replayed = args.schedule.as_ref().is_some_and(|schedule| schedule.fault().is_some());
+    (replayed || !spec.faults.is_empty()).then(|| Faults {
+        kinds: spec.faults.iter().copied().collect(),
+        redeliver: spec.redeliver,
+        restart: place.service().map(|service| Arc::new(Restarted(service)) as Arc<dyn Restart>),
+    })
+}
+
+/// What the arguments say of faults, for the command that does it again.
+pub(super) fn words(args: &ExploreArgs) -> Vec<String> {
+    let word = |kind: &FaultKind| FaultKind::ALL.iter().find(|(_, one)| one == kind).map(|(name, _)| *name);
+    let kinds: Vec<&str> = args.faults.iter().filter_map(word).collect();
+    let mut words = Vec::new();
+    words.extend((!kinds.is_empty()).then(|| format!("--faults {}", kinds.join(","))));
+    words.extend(args.redeliver.then(|| "--redeliver".to_owned()));
+    words
+}
+
+/// The service under test.
+#[derive(Debug)]
+struct Restarted(Arc<Service>);
+
+impl Restart for Restarted {
+    fn kill(&self) -> BoxFuture<'_, Result<(), String>> {
+        async { self.0.kill().await.map_err(|error| in_full(&error)) }.boxed()
+    }
+
+    fn start(&self) -> BoxFuture<'_, Result<(), String>> {
+        async { self.0.start_again().await.map_err(|error| in_full(&error)) }.boxed()
+    }
+}
+
+fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

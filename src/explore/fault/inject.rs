@@ -1,0 +1,67 @@
+//! [`Injecting`]: a policy around another one, which has one planned fault strike its command when the other chooses it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::plan::Planned;
+use crate::explore::policy::{Enabled, LaneView, Policy, Undecided, View};
+use crate::explore::schedule::Choice;
+use crate::explore::wire::{Command, Kind};
+
+/// Another policy's choices, with a fault among them.
+#[derive(Debug, Clone)]
+pub(super) struct Injecting<P> {
+    pub(super) inner: P,
+    planned: Planned,
+    /// It has struck in the execution under way.
+    struck: bool,
+}
+
+/// A class that no request has: who is struck is like nobody else.
+const STRUCK: usize = usize::MAX;
+
+impl<P> Injecting<P> {
+    pub(super) fn new(inner: P, planned: Planned) -> Self {
+        Injecting { inner, planned, struck: false }
+    }
+
+    /// Another execution begins.
+    pub(super) fn again(&mut self) {
+        self.struck = false;
+    }
+
+    fn strikes(&self, enabled: &Enabled) -> bool {
+        let Planned { request, ordinal, .. } = self.planned;
+        !self.struck && !enabled.is_answer && (enabled.pick.request, enabled.ordinal) == (request, ordinal)
+    }
+
+    /// What the other policy is shown: who is struck is not interchangeable with anybody, and a command at which the service is
+    /// killed is independent of nothing.
+    fn shown<'v>(&self, view: &'v View<'_>) -> (Cow<'v, [Enabled]>, Vec<LaneView>) {
+        let mut lanes = view.lanes.to_vec();
+        lanes[self.planned.request].class = STRUCK;
+        let mut enabled = Cow::Borrowed(view.enabled);
+        let at = view.enabled.iter().position(|enabled| self.strikes(enabled));
+        if let Some(at) = at.filter(|_| self.planned.fault.is_crash()) {
+            let command = &view.enabled[at].command;
+            let command = Command { kind: Kind::Write, spans: true, ..Command::clone(command) };
+            enabled.to_mut()[at].command = Arc::new(command);
+        }
+        (enabled, lanes)
+    }
+}
+
+impl<P: Policy> Policy for Injecting<P> {
+    fn choose(&mut self, view: &View<'_>) -> Result<Choice, Undecided> {
+        let (enabled, lanes) = self.shown(view);
+        let mut choice = self.inner.choose(&View { enabled: &enabled, lanes: &lanes })?;
+        let is_struck = |enabled: &&Enabled| self.strikes(enabled);
+        if let Some(struck) = view.enabled.iter().find(is_struck).map(|enabled| enabled.pick)
+            && let Some(pick) = choice.0.iter_mut().find(|pick| **pick == struck)
+        {
+            pick.fault = Some(self.planned.fault);
+            self.struck = true;
+        }
+        Ok(choice)
+    }
+}

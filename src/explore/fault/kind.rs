@@ -1,0 +1,104 @@
+//! [`Fault`]: what may happen to a command, by the words of a schedule.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Refusal;
+use crate::explore::gate::{Deliver, Release};
+
+/// What happens to a command that is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// The server carries it out; its answer is lost with the connection.
+    LostAnswer,
+    /// Its connection is closed before the server sees it.
+    LostCommand,
+    /// The server never sees it, and an error is the answer.
+    Error(Refusal),
+    /// The service is killed before the server sees it.
+    CrashBefore,
+    /// The server carries it out, and the service is killed before it hears of it.
+    Crash,
+}
+
+impl Fault {
+    /// Every fault with its word.
+    const ALL: [(Fault, &'static str); 7] = [
+        (Fault::LostAnswer, "lost-answer"),
+        (Fault::LostCommand, "lost-command"),
+        (Fault::Error(Refusal::NotPrimary), "error-10107"),
+        (Fault::Error(Refusal::TimedOut), "error-50"),
+        (Fault::Error(Refusal::WriteConflict), "error-112"),
+        (Fault::CrashBefore, "crash-before"),
+        (Fault::Crash, "crash"),
+    ];
+
+    /// Whether the service is killed.
+    pub fn is_crash(self) -> bool {
+        matches!(self, Fault::Crash | Fault::CrashBefore)
+    }
+
+    /// How the command goes on; nothing where it must not while the service lives.
+    pub(in crate::explore) fn release(self) -> Option<Release> {
+        match self {
+            Fault::LostAnswer | Fault::Crash => Some(Release::Forward),
+            Fault::LostCommand => Some(Release::Reset),
+            Fault::Error(refusal) => Some(Release::Refuse(refusal)),
+            Fault::CrashBefore => None,
+        }
+    }
+
+    /// How its answer goes on.
+    pub(in crate::explore) fn deliver(self) -> Deliver {
+        match self {
+            Fault::LostAnswer | Fault::Crash => Deliver::Drop,
+            Fault::LostCommand | Fault::Error(_) | Fault::CrashBefore => Deliver::Forward,
+        }
+    }
+
+    /// What happened, for people, behind what the server answered.
+    pub(in crate::explore) fn in_words(self, answer: &str) -> String {
+        match self {
+            Fault::LostAnswer => format!("{answer}, but that answer is lost: its connection is closed"),
+            Fault::LostCommand => "lost: its connection is closed before the database sees it".to_owned(),
+            Fault::Error(refusal) => format!("the database refuses: {refusal}"),
+            Fault::CrashBefore => "the service is killed before the database sees it".to_owned(),
+            Fault::Crash => format!("{answer}, and the service is killed before it hears of it"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = Fault::ALL.iter().find(|(fault, _)| fault == self).map_or("", |(_, word)| word);
+        f.write_str(word)
+    }
+}
+
+/// A word that names no fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no fault `{0}`")]
+pub struct UnknownFault(String);
+
+impl FromStr for Fault {
+    type Err = UnknownFault;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Fault::ALL.iter().find(|(_, word)| *word == text);
+        known.map(|(fault, _)| *fault).ok_or_else(|| UnknownFault(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_read_as_it_is_written() {
+        for (fault, word) in Fault::ALL {
+            assert_eq!(fault.to_string(), word);
+            assert_eq!(word.parse(), Ok(fault));
+        }
+        assert!("".parse::<Fault>().is_err());
+    }
+}

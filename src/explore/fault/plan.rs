@@ -1,0 +1,111 @@
+//! What faults there may be: what is asked for ([`Faults`]), what an execution must know of it ([`Mode`]), and where a fault may
+//! strike ([`Planned`]).
+//!
+//! A fault strikes what a request writes when it is alone: a write whose answer is lost, a write that never arrives. Of reads,
+//! those that follow a write are refused, because what was written may then be left half done; any other fault of a read is
+//! only a repetition.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use mongodb::Client;
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, doc};
+
+use super::{Fault, Refusal};
+use crate::explore::predict::Trace;
+use crate::explore::wire::{Command, Kind};
+use crate::scenario::FaultKind;
+
+/// Kills a service, and starts it again.
+pub trait Restart: fmt::Debug + Send + Sync {
+    /// Kills it; when this has ended, it does nothing any more.
+    fn kill(&self) -> BoxFuture<'_, Result<(), String>>;
+
+    /// Starts it again, and waits until it is ready.
+    fn start(&self) -> BoxFuture<'_, Result<(), String>>;
+}
+
+/// The faults of an exploration.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// What may happen.
+    pub kinds: BTreeSet<FaultKind>,
+    /// A request that a fault touched and that was not answered well is delivered once more.
+    pub redeliver: bool,
+    /// The service, where it can be killed.
+    pub restart: Option<Arc<dyn Restart>>,
+}
+
+/// What an execution must know of faults.
+#[derive(Debug, Clone, Default)]
+pub(in crate::explore) struct Mode {
+    pub(in crate::explore) redeliver: bool,
+    pub(in crate::explore) restart: Option<Arc<dyn Restart>>,
+    /// The server itself, past the proxy.
+    pub(in crate::explore) server: Option<Client>,
+    /// Commands that came after their request was answered: its class, and their position.
+    pub(in crate::explore) late: BTreeSet<(usize, usize)>,
+}
+
+/// A fault, and the command that it strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::explore) struct Planned {
+    pub(super) request: usize,
+    /// Position among the request's commands.
+    pub(super) ordinal: usize,
+    pub(super) fault: Fault,
+}
+
+/// Where faults may strike. Only the first request of each class is struck: the others are like it. Crashes come first, then
+/// the other faults, each kind at all of its places: what is most often harmful, soonest.
+pub(super) fn planned(
+    kinds: &BTreeSet<FaultKind>,
+    traces: &[Trace],
+    classes: &[usize],
+    late: &BTreeSet<(usize, usize)>,
+) -> Vec<Planned> {
+    let mut planned = Vec::new();
+    for kind in kinds {
+        for (request, trace) in traces.iter().enumerate() {
+            let class = classes[request];
+            if classes[..request].contains(&class) {
+                continue;
+            }
+            for (ordinal, command) in trace.iter().enumerate() {
+                let after_a_write = trace[..ordinal].iter().any(|earlier| earlier.kind == Kind::Write);
+                let is_late = late.contains(&(class, ordinal));
+                let faults = faults_of(*kind, command, after_a_write, is_late);
+                planned.extend(faults.into_iter().map(|fault| Planned { request, ordinal, fault }));
+            }
+        }
+    }
+    planned
+}
+
+/// What of this kind may happen to a command.
+fn faults_of(kind: FaultKind, command: &Command, after_a_write: bool, is_late: bool) -> Vec<Fault> {
+    match (kind, command.kind) {
+        // A crash before a command is one after what came before it, unless its request was answered in between.
+        (FaultKind::Crash, Kind::Write) if is_late => vec![Fault::CrashBefore, Fault::Crash],
+        (FaultKind::Crash, Kind::Write) => vec![Fault::Crash],
+        (FaultKind::LostAnswer, Kind::Write) => vec![Fault::LostAnswer],
+        (FaultKind::LostCommand, Kind::Write) => vec![Fault::LostCommand],
+        (FaultKind::ErrorAnswer, _) if command.in_transaction => vec![Fault::Error(Refusal::WriteConflict)],
+        (FaultKind::ErrorAnswer, Kind::Write) => {
+            vec![Fault::Error(Refusal::NotPrimary), Fault::Error(Refusal::TimedOut)]
+        }
+        (FaultKind::ErrorAnswer, Kind::Read) if after_a_write => vec![Fault::Error(Refusal::TimedOut)],
+        _ => Vec::new(),
+    }
+}
+
+/// Ends the transactions of sessions whose client is gone. Where the server does not allow that, it does so itself later.
+pub(in crate::explore) async fn end_sessions(server: Option<Client>, sessions: BTreeSet<Vec<u8>>) {
+    let Some(server) = server.filter(|_| !sessions.is_empty()) else { return };
+    let of_one = |bytes: Vec<u8>| doc! { "id": Binary { subtype: BinarySubtype::Uuid, bytes } };
+    let all: Vec<_> = sessions.into_iter().map(of_one).collect();
+    server.database("admin").run_command(doc! { "killSessions": all }).await.ok();
+}

@@ -1,0 +1,139 @@
+//! Executions with a fault: each of those that are planned, first in plain orders, then in every interleaving.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::inject::Injecting;
+use super::plan::{Faults, Mode, Planned, planned};
+use crate::explore::dfs::Dfs;
+use crate::explore::execution::Execution;
+use crate::explore::explorer::Explorer;
+use crate::explore::found::Patience;
+use crate::explore::policy::{Alternate, Policy, Serial};
+use crate::explore::subject::Subject;
+use crate::history::Phase;
+use crate::report::{FaultTally, ScheduleResult};
+use crate::verdict::Verdict;
+
+/// How long a service may take after a fault to connect again, where another request could go on: drivers ask a server that
+/// they have lost at most twice a second how it is.
+const RECOVERY: Duration = Duration::from_secs(2);
+
+/// In how many schedules each fault struck, and how many of those violate.
+pub(in crate::explore) fn tally<'a>(
+    judged: impl Iterator<Item = (&'a Execution, &'a ScheduleResult)>,
+) -> Vec<FaultTally> {
+    let mut tallies = BTreeMap::new();
+    for (execution, result) in judged {
+        let Some(fault) = execution.fault() else { continue };
+        let empty = || FaultTally { fault: fault.to_string(), schedules: 0, violated: 0 };
+        let tally = tallies.entry(fault).or_insert_with(empty);
+        tally.schedules += 1;
+        tally.violated += u64::from(result.verdict == Verdict::Violated);
+    }
+    tallies.into_values().collect()
+}
+
+impl Explorer<'_> {
+    /// Has faults happen, too.
+    pub fn with_faults(mut self, faults: Faults) -> Self {
+        let (redeliver, restart) = (faults.redeliver, faults.restart.clone());
+        self.scheduler.faults = Some(Mode { redeliver, restart, ..Mode::default() });
+        self.faults = faults.kinds;
+        self
+    }
+
+    /// The search begins: what each request does alone is known.
+    pub(in crate::explore) fn expect_faults(&mut self) {
+        let server = self.server.clone();
+        let Some(mode) = &mut self.scheduler.faults else { return };
+        mode.server = server;
+        let stall = self.scheduler.timing.stall.max(RECOVERY).min(self.plan.timing.deadline / 2);
+        self.scheduler.timing.stall = stall;
+        self.found.patience = Patience::Usual(stall);
+    }
+
+    /// Every fault at every place.
+    pub(in crate::explore) fn planned_faults(&self) -> Vec<Planned> {
+        let Some(mode) = &self.scheduler.faults else { return Vec::new() };
+        let classes: Vec<usize> = (0..self.subject.requests()).map(|request| self.subject.class(request)).collect();
+        planned(&self.faults, &self.found.traces, &classes, &mode.late)
+    }
+
+    /// Why nothing is shown of faults that were asked for, where none struck.
+    pub(in crate::explore) fn spared(&self) -> Option<String> {
+        let searched = self.found.searched.iter().map(|position| &self.found.executions[*position].0);
+        let struck = searched.filter(|execution| execution.fault().is_some()).count();
+        let asked = !self.faults.is_empty() && !self.plan.search.is_replay();
+        (asked && struck == 0).then(|| {
+            "no fault struck: faults strike what a request writes when it is alone, and here no such command was released"
+                .to_owned()
+        })
+    }
+
+    /// One execution, with this fault if there is one.
+    pub(in crate::explore) async fn execute_with<P: Policy + Clone>(&mut self, mut policy: P, fault: Option<Planned>) {
+        match fault {
+            Some(planned) => self.execute(&mut Injecting::new(policy, planned)).await,
+            None => self.execute(&mut policy).await,
+        }
+    }
+
+    /// Each fault once, with one request after the other; then once in strict alternation.
+    pub(in crate::explore) async fn first_faults(&mut self, begin: Instant) {
+        let all = self.planned_faults();
+        for planned in &all {
+            if self.spent(begin) {
+                return;
+            }
+            self.execute_with(Serial, Some(*planned)).await;
+        }
+        for planned in &all {
+            if self.spent(begin) {
+                return;
+            }
+            self.execute_with(Alternate::default(), Some(*planned)).await;
+        }
+    }
+
+    /// Each fault in every interleaving, or in one of each kind.
+    pub(in crate::explore) async fn faults_in_all_orders(&mut self, begin: Instant) {
+        let all: Vec<usize> = (0..self.subject.requests()).collect();
+        for planned in self.planned_faults() {
+            if !self.fault_in_all_orders(planned, &all, begin).await {
+                self.found.complete = false;
+                return;
+            }
+        }
+        let whole =
+            |(execution, ..): &(Execution, Vec<usize>, Phase)| execution.is_exact() && !execution.waited_in_service;
+        self.found.complete &= self.found.diverged == 0 && self.found.executions.iter().all(whole);
+    }
+
+    /// Whether all of them were carried out.
+    async fn fault_in_all_orders(&mut self, planned: Planned, all: &[usize], begin: Instant) -> bool {
+        let mut policy = Injecting::new(Dfs::new(true), planned);
+        let mut reduces = true;
+        loop {
+            if self.spent(begin) {
+                return false;
+            }
+            let position = self.execute_surely(all, Phase::Main, &mut policy).await;
+            if !policy.inner.is_redundant() {
+                self.count(position);
+                self.again(position).await;
+            }
+            policy.again();
+            let (execution, ..) = &self.found.executions[position];
+            if reduces && (execution.waited || !execution.polls.is_empty()) {
+                // As without faults: they share more than the database.
+                reduces = false;
+                policy.inner = Dfs::new(false);
+                continue;
+            }
+            if !policy.inner.advance() {
+                return true;
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What a fault does to an execution under way: who is touched by it, the service that is killed and started again, requests
+//! that are delivered again.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use super::Run;
+use crate::explore::execution::INTERRUPTED;
+use crate::explore::fault::{Fault, Restart, end_sessions};
+use crate::explore::gate::{Event, Release};
+use crate::explore::lane::Lane;
+use crate::explore::schedule::Choice;
+use crate::history::{Cause, Outcome, Transport};
+use crate::scope::Scope;
+
+/// Deliveries of one request: the first, and one more.
+const MOST_DELIVERIES: u8 = 2;
+/// How long callers may take to notice that the service is gone.
+const NOTICED_WITHIN: Duration = Duration::from_secs(2);
+/// Silence after a start, until the service is done with what it does then.
+const START_QUIET: Duration = Duration::from_millis(50);
+
+impl Run<'_> {
+    /// What struck a step.
+    pub(super) fn fault_at(&self, step: usize) -> Option<Fault> {
+        self.execution.steps.get(step).and_then(|step| self.execution.pick(step).fault)
+    }
+
+    /// Takes note of the faults of a choice before it is released.
+    pub(super) fn touch(&mut self, choice: &Choice) {
+        for pick in &choice.0 {
+            let (Some(fault), Some(lane)) = (pick.fault, self.lanes.get_mut(pick.request)) else { continue };
+            self.execution.touched.insert(pick.request);
+            lane.suffer(fault);
+        }
+    }
+
+    /// Whether a request may still send something although it was answered. What it sends so is its own.
+    pub(super) fn may_be_late(&self, request: usize) -> bool {
+        let Some(mode) = &self.scheduler.faults else { return false };
+        let class = self.subject.class(request);
+        // While requests run alone it is not known yet.
+        self.scheduler.alone.is_empty() || mode.late.iter().any(|(late, _)| *late == class)
+    }
+
+    /// Takes note of a command that is released after its request was answered.
+    pub(super) fn learn_late(&mut self, request: usize, ordinal: usize) {
+        let class = self.subject.class(request);
+        if let (Some(mode), true) = (&mut self.scheduler.faults, self.lanes[request].finished) {
+            mode.late.insert((class, ordinal));
+        }
+    }
+
+    /// Kills the service and starts it again, where this choice says so.
+    pub(super) async fn after(&mut self, choice: &Choice) -> Result<(), String> {
+        let Some((request, fault)) = choice.0.iter().find_map(|pick| Some((pick.request, pick.fault?))) else {
+            return Ok(());
+        };
+        if !fault.is_crash() {
+            return Ok(());
+        }
+        let mode = self.scheduler.faults.as_ref();
+        let Some(restart) = mode.and_then(|mode| mode.restart.clone()) else {
+            return Err("there is no service that could be killed".to_owned());
+        };
+        if fault == Fault::CrashBefore {
+            // Whoever was answered before the service dies, was answered.
+            while !self.lanes[request].finished && self.wait(self.scheduler.timing.quiet, None).await.is_ok() {}
+        }
+        self.kill(&*restart).await?;
+        self.start_again(&*restart).await
+    }
+
+    /// Kills the service; what it had sent and was told goes nowhere.
+    async fn kill(&mut self, restart: &dyn Restart) -> Result<(), String> {
+        // Those that are under way now: by the time that it is gone, some of them have heard so.
+        let in_flight: Vec<usize> = (0..self.lanes.len()).filter(|lane| self.is_in_flight(*lane)).collect();
+        self.passing(restart.kill()).await?;
+        self.execution.restarted = true;
+        let gates = self.lanes.iter_mut().flat_map(|lane| lane.parked.drain(..)).map(|held| held.gate);
+        for gate in gates.chain(self.withheld.drain(..)) {
+            // The connection is closed already, unless nobody has noticed so far.
+            gate.send(Release::Reset).ok();
+        }
+        for (request, step, _) in std::mem::take(&mut self.answers) {
+            self.unheard(request, step);
+        }
+        for (_, (request, step)) in std::mem::take(&mut self.in_server) {
+            self.unheard(request, step);
+        }
+        for request in in_flight {
+            self.execution.touched.insert(request);
+            let lane = &mut self.lanes[request];
+            lane.answers.clear();
+            lane.suffer(Fault::Crash);
+        }
+        let noticed = tokio::time::sleep(NOTICED_WITHIN);
+        tokio::pin!(noticed);
+        while (0..self.lanes.len()).any(|lane| self.is_in_flight(lane)) {
+            let event = tokio::select! {
+                event = self.scheduler.events.recv() => event,
+                // It sends its request again by itself, and will reach the service once that is back.
+                () = &mut noticed => break,
+            };
+            self.let_pass(event);
+        }
+        Ok(())
+    }
+
+    /// Starts the service again, and waits until it is done with what it does at its start.
+    async fn start_again(&mut self, restart: &dyn Restart) -> Result<(), String> {
+        let transactions = self.execution.steps.iter().filter_map(|step| step.command.session.clone());
+        let (sessions, server) = (transactions.collect::<BTreeSet<_>>(), self.scheduler.faults.clone());
+        // A server ends the transactions of a client that is gone after a minute, which nobody waits for here.
+        let ending = end_sessions(server.and_then(|mode| mode.server), sessions);
+        Scope::new(self.scheduler.timing.deadline, &self.scheduler.stop).wait(ending).await.ok();
+        self.passing(restart.start()).await?;
+        let retrying: Vec<usize> = (0..self.lanes.len()).filter(|lane| self.is_in_flight(*lane)).collect();
+        if retrying.is_empty() {
+            self.scheduler.await_quiescence(START_QUIET).await;
+        }
+        for request in retrying {
+            self.settle(request).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what is done to the service; what that sends meanwhile passes.
+    async fn passing(&mut self, done: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+        tokio::pin!(done);
+        let stop = self.scheduler.stop.clone();
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut done => return done,
+                () = stop.cancelled() => return Err(INTERRUPTED.to_owned()),
+                event = self.scheduler.events.recv() => self.let_pass(event),
+            }
+        }
+    }
+
+    /// Drops what is parked, which lets it pass; the end of a request is taken note of.
+    fn let_pass(&mut self, event: Option<Event>) {
+        if let Some(finished @ Event::Finished { .. }) = event {
+            self.absorb(finished, None);
+        }
+    }
+
+    fn is_in_flight(&self, request: usize) -> bool {
+        let lane = &self.lanes[request];
+        lane.started && !lane.finished
+    }
+
+    /// Delivers again what its caller would: every request that a fault touched and that was not answered well.
+    pub(super) async fn deliver_again(&mut self) -> Result<(), String> {
+        if !self.scheduler.faults.as_ref().is_some_and(|mode| mode.redeliver) {
+            return Ok(());
+        }
+        for request in 0..self.lanes.len() {
+            let lane = &self.lanes[request];
+            let is_due = lane.finished && lane.delivery + 1 < MOST_DELIVERIES && !lane.has_a_choice();
+            if !is_due || !self.execution.touched.contains(&request) || self.is_served(request) {
+                continue;
+            }
+            self.lanes[request] = lane.delivered_again();
+            self.start(request);
+            self.settle(request).await?;
+        }
+        Ok(())
+    }
+
+    fn is_served(&self, request: usize) -> bool {
+        self.execution.requests[request].completion.as_ref().is_some_and(|completion| is_well(&completion.outcome))
+    }
+
+    /// Whoever is touched by a fault and was not answered well may have had an effect, whatever the answer says; and so may
+    /// whoever lost a connection along with it.
+    pub(super) fn doubt_outcomes(&mut self) {
+        if self.execution.touched.is_empty() {
+            return;
+        }
+        for (request, record) in self.execution.requests.iter_mut().enumerate() {
+            let Some(completion) = &mut record.completion else { continue };
+            completion.attempts = completion.attempts.max(u16::from(self.lanes[request].delivery) + 1);
+            let touched = self.execution.touched.contains(&request);
+            let cause = match &completion.outcome {
+                outcome if is_well(outcome) => continue,
+                Outcome::Unknown(cause) => cause,
+                Outcome::Failed(cause) if touched => cause,
+                _ => continue,
+            };
+            let text = format!("a fault was injected, and the answer was: {}", cause.message);
+            completion.outcome = Outcome::Unknown(Cause::transport(Transport::Injected, text));
+        }
+    }
+}
+
+/// Whether who asked is content, and does not ask again.
+fn is_well(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Ok(_) => true,
+        Outcome::Failed(cause) | Outcome::Unknown(cause) => cause.status().is_some_and(|status| status < 400),
+    }
+}
+
+impl Lane {
+    /// What is lost with a connection, or is answered by an error, tells its request something else than the server would.
+    fn suffer(&mut self, fault: Fault) {
+        for digest in [&mut self.past, &mut self.heard] {
+            let mut hasher = DefaultHasher::new();
+            (*digest, fault).hash(&mut hasher);
+            *digest = hasher.finish();
+        }
+        self.told.clear();
+    }
+
+    /// The lane of a request that is sent once more.
+    fn delivered_again(&self) -> Lane {
+        Lane {
+            next_ordinal: self.next_ordinal,
+            delivery: self.delivery + 1,
+            past: self.past,
+            heard: self.heard,
+            wrote: self.wrote,
+            ..Lane::default()
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A service that is killed on purpose, and started again where it was.
+
+use std::time::Instant;
+
+use futures::future::{join_all, select_all};
+use tokio::sync::watch;
+
+use super::port::Reservation;
+use super::{STARTING, Service, Start, Starter, http_client, step};
+use crate::process::{Process, ProcessError};
+use crate::scenario::ServiceSpec;
+use crate::target::{ServiceContext, TargetError};
+
+/// What it takes to start a service again, and the processes that it has had since.
+#[derive(Debug)]
+pub(super) struct Restarts {
+    spec: ServiceSpec,
+    context: ServiceContext,
+    lives: watch::Sender<Lives>,
+}
+
+/// The processes of a service that may have been killed on purpose.
+#[derive(Debug, Default)]
+struct Lives {
+    /// How often it was killed.
+    kills: u64,
+    /// It was killed, and is not back yet.
+    is_down: bool,
+    /// The processes since it is back; before, those that it was started with.
+    processes: Option<Vec<Process>>,
+}
+
+impl Restarts {
+    pub(super) fn new(spec: &ServiceSpec, context: &ServiceContext) -> Self {
+        Restarts { spec: spec.clone(), context: context.clone(), lives: watch::Sender::default() }
+    }
+}
+
+impl Service {
+    /// The processes that it has now.
+    pub(super) fn processes(&self) -> Vec<Process> {
+        let lives = self.restarts.lives.borrow();
+        let first = || self.instances.iter().map(|instance| instance.process.clone()).collect();
+        lives.processes.clone().unwrap_or_else(first)
+    }
+
+    /// Kills all instances at once, and waits until they are gone.
+    pub async fn kill(&self) -> Result<(), TargetError> {
+        self.restarts.lives.send_modify(|lives| {
+            lives.kills += 1;
+            lives.is_down = true;
+        });
+        let processes = self.processes();
+        let killed = join_all(processes.iter().map(Process::kill)).await;
+        killed.into_iter().collect::<Result<(), ProcessError>>().map_err(|error| step("killing the service", error))
+    }
+
+    /// Starts all instances again, each where it was, and waits until they are ready.
+    pub async fn start_again(&self) -> Result<(), TargetError> {
+        let Restarts { spec, context, lives } = &self.restarts;
+        let deadline = Instant::now() + spec.ready_timeout;
+        let starter = Starter { spec, context, client: http_client()?, deadline };
+        let mut processes = Vec::new();
+        for (number, first) in (1..).zip(&self.instances) {
+            let port = Reservation::of_before(first.port.port());
+            let mut instance = starter.launch_at(&self.supervisor, number, port)?;
+            match starter.ready(&mut instance).await? {
+                Start::Ready if instance.url == first.url => processes.push(instance.process),
+                Start::Ready => {
+                    let why = format!("started again, it answers at {} and no longer at {}", instance.url, first.url);
+                    return Err(step(STARTING, why));
+                }
+                Start::PortTaken(log) => {
+                    let why = format!("when it was started again, its port was taken{log}");
+                    return Err(step(STARTING, why));
+                }
+            }
+        }
+        lives.send_modify(|lives| {
+            lives.is_down = false;
+            lives.processes = Some(processes);
+        });
+        Ok(())
+    }
+
+    /// Ends when an instance has ended by itself: with its position, and how.
+    pub(super) async fn ended(&self) -> (usize, Option<std::process::ExitStatus>) {
+        loop {
+            let kills = self.restarts.lives.borrow().kills;
+            let processes = self.processes();
+            let (status, index, _) = select_all(processes.iter().map(|process| Box::pin(process.wait()))).await;
+            let mut lives = self.restarts.lives.subscribe();
+            if lives.borrow_and_update().kills == kills {
+                return (index, status);
+            }
+            // It was killed on purpose. An error means that the service is gone, and with it who asks.
+            lives.wait_for(|lives| !lives.is_down).await.ok();
+        }
+    }
+}
