@@ -52,6 +52,10 @@ impl Explorer<'_> {
         self.pass();
         let reading = Scope::new(INDEXES_WITHIN, &self.stop).wait(indexes(touched.into_iter().collect())).await;
         let indexes = reading.unwrap_or_default();
+        if let Some(comparison) = &mut self.comparison {
+            let names = indexes.expiring.keys().filter_map(|namespace| namespace.split_once('.'));
+            comparison.expiring = names.map(|(_, collection)| collection.to_owned()).collect();
+        }
         self.look_at_catalogue_again().await;
         let findings = self.lint(&indexes);
         if self.plan.search != Search::Stress

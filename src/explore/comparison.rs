@@ -74,6 +74,8 @@ pub(super) struct Comparison {
     met: bool,
     /// The last judgement.
     pub(super) judgement: Option<Judgement>,
+    /// Collections whose documents expire.
+    pub(super) expiring: BTreeSet<String>,
 }
 
 /// An execution, besides what the explorer keeps of it.
@@ -105,6 +107,7 @@ impl Comparison {
             confirmed: BTreeSet::new(),
             met: false,
             judgement: None,
+            expiring: BTreeSet::new(),
         }
     }
 
@@ -321,7 +324,9 @@ fn last_told(execution: &Execution) -> Option<Timestamp> {
     let told = |step: &super::execution::Step| step.reply.as_ref()?.operation_time;
     let times: Option<Vec<(u32, u32)>> = execution.steps.iter().map(told).collect();
     let (time, increment) = times?.into_iter().max()?;
-    execution.strays.is_empty().then_some(Timestamp { time, increment })
+    // What a service does when it is started again is told to nobody here.
+    let is_told = execution.strays.is_empty() && !execution.restarted;
+    is_told.then_some(Timestamp { time, increment })
 }
 
 /// How many documents the commands of an execution changed, by namespace; nothing where that cannot be told.

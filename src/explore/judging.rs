@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::explorer::Explorer;
+use super::fault::{last_moment, pardon};
 use super::reported::{reported, tell};
 use super::spent::Part;
 use crate::report::AsIfSerialReport;
@@ -74,7 +75,12 @@ impl Explorer<'_> {
         let begin = Instant::now();
         let samples = self.samples(positions)?;
         let comparison = self.comparison.as_ref()?;
-        let judgement = (comparison.judge.serial_runs() > 0).then(|| comparison.judge.judge(&samples));
+        let judgement = (comparison.judge.serial_runs() > 0).then(|| {
+            let judgement = comparison.judge.judge(&samples);
+            let ended: Vec<i64> =
+                (positions.iter()).map(|position| last_moment(&self.found.executions[*position].0)).collect();
+            pardon(judgement, &comparison.judge, &samples, &ended, &comparison.expiring)
+        });
         self.found.spent.add(Part::Judging, begin);
         judgement
     }

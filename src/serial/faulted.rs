@@ -5,8 +5,8 @@
 //! requests, among them all that were answered well, of which some serial run left the same documents and gave the same
 //! answers to those whom no fault touched. A document that is half done is none of that.
 //!
-//! *Assumptions*: as without faults. What a service keeps beside its data (a lock with a time in it, a count of attempts) is
-//! part of the documents; `ignore` leaves it out.
+//! *Assumptions*: as without faults. What a service keeps beside its data (a count of attempts) is part of the documents;
+//! `ignore` leaves it out.
 //!
 //! *Soundness*: what a touched request was told is not compared, and neither is who failed along with it.
 //! *Completeness*: what is only wrong in an answer to a touched request is not seen.
@@ -94,4 +94,88 @@ pub(super) fn class(
         Class::Answer
     };
     (class, Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::serial::{Answer, Change, Judge, Outcome, Sample, Settings, Value};
+
+    /// An execution of these requests: what each was told, and the documents that were left, by who made them.
+    fn sample(order: &[usize], statuses: &[(usize, u16)], documents: &[(&str, &str)]) -> Sample {
+        let answer = |(request, status): &(usize, u16)| (*request, Answer { status: *status, body: Value::Null });
+        let change = |(number, (id, text)): (usize, &(&str, &str))| Change {
+            collection: "rooms".to_owned(),
+            id: Value::Text(format!("{id}{number}")),
+            before: None,
+            after: Some(Value::Map(BTreeMap::from([
+                ("_id".to_owned(), Value::Text((*id).to_owned())),
+                ("text".to_owned(), Value::Text((*text).to_owned())),
+            ]))),
+        };
+        Sample {
+            order: order.to_vec(),
+            marks: Vec::new(),
+            outcome: Outcome {
+                answers: statuses.iter().map(answer).collect(),
+                probes: Vec::new(),
+                changes: documents.iter().enumerate().map(change).collect(),
+            },
+            touched: None,
+        }
+    }
+
+    /// Two requests that each leave a document of their own.
+    fn judge() -> Judge {
+        let mut judge = Judge::new(Settings::default());
+        let (first, second) = (("one", "full"), ("two", "full"));
+        for _ in 0..3 {
+            judge.learn(sample(&[0, 1], &[(0, 201), (1, 201)], &[first, second]));
+            judge.learn(sample(&[1, 0], &[(0, 201), (1, 201)], &[first, second]));
+            judge.learn(sample(&[0], &[(0, 201)], &[first]));
+            judge.learn(sample(&[1], &[(1, 201)], &[second]));
+            judge.end_round();
+        }
+        judge
+    }
+
+    fn class_of(touched: &[usize], statuses: &[(usize, u16)], documents: &[(&str, &str)]) -> Class {
+        let touched = Some(touched.iter().copied().collect());
+        let execution = Sample { touched, ..sample(&[0, 1], statuses, documents) };
+        judge().judge(&[execution]).executions[0].class
+    }
+
+    #[test]
+    fn who_was_not_answered_well_happened_once_or_not_at_all() {
+        let (first, second, half) = (("one", "full"), ("two", "full"), ("one", "half"));
+        for unwell in [&[(0, 500), (1, 201)][..], &[(1, 201)], &[(0, 409), (1, 201)]] {
+            assert_eq!(class_of(&[0], unwell, &[first, second]), Class::Serial, "{unwell:?}: it happened");
+            assert_eq!(class_of(&[0], unwell, &[second]), Class::Serial, "{unwell:?}: it did not");
+            assert_eq!(class_of(&[0], unwell, &[half, second]), Class::Lasting, "{unwell:?}: half of it did");
+            assert_eq!(class_of(&[0], unwell, &[first, first, second]), Class::Lasting, "{unwell:?}: twice");
+            assert_eq!(class_of(&[0], unwell, &[first]), Class::Lasting, "{unwell:?}: the other is gone");
+        }
+        assert_eq!(class_of(&[0, 1], &[], &[]), Class::Serial, "nobody was answered, and nothing happened");
+        assert_eq!(class_of(&[0, 1], &[], &[half]), Class::Lasting);
+    }
+
+    #[test]
+    fn who_was_answered_well_happened_however_often_it_was_delivered() {
+        let (first, second) = (("one", "full"), ("two", "full"));
+        // Who is delivered again may be told something else: that it was there.
+        let told = [(0, 200), (1, 201)];
+        assert_eq!(class_of(&[0], &told, &[first, second]), Class::Serial);
+        assert_eq!(class_of(&[0], &told, &[second]), Class::Lasting, "it was promised");
+        assert_eq!(class_of(&[0], &told, &[first, first, second]), Class::Lasting);
+    }
+
+    #[test]
+    fn what_no_fault_touched_is_compared() {
+        let (first, second) = (("one", "full"), ("two", "full"));
+        assert_eq!(class_of(&[0], &[(0, 201), (1, 200)], &[first, second]), Class::Answer);
+        assert_eq!(class_of(&[0], &[(0, 201), (1, 503)], &[first, second]), Class::Serial, "it failed along with it");
+        assert_eq!(class_of(&[0], &[(0, 201), (1, 409)], &[first]), Class::Refused);
+    }
 }

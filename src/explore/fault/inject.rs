@@ -65,3 +65,43 @@ impl<P: Policy> Policy for Injecting<P> {
         Ok(choice)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explore::dfs::Dfs;
+    use crate::explore::fake::{Fake, find_then_insert};
+    use crate::explore::fault::Fault;
+    use crate::explore::policy::{Replay, Serial};
+
+    const LOST: Planned = Planned { request: 0, ordinal: 1, fault: Fault::LostCommand };
+
+    #[tokio::test]
+    async fn a_planned_fault_strikes_its_command_and_no_other() {
+        let (fake, mut scheduler) = Fake::new(2, find_then_insert);
+        let struck = scheduler.execute(&fake, 0, &mut Injecting::new(Serial, LOST)).await;
+        assert_eq!(struck.schedule.to_string(), "1 1:lost-command 2");
+        assert_eq!(struck.named(), "R1.find R1.insert!lost-command R2.find");
+        assert_eq!(struck.touched.into_iter().collect::<Vec<_>>(), [0]);
+        let again = scheduler.execute(&fake, 1, &mut Replay::new(struck.schedule.clone())).await;
+        assert_eq!((again.stuck, again.schedule), (None, struck.schedule));
+    }
+
+    #[tokio::test]
+    async fn every_interleaving_is_met_with_the_fault() {
+        let (fake, mut scheduler) = Fake::new(2, find_then_insert);
+        let mut policy = Injecting::new(Dfs::new(false), LOST);
+        let mut met = Vec::new();
+        loop {
+            let execution = scheduler.execute(&fake, u32::try_from(met.len()).unwrap(), &mut policy).await;
+            met.push(execution.schedule.to_string());
+            policy.again();
+            if !policy.inner.advance() {
+                break;
+            }
+        }
+        let struck = met.iter().filter(|schedule| schedule.matches(":lost-command").count() == 1).count();
+        // Where the other inserts first, there is nothing to insert any more.
+        assert_eq!((met.len(), struck), (6, 5), "{met:?}");
+    }
+}

@@ -9,12 +9,14 @@
 
 mod inject;
 mod kind;
+mod leases;
 mod plan;
 mod refusal;
 mod searches;
 mod shrink;
 
 pub use kind::{Fault, UnknownFault};
+pub(super) use leases::{last_moment, pardon};
 pub use plan::{Faults, Restart};
 pub(super) use plan::{Mode, end_sessions};
 pub use refusal::Refusal;

@@ -109,3 +109,42 @@ pub(in crate::explore) async fn end_sessions(server: Option<Client>, sessions: B
     let all: Vec<_> = sessions.into_iter().map(of_one).collect();
     server.database("admin").run_command(doc! { "killSessions": all }).await.ok();
 }
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{RawDocumentBuf, rawdoc};
+
+    use super::*;
+    use crate::explore::wire::Message;
+    use crate::explore::wire::message::tests::msg;
+
+    fn trace(commands: &[RawDocumentBuf]) -> Trace {
+        let parse = |document| Command::parse(&Message::parse(&msg(0, document, &[])).unwrap()).unwrap();
+        commands.iter().map(|document| Arc::new(parse(document))).collect()
+    }
+
+    fn texts(kinds: &[FaultKind], traces: &[Trace], late: &[(usize, usize)]) -> Vec<String> {
+        let classes: Vec<usize> = vec![0; traces.len()];
+        let all = planned(&kinds.iter().copied().collect(), traces, &classes, &late.iter().copied().collect());
+        all.iter().map(|one| format!("{}.{} {}", one.request, one.ordinal, one.fault)).collect()
+    }
+
+    #[test]
+    fn faults_strike_writes_of_the_first_request_of_each_class() {
+        let find = rawdoc! { "find": "chats", "filter": {}, "$db": "app" };
+        let insert = rawdoc! { "insert": "chats", "documents": [{}], "$db": "app" };
+        let one = trace(&[find.clone(), insert, find]);
+        let both = [one.clone(), one];
+        assert_eq!(texts(&[FaultKind::LostAnswer, FaultKind::Crash], &both, &[]), ["0.1 crash", "0.1 lost-answer"]);
+        assert_eq!(texts(&[FaultKind::Crash], &both, &[(0, 1)]), ["0.1 crash-before", "0.1 crash"]);
+        let refused = ["0.1 error-10107", "0.1 error-50", "0.2 error-50"];
+        assert_eq!(texts(&[FaultKind::ErrorAnswer], &both, &[]), refused);
+        assert!(texts(&[], &both, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_transaction_is_told_to_begin_again() {
+        let insert = rawdoc! { "insert": "chats", "documents": [{}], "$db": "app", "autocommit": false };
+        assert_eq!(texts(&[FaultKind::ErrorAnswer], &[trace(&[insert])], &[]), ["0.0 error-112"]);
+    }
+}
