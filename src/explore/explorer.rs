@@ -175,6 +175,7 @@ impl<'a> Explorer<'a> {
         self.first_use().await;
         if self.plan.warm_up {
             self.warm_up().await;
+            self.let_late_work_end().await;
             self.listen().await;
             self.skip_look().await;
         }

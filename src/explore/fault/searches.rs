@@ -19,6 +19,10 @@ use crate::verdict::Verdict;
 /// they have lost at most twice a second how it is.
 const RECOVERY: Duration = Duration::from_secs(2);
 
+/// Silence after the first requests, and how long it is waited for.
+const LATE_QUIET: Duration = Duration::from_millis(100);
+const LATE_WITHIN: Duration = Duration::from_secs(1);
+
 /// In how many schedules each fault struck, and how many of those violate.
 pub(in crate::explore) fn tally<'a>(
     judged: impl Iterator<Item = (&'a Execution, &'a ScheduleResult)>,
@@ -41,6 +45,16 @@ impl Explorer<'_> {
         self.scheduler.faults = Some(Mode { redeliver, restart, ..Mode::default() });
         self.faults = faults.kinds;
         self
+    }
+
+    /// What the first requests do after they were answered is theirs, and must not be taken for work in the background: whether
+    /// it comes at all is what faults ask.
+    pub(in crate::explore) async fn let_late_work_end(&mut self) {
+        if self.scheduler.faults.is_some() {
+            // A service that is never silent works in the background, too.
+            let silence = self.scheduler.await_quiescence(LATE_QUIET);
+            tokio::time::timeout(LATE_WITHIN, silence).await.ok();
+        }
     }
 
     /// The search begins: what each request does alone is known.
