@@ -139,8 +139,7 @@ mod tests {
 
     #[test]
     fn a_schedule_prints_as_it_is_written() {
-        for text in ["1 2 1 2", "1", "1 1b 2c", "1 2 1+2", "12 3b+4", "1 1:crash 1' 2", "1b':lost-answer 2:error-10107"]
-        {
+        for text in ["1 2 1 2", "1", "1 1b 2c", "1 2 1+2", "12 3b+4", "1 1:crash 1' 2", "1b':lost-answer 2:error-262"] {
             assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
         }
         for text in ["", "0", "a", "1,2", "1 R2", "1+", "1bb", "-1", "1 2é", "1:", "1:crush", "'", "1'b"] {

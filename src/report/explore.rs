@@ -73,7 +73,7 @@ impl ExploreReport {
 /// A fault, and the schedules in which it struck.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FaultTally {
-    /// `crash`, `lost-answer`, `error-10107`.
+    /// `crash`, `lost-answer`, `error-262`.
     pub fault: String,
     /// Schedules in which it struck.
     pub schedules: u64,

@@ -26,7 +26,7 @@ impl Fault {
     const ALL: [(Fault, &'static str); 7] = [
         (Fault::LostAnswer, "lost-answer"),
         (Fault::LostCommand, "lost-command"),
-        (Fault::Error(Refusal::NotPrimary), "error-10107"),
+        (Fault::Error(Refusal::Retryable), "error-262"),
         (Fault::Error(Refusal::TimedOut), "error-50"),
         (Fault::Error(Refusal::WriteConflict), "error-112"),
         (Fault::CrashBefore, "crash-before"),

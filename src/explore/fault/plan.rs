@@ -95,7 +95,7 @@ fn faults_of(kind: FaultKind, command: &Command, after_a_write: bool, is_late: b
         (FaultKind::LostCommand, Kind::Write) => vec![Fault::LostCommand],
         (FaultKind::ErrorAnswer, _) if command.in_transaction => vec![Fault::Error(Refusal::WriteConflict)],
         (FaultKind::ErrorAnswer, Kind::Write) => {
-            vec![Fault::Error(Refusal::NotPrimary), Fault::Error(Refusal::TimedOut)]
+            vec![Fault::Error(Refusal::Retryable), Fault::Error(Refusal::TimedOut)]
         }
         (FaultKind::ErrorAnswer, Kind::Read) if after_a_write => vec![Fault::Error(Refusal::TimedOut)],
         _ => Vec::new(),
@@ -137,7 +137,7 @@ mod tests {
         let both = [one.clone(), one];
         assert_eq!(texts(&[FaultKind::LostAnswer, FaultKind::Crash], &both, &[]), ["0.1 crash", "0.1 lost-answer"]);
         assert_eq!(texts(&[FaultKind::Crash], &both, &[(0, 1)]), ["0.1 crash-before", "0.1 crash"]);
-        let refused = ["0.1 error-10107", "0.1 error-50", "0.2 error-50"];
+        let refused = ["0.1 error-262", "0.1 error-50", "0.2 error-50"];
         assert_eq!(texts(&[FaultKind::ErrorAnswer], &both, &[]), refused);
         assert!(texts(&[], &both, &[]).is_empty());
     }

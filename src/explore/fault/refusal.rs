@@ -12,8 +12,9 @@ const MSG: i32 = 2013;
 /// An error that the proxy answers with, without asking the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Refusal {
-    /// 10107: another member was elected. Drivers that retry writes send the command once more.
-    NotPrimary,
+    /// 262: it took too long for the server itself. Drivers that retry writes send the command once more. The errors of a primary
+    /// that steps down are retried, too, but after them drivers wait until the server says by itself that it is back.
+    Retryable,
     /// 50: it took longer than its `maxTimeMS`. Nobody retries that but the application.
     TimedOut,
     /// 112: another transaction got in between. The application is told to begin its transaction again.
@@ -23,7 +24,7 @@ pub enum Refusal {
 impl Refusal {
     fn code(self) -> (i32, &'static str) {
         match self {
-            Refusal::NotPrimary => (10107, "NotWritablePrimary"),
+            Refusal::Retryable => (262, "ExceededTimeLimit"),
             Refusal::TimedOut => (50, "MaxTimeMSExpired"),
             Refusal::WriteConflict => (112, "WriteConflict"),
         }
@@ -33,7 +34,7 @@ impl Refusal {
         let (code, name) = self.code();
         let text = format!("{name}, answered by the test harness in the server's place");
         match self {
-            Refusal::NotPrimary => rawdoc! {
+            Refusal::Retryable => rawdoc! {
                 "ok": 0.0, "code": code, "codeName": name, "errmsg": text, "errorLabels": ["RetryableWriteError"]
             },
             Refusal::TimedOut => rawdoc! { "ok": 0.0, "code": code, "codeName": name, "errmsg": text },
@@ -70,7 +71,7 @@ mod tests {
     #[test]
     fn a_refusal_is_an_answer_to_its_request() {
         let request = msg(0, &rawdoc! { "insert": "chats", "$db": "app" }, &[]);
-        for refusal in [Refusal::NotPrimary, Refusal::TimedOut, Refusal::WriteConflict] {
+        for refusal in [Refusal::Retryable, Refusal::TimedOut, Refusal::WriteConflict] {
             let answer = refusal.answer(&request).unwrap();
             assert_eq!(answer.response_to(), request.request_id());
             let reply = Reply::parse(&Message::parse(&answer).unwrap());
