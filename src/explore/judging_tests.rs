@@ -29,7 +29,7 @@ fn sample(documents: i64) -> Sample {
     let answer = Answer { status: 200, body: Value::Null };
     let answers = [(0, answer.clone()), (1, answer)].into();
     let outcome = Outcome { answers, probes: Vec::new(), changes: (0..documents).map(change).collect() };
-    Sample { order: vec![0, 1], marks: Vec::new(), outcome }
+    Sample { order: vec![0, 1], marks: Vec::new(), outcome, touched: None }
 }
 
 /// An exploration with one execution that is unlike its serial run.

@@ -233,7 +233,7 @@ fn with_field(order: &[usize], name: &str) -> Sample {
     let after = Value::Map([("_id".to_owned(), Value::Int(1)), (name.to_owned(), Value::Int(1))].into());
     let change = Change { collection: "notes".to_owned(), id: Value::Int(1), before: None, after: Some(after) };
     let outcome = Outcome { answers: BTreeMap::new(), probes: Vec::new(), changes: vec![change] };
-    Sample { order: order.to_vec(), marks: Vec::new(), outcome }
+    Sample { order: order.to_vec(), marks: Vec::new(), outcome, touched: None }
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn the_orders_of_the_others_are_asked_for_where_some_were_refused_or_failed() {
         let answer = |status| Answer { status, body: Value::Null };
         let answers = statuses.into_iter().map(answer).enumerate().collect();
         let outcome = Outcome { answers, probes: Vec::new(), changes: Vec::new() };
-        Sample { order: vec![2, 0, 1], marks: Vec::new(), outcome }
+        Sample { order: vec![2, 0, 1], marks: Vec::new(), outcome, touched: None }
     };
     let others = |statuses| judge.others(&with(statuses)).into_iter().collect::<Vec<_>>();
     assert_eq!(others([200, 409, 200]), [[0, 2]]);
