@@ -32,7 +32,7 @@ fn explored(server: &Server, case: &Case, mode: &str, more: &[&str]) -> (Output,
     std::fs::write(&file, scenario(case.routes, mode)).unwrap();
     let output =
         command(&["explore", "--judge", "as-if-serial", "--redeliver", "--format", "json", "--quiet", "--seed", "1"])
-            .args(["--faults", case.faults, "--mongo", &server.uri, "--max-time", "300s", "--out"])
+            .args(["--faults", case.faults, "--mongo", &server.uri, "--max-time", "900s", "--out"])
             .arg(folder.path().join("reports"))
             .args(more)
             .arg(&file)
