@@ -166,6 +166,7 @@ fn no_kind_is_accused_beside_two_busy_loops() {
 #[test]
 #[ignore = "a campaign of an hour"]
 fn no_kind_is_accused_where_it_is_explored_beside_two_busy_loops() {
-    // What matters of `queued` is done after its requests were answered, in no order that could be chosen: which is told if it is seen.
+    // `queued` does its work after it has answered, in an order that the exploration cannot choose. The report says so if
+    // that was seen.
     campaign("explore", &[&NOT_EXPLORED[..], &[("queued", "")]].concat());
 }

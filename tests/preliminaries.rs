@@ -205,7 +205,7 @@ class Server(ThreadingHTTPServer):
 Server(("127.0.0.1", port), Handler).serve_forever()
 "#;
 
-/// Names of the invariants that a run found violated, or its reasons if nothing was judged.
+/// Names of the invariants that a run of the service found violated. Each of them must have been judged.
 fn broken_by(mode: &str, elements: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("service.py"), DIARY).unwrap();

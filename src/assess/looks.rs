@@ -8,6 +8,7 @@
 use serde_json::Value as Json;
 
 use crate::history::{Looks, Operation, Tally, Worsening};
+use crate::report::plural;
 use crate::scenario::{Expected, InvariantSpec, the_number};
 use crate::target::mongo::QueryResult;
 use crate::verdict::{Invariant, InvariantResult, Witness};
@@ -25,8 +26,8 @@ pub fn worsening(spec: &InvariantSpec, before: Option<&QueryResult>, now: &Query
             let more =
                 now.documents.checked_sub(before.map_or(0, |before| before.documents)).filter(|more| *more > 0)?;
             format!(
-                "the aggregation gave {} documents after this execution, {more} more than before it, and must give none",
-                now.documents
+                "the aggregation gave {} after this execution, {more} more than before it, and must give none",
+                plural(now.documents, "document")
             )
         }
         Expected::Number { min, max } => {

@@ -219,13 +219,14 @@ fn described(run: &Recording<'_>, scenario: &Scenario) -> Option<Fit> {
 /// What readers are told of documents that are none of the run's.
 fn others(fit: &Fit, scenario: &Scenario) -> Option<String> {
     let collection = &scenario.observe.mongo.as_ref()?.collection;
-    let (count, are) = match fit.others {
+    let are = match fit.others {
         0 => return None,
-        1 => ("1 document".to_owned(), "is"),
-        count => (format!("{} documents", crate::report::count(count)), "are"),
+        1 => "is",
+        _ => "are",
     };
+    let documents = crate::report::plural(fit.others, "document");
     Some(format!(
-        "{count} in `{collection}` {are} none of the run's: no operation named their key, and they were not judged"
+        "{documents} in `{collection}` {are} none of the run's: no operation named their key, and they were not judged"
     ))
 }
 

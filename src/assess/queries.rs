@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 use crate::history::{Id, Operation, Outcome, Value};
+use crate::report::plural;
 use crate::scenario::{Expected, InvariantSpec, the_number};
 use crate::target::mongo::QueryResult;
 use crate::verdict::{Invariant, InvariantResult, Verdict, Witness};
@@ -109,7 +110,7 @@ fn wrong(
     let (min, max) = match spec.expect {
         Expected::Empty => {
             let before = before.map_or(0, |before| before.documents).min(found);
-            let what = format!("the aggregation gave {found} documents, and must give none");
+            let what = format!("the aggregation gave {}, and must give none", plural(found, "document"));
             return Ok(Wrong { count: found - before, what, before });
         }
         Expected::Number { min, max } => (min, max),

@@ -135,15 +135,19 @@ pub(super) fn trend(run: &Path, format: Format, io: &mut Io) -> Result<ExitStatu
     let wanted = read_report(run)?;
     let absolute = std::path::absolute(run).map_err(CliError::setup)?;
     let beside = absolute.parent().unwrap_or(Path::new("."));
-    let mut reports: Vec<Report> = fs::read_dir(beside)
-        .with_context(|| format!("cannot read {}", beside.display()))
-        .map_err(CliError::setup)?
-        .filter_map(Result::ok)
-        .filter(|entry| entry.path().join("report.json").is_file())
-        // A report of another version, or of another command, is no part of the trend.
-        .filter_map(|entry| read_report(&entry.path()).ok())
-        .filter(|report| report.scenario == wanted.scenario && !report.operations.is_empty())
-        .collect();
+    let cannot_read = || format!("cannot read {}", beside.display());
+    let mut reports: Vec<Report> = Vec::new();
+    for entry in fs::read_dir(beside).with_context(cannot_read).map_err(CliError::setup)? {
+        let folder = entry.with_context(cannot_read).map_err(CliError::setup)?.path();
+        match folder.join("report.json").is_file().then(|| read_report(&folder)) {
+            // That of another scenario, or of another command, is no part of the trend.
+            Some(Ok(report)) if report.scenario == wanted.scenario && !report.operations.is_empty() => {
+                reports.push(report);
+            }
+            Some(Err(error)) => io.note(&format!("{} is left out\n{}", folder.display(), error.render(io.err_colour))),
+            Some(Ok(_)) | None => {}
+        }
+    }
     let date = |report: &Report| report.origin.as_ref().map(|origin| origin.date.clone()).unwrap_or_default();
     reports.sort_by(|a, b| date(a).cmp(&date(b)).then_with(|| a.run_id.cmp(&b.run_id)));
     if reports.is_empty() {

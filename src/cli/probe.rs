@@ -11,12 +11,13 @@ use super::args::Common;
 use super::place::{self, Place, Setting};
 use super::run::READ_WITHIN;
 use super::settle::wait_until_settled;
+use super::several::Judged;
 use super::store::Store;
 use super::values::Format;
 use super::{CliError, Io};
 use crate::assess::fit;
 use crate::history::{History, Nanos, Observation, OpId, Operation, Phase, Sightings};
-use crate::report::Fit;
+use crate::report::{Ended, Fit};
 use crate::scenario::Scenario;
 use crate::scope::Scope;
 use crate::target::{Guard, Invocation};
@@ -46,7 +47,7 @@ pub(super) async fn probe(
     run_id: &str,
     stop: &CancellationToken,
     io: &mut Io,
-) -> Result<ExitStatus, CliError> {
+) -> Result<Judged, CliError> {
     if scenario.target.http().is_none() {
         return Err(CliError::usage(anyhow::anyhow!("there is no service to probe: the target is MongoDB itself"))
             .hint("a probe holds a service against what `[target.http]` and `[observe]` say of it"));
@@ -126,7 +127,7 @@ fn names(scenario: &Scenario) -> Vec<String> {
 /// What is said where nothing was answered and nothing is stored.
 const NOTHING: &str = "nothing was seen that the scenario could be held against";
 
-fn show(scenario: &Scenario, fit: Fit, format: Format, io: &mut Io) -> Result<ExitStatus, CliError> {
+fn show(scenario: &Scenario, fit: Fit, format: Format, io: &mut Io) -> Result<Judged, CliError> {
     let nothing = fit.rows.iter().all(|row| row.looked_at == 0);
     let reason = fit.misfit().or_else(|| nothing.then(|| NOTHING.to_owned()));
     let fits = reason.is_none();
@@ -134,12 +135,14 @@ fn show(scenario: &Scenario, fit: Fit, format: Format, io: &mut Io) -> Result<Ex
         Format::Human => table(scenario, &fit, nothing),
         Format::Json => {
             let verdict = if fits { Verdict::Holds } else { Verdict::Inconclusive };
-            let probe = Probe { format_version: FORMAT_VERSION, scenario: &scenario.name, verdict, reason, fit };
+            let (scenario, reason) = (scenario.name.as_str(), reason.clone());
+            let probe = Probe { format_version: FORMAT_VERSION, scenario, verdict, reason, fit };
             serde_json::to_string_pretty(&probe).map_err(CliError::setup)? + "\n"
         }
     };
     io.result(&text).context("cannot write to stdout").map_err(CliError::setup)?;
-    Ok(if fits { ExitStatus::Holds } else { ExitStatus::Inconclusive })
+    let status = if fits { ExitStatus::Holds } else { ExitStatus::Inconclusive };
+    Ok((status, Some(Ended::Probed { misfit: reason })))
 }
 
 fn table(scenario: &Scenario, fit: &Fit, nothing: bool) -> String {

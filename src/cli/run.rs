@@ -27,7 +27,7 @@ use crate::driver::{self, Plan, Progress, Recorded, Run};
 use crate::history::file::{Header, HistoryWriter};
 use crate::history::{History, Observation, Phase};
 use crate::live::{Feed, Subject};
-use crate::report::count;
+use crate::report::{self, count};
 use crate::scenario::{self, InvariantSpec, Load, Scenario};
 use crate::scope::{Ended, Scope};
 use crate::stats::{Generator, Meter};
@@ -74,7 +74,7 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
             () = interrupt.kill.cancelled() => return Ok(tally.killed()),
             ended = async {
                 match args.probe {
-                    true => probe(scenario, common, &one.run_id, &interrupt.stop, io).await.map(|status| (status, None)),
+                    true => probe(scenario, common, &one.run_id, &interrupt.stop, io).await,
                     false => one.run(io).await,
                 }
             } => ended,
@@ -356,7 +356,8 @@ impl One<'_> {
         self.announcer.announce(&report, io);
         let written = [history_written, evidence_written, reports_written, events_written];
         let status = with_unwritten(status_of(&report), written, io);
-        Ok((status, Some((report, store.directory.clone()))))
+        let directory = store.directory.display().to_string();
+        Ok((status, Some(report::Ended::Judged { report: Box::new(report), directory })))
     }
 
     /// The command that runs it again. A connection string stays in the environment: it may hold a password.

@@ -10,6 +10,7 @@ use super::progress::{Counted, Extent, ProgressLine};
 use super::values::Format;
 use super::{CliError, Io};
 use crate::audit::{SeedSpec, seed_watched};
+use crate::report::plural;
 use crate::verdict::ExitStatus;
 
 /// `onlyone seed`.
@@ -70,7 +71,8 @@ pub(super) async fn run(args: &SeedArgs, io: &mut Io) -> Result<ExitStatus, CliE
     let text = match args.database.format {
         Format::Json => format!("{}\n", json!({ "written": seeded.written, "expected": seeded.expected })),
         Format::Human => {
-            let written = seeded.written.iter().map(|(name, count)| format!("wrote {count} documents to {name}\n"));
+            let written =
+                seeded.written.iter().map(|(name, count)| format!("wrote {} to {name}\n", plural(*count, "document")));
             let expected = seeded.expected.iter().map(|(kind, count)| format!("an audit must find: {kind} {count}\n"));
             written.chain(expected).collect()
         }

@@ -241,7 +241,7 @@ impl Settings<'_> {
                 (DeValue::Table(_), None) if top && name == PROFILES => {}
                 (DeValue::Table(inner), Some(of)) => {
                     for (key, value) in inner.iter() {
-                        let known = self.known(key.get_ref(), key.span().start, of.get_arguments())?;
+                        let known = self.known(key.get_ref(), key.span().start, of.get_arguments(), "")?;
                         let values = self.values(value.get_ref(), value.span().start, known)?;
                         if name == command {
                             put(&mut own, key.get_ref().to_string(), values);
@@ -253,7 +253,8 @@ impl Settings<'_> {
                     let shared = shared
                         .flat_map(Command::get_arguments)
                         .filter(|arg| arg.get_long().is_some_and(|long| SHARED.contains(&long) || long == "mongo"));
-                    let known = self.known(name, key.span().start, shared)?;
+                    let known =
+                        self.known(name, key.span().start, shared, "; tables of commands such as `[explore]`")?;
                     let values = self.values(value_of, value.span().start, known)?;
                     if SHARING.contains(&command) {
                         put(&mut options, name.to_owned(), values);
@@ -265,8 +266,14 @@ impl Settings<'_> {
         Ok(options)
     }
 
-    /// The option of this name; one that must be typed, or is not there, is a mistake.
-    fn known<'c>(&self, name: &str, at: usize, args: impl Iterator<Item = &'c Arg>) -> Result<&'c Arg, CliError> {
+    /// The option of this name; one that must be typed, or is not there, is a mistake. `besides` names what else may be there.
+    fn known<'c>(
+        &self,
+        name: &str,
+        at: usize,
+        args: impl Iterator<Item = &'c Arg>,
+        besides: &str,
+    ) -> Result<&'c Arg, CliError> {
         if TYPED_ONLY.contains(&name) {
             return Err(self.wrong(at, &format!("`{name}` cannot be set in a file")).hint(format!(
                 "what allows load or writes elsewhere, or replaces files, is typed each time: --{name}"
@@ -283,7 +290,7 @@ impl Settings<'_> {
         let error = self.wrong(at, &format!("unknown option `{name}`"));
         Err(match nearest(name, names.iter().copied()) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error.hint(format!("known here: {}; tables of commands such as `[explore]`", names.join(", "))),
+            None => error.hint(format!("known here: {}{besides}", names.join(", "))),
         })
     }
 

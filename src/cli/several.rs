@@ -1,7 +1,5 @@
 //! Several scenarios of one `onlyone run`: what became of each, told at the end in one table and one JUnit file.
 
-use std::path::PathBuf;
-
 use anyhow::Context;
 
 use super::args::Common;
@@ -9,12 +7,12 @@ use super::bursts;
 use super::run::quoted;
 use super::values::Format;
 use super::{CliError, Io};
-use crate::report::{Ended, Report, Row, junit_of_all, several, write_atomic};
+use crate::report::{Ended, Row, junit_of_all, several, write_atomic};
 use crate::scenario::{Scenario, WorkloadKind};
 use crate::verdict::ExitStatus;
 
-/// How one scenario ended, with its report and folder if it was judged.
-pub(super) type Judged = (ExitStatus, Option<(Report, PathBuf)>);
+/// How one scenario ended, and its row in the table, unless it was interrupted before there was anything to say.
+pub(super) type Judged = (ExitStatus, Option<Ended>);
 
 /// Name of the JUnit file of all scenarios, in the folder of the reports. It is not that of a single run, which the same
 /// pattern would find a second time.
@@ -65,10 +63,10 @@ impl<'a> Tally<'a> {
                 self.statuses.push(error.status);
                 Ended::Failed { exit_code: error.status.code(), message: error.render(false) }
             }
-            Ok((status, judged)) => {
+            Ok((status, ended)) => {
                 self.statuses.push(status);
-                let Some((report, directory)) = judged else { return Ok(()) };
-                Ended::Judged { report: Box::new(report), directory: directory.display().to_string() }
+                let Some(ended) = ended else { return Ok(()) };
+                ended
             }
         };
         self.rows.push(Row { scenario: scenario.name.clone(), ended });

@@ -177,7 +177,9 @@ fn newest_run(folder: &Path) -> Option<PathBuf> {
 fn report_alone(directory: &Path) -> Option<CliError> {
     let bytes = fs::read(directory.join("report.json")).ok()?;
     let report: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-    let command = report["reproduce"].as_str()?.split_whitespace().nth(1)?.to_owned();
+    // Variables may come before it.
+    let mut words = report["reproduce"].as_str()?.split_whitespace().skip_while(|word| *word != "onlyone");
+    let command = words.nth(1)?.to_owned();
     let told = anyhow::anyhow!(
         "{} is the report of `onlyone {command}`, which records no history of operations",
         directory.display()

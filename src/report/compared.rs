@@ -10,6 +10,7 @@ use super::comparison::{Comparison, verdict_word};
 use super::files::{WriteError, rendering, write_atomic};
 use super::format::visible;
 use super::html::{HtmlError, page};
+use super::junit::{case, not_passed};
 use super::terminal::{compared, figure_texts};
 use crate::stats::{Change, Finding};
 use crate::verdict::{ExitStatus, Verdict};
@@ -98,6 +99,9 @@ fn html(comparison: &Comparison) -> Result<String, HtmlError> {
     )
 }
 
+/// The group of its cases.
+const GROUP: &str = "compared";
+
 /// A suite with a case per figure, and one for the verdicts.
 fn junit(comparison: &Comparison) -> Result<String, SerializeError> {
     let mut suite = TestSuite::new(visible(&format!("{}, compared", comparison.new.scenario)));
@@ -121,9 +125,9 @@ fn junit(comparison: &Comparison) -> Result<String, SerializeError> {
     let kind = if broken { NonSuccessKind::Failure } else { NonSuccessKind::Error };
     let status = match changed.is_empty() {
         true => TestCaseStatus::success(),
-        false => failing(kind, "VerdictChanged", &changed.join("; ")),
+        false => not_passed(kind, "VerdictChanged", &changed.join("; ")),
     };
-    suite.add_test_case(case(comparison, "verdicts", status));
+    suite.add_test_case(case(&comparison.new.scenario, GROUP, "verdicts", status));
     suite.add_test_cases(comparison.figures.iter().map(|figure| case_of(comparison, figure)));
     let mut root = quick_junit::Report::new("onlyone compare");
     root.add_test_suite(suite);
@@ -134,7 +138,7 @@ fn case_of(comparison: &Comparison, figure: &Change) -> TestCase {
     let [name, base, new, change, interval, word] = figure_texts(figure);
     let told = format!("{base} in the base, {new} in the new run: {change} ({interval}), {word}");
     let status = match figure.finding {
-        Finding::Worse => failing(NonSuccessKind::Failure, "Regression", &told),
+        Finding::Worse => not_passed(NonSuccessKind::Failure, "Regression", &told),
         // One figure that does not tell is no failure: whether enough of them do is said by the exit code.
         Finding::Unclear | Finding::TooFew => {
             let mut status = TestCaseStatus::skipped();
@@ -143,19 +147,7 @@ fn case_of(comparison: &Comparison, figure: &Change) -> TestCase {
         }
         Finding::Same | Finding::Better => TestCaseStatus::success(),
     };
-    case(comparison, &name, status)
-}
-
-fn case(comparison: &Comparison, name: &str, status: TestCaseStatus) -> TestCase {
-    let mut case = TestCase::new(visible(name), status);
-    case.set_classname(format!("{} / compared", visible(&comparison.new.scenario)));
-    case
-}
-
-fn failing(kind: NonSuccessKind, name: &str, message: &str) -> TestCaseStatus {
-    let mut status = TestCaseStatus::non_success(kind);
-    status.set_type(name).set_message(visible(message));
-    status
+    case(&comparison.new.scenario, GROUP, &name, status)
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub(super) fn mebibytes(bytes: u64) -> String {
 }
 
 /// `1 key`, `2 keys`.
-pub(super) fn plural(number: u64, one: &str) -> String {
+pub(crate) fn plural(number: u64, one: &str) -> String {
     format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
 }
 

@@ -34,8 +34,19 @@ pub(super) fn rendered(root: &quick_junit::Report) -> Result<String, SerializeEr
     Ok(xml)
 }
 
+/// The case that says whether the run as a whole was worth judging.
+pub(super) const CONCLUSIVE: &str = "run is conclusive";
+
+/// The suite of one report, whose scenario goes by this name.
+pub(super) fn suite_named(report: &Report, scenario: &str) -> TestSuite {
+    if scenario == report.scenario {
+        return suite(report);
+    }
+    suite(&Report { scenario: scenario.to_owned(), ..report.clone() })
+}
+
 /// The suite of one report.
-pub(super) fn suite(report: &Report) -> TestSuite {
+fn suite(report: &Report) -> TestSuite {
     let mut suite = TestSuite::new(visible(&report.scenario));
     suite.set_time(duration(report));
     for (name, value) in [
@@ -59,24 +70,35 @@ fn duration(report: &Report) -> Duration {
     Duration::try_from_secs_f64(report.duration_s).unwrap_or_default()
 }
 
-fn case(report: &Report, group: &str, name: &str, status: TestCaseStatus) -> TestCase {
+/// A case of a scenario.
+pub(super) fn case(scenario: &str, group: &str, name: &str, status: TestCaseStatus) -> TestCase {
     let mut case = TestCase::new(visible(name), status);
     // GitLab shows this as the suite, and keys on it.
-    case.set_classname(format!("{} / {group}", visible(&report.scenario)));
+    case.set_classname(format!("{} / {group}", visible(scenario)));
     case.set_time(Duration::ZERO);
     case
 }
 
-fn not_passed(kind: NonSuccessKind, name: &str, message: String, body: String) -> TestCaseStatus {
+/// The status of a case that failed, or could not be judged.
+pub(super) fn not_passed(kind: NonSuccessKind, name: &str, message: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
-    status.set_type(name).set_message(visible(&message)).set_description(body);
+    status.set_type(name).set_message(visible(message));
+    status
+}
+
+/// The same, with a text.
+fn not_passed_with(kind: NonSuccessKind, name: &str, message: &str, body: &str) -> TestCaseStatus {
+    let mut status = not_passed(kind, name, message);
+    status.set_description(body);
     status
 }
 
 fn invariant(report: &Report, result: &InvariantResult) -> TestCase {
     let name = result.name.to_string();
     let (kind, problem, message, body) = match result.verdict {
-        Verdict::Holds => return checked(case(report, "invariants", &name, TestCaseStatus::success()), result),
+        Verdict::Holds => {
+            return checked(case(&report.scenario, "invariants", &name, TestCaseStatus::success()), result);
+        }
         Verdict::Violated => {
             let message = format!("{} of {} checked", plural(result.violations, "violation"), count(result.checked));
             let mut body: String = result.witnesses.iter().take(1).map(told).collect();
@@ -89,9 +111,12 @@ fn invariant(report: &Report, result: &InvariantResult) -> TestCase {
         }
     };
     if !is_met(report) {
-        return checked(case(report, "invariants", &name, not_passed(kind, problem, message, body)), result);
+        return checked(
+            case(&report.scenario, "invariants", &name, not_passed_with(kind, problem, &message, &body)),
+            result,
+        );
     }
-    let mut passed = case(report, "invariants", &name, TestCaseStatus::success());
+    let mut passed = case(&report.scenario, "invariants", &name, TestCaseStatus::success());
     passed.add_property(("expectation", format!("{}, as expected", result.verdict).as_str()));
     passed.set_system_out(format!("{}, as expected: {}\n{body}", result.verdict, visible(&message)));
     checked(passed, result)
@@ -112,10 +137,10 @@ fn expectation(report: &Report, expected: &ExpectationResult) -> TestCase {
     let details = expected.details.join("; ");
     let status = match expected.met {
         Some(true) => TestCaseStatus::success(),
-        Some(false) => not_passed(NonSuccessKind::Failure, "ExpectationNotMet", details, report.reproduce.clone()),
-        None => not_passed(NonSuccessKind::Error, "Inconclusive", details, report.reproduce.clone()),
+        Some(false) => not_passed_with(NonSuccessKind::Failure, "ExpectationNotMet", &details, &report.reproduce),
+        None => not_passed_with(NonSuccessKind::Error, "Inconclusive", &details, &report.reproduce),
     };
-    case(report, "run", "expectation is met", status)
+    case(&report.scenario, "run", "expectation is met", status)
 }
 
 fn threshold(report: &Report, result: &ThresholdResult) -> TestCase {
@@ -125,11 +150,11 @@ fn threshold(report: &Report, result: &ThresholdResult) -> TestCase {
         let found = result.observed.map(|value| format!("measured {}", measured(value, result.unit)));
         let message = result.reason.clone().or(found).unwrap_or_else(|| "not measured".to_owned());
         match result.too_few {
-            true => not_passed(NonSuccessKind::Error, "TooFewSamples", message, report.reproduce.clone()),
-            false => not_passed(NonSuccessKind::Failure, "ThresholdBreached", message, report.reproduce.clone()),
+            true => not_passed_with(NonSuccessKind::Error, "TooFewSamples", &message, &report.reproduce),
+            false => not_passed_with(NonSuccessKind::Failure, "ThresholdBreached", &message, &report.reproduce),
         }
     };
-    case(report, "thresholds", &result.threshold, status)
+    case(&report.scenario, "thresholds", &result.threshold, status)
 }
 
 /// Whether the run as a whole was worth judging: a suite without invariants must not be green.
@@ -146,9 +171,9 @@ fn whole_run(report: &Report) -> TestCase {
         if report.invariants.is_empty() {
             reasons.push("nothing was checked".to_owned());
         }
-        not_passed(NonSuccessKind::Error, "Inconclusive", reasons.join("; "), report.reproduce.clone())
+        not_passed_with(NonSuccessKind::Error, "Inconclusive", &reasons.join("; "), &report.reproduce)
     };
-    let mut case = case(report, "run", "run is conclusive", status);
+    let mut case = case(&report.scenario, "run", CONCLUSIVE, status);
     case.set_time(duration(report));
     case
 }

@@ -43,7 +43,7 @@ pub use explore::{
 pub use files::{WriteError, write_all, write_atomic};
 pub use finding::{ActionKind, Finding, FindingKind, RepairAction};
 pub use fit::{Fit, FitRow};
-pub(crate) use format::count;
+pub(crate) use format::{count, plural};
 pub use github::{MOST_ANNOTATIONS, annotations};
 pub use hlog::{HlogError, hgrm, hgrm_of_log, hlog};
 pub use hlog_read::{HlogReadError, read_hlog};

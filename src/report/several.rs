@@ -1,12 +1,14 @@
 //! Several scenarios of one command: a table of what became of each, and one JUnit file. Main type: [`Row`].
 
-use quick_junit::{NonSuccessKind, SerializeError, TestCase, TestCaseStatus, TestSuite};
+use std::collections::BTreeSet;
+
+use quick_junit::{NonSuccessKind, SerializeError, TestCaseStatus, TestSuite};
 
 use super::Report;
 use super::format::{middle, plural, visible};
-use super::junit::{rendered, suite};
+use super::junit::{CONCLUSIVE, case, not_passed, rendered, suite_named};
 use super::terminal::table_of_scenarios;
-use crate::verdict::Verdict;
+use crate::verdict::{ExitStatus, Verdict};
 
 /// Characters of a message in the table; the message itself was told before.
 const LONGEST: usize = 60;
@@ -29,6 +31,11 @@ pub enum Ended {
         report: Box<Report>,
         /// The folder.
         directory: String,
+    },
+    /// One request of each operation was held against its description.
+    Probed {
+        /// Why it does not fit, if it does not.
+        misfit: Option<String>,
     },
     /// It was not run, because it is for another command, which is given as it is typed.
     NotForRun {
@@ -60,6 +67,12 @@ impl Row {
                 let word = format!("{}{expected}", report.verdict);
                 (Some(report.verdict), word, Some(report.exit_code), directory.clone())
             }
+            Ended::Probed { misfit: None } => (Some(Verdict::Holds), "fits".to_owned(), Some(0), String::new()),
+            Ended::Probed { misfit: Some(why) } => {
+                let code = ExitStatus::Inconclusive.code();
+                let told = middle(why, LONGEST).into_owned();
+                (Some(Verdict::Inconclusive), "does not fit".to_owned(), Some(code), told)
+            }
             Ended::NotForRun { instead, .. } => (None, "not for `run`".to_owned(), None, instead.clone()),
             Ended::Failed { exit_code, message } => {
                 let first = message.lines().next().unwrap_or_default();
@@ -78,30 +91,42 @@ pub fn several(rows: &[Row], colour: bool, width: usize) -> String {
 /// One JUnit file: a suite per scenario. What could not be run is an error, what is for another command is skipped.
 pub fn junit_of_all(rows: &[Row]) -> Result<String, SerializeError> {
     let mut root = quick_junit::Report::new("onlyone");
-    for row in rows {
+    for (row, scenario) in rows.iter().zip(names(rows)) {
         root.add_test_suite(match &row.ended {
-            Ended::Judged { report, .. } => suite(report),
+            Ended::Judged { report, .. } => suite_named(report, &scenario),
+            Ended::Probed { misfit } => {
+                let inconclusive = |why: &String| not_passed(NonSuccessKind::Error, "Inconclusive", why);
+                let status = misfit.as_ref().map_or_else(TestCaseStatus::success, inconclusive);
+                lone(&scenario, "scenario fits the service", status)
+            }
             Ended::Failed { message, .. } => {
-                let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-                status.set_type("SetUp").set_message(visible(message));
-                lone(row, status)
+                lone(&scenario, CONCLUSIVE, not_passed(NonSuccessKind::Error, "SetUp", message))
             }
             Ended::NotForRun { reason, instead } => {
                 let mut status = TestCaseStatus::skipped();
                 status.set_message(visible(&format!("{reason}: {instead}")));
-                lone(row, status)
+                lone(&scenario, CONCLUSIVE, status)
             }
         });
     }
     rendered(&root)
 }
 
+/// The names of the scenarios, each once: CI servers take cases of one name for one case.
+fn names(rows: &[Row]) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let named = |row: &Row| {
+        let further = (2..).map(|number| format!("{} ({number})", row.scenario));
+        let mut names = std::iter::once(row.scenario.clone()).chain(further);
+        names.find(|name| taken.insert(name.clone())).unwrap_or_default()
+    };
+    rows.iter().map(named).collect()
+}
+
 /// A suite of the one case that says why there is no other.
-fn lone(row: &Row, status: TestCaseStatus) -> TestSuite {
-    let mut suite = TestSuite::new(visible(&row.scenario));
-    let mut case = TestCase::new("run is conclusive", status);
-    case.set_classname(format!("{} / run", visible(&row.scenario)));
-    suite.add_test_case(case);
+fn lone(scenario: &str, name: &str, status: TestCaseStatus) -> TestSuite {
+    let mut suite = TestSuite::new(visible(scenario));
+    suite.add_test_case(case(scenario, "run", name, status));
     suite
 }
 
@@ -148,6 +173,39 @@ mod tests {
         }
         assert!(table.contains("starting the service failed") && !table.contains("caused by"), "{table}");
         assert!(table.lines().all(|line| line.chars().count() <= 120), "{table}");
+    }
+
+    #[test]
+    fn scenarios_of_one_name_are_cases_of_several() {
+        let row = |scenario: &str, ended| Row { scenario: scenario.into(), ended };
+        let failed = || Ended::Failed { exit_code: 4, message: "gone".into() };
+        let judged = || Ended::Judged { report: Box::new(sample::passing()), directory: "reports/a".into() };
+        let name = sample::passing().scenario;
+        let rows = [
+            row(&name, judged()),
+            row(&name, judged()),
+            row("x (2)", failed()),
+            row("x", failed()),
+            row("x", failed()),
+        ];
+        assert_eq!(names(&rows)[1..], [format!("{name} (2)"), "x (2)".into(), "x".into(), "x (3)".into()]);
+        let xml = junit_of_all(&rows).unwrap();
+        let cases: Vec<&str> =
+            xml.split("<testcase ").skip(1).map(|rest| rest.split(" time=").next().unwrap()).collect();
+        assert_eq!(BTreeSet::from_iter(&cases).len(), cases.len(), "{cases:#?}");
+    }
+
+    #[test]
+    fn a_probe_has_its_row_and_its_case() {
+        let row = |scenario: &str, misfit: Option<&str>| Row {
+            scenario: scenario.into(),
+            ended: Ended::Probed { misfit: misfit.map(str::to_owned) },
+        };
+        let rows = [row("a", None), row("b", Some("`created` leads nowhere"))];
+        let table = several(&rows, false, 100);
+        assert!(table.contains("2 scenarios: 1 as expected, 1 not") && table.contains("leads nowhere"), "{table}");
+        let xml = junit_of_all(&rows).unwrap();
+        assert!(xml.contains("tests=\"2\"") && xml.contains("errors=\"1\"") && xml.contains("leads nowhere"), "{xml}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Rest {
 pub struct Reached<T> {
     /// The state.
     pub state: T,
-    /// It was wrong, and became no other one for as long as anything could be expected to change it.
+    /// It was wrong, and did not change for as long as anything could be expected to change it.
     pub stood_still: bool,
     /// It was wrong at first, and is right now.
     pub mended: bool,

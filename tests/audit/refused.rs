@@ -6,7 +6,7 @@ use onlyone::audit::{Applied, Profile, RepairOptions, apply, plan, restore};
 use onlyone::report::{ActionKind, RepairAction};
 use onlyone::verdict::Verdict;
 
-use crate::support::{audited, contents, exact, server};
+use crate::support::{audited, contents, exact, failing, failing_no_more, failing_server, named, server};
 
 const ROOMS: &str = r#"
 name = "rooms"
@@ -173,7 +173,7 @@ async fn what_the_server_refuses_is_not_done_and_nothing_is_lost() {
     mongod.stop().await.unwrap();
 }
 
-/// The plan cannot know of them: the validator comes while the repair is at work, or only an index refuses.
+/// The plan cannot know of it: only an index refuses, when it is written.
 #[tokio::test]
 async fn referring_documents_come_back_where_what_they_go_beside_cannot_take_them_in() {
     let (mongod, client) = server().await;
@@ -236,5 +236,70 @@ async fn a_moderate_validator_does_not_keep_what_it_lets_be() {
     assert_eq!(restore(&database, "x").await.unwrap().left, [] as [String; 0]);
     assert!(exact(&contents(&database).await) == exact(&original), "the one that was removed is no valid document");
     assert_eq!(audited(&database, &profile).await.verdict(), Verdict::Violated);
+    mongod.stop().await.unwrap();
+}
+
+/// The plan cannot know of it: the validator comes when the repair has begun to remove what it would refuse to take in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_that_comes_meanwhile_loses_nothing() {
+    let mongod = failing_server().await;
+    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    let rooms = Profile::parse(ROOMS, "rooms").unwrap();
+    let visit = |id: i32, room: i32, tag: &str| doc! { "_id": id, "room": room, "who": "x", "tags": [tag] };
+    let of_the_twin = "document 2 of `visits` is not united with 1: the server refuses what it would become (code 121)";
+    let of_the_merge = "document 2 is not merged into 1: the server refuses what it would become (code 121)";
+    for (name, collection, sentence) in [("twin", "visits", of_the_twin), ("merge", "rooms", of_the_merge)] {
+        let (repaired, database) = (slow.database(name), service.database(name));
+        let (visits, commands) = (vec![visit(1, 1, "t"), visit(2, 2, "u")], vec![]);
+        let case = Case { name, rooms: pair(), visits, commands, says: [""; 2], planned: vec![] };
+        filled(&database, &case).await;
+        let waiting = doc! {
+            "failCommands": ["delete"], "namespace": format!("{name}.{collection}"), "blockConnection": true, "blockTimeMS": 1500,
+        };
+        failing(&service, "slow", doc! { "times": 1 }, waiting).await;
+        let removed = if collection == "rooms" { "merge" } else { "twin" };
+        let meanwhile = tokio::spawn(async move {
+            let backup = database.collection::<Document>("onlyone_backup_x");
+            while backup.find_one(doc! { "_id.is": removed }).await.unwrap().is_none() {
+                tokio::task::yield_now().await;
+            }
+            let rule = validator(collection, doc! { "tags.1": { "$exists": false } }, "strict");
+            database.run_command(rule).await.unwrap();
+            database
+        });
+        let done = applied(&repaired, &rooms, "x").await;
+        let database = meanwhile.await.unwrap();
+        failing_no_more(&service).await;
+        assert!(done.left.iter().any(|left| left == sentence), "{name}: {:?}", done.left);
+        assert_eq!(done.audited.verdict(), Verdict::Violated, "{name}: {:?}", done.audited.findings);
+        let there = &crate::support::all(&database, collection).await[1];
+        assert_eq!(there.get_i32("_id").unwrap(), 2, "{name}: it is there");
+        assert_eq!(restore(&database, "x").await.unwrap().left, [] as [String; 0], "{name}");
+        for (name, documents) in [("rooms", &case.rooms), ("visits", &case.visits)] {
+            assert_eq!(&crate::support::all(&database, name).await, documents);
+        }
+    }
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_audit_that_cannot_read_a_backup_does_not_hold() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_newer");
+    let unique = doc! { "createIndexes": "rooms", "indexes": [{ "key": { "k": 1 }, "name": "k", "unique": true }] };
+    let case = Case {
+        name: "",
+        rooms: vec![doc! { "_id": 1, "k": 1 }],
+        visits: vec![],
+        commands: vec![unique],
+        says: [""; 2],
+        planned: vec![],
+    };
+    filled(&database, &case).await;
+    let header = doc! { "_id": "repair", "format_version": 999, "collection": "rooms", "state": "applying" };
+    database.collection("onlyone_backup_n").insert_one(header).await.unwrap();
+    let found = audited(&database, &Profile::parse(ROOMS, "rooms").unwrap()).await;
+    let told = "whether a repair was cut short cannot be told: `onlyone_backup_n` was written by a newer onlyone";
+    assert_eq!((found.verdict(), found.reasons), (Verdict::Inconclusive, vec![told.to_owned()]));
     mongod.stop().await.unwrap();
 }

@@ -201,7 +201,7 @@ async fn what_is_in_the_backup_only_is_never_taken_for_sound() {
     let keeper = backup.find_one(merge).await.unwrap().unwrap().get("keeper").unwrap().clone();
     database.collection::<Document>("chats").delete_one(doc! { "_id": keeper }).await.unwrap();
     database.collection::<Document>("messages").delete_many(doc! {}).await.unwrap();
-    let only = "1 documents of `chats` are in `onlyone_backup_x` only";
+    let only = "1 document of `chats` is in `onlyone_backup_x` only";
     let planned = plan(&database, &chats, &RepairOptions::default()).await.unwrap().audited;
     for found in [audited(&database, &chats).await, planned] {
         assert_eq!(found.verdict(), Verdict::Inconclusive, "{:?}", found.findings);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
+use mongodb::options::ClientOptions;
 use mongodb::{Client, Database};
 use onlyone::audit::{AuditOptions, Audited, Profile, SeedSpec, Seeded, audit, seed};
 use onlyone::mongod::{Mongod, Options};
@@ -14,6 +15,30 @@ pub(crate) async fn server() -> (Mongod, Client) {
     let mongod = Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: false })).await.unwrap();
     let client = Client::with_uri_str(mongod.uri()).await.unwrap();
     (mongod, client)
+}
+
+/// A server whose commands can be made to fail.
+pub(crate) async fn failing_server() -> Mongod {
+    Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: true })).await.unwrap()
+}
+
+/// A client that goes by this name.
+pub(crate) async fn named(mongod: &Mongod, name: &str) -> Client {
+    let mut options = ClientOptions::parse(mongod.uri()).await.unwrap();
+    options.app_name = Some(name.to_owned());
+    Client::with_options(options).unwrap()
+}
+
+/// Makes commands of the client of this name fail, or wait.
+pub(crate) async fn failing(client: &Client, name: &str, mode: Document, mut data: Document) {
+    data.insert("appName", name);
+    let command = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+    client.database("admin").run_command(command).await.unwrap();
+}
+
+pub(crate) async fn failing_no_more(client: &Client) {
+    let command = doc! { "configureFailPoint": "failCommand", "mode": "off" };
+    client.database("admin").run_command(command).await.unwrap();
 }
 
 pub(crate) fn profile(name: &str) -> Profile {

@@ -114,6 +114,9 @@ fn a_comparison_leaves_files_and_baselines_are_kept_by_scenario() {
     std::fs::write(&report, kept).unwrap();
     compare(&["reports/b"]).expect(2, &["one run alone cannot be compared", "--baseline NAME"]);
     compare(&["reports/b", "--trend"]).expect(0, &["✓ b", "Answers/s", "p50"]);
+    std::fs::create_dir(harness.path().join("reports/broken")).unwrap();
+    std::fs::write(harness.path().join("reports/broken/report.json"), "{").unwrap();
+    compare(&["reports/b", "--trend"]).expect(0, &["✓ b", "reports/broken is left out", "report.json is not valid"]);
 }
 
 #[test]

@@ -92,8 +92,7 @@ fn stiff(text: &str) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "belongs to the check of the documentation"]
-fn external_help_and_pages_are_plain_english() {
+fn help_and_pages_are_plain_english() {
     for (name, help) in helps() {
         assert_eq!(stiff(&help), Vec::<String>::new(), "{name}");
         let first = help.lines().next().unwrap();

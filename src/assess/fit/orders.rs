@@ -60,7 +60,8 @@ fn is_one_for_both_orders(key: &OfKey<'_>) -> Option<bool> {
     Some(!each_has_its_own || (once && !are_stored_apart(key)))
 }
 
-/// Whether each order is stored in a form of its own, once: asked for once each, two answers do not tell that they stay the same.
+/// Whether each order has one document, under a key of its own. Where each order was asked for only once, its answers cannot
+/// tell whether the next one would name the same document.
 fn are_stored_apart(key: &OfKey<'_>) -> bool {
     let forms: BTreeSet<&str> = key.documents.iter().filter_map(|document| document.stored_key.as_deref()).collect();
     forms.len() > 1 && forms.len() == key.documents.len()

@@ -12,7 +12,7 @@ use super::journal::{Journal, MergeEntry, MergeState, Merged, PREFIX, Touched};
 use super::lease::Lease;
 use super::mend::Mending;
 use super::merge::TakeIn;
-use super::outlook::slow;
+use super::outlook::{not_built, slow};
 use super::pace::batches;
 use super::plan::{Plan, draft, repairable};
 use super::preflight;
@@ -205,8 +205,7 @@ impl Repair<'_> {
             self.carry_out(&plan, &referring).await?;
             match &plan.index {
                 Some(name) if self.refused > 0 => {
-                    let refused = self.refused;
-                    self.left(format!("the unique index `{name}` is not built: {refused} duplicates remain"));
+                    self.left(not_built(name, self.refused));
                 }
                 Some(name) => self.create_index(name).await?,
                 None => {}

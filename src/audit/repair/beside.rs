@@ -13,7 +13,7 @@ use super::edit::{Edit, Written, evidence};
 use super::journal::{After, MergeState, Touched, TwinEntry};
 use super::pace::batches;
 use super::redirect::edit;
-use super::refer::{Redirection, Referring, Targets, name, redirected, united};
+use super::refer::{Redirection, Referring, Targets, Twin, name, redirected, united};
 use super::touch::Touch;
 use super::work::Repair;
 use crate::audit::error::Result;
@@ -38,7 +38,7 @@ impl Repair<'_> {
     ) -> Result<bool> {
         let mut groups: BTreeMap<String, Vec<Redirection>> = BTreeMap::new();
         for document in gone {
-            groups.entry(document.twin.as_ref().map(name).unwrap_or_default()).or_default().push(document);
+            groups.entry(document.beside().map(name).unwrap_or_default()).or_default().push(document);
         }
         // One that goes itself, and takes others in, does so first: it goes when the documents are read again.
         let takes_in: BTreeSet<String> = groups.keys().cloned().collect();
@@ -83,7 +83,7 @@ impl Repair<'_> {
                 waits.insert(name(&entry.beside));
                 continue;
             }
-            self.record.removed(Some(collection), &document.id(), document.twin.as_ref(), &document.lost);
+            self.record.removed(Some(collection), &document.id(), document.beside(), &document.lost);
             let beside = entry.beside.clone();
             let one = || Beside { beside: beside.clone(), twins: Vec::new(), redirection: None };
             work.entry(name(&beside)).or_insert_with(one).twins.push(entry);
@@ -262,12 +262,13 @@ impl Repair<'_> {
 }
 
 fn entry(collection: &str, document: &Redirection) -> Option<TwinEntry> {
+    let Twin { id, field } = document.twin.clone()?;
     Some(TwinEntry {
         collection: collection.to_owned(),
-        field: document.twin_by.clone()?,
+        field,
         twin: document.before.clone(),
         content: document.after.clone(),
-        beside: document.twin.clone()?,
+        beside: id,
         state: MergeState::Removing,
     })
 }

@@ -266,11 +266,10 @@ async fn invalid(
     let refused = validator.refused(with.database, &changes).await?;
     let is_refused = |id: &Bson| refused.contains(&name(id));
     // What goes beside one that is refused cannot go either.
-    let concerned = documents
-        .iter()
-        .filter(|document| is_refused(&document.id()) || document.twin.as_ref().is_some_and(is_refused));
+    let concerned =
+        documents.iter().filter(|document| is_refused(&document.id()) || document.beside().is_some_and(is_refused));
     let obstacle = |document: &Redirection| {
-        let id = document.twin.clone().unwrap_or_else(|| document.id());
+        let id = document.beside().cloned().unwrap_or_else(|| document.id());
         obstacle(referring, &[&document.before], targets, &validator.sentence(&id))
     };
     Ok(concerned.map(obstacle).collect())

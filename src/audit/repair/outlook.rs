@@ -18,7 +18,7 @@ use super::validator::Validator;
 use super::{RepairOptions, preflight};
 use crate::audit::Profile;
 use crate::audit::error::{AuditError, Result, Step};
-use crate::report::ActionKind;
+use crate::report::{ActionKind, plural};
 
 /// Documents read by one query.
 const AT_ONCE: usize = 500;
@@ -46,8 +46,7 @@ pub async fn plan(database: &Database, profile: &Profile, options: &RepairOption
     outlook.singles(database, profile, &mut plan).await?;
     match plan.index.take() {
         Some(name) if outlook.remaining > 0 => {
-            let remaining = outlook.remaining;
-            plan.left.push(format!("the unique index `{name}` is not built: {remaining} duplicates remain"));
+            plan.left.push(not_built(&name, outlook.remaining));
         }
         Some(name) => {
             plan.record.add(ActionKind::CreateIndex, 1, json!({ "index": name }));
@@ -145,6 +144,12 @@ impl Outlook {
         }
         Ok(())
     }
+}
+
+/// What is said of a unique index that duplicates are in the way of.
+pub(super) fn not_built(index: &str, duplicates: u64) -> String {
+    let remain = if duplicates == 1 { "remains" } else { "remain" };
+    format!("the unique index `{index}` is not built: {} {remain}", plural(duplicates, "duplicate"))
 }
 
 /// What makes the repair slow, with what helps, a sentence each.

@@ -127,7 +127,7 @@ impl Record {
         }
         for (collection, documents) in &decision.redirections {
             for document in documents {
-                match &document.twin {
+                match document.beside() {
                     Some(twin) => self.removed(Some(collection), &document.id(), Some(twin), &document.lost),
                     None => self.redirected(collection, document),
                 }

@@ -9,6 +9,7 @@ use super::decide::id_of;
 use super::edit::documents;
 use super::journal::Journal;
 use crate::audit::error::Result;
+use crate::report::plural;
 
 /// A sentence for each backup that holds the only copy of documents of this collection or of what refers to it.
 pub(in crate::audit) async fn unfinished(database: &Database, collection: &str) -> Result<Vec<String>> {
@@ -24,9 +25,11 @@ pub(in crate::audit) async fn unfinished(database: &Database, collection: &str) 
         for (collection, ids) in removed {
             let held = ids.len() - documents(database, &collection, &ids).await?.len();
             if held > 0 {
+                let are = if held == 1 { "is" } else { "are" };
                 sentences.push(format!(
-                    "{held} documents of `{collection}` are in `{}` only, because a repair has not come to its end: `repair --apply` \
+                    "{} of `{collection}` {are} in `{}` only, because a repair has not come to its end: `repair --apply` \
                      finishes it, `repair restore` undoes it",
+                    plural(held as u64, "document"),
                     journal.name()
                 ));
             }

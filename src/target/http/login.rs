@@ -42,8 +42,8 @@ impl Logins {
         cell.get().map(Arc::clone).unwrap_or_default()
     }
 
-    /// The user's session. One of all that ask logs in, the others wait for it; a log-in that failed is tried again by
-    /// the next. `general` is what the headers of every request say for this user: they may be all that names the user.
+    /// The user's session. Of those that ask at once, one logs in and the others wait for it; after a log-in that failed,
+    /// the next one tries again. `general` is what the headers of every request say for this user: they may be all that names the user.
     /// It has the cookies of `beginning`, to begin with.
     pub(super) async fn session<F>(
         &self,

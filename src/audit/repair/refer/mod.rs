@@ -8,7 +8,7 @@ mod twins;
 mod unique;
 
 pub(super) use forms::{Targets, name};
-pub(super) use outcome::{Obstacle, Redirection, ReferenceOutcome, obstacle, redirected, resolve};
+pub(super) use outcome::{Obstacle, Redirection, ReferenceOutcome, Twin, obstacle, redirected, resolve};
 pub(super) use read::{PIECE, Referring, references_of, targets};
 pub(super) use twins::united;
 pub(super) use unique::UniqueIndex;

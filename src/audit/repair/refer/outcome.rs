@@ -12,6 +12,15 @@ use super::twins::unite;
 use crate::audit::repair::decide::id_of;
 use crate::audit::repair::merging::Lost;
 
+/// The document beside which another one is removed.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::audit::repair) struct Twin {
+    /// Its id.
+    pub(in crate::audit::repair) id: Bson,
+    /// The reference by which both would be one.
+    pub(in crate::audit::repair) field: String,
+}
+
 /// One referring document.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(in crate::audit::repair) struct Redirection {
@@ -21,9 +30,8 @@ pub(in crate::audit::repair) struct Redirection {
     pub(in crate::audit::repair) redirected: Vec<(String, Bson, Bson)>,
     /// Elements of its arrays that go, as reports show them, by field.
     pub(in crate::audit::repair) elements: Vec<(String, Value)>,
-    /// The document beside which it is removed, if it is, and the reference that both would have.
-    pub(in crate::audit::repair) twin: Option<Bson>,
-    pub(in crate::audit::repair) twin_by: Option<String>,
+    /// What it goes beside, if it is removed.
+    pub(in crate::audit::repair) twin: Option<Twin>,
     /// Values that are nowhere any more.
     pub(in crate::audit::repair) lost: Vec<Lost>,
 }
@@ -31,6 +39,11 @@ pub(in crate::audit::repair) struct Redirection {
 impl Redirection {
     pub(in crate::audit::repair) fn id(&self) -> Bson {
         id_of(&self.before)
+    }
+
+    /// The id of the document that it goes beside, if it is removed.
+    pub(in crate::audit::repair) fn beside(&self) -> Option<&Bson> {
+        self.twin.as_ref().map(|twin| &twin.id)
     }
 
     /// Without the rest of the document, for the plan.
@@ -91,10 +104,10 @@ pub(in crate::audit::repair) fn resolve(
     if strict {
         let unruled = |document: &&Redirection| document.lost.iter().any(|lost| lost.rule.is_none());
         for document in all.iter().filter(unruled) {
-            let beside = document.twin.as_ref().map_or_else(String::new, |twin| format!(" beside {twin}"));
+            let beside = document.beside().map_or_else(String::new, |twin| format!(" beside {twin}"));
             let why = format!("it would lose fields{beside} that no rule names (--strict)");
             // The one that goes may have referred to the kept document all along.
-            let twin = all.iter().find(|other| Some(other.id()) == document.twin).map(|twin| &twin.before);
+            let twin = all.iter().find(|other| Some(&other.id()) == document.beside()).map(|twin| &twin.before);
             let both: Vec<&Document> = std::iter::once(&document.before).chain(twin).collect();
             outcome.obstacles.push(obstacle(referring, &both, targets, &why));
         }
@@ -116,7 +129,6 @@ pub(in crate::audit::repair) fn redirected(
         redirected: Vec::new(),
         elements: Vec::new(),
         twin: None,
-        twin_by: None,
         lost: Vec::new(),
     };
     for reference in &referring.references {

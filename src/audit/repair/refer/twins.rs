@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mongodb::bson::{Bson, Document};
 
 use super::forms::{Targets, name};
-use super::outcome::Redirection;
+use super::outcome::{Redirection, Twin};
 use super::path::values;
 use crate::audit::repair::merging::{Lost, Outcome, Rules, merged, ranked};
 use crate::audit::{MergeSpec, Reference};
@@ -70,8 +70,7 @@ fn unite_group(reference: &Reference, documents: &mut [Redirection], group: &[us
             kept: Some(to.clone()),
             rule: Some("reference"),
         }));
-        gone.twin = Some(id.clone());
-        gone.twin_by = Some(reference.field.clone());
+        gone.twin = Some(Twin { id: id.clone(), field: reference.field.clone() });
     }
     Ok(())
 }
