@@ -42,6 +42,8 @@ const AGAIN: usize = 5;
 const LONGEST_AGAIN: Duration = Duration::from_secs(10);
 /// What is waited for after a round: the service may go on after its answers.
 const QUIET: Duration = Duration::from_millis(30);
+/// How many such silences the end of a round is waited for.
+const LONGEST_REST: u32 = 20;
 /// What is waited for at most. A service that may take longer is accused of nothing here.
 const LONGEST_QUIET: Duration = Duration::from_secs(1);
 /// How long the server may take to tell what was written.
@@ -122,7 +124,11 @@ impl Bursts {
             ));
             return Ok((judgement, judge));
         }
-        rounds.quiet = PATIENT_QUIET.max(self.within);
+        rounds.quiet = match rounds.capture.has_oplog {
+            true => PATIENT_QUIET.max(self.within),
+            // It is not seen whether something is still written.
+            false => LONGEST_QUIET,
+        };
         let (patiently, by) = rounds.held(requests, (AGAIN, LONGEST_AGAIN)).await?;
         match unlike(&patiently, Class::is_anomaly) {
             true => (judgement, judge) = (patiently, by),
@@ -216,7 +222,7 @@ impl Rounds<'_> {
                 let request = (position + time) % requests;
                 answers.push(self.answered(self.subject.start(number, request)).await?);
                 // What it does after its answer comes before the next one.
-                self.pause(self.quiet / 3).await?;
+                self.rest(self.quiet / 3).await?;
             }
             rounds.push(self.end(number, answers).await?);
         }
@@ -249,7 +255,7 @@ impl Rounds<'_> {
     }
 
     async fn end(&mut self, number: u32, answers: Vec<Answer>) -> Result<Round, String> {
-        self.pause(self.quiet).await?;
+        self.rest(self.quiet).await?;
         Ok(Round { number, window: self.close().await?, answers })
     }
 
@@ -268,6 +274,20 @@ impl Rounds<'_> {
 
     async fn collect(&mut self) -> Result<(), String> {
         self.bursts.wait(self.capture.collect()).await
+    }
+
+    /// Waits until nothing was written for so long. A service that writes whatever comes is not waited for longer.
+    async fn rest(&self, quiet: Duration) -> Result<(), String> {
+        let begin = Instant::now();
+        let mut last = self.bursts.wait(self.capture.now()).await?;
+        loop {
+            self.pause(quiet).await?;
+            let now = self.bursts.wait(self.capture.now()).await?;
+            if now == last || !self.background.is_empty() || begin.elapsed() >= quiet * LONGEST_REST {
+                return Ok(());
+            }
+            last = now;
+        }
     }
 
     async fn pause(&self, time: Duration) -> Result<(), String> {

@@ -64,11 +64,12 @@ impl Explorer<'_> {
         }
     }
 
-    /// Where all requests took part, all orders again until nothing new is learned; whether that came to its end.
+    /// Where all requests took part, all orders again until nothing new is learned, or all is explained; whether that came to
+    /// its end.
     async fn settle_own(&mut self, positions: &[usize]) -> bool {
         let requests = self.subject.requests();
         if positions.iter().any(|position| self.found.executions[*position].1.len() == requests) {
-            return self.settle_rounds().await;
+            return self.settle_rounds(positions).await;
         }
         !self.stop.is_cancelled()
     }

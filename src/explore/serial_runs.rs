@@ -8,13 +8,14 @@ use super::capture::Capture;
 use super::comparison::{AsIfSerial, Comparison, READ_WITHIN};
 use super::execution::{Execution, INTERRUPTED};
 use super::explorer::Explorer;
+use super::judging::unlike;
 use super::policy::Serial;
 use super::spent::Part;
 use super::subject::Subject;
 use super::watch::After;
 use crate::history::Phase;
 use crate::scope::{Ended, Scope};
-use crate::serial::Answer;
+use crate::serial::{Answer, Class};
 
 /// Rounds of every order before something is accused.
 pub(super) const FEWEST_ROUNDS: usize = 4;
@@ -46,8 +47,9 @@ impl<'a> Explorer<'a> {
         self.comparison.iter_mut().for_each(Comparison::trust);
     }
 
-    /// Every order of all requests again, until nothing new is learned; whether that came to its end.
-    pub(super) async fn settle_rounds(&mut self) -> bool {
+    /// Every order of all requests again, until nothing new is learned, or none of these is unlike them any more; whether that
+    /// came to its end.
+    pub(super) async fn settle_rounds(&mut self, positions: &[usize]) -> bool {
         let all: Vec<usize> = (0..self.subject.requests()).collect();
         loop {
             let Some(comparison) = &mut self.comparison else { return false };
@@ -68,6 +70,9 @@ impl<'a> Explorer<'a> {
             comparison.confirmed.insert(all.clone());
             if !self.serial_round(&all).await {
                 return false;
+            }
+            if self.judged(positions).is_some_and(|judgement| !unlike(&judgement, |class| class != Class::Serial)) {
+                return true;
             }
         }
     }

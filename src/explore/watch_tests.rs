@@ -11,7 +11,10 @@ use crate::explore::fake::Bench;
 use crate::history::Phase;
 use crate::target::mongo::LookedAt;
 
+/// So many documents stand for a collection that is not there.
 const NOWHERE: u64 = u64::MAX;
+/// So many for no answer at all.
+const NEVER: u64 = u64::MAX - 1;
 
 /// Gives so many documents, look after look; the last answer for ever.
 struct Script {
@@ -29,11 +32,13 @@ impl Script {
     }
 }
 
-impl Script {
-    fn given(&self) -> BoxFuture<'static, Vec<QueryResult>> {
+impl OwnInvariants for Script {
+    fn ask(&self) -> BoxFuture<'_, Vec<QueryResult>> {
         let at = self.next.fetch_add(1, Ordering::Relaxed).min(self.answers.len() - 1);
         let documents = self.answers[at];
-        // So many documents stand for a collection that is not there.
+        if documents == NEVER {
+            return Box::pin(std::future::pending());
+        }
         let missing = if documents == NOWHERE { vec!["no collection".to_owned()] } else { Vec::new() };
         let result = QueryResult {
             name: "x".into(),
@@ -45,21 +50,11 @@ impl Script {
         };
         Box::pin(std::future::ready(vec![result]))
     }
-}
-
-fn worse(before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)> {
-    let worse = !now[0].is_blind() && now[0].documents > before[0].documents;
-    let worsening = Worsening { round: 0, what: "worse".into(), documents: Vec::new() };
-    worse.then(|| ("x".to_owned(), worsening)).into_iter().collect()
-}
-
-impl OwnInvariants for Script {
-    fn ask(&self) -> BoxFuture<'_, Vec<QueryResult>> {
-        self.given()
-    }
 
     fn worsenings(&self, before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)> {
-        worse(before, now)
+        let worse = !now[0].is_blind() && now[0].documents > before[0].documents;
+        let worsening = Worsening { round: 0, what: "worse".into(), documents: Vec::new() };
+        worse.then(|| ("x".to_owned(), worsening)).into_iter().collect()
     }
 
     fn meant_for_a_load(&self, _: &[QueryResult], _: &[QueryResult]) -> Vec<(String, String)> {
@@ -140,40 +135,10 @@ async fn what_is_not_there_yet_is_waited_for_and_never_counts_as_looked_at() {
     assert_eq!(watch.looks()[0].main.executions, 1);
 }
 
-/// Is worse than before from the second look on, or never answers.
-struct Slow {
-    asked: AtomicUsize,
-    patience: Duration,
-    answers: bool,
-}
-
-impl OwnInvariants for Slow {
-    fn ask(&self) -> BoxFuture<'_, Vec<QueryResult>> {
-        let documents = u64::from(self.asked.fetch_add(1, Ordering::Relaxed) > 0);
-        if documents > 0 && !self.answers {
-            return Box::pin(std::future::pending());
-        }
-        Script { answers: vec![documents], next: Arc::default(), patience: self.patience }.given()
-    }
-
-    fn worsenings(&self, before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)> {
-        worse(before, now)
-    }
-
-    fn meant_for_a_load(&self, _: &[QueryResult], _: &[QueryResult]) -> Vec<(String, String)> {
-        Vec::new()
-    }
-
-    fn patience(&self) -> Duration {
-        self.patience
-    }
-}
-
 /// An exploration of which one execution was looked at: what it is accused of, and what the looks say.
-async fn looked_at(answers: bool) -> (Vec<Invariant>, Looks) {
+async fn looked_at(then: u64) -> (Vec<Invariant>, Looks) {
     let bench = Bench::silent(Duration::from_secs(1)).await;
-    let mut watch = Watch::new(Slow { asked: AtomicUsize::new(0), patience: Duration::from_millis(300), answers });
-    (watch.pause, watch.longest) = (Duration::from_millis(1), Duration::from_millis(50));
+    let (mut watch, _) = Script::watch(&[0, then]);
     watch.asked_within = Duration::from_millis(100);
     let mut explorer = bench.explorer(CancellationToken::new()).watching(watch);
     explorer.begin_watch().await;
@@ -185,21 +150,20 @@ async fn looked_at(answers: bool) -> (Vec<Invariant>, Looks) {
 
 #[tokio::test]
 async fn a_look_takes_as_long_as_what_is_worse_must_stay_so() {
-    let (accused, looks) = looked_at(true).await;
+    let (accused, looks) = looked_at(1).await;
     assert_eq!((accused, looks.main.violated), (vec![Invariant::Custom("x".into())], 1));
 }
 
 #[tokio::test]
 async fn a_look_that_comes_to_no_end_is_missing() {
-    let (accused, looks) = looked_at(false).await;
+    let (accused, looks) = looked_at(NEVER).await;
     assert_eq!((accused, looks.main.executions, looks.moving), (Vec::new(), 0, 1));
 }
 
 #[tokio::test]
 async fn without_a_beginning_nothing_holds() {
     let bench = Bench::silent(Duration::from_secs(1)).await;
-    let patience = Duration::from_millis(300);
-    let mut watch = Watch::new(Slow { asked: AtomicUsize::new(1), patience, answers: false });
+    let (mut watch, _) = Script::watch(&[NEVER]);
     watch.asked_within = Duration::from_millis(20);
     let mut explorer = bench.explorer(CancellationToken::new()).watching(watch);
     let ended = tokio::time::timeout(Duration::from_secs(30), explorer.begin_watch()).await;

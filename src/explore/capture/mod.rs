@@ -287,7 +287,7 @@ impl Capture {
     }
 
     /// The time of the last write.
-    async fn now(&self) -> Result<Timestamp, CaptureError> {
+    pub(super) async fn now(&self) -> Result<Timestamp, CaptureError> {
         let pong = self.client.database("admin").run_command(doc! { "ping": 1 }).await?;
         Ok(pong.get_timestamp("operationTime").unwrap_or(self.read_to))
     }
