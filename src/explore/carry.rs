@@ -153,6 +153,9 @@ impl Explorer<'_> {
         let begin = Instant::now();
         let execution = self.scheduler.execute_some(self.subject, number, requests, policy).await;
         self.found.spent.add(Part::Executions, begin);
+        if execution.restarted {
+            self.target.was_killed();
+        }
         let mut execution = self.await_quiescence(execution).await;
         self.learn(&execution);
         let position = self.found.executions.len();

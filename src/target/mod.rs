@@ -82,6 +82,9 @@ pub trait Target: Send + Sync + 'static {
         BTreeMap::new()
     }
 
+    /// The service was killed: nothing that was asked of it before is under way any more, whether or not it was answered.
+    fn was_killed(&self) {}
+
     /// Whether something comes before an operation that is none of it: a log-in, requests that come first.
     fn has_preliminaries(&self) -> bool {
         false

@@ -18,6 +18,8 @@ struct Case {
     routes: &'static [&'static str],
     /// What happens.
     faults: &'static str,
+    /// How many come together.
+    requests: &'static str,
 }
 
 const EVERYTHING: &str = "crash,lost-answer,lost-command,error-answer";
@@ -32,7 +34,17 @@ fn explored(server: &Server, case: &Case, mode: &str, more: &[&str]) -> (Output,
     std::fs::write(&file, scenario(case.routes, mode)).unwrap();
     let output =
         command(&["explore", "--judge", "as-if-serial", "--redeliver", "--format", "json", "--quiet", "--seed", "1"])
-            .args(["--faults", case.faults, "--mongo", &server.uri, "--max-time", "900s", "--out"])
+            .args([
+                "--faults",
+                case.faults,
+                "--requests",
+                case.requests,
+                "--mongo",
+                &server.uri,
+                "--max-time",
+                "900s",
+                "--out",
+            ])
             .arg(folder.path().join("reports"))
             .args(more)
             .arg(&file)
@@ -95,37 +107,37 @@ fn found_and_not_accused(case: &Case, smallest: &str) {
 
 #[test]
 fn a_document_that_is_made_and_filled_afterwards() {
-    let case = Case { routes: &["room"], faults: "crash" };
+    let case = Case { routes: &["room"], faults: "crash", requests: "2" };
     found_and_not_accused(&case, "R1.insert!crash R1'.insert R1'.update");
 }
 
 #[test]
 fn an_answer_before_what_it_promises_is_stored() {
-    let case = Case { routes: &["letter"], faults: "crash" };
+    let case = Case { routes: &["letter"], faults: "crash", requests: "2" };
     found_and_not_accused(&case, "R1.find R1.update!crash-before");
 }
 
 #[test]
 fn a_count_that_is_repeated_with_its_request() {
-    let case = Case { routes: &["visit"], faults: "crash" };
+    let case = Case { routes: &["visit"], faults: "crash", requests: "2" };
     found_and_not_accused(&case, "R1.update R1.update!crash R1'.update R1'.update");
 }
 
 #[test]
 fn a_lock_that_outlives_its_holder() {
-    let case = Case { routes: &["payout"], faults: "crash" };
+    let case = Case { routes: &["payout"], faults: "crash", requests: "2" };
     found_and_not_accused(&case, "R1.insert!crash R1'.insert");
 }
 
 #[test]
 fn a_webhook_and_a_poller_that_deliver_one_task() {
-    let case = Case { routes: &["webhook", "poll"], faults: "crash" };
+    let case = Case { routes: &["webhook", "poll"], faults: "crash", requests: "2" };
     found_and_not_accused(&case, "R1.insert R1.update!crash R1'.insert R1'.find R1'.update R1'.update");
 }
 
 #[test]
 fn two_steps_without_a_transaction() {
-    let case = Case { routes: &["transfer"], faults: "crash" };
+    let case = Case { routes: &["transfer"], faults: "crash", requests: "1" };
     found_and_not_accused(&case, "R1.find R1.insert!crash R1'.find");
 }
 
@@ -133,7 +145,7 @@ fn two_steps_without_a_transaction() {
 fn no_correct_service_is_accused_by_what_happens_between_it_and_the_database() {
     let server = Server::start();
     for routes in [&["room"][..], &["letter"], &["visit"], &["payout"], &["webhook", "poll"], &["transfer"]] {
-        let case = Case { routes, faults: "lost-answer,lost-command,error-answer" };
+        let case = Case { routes, faults: "lost-answer,lost-command,error-answer", requests: "2" };
         let (output, report) = explored(&server, &case, "fixed", &[]);
         let why = format!("{routes:?}: {} {}", report["reasons"], report["as_if_serial"]["sentences"]);
         assert_eq!(output.status.code(), Some(0), "{why}");
@@ -147,8 +159,8 @@ fn no_correct_service_is_accused_by_what_happens_between_it_and_the_database() {
 #[test]
 fn a_fault_in_a_schedule_is_carried_out_again() {
     let server = Server::start();
-    let case = Case { routes: &["room"], faults: "crash" };
-    let again = ["--requests", "1", "--schedule", "1:crash 1' 1'"];
+    let case = Case { routes: &["room"], faults: "crash", requests: "1" };
+    let again = ["--schedule", "1:crash 1' 1'"];
     let (output, report) = explored(&server, &case, "buggy", &again);
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(violating(&report), ["R1.insert!crash R1'.insert R1'.update"]);

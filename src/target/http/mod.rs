@@ -163,6 +163,10 @@ impl Target for HttpTarget {
         self.core.priors.of_setup()
     }
 
+    fn was_killed(&self) {
+        self.core.abandoned.store(0, std::sync::atomic::Ordering::Relaxed);
+    }
+
     fn has_preliminaries(&self) -> bool {
         self.core.priors.are_per_key() || self.core.spec.auth.login.is_some()
     }
