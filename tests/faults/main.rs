@@ -172,6 +172,40 @@ fn a_fault_in_a_schedule_is_carried_out_again() {
 }
 
 #[test]
+fn the_checkers_judge_deliveries_to_instances_that_are_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let output =
+        command(&["explore", "scenarios/http-merge.toml", "--requests", "2", "--operations", "deliver", "--redeliver"])
+            .args([
+                "--faults",
+                "crash,lost-answer",
+                "--format",
+                "json",
+                "--quiet",
+                "--seed",
+                "1",
+                "--max-time",
+                "900s",
+                "--out",
+            ])
+            .arg(folder.path())
+            .output()
+            .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let why: Vec<&Value> = report["invariants"].as_array().into_iter().flatten().collect();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{} {why:?} {}",
+        report["reasons"],
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let struck = report["explore"]["faults"].as_array().unwrap();
+    assert!(struck.iter().any(|one| one["fault"] == "crash"), "{struck:?}");
+    assert_eq!(report["explore"]["complete"], true);
+}
+
+#[test]
 fn what_cannot_happen_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |arguments: &[&str], why: &str| {
