@@ -39,7 +39,7 @@ const EXAMPLES: &str = "tests/services/examples/node/app.js";
 const STRANGERS: &str = "tests/services/strangers/app.js";
 
 /// Routes whose scenario is written, and run.
-const WRITTEN: [Route; 6] = [
+const WRITTEN: [Route; 8] = [
     Route {
         app: "tests/services/express/app.js",
         curls: &["curl http://app/api/chats/create-or-get -H 'X-User: ann' --json '{\"participantId\":\"bob\"}'"],
@@ -80,10 +80,28 @@ const WRITTEN: [Route; 6] = [
         says: &["workload = \"create-or-get\"", "idempotency-key = \"{{ key }}\"", "key = \"key\""],
         broken: &["single-document"],
     },
+    Route {
+        app: STRANGERS,
+        curls: &[
+            "curl http://app/vouchers --json '{\"code\":\"V-1\"}'",
+            "curl http://app/vouchers/V-1/redemptions --json '{\"by\":\"ann\"}'",
+        ],
+        says: &["workload = \"unique\"", "before = {", "/vouchers/{{ key }}/redemptions", "key = \"voucher\""],
+        broken: &["single-document"],
+    },
+    Route {
+        app: STRANGERS,
+        curls: &[
+            "curl http://app/posts --json '{\"text\":\"hello\"}'",
+            "curl -X POST http://app/posts/65a1b2c3d4e5f60718293a4b/pin",
+        ],
+        says: &["workload = \"unique\"", "capture = { id = \"$.post.id\" }", "/posts/{{ before.id }}/pin"],
+        broken: &["single-document"],
+    },
 ];
 
 /// Requests that are explored without any file.
-const EXPLORED: [(&str, &[&str]); 8] = [
+const EXPLORED: [(&str, &[&str]); 9] = [
     (EXAMPLES, &["curl http://app/carts/ann7/items --json '{\"sku\":\"shoe\"}'"]),
     (STRANGERS, &["curl http://app/api/v2/workspaces --json '{\"workspace\":{\"title\":\"Blue Team\"}}'"]),
     (STRANGERS, &["curl -X PUT http://app/devices/SN-4711 --json '{\"model\":\"x1\"}'"]),
@@ -100,6 +118,13 @@ const EXPLORED: [(&str, &[&str]); 8] = [
         &[
             "curl http://app/session --json '{\"login\":\"ann\",\"password\":\"p\"}'",
             "curl -X POST http://app/lockers/17 -H 'X-Token: t-0-0.33'",
+        ],
+    ),
+    (
+        STRANGERS,
+        &[
+            "curl http://app/posts --json '{\"text\":\"hello\"}'",
+            "curl -X POST http://app/posts/65a1b2c3d4e5f60718293a4b/pin",
         ],
     ),
     (STRANGERS, &["curl http://app/shop/v1/baskets/b-17/lines --json '{\"article\":\"hat\"}'"]),

@@ -66,6 +66,20 @@ impl Kind {
     }
 }
 
+/// A request that comes first, once per key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prior {
+    /// The request; its fresh values are among those of the request that it comes before.
+    pub sample: Sample,
+    /// A literal of the later request, and where the answer has what takes its place.
+    pub capture: Option<(String, String)>,
+}
+
+impl Prior {
+    /// What was captured, in a scenario.
+    pub(super) const TEMPLATE: &'static str = "{{ before.id }}";
+}
+
 /// What was found out about a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
@@ -75,6 +89,8 @@ pub struct Finding {
     pub kind: Kind,
     /// Values that must be other ones each time.
     pub fresh: Vec<Fresh>,
+    /// What another request must have made before.
+    pub before: Option<Prior>,
     /// The two people of a pair: the caller, and the value that names the other one.
     pub pair: bool,
     /// Each caller has documents of their own.
@@ -111,6 +127,7 @@ impl Finding {
             sample,
             kind: Kind::Nothing,
             fresh: Vec::new(),
+            before: None,
             pair: false,
             per_caller: false,
             made: None,

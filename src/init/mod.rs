@@ -16,7 +16,7 @@ mod write;
 
 pub use documents::{Delta, State};
 pub use elements::Added;
-pub use finding::{Finding, Kind, Reply, Subject};
+pub use finding::{Finding, Kind, Prior, Reply, Subject};
 pub use login::Login;
 pub use probe::Probe;
 pub(crate) use request::multipart_body;

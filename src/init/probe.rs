@@ -1,7 +1,9 @@
 //! A few requests, one after another, and what they leave behind: which values must be fresh, whether a repetition makes a
 //! second document, which field holds the key. Main type: [`Probe`].
 
-use std::collections::BTreeMap;
+mod before;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::answers::{by_answers, flag, refusal, same_id};
 use super::documents::{Delta, State, path_of, plain};
@@ -9,8 +11,9 @@ use super::elements::{self, Added};
 use super::finding::{Finding, Kind, Reply, Subject, caller_of};
 use super::login::Login;
 use super::made::{made, made_of_pair};
-use super::values::{Fresh, Pinned, Token, candidates, pinned, with_values};
+use super::values::{Fresh, Pinned, Token, candidates, pinned, shared, with_values};
 use crate::import::Sample;
+use before::Prepared;
 
 /// Most values that are tried one by one.
 const MOST_VALUES: usize = 10;
@@ -36,6 +39,12 @@ impl Shot {
         self.reply.status == other.reply.status && self.delta.counts() == other.delta.counts()
     }
 
+    /// Where the answer names a document that it made.
+    fn id(&self) -> Option<String> {
+        let json = self.reply.json.as_ref()?;
+        self.delta.inserted.iter().find_map(|(_, document)| path_of(json, &plain(document.get("_id")?)?))
+    }
+
     /// Whether it made, unlike a repetition, what the very first one made. A document that all requests share, such as a
     /// counter, is made by the very first and changed by all others.
     fn makes_anew(&self, first: &Shot, again: &Shot) -> bool {
@@ -59,9 +68,16 @@ pub struct Probe<'a> {
     tokens: u64,
     /// Values that earlier requests were found to need fresh: the same value is the same thing in every request.
     known: Vec<Fresh>,
+    /// Values that more than one of the requests have.
+    shared: BTreeSet<String>,
+    /// Earlier requests that make something.
+    makers: Vec<Finding>,
 }
 
 impl<'a> Probe<'a> {
+    /// Who sends the requests.
+    const USER: &'static str = "onlyprobe-a";
+
     /// Begins: logs in, if one of the requests does. Values are made from numbers after `first`: a service that keeps what
     /// earlier trials sent must be sent other ones.
     pub async fn begin(
@@ -80,6 +96,8 @@ impl<'a> Probe<'a> {
             state,
             tokens: first,
             known: Vec::new(),
+            shared: shared(samples),
+            makers: Vec::new(),
         };
         if let Some(login) = Login::among(samples) {
             if let Some(sign_up) = &login.sign_up {
@@ -163,7 +181,7 @@ impl<'a> Probe<'a> {
         }
         finding.fresh = self.told(sample);
         let token = self.token();
-        let first = self.shot(&renewed(sample, &finding.fresh, &token), "onlyprobe-a").await?;
+        let first = self.shot(&renewed(sample, &finding.fresh, &token), Self::USER).await?;
         finding.statuses.push(first.reply.status);
         // What the source has may be there already, of an earlier time.
         let refused = first.reply.status == CONFLICT && finding.fresh.is_empty();
@@ -171,22 +189,26 @@ impl<'a> Probe<'a> {
             finding.kind = Kind::Failed(format!("it was answered with HTTP {}", first.reply.status));
         }
         if !first.is_good() && !refused {
+            self.after_another(&mut finding).await?;
             return Ok(finding);
         }
         if finding.fresh.is_empty() {
-            let again = self.shot(sample, "onlyprobe-a").await?;
+            let again = self.shot(sample, Self::USER).await?;
             finding.fresh = self.fresh(sample, &first, &again).await?;
             if !refused {
                 finding.kind = by_repetition(&first, &again);
             }
+            if finding.fresh.is_empty() && finding.kind == Kind::Insert {
+                finding.fresh = self.key(sample, &first).await?;
+                finding.id = first.id();
+            }
         }
-        if finding.fresh.is_empty() {
-            return Ok(finding);
+        match finding.fresh.is_empty() {
+            true if refused => self.after_another(&mut finding).await?,
+            true => {}
+            false => self.confirm(&mut finding).await?,
         }
-        self.confirm(&mut finding).await?;
-        let new = finding.fresh.iter().filter(|fresh| !self.known.contains(fresh));
-        let new: Vec<Fresh> = new.cloned().collect();
-        self.known.extend(new);
+        self.remember(&finding);
         Ok(finding)
     }
 
@@ -235,7 +257,7 @@ impl<'a> Probe<'a> {
         }
         for one in candidates(sample).into_iter().take(MOST_VALUES) {
             let token = self.token();
-            let shot = self.shot(&renewed(sample, std::slice::from_ref(&one), &token), "onlyprobe-a").await?;
+            let shot = self.shot(&renewed(sample, std::slice::from_ref(&one), &token), Self::USER).await?;
             let created = shot.reply.status == CREATED && first.reply.status != CREATED;
             if shot.is_good() && (created || !shot.delta.inserted.is_empty()) {
                 return Ok(vec![one]);
@@ -251,16 +273,16 @@ impl<'a> Probe<'a> {
         (first, again): (&Shot, &Shot),
     ) -> Result<bool, String> {
         let token = self.token();
-        let shot = self.shot(&renewed(sample, fresh, &token), "onlyprobe-a").await?;
+        let shot = self.shot(&renewed(sample, fresh, &token), Self::USER).await?;
         Ok(shot.is_like(first) || shot.makes_anew(first, again))
     }
 
     /// What a repetition does, by the same caller and by another one.
     async fn confirm(&mut self, finding: &mut Finding) -> Result<(), String> {
         let token = self.token();
-        let request = renewed(&finding.sample, &finding.fresh, &token);
-        let first = self.shot(&request, "onlyprobe-a").await?;
-        let again = self.shot(&request, "onlyprobe-a").await?;
+        let Some(Prepared { request, values }) = self.prepared(finding, &token).await? else { return Ok(()) };
+        let first = self.shot(&request, Self::USER).await?;
+        let again = self.shot(&request, Self::USER).await?;
         finding.statuses = vec![first.reply.status, again.reply.status];
         finding.kind = match again.reply.status {
             _ if first.delta.is_empty() && again.delta.is_empty() => by_answers(&first.reply, &again.reply),
@@ -271,11 +293,6 @@ impl<'a> Probe<'a> {
             _ => Kind::Upsert,
         };
         finding.flag = flag(&first.reply, &again.reply);
-        let values: Vec<(String, String)> = finding
-            .fresh
-            .iter()
-            .map(|fresh| (fresh.concrete(&token), fresh.template(finding.fresh.len() > 1)))
-            .collect();
         if first.delta.is_empty() {
             finding.id = same_id(&first.reply, &again.reply);
         }
@@ -314,7 +331,7 @@ impl<'a> Probe<'a> {
         for added in elements::candidates(delta, request, &fresh) {
             let trial = format!("{}{}", Added::FORM, 900_000 + self.token().number);
             let other = with_values(request, &[(added.literal.clone(), trial.clone())].into());
-            let shot = self.shot(&other, "onlyprobe-a").await?;
+            let shot = self.shot(&other, Self::USER).await?;
             if !shot.is_good() || !elements::is_added(&shot.delta, &added.place, &trial) {
                 continue;
             }

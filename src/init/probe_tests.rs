@@ -74,3 +74,80 @@ async fn a_counter_that_all_requests_share_does_not_hide_what_each_of_them_makes
         assert_eq!(found.made.map(|made| made.collection).as_deref(), Some("rooms"));
     }
 }
+
+/// Tickets that somebody makes, by a code or for an identifier in the answer, and that are used once.
+#[derive(Default)]
+struct Tickets {
+    tickets: Mutex<Vec<(String, Json)>>,
+    used: Mutex<BTreeMap<String, Json>>,
+    /// They are named by the identifier that the service makes up, and not by the code of the request.
+    by_identifier: bool,
+}
+
+impl Tickets {
+    fn answer(&self, sample: &Sample) -> Reply {
+        let said = |status, json| Reply { status, json: Some(json), cookies: Vec::new() };
+        let (mut tickets, mut used) = (self.tickets.lock().unwrap(), self.used.lock().unwrap());
+        match (sample.segments.as_slice(), &sample.body) {
+            ([_], Body::Json(body)) => {
+                let id = format!("{:024x}", 7000 + tickets.len());
+                let code = if self.by_identifier { id.clone() } else { plain(&body["code"]).unwrap() };
+                tickets.push((code, json!({ "_id": id, "code": body["code"], "seat": body["seat"] })));
+                said(201, json!({ "ticket": { "id": id } }))
+            }
+            ([_, code, _], _) if !tickets.iter().any(|(other, _)| other == code) => said(404, json!({})),
+            ([_, code, _], _) if used.contains_key(code) => said(409, json!({})),
+            ([_, code, _], _) => {
+                used.insert(code.clone(), json!({ "_id": format!("use of {code}"), "ticket": code }));
+                said(200, json!({}))
+            }
+            _ => said(404, json!({})),
+        }
+    }
+}
+
+impl Subject for Tickets {
+    fn send<'a>(&'a self, sample: &'a Sample) -> BoxFuture<'a, Result<Reply, String>> {
+        async { Ok(self.answer(sample)) }.boxed()
+    }
+
+    fn state(&self) -> BoxFuture<'_, Result<State, String>> {
+        let tickets = self.tickets.lock().unwrap();
+        let tickets = tickets.iter().map(|(_, ticket)| (ticket["_id"].to_string(), ticket.clone())).collect();
+        let state = State::from([
+            ("run.tickets".to_owned(), tickets),
+            ("run.uses".to_owned(), self.used.lock().unwrap().clone()),
+        ]);
+        async { Ok(state) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn what_finds_nothing_is_tried_after_what_makes_it() {
+    for (by_identifier, code) in [(false, "t-1"), (true, "65a1b2c3d4e5f60718293a4b")] {
+        let make = from_curl("curl http://app/tickets --json '{\"code\":\"t-1\",\"seat\":\"aisle\"}'").unwrap();
+        let using = from_curl(&format!("curl -X POST http://app/tickets/{code}/use")).unwrap();
+        let samples = [make.clone(), using.clone()];
+        let tickets = Tickets { by_identifier, ..Tickets::default() };
+        let mut probe = Probe::begin(&tickets, &samples, &[], 0).await.unwrap();
+        let made = probe.look(&make).await.unwrap();
+        assert_eq!((&made.kind, made.id.as_deref()), (&Kind::Insert, Some("$.ticket.id")), "{made:?}");
+        let used = probe.look(&using).await.unwrap();
+        assert_eq!(used.kind, Kind::Unique(409), "{used:?}");
+        let capture = by_identifier.then(|| (code.to_owned(), "$.ticket.id".to_owned()));
+        assert_eq!(used.before, Some(super::super::finding::Prior { sample: make, capture }));
+        let stored = used.made.and_then(|made| made.stored);
+        assert_eq!(stored.as_deref(), by_identifier.then_some("{{ before.id }}"), "where its document is found");
+    }
+}
+
+#[tokio::test]
+async fn what_nothing_makes_stays_as_it_is() {
+    let make = from_curl("curl http://app/tickets --json '{\"code\":\"t-1\",\"seat\":\"aisle\"}'").unwrap();
+    let using = from_curl("curl -X POST http://app/tickets/other/use").unwrap();
+    let tickets = Tickets::default();
+    let mut probe = Probe::begin(&tickets, &[make.clone(), using.clone()], &[], 0).await.unwrap();
+    probe.look(&make).await.unwrap();
+    let used = probe.look(&using).await.unwrap();
+    assert_eq!((&used.kind, &used.before), (&Kind::Failed("it was answered with HTTP 404".to_owned()), &None));
+}

@@ -1,11 +1,14 @@
 //! The values of a request, and what may stand in their place: a fresh one each time, of the same form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
 use super::graphql;
 use crate::import::{Body, Sample};
+
+/// Highest rank of what is called like a key.
+const LIKE_A_KEY: u8 = 1;
 
 /// A value that must be another one each time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +123,30 @@ impl Fresh {
 
 /// The values of a request that could be fresh, the likeliest first: each with what it is called.
 pub(super) fn candidates(sample: &Sample) -> Vec<Fresh> {
+    ranked(sample).into_iter().map(|(_, fresh)| fresh).collect()
+}
+
+/// Those that other requests have as well, and then those that are called like keys.
+pub(super) fn keys(sample: &Sample, shared: &BTreeSet<String>) -> Vec<Fresh> {
+    let is_shared = |fresh: &Fresh| shared.contains(&fresh.literal) && fresh.literal != fresh.name;
+    let keys = ranked(sample).into_iter().filter(|(rank, fresh)| *rank <= LIKE_A_KEY || is_shared(fresh));
+    let (mut first, rest): (Vec<Fresh>, Vec<Fresh>) = keys.map(|(_, fresh)| fresh).partition(is_shared);
+    first.extend(rest);
+    first
+}
+
+/// Values that more than one of the requests have.
+pub(super) fn shared(samples: &[Sample]) -> BTreeSet<String> {
+    let (mut seen, mut shared) = (BTreeSet::new(), BTreeSet::new());
+    for fresh in samples.iter().flat_map(candidates) {
+        if !seen.insert(fresh.literal.clone()) {
+            shared.insert(fresh.literal);
+        }
+    }
+    shared
+}
+
+fn ranked(sample: &Sample) -> Vec<(u8, Fresh)> {
     let mut named: Vec<(u8, String, String)> = Vec::new();
     let mut add = |rank: u8, name: &str, value: &str| {
         if !value.is_empty() {
@@ -162,10 +189,10 @@ pub(super) fn candidates(sample: &Sample) -> Vec<Fresh> {
         }
     }
     named.sort_by_key(|(rank, ..)| *rank);
-    let mut fresh: Vec<Fresh> = Vec::new();
-    for (_, name, value) in named {
-        if !fresh.iter().any(|other| other.literal == value) {
-            fresh.push(Fresh::new(&name, &value));
+    let mut fresh: Vec<(u8, Fresh)> = Vec::new();
+    for (rank, name, value) in named {
+        if !fresh.iter().any(|(_, other)| other.literal == value) {
+            fresh.push((rank, Fresh::new(&name, &value)));
         }
     }
     fresh

@@ -5,10 +5,11 @@ use std::fmt::Write;
 
 use super::auth::log_in;
 use super::elements::Added;
-use super::finding::{Finding, Kind};
+use super::finding::{Finding, Kind, Prior};
 use super::login::Login;
 use super::made::Made;
 use super::request::{Values, key, literal, quoted, request, template};
+use crate::import::Sample;
 
 /// Most operations of which every three are explored: these are ten choices.
 const MOST_OF_THREE: usize = 3;
@@ -228,6 +229,8 @@ fn values_of(finding: &Finding, caller: Caller) -> Values {
     let value = |template: String| if pair { "{{ pair.b }}".to_owned() } else { template };
     let mut values: Values =
         finding.fresh.iter().map(|fresh| (fresh.literal.clone(), value(fresh.template(several)))).collect();
+    let captured = finding.before.iter().filter_map(|prior| prior.capture.as_ref());
+    values.extend(captured.map(|(literal, _)| (literal.clone(), Prior::TEMPLATE.to_owned())));
     values.extend(finding.added.iter().map(|added| (added.literal.clone(), Added::template())));
     values
 }
@@ -237,12 +240,19 @@ fn operation(text: &mut String, name: &str, finding: &Finding, caller: Caller) {
     let said = kind.in_words();
     add(text, format_args!("\n# {}: {said}.\n[target.http.operations.{}]\n", sample.route(), key(name)));
     let values = values_of(finding, caller);
-    let headers = sample.headers.iter().map(|(name, value)| match finding.caller.as_ref() {
-        Some(own) if own == name => (name.clone(), caller.template().to_owned()),
-        _ => (name.clone(), template(value, &values)),
-    });
-    let headers: Vec<(String, String)> = headers.collect();
-    for line in request(sample, &headers, &values) {
+    let headers = |sample: &Sample| -> Vec<(String, String)> {
+        let headers = sample.headers.iter().map(|(name, value)| match finding.caller.as_ref() {
+            Some(own) if own == name => (name.clone(), caller.template().to_owned()),
+            _ => (name.clone(), template(value, &values)),
+        });
+        headers.collect()
+    };
+    if let Some(Prior { sample, capture }) = &finding.before {
+        let mut keys = request(sample, &headers(sample), &values);
+        keys.extend(capture.iter().map(|(_, path)| format!("capture = {{ id = {} }}", quoted(path))));
+        add(text, format_args!("# It works on what this one makes.\nbefore = {{ {} }}\n", keys.join(", ")));
+    }
+    for line in request(sample, &headers(sample), &values) {
         add(text, format_args!("{line}\n"));
     }
     let mut outcome: Vec<String> = finding.id.iter().map(|path| format!("id = {}", quoted(path))).collect();
@@ -276,10 +286,11 @@ fn status(kind: &Kind, statuses: &[u16]) -> String {
 fn operation_names(findings: &[Finding]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for finding in findings {
-        let fresh: Vec<&str> = finding.fresh.iter().map(|fresh| fresh.literal.as_str()).collect();
+        let captured = finding.before.iter().filter_map(|prior| prior.capture.as_ref()).map(|(literal, _)| literal);
+        let fresh: Vec<&String> = finding.fresh.iter().map(|fresh| &fresh.literal).chain(captured).collect();
         let plain = |(index, segment): (usize, &String)| {
             let is_value =
-                fresh.contains(&segment.as_str()) || finding.sample.parameters.get(index).is_some_and(Option::is_some);
+                fresh.contains(&segment) || finding.sample.parameters.get(index).is_some_and(Option::is_some);
             (!is_value && !segment.is_empty()).then(|| segment.to_ascii_lowercase())
         };
         let parts: Vec<String> = finding.sample.segments.iter().enumerate().filter_map(plain).collect();

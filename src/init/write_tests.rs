@@ -91,3 +91,27 @@ fn a_scenario_is_named_by_what_it_holds_the_service_to() {
         assert_eq!(named(kind, field, false, field == "a.b"), "as if one after another", "{field}");
     }
 }
+
+#[test]
+fn what_comes_first_is_written_before_what_needs_it() {
+    let mut plan = upsert("poll");
+    let first = from_curl("curl http://app/polls -H 'Accept: */*' --json '{\"code\":\"p1\",\"size\":2}'").unwrap();
+    let finding = &mut plan.findings[0];
+    finding.fresh = vec![Fresh::new("code", "p1")];
+    finding.before = Some(Prior { sample: first.clone(), capture: None });
+    let text = scenario_text(&plan);
+    let before = "before = { method = \"POST\", path = \"/polls\", json = { code = \"{{ key }}\", size = 2 }";
+    assert!(text.contains(before) && text.contains("path = \"/polls/{{ key }}\""), "{text}");
+    let finding = &mut plan.findings[0];
+    finding.fresh.clear();
+    finding.before = Some(Prior { sample: first, capture: Some(("p1".into(), "$.id".into())) });
+    let text = scenario_text(&plan);
+    assert!(
+        text.contains("capture = { id = \"$.id\" } }") && text.contains("path = \"/polls/{{ before.id }}\""),
+        "{text}"
+    );
+    let environment = |_: &str| None;
+    let path = std::path::Path::new("polls.toml");
+    let loaded = crate::scenario::load_text(path, text.clone(), &[], &environment, &crate::strategy::names);
+    assert!(loaded.is_ok(), "{text}\n{loaded:?}");
+}

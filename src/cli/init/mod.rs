@@ -172,7 +172,11 @@ fn is_route(sample: &Sample, route: &str) -> bool {
 fn said(finding: &Finding) -> String {
     let said = finding.kind.in_words();
     let fresh: Vec<&str> = finding.fresh.iter().map(|fresh| fresh.name.as_str()).collect();
-    if fresh.is_empty() { said } else { format!("{said}; fresh each time: {}", fresh.join(", ")) }
+    let said = if fresh.is_empty() { said } else { format!("{said}; fresh each time: {}", fresh.join(", ")) };
+    match &finding.before {
+        Some(prior) => format!("{said}; after {}", prior.sample.route()),
+        None => said,
+    }
 }
 
 /// The request whose race is the likeliest to hurt: of those that create, the one that promises to do it once.

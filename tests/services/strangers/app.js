@@ -10,13 +10,18 @@
 //   POST  /auth/register, /auth/login                             by an address; only who signed up can log in
 //   POST  /tables/:name/reservations                              with their token
 //   POST  /payments                    { amount }                 once per Idempotency-Key
+//   POST  /vouchers                    { code }                   somebody issues it, then
+//   POST  /vouchers/:code/redemptions  { by }                     it is redeemed once
+//   POST  /posts                       { text }                   the service makes up its identifier, then
+//   POST  /posts/:id/pin                                          it is pinned once
 
 const express = require('express');
 const mongoose = require('mongoose');
 
 const fixed = process.env.MODE === 'fixed';
 const keys = { workspaces: 'title', devices: 'serial', readers: 'email', fans: 'handle', lockers: 'number', baskets: 'basket',
-  names: 'name', guests: 'email', reservations: 'table', payments: 'key' };
+  names: 'name', guests: 'email', reservations: 'table', payments: 'key',
+  vouchers: 'code', redemptions: 'voucher', posts: 'text', pins: 'post' };
 const loose = new mongoose.Schema({}, { strict: false, versionKey: false, autoIndex: false });
 const models = Object.fromEntries(Object.keys(keys).map((name) => [name, mongoose.model(name, loose, name)]));
 const isTaken = (error) => error.code === 11000;
@@ -115,6 +120,37 @@ app.post('/payments', route(async (request, response) => {
   response.status(isNew ? 201 : 200).json({ payment: { id: made._id, amount: made.amount } });
 }));
 
+/** Marks what is there, once: whether this was the one, and none if it is not there. */
+async function mark(model, one) {
+  if (fixed) {
+    if (await model.findOneAndUpdate({ ...one, open: true }, { open: false })) return true;
+    return (await model.exists(one)) ? false : null;
+  }
+  const there = await model.findOne(one);
+  if (!there?.get('open')) return there ? false : null;
+  await model.updateOne(one, { open: false });
+  return true;
+}
+
+app.post('/vouchers', route(async ({ body }, response) => {
+  const made = await models.vouchers.create({ code: body.code, open: true });
+  response.status(201).json({ voucher: made.code });
+}));
+app.post('/vouchers/:code/redemptions', route(async ({ params, body }, response) => {
+  const mine = await mark(models.vouchers, params);
+  if (mine) await models.redemptions.create({ voucher: params.code, by: body.by });
+  response.status(mine ? 201 : mine === null ? 404 : 409).json({});
+}));
+app.post('/posts', route(async ({ body }, response) => {
+  const made = await models.posts.create({ text: body.text, open: true });
+  response.status(201).json({ post: { id: made._id } });
+}));
+app.post('/posts/:id/pin', route(async ({ params }, response) => {
+  const mine = await mark(models.posts, { _id: params.id });
+  if (mine) await models.pins.create({ post: params.id });
+  response.status(mine ? 201 : mine === null ? 404 : 409).json({});
+}));
+
 const lines = express.Router({ mergeParams: true });
 lines.post('/', route(async ({ params, body }, response) => {
   const one = { basket: params.basket };
@@ -136,10 +172,11 @@ app.use((error, request, response, next) => response.status(500).json({ error: e
 
 async function main() {
   await mongoose.connect(process.env.MONGO_URL);
+  const many = ['redemptions', 'posts', 'pins', 'vouchers'];
   for (const [name, key] of Object.entries(keys)) {
     await models[name].createCollection();
     // A basket was always unique: what it lost are its lines.
-    if (fixed || name === 'baskets' || name === 'guests') await models[name].collection.createIndex({ [key]: 1 }, { unique: true });
+    if (!many.includes(name) && (fixed || name === 'baskets' || name === 'guests')) await models[name].collection.createIndex({ [key]: 1 }, { unique: true });
   }
   app.listen(Number(process.env.PORT), '127.0.0.1');
 }
