@@ -51,7 +51,8 @@ fn what_is_correct_holds() {
     assert_eq!(code, Some(0), "{report:#}");
     let serial = &report["as_if_serial"];
     assert_eq!(serial["judged"], serial["classes"]["serial"]);
-    assert!(serial["serial_runs"].as_u64().unwrap() >= 6);
+    // Each order, once: nothing was unlike them.
+    assert!(serial["serial_runs"].as_u64().unwrap() >= 2);
 }
 
 #[test]
