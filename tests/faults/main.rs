@@ -1,5 +1,7 @@
 //! Faults that `explore` injects into small services, each free of races and broken, and correct: every broken one is found, within 50
 //! schedules and at a fault, and no correct one is accused, whatever happens to it.
+//!
+//! What takes minutes: `cargo test --test faults -- --ignored`.
 
 // The lints look at test functions only, and these are helpers of tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -118,18 +120,21 @@ fn an_answer_before_what_it_promises_is_stored() {
 }
 
 #[test]
+#[ignore = "a service that is started some hundred times"]
 fn a_count_that_is_repeated_with_its_request() {
     let case = Case { routes: &["visit"], faults: "crash", requests: "2" };
     found_and_not_accused(&case, "R1.update R1.update!crash R1'.update R1'.update");
 }
 
 #[test]
+#[ignore = "a service that is started some hundred times"]
 fn a_lock_that_outlives_its_holder() {
     let case = Case { routes: &["payout"], faults: "crash", requests: "2" };
     found_and_not_accused(&case, "R1.insert!crash R1'.insert");
 }
 
 #[test]
+#[ignore = "a service that is started some hundred times"]
 fn a_webhook_and_a_poller_that_deliver_one_task() {
     let case = Case { routes: &["webhook", "poll"], faults: "crash", requests: "2" };
     found_and_not_accused(&case, "R1.insert R1.update!crash R1'.insert R1'.find R1'.update R1'.update");
@@ -142,9 +147,21 @@ fn two_steps_without_a_transaction() {
 }
 
 #[test]
+fn what_happens_between_a_correct_service_and_the_database_accuses_it_of_nothing() {
+    none_is_accused(&[&["room"], &["letter"], &["transfer"]]);
+}
+
+#[test]
+#[ignore = "takes some minutes"]
 fn no_correct_service_is_accused_by_what_happens_between_it_and_the_database() {
+    none_is_accused(&[&["room"], &["letter"], &["visit"], &["payout"], &["webhook", "poll"], &["transfer"]]);
+}
+
+/// No correct service of these routes is accused, whatever is lost or refused.
+#[track_caller]
+fn none_is_accused(all: &[&'static [&'static str]]) {
     let server = Server::start();
-    for routes in [&["room"][..], &["letter"], &["visit"], &["payout"], &["webhook", "poll"], &["transfer"]] {
+    for &routes in all {
         // Two transactions that run into each other begin again and again: thousands of interleavings.
         let requests = if routes == ["transfer"] { "1" } else { "2" };
         let case = Case { routes, faults: "lost-answer,lost-command,error-answer", requests };
