@@ -55,8 +55,8 @@ const WRITTEN: [Route; 8] = [
     Route {
         app: EXAMPLES,
         curls: &["curl http://app/carts/ann7/items --json '{\"sku\":\"shoe\"}'"],
-        says: &["workload = \"custom\"", "in = \"items\", is = \"e{{ op.id }}\"", "key = \"user\""],
-        broken: &["no-lost-elements"],
+        says: &["workload = \"custom\"", "in = \"items\", is = \"e{{ op.id }}\"", "key = \"user\"", "single = true"],
+        broken: &["no-lost-elements", "zero-duplicates"],
     },
     Route {
         app: STRANGERS,
@@ -103,23 +103,6 @@ const WRITTEN: [Route; 8] = [
 /// Requests that are explored without any file.
 const EXPLORED: [(&str, &[&str]); 9] = [
     (EXAMPLES, &["curl http://app/carts/ann7/items --json '{\"sku\":\"shoe\"}'"]),
-    (STRANGERS, &["curl http://app/api/v2/workspaces --json '{\"workspace\":{\"title\":\"Blue Team\"}}'"]),
-    (STRANGERS, &["curl -X PUT http://app/devices/SN-4711 --json '{\"model\":\"x1\"}'"]),
-    (STRANGERS, &["curl http://app/newsletter -d 'email=ann@example.org&list=weekly'"]),
-    (
-        STRANGERS,
-        &[
-            "curl http://app/graphql --json '{\"query\":\"mutation S($handle: String!) { subscribe(handle: $handle) { id } }\",\"variables\":{\"handle\":\"ann\"}}'",
-        ],
-    ),
-    (STRANGERS, &["curl http://app/graphql --json '{\"query\":\"mutation { claim(name: \\\"ann\\\") { id } }\"}'"]),
-    (
-        STRANGERS,
-        &[
-            "curl http://app/session --json '{\"login\":\"ann\",\"password\":\"p\"}'",
-            "curl -X POST http://app/lockers/17 -H 'X-Token: t-0-0.33'",
-        ],
-    ),
     (
         STRANGERS,
         &[
@@ -127,6 +110,23 @@ const EXPLORED: [(&str, &[&str]); 9] = [
             "curl -X POST http://app/posts/65a1b2c3d4e5f60718293a4b/pin",
         ],
     ),
+    (STRANGERS, &["curl http://app/newsletter -d 'email=ann@example.org&list=weekly'"]),
+    (
+        STRANGERS,
+        &[
+            "curl http://app/graphql --json '{\"query\":\"mutation S($handle: String!) { subscribe(handle: $handle) { id } }\",\"variables\":{\"handle\":\"ann\"}}'",
+        ],
+    ),
+    (
+        STRANGERS,
+        &[
+            "curl http://app/session --json '{\"login\":\"ann\",\"password\":\"p\"}'",
+            "curl -X POST http://app/lockers/17 -H 'X-Token: t-0-0.33'",
+        ],
+    ),
+    (STRANGERS, &["curl http://app/api/v2/workspaces --json '{\"workspace\":{\"title\":\"Blue Team\"}}'"]),
+    (STRANGERS, &["curl -X PUT http://app/devices/SN-4711 --json '{\"model\":\"x1\"}'"]),
+    (STRANGERS, &["curl http://app/graphql --json '{\"query\":\"mutation { claim(name: \\\"ann\\\") { id } }\"}'"]),
     (STRANGERS, &["curl http://app/shop/v1/baskets/b-17/lines --json '{\"article\":\"hat\"}'"]),
 ];
 
@@ -169,7 +169,19 @@ fn from_a_curl_line_to_a_scenario_that_runs_unchanged() {
 
 #[test]
 fn from_a_curl_line_to_a_verdict_in_one_command() {
-    for (app, curls) in EXPLORED {
+    explored(&EXPLORED[..5]);
+}
+
+#[test]
+#[ignore = "more of the same: some minutes"]
+fn from_more_curl_lines_to_a_verdict() {
+    explored(&EXPLORED[5..]);
+}
+
+/// The racy service is violated, and the correct one holds, with nothing but these lines.
+#[track_caller]
+fn explored(routes: &[(&str, &[&str])]) {
+    for &(app, curls) in routes {
         let app = root(app);
         for (mode, wanted) in [("before", 1), ("fixed", 0)] {
             let folder = tempfile::tempdir().unwrap();

@@ -348,6 +348,11 @@ fn observed(text: &mut String, plan: &Plan, finding: &Finding) {
         add(text, format_args!("stored = {}\n", quoted(stored)));
     }
     if let Some(added) = &finding.added {
+        if finding.kind == Kind::Upsert {
+            text.push_str(
+                "# One after another, one document took them all. `false` if a key may have several.\nsingle = true\n",
+            );
+        }
         let (place, is) = (quoted(&added.place), quoted(&Added::template()));
         add(
             text,

@@ -93,6 +93,20 @@ fn a_scenario_is_named_by_what_it_holds_the_service_to() {
 }
 
 #[test]
+fn one_document_that_took_all_is_held_to_be_the_only_one() {
+    let single = |kind: Kind| {
+        let mut plan = upsert("poll");
+        plan.custom = false;
+        plan.findings[0].kind = kind;
+        plan.findings[0].added = Some(Added { place: "votes".into(), literal: "x".into() });
+        scenario_text(&plan).contains("\nsingle = true\n")
+    };
+    assert!(single(Kind::Upsert));
+    // It was made by something else.
+    assert!(!single(Kind::Change));
+}
+
+#[test]
 fn what_comes_first_is_written_before_what_needs_it() {
     let mut plan = upsert("poll");
     let first = from_curl("curl http://app/polls -H 'Accept: */*' --json '{\"code\":\"p1\",\"size\":2}'").unwrap();
