@@ -56,7 +56,8 @@ const WRITTEN: [Route; 8] = [
         app: EXAMPLES,
         curls: &["curl http://app/carts/ann7/items --json '{\"sku\":\"shoe\"}'"],
         says: &["workload = \"custom\"", "in = \"items\", is = \"e{{ op.id }}\"", "key = \"user\"", "single = true"],
-        broken: &["no-lost-elements", "zero-duplicates"],
+        // Callers who find no cart make one each, most of them: then little is lost.
+        broken: &["zero-duplicates"],
     },
     Route {
         app: STRANGERS,
@@ -160,7 +161,7 @@ fn from_a_curl_line_to_a_scenario_that_runs_unchanged() {
             if mode == "before" {
                 let found = report["invariants"].as_array().unwrap().iter().filter(|one| one["verdict"] == "violated");
                 let found: Vec<&str> = found.map(|one| one["name"].as_str().unwrap()).collect();
-                assert!(broken.iter().any(|name| found.contains(name)), "{curls:?}: {found:?}");
+                assert!(broken.iter().any(|name| found.contains(name)), "{curls:?}: {found:?} and none of {broken:?}");
                 assert_ne!(report["serial_control"]["verdict"], "violated", "{curls:?}: a race, and no plain defect");
             }
         }

@@ -15,6 +15,7 @@ mod record;
 mod serial;
 mod server;
 mod several;
+mod unsent;
 
 use std::path::Path;
 
@@ -140,7 +141,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         thresholds,
         generator: run.record.generator,
         machine: run.record.machine.clone(),
-        preflight: preflight(run.record, described.as_ref(), disturbed.as_deref(), &scenario),
+        preflight: preflight(&run, described.as_ref(), disturbed.as_deref(), &scenario),
         explore: run.record.explore.clone().map(|explore| doubted_exploration(explore, doubted)),
         as_if_serial: run.record.as_if_serial.clone(),
         selftest: None,
@@ -188,11 +189,12 @@ fn over_http(results: Vec<InvariantResult>, scenario: &Scenario, record: &RunRec
 }
 
 /// What was found before the run, with what was noticed of the service's documents.
-fn preflight(record: &RunRecord, described: Option<&Fit>, disturbed: Option<&str>, scenario: &Scenario) -> Preflight {
-    let mut preflight = record.preflight.clone();
+fn preflight(run: &Recording<'_>, described: Option<&Fit>, disturbed: Option<&str>, scenario: &Scenario) -> Preflight {
+    let mut preflight = run.record.preflight.clone();
     preflight.notes.extend(described.and_then(|fit| others(fit, scenario)));
     preflight.notes.extend(disturbed.map(str::to_owned));
     preflight.notes.extend(described.into_iter().flat_map(Fit::unseen));
+    preflight.notes.extend(unsent::notes(run, scenario));
     preflight
 }
 

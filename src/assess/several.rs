@@ -5,38 +5,46 @@
 //!   one in the end, a key of the load with more than its operations explain is in doubt.
 //! - Soundness: it never accuses. A service that begins a new document when one is full is not doubted: with `n` operations
 //!   of the control on one document, `m` operations fill at most `m / n` of them, rounded up.
-//! - Completeness: none where the control has less than two operations on each key, or `single` says what is right.
+//! - Completeness: none where the control has less than two operations on each key, where there are operations of several
+//!   kinds, or where `single` says what is right.
 //! - Cost: one pass over operations and documents.
 
-use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
 
 use super::Recording;
+use crate::checker::Evidence;
 use crate::history::{Operation, Outcome, Phase};
 use crate::scenario::{Scenario, WorkloadKind};
 
 /// Fewest acknowledged operations of a key of the serial control that show that one document takes them all.
-const FEWEST: u64 = 2;
+const FEWEST: usize = 2;
 
 /// Why a run that found no violation does not hold, if keys have documents that operations one after another do not leave.
 pub(super) fn documents(run: &Recording<'_>, scenario: &Scenario) -> Option<String> {
     let asked = scenario.workload == WorkloadKind::Custom && scenario.observe.single().is_none();
-    if !asked || run.record.explore.is_some() {
+    if !asked || run.record.explore.is_some() || run.observation.is_none() || of_several_kinds(run) {
         return None;
     }
-    let stored = stored(run)?;
-    let of = |key: &str| stored.get(key).copied().unwrap_or(0);
-    let control = operations(run, Phase::Control);
-    let serially: Vec<_> = control.iter().filter(|(_, sent)| sent.acknowledged >= FEWEST).collect();
-    let one_each = !serially.is_empty() && control.keys().all(|key| of(key) <= 1);
-    if !one_each || serially.iter().any(|(key, _)| of(key) != 1) {
+    let control = Evidence::of_phase(run.history, run.observation, Phase::Control);
+    let mut taken = 0;
+    for key in control.keys() {
+        let acknowledged = key.operations().filter(|operation| operation.is_ok()).count();
+        let shows = acknowledged >= FEWEST;
+        match key.documents().len() {
+            1 if shows => taken = taken.max(acknowledged),
+            0 | 1 if !shows => {}
+            _ => return None,
+        }
+    }
+    if taken == 0 {
         return None;
     }
-    let taken = serially.iter().map(|(_, sent)| sent.acknowledged).max()?;
-    let load = operations(run, Phase::Main);
-    let mut several: Vec<(u64, &str)> = load
-        .iter()
-        .map(|(key, sent)| (of(key), *key, sent.all.div_ceil(taken).max(1)))
-        .filter_map(|(found, key, explained)| (found > explained).then_some((found, key)))
+    let load = Evidence::of_phase(run.history, run.observation, Phase::Main);
+    let sent = |operation: &&Operation| !matches!(operation.outcome, Outcome::Failed(_));
+    let mut several: Vec<(usize, &str)> = (load.keys())
+        .map(|key| (key.documents().len(), key.operations().filter(sent).count().div_ceil(taken), key.key))
+        .filter(|(found, explained, _)| *explained > 0 && found > explained)
+        .map(|(found, _, key)| (found, key))
         .collect();
     several.sort_unstable_by(|(most, key), (other, than)| (other, key).cmp(&(most, than)));
     let (most, key) = several.first()?;
@@ -44,35 +52,15 @@ pub(super) fn documents(run: &Recording<'_>, scenario: &Scenario) -> Option<Stri
         "{} of {} keys have several documents (`{key}` has {most}), where {taken} operations one after another leave one: say \
          whether a key may have one only, `single = true`, or more, `single = false`, in `[observe.*]`",
         several.len(),
-        load.len()
+        load.keys().len()
     ))
 }
 
-/// How many documents each key has.
-fn stored<'a>(run: &Recording<'a>) -> Option<FxHashMap<&'a str, u64>> {
-    let mut stored = FxHashMap::default();
-    for document in &run.observation?.documents {
-        *stored.entry(&*document.key).or_default() += 1;
-    }
-    Some(stored)
-}
-
-/// Operations of one key.
-#[derive(Default)]
-struct Sent {
-    acknowledged: u64,
-    all: u64,
-}
-
-fn operations<'a>(run: &Recording<'a>, phase: Phase) -> FxHashMap<&'a str, Sent> {
-    let mut sent: FxHashMap<&str, Sent> = FxHashMap::default();
-    let effective = |operation: &&Operation| !matches!(operation.outcome, Outcome::Failed(_));
-    for operation in run.history.phase(phase).iter().filter(effective) {
-        let of_key = sent.entry(&operation.key).or_default();
-        of_key.all += 1;
-        of_key.acknowledged += u64::from(operation.is_ok());
-    }
-    sent
+/// Where operations of several kinds meet, those of one may make documents and those of another none: how many of which a key
+/// had decides then.
+fn of_several_kinds(run: &Recording<'_>) -> bool {
+    let kinds: BTreeSet<&str> = run.history.operations.iter().map(|operation| operation.action.name()).collect();
+    kinds.len() > 1
 }
 
 #[cfg(test)]
@@ -85,11 +73,11 @@ mod tests {
     use super::*;
     use crate::assess::RunRecord;
     use crate::history::fixture::operation;
-    use crate::history::{Action, History, Observation, Observed, Returned, Value};
+    use crate::history::{Action, Cause, History, Observation, Observed, Returned, Source, Value};
     use crate::scenario::{KnownStrategies, load_text};
 
     /// What is said of keys: how many operations each had in the control (`true`) or the load, and how many documents.
-    fn said(single: &str, keys: &[(bool, u64, u64)]) -> Option<String> {
+    fn said(single: &str, several: bool, keys: &[(bool, u64, u64)]) -> Option<String> {
         let text = format!(
             "name = 'a'\nworkload = 'custom'\n[target.http]\nbase_urls = ['http://127.0.0.1:1']\n\
              [target.http.operations.add]\npath = '/x'\n[load.burst]\nclients = 2\nrounds = 2\n\
@@ -97,17 +85,23 @@ mod tests {
         );
         let known: KnownStrategies<'_> = &|_| &[];
         let scenario = load_text(Path::new("a.toml"), text, &[], &|_| None, known).unwrap();
-        let (mut history, mut observation) = (History::default(), Observation::default());
+        let mut history = History::default();
+        let mut observation = Observation { source: Source::Http, ..Observation::default() };
         for (number, (control, sent, documents)) in (0..).zip(keys) {
+            let name = if several && number == 0 { "look" } else { "add" };
             let phase = if *control { Phase::Control } else { Phase::Main };
             let key: Arc<str> = format!("k{number}").into();
             let add = |index| {
-                let outcome = Outcome::Ok(Value::Document(Returned::default()));
+                // Of those above a hundred the first are refused.
+                let outcome = match sent / 100 > index {
+                    true => Outcome::Failed(Cause::http(409, "full")),
+                    false => Outcome::Ok(Value::Document(Returned::default())),
+                };
                 let at = 1000 * number + 10 * index;
-                let add = operation(at, Arc::clone(&key), Action::Custom("add".into()), [at, at + 1], outcome);
+                let add = operation(at, Arc::clone(&key), Action::Custom(name.into()), [at, at + 1], outcome);
                 Operation { phase, ..add }
             };
-            history.operations.extend((0..*sent).map(add));
+            history.operations.extend((0..*sent % 100 + *sent / 100).map(add));
             let document = |index: u64| {
                 let line = json!({ "id": format!("{key}-{index}"), "key": *key, "fields": {} });
                 serde_json::from_value::<Observed>(line).unwrap()
@@ -133,15 +127,19 @@ mod tests {
             (vec![(true, 1, 1), (false, 2, 2)], false),
             (vec![(true, 4, 0), (false, 2, 2)], false),
             (vec![(false, 2, 2)], false),
+            // Two were refused: of four, two went into one document, and two more explain no second one.
+            (vec![(true, 202, 1), (false, 2, 2)], true),
+            (vec![one, (false, 102, 2)], true),
         ] {
-            assert_eq!(said("", &keys).is_some(), doubted, "{keys:?}");
+            assert_eq!(said("", false, &keys).is_some(), doubted, "{keys:?}");
         }
         let keys = [one, (false, 2, 2), (false, 8, 5), (false, 2, 1)];
-        let said_of = said("", &keys).unwrap();
+        let said_of = said("", false, &keys).unwrap();
         assert!(
             said_of.starts_with("2 of 3 keys have several documents (`k2` has 5), where 4 operations"),
             "{said_of}"
         );
-        assert_eq!((said("single = true", &keys), said("single = false", &keys)), (None, None));
+        assert_eq!((said("single = true", false, &keys), said("single = false", false, &keys)), (None, None));
+        assert_eq!(said("", true, &keys), None, "operations of two kinds");
     }
 }

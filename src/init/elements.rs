@@ -13,6 +13,8 @@ pub struct Added {
     pub place: String,
     /// The value of the request that is found there.
     pub literal: String,
+    /// One document of its key took all requests that were sent.
+    pub single: bool,
 }
 
 impl Added {
@@ -33,9 +35,11 @@ pub(super) fn candidates(delta: &Delta, sample: &Sample, fresh: &[&str]) -> Vec<
             continue;
         }
         for growth in &delta.grown {
-            found.extend(
-                place(growth, &candidate.literal).map(|place| Added { place, literal: candidate.literal.clone() }),
-            );
+            found.extend(place(growth, &candidate.literal).map(|place| Added {
+                place,
+                literal: candidate.literal.clone(),
+                single: false,
+            }));
         }
     }
     found

@@ -52,6 +52,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether something new comes of it.
+    pub(super) fn makes(&self) -> bool {
+        matches!(self, Kind::CreateOrGet | Kind::Unique(_) | Kind::Upsert | Kind::Insert)
+    }
+
     /// For people.
     pub fn in_words(&self) -> String {
         match self {
@@ -66,18 +71,37 @@ impl Kind {
     }
 }
 
-/// A request that comes first, once per key.
+/// A request that comes first, once per key, whichever operation of the key is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prior {
     /// The request; its fresh values are among those of the request that it comes before.
     pub sample: Sample,
     /// A literal of the later request, and where the answer has what takes its place.
     pub capture: Option<(String, String)>,
+    /// Which of the scenario's captured identifiers it is, from 0; 0 while it is tried.
+    pub number: usize,
+    /// An operation before has it already: it is sent once per key.
+    pub stands_before: bool,
 }
 
 impl Prior {
-    /// What was captured, in a scenario.
+    /// What was captured, in a trial.
     pub(super) const TEMPLATE: &'static str = "{{ before.id }}";
+
+    /// A request, with what is captured of its answer.
+    pub(super) fn new(sample: Sample, capture: Option<(String, String)>) -> Self {
+        Prior { sample, capture, number: 0, stands_before: false }
+    }
+
+    /// The name of what is captured.
+    pub(super) fn name(&self) -> String {
+        if self.number == 0 { "id".to_owned() } else { format!("id_{}", self.number + 1) }
+    }
+
+    /// What was captured, in a scenario.
+    pub(super) fn template(&self) -> String {
+        format!("{{{{ before.{} }}}}", self.name())
+    }
 }
 
 /// What was found out about a request.
@@ -115,9 +139,11 @@ impl Finding {
     /// Whether it found nothing to work on, which the other request makes: both name the same thing.
     pub fn may_need(&self, other: &Finding) -> bool {
         let found_nothing = matches!(self.statuses.first(), Some(404 | 409 | 410 | 412 | 422));
-        let makes = matches!(other.kind, Kind::CreateOrGet | Kind::Unique(_) | Kind::Upsert | Kind::Insert);
         let is_named_by = |fresh: &Fresh| other.fresh.iter().any(|theirs| theirs.literal == fresh.literal);
-        matches!(self.kind, Kind::Failed(_)) && found_nothing && makes && self.fresh.iter().any(is_named_by)
+        matches!(self.kind, Kind::Failed(_))
+            && found_nothing
+            && other.kind.makes()
+            && self.fresh.iter().any(is_named_by)
     }
 
     /// A request that was not tried.

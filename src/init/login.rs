@@ -19,7 +19,7 @@ const SIGN_UPS: [&str; 8] =
 const BEFORE_SIGN_UPS: [&str; 9] =
     ["api", "rest", "public", "auth", "user", "users", "account", "accounts", "identity"];
 /// Words in the name of a field that only the user knows.
-const SECRETS: [&str; 6] = ["password", "passwd", "passphrase", "pwd", "secret", "pin"];
+const SECRETS: [&str; 5] = ["password", "passwd", "passphrase", "pwd", "secret"];
 /// Fields that hold who logs in, the likeliest first.
 const USERS: [&str; 7] = ["username", "user", "email", "login", "userid", "user_id", "name"];
 /// Fields that hold a token.
@@ -141,13 +141,20 @@ fn ends_on(sample: &Sample, words: &[&str]) -> bool {
 fn is_sign_up(sample: &Sample, login: &Sample, user: &str) -> bool {
     let said: BTreeSet<String> = texts(&sample.body).into_iter().map(|(_, text)| text).collect();
     let fields = texts(&login.body);
-    let is_secret = |name: &str| SECRETS.iter().any(|word| name.to_ascii_lowercase().contains(word));
     let secrets: Vec<&String> = fields.iter().filter(|(name, _)| is_secret(name)).map(|(_, text)| text).collect();
     let proves = match secrets.is_empty() {
         false => secrets.into_iter().all(|secret| said.contains(secret)),
         true => fields.iter().all(|(_, text)| said.contains(text)) && is_of_no_other_thing(sample, login),
     };
     sample.writes() && ends_on(sample, &SIGN_UPS) && said.contains(user) && proves
+}
+
+/// Whether only the user knows what a field of this name holds. A client's secret is the same for all of its users.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let is_pin = name.split(['_', '-', '.']).any(|word| word == "pin");
+    let is_of_client = name.contains("client");
+    !is_of_client && (is_pin || SECRETS.iter().any(|word| name.contains(word)))
 }
 
 /// Whether nothing stands before the last word of the path but what stands before that of the log-in, or words of such routes.

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::documents::{Delta, leaves, plain};
+use super::finding::Prior;
 
 /// A document that came into being.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,16 +34,27 @@ pub(super) fn made<'d>(delta: &'d Delta, values: &[(String, String)]) -> Option<
                     let stored = Some(stored).filter(|stored| stored != "{{ key }}");
                     (document, in_collection(namespace, path.join("."), stored))
                 };
-                if text == *value {
+                // An identifier that a service makes up may be a small number, which stands in many places.
+                let captured = template == Prior::TEMPLATE;
+                let is_named = value.len() >= TELLING || path.last().is_some_and(|name| is_identifier(name));
+                if text == *value && (!captured || is_named) {
                     return Some(made(template.clone()));
                 }
-                if within.is_none() && text.contains(value.as_str()) {
+                if within.is_none() && !captured && text.contains(value.as_str()) {
                     within = Some(made(with_templates(&text, values)));
                 }
             }
         }
     }
     within
+}
+
+/// Letters of a value that stands in few places by chance.
+const TELLING: usize = 6;
+
+fn is_identifier(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with("id") || name.ends_with("ref")
 }
 
 /// A text with every value that stands in it as its template; the longest first, as one may begin like another.

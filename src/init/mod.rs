@@ -11,6 +11,7 @@ mod login;
 mod made;
 mod probe;
 mod request;
+mod together;
 mod values;
 mod write;
 
@@ -20,5 +21,6 @@ pub use finding::{Finding, Kind, Prior, Reply, Subject};
 pub use login::Login;
 pub use probe::Probe;
 pub(crate) use request::multipart_body;
+pub use together::together;
 pub use values::{Fresh, Pinned};
 pub use write::{Origin, Plan, promise, scenario_text};

@@ -6,21 +6,28 @@ mod before;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answers::{by_answers, flag, refusal, same_id};
-use super::documents::{Delta, State, path_of, plain};
+use serde_json::Value as Json;
+
+use super::documents::{Delta, State, leaves, path_of, plain};
 use super::elements::{self, Added};
 use super::finding::{Finding, Kind, Reply, Subject, caller_of};
 use super::login::Login;
-use super::made::{made, made_of_pair};
+use super::made::{Made, made, made_of_pair};
 use super::values::{Fresh, Pinned, Token, candidates, pinned, shared, with_values};
 use crate::import::Sample;
 use before::Prepared;
 
 /// Most values that are tried one by one.
 const MOST_VALUES: usize = 10;
+/// Requests that a written scenario sends together, and those of a key that were sent when the first element was found.
+const MOST_TOGETHER: usize = 8;
+const SENT_SO_FAR: usize = 3;
 /// Whose session it is where one log-in serves all.
 const ONE_FOR_ALL: &str = "";
 /// The status of what came into being.
 const CREATED: u16 = 201;
+/// Statuses by which somebody else is turned away.
+const FORBIDDEN: [u16; 2] = [401, 403];
 /// The status of what is refused because it is there.
 const CONFLICT: u16 = 409;
 
@@ -173,13 +180,25 @@ impl<'a> Probe<'a> {
         Ok(Shot { reply, delta })
     }
 
-    /// Finds out what a request is.
+    /// Finds out what a request is. A value that another request needs fresh may be what this one needs as it was recorded.
     pub async fn look(&mut self, sample: &Sample) -> Result<Finding, String> {
+        let (pinned, told) = (self.told_by_the_user(sample), self.told(sample));
+        let finding = self.tried(sample, told.clone()).await?;
+        let is_needed = self.makers.iter().any(|maker| finding.may_need(maker));
+        if !matches!(finding.kind, Kind::Failed(_)) || is_needed || told.len() == pinned.len() {
+            return Ok(finding);
+        }
+        let recorded = self.tried(sample, pinned).await?;
+        Ok(if matches!(recorded.kind, Kind::Failed(_)) { finding } else { recorded })
+    }
+
+    /// What a request is whose values are fresh as far as is known.
+    async fn tried(&mut self, sample: &Sample, fresh: Vec<Fresh>) -> Result<Finding, String> {
         let mut finding = Finding::untried(sample.clone());
         if let Some(login) = &self.login {
             finding.sample.headers.retain(|(name, _)| !login.carries(name));
         }
-        finding.fresh = self.told(sample);
+        finding.fresh = fresh;
         let token = self.token();
         let first = self.shot(&renewed(sample, &finding.fresh, &token), Self::USER).await?;
         finding.statuses.push(first.reply.status);
@@ -212,9 +231,13 @@ impl<'a> Probe<'a> {
         Ok(finding)
     }
 
+    fn told_by_the_user(&self, sample: &Sample) -> Vec<Fresh> {
+        self.pins.iter().filter_map(|pin| pinned(sample, pin)).collect()
+    }
+
     /// Values that are known to be fresh: the user says so, or an earlier request was found to need it.
     fn told(&self, sample: &Sample) -> Vec<Fresh> {
-        let mut told: Vec<Fresh> = self.pins.iter().filter_map(|pin| pinned(sample, pin)).collect();
+        let mut told = self.told_by_the_user(sample);
         let there: Vec<String> = candidates(sample).into_iter().map(|fresh| fresh.literal).collect();
         for known in &self.known {
             if there.contains(&known.literal) && !told.iter().any(|fresh| fresh.literal == known.literal) {
@@ -311,7 +334,9 @@ impl<'a> Probe<'a> {
         }
         if self.login.is_some() || finding.caller.is_some() {
             let other = self.shot(&request, "onlyprobe-b").await?;
-            finding.per_caller = !other.delta.inserted.is_empty();
+            // What its maker alone may use is raced by its maker alone.
+            let is_forbidden = finding.before.is_some() && FORBIDDEN.contains(&other.reply.status);
+            finding.per_caller = !other.delta.inserted.is_empty() || is_forbidden;
             if finding.per_caller && finding.kind == Kind::CreateOrGet {
                 self.pair(finding).await?;
             }
@@ -338,11 +363,34 @@ impl<'a> Probe<'a> {
             let grown = shot.delta.grown.iter().map(|growth| (growth.collection.clone(), growth.document.clone()));
             let held = Delta { inserted: grown.collect(), ..Delta::default() };
             if let Some((_, made)) = made(&held, values) {
-                (finding.made, finding.added) = (Some(made), Some(added));
+                let single = self.takes_all(&other, &added, &trial, &made).await?;
+                (finding.made, finding.added) = (Some(made), Some(Added { single, ..added }));
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Whether as many requests as will be sent together leave one document of their key, when they come one after another.
+    async fn takes_all(&mut self, request: &Sample, added: &Added, sent: &str, made: &Made) -> Result<bool, String> {
+        let mut last = None;
+        for _ in SENT_SO_FAR..MOST_TOGETHER {
+            let trial = format!("{}{}", Added::FORM, 900_000 + self.token().number);
+            let other = with_values(request, &[(sent.to_owned(), trial.clone())].into());
+            let shot = self.shot(&other, Self::USER).await?;
+            if !shot.is_good() || !elements::is_added(&shot.delta, &added.place, &trial) {
+                return Ok(false);
+            }
+            last = shot.delta.grown.into_iter().next();
+        }
+        let Some(growth) = last else { return Ok(false) };
+        let key = |document: &Json| {
+            let all = leaves(document).into_iter();
+            all.filter(|(path, _)| path.join(".") == made.field).find_map(|(_, leaf)| plain(leaf))
+        };
+        let own = key(&growth.document);
+        let documents = self.state.get(&growth.collection).into_iter().flat_map(BTreeMap::values);
+        Ok(own.is_some() && documents.filter(|document| key(document) == own).count() == 1)
     }
 
     /// Whether the caller and the value are a pair: each asks for the other, and one document comes of it.

@@ -135,7 +135,7 @@ async fn what_finds_nothing_is_tried_after_what_makes_it() {
         let used = probe.look(&using).await.unwrap();
         assert_eq!(used.kind, Kind::Unique(409), "{used:?}");
         let capture = by_identifier.then(|| (code.to_owned(), "$.ticket.id".to_owned()));
-        assert_eq!(used.before, Some(super::super::finding::Prior { sample: make, capture }));
+        assert_eq!(used.before, Some(super::super::finding::Prior::new(make, capture)));
         let stored = used.made.and_then(|made| made.stored);
         assert_eq!(stored.as_deref(), by_identifier.then_some("{{ before.id }}"), "where its document is found");
     }
@@ -144,7 +144,7 @@ async fn what_finds_nothing_is_tried_after_what_makes_it() {
 #[tokio::test]
 async fn what_nothing_makes_stays_as_it_is() {
     let make = from_curl("curl http://app/tickets --json '{\"code\":\"t-1\",\"seat\":\"aisle\"}'").unwrap();
-    let using = from_curl("curl -X POST http://app/tickets/other/use").unwrap();
+    let using = from_curl("curl -X POST http://app/tickets/other-9/use").unwrap();
     let tickets = Tickets::default();
     let mut probe = Probe::begin(&tickets, &[make.clone(), using.clone()], &[], 0).await.unwrap();
     probe.look(&make).await.unwrap();

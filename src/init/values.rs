@@ -9,6 +9,10 @@ use crate::import::{Body, Sample};
 
 /// Highest rank of what is called like a key.
 const LIKE_A_KEY: u8 = 1;
+/// The rank of what is said of a thing, and is not its name.
+const UNLIKELY: u8 = 3;
+/// Digits of a number that counts rather than names.
+const SMALL: usize = 3;
 
 /// A value that must be another one each time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,21 +133,28 @@ pub(super) fn candidates(sample: &Sample) -> Vec<Fresh> {
 /// Those that other requests have as well, and then those that are called like keys.
 pub(super) fn keys(sample: &Sample, shared: &BTreeSet<String>) -> Vec<Fresh> {
     let is_shared = |fresh: &Fresh| shared.contains(&fresh.literal) && fresh.literal != fresh.name;
-    let keys = ranked(sample).into_iter().filter(|(rank, fresh)| *rank <= LIKE_A_KEY || is_shared(fresh));
+    // A quantity may be the number of something else.
+    let is_small = |fresh: &Fresh| fresh.shape == Shape::Number && fresh.literal.len() <= SMALL;
+    let may_name = |rank: u8, fresh: &Fresh| rank < UNLIKELY && is_shared(fresh) && !is_small(fresh);
+    let keys = ranked(sample).into_iter().filter(|(rank, fresh)| *rank <= LIKE_A_KEY || may_name(*rank, fresh));
     let (mut first, rest): (Vec<Fresh>, Vec<Fresh>) = keys.map(|(_, fresh)| fresh).partition(is_shared);
     first.extend(rest);
     first
 }
 
-/// Values that more than one of the requests have.
+/// Values that more than one of the requests have, and that name something in one of them: in its path, or by what they are
+/// called. A currency or a status is the same in many requests, and names nothing.
 pub(super) fn shared(samples: &[Sample]) -> BTreeSet<String> {
-    let (mut seen, mut shared) = (BTreeSet::new(), BTreeSet::new());
-    for fresh in samples.iter().flat_map(candidates) {
-        if !seen.insert(fresh.literal.clone()) {
-            shared.insert(fresh.literal);
+    let mut seen: BTreeMap<String, (usize, bool)> = BTreeMap::new();
+    for sample in samples {
+        for (rank, fresh) in ranked(sample) {
+            let names = rank <= LIKE_A_KEY || sample.segments.contains(&fresh.literal);
+            let (requests, named) = seen.entry(fresh.literal).or_default();
+            *requests += 1;
+            *named |= names;
         }
     }
-    shared
+    seen.into_iter().filter(|(_, (requests, named))| *requests > 1 && *named).map(|(literal, _)| literal).collect()
 }
 
 fn ranked(sample: &Sample) -> Vec<(u8, Fresh)> {

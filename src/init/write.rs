@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::auth::log_in;
 use super::elements::Added;
-use super::finding::{Finding, Kind, Prior};
+use super::finding::{Finding, Kind};
 use super::login::Login;
 use super::made::Made;
 use super::request::{Values, key, literal, quoted, request, template};
@@ -109,7 +109,7 @@ fn left_out(text: &mut String, plan: &Plan) {
     if plan.left_out.is_empty() {
         return;
     }
-    text.push_str("#\n# Left out; a request that comes first is written down as `before` of an operation:\n");
+    text.push_str("#\n# Left out:\n");
     for line in &plan.left_out {
         add(text, format_args!("#   {line}\n"));
     }
@@ -229,8 +229,9 @@ fn values_of(finding: &Finding, caller: Caller) -> Values {
     let value = |template: String| if pair { "{{ pair.b }}".to_owned() } else { template };
     let mut values: Values =
         finding.fresh.iter().map(|fresh| (fresh.literal.clone(), value(fresh.template(several)))).collect();
-    let captured = finding.before.iter().filter_map(|prior| prior.capture.as_ref());
-    values.extend(captured.map(|(literal, _)| (literal.clone(), Prior::TEMPLATE.to_owned())));
+    let captured =
+        finding.before.iter().filter_map(|prior| Some((prior.capture.as_ref()?.0.clone(), prior.template())));
+    values.extend(captured);
     values.extend(finding.added.iter().map(|added| (added.literal.clone(), Added::template())));
     values
 }
@@ -247,9 +248,10 @@ fn operation(text: &mut String, name: &str, finding: &Finding, caller: Caller) {
         });
         headers.collect()
     };
-    if let Some(Prior { sample, capture }) = &finding.before {
-        let mut keys = request(sample, &headers(sample), &values);
-        keys.extend(capture.iter().map(|(_, path)| format!("capture = {{ id = {} }}", quoted(path))));
+    if let Some(prior) = finding.before.as_ref().filter(|prior| !prior.stands_before) {
+        let mut keys = request(&prior.sample, &headers(&prior.sample), &values);
+        let capture = prior.capture.iter();
+        keys.extend(capture.map(|(_, path)| format!("capture = {{ {} = {} }}", prior.name(), quoted(path))));
         add(text, format_args!("# It works on what this one makes.\nbefore = {{ {} }}\n", keys.join(", ")));
     }
     for line in request(sample, &headers(sample), &values) {
@@ -348,7 +350,7 @@ fn observed(text: &mut String, plan: &Plan, finding: &Finding) {
         add(text, format_args!("stored = {}\n", quoted(stored)));
     }
     if let Some(added) = &finding.added {
-        if finding.kind == Kind::Upsert {
+        if finding.kind == Kind::Upsert && added.single {
             text.push_str(
                 "# One after another, one document took them all. `false` if a key may have several.\nsingle = true\n",
             );

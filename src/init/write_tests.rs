@@ -3,6 +3,7 @@
 use super::*;
 use crate::import::from_curl;
 use crate::init::Fresh;
+use crate::init::Prior;
 
 fn upsert(field: &str) -> Plan {
     let made = Made { database: "run".into(), collection: "polls".into(), field: field.into(), stored: None };
@@ -77,7 +78,7 @@ fn a_scenario_is_named_by_what_it_holds_the_service_to() {
         plan.custom = custom;
         let finding = &mut plan.findings[0];
         (finding.kind, finding.id) = (kind, Some("$.id".into()));
-        finding.added = added.then(|| Added { place: "votes".into(), literal: "x".into() });
+        finding.added = added.then(|| Added { place: "votes".into(), literal: "x".into(), single: true });
         promise(&plan)
     };
     let one = "one document, however many ask";
@@ -94,16 +95,17 @@ fn a_scenario_is_named_by_what_it_holds_the_service_to() {
 
 #[test]
 fn one_document_that_took_all_is_held_to_be_the_only_one() {
-    let single = |kind: Kind| {
+    let single = |kind: Kind, single: bool| {
         let mut plan = upsert("poll");
         plan.custom = false;
         plan.findings[0].kind = kind;
-        plan.findings[0].added = Some(Added { place: "votes".into(), literal: "x".into() });
+        plan.findings[0].added = Some(Added { place: "votes".into(), literal: "x".into(), single });
         scenario_text(&plan).contains("\nsingle = true\n")
     };
-    assert!(single(Kind::Upsert));
+    assert!(single(Kind::Upsert, true));
+    assert!(!single(Kind::Upsert, false), "it took a second one");
     // It was made by something else.
-    assert!(!single(Kind::Change));
+    assert!(!single(Kind::Change, true));
 }
 
 #[test]
@@ -112,13 +114,13 @@ fn what_comes_first_is_written_before_what_needs_it() {
     let first = from_curl("curl http://app/polls -H 'Accept: */*' --json '{\"code\":\"p1\",\"size\":2}'").unwrap();
     let finding = &mut plan.findings[0];
     finding.fresh = vec![Fresh::new("code", "p1")];
-    finding.before = Some(Prior { sample: first.clone(), capture: None });
+    finding.before = Some(Prior::new(first.clone(), None));
     let text = scenario_text(&plan);
     let before = "before = { method = \"POST\", path = \"/polls\", json = { code = \"{{ key }}\", size = 2 }";
     assert!(text.contains(before) && text.contains("path = \"/polls/{{ key }}\""), "{text}");
     let finding = &mut plan.findings[0];
     finding.fresh.clear();
-    finding.before = Some(Prior { sample: first, capture: Some(("p1".into(), "$.id".into())) });
+    finding.before = Some(Prior::new(first, Some(("p1".into(), "$.id".into()))));
     let text = scenario_text(&plan);
     assert!(
         text.contains("capture = { id = \"$.id\" } }") && text.contains("path = \"/polls/{{ before.id }}\""),

@@ -30,11 +30,10 @@ impl FitRow {
         self.looked_at > 0 && self.fitting == 0 && !self.optional
     }
 
-    /// Whether evidence that the scenario asks for was in none of the cases, or there was no case: an operation that was never
-    /// sent, an answer that never came.
+    /// Whether evidence that the scenario asks for was in none of the cases, or there was no case.
     pub fn is_unseen(&self) -> bool {
         match self.looked_at {
-            0 => true,
+            0 => self.not_required > 0,
             _ => self.fitting == 0 && self.optional,
         }
     }
@@ -88,7 +87,6 @@ impl Fit {
         let note = |row: &FitRow| {
             let (setting, expected) = (&row.setting, &row.expected);
             let cases = match (row.looked_at, row.not_required) {
-                (0, 0) => "nothing came that could show it".to_owned(),
                 (0, 1) => "in the one answer it did not have to".to_owned(),
                 (0, all) => format!("in none of {all} answers, which did not have to"),
                 (all, _) => format!("in none of {all} cases"),

@@ -79,13 +79,17 @@ fn stiff(text: &str) -> Vec<String> {
         })
         .map(|(phrase, instead)| format!("`{phrase}`: write {instead}"))
         .collect();
-    // As they are written: a list names `run`, and says "Run …" of it.
     let words: Vec<&str> = text.split_whitespace().collect();
-    let twice: BTreeSet<&str> = words
+    let is_twice = |first: &str, second: &str| {
+        // A list names `run`, and says "Run …" of it.
+        let says = first.starts_with(char::is_lowercase) && second.starts_with(char::is_uppercase);
+        first.eq_ignore_ascii_case(second) && !says && first.len() > 1 && first.chars().all(char::is_alphabetic)
+    };
+    let twice: BTreeSet<String> = words
         .windows(2)
-        .filter(|pair| pair[0] == pair[1] && pair[0].len() > 1 && pair[0].chars().all(char::is_alphabetic))
-        .map(|pair| pair[0])
-        .filter(|word| *word != "that" && *word != "had")
+        .filter(|pair| is_twice(pair[0], pair[1]))
+        .map(|pair| pair[1].to_lowercase())
+        .filter(|word| word != "that" && word != "had")
         .collect();
     found.extend(twice.into_iter().map(|word| format!("`{word} {word}`")));
     found

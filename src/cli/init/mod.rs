@@ -17,7 +17,7 @@ pub(super) use explore::explore_requests;
 
 use super::{CliError, Io};
 use crate::import::Sample;
-use crate::init::{Finding, Kind, Login, Origin, Pinned, Plan, Probe, promise, scenario_text};
+use crate::init::{Finding, Kind, Login, Origin, Pinned, Plan, Probe, promise, scenario_text, together};
 use crate::target::Guard;
 use crate::verdict::ExitStatus;
 use sources::read;
@@ -220,7 +220,9 @@ fn explored(looked: Looked, origin: Origin) -> Result<Plan, CliError> {
     if findings.iter().all(|finding| finding.kind == Kind::Nothing) {
         return Err(nothing_works(&looked.findings, None));
     }
-    let left_out = left_out(looked.findings.iter().filter(|finding| !works(finding)));
+    let mut left_out = left_out(looked.findings.iter().filter(|finding| !works(finding)));
+    let (findings, alone) = together(findings);
+    left_out.extend(alone.iter().map(|(finding, why)| format!("{}: {why}", finding.sample.route())));
     let routes: Vec<String> = findings.iter().map(|finding| finding.sample.route()).collect();
     Ok(Plan { name: routes.join(", "), origin, login: looked.login, findings, custom: true, left_out })
 }

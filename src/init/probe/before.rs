@@ -10,6 +10,8 @@ use crate::import::Sample;
 
 /// Statuses by which a request says that what it needs is not there.
 const NOT_THERE: [u16; 6] = [400, 404, 409, 410, 412, 422];
+/// Most requests that one is tried after, in all ways.
+const MOST_TRIES: usize = 24;
 /// Most identifiers of a request that are taken from another one's answer, one by one.
 const MOST_IDENTIFIERS: usize = 3;
 
@@ -24,11 +26,17 @@ pub(super) struct Prepared {
 impl Probe<'_> {
     /// Tries the request after one that may make what it needs; it stays as it is if none does.
     pub(super) async fn after_another(&mut self, finding: &mut Finding) -> Result<(), String> {
-        if !finding.statuses.first().is_some_and(|status| NOT_THERE.contains(status)) {
+        // Without a database nothing tells that it works.
+        if self.state.is_empty() || !finding.statuses.first().is_some_and(|status| NOT_THERE.contains(status)) {
             return Ok(());
         }
+        let mut tries = MOST_TRIES;
         for maker in self.makers.clone().into_iter().rev() {
             for prior in priors(&maker, finding) {
+                if tries == 0 {
+                    return Ok(());
+                }
+                tries -= 1;
                 let mut trial = finding.clone();
                 let others = maker.fresh.iter().filter(|fresh| !finding.fresh.contains(fresh));
                 trial.fresh.extend(others.cloned());
@@ -37,8 +45,12 @@ impl Probe<'_> {
                 let Some(prepared) = self.prepared(&trial, &token).await? else { continue };
                 let shot = self.shot(&prepared.request, Self::USER).await?;
                 if shot.is_good() && !shot.delta.is_empty() {
-                    *finding = trial;
-                    return self.confirm(finding).await;
+                    self.confirm(&mut trial).await?;
+                    // What comes first may be refused the second time.
+                    if !matches!(trial.kind, Kind::Failed(_)) {
+                        *finding = trial;
+                    }
+                    return Ok(());
                 }
             }
         }
@@ -68,7 +80,7 @@ impl Probe<'_> {
     /// The value by which requests that create something each time have to do with each other: another request has it as
     /// well, or it is called like a key, and what is made has it.
     pub(super) async fn key(&mut self, sample: &Sample, first: &Shot) -> Result<Vec<Fresh>, String> {
-        for one in keys(sample, &self.shared) {
+        for one in keys(sample, &self.shared).into_iter().take(super::MOST_VALUES) {
             let token = self.token();
             let shot = self.shot(&renewed(sample, std::slice::from_ref(&one), &token), Self::USER).await?;
             if shot.is_like(first) && made(&shot.delta, &[(one.concrete(&token), String::new())]).is_some() {
@@ -82,8 +94,7 @@ impl Probe<'_> {
     pub(super) fn remember(&mut self, finding: &Finding) {
         let new: Vec<Fresh> = finding.fresh.iter().filter(|fresh| !self.known.contains(fresh)).cloned().collect();
         self.known.extend(new);
-        let makes = matches!(finding.kind, Kind::CreateOrGet | Kind::Unique(_) | Kind::Upsert | Kind::Insert);
-        if makes && finding.before.is_none() {
+        if finding.kind.makes() && finding.before.is_none() {
             self.makers.push(finding.clone());
         }
     }
@@ -91,7 +102,7 @@ impl Probe<'_> {
 
 /// How the one request may be what the other needs.
 fn priors(maker: &Finding, finding: &Finding) -> Vec<Prior> {
-    let prior = |capture| Prior { sample: maker.sample.clone(), capture };
+    let prior = |capture| Prior::new(maker.sample.clone(), capture);
     let is_shared = |fresh: &Fresh| maker.fresh.iter().any(|other| other.literal == fresh.literal);
     let mut priors = Vec::new();
     if finding.fresh.iter().any(is_shared) {
