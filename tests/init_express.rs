@@ -102,7 +102,7 @@ const WRITTEN: [Route; 8] = [
 ];
 
 /// Requests that are explored without any file.
-const EXPLORED: [(&str, &[&str]); 9] = [
+const EXPLORED: [(&str, &[&str]); 10] = [
     (EXAMPLES, &["curl http://app/carts/ann7/items --json '{\"sku\":\"shoe\"}'"]),
     (
         STRANGERS,
@@ -129,6 +129,14 @@ const EXPLORED: [(&str, &[&str]); 9] = [
     (STRANGERS, &["curl -X PUT http://app/devices/SN-4711 --json '{\"model\":\"x1\"}'"]),
     (STRANGERS, &["curl http://app/graphql --json '{\"query\":\"mutation { claim(name: \\\"ann\\\") { id } }\"}'"]),
     (STRANGERS, &["curl http://app/shop/v1/baskets/b-17/lines --json '{\"article\":\"hat\"}'"]),
+    // Who makes what the other works on has a race of its own.
+    (
+        STRANGERS,
+        &[
+            "curl http://app/vouchers --json '{\"code\":\"V-1\"}'",
+            "curl http://app/vouchers/V-1/redemptions --json '{\"by\":\"ann\"}'",
+        ],
+    ),
 ];
 
 /// The requests as flags.
