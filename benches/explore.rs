@@ -6,7 +6,8 @@
 //!     cargo bench --bench explore -- races    # the first schedule that violates, beside bursts of a stress test
 //!
 //! The last line is for machines. Of all, `schedules_per_s` is that of two requests of two commands each on the reference service
-//! over HTTP; of what as if serial costs, `as_if_serial_ratio` is the worst of the ratios. The search of the first is a random walk, so that the figure is that of many executions, not of six.
+//! over HTTP; of what as if serial costs, `as_if_serial_ratio` is the worst of the ratios. The search of the first is
+//! a random walk, so that the figure is that of many executions, not of six.
 
 // A benchmark prints its result, and has no one to hand an error to.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]

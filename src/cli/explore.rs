@@ -207,6 +207,7 @@ impl One<'_> {
                 (exploring.await?, Some(lost.reason))
             }
         };
+        let explored = faults::doubt(explored, self.args, self.scenario);
         let mut preflight = place.preflight.clone();
         preflight.notes.extend(place.target.notes());
         let server_after = place.identity(setting.guard, &self.interrupt.kill).await;
@@ -315,7 +316,7 @@ impl One<'_> {
         // Other checkers take every operation on a key for one of the execution's own.
         let alone = !judging.checkers || (scenario.workload == WorkloadKind::Custom && !scenario.has_rules());
         // What a request would be told once more says nothing where it may not have happened.
-        let faults = !spec.faults.is_empty();
+        let faults = faults::are_there(self.args, scenario);
         Some(AsIfSerial { settings, probes: spec.probes.unwrap_or(alone && !faults) })
     }
 

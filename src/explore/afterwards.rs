@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::cause::chain;
+use super::comparison::READ_IN_HASTE;
 use super::dfs::Dfs;
 use super::diagram::diagram;
 use super::execution::INTERRUPTED;
@@ -23,7 +24,7 @@ use super::wire::Kind;
 use crate::checker::is_wrong;
 use crate::history::{Observation, Phase};
 use crate::report::{Diagram, ScheduleResult, Smallest};
-use crate::scope::{Reached, Rest, Scope};
+use crate::scope::{Ended, Reached, Rest, Scope};
 use crate::verdict::Verdict;
 
 /// How long the final state may take to be read, and the indexes.
@@ -50,12 +51,13 @@ impl Explorer<'_> {
         self.search().await;
         let touched = lint::namespaces(self.found.executions.iter().map(|(execution, ..)| execution));
         self.pass();
-        let reading = Scope::new(INDEXES_WITHIN, &self.stop).wait(indexes(touched.into_iter().collect())).await;
-        let indexes = reading.unwrap_or_default();
-        if let Some(comparison) = &mut self.comparison {
-            let names = indexes.expiring.keys().filter_map(|namespace| namespace.split_once('.'));
-            comparison.expiring = names.map(|(_, collection)| collection.to_owned()).collect();
-        }
+        // What was found before an interruption is judged all the same, and by these.
+        let stop = if self.stop.is_cancelled() { CancellationToken::new() } else { self.stop.clone() };
+        let within = if self.stop.is_cancelled() { READ_IN_HASTE } else { INDEXES_WITHIN };
+        let reading = Scope::new(within, &stop).wait(indexes(touched.into_iter().collect())).await;
+        let unread = |ended: Ended| Indexes { unread: Some(ended.to_string()), ..Indexes::new() };
+        let indexes = reading.unwrap_or_else(unread);
+        self.learn_what_expires(&indexes);
         self.look_at_catalogue_again().await;
         let findings = self.lint(&indexes);
         if self.plan.search != Search::Stress
@@ -143,7 +145,7 @@ impl Explorer<'_> {
             (None, false) => self.plan.budget.together / 4,
         };
         for _ in 0..attempts {
-            if self.stop.is_cancelled() || begin.elapsed().as_secs_f64() > TOGETHER_SECONDS {
+            if self.stop.is_cancelled() || self.is_over() || begin.elapsed().as_secs_f64() > TOGETHER_SECONDS {
                 break;
             }
             let opening = match meeting.clone() {
@@ -184,21 +186,18 @@ impl Explorer<'_> {
         if self.plan.search == Search::Stress || best.is_none() {
             return None;
         }
-        if let Some((position, _)) = best.as_ref().filter(|_| !replaying)
+        if let Some((position, _)) = best.as_ref().filter(|_| !replaying && !self.is_over())
             && let Some(smaller) = self.smaller_than(*position).await
         {
             best = Some(smaller);
         }
         for fewer in 2..requests {
-            if replaying || self.found.reasons.iter().any(|reason| reason == INTERRUPTED) {
+            if replaying || self.is_over() || self.found.reasons.iter().any(|reason| reason == INTERRUPTED) {
                 break;
             }
             let positions = self.explore_fewer(fewer).await;
             self.pass();
-            self.judge_serially(&positions).await;
-            let observation = self.observe().await;
-            let results = self.verdicts(&positions, observation.as_ref());
-            if let Some(found) = self.fewest_switches(&positions, results) {
+            if let Some(found) = self.violation_among(positions).await {
                 best = Some(found);
                 break;
             }

@@ -70,6 +70,7 @@ impl Explorer<'_> {
         }
         None
     }
+
     /// Goes on with fewer requests where nobody asked for so many, and all their interleavings are beyond any budget.
     pub(super) fn reduce(&mut self) {
         let all = self.subject.requests();
@@ -94,6 +95,7 @@ impl Explorer<'_> {
         self.subject.reduce_to(fewer);
     }
 }
+
 /// What a request came to, in words.
 pub(super) fn describe(outcome: Option<&Outcome>) -> String {
     match outcome {

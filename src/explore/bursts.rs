@@ -6,9 +6,9 @@
 //! service's database; what a request does after its answer is done within a quarter of a second, or as long as the scenario
 //! says that storing may take.
 //! *Soundness*: as that of [`crate::serial`]. What a request writes late may fall into the round after its own, so that nothing
-//! is accused unless it shows again in rounds that are followed by so long a silence. *Completeness*: whatever the bursts happened to meet, and colours alone tell apart
-//! what is made anew. That nothing was found proves little. *Cost*: some forty rounds, at most `LONGEST` of bursts; as many
-//! again, and slower, where something is to be accused.
+//! is accused unless it shows again in rounds that are followed by so long a silence. *Completeness*: whatever the bursts
+//! happened to meet, and colours alone tell apart what is made anew. That nothing was found proves little. *Cost*: some forty
+//! rounds, at most `LONGEST` of bursts; as many again, and slower, where something is to be accused.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -113,7 +113,7 @@ impl Bursts {
             Rounds { bursts: self, subject, capture, next: first, background: BTreeSet::new(), quiet: QUIET };
         rounds.listen().await?;
         let (mut judgement, mut judge) = rounds.held(requests, (BURSTS, LONGEST)).await?;
-        if !unlike(&judgement, Class::is_anomaly) || judgement.inconclusive.is_some() {
+        if !self.accuses(&judgement) || judgement.inconclusive.is_some() {
             return Ok((judgement, judge));
         }
         if self.within > LONGEST_QUIET {
@@ -130,7 +130,7 @@ impl Bursts {
             false => LONGEST_QUIET,
         };
         let (patiently, by) = rounds.held(requests, (AGAIN, LONGEST_AGAIN)).await?;
-        match unlike(&patiently, Class::is_anomaly) {
+        match self.accuses(&patiently) {
             true => (judgement, judge) = (patiently, by),
             false => {
                 judgement.inconclusive = Some(
@@ -140,6 +140,11 @@ impl Bursts {
             }
         }
         Ok((judgement, judge))
+    }
+
+    /// Whether some burst violates.
+    fn accuses(&self, judgement: &Judgement) -> bool {
+        unlike(judgement, |class| class.violates(self.settings.strict))
     }
 
     /// Waits for the server; why there is nothing, in words.
@@ -198,12 +203,12 @@ impl Rounds<'_> {
                 judgement = judge.judge(&samples);
             }
             let is_last = met.len() >= BURSTS || begin.elapsed() >= longest;
-            let accuses = unlike(&judgement, Class::is_anomaly);
+            let accuses = self.bursts.accuses(&judgement);
             if accuses && known.insert(requests) {
                 self.serially(&mut judge, requests, SERIAL).await?;
                 judgement = judge.judge(&samples);
             }
-            if is_last || unlike(&judgement, Class::is_anomaly) {
+            if is_last || self.bursts.accuses(&judgement) {
                 if samples.iter().all(|sample| sample.outcome.changes.is_empty()) {
                     judgement.inconclusive.get_or_insert("the requests write nothing".to_owned());
                 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::alone::describe;
 use super::dfs::NOT_DETERMINISTIC;
 use super::execution::{Execution, INTERRUPTED};
-use super::explorer::Explorer;
+use super::explorer::{Explorer, MAX_DEAD};
 use super::found::{Found, Patience};
 use super::gate::Event;
 use super::policy::{MISFIT, Policy, Replay};
@@ -69,6 +69,10 @@ impl Explorer<'_> {
         }
         let Found { executions, confirmed, .. } = &self.found;
         let (execution, ..) = &executions[position];
+        if execution.lost {
+            // There is nobody to carry it out again.
+            return false;
+        }
         // Other commands after the same releases are the service's own doing, unless whose they are was in doubt.
         let diverged = execution.stuck.as_deref().is_some_and(|reason| reason.starts_with(NOT_DETERMINISTIC))
             || self.found.seen.get(&execution.schedule).is_some_and(|named| *named != execution.named());
@@ -160,6 +164,7 @@ impl Explorer<'_> {
         self.learn(&execution);
         let position = self.found.executions.len();
         self.close_window(position, &mut execution, requests.to_vec()).await;
+        self.comparison.iter_mut().for_each(|comparison| comparison.started_again(&execution));
         self.keep(execution, requests.to_vec(), phase);
         let position = self.found.executions.len() - 1;
         if phase.is_main() {
@@ -229,6 +234,7 @@ impl Explorer<'_> {
     /// Takes note of what an execution says of all.
     pub(super) fn learn(&mut self, execution: &Execution) {
         let found = &mut self.found;
+        found.notes.extend(execution.notes.iter().cloned());
         for stray in &execution.strays {
             found.notes.insert(format!("no request could have sent this; it passed: {stray}"));
         }
@@ -265,7 +271,8 @@ impl Explorer<'_> {
             found.dead = 0;
             return;
         }
-        found.dead += 1;
+        // Nothing comes of a service that is lost.
+        found.dead = if execution.lost { MAX_DEAD } else { found.dead + 1 };
         let outcome = execution.requests.iter().find_map(|request| request.completion.as_ref());
         let reason = execution.stuck.clone().unwrap_or_else(|| {
             format!("no request reached the database ({})", describe(outcome.map(|completion| &completion.outcome)))

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mongodb::bson::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::answer;
@@ -12,6 +11,7 @@ use super::capture::{Capture, CaptureError, Window, Written};
 use super::cause::chain;
 use super::conflict::may_meet;
 use super::execution::Execution;
+use super::sent::{changes_sent, last_told, sent_to, written_at, written_to};
 use super::subject::Operations;
 use super::wire::{Kind, Reply};
 use crate::history::Phase;
@@ -32,7 +32,7 @@ pub(super) const READ_WITHIN: Duration = Duration::from_secs(60);
 /// How long it may take to tell the time.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// How long it may take to tell what was written when the exploration was told to end.
-const READ_IN_HASTE: Duration = Duration::from_secs(5);
+pub(super) const READ_IN_HASTE: Duration = Duration::from_secs(5);
 
 /// How an exploration is judged by the serial runs of its requests.
 pub struct AsIfSerial {
@@ -183,6 +183,19 @@ impl Comparison {
         }
     }
 
+    /// What the service writes whenever it starts is its own work, too.
+    pub(super) fn started_again(&mut self, execution: &Execution) {
+        let is_own = |written: &&String| {
+            written.split_once(' ').is_some_and(|(_, namespace)| !self.requested.contains(namespace))
+        };
+        let own: BTreeSet<String> = execution.at_start.iter().filter(is_own).cloned().collect();
+        if !own.is_subset(&self.background) {
+            self.background.extend(own);
+            // What was taken for the requests' may be its own.
+            self.recorded.values_mut().for_each(|recorded| recorded.sample = None);
+        }
+    }
+
     /// Reads what was written so far, and tells the judge of the serial runs.
     pub(super) async fn catch_up(
         &mut self,
@@ -235,6 +248,15 @@ impl Comparison {
         // That a fault strikes is what there is to survive, whether or not the requests meet.
         self.met |= touched.is_some();
         Some(Sample { order, marks: marks(&subject.invocation(execution.number, 0).key), outcome, touched })
+    }
+
+    /// When each of the documents that an execution changed was last written, in milliseconds since 1970, in their order.
+    pub(super) fn moments(&self, position: usize, execution: &Execution, sample: &Sample) -> Vec<i64> {
+        let window = self.recorded.get(&position).and_then(|recorded| self.window(position, recorded));
+        let written = window.iter().flat_map(Window::written);
+        let written: Vec<_> = written.map(|one| (one.change(), written_at(execution, one))).collect();
+        let moment = |change| written.iter().find(|(one, _)| one == change).map_or(i64::MAX, |(_, moment)| *moment);
+        sample.outcome.changes.iter().map(moment).collect()
     }
 
     /// What an execution wrote. Where something comes after answers, it may have come so late that it fell among what another
@@ -303,56 +325,6 @@ impl Comparison {
 fn holds(document: &mongodb::bson::Document, key: &str) -> bool {
     let text = document.to_string();
     text.match_indices(key).any(|(at, _)| !text.as_bytes().get(at + key.len()).is_some_and(u8::is_ascii_digit))
-}
-
-/// Collections that the commands of an execution's requests wrote to.
-fn sent_to(execution: &Execution) -> impl Iterator<Item = String> {
-    let writes = execution.steps.iter().filter(|step| step.command.kind == Kind::Write);
-    writes.filter_map(|step| Some(format!("{}.{}", step.command.database, step.command.collection.as_ref()?)))
-}
-
-/// Collections that an execution wrote to.
-fn written_to(execution: &Execution) -> BTreeSet<String> {
-    let named = sent_to(execution);
-    let late = execution.strays.iter().filter_map(|stray| stray.split_once(' ').map(|(_, name)| name.to_owned()));
-    named.chain(late).collect()
-}
-
-/// When the last command of an execution was carried out, as the server told in its answers; not known where something came
-/// besides them, or an answer was lost.
-fn last_told(execution: &Execution) -> Option<Timestamp> {
-    let told = |step: &super::execution::Step| step.reply.as_ref()?.operation_time;
-    let times: Option<Vec<(u32, u32)>> = execution.steps.iter().map(told).collect();
-    let (time, increment) = times?.into_iter().max()?;
-    // What a service does when it is started again is told to nobody here.
-    let is_told = execution.strays.is_empty() && !execution.restarted;
-    is_told.then_some(Timestamp { time, increment })
-}
-
-/// How many documents the commands of an execution changed, by namespace; nothing where that cannot be told.
-fn changes_sent(execution: &Execution) -> Option<BTreeMap<String, u64>> {
-    // What a service does when it is started again passes.
-    if execution.restarted {
-        return None;
-    }
-    let mut sent: BTreeMap<String, u64> = BTreeMap::new();
-    for step in execution.steps.iter().filter(|step| step.command.kind == Kind::Write) {
-        if step.command.name == "commitTransaction" {
-            continue;
-        }
-        if step.command.spans {
-            return None;
-        }
-        let namespace = format!("{}.{}", step.command.database, step.command.collection.as_deref().unwrap_or_default());
-        let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
-        let changed = step
-            .reply
-            .as_ref()
-            .map(|Reply { matched, modified, upserted, .. }| count(*matched).max(count(*modified)) + *upserted as u64);
-        // A command whose answer was lost may have changed all that it names.
-        *sent.entry(namespace).or_default() += changed?;
-    }
-    Some(sent)
 }
 
 /// Whether a document that one request wrote was read or written by another, or the server set one against the other.

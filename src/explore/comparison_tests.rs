@@ -74,13 +74,20 @@ fn where_requests_write_is_not_the_services_own_work_alone() {
         .and_then(|message| crate::explore::wire::Command::parse(&message));
     let step = super::super::execution::Step {
         request: 0,
+        pick: Default::default(),
         ordinal: 0,
         release: 0,
         sent: std::time::SystemTime::now(),
         command: Arc::new(command.unwrap()),
         reply: None,
+        answered: None,
     };
-    let execution = Execution { steps: vec![step], ..Execution::default() };
+    let at_start = ["insert app.instances", "update app.wishes"].map(str::to_owned).into();
+    let execution = Execution { steps: vec![step], at_start, ..Execution::default() };
     comparison.requested.extend(sent_to(&execution));
     assert!(comparison.is_background("app.beats") && !comparison.is_background("app.wishes"));
+    // Written when it is started again: what is its own is left out, and what it does for requests counts.
+    assert!(!comparison.is_background("app.instances"));
+    comparison.started_again(&execution);
+    assert!(comparison.is_background("app.instances") && !comparison.is_background("app.wishes"));
 }

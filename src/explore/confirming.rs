@@ -13,7 +13,7 @@ use super::policy::Replay;
 use super::serial_runs::FEWEST_ROUNDS;
 use super::subject::Subject;
 use crate::history::Phase;
-use crate::serial::{Class, Judgement};
+use crate::serial::{Class, Judgement, sorted};
 
 /// Anomalies that are carried out again where something comes after answers.
 const CONFIRMED_PATIENTLY: usize = 2;
@@ -38,6 +38,7 @@ impl Explorer<'_> {
 
     /// Judges these executions by as many serial runs as an accusation needs. What cannot be confirmed is not accused.
     pub(super) async fn surely(&mut self, positions: &[usize]) -> Option<Judgement> {
+        let strict = self.is_strict();
         self.hold();
         let mut whole = self.settle_own(positions).await;
         let mut judgement = self.judged(positions);
@@ -45,13 +46,13 @@ impl Explorer<'_> {
             let sets = self.sets(positions, judgement.as_ref());
             whole = whole && self.repeat(&sets).await;
             judgement = self.judged(positions);
-            if judgement.as_ref().is_some_and(|judgement| unlike(judgement, Class::is_anomaly)) {
+            if judgement.as_ref().is_some_and(|judgement| unlike(judgement, |class| class.violates(strict))) {
                 whole = whole && self.confirm(&sets).await;
                 judgement = self.judged(positions);
             }
         }
         self.pass();
-        let accused = judgement.as_ref().is_some_and(|judgement| unlike(judgement, Class::is_anomaly));
+        let accused = judgement.as_ref().is_some_and(|judgement| unlike(judgement, |class| class.violates(strict)));
         if accused && !whole {
             self.doubt_what_is_unconfirmed();
         }
@@ -125,7 +126,8 @@ impl Explorer<'_> {
     /// come: on a busy machine it may have come so late that it was taken for what another execution wrote.
     pub(super) async fn confirm_patiently(&mut self, positions: &[usize]) {
         let due = self.comparison.as_ref().is_some_and(|one| one.late && one.failure.is_none());
-        if !due || self.found.anomalies(positions).is_empty() {
+        let strict = self.is_strict();
+        if !due || self.found.anomalies(positions, strict).is_empty() {
             return;
         }
         if let Some(comparison) = &mut self.comparison {
@@ -134,16 +136,19 @@ impl Explorer<'_> {
             comparison.confirmed.clear();
         }
         self.judge_serially(positions).await;
-        let accused = self.found.anomalies(positions);
+        let accused = self.found.anomalies(positions, strict);
         if accused.is_empty() {
             return;
         }
         let again = self.carried_out_again(&accused).await;
+        if again.is_empty() {
+            return self.doubt_what_is_unconfirmed();
+        }
         self.judge_serially(&again).await;
         if self.stop.is_cancelled() {
             return self.doubt_what_is_unconfirmed();
         }
-        if let (Some(comparison), true) = (&mut self.comparison, self.found.anomalies(&again).is_empty()) {
+        if let (Some(comparison), true) = (&mut self.comparison, self.found.anomalies(&again, strict).is_empty()) {
             comparison.failure.get_or_insert(
                 "the service goes on after its answers, and what was unlike every order was not so again when more time was \
                  left for that"
@@ -152,7 +157,8 @@ impl Explorer<'_> {
         }
     }
 
-    /// Some of these once more: those whose order was chosen before those that are the server's choice.
+    /// Some of these once more, as far as they come to their end: those whose order was chosen before those that are the server's
+    /// choice.
     async fn carried_out_again(&mut self, accused: &[usize]) -> Vec<usize> {
         self.hold();
         let mut again = Vec::new();
@@ -165,12 +171,28 @@ impl Explorer<'_> {
             again = self.released_together(true).await.into_iter().map(|(position, _)| position).collect();
         }
         self.pass();
+        again.retain(|position| self.found.executions[*position].0.stuck.is_none());
         again
     }
 }
 
-fn sorted(requests: &[usize]) -> Vec<usize> {
-    let mut sorted = requests.to_vec();
-    sorted.sort_unstable();
-    sorted
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::explore::fake::Bench;
+    use crate::explore::policy::Serial;
+
+    #[tokio::test]
+    async fn what_comes_to_no_end_confirms_nothing() {
+        let bench = Bench::silent(Duration::from_millis(20)).await;
+        let mut explorer = bench.explorer(CancellationToken::new());
+        let position = explorer.execute_some(&[0, 1], Phase::Main, &mut Serial).await;
+        assert!(explorer.found.executions[position].0.stuck.is_some());
+        assert!(explorer.carried_out_again(&[position]).await.is_empty());
+        assert!(explorer.found.executions.len() > 1, "it was tried");
+    }
 }

@@ -13,15 +13,11 @@ pub fn diagram(execution: &Execution, names: &[String]) -> Diagram {
         name: format!("R{} {name}", request + 1),
         outcome: record.completion.as_ref().map_or("no answer".to_owned(), |completion| outcome(&completion.outcome)),
     });
-    Diagram {
-        lanes: lanes.collect(),
-        steps: execution.steps.iter().map(|one| step(execution, one)).collect(),
-        stored: Vec::new(),
-    }
+    Diagram { lanes: lanes.collect(), steps: execution.steps.iter().map(|one| step(one)).collect(), stored: Vec::new() }
 }
 
-fn step(execution: &Execution, step: &Step) -> DiagramStep {
-    let pick = execution.pick(step);
+fn step(step: &Step) -> DiagramStep {
+    let pick = step.pick;
     let statement = step.command.statements.first();
     let filter = statement.map(|statement| statement.filter.text.clone()).unwrap_or_default();
     let change = match statement.map(|statement| (&statement.change, statement.upsert)) {

@@ -44,6 +44,12 @@ pub struct Execution {
     pub touched: BTreeSet<usize>,
     /// The service was killed and started again: what it did at its start has passed.
     pub restarted: bool,
+    /// What it wrote at its start, by name and namespace.
+    pub at_start: BTreeSet<String>,
+    /// It was killed and did not come back: `stuck` says why.
+    pub lost: bool,
+    /// What else there is to be told.
+    pub notes: Vec<String>,
 }
 
 /// One released command.
@@ -51,6 +57,8 @@ pub struct Execution {
 pub struct Step {
     /// The request that sent it.
     pub request: usize,
+    /// How it was chosen.
+    pub pick: Pick,
     /// Its position among the request's commands.
     pub ordinal: usize,
     /// Position of the release that let it go; commands released together share it.
@@ -61,6 +69,8 @@ pub struct Step {
     pub command: Arc<Command>,
     /// What the server said, if it answered.
     pub reply: Option<Reply>,
+    /// When it did.
+    pub answered: Option<SystemTime>,
 }
 
 /// One request of an execution.
@@ -79,8 +89,7 @@ impl Execution {
     /// fault struck `R1.find!crash`, one of a request that was delivered again `R1'.find`.
     pub fn named(&self) -> String {
         let name = |step: &Step| {
-            let pick = self.pick(step);
-            let (again, fault) = ("'".repeat(usize::from(pick.delivery)), pick.fault);
+            let (again, fault) = ("'".repeat(usize::from(step.pick.delivery)), step.pick.fault);
             let fault = fault.map_or_else(String::new, |fault| format!("!{fault}"));
             format!("R{}{again}.{}{fault}", step.request + 1, step.command.name)
         };
@@ -92,13 +101,6 @@ impl Execution {
             releases.entry(*release).or_default().extend(self.steps.get(*step).map(|step| format!("{}↩", name(step))));
         }
         releases.into_values().map(|names| names.join("+")).collect::<Vec<_>>().join(" ")
-    }
-
-    /// How a step was chosen.
-    pub(super) fn pick(&self, step: &Step) -> Pick {
-        let picks = self.schedule.0.get(step.release).map_or(&[][..], |choice| choice.0.as_slice());
-        let own = picks.iter().find(|pick| pick.request == step.request);
-        own.copied().unwrap_or(Pick { request: step.request, ..Pick::default() })
     }
 
     /// What happened in it.
@@ -127,6 +129,9 @@ impl Execution {
         self.parallel |= later.parallel;
         self.touched.extend(later.touched);
         self.restarted |= later.restarted;
+        self.at_start.extend(later.at_start);
+        self.lost |= later.lost;
+        self.notes.extend(later.notes);
         self
     }
 

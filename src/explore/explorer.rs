@@ -246,12 +246,17 @@ impl<'a> Explorer<'a> {
         }
     }
 
+    /// Whether nothing more can come of it: the service does not come to an end any more, or is lost.
+    pub(super) fn is_over(&self) -> bool {
+        self.found.dead >= MAX_DEAD
+    }
+
     /// Whether the search has to end.
     pub(super) fn spent(&mut self, begin: Instant) -> bool {
         let executions = self.found.executions.len();
         let Budget { time, .. } = self.plan.budget;
         let most = self.most();
-        if self.found.dead >= MAX_DEAD {
+        if self.is_over() {
             return true;
         }
         if self.stop.is_cancelled() {

@@ -94,10 +94,10 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Which of these executions are unlike every order.
-    pub(super) fn anomalies(&self, positions: &[usize]) -> Vec<usize> {
-        let is_anomaly = |position: &usize| self.serial.get(position).is_some_and(|one| one.class.is_anomaly());
-        positions.iter().copied().filter(is_anomaly).collect()
+    /// Which of these executions violate as if serial.
+    pub(super) fn anomalies(&self, positions: &[usize], strict: bool) -> Vec<usize> {
+        let violates = |position: &usize| self.serial.get(position).is_some_and(|one| one.class.violates(strict));
+        positions.iter().copied().filter(violates).collect()
     }
 
     /// Those of these executions whose order was chosen, the easiest to carry out again first.

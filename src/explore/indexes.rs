@@ -2,19 +2,32 @@
 
 use futures::TryStreamExt;
 use mongodb::Client;
+use mongodb::error::ErrorKind;
 
+use super::cause::chain;
 use super::lint::Indexes;
 use crate::lint::IndexFact;
 
-/// Reads the indexes of collections, given as database and collection. One that cannot be read is left out, and the lint
-/// says nothing of it.
+/// What a server says of a collection that is not there, and of a view: neither has indexes.
+const NO_INDEXES: [i32; 2] = [26, 166];
+
+/// Reads the indexes of collections, given as database and collection. One that cannot be read is left out, with the reason,
+/// and the lint says nothing of it.
 pub async fn read(client: &Client, namespaces: Vec<(String, String)>) -> Indexes {
     let mut indexes = Indexes::new();
     for (database, collection) in namespaces {
         let handle = client.database(&database).collection::<mongodb::bson::Document>(&collection);
-        let Ok(cursor) = handle.list_indexes().await else { continue };
-        let Ok(models) = cursor.try_collect::<Vec<_>>().await else { continue };
         let namespace = format!("{database}.{collection}");
+        let reading = async { handle.list_indexes().await?.try_collect::<Vec<_>>().await };
+        let models = match reading.await {
+            Ok(models) => models,
+            Err(error) => {
+                if !matches!(&*error.kind, ErrorKind::Command(told) if NO_INDEXES.contains(&told.code)) {
+                    indexes.unread.get_or_insert(format!("{namespace}: {}", chain(&error)));
+                }
+                continue;
+            }
+        };
         let expiring: Vec<(String, u64)> = models
             .iter()
             .filter_map(|model| {

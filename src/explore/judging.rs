@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::explorer::Explorer;
-use super::fault::{last_moment, pardon};
+use super::fault::pardon;
+use super::lint::Indexes;
 use super::reported::{reported, tell};
 use super::spent::Part;
 use crate::report::AsIfSerialReport;
@@ -51,7 +52,7 @@ impl Explorer<'_> {
 
     /// Anomalies whose commands came one request after the other.
     fn blameless(&self, positions: &[usize], judgement: &Judgement) -> BTreeSet<usize> {
-        let judged = positions.iter().zip(&judgement.executions);
+        let (judged, strict) = (positions.iter().zip(&judgement.executions), self.is_strict());
         let serial = |position: &usize| {
             let (execution, requests, _) = &self.found.executions[*position];
             !execution.schedule.releases_together()
@@ -59,7 +60,7 @@ impl Explorer<'_> {
                 && execution.schedule.switches() < requests.len()
         };
         judged
-            .filter(|(position, one)| one.class.is_anomaly() && serial(position))
+            .filter(|(position, one)| one.class.violates(strict) && serial(position))
             .map(|(position, _)| *position)
             .collect()
     }
@@ -77,12 +78,18 @@ impl Explorer<'_> {
         let comparison = self.comparison.as_ref()?;
         let judgement = (comparison.judge.serial_runs() > 0).then(|| {
             let judgement = comparison.judge.judge(&samples);
-            let ended: Vec<i64> =
-                (positions.iter()).map(|position| last_moment(&self.found.executions[*position].0)).collect();
-            pardon(judgement, &comparison.judge, &samples, &ended, &comparison.expiring)
+            let moments = |one: usize, sample: &Sample| {
+                comparison.moments(positions[one], &self.found.executions[positions[one]].0, sample)
+            };
+            pardon(judgement, &comparison.judge, &samples, moments, &comparison.expiring)
         });
         self.found.spent.add(Part::Judging, begin);
         judgement
+    }
+
+    /// Whether everything violates that is not serial.
+    pub(super) fn is_strict(&self) -> bool {
+        self.comparison.as_ref().is_some_and(|comparison| comparison.judge.settings().strict)
     }
 
     /// What the serial runs say of an execution.
@@ -91,6 +98,18 @@ impl Explorer<'_> {
         let strict = comparison.judge.settings().strict;
         let judged = self.found.serial.get(&position)?;
         Some(if judged.class.violates(strict) { Verdict::Violated } else { Verdict::Holds })
+    }
+
+    /// Collections whose documents expire: an execution with a fault is not judged without knowing them.
+    pub(super) fn learn_what_expires(&mut self, indexes: &Indexes) {
+        let Some(comparison) = &mut self.comparison else { return };
+        let names = indexes.expiring.keys().filter_map(|namespace| namespace.split_once('.'));
+        comparison.expiring = names.map(|(_, collection)| collection.to_owned()).collect();
+        if let (Some(why), Some(_)) = (&indexes.unread, &self.scheduler.faults) {
+            comparison.failure.get_or_insert(format!(
+                "what a fault leaves behind may run out by itself, and the indexes that tell could not be read: {why}"
+            ));
+        }
     }
 
     /// The report's section.
@@ -122,7 +141,7 @@ impl Explorer<'_> {
 }
 
 /// Whether some execution is of such a class.
-pub(super) fn unlike(judgement: &Judgement, of: fn(Class) -> bool) -> bool {
+pub(super) fn unlike(judgement: &Judgement, of: impl Fn(Class) -> bool) -> bool {
     judgement.executions.iter().any(|one| of(one.class))
 }
 

@@ -74,7 +74,6 @@ async fn the_report_tells_of_what_was_searched_whatever_was_judged_last() {
     let mut comparison = comparison();
     comparison.judgement = Some(Judgement {
         executions: again,
-        classes: Default::default(),
         serial_outcomes: 1,
         serial_runs: 8,
         not_compared: Vec::new(),

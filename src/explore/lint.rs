@@ -18,6 +18,8 @@ pub struct Indexes {
     pub facts: BTreeMap<String, Vec<IndexFact>>,
     /// Fields after whose time, and so many seconds, the server removes a document.
     pub expiring: BTreeMap<String, Vec<(String, u64)>>,
+    /// Why some are not known.
+    pub unread: Option<String>,
 }
 
 impl Indexes {

@@ -12,6 +12,8 @@ use super::*;
 fn execution(commands: &[(RawDocumentBuf, RawDocumentBuf)]) -> Execution {
     let step = |(ordinal, (command, reply)): (usize, &(RawDocumentBuf, RawDocumentBuf))| Step {
         request: 0,
+        pick: Default::default(),
+        answered: None,
         ordinal,
         release: ordinal,
         sent: SystemTime::UNIX_EPOCH,

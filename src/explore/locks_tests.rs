@@ -19,6 +19,8 @@ fn step(offset: i64, command: &RawDocumentBuf) -> Step {
     let reply = rawdoc! { "ok": 1, "n": 1 };
     Step {
         request: 0,
+        pick: Default::default(),
+        answered: None,
         ordinal: 0,
         release: 0,
         sent: SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(BEGIN + offset).unwrap()),

@@ -4,7 +4,7 @@ use super::carry::is_misfit;
 use super::chance::Pct;
 use super::diagram::diagram;
 use super::evidence::{Documents, in_order, operations};
-use super::execution::INTERRUPTED;
+use super::execution::{Execution, INTERRUPTED};
 use super::explorer::Explorer;
 use super::fault::tally;
 use super::judging::violated;
@@ -12,7 +12,7 @@ use super::lint::{self, Indexes};
 use super::locks;
 use super::search::Search;
 use super::subject::Subject;
-use crate::history::{History, Looks, Observation, Operation};
+use crate::history::{History, Looks, Observation, Operation, Phase};
 use crate::report::{AsIfSerialReport, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult};
 use crate::target::mongo::QueryResult;
 use crate::verdict::Verdict;
@@ -41,6 +41,8 @@ pub struct Exploration {
     pub queries: Vec<QueryResult>,
     /// The next execution that has not been.
     pub next: u32,
+    /// Places at which a fault may strike.
+    pub fault_places: usize,
 }
 
 impl Explorer<'_> {
@@ -179,7 +181,19 @@ impl Explorer<'_> {
             None => (Vec::new(), Vec::new()),
         };
         let next = self.next.max(self.seeded);
-        Exploration { history, observation, report, as_if_serial: None, looks, queries, unread, misfit, next }
+        let fault_places = self.planned_faults().len();
+        Exploration {
+            history,
+            observation,
+            report,
+            as_if_serial: None,
+            looks,
+            queries,
+            unread,
+            misfit,
+            next,
+            fault_places,
+        }
     }
 
     fn together_result(&self, observation: Option<&Observation>) -> Option<TogetherResult> {
@@ -222,7 +236,6 @@ impl Explorer<'_> {
         if self.found.searched.iter().any(|position| !self.found.executions[*position].0.is_exact()) {
             reasons.push("some commands could not be attributed to a request, see the notes".to_owned());
         }
-        reasons.extend(self.spared());
         let struck = together.is_some_and(|together| together.violated > 0);
         // Where they met for certain, what is judged has been seen to bear it.
         let met = self.found.met > 0 && self.found.met == self.found.together.len();
@@ -264,7 +277,10 @@ impl Explorer<'_> {
         let Search::Pct { depth } = self.plan.search else { return None };
         let (requests, steps) = (self.subject.requests(), self.steps());
         let one = Pct::bound(requests, steps, depth);
-        let runs = self.found.executions.iter().filter(|(_, _, phase)| phase.is_main()).count();
+        // With a fault it is another program.
+        let counts =
+            |(execution, _, phase): &&(Execution, Vec<usize>, Phase)| phase.is_main() && execution.fault().is_none();
+        let runs = self.found.executions.iter().filter(counts).count();
         let all = 1.0 - (1.0 - one).powf(runs as f64);
         Some(format!(
             "each execution finds a bug of depth {depth} with probability at least 1/(n k^(d-1)) = 1/{:.0} (n = {requests}, \

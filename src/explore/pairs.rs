@@ -48,8 +48,19 @@ pub fn merged(parts: Vec<Part>, before: Vec<Operation>) -> Exploration {
             whole.report.complete = false;
             continue;
         };
-        let Exploration { history, observation, report, as_if_serial, looks, queries, unread, misfit, next } =
-            exploration;
+        let Exploration {
+            history,
+            observation,
+            report,
+            as_if_serial,
+            looks,
+            queries,
+            unread,
+            misfit,
+            next,
+            fault_places,
+        } = exploration;
+        whole.fault_places += fault_places;
         whole.history.operations.extend(history.operations);
         whole.history.interrupted |= history.interrupted;
         // The last one has seen what all have left.

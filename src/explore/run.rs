@@ -227,11 +227,13 @@ impl<'a> Run<'a> {
             self.since.push(self.changes.len());
             self.execution.steps.push(Step {
                 request: pick.request,
+                pick,
                 ordinal: held.ordinal,
                 release,
                 sent: held.sent,
                 command: held.command,
                 reply: None,
+                answered: None,
             });
             gates.push((held.gate, goes));
         }

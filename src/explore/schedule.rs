@@ -46,6 +46,11 @@ impl Schedule {
         self.0.iter().flat_map(|choice| &choice.0).find_map(|pick| pick.fault)
     }
 
+    /// How many commands something happens to.
+    pub fn faults(&self) -> usize {
+        self.0.iter().flat_map(|choice| &choice.0).filter(|pick| pick.fault.is_some()).count()
+    }
+
     /// How often the request that moves changes.
     pub fn switches(&self) -> usize {
         self.0.windows(2).filter(|pair| pair[0].0[0].request != pair[1].0[0].request).count()
@@ -117,7 +122,7 @@ fn choice(text: &str) -> Result<Choice, ScheduleError> {
 fn pick(text: &str) -> Option<Pick> {
     // Both marks are read; only the colon is printed.
     let (text, fault) = match text.split_once([':', '!']) {
-        Some((text, fault)) => (text, Some(fault.parse().ok()?)),
+        Some((text, fault)) => (text, Some(Fault::of_word(fault)?)),
         None => (text, None),
     };
     let once = text.trim_end_matches('\'');

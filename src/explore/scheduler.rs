@@ -6,6 +6,7 @@
 //! passes and is reported. Every wait is for an event and has a deadline.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -20,6 +21,7 @@ use super::predict::Trace;
 use super::run::Run;
 use super::stored::StoredView;
 use super::subject::Subject;
+use super::wire::Command;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,26 +126,32 @@ impl Scheduler {
     /// Lets what comes after an execution pass, until nothing is in flight and nothing more has come for this long; the names
     /// of what came.
     pub(super) async fn await_quiescence(&mut self, quiet: Duration) -> Vec<String> {
-        let mut names = Vec::new();
+        let mut passed = Vec::new();
+        self.hear_out(quiet, &mut passed).await;
+        passed.iter().map(|command| super::hub::signature(command)).collect()
+    }
+
+    /// The same, but it may be given up at any time: what came until then is there.
+    pub(super) async fn hear_out(&mut self, quiet: Duration, passed: &mut Vec<Arc<Command>>) {
         let mut open = std::collections::BTreeSet::new();
         let until = Instant::now() + self.timing.deadline;
         loop {
             let event = match self.events.try_recv() {
                 Ok(event) => event,
-                Err(_) if quiet.is_zero() && open.is_empty() => return names,
+                Err(_) if quiet.is_zero() && open.is_empty() => return,
                 Err(_) => {
                     let patience =
                         if open.is_empty() { quiet } else { until.saturating_duration_since(Instant::now()) };
                     match tokio::time::timeout(patience, self.events.recv()).await {
                         Ok(Some(event)) => event,
-                        Ok(None) | Err(_) => return names,
+                        Ok(None) | Err(_) => return,
                     }
                 }
             };
             match event {
                 // Dropped, which lets it pass.
                 Event::Parked(parked) => {
-                    names.push(super::hub::signature(&parked.command));
+                    passed.push(parked.command);
                     open.insert(parked.step);
                 }
                 Event::Replied(replied) => {

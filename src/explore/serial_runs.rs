@@ -112,10 +112,13 @@ impl<'a> Explorer<'a> {
         let orders = orders(requests);
         let learned = |explorer: &Self| explorer.comparison.as_ref().map_or(0, |one| one.judge.serial_runs());
         let before = learned(self);
+        // What came to no end before this round says nothing of it.
+        let mut dead = self.found.dead;
         for order in &orders {
-            if self.stop.is_cancelled() || self.found.dead > 0 {
+            if self.stop.is_cancelled() || self.found.dead > dead || self.is_over() {
                 break;
             }
+            dead = self.found.dead;
             self.serial_run_surely(order.clone()).await;
         }
         self.catch_up().await;
@@ -268,6 +271,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::explore::explorer::MAX_DEAD;
     use crate::explore::fake::Bench;
 
     #[tokio::test]
@@ -279,6 +283,19 @@ mod tests {
         let (probes, ()) = tokio::join!(explorer.probe(0), async { stop.cancel() });
         assert!(probes.is_none(), "half of them say nothing: {probes:?}");
         assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test]
+    async fn what_came_to_no_end_before_a_round_does_not_end_it() {
+        let bench = Bench::silent(Duration::from_millis(20)).await;
+        let mut explorer = bench.explorer(CancellationToken::new());
+        explorer.found.dead = 1;
+        explorer.serial_round(&[0, 1]).await;
+        assert!(!explorer.found.executions.is_empty(), "it began");
+        let carried_out = explorer.found.executions.len();
+        explorer.found.dead = MAX_DEAD;
+        explorer.serial_round(&[0, 1]).await;
+        assert_eq!(explorer.found.executions.len(), carried_out, "nothing comes of it any more");
     }
 
     #[test]

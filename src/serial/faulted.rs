@@ -8,9 +8,11 @@
 //! *Assumptions*: as without faults. What a service keeps beside its data (a count of attempts) is part of the documents;
 //! `ignore` leaves it out.
 //!
-//! *Soundness*: what a touched request was told is not compared, and neither is who failed along with it.
+//! *Soundness*: what a touched request was told is not compared, and neither is who failed along with it, nor what anybody is
+//! told when it is asked once more afterwards.
 //! *Completeness*: what is only wrong in an answer to a touched request is not seen.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::classes::{Class, Former, Forms, is_mixed};
@@ -62,12 +64,13 @@ pub(super) fn class(
     };
     let done: BTreeSet<usize> = sent.iter().copied().filter(is_told_well).collect();
     let compared: Vec<usize> = done.difference(touched).copied().collect();
+    let execution = &*unprobed(execution);
     let forms = Forms::of(execution, &compared, former);
     let mut alike: Vec<(BTreeSet<usize>, Forms)> = Vec::new();
     for run in serial {
         let of: BTreeSet<usize> = run.order.iter().copied().collect();
         if of.is_superset(&done) && of.is_subset(&sent) {
-            alike.push((of, Forms::of(run, &compared, former)));
+            alike.push((of, Forms::of(&unprobed(run), &compared, former)));
         }
     }
     if done.is_empty() {
@@ -77,7 +80,12 @@ pub(super) fn class(
     }
     let left_out = |of: &BTreeSet<usize>| sent.difference(of).copied().collect::<Vec<_>>();
     if let Some((of, _)) = alike.iter().find(|(_, one)| one.all == forms.all) {
-        let refused = left_out(of).into_iter().filter(|request| !touched.contains(request)).collect::<Vec<_>>();
+        // Who failed along with the fault was not refused.
+        let status = |request: &usize| execution.answers.get(request).map(|(status, _)| *status);
+        let is_refused = |request: &usize| {
+            !touched.contains(request) && status(request).is_some_and(|status| status < 500 && refuses(status))
+        };
+        let refused = left_out(of).into_iter().filter(is_refused).collect::<Vec<_>>();
         let class = if refused.is_empty() { Class::Serial } else { Class::Refused };
         return (class, refused);
     }
@@ -94,6 +102,14 @@ pub(super) fn class(
         Class::Answer
     };
     (class, Vec::new())
+}
+
+/// Without what was sent once more when all was over: who may have happened or not may be told either.
+fn unprobed(outcome: &Normal) -> Cow<'_, Normal> {
+    match outcome.probes.is_empty() {
+        true => Cow::Borrowed(outcome),
+        false => Cow::Owned(Normal { probes: Vec::new(), ..outcome.clone() }),
+    }
 }
 
 #[cfg(test)]
@@ -177,5 +193,22 @@ mod tests {
         assert_eq!(class_of(&[0], &[(0, 201), (1, 200)], &[first, second]), Class::Answer);
         assert_eq!(class_of(&[0], &[(0, 201), (1, 503)], &[first, second]), Class::Serial, "it failed along with it");
         assert_eq!(class_of(&[0], &[(0, 201), (1, 409)], &[first]), Class::Refused);
+        assert_eq!(class_of(&[0], &[(0, 201), (1, 503)], &[first]), Class::Serial, "it failed along with it, for good");
+    }
+
+    #[test]
+    fn what_is_told_afterwards_is_not_compared() {
+        let probed = |status, run: Sample| {
+            let probes = vec![Answer { status, body: Value::Null }];
+            Sample { outcome: Outcome { probes, ..run.outcome.clone() }, ..run }
+        };
+        let mut judge = Judge::new(Settings::default());
+        for _ in 0..3 {
+            judge.learn(probed(200, sample(&[0], &[(0, 201)], &[("one", "full")])));
+            judge.end_round();
+        }
+        let touched = Some(BTreeSet::from([0]));
+        let execution = Sample { touched, ..probed(404, sample(&[0], &[], &[])) };
+        assert_eq!(judge.judge(&[execution]).executions[0].class, Class::Serial, "it did not happen");
     }
 }

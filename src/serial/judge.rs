@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::classes::{COARSE, Class, Classes, EXACT, Former, Specification, in_words};
+use super::classes::{COARSE, Class, EXACT, Former, Specification, in_words};
 use super::faulted;
 use super::learn::{learn, varying_counts};
 use super::masks::Masks;
@@ -84,8 +84,6 @@ impl Judged {
 pub struct Judgement {
     /// One per execution.
     pub executions: Vec<Judged>,
-    /// How many are of each class.
-    pub classes: Classes,
     /// Different outcomes of the serial runs of all requests.
     pub serial_outcomes: usize,
     /// Serial runs, of all requests and of some.
@@ -153,6 +151,13 @@ impl Judge {
         self.rounds.len()
     }
 
+    /// Collections in which serial runs leave documents that they made.
+    pub fn made_in(&self) -> BTreeSet<&str> {
+        let changes = self.serial.iter().flat_map(|run| &run.outcome.changes);
+        let made = changes.filter(|change| change.before.is_none() && change.after.is_some());
+        made.map(|change| change.collection.as_str()).collect()
+    }
+
     /// How often the same requests were sent in the same order, at most.
     pub fn repetitions(&self) -> usize {
         let mut orders: BTreeMap<&[usize], usize> = BTreeMap::new();
@@ -185,7 +190,7 @@ impl Judge {
         let prepared = Prepared::new(&self.serial, executions, &self.settings);
         let filter = prepared.filter(&self.settings);
         let serial: Vec<Normal> = prepared.serial.iter().map(|run| run.masked(&filter)).collect();
-        let (mut classes, mut known) = (Classes::default(), HashMap::new());
+        let mut known = HashMap::new();
         let executions: Vec<Judged> = (prepared.executions.iter().zip(executions))
             .map(|(execution, sample)| {
                 let masked = execution.masked(&filter);
@@ -193,14 +198,12 @@ impl Judge {
                 let judged = known.entry((in_words(&masked), touched));
                 judged.or_insert_with(|| self.one(&masked, touched, &serial, &prepared.specification)).clone()
             })
-            .inspect(|judged: &Judged| classes.add(judged.class))
             .collect();
         let mut not_compared: Vec<String> = prepared.masks.not_compared().into_iter().collect();
         not_compared.extend(self.settings.ignore.iter().map(ToString::to_string));
         not_compared.sort();
         not_compared.dedup();
         Judgement {
-            classes,
             executions,
             serial_outcomes: prepared.specification.outcomes(&prepared.all),
             serial_runs: serial.len(),

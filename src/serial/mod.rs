@@ -33,6 +33,7 @@ mod words;
 #[cfg(test)]
 mod corpus_tests;
 
+pub(crate) use classes::sorted;
 pub use classes::{Class, Classes};
 pub use judge::{Judge, Judged, Judgement, Settings, sentences};
 pub use nearest::Difference;

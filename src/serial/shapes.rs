@@ -23,13 +23,40 @@ pub(super) enum Part<'a> {
 
 /// Whether a moment is near now.
 pub(super) fn is_near(moment: i64, now: i64) -> bool {
-    (now - BACK..=now + AHEAD).contains(&moment)
+    (now.saturating_sub(BACK)..=now.saturating_add(AHEAD)).contains(&moment)
 }
 
 /// Whether a number is a moment near now: in seconds, milliseconds, microseconds or nanoseconds.
 pub(super) fn is_time(number: i64, now: i64) -> bool {
+    moment(number, now).is_some()
+}
+
+/// The moment near now that a number is, in milliseconds since 1970.
+pub(super) fn moment(number: i64, now: i64) -> Option<i64> {
     let in_milliseconds = [number.checked_mul(1000), Some(number), Some(number / 1000), Some(number / 1_000_000)];
-    in_milliseconds.into_iter().flatten().any(|moment| is_near(moment, now))
+    in_milliseconds.into_iter().flatten().find(|moment| is_near(*moment, now))
+}
+
+/// The moment near now that a text is and nothing else, in milliseconds since 1970. One that names no zone is taken for one of
+/// UTC, which is what servers write.
+pub(super) fn moment_of(text: &str, now: i64) -> Option<i64> {
+    if !matches!(parts(text, now)[..], [Part::Time]) {
+        return None;
+    }
+    let number = || text.parse().ok().and_then(|number| moment(number, now));
+    let zoned = || text.parse::<jiff::Timestamp>().ok();
+    let of_mail = || jiff::fmt::rfc2822::parse(text).ok().map(|moment| moment.timestamp());
+    let of_script = || {
+        let named = text.split(" (").next()?;
+        jiff::fmt::strtime::parse("%a %b %d %Y %H:%M:%S GMT%z", named).ok()?.to_timestamp().ok()
+    };
+    let zoneless = || {
+        let moment = text.parse::<jiff::civil::DateTime>().ok()?;
+        Some(moment.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    };
+    let found = || zoned().or_else(of_mail).or_else(of_script).or_else(zoneless);
+    let written = || found().map(jiff::Timestamp::as_millisecond);
+    number().or_else(written)
 }
 
 /// The parts of a text.
@@ -200,11 +227,15 @@ mod tests {
             "1795756000",
         ] {
             assert_eq!(parts(text, NOW), [Part::Time], "{text}");
+            let is_later = !text.ends_with("+0100");
+            assert_eq!(moment_of(text, NOW).map(|moment| moment > NOW), Some(is_later), "{text}");
         }
         for text in ["2019-01-01T00:00:00Z", "2026-11-27", "Fri, 01 Jan 2010 00:00:00 GMT", "1234567890", "Monday", ""]
         {
             assert_eq!(parts(text, NOW), [Part::Plain(text)], "{text}");
+            assert_eq!(moment_of(text, NOW), None, "{text}");
         }
+        assert_eq!(moment_of("2026-11-27T05:10:34+01:00", NOW), Some(NOW - 2_966_000));
         assert!(is_time(1_795_756_000, NOW) && is_time(1_795_756_000_123, NOW) && !is_time(42, NOW));
     }
 

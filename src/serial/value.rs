@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::shapes;
+
 /// A value of an answer or of a document.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -57,6 +59,25 @@ impl Value {
         }
     }
 
+    /// Whether it is, or holds, a moment after this one, which is in milliseconds since 1970: in any of the forms in which
+    /// moments are stored.
+    pub fn is_later(&self, than: i64) -> bool {
+        match self {
+            Value::Date(moment) => *moment > than,
+            Value::Int(number) => shapes::moment(*number, than).is_some_and(|moment| {
+                // Whole seconds may be rounded.
+                let rounded = if moment / 1000 == *number { 1000 } else { 0 };
+                moment > than + rounded
+            }),
+            #[expect(clippy::cast_possible_truncation, reason = "moments are small enough, and others are none")]
+            Value::Float(number) => Value::Int(*number as i64).is_later(than),
+            Value::Text(text) => shapes::moment_of(text, than).is_some_and(|moment| moment > than),
+            Value::List(items) => items.iter().any(|item| item.is_later(than)),
+            Value::Map(fields) => fields.values().any(|field| field.is_later(than)),
+            Value::Null | Value::Bool(_) | Value::Id(_) | Value::Other(_) => false,
+        }
+    }
+
     /// A number that has no fraction is a whole one, whatever it was stored as: `1.0` is `1` to those who read it.
     pub fn float(float: f64) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
@@ -78,6 +99,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn moments_that_are_still_to_come_are_told_in_every_form() {
+        const NOW: i64 = 1_795_755_600_000;
+        let later = |json| Value::of_json(&json).is_later(NOW);
+        let (soon, before) = (NOW + 30_000, NOW - 30_000);
+        assert!(Value::Date(soon).is_later(NOW) && !Value::Date(before).is_later(NOW));
+        assert!(later(json!(soon)) && !later(json!(before)) && later(json!(soon as f64 + 0.5)));
+        assert!(later(json!(soon / 1000)) && !later(json!(NOW / 1000 + 1)), "seconds");
+        assert!(later(json!("2026-11-27T05:10:34Z")) && !later(json!("2026-11-27T04:10:34Z")));
+        assert!(later(json!({ "lease": { "by": "one", "until": soon } })) && !later(json!({ "lease": [before, 42] })));
+    }
 
     #[test]
     fn numbers_are_what_they_say_and_bodies_what_they_are() {

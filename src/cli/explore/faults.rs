@@ -9,7 +9,9 @@ use super::Place;
 use super::asked::search;
 use crate::cli::CliError;
 use crate::cli::args::ExploreArgs;
-use crate::explore::fault::{Faults, Restart};
+use crate::explore::cause::chain;
+use crate::explore::fault::{Faults, Restart, spared};
+use crate::explore::outcome::Exploration;
 use crate::explore::search::Search;
 use crate::scenario::{FaultKind, Scenario};
 use crate::target::Service;
@@ -20,9 +22,25 @@ pub(super) fn asked(args: &ExploreArgs, scenario: &Scenario) -> (Vec<FaultKind>,
     (kinds.clone(), args.redeliver || scenario.explore.redeliver)
 }
 
+/// Whether something may happen: it is asked for, or is part of the schedule.
+pub(super) fn are_there(args: &ExploreArgs, scenario: &Scenario) -> bool {
+    let replayed = args.schedule.as_ref().is_some_and(|schedule| schedule.fault().is_some());
+    replayed || !scenario.explore.faults.is_empty()
+}
+
 /// Refuses what cannot happen.
 pub(super) fn check(args: &ExploreArgs, scenario: &Scenario) -> Result<(), CliError> {
     let in_schedule = args.schedule.as_ref().and_then(|schedule| schedule.fault());
+    if args.schedule.as_ref().is_some_and(|schedule| schedule.faults() > 1) {
+        return Err(CliError::usage(anyhow::anyhow!("the schedule has several faults, and an execution has one"))
+            .hint("leave one: `--schedule \"1:crash 1' 2\"`"));
+    }
+    if args.redeliver && !are_there(args, scenario) {
+        return Err(CliError::usage(anyhow::anyhow!(
+            "`--redeliver` delivers again what a fault struck, and no fault is asked for"
+        ))
+        .hint("say which: `--faults crash,lost-answer`"));
+    }
     let kills =
         scenario.explore.faults.contains(&FaultKind::Crash) || in_schedule.is_some_and(|fault| fault.is_crash());
     if kills && (scenario.service.is_none() || args.attach.is_some()) {
@@ -44,12 +62,19 @@ pub(super) fn check(args: &ExploreArgs, scenario: &Scenario) -> Result<(), CliEr
 /// The faults of an exploration, where there are any.
 pub(super) fn of(args: &ExploreArgs, scenario: &Scenario, place: &Place) -> Option<Faults> {
     let spec = &scenario.explore;
-    let replayed = args.schedule.as_ref().is_some_and(|schedule| schedule.fault().is_some());
-    (replayed || !spec.faults.is_empty()).then(|| Faults {
+    are_there(args, scenario).then(|| Faults {
         kinds: spec.faults.iter().copied().collect(),
         redeliver: spec.redeliver,
         restart: place.service().map(|service| Arc::new(Restarted(service)) as Arc<dyn Restart>),
     })
+}
+
+/// Nothing is shown where no fault struck, of those that were asked for.
+pub(super) fn doubt(mut exploration: Exploration, args: &ExploreArgs, scenario: &Scenario) -> Exploration {
+    if !scenario.explore.faults.is_empty() && !search(args, scenario).is_replay() {
+        exploration.report.doubts.extend(spared(&exploration));
+    }
+    exploration
 }
 
 /// What the arguments say of faults, for the command that does it again.
@@ -68,15 +93,10 @@ struct Restarted(Arc<Service>);
 
 impl Restart for Restarted {
     fn kill(&self) -> BoxFuture<'_, Result<(), String>> {
-        async { self.0.kill().await.map_err(|error| in_full(&error)) }.boxed()
+        async { self.0.kill().await.map_err(|error| chain(&error)) }.boxed()
     }
 
     fn start(&self) -> BoxFuture<'_, Result<(), String>> {
-        async { self.0.start_again().await.map_err(|error| in_full(&error)) }.boxed()
+        async { self.0.start_again().await.map_err(|error| chain(&error)) }.boxed()
     }
-}
-
-fn in_full(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

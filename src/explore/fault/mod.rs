@@ -5,7 +5,8 @@
 //! meets it through a policy around its own (`inject`), so that no search knows of faults.
 //!
 //! *Soundness*: whoever is touched by a fault has an unknown outcome unless it ended well; see `serial::faulted` for what is
-//! accepted then. *Completeness*: one fault in an execution, at the writes that a request sends when it is alone.
+//! accepted then. *Completeness*: one fault in an execution, at the writes that a request sends when it is alone; its reads after
+//! a write are refused, and nothing else happens to them.
 
 mod inject;
 mod kind;
@@ -15,9 +16,10 @@ mod refusal;
 mod searches;
 mod shrink;
 
-pub use kind::{Fault, UnknownFault};
-pub(super) use leases::{last_moment, pardon};
+pub use kind::Fault;
+pub(super) use leases::pardon;
 pub use plan::{Faults, Restart};
 pub(super) use plan::{Mode, end_sessions};
 pub use refusal::Refusal;
+pub use searches::spared;
 pub(super) use searches::tally;

@@ -15,6 +15,7 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, doc};
 
 use super::{Fault, Refusal};
+use crate::explore::cause::chain;
 use crate::explore::predict::Trace;
 use crate::explore::wire::{Command, Kind};
 use crate::scenario::FaultKind;
@@ -91,8 +92,12 @@ fn faults_of(kind: FaultKind, command: &Command, after_a_write: bool, is_late: b
         // A crash before a command is one after what came before it, unless its request was answered in between.
         (FaultKind::Crash, Kind::Write) if is_late => vec![Fault::CrashBefore, Fault::Crash],
         (FaultKind::Crash, Kind::Write) => vec![Fault::Crash],
-        (FaultKind::LostAnswer, Kind::Write) => vec![Fault::LostAnswer],
+        (FaultKind::LostAnswer, Kind::Write) if command.answered => vec![Fault::LostAnswer],
         (FaultKind::LostCommand, Kind::Write) => vec![Fault::LostCommand],
+        // Nobody is told anything of a write that asks for no answer.
+        (FaultKind::ErrorAnswer, _) if !command.answered => Vec::new(),
+        // An error in place of a commit would leave the transaction open in the server, which nobody ends.
+        (FaultKind::ErrorAnswer, _) if command.name == "commitTransaction" => Vec::new(),
         (FaultKind::ErrorAnswer, _) if command.in_transaction => vec![Fault::Error(Refusal::WriteConflict)],
         (FaultKind::ErrorAnswer, Kind::Write) => {
             vec![Fault::Error(Refusal::Retryable), Fault::Error(Refusal::TimedOut)]
@@ -103,11 +108,15 @@ fn faults_of(kind: FaultKind, command: &Command, after_a_write: bool, is_late: b
 }
 
 /// Ends the transactions of sessions whose client is gone. Where the server does not allow that, it does so itself later.
-pub(in crate::explore) async fn end_sessions(server: Option<Client>, sessions: BTreeSet<Vec<u8>>) {
-    let Some(server) = server.filter(|_| !sessions.is_empty()) else { return };
+pub(in crate::explore) async fn end_sessions(
+    server: Option<Client>,
+    sessions: BTreeSet<Vec<u8>>,
+) -> Result<(), String> {
+    let Some(server) = server.filter(|_| !sessions.is_empty()) else { return Ok(()) };
     let of_one = |bytes: Vec<u8>| doc! { "id": Binary { subtype: BinarySubtype::Uuid, bytes } };
     let all: Vec<_> = sessions.into_iter().map(of_one).collect();
-    server.database("admin").run_command(doc! { "killSessions": all }).await.ok();
+    let ended = server.database("admin").run_command(doc! { "killSessions": all }).await;
+    ended.map(|_| ()).map_err(|error| chain(&error))
 }
 
 #[cfg(test)]
@@ -145,6 +154,18 @@ mod tests {
     #[test]
     fn a_transaction_is_told_to_begin_again() {
         let insert = rawdoc! { "insert": "chats", "documents": [{}], "$db": "app", "autocommit": false };
-        assert_eq!(texts(&[FaultKind::ErrorAnswer], &[trace(&[insert])], &[]), ["0.0 error-112"]);
+        let commit = rawdoc! { "commitTransaction": 1, "$db": "admin", "autocommit": false };
+        assert_eq!(texts(&[FaultKind::ErrorAnswer], &[trace(&[insert, commit])], &[]), ["0.0 error-112"]);
+    }
+
+    #[test]
+    fn what_asks_for_no_answer_gets_none_that_is_wrong() {
+        let insert = rawdoc! { "insert": "chats", "documents": [{}], "$db": "app", "writeConcern": { "w": 0 } };
+        // The driver says so in the frame as well.
+        let bytes = msg(1 << 1, &insert, &[]);
+        let command = Command::parse(&Message::parse(&bytes).unwrap()).unwrap();
+        assert!(!command.answered);
+        let asked = [FaultKind::ErrorAnswer, FaultKind::LostAnswer, FaultKind::LostCommand];
+        assert_eq!(texts(&asked, &[vec![Arc::new(command)]], &[]), ["0.0 lost-command"]);
     }
 }

@@ -1,18 +1,20 @@
 //! Executions with a fault: each of those that are planned, first in plain orders, then in every interleaving.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::Fault;
 use super::inject::Injecting;
 use super::plan::{Faults, Mode, Planned, planned};
 use crate::explore::dfs::Dfs;
 use crate::explore::execution::Execution;
 use crate::explore::explorer::Explorer;
 use crate::explore::found::Patience;
+use crate::explore::outcome::Exploration;
 use crate::explore::policy::{Alternate, Policy, Serial};
 use crate::explore::subject::Subject;
 use crate::history::Phase;
 use crate::report::{FaultTally, ScheduleResult};
+use crate::scope::Scope;
 use crate::verdict::Verdict;
 
 /// How long a service may take after a fault to connect again, where another request could go on: drivers ask a server that
@@ -27,15 +29,24 @@ const LATE_WITHIN: Duration = Duration::from_secs(1);
 pub(in crate::explore) fn tally<'a>(
     judged: impl Iterator<Item = (&'a Execution, &'a ScheduleResult)>,
 ) -> Vec<FaultTally> {
-    let mut tallies = BTreeMap::new();
-    for (execution, result) in judged {
-        let Some(fault) = execution.fault() else { continue };
-        let empty = || FaultTally { fault: fault.to_string(), schedules: 0, violated: 0 };
-        let tally = tallies.entry(fault).or_insert_with(empty);
-        tally.schedules += 1;
-        tally.violated += u64::from(result.verdict == Verdict::Violated);
+    let mut struck: Vec<(Fault, u64)> = judged
+        .filter_map(|(execution, result)| Some((execution.fault()?, u64::from(result.verdict == Verdict::Violated))))
+        .collect();
+    struck.sort_unstable();
+    let mut tallies = Vec::new();
+    for (fault, violated) in struck {
+        FaultTally::add_all(&mut tallies, vec![FaultTally { fault: fault.to_string(), schedules: 1, violated }]);
     }
-    tallies.into_values().collect()
+    tallies
+}
+
+/// Why nothing is shown of faults that were asked for, where none struck.
+pub fn spared(exploration: &Exploration) -> Option<String> {
+    let why = match exploration.fault_places {
+        0 => "faults strike what a request writes when it is alone, and here no such command was released",
+        _ => "the exploration ended before one could",
+    };
+    exploration.report.faults.is_empty().then(|| format!("no fault struck: {why}"))
 }
 
 impl Explorer<'_> {
@@ -53,7 +64,7 @@ impl Explorer<'_> {
         if self.scheduler.faults.is_some() {
             // A service that is never silent works in the background, too.
             let silence = self.scheduler.await_quiescence(LATE_QUIET);
-            tokio::time::timeout(LATE_WITHIN, silence).await.ok();
+            Scope::new(LATE_WITHIN, &self.stop).wait(silence).await.ok();
         }
     }
 
@@ -72,17 +83,6 @@ impl Explorer<'_> {
         let Some(mode) = &self.scheduler.faults else { return Vec::new() };
         let classes: Vec<usize> = (0..self.subject.requests()).map(|request| self.subject.class(request)).collect();
         planned(&self.faults, &self.found.traces, &classes, &mode.late)
-    }
-
-    /// Why nothing is shown of faults that were asked for, where none struck.
-    pub(in crate::explore) fn spared(&self) -> Option<String> {
-        let searched = self.found.searched.iter().map(|position| &self.found.executions[*position].0);
-        let struck = searched.filter(|execution| execution.fault().is_some()).count();
-        let asked = !self.faults.is_empty() && !self.plan.search.is_replay();
-        (asked && struck == 0).then(|| {
-            "no fault struck: faults strike what a request writes when it is alone, and here no such command was released"
-                .to_owned()
-        })
     }
 
     /// One execution, with this fault if there is one.
@@ -126,8 +126,8 @@ impl Explorer<'_> {
 
     /// Whether all of them were carried out.
     async fn fault_in_all_orders(&mut self, planned: Planned, all: &[usize], begin: Instant) -> bool {
-        let mut policy = Injecting::new(Dfs::new(true), planned);
-        let mut reduces = true;
+        let mut reduces = self.plan.reduce.unwrap_or(true);
+        let mut policy = Injecting::new(Dfs::new(reduces), planned);
         loop {
             if self.spent(begin) {
                 return false;

@@ -3,6 +3,7 @@
 use super::inject::Injecting;
 use super::plan::Planned;
 use crate::explore::dfs::Dfs;
+use crate::explore::execution::{Execution, Step};
 use crate::explore::explorer::Explorer;
 use crate::explore::policy::{Policy, Replay};
 use crate::explore::schedule::{Choice, Schedule};
@@ -16,7 +17,8 @@ const MOST_TRIED: usize = 24;
 impl Explorer<'_> {
     /// A smaller violation than this one with a fault, if there is one.
     pub(in crate::explore) async fn smaller_than(&mut self, position: usize) -> Option<(usize, ScheduleResult)> {
-        let (planned, schedule) = self.struck(position)?;
+        let (execution, ..) = &self.found.executions[position];
+        let (planned, schedule) = (struck(execution)?, execution.schedule.clone());
         let all: Vec<usize> = (0..self.subject.requests()).collect();
         let spared = self.tried(&all, &mut Replay::lenient(without_faults(&schedule))).await;
         if let Some(found) = self.violation_among(vec![spared]).await {
@@ -29,17 +31,6 @@ impl Explorer<'_> {
             }
         }
         None
-    }
-
-    /// The fault of an execution of all requests, and its schedule.
-    fn struck(&self, position: usize) -> Option<(Planned, Schedule)> {
-        let (execution, requests, _) = &self.found.executions[position];
-        let of = |step: &crate::explore::execution::Step| {
-            let fault = execution.pick(step).fault?;
-            Some(Planned { request: step.request, ordinal: step.ordinal, fault })
-        };
-        let planned = execution.steps.iter().find_map(of)?;
-        (requests.len() == self.subject.requests()).then(|| (planned, execution.schedule.clone()))
     }
 
     async fn tried(&mut self, requests: &[usize], policy: &mut dyn Policy) -> usize {
@@ -68,12 +59,26 @@ impl Explorer<'_> {
         positions
     }
 
-    async fn violation_among(&mut self, positions: Vec<usize>) -> Option<(usize, ScheduleResult)> {
+    /// The violation among these that is easiest to read. What came to no end is none of them.
+    pub(in crate::explore) async fn violation_among(
+        &mut self,
+        mut positions: Vec<usize>,
+    ) -> Option<(usize, ScheduleResult)> {
+        positions.retain(|position| self.found.executions[*position].0.stuck.is_none());
+        if positions.is_empty() {
+            return None;
+        }
         self.judge_serially(&positions).await;
         let observation = self.observe().await;
         let results = self.verdicts(&positions, observation.as_ref());
         self.fewest_switches(&positions, results)
     }
+}
+
+/// The fault of an execution, and where it struck.
+fn struck(execution: &Execution) -> Option<Planned> {
+    let of = |step: &Step| Some(Planned { request: step.request, ordinal: step.ordinal, fault: step.pick.fault? });
+    execution.steps.iter().find_map(of)
 }
 
 /// The same order with nothing happening in it. What was delivered again is left out.

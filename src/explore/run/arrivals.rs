@@ -101,7 +101,8 @@ impl Run<'_> {
             },
             Event::Replied(replied) => {
                 if let Some((request, index)) = self.in_server.remove(&replied.step) {
-                    self.execution.steps[index].reply = Some(replied.reply.clone());
+                    let step = &mut self.execution.steps[index];
+                    (step.reply, step.answered) = (Some(replied.reply.clone()), Some(SystemTime::now()));
                     self.answers.push_back((request, index, Some(replied)));
                 }
             }
@@ -183,6 +184,7 @@ impl Run<'_> {
         let stopped = self.scheduler.stop.is_cancelled();
         let until = Instant::now() + if stopped { SHORT_CLEAN_UP } else { CLEAN_UP };
         self.answers.clear();
+        self.withheld.clear();
         for lane in &mut self.lanes {
             lane.parked.clear();
             lane.answers.clear();

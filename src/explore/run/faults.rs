@@ -3,16 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Run;
 use crate::explore::execution::INTERRUPTED;
 use crate::explore::fault::{Fault, Restart, end_sessions};
 use crate::explore::gate::{Event, Release};
+use crate::explore::hub::signature;
 use crate::explore::lane::Lane;
 use crate::explore::schedule::Choice;
+use crate::explore::wire::{Command, Kind};
 use crate::history::{Cause, Outcome, Transport};
-use crate::scope::Scope;
+use crate::scope::{Ended, Scope};
 
 /// Deliveries of one request: the first, and one more.
 const MOST_DELIVERIES: u8 = 2;
@@ -24,7 +27,7 @@ const START_QUIET: Duration = Duration::from_millis(50);
 impl Run<'_> {
     /// What struck a step.
     pub(super) fn fault_at(&self, step: usize) -> Option<Fault> {
-        self.execution.steps.get(step).and_then(|step| self.execution.pick(step).fault)
+        self.execution.steps.get(step).and_then(|step| step.pick.fault)
     }
 
     /// Takes note of the faults of a choice before it is released.
@@ -97,9 +100,11 @@ impl Run<'_> {
         }
         let noticed = tokio::time::sleep(NOTICED_WITHIN);
         tokio::pin!(noticed);
+        let stop = self.scheduler.stop.clone();
         while (0..self.lanes.len()).any(|lane| self.is_in_flight(lane)) {
             let event = tokio::select! {
                 event = self.scheduler.events.recv() => event,
+                () = stop.cancelled() => return Err(INTERRUPTED.to_owned()),
                 // It sends its request again by itself, and will reach the service once that is back.
                 () = &mut noticed => break,
             };
@@ -112,38 +117,60 @@ impl Run<'_> {
     async fn start_again(&mut self, restart: &dyn Restart) -> Result<(), String> {
         let transactions = self.execution.steps.iter().filter_map(|step| step.command.session.clone());
         let (sessions, server) = (transactions.collect::<BTreeSet<_>>(), self.scheduler.faults.clone());
+        let (deadline, stop) = (self.scheduler.timing.deadline, self.scheduler.stop.clone());
+        let scope = Scope::new(deadline, &stop);
         // A server ends the transactions of a client that is gone after a minute, which nobody waits for here.
-        let ending = end_sessions(server.and_then(|mode| mode.server), sessions);
-        Scope::new(self.scheduler.timing.deadline, &self.scheduler.stop).wait(ending).await.ok();
-        self.passing(restart.start()).await?;
+        let ending = scope.wait(end_sessions(server.and_then(|mode| mode.server), sessions)).await;
+        if let Err(why) = ending.unwrap_or_else(|ended| Err(ended.to_string())) {
+            self.execution.notes.push(format!(
+                "the transactions of a service that was killed stay open until the server ends them itself, and may be in \
+                 the way until then: {why}"
+            ));
+        }
+        let mut passed = self.passing(restart.start()).await?;
         let retrying: Vec<usize> = (0..self.lanes.len()).filter(|lane| self.is_in_flight(*lane)).collect();
         if retrying.is_empty() {
-            self.scheduler.await_quiescence(START_QUIET).await;
+            // A service that is never silent works in the background, too.
+            let silence = scope.wait(self.scheduler.hear_out(START_QUIET, &mut passed)).await;
+            if matches!(silence, Err(Ended::Stopped)) {
+                return Err(INTERRUPTED.to_owned());
+            }
         }
+        let writes = passed.iter().filter(|command| command.kind == Kind::Write);
+        self.execution.at_start.extend(writes.map(|command| signature(command)));
         for request in retrying {
             self.settle(request).await?;
         }
         Ok(())
     }
 
-    /// Waits for what is done to the service; what that sends meanwhile passes.
-    async fn passing(&mut self, done: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    /// Waits for what is done to the service; what that sends meanwhile passes, and is returned. Where it cannot be done, the
+    /// service is lost.
+    async fn passing(&mut self, done: impl Future<Output = Result<(), String>>) -> Result<Vec<Arc<Command>>, String> {
         tokio::pin!(done);
-        let stop = self.scheduler.stop.clone();
+        let (stop, mut passed) = (self.scheduler.stop.clone(), Vec::new());
         loop {
             tokio::select! {
                 biased;
-                done = &mut done => return done,
+                done = &mut done => {
+                    self.execution.lost |= done.is_err();
+                    return done.map(|()| passed);
+                }
                 () = stop.cancelled() => return Err(INTERRUPTED.to_owned()),
-                event = self.scheduler.events.recv() => self.let_pass(event),
+                event = self.scheduler.events.recv() => passed.extend(self.let_pass(event)),
             }
         }
     }
 
     /// Drops what is parked, which lets it pass; the end of a request is taken note of.
-    fn let_pass(&mut self, event: Option<Event>) {
-        if let Some(finished @ Event::Finished { .. }) = event {
-            self.absorb(finished, None);
+    fn let_pass(&mut self, event: Option<Event>) -> Option<Arc<Command>> {
+        match event? {
+            Event::Parked(parked) => Some(parked.command),
+            finished @ Event::Finished { .. } => {
+                self.absorb(finished, None);
+                None
+            }
+            Event::Replied(_) | Event::Lost { .. } => None,
         }
     }
 

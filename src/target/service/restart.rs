@@ -26,7 +26,7 @@ struct Lives {
     kills: u64,
     /// It was killed, and is not back yet.
     is_down: bool,
-    /// The processes since it is back; before, those that it was started with.
+    /// The processes since it was started again; before, those that it was started with.
     processes: Option<Vec<Process>>,
 }
 
@@ -55,17 +55,34 @@ impl Service {
         killed.into_iter().collect::<Result<(), ProcessError>>().map_err(|error| step("killing the service", error))
     }
 
-    /// Starts all instances again, each where it was, and waits until they are ready.
+    /// Starts all instances again, each where it was, and waits until they are ready. What does not come up is killed.
     pub async fn start_again(&self) -> Result<(), TargetError> {
         let Restarts { spec, context, lives } = &self.restarts;
         let deadline = Instant::now() + spec.ready_timeout;
         let starter = Starter { spec, context, client: http_client()?, deadline };
-        let mut processes = Vec::new();
+        lives.send_modify(|lives| lives.processes = Some(Vec::new()));
+        let started = self.start_each(&starter).await;
+        match &started {
+            Ok(()) => lives.send_modify(|lives| lives.is_down = false),
+            Err(why) => self.kill().await.map_err(|error| step(STARTING, format!("{why}; and {error}")))?,
+        }
+        started
+    }
+
+    /// Launches all instances, as at first, and waits for one after the other. Each process is known from its launch on: who
+    /// stops waiting can still end it.
+    async fn start_each(&self, starter: &Starter<'_>) -> Result<(), TargetError> {
+        let mut launched = Vec::new();
         for (number, first) in (1..).zip(&self.instances) {
             let port = Reservation::of_before(first.port.port());
-            let mut instance = starter.launch_at(&self.supervisor, number, port)?;
+            let instance = starter.launch_at(&self.supervisor, number, port)?;
+            let process = instance.process.clone();
+            self.restarts.lives.send_modify(|lives| lives.processes.get_or_insert_default().push(process));
+            launched.push(instance);
+        }
+        for (mut instance, first) in launched.into_iter().zip(&self.instances) {
             match starter.ready(&mut instance).await? {
-                Start::Ready if instance.url == first.url => processes.push(instance.process),
+                Start::Ready if instance.url == first.url => {}
                 Start::Ready => {
                     let why = format!("started again, it answers at {} and no longer at {}", instance.url, first.url);
                     return Err(step(STARTING, why));
@@ -76,25 +93,21 @@ impl Service {
                 }
             }
         }
-        lives.send_modify(|lives| {
-            lives.is_down = false;
-            lives.processes = Some(processes);
-        });
         Ok(())
     }
 
     /// Ends when an instance has ended by itself: with its position, and how.
     pub(super) async fn ended(&self) -> (usize, Option<std::process::ExitStatus>) {
         loop {
-            let kills = self.restarts.lives.borrow().kills;
+            let mut lives = self.restarts.lives.subscribe();
+            // While it is down it was killed on purpose. An error means that the service is gone, and with it who asks.
+            lives.wait_for(|lives| !lives.is_down).await.ok();
+            let kills = lives.borrow_and_update().kills;
             let processes = self.processes();
             let (status, index, _) = select_all(processes.iter().map(|process| Box::pin(process.wait()))).await;
-            let mut lives = self.restarts.lives.subscribe();
             if lives.borrow_and_update().kills == kills {
                 return (index, status);
             }
-            // It was killed on purpose. An error means that the service is gone, and with it who asks.
-            lives.wait_for(|lives| !lives.is_down).await.ok();
         }
     }
 }

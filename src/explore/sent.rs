@@ -1,0 +1,77 @@
+//! What the commands of an execution wrote, and when, as far as they tell it themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::UNIX_EPOCH;
+
+use mongodb::bson::Timestamp;
+
+use super::capture::Written;
+use super::conflict::may_meet;
+use super::execution::{Execution, Step};
+use super::wire::{Kind, Reply};
+
+/// Collections that the commands of an execution's requests wrote to.
+pub(super) fn sent_to(execution: &Execution) -> impl Iterator<Item = String> {
+    let writes = execution.steps.iter().filter(|step| step.command.kind == Kind::Write);
+    writes.filter_map(|step| Some(format!("{}.{}", step.command.database, step.command.collection.as_ref()?)))
+}
+
+/// Collections that an execution wrote to.
+pub(super) fn written_to(execution: &Execution) -> BTreeSet<String> {
+    let named = sent_to(execution);
+    let late = execution.strays.iter().filter_map(|stray| stray.split_once(' ').map(|(_, name)| name.to_owned()));
+    named.chain(late).collect()
+}
+
+/// When the last command of an execution was carried out, as the server told in its answers; not known where something came
+/// besides them, or an answer was lost.
+pub(super) fn last_told(execution: &Execution) -> Option<Timestamp> {
+    let told = |step: &Step| step.reply.as_ref()?.operation_time;
+    let times: Option<Vec<(u32, u32)>> = execution.steps.iter().map(told).collect();
+    let (time, increment) = times?.into_iter().max()?;
+    // What a service does when it is started again is told to nobody here.
+    let is_told = execution.strays.is_empty() && !execution.restarted;
+    is_told.then_some(Timestamp { time, increment })
+}
+
+/// How many documents the commands of an execution changed, by namespace; nothing where that cannot be told.
+pub(super) fn changes_sent(execution: &Execution) -> Option<BTreeMap<String, u64>> {
+    // What a service does when it is started again passes.
+    if execution.restarted {
+        return None;
+    }
+    let mut sent: BTreeMap<String, u64> = BTreeMap::new();
+    for step in execution.steps.iter().filter(|step| step.command.kind == Kind::Write) {
+        if step.command.name == "commitTransaction" {
+            continue;
+        }
+        if step.command.spans {
+            return None;
+        }
+        let namespace = format!("{}.{}", step.command.database, step.command.collection.as_deref().unwrap_or_default());
+        let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
+        let changed = step
+            .reply
+            .as_ref()
+            .map(|Reply { matched, modified, upserted, .. }| count(*matched).max(count(*modified)) + *upserted as u64);
+        // A command whose answer was lost may have changed all that it names.
+        *sent.entry(namespace).or_default() += changed?;
+    }
+    Some(sent)
+}
+
+/// When a document of an execution was last written, in milliseconds since 1970: when the last command was answered that may
+/// have written it and changed something; a moment that the server put into it is not after that. Where none is known to have,
+/// when the last command of all came.
+pub(super) fn written_at(execution: &Execution, written: &Written) -> i64 {
+    let sides = || [written.before.as_ref(), written.after.as_ref()].into_iter().flatten();
+    let wrote = |step: &&Step| {
+        step.command.kind == Kind::Write
+            && step.reply.as_ref().is_some_and(|reply| !reply.changed_nothing())
+            && sides().any(|document| may_meet(&step.command, &written.namespace, document))
+    };
+    let own = execution.steps.iter().filter(wrote).filter_map(|step| step.answered).max();
+    let last = own.or_else(|| execution.steps.iter().map(|step| step.sent).max());
+    let since = last.and_then(|last| last.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
