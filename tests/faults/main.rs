@@ -36,17 +36,8 @@ fn explored(server: &Server, case: &Case, mode: &str, more: &[&str]) -> (Output,
     std::fs::write(&file, scenario(case.routes, mode)).unwrap();
     let output =
         command(&["explore", "--judge", "as-if-serial", "--redeliver", "--format", "json", "--quiet", "--seed", "1"])
-            .args([
-                "--faults",
-                case.faults,
-                "--requests",
-                case.requests,
-                "--mongo",
-                &server.uri,
-                "--max-time",
-                "900s",
-                "--out",
-            ])
+            .args(["--faults", case.faults, "--requests", case.requests, "--mongo", &server.uri])
+            .args(["--max-time", "900s", "--out"])
             .arg(folder.path().join("reports"))
             .args(more)
             .arg(&file)
@@ -98,12 +89,8 @@ fn found_and_not_accused(case: &Case, smallest: &str) {
     assert_eq!(found["smallest"]["reproduced"], true);
     let (output, report) = explored(&server, case, "fixed", &[]);
     assert_eq!(output.status.code(), Some(0), "{} {}", report["reasons"], report["as_if_serial"]["sentences"]);
-    assert_eq!(
-        (&report["verdict"], &report["explore"]["complete"]),
-        (&"holds".into(), &true.into()),
-        "{}",
-        report["explore"]["notes"]
-    );
+    let (verdict, complete) = (&report["verdict"], &report["explore"]["complete"]);
+    assert_eq!((verdict, complete), (&"holds".into(), &true.into()), "{}", report["explore"]["notes"]);
     assert!(!report["explore"]["faults"].as_array().unwrap().is_empty());
 }
 
@@ -191,34 +178,55 @@ fn a_fault_in_a_schedule_is_carried_out_again() {
 }
 
 #[test]
+fn a_service_that_does_not_come_up_again_is_no_verdict_and_told() {
+    let server = Server::start();
+    let case = Case { routes: &["room"], faults: "crash", requests: "1" };
+    let (output, report) = explored(&server, &case, "once", &[]);
+    let reasons = report["reasons"].to_string();
+    assert_eq!(output.status.code(), Some(3), "{reasons} {}", String::from_utf8_lossy(&output.stderr));
+    assert!(reasons.contains("started before"), "what it said itself: {reasons}");
+    assert_eq!(report["explore"]["complete"], false);
+}
+
+#[test]
+fn where_nothing_is_to_be_left_out_nothing_is() {
+    let server = Server::start();
+    // They write to different collections.
+    let case = Case { routes: &["room", "transfer"], faults: "lost-answer", requests: "2" };
+    let explored = |more: &[&str]| {
+        let (_, report) = explored(&server, &case, "buggy", more);
+        report["explore"]["explored"].as_u64().unwrap()
+    };
+    let (reduced, all) = (explored(&[]), explored(&["--no-reduction"]));
+    assert!(reduced < all, "{reduced} of {all}");
+}
+
+#[test]
+fn a_pair_that_only_reads_casts_no_doubt_on_the_others() {
+    let server = Server::start();
+    let case = Case { routes: &["room", "look"], faults: "lost-answer", requests: "2" };
+    let (_, report) = explored(&server, &case, "fixed", &["--pairs"]);
+    let (doubts, struck) = (report["explore"]["doubts"].to_string(), report["explore"]["faults"].as_array().unwrap());
+    assert!(!struck.is_empty() && !doubts.contains("no fault struck"), "{struck:?} {doubts}");
+    let case = Case { routes: &["look"], ..case };
+    let (output, report) = explored(&server, &case, "fixed", &[]);
+    assert_eq!(output.status.code(), Some(3), "{}", report["reasons"]);
+    assert!(report["reasons"].to_string().contains("no fault struck"), "{}", report["reasons"]);
+}
+
+#[test]
 fn the_checkers_judge_deliveries_to_instances_that_are_killed() {
     let folder = tempfile::tempdir().unwrap();
     let output =
         command(&["explore", "scenarios/http-merge.toml", "--requests", "2", "--operations", "deliver", "--redeliver"])
-            .args([
-                "--faults",
-                "crash,lost-answer",
-                "--format",
-                "json",
-                "--quiet",
-                "--seed",
-                "1",
-                "--max-time",
-                "900s",
-                "--out",
-            ])
+            .args(["--faults", "crash,lost-answer", "--format", "json", "--quiet", "--seed", "1"])
+            .args(["--max-time", "900s", "--out"])
             .arg(folder.path())
             .output()
             .unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let why: Vec<&Value> = report["invariants"].as_array().into_iter().flatten().collect();
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{} {why:?} {}",
-        report["reasons"],
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let (why, errors) = (&report["invariants"], String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{} {why} {errors}", report["reasons"]);
     let struck = report["explore"]["faults"].as_array().unwrap();
     assert!(struck.iter().any(|one| one["fault"] == "crash"), "{struck:?}");
     assert_eq!(report["explore"]["complete"], true);
@@ -243,23 +251,16 @@ fn what_cannot_happen_is_refused() {
     refused(&["--schedule", "1 1:crash"], "none that the harness started");
     refused(&["--faults", "lost-answer", "--search", "stress"], "`stress` parks none");
     refused(&["--faults", "crush"], "crash");
+    refused(&["--redeliver"], "no fault is asked for");
+    refused(&["--schedule", "1:lost-answer 2:lost-answer"], "several faults");
 }
 
 #[test]
 fn faults_are_part_of_the_plan() {
-    let dry = command(&[
-        "explore",
-        "scenarios/explore-direct-find-then-insert.toml",
-        "--dry-run",
-        "--faults",
-        EVERYTHING,
-        "--redeliver",
-    ])
-    .output()
-    .unwrap();
+    let scenario = "scenarios/explore-direct-find-then-insert.toml";
+    let arguments = ["explore", scenario, "--dry-run", "--faults", EVERYTHING, "--redeliver"];
+    let dry = command(&arguments).output().unwrap();
     let plan = String::from_utf8_lossy(&dry.stdout);
-    assert!(
-        plan.contains("faults = [") && plan.contains("\"lost-answer\"") && plan.contains("redeliver = true"),
-        "{plan}"
-    );
+    let planned = ["faults = [", "\"lost-answer\"", "redeliver = true"];
+    assert!(planned.iter().all(|part| plan.contains(part)), "{plan}");
 }

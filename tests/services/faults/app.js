@@ -8,6 +8,10 @@ const routes = (client, db) => {
   const c = (name) => db.collection(name);
   const unlessThere = (error) => { if (error.code !== 11000) throw error; };
   return {
+    // What is stored under a key.
+    async look({ key }) {
+      return [200, { rooms: await c('rooms').countDocuments({ key }) }];
+    },
     // A room is made, and its members are put into it afterwards.
     async room({ key, op }) {
       if (buggy) {
@@ -92,9 +96,15 @@ const routes = (client, db) => {
   const client = new MongoClient(process.env.MONGO_URL, { retryWrites: process.env.RETRY_WRITES !== 'no' });
   await client.connect();
   const db = client.db();
-  for (const name of ['rooms', 'senders', 'letters', 'pages', 'locks', 'payouts', 'tasks', 'chats', 'transfers', 'accounts']) {
+  for (const name of ['rooms', 'senders', 'letters', 'pages', 'locks', 'payouts', 'tasks', 'chats', 'transfers', 'accounts', 'starts']) {
     await db.createCollection(name).catch((error) => { if (error.codeName !== 'NamespaceExists') throw error; });
   }
+  // Each start is told of.
+  if (process.env.MODE === 'once' && (await db.collection('starts').findOne({}))) {
+    console.error('started before');
+    process.exit(1);
+  }
+  await db.collection('starts').insertOne({ at: new Date() });
   const all = routes(client, db);
   http.createServer(async (request, response) => {
     const answer = (status, body) => {
