@@ -13,7 +13,7 @@ pub fn diagram(execution: &Execution, names: &[String]) -> Diagram {
         name: format!("R{} {name}", request + 1),
         outcome: record.completion.as_ref().map_or("no answer".to_owned(), |completion| outcome(&completion.outcome)),
     });
-    Diagram { lanes: lanes.collect(), steps: execution.steps.iter().map(|one| step(one)).collect(), stored: Vec::new() }
+    Diagram { lanes: lanes.collect(), steps: execution.steps.iter().map(step).collect(), stored: Vec::new() }
 }
 
 fn step(step: &Step) -> DiagramStep {
