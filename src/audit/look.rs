@@ -13,7 +13,10 @@ pub async fn audit(database: &Database, profile: &Profile, options: &AuditOption
     // Nothing in the collection shows that something is missing from it.
     match unfinished(database, &profile.collection).await {
         Ok(sentences) => audited.reasons.extend(sentences),
-        Err(error) => audited.reasons.push(format!("whether a repair was cut short cannot be told: {error}")),
+        Err(error) => {
+            let why = anyhow::Error::new(error);
+            audited.reasons.push(format!("whether a repair was cut short cannot be told: {why:#}"));
+        }
     }
     Ok(audited)
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use mongodb::Database;
 use mongodb::bson::{Document, doc};
+use mongodb::{Client, Database};
 use onlyone::audit::{Profile, RepairOptions, apply, restore};
 use onlyone::verdict::Verdict;
 
@@ -20,6 +20,14 @@ field = "member"
 unique_with = ["room"]
 merge = { fields = { visits = "sum", note = "concatenate" } }
 "#;
+
+/// The commands by which a repair writes.
+const WRITES: [&str; 4] = ["insert", "update", "delete", "createIndexes"];
+
+/// The write is refused; or it is done, and the repair is not told.
+fn ways() -> [Document; 2] {
+    [doc! { "errorCode": 8 }, doc! { "writeConcernError": { "code": 64, "errmsg": "cut short" } }]
+}
 
 fn members() -> Profile {
     Profile::parse(MEMBERS, "members").unwrap()
@@ -82,24 +90,25 @@ async fn a_repair_cut_short_at_any_write_goes_on_to_the_same_end_and_can_be_undo
     apply(&reference, &members(), &RepairOptions::default(), "w").await.unwrap();
     let mended = contents(&reference).await;
     assert_eq!(mended["seats"][0].get_i32("visits").unwrap(), 11);
-    // The write is refused; or it is done, and the repair is not told.
-    let ways = [doc! { "errorCode": 8 }, doc! { "writeConcernError": { "code": 64, "errmsg": "cut short" } }];
-    for (way, data) in ways.into_iter().enumerate() {
+    for (way, data) in ways().into_iter().enumerate() {
         let mut cut_short = 0;
-        for skip in 0.. {
-            let name = format!("onlyone_cut_{way}_{skip}");
+        // It is undone once it was gone on with, and in every other database at once.
+        for (skip, resumed) in (0..).flat_map(|skip| [(skip, false), (skip, true)]) {
+            let name = format!("onlyone_cut_{way}_{skip}_{resumed}");
             let database = slow.database(&name);
             filled(&service.database(&name)).await;
             let mut data = data.clone();
-            data.insert("failCommands", vec!["update", "delete", "createIndexes"]);
+            data.insert("failCommands", WRITES.to_vec());
             failing(&service, "slow", doc! { "skip": skip }, data).await;
             let first = apply(&database, &members(), &RepairOptions::default(), "first").await;
             failing_no_more(&service).await;
             let whole = first.is_ok();
             cut_short += u32::from(!whole);
-            let done = apply(&database, &members(), &RepairOptions::default(), "second").await.unwrap();
-            assert_eq!((done.audited.verdict(), &done.left), (Verdict::Holds, &vec![]), "{name}");
-            assert_eq!(contents(&database).await, mended, "{name}: another end");
+            if resumed {
+                let done = apply(&database, &members(), &RepairOptions::default(), "second").await.unwrap();
+                assert_eq!((done.audited.verdict(), &done.left), (Verdict::Holds, &vec![]), "{name}");
+                assert_eq!(contents(&database).await, mended, "{name}: another end");
+            }
             for backup in onlyone::audit::backups(&database).await.unwrap() {
                 let restored = restore(&database, &backup).await.unwrap();
                 assert_eq!((&restored.left, &restored.changed), (&vec![], &vec![]), "{name}");
@@ -113,6 +122,84 @@ async fn a_repair_cut_short_at_any_write_goes_on_to_the_same_end_and_can_be_undo
             }
         }
         assert!(cut_short > 10, "only {cut_short}");
+    }
+    mongod.stop().await.unwrap();
+}
+
+const FOLDERS: &str = r#"
+name = "folders"
+collection = "folders"
+[key]
+field = "k"
+participants = "of"
+[merge]
+default = "fill"
+"#;
+
+/// A repair sets the key of a folder, and is cut short. Then a service makes an older one of the same key, and an index takes
+/// no document with arrays in both fields: what goes on with the repair removes what the repair has changed before, and puts
+/// it back.
+async fn folders(service: &Client, slow: &Database, profile: &Profile) {
+    let folders = service.database(slow.name()).collection("folders");
+    folders.insert_one(doc! { "_id": 2, "k": "wrong", "of": ["a", "b"], "y": [1] }).await.unwrap();
+    let index = doc! { "key": { "x": 1, "y": 1 }, "name": "parallel" };
+    slow.run_command(doc! { "createIndexes": "folders", "indexes": [index] }).await.unwrap();
+    failing(service, "slow", "alwaysOn", doc! { "failCommands": ["createIndexes"], "errorCode": 8 }).await;
+    apply(slow, profile, &RepairOptions::default(), "first").await.unwrap_err();
+    failing_no_more(service).await;
+    let key = all(slow, "folders").await[0].get_str("k").unwrap().to_owned();
+    assert_ne!(key, "wrong");
+    folders.insert_one(doc! { "_id": 1, "k": key, "of": ["a", "b"], "x": [1] }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_cut_short_while_it_puts_documents_back_goes_on_and_can_be_undone() {
+    let mongod = failing_server().await;
+    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    let profile = Profile::parse(FOLDERS, "folders").unwrap();
+    let options = RepairOptions::default();
+    let reference = slow.database("onlyone_folders");
+    folders(&service, &reference, &profile).await;
+    let whole = apply(&reference, &profile, &options, "w").await.unwrap();
+    let put_back = "document 2 is not merged into 1: the server refuses what it would become (code 171)";
+    assert!(whole.resumed && whole.left.iter().any(|left| left == put_back), "{:?}", whole.left);
+    let mended = contents(&reference).await;
+    // What the repair made of the first folder is undone; the other one is the service's.
+    let mut original = mended.clone();
+    original.get_mut("folders").unwrap()[1].insert("k", "wrong");
+    for (way, resumed) in [(0, false), (0, true), (1, false), (1, true)] {
+        let (mut cut_short, mut back) = (0, 0);
+        for skip in 0.. {
+            let name = format!("onlyone_back_{way}_{resumed}_{skip}");
+            let database = slow.database(&name);
+            folders(&service, &database, &profile).await;
+            let mut data = ways()[way].clone();
+            data.insert("failCommands", WRITES.to_vec());
+            failing(&service, "slow", doc! { "skip": skip }, data).await;
+            let whole = apply(&database, &profile, &options, "second").await.is_ok();
+            failing_no_more(&service).await;
+            cut_short += u32::from(!whole);
+            let removed = doc! { "removed": true, "earlier": { "$exists": true } };
+            let noted = database.collection::<Document>("onlyone_backup_first").find_one(removed).await.unwrap();
+            back += u32::from(noted.is_some() && all(&database, "folders").await.len() == 2);
+            if resumed {
+                let done = apply(&database, &profile, &options, "third").await.unwrap();
+                assert!(done.left.iter().any(|left| left == put_back), "{name}: {:?}", done.left);
+                assert_eq!(done.audited.reasons, [] as [String; 0], "{name}");
+                assert_eq!(contents(&database).await, mended, "{name}: another end");
+            }
+            for backup in onlyone::audit::backups(&database).await.unwrap().iter().rev() {
+                let restored = restore(&database, backup).await.unwrap();
+                assert_eq!((&restored.left, &restored.changed), (&vec![], &vec![]), "{name}");
+            }
+            assert!(exact(&contents(&database).await) == exact(&original), "{name}: not restored");
+            database.drop().await.unwrap();
+            if whole {
+                break;
+            }
+        }
+        assert!(cut_short > 10, "only {cut_short}");
+        assert!(back > 0, "never after it was put back and before that was noted");
     }
     mongod.stop().await.unwrap();
 }

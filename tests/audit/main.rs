@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout)] // A long run says what it saw.
 
 mod alone;
+mod anew;
 mod busy;
 mod command;
 mod generated;

@@ -1,5 +1,7 @@
 //! What the server refuses: a merge that a validator or an index does not let in is not done, and nothing is lost by trying.
 
+use std::time::{Duration, Instant};
+
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
 use onlyone::audit::{Applied, Profile, RepairOptions, apply, plan, restore};
@@ -260,7 +262,9 @@ async fn a_validator_that_comes_meanwhile_loses_nothing() {
         let removed = if collection == "rooms" { "merge" } else { "twin" };
         let meanwhile = tokio::spawn(async move {
             let backup = database.collection::<Document>("onlyone_backup_x");
+            let deadline = Instant::now() + Duration::from_secs(60);
             while backup.find_one(doc! { "_id.is": removed }).await.unwrap().is_none() {
+                assert!(Instant::now() < deadline, "the repair has ended and removed no {removed}");
                 tokio::task::yield_now().await;
             }
             let rule = validator(collection, doc! { "tags.1": { "$exists": false } }, "strict");
@@ -297,6 +301,14 @@ async fn an_audit_that_cannot_read_a_backup_does_not_hold() {
     };
     filled(&database, &case).await;
     let header = doc! { "_id": "repair", "format_version": 999, "collection": "rooms", "state": "applying" };
+    // What it did to another collection, or has ended, is in nobody's way.
+    for (id, field, value) in [("o", "collection", "visits"), ("e", "state", "applied")] {
+        let mut other = header.clone();
+        other.insert(field, value);
+        database.collection(&format!("onlyone_backup_{id}")).insert_one(other).await.unwrap();
+    }
+    let found = audited(&database, &Profile::parse(ROOMS, "rooms").unwrap()).await;
+    assert_eq!((found.verdict(), found.reasons), (Verdict::Holds, vec![]));
     database.collection("onlyone_backup_n").insert_one(header).await.unwrap();
     let found = audited(&database, &Profile::parse(ROOMS, "rooms").unwrap()).await;
     let told = "whether a repair was cut short cannot be told: `onlyone_backup_n` was written by a newer onlyone";

@@ -30,9 +30,9 @@ pub(crate) async fn named(mongod: &Mongod, name: &str) -> Client {
 }
 
 /// Makes commands of the client of this name fail, or wait.
-pub(crate) async fn failing(client: &Client, name: &str, mode: Document, mut data: Document) {
+pub(crate) async fn failing(client: &Client, name: &str, mode: impl Into<Bson>, mut data: Document) {
     data.insert("appName", name);
-    let command = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+    let command = doc! { "configureFailPoint": "failCommand", "mode": mode.into(), "data": data };
     client.database("admin").run_command(command).await.unwrap();
 }
 

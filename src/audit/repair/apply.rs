@@ -18,6 +18,7 @@ use super::plan::{Plan, draft, repairable};
 use super::preflight;
 use super::redirect::are_referred_to;
 use super::refer::{Referring, name, references_of, targets};
+use super::there::{Now, is_there, replaced};
 use super::work::{Repair, RepairOptions};
 use crate::audit::error::{AuditError, Result};
 use crate::audit::{Audited, Profile};
@@ -128,6 +129,9 @@ async fn apply_alone(
     let resumed = !open.is_empty();
     let journal = open.into_iter().next().unwrap_or_else(|| Journal::named(database, &format!("{PREFIX}{id}")));
     let journal = Journal { token: lease.token(), ..journal };
+    if resumed {
+        journal.claim().await?;
+    }
     let header = journal.header().await?;
     if !resumed && header.is_some() {
         return Err(AuditError::Backup(format!(
@@ -237,7 +241,7 @@ impl Repair<'_> {
         // One that is there was not removed: the plan finds it again.
         let there = self.documents(&collection, &ids).await?;
         let gone: Vec<MergeEntry> =
-            entries.into_iter().filter(|entry| !there.contains_key(&name(&id_of(&entry.duplicate)))).collect();
+            entries.into_iter().filter(|entry| !is_there(&entry.duplicate, entry.state, &there)).collect();
         let unsaid: Vec<(&Document, &Bson)> = gone
             .iter()
             .filter(|entry| entry.state == MergeState::Removing)
@@ -254,9 +258,21 @@ impl Repair<'_> {
         let now = self.documents(&collection, &keepers).await?;
         let mut work = Vec::new();
         for (keeper, one) in by_keeper {
-            work.extend(self.not_taken_in(one, known.get(&keeper), now.get(&keeper)).await?);
+            let one = self.not_taken_in(one, known.get(&keeper), now.get(&keeper)).await?;
+            work.extend(one.and_then(|one| self.not_replaced(one, &there)));
         }
         self.take_in(work, &BTreeMap::new()).await
+    }
+
+    /// What is to be taken in without asking: of a duplicate under whose `_id` there is another document nobody can tell
+    /// whether that one has its content.
+    fn not_replaced(&mut self, mut one: TakeIn, there: &Now) -> Option<TakeIn> {
+        let (replaced_ones, left): (Vec<Document>, Vec<Document>) =
+            one.duplicates.into_iter().partition(|duplicate| there.contains_key(&name(&id_of(duplicate))));
+        let sentence = |was: &Document| replaced(&id_of(was), &self.profile.collection, self.journal.name());
+        self.unfinished.extend(replaced_ones.iter().map(sentence));
+        one.duplicates = left;
+        (!one.duplicates.is_empty()).then_some(one)
     }
 
     /// What of a merge that was cut short is still to be taken in: a change that took effect must not again.

@@ -2,6 +2,8 @@
 //! lost, and it stays a duplicate. The plan asks validators beforehand; what only an index refuses, or a validator that came
 //! meanwhile, shows when it is written.
 
+use std::collections::BTreeSet;
+
 use mongodb::bson::{Bson, Document, doc};
 
 use super::bulk;
@@ -9,6 +11,7 @@ use super::decide::id_of;
 use super::journal::{Journal, MergeState, TwinEntry, key};
 use super::merge::TakeIn;
 use super::refer::name;
+use super::there::is_there;
 use super::work::Repair;
 use crate::audit::error::Result;
 
@@ -62,11 +65,18 @@ impl Repair<'_> {
         let reply = bulk::insert_again(&self.database, self.lease, collection, documents).await?;
         let ids: Vec<Bson> = documents.iter().map(id_of).collect();
         let found = self.documents(collection, &ids).await?;
-        let is_there = |id: &Bson| found.contains_key(&name(id));
-        // One that the service has made anew is there, although it was refused.
-        let missing = reply.refused.into_iter().find(|(at, ..)| ids.get(*at).is_some_and(|id| !is_there(id)));
+        let refused_at: BTreeSet<usize> = reply.refused.iter().map(|(at, ..)| *at).collect();
+        // One that was refused, because the service has made another one under its `_id`, is in the backup only.
+        let is_back = |at: usize| {
+            documents.get(at).is_some_and(|was| match refused_at.contains(&at) {
+                true => is_there(was, MergeState::Removed, &found),
+                false => found.contains_key(&name(&id_of(was))),
+            })
+        };
+        let missing = reply.refused.iter().find(|(at, ..)| !is_back(*at));
         let refused = missing.map(|(_, code, message)| format!("{message} (code {code})"));
-        Ok(Back { there: ids.iter().filter(|id| is_there(id)).cloned().collect(), refused })
+        let there = ids.iter().enumerate().filter(|(at, _)| is_back(*at)).map(|(_, id)| id.clone()).collect();
+        Ok(Back { there, refused })
     }
 }
 

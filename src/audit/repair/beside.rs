@@ -14,6 +14,7 @@ use super::journal::{After, MergeState, Touched, TwinEntry};
 use super::pace::batches;
 use super::redirect::edit;
 use super::refer::{Redirection, Referring, Targets, Twin, name, redirected, united};
+use super::there::{Now, is_there, replaced};
 use super::touch::Touch;
 use super::work::Repair;
 use crate::audit::error::Result;
@@ -208,7 +209,7 @@ impl Repair<'_> {
             // One that is there was not removed: the references find it again.
             let there = self.documents(&collection, &ids).await?;
             let gone: Vec<TwinEntry> =
-                entries.into_iter().filter(|entry| !there.contains_key(&name(&id_of(&entry.twin)))).collect();
+                entries.into_iter().filter(|entry| !is_there(&entry.twin, entry.state, &there)).collect();
             let unsaid: Vec<TwinEntry> =
                 gone.iter().filter(|entry| entry.state == MergeState::Removing).cloned().collect();
             self.twins_removed(&collection, &unsaid).await?;
@@ -226,11 +227,22 @@ impl Repair<'_> {
             let now = self.documents(&collection, &keepers).await?;
             let mut left = Vec::new();
             for (id, one) in work {
-                left.extend(self.twins_not_taken_in(one, known.get(&id), now.get(&id)).await?);
+                let one = self.twins_not_taken_in(one, known.get(&id), now.get(&id)).await?;
+                left.extend(one.and_then(|one| self.twins_not_replaced(&collection, one, &there)));
             }
             self.take_twins_in(referring, None, left).await?;
         }
         Ok(())
+    }
+
+    /// What is to be taken in without asking, as it is with duplicates.
+    fn twins_not_replaced(&mut self, collection: &str, mut one: Beside, there: &Now) -> Option<Beside> {
+        let (replaced_ones, left): (Vec<TwinEntry>, Vec<TwinEntry>) =
+            one.twins.into_iter().partition(|entry| there.contains_key(&name(&id_of(&entry.twin))));
+        let sentence = |entry: &TwinEntry| replaced(&id_of(&entry.twin), collection, self.journal.name());
+        self.unfinished.extend(replaced_ones.iter().map(sentence));
+        one.twins = left;
+        (!one.twins.is_empty()).then_some(one)
     }
 
     /// What is still to be taken in: a change that took effect must not again.

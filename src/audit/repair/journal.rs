@@ -149,12 +149,14 @@ impl Journal {
         let mut journals = Vec::new();
         for name in names {
             let journal = Journal::named(database, &name);
-            let header = journal.header().await?;
+            let header = journal.get(HEADER.into()).await?;
             let fits = |header: &Document| {
                 audited.is_none_or(|audited| header.get_str("collection").is_ok_and(|found| found == audited))
                     && header.get_str("state").is_ok_and(|state| states.contains(&state))
             };
-            if header.as_ref().is_some_and(fits) {
+            // What a newer onlyone did to another collection, or has ended, is in nobody's way.
+            if let Some(header) = header.filter(fits) {
+                journal.readable(&header)?;
                 journals.push(journal);
             }
         }
@@ -173,12 +175,20 @@ impl Journal {
     /// The header, if the journal exists.
     pub(super) async fn header(&self) -> Result<Option<Document>> {
         let header = self.get(HEADER.into()).await?;
-        if let Some(header) = &header
-            && header.get_i32("format_version").is_ok_and(|version| version > FORMAT_VERSION)
-        {
+        header.as_ref().map_or(Ok(()), |header| self.readable(header))?;
+        Ok(header)
+    }
+
+    fn readable(&self, header: &Document) -> Result<()> {
+        if header.get_i32("format_version").is_ok_and(|version| version > FORMAT_VERSION) {
             return Err(AuditError::Backup(format!("`{}` was written by a newer onlyone", self.name())));
         }
-        Ok(header)
+        Ok(())
+    }
+
+    /// Goes on with the journal of another: from now on that one cannot end it, if it was only paused.
+    pub(super) async fn claim(&self) -> Result<()> {
+        self.write_header(Document::new()).await
     }
 
     /// Ends the journal of a repair that is undone.
@@ -196,8 +206,18 @@ impl Journal {
     async fn end(&self, lease: &Lease, mut fields: Document) -> Result<()> {
         lease.check().await?;
         fields.insert("ended", DateTime::now());
-        let updated = self.collection.update_one(doc! { "_id": HEADER }, doc! { "$set": fields }).await;
-        updated.writing(&self.database, "write the journal").map(drop)
+        self.write_header(fields).await
+    }
+
+    /// Writes fields of the header, with the own token and unless a successor has written it.
+    async fn write_header(&self, mut fields: Document) -> Result<()> {
+        fields.insert("token", self.token);
+        let own = doc! { "_id": HEADER, "token": { "$not": { "$gt": self.token } } };
+        let updated = self.collection.update_one(own, doc! { "$set": fields }).await;
+        match updated.writing(&self.database, "write the journal")?.matched_count {
+            0 => Err(AuditError::LeaseLost),
+            _ => Ok(()),
+        }
     }
 
     /// The digest of the backup: of every document as it was.

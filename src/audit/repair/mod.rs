@@ -31,6 +31,7 @@ mod refer;
 mod restore;
 #[cfg(test)]
 mod server_tests;
+mod there;
 mod touch;
 mod undo;
 mod unfinished;

@@ -108,14 +108,21 @@ fn wanted(touched: &Touched, now: Option<&Document>) -> Result<Option<Document>,
         (Some(now), _) if identical_documents(now, &touched.before) => Ok(None),
         (_, None) => Ok(None),
         (None, Some(After::Removed)) => Ok(Some(touched.before.clone())),
-        // It was about to be removed and was not, or the service has made it again: it is as the service has it.
-        (Some(_), Some(After::Removed)) => Ok(None),
         (None, Some(After::Changed(_))) => Err("is gone since"),
-        (Some(now), Some(After::Changed(changed))) => {
-            let wanted = undone(&touched.before, changed, now)?;
-            Ok(Some(wanted).filter(|wanted| !identical_documents(wanted, now)))
-        }
+        // It was about to be removed and was not, or it was put back: it has what the repair changed before. Whatever else
+        // it has is as the service has it.
+        (Some(now), Some(After::Removed)) => match &touched.earlier {
+            Some(earlier) => without(touched, earlier, now),
+            None => Ok(None),
+        },
+        (Some(now), Some(After::Changed(changed))) => without(touched, changed, now),
     }
+}
+
+/// The document without what the repair changed; `None` if nothing of it is left.
+fn without(touched: &Touched, changed: &Document, now: &Document) -> Result<Option<Document>, &'static str> {
+    let wanted = undone(&touched.before, changed, now)?;
+    Ok(Some(wanted).filter(|wanted| !identical_documents(wanted, now)))
 }
 
 async fn insert<'a>(

@@ -1,6 +1,6 @@
 //! Undoing a repair, document by document. What others changed since stays: only the repair's own changes are undone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
@@ -14,6 +14,7 @@ use super::lease::Lease;
 use super::merging::value::{identical, identical_documents};
 use super::put_back::{pieces, undo};
 use super::refer::name;
+use super::undo::undone;
 use crate::audit::WorkProgress;
 use crate::audit::error::{AuditError, Result, Step, code};
 
@@ -85,13 +86,14 @@ async fn restore_alone(
     lease: &Lease,
     progress: &WorkProgress,
 ) -> Result<Restored> {
+    journal.claim().await?;
     let mut restored = Restored::default();
     let audited = header.get_str("collection").unwrap_or_default().to_owned();
     for (collection, index) in journal.indexes(&audited).await? {
         lease.check().await?;
         restored.index_dropped |= drop_index(database, &collection, &index).await?;
     }
-    let mut all = touched(database, journal, &audited).await?;
+    let mut all = touched(database, journal, &audited, &mut restored.left).await?;
     // Removed documents come back before what was taken from them leaves the others. Where a unique index has room only
     // once another document is undone, they come later.
     all.sort_by(|left, right| {
@@ -131,7 +133,12 @@ async fn restore_alone(
 }
 
 /// Every document that the repair touched: those too that it removed and was killed before it could note that.
-async fn touched(database: &Database, journal: &Journal, audited: &str) -> Result<Vec<Touched>> {
+async fn touched(
+    database: &Database,
+    journal: &Journal,
+    audited: &str,
+    left: &mut Vec<String>,
+) -> Result<Vec<Touched>> {
     let mut all = Vec::new();
     let keys = journal.touched_keys().await?;
     for keys in keys.chunk_by(|(left, _), (right, _)| left == right) {
@@ -148,20 +155,41 @@ async fn touched(database: &Database, journal: &Journal, audited: &str) -> Resul
     for (collection, removed) in open {
         let ids: Vec<Bson> = removed.iter().map(id_of).collect();
         let there = documents(database, &collection, &ids).await?;
-        let known: BTreeSet<String> = all
+        let known: BTreeMap<String, usize> = all
             .iter()
-            .filter(|touched| touched.collection == collection)
-            .map(|touched| name(&id_of(&touched.before)))
+            .enumerate()
+            .filter(|(_, touched)| touched.collection == collection)
+            .map(|(at, touched)| (name(&id_of(&touched.before)), at))
             .collect();
-        for before in removed {
-            let id = name(&id_of(&before));
-            if !there.contains_key(&id) && !known.contains(&id) {
-                let (collection, after) = (collection.clone(), Some(After::Removed));
-                all.push(Touched { collection, before, after, ..Touched::default() });
+        for was in removed {
+            let id = name(&id_of(&was));
+            match known.get(&id).and_then(|at| all.get_mut(*at)) {
+                _ if there.contains_key(&id) => {}
+                Some(touched) => left.extend(removal_noted(touched, was)),
+                None => {
+                    let (collection, after) = (collection.clone(), Some(After::Removed));
+                    all.push(Touched { collection, before: was, after, ..Touched::default() });
+                }
             }
         }
     }
     Ok(all)
+}
+
+/// Notes that a document that was touched before is removed, where the repair was killed before it could. What is put back is
+/// the document as it was removed, without what the repair had changed. A sentence where that cannot be told apart.
+fn removal_noted(touched: &mut Touched, was: Document) -> Option<String> {
+    let Some(After::Changed(earlier)) = touched.after.replace(After::Removed) else {
+        // It was noted before, or its backup was written for this removal and is what was removed.
+        return None;
+    };
+    let undone = undone(&touched.before, &earlier, &was);
+    let told = undone.as_ref().err().map(|reason| {
+        format!("document {} of `{}` {reason}: it is as the repair removed it", id_of(&was), touched.collection)
+    });
+    touched.before = undone.unwrap_or(was);
+    touched.earlier = Some(earlier);
+    told
 }
 
 /// Reads every document again and compares it with the backup.

@@ -39,6 +39,25 @@ async fn neither_documents_nor_the_end_of_a_journal_are_written_without_the_leas
     mongod.stop().await.unwrap();
 }
 
+/// A repair that was paused after it had looked at its lease cannot end what its successor goes on with.
+#[tokio::test]
+async fn a_journal_that_a_successor_has_claimed_is_the_successors_to_end() {
+    let (mongod, database) = started().await;
+    let lease = Lease::acquire(&database, "a repair").await.unwrap();
+    let successor = Journal { token: lease.token(), ..Journal::named(&database, "onlyone_backup_s") };
+    let paused = Journal { token: lease.token() - 1, ..successor.clone() };
+    paused.open("c", "p").await.unwrap();
+    successor.claim().await.unwrap();
+    for ended in [paused.seal(&lease).await, paused.restored(&lease).await, paused.claim().await] {
+        assert!(matches!(ended, Err(AuditError::LeaseLost)), "{ended:?}");
+    }
+    let state = || async { successor.header().await.unwrap().unwrap().get_str("state").unwrap().to_owned() };
+    assert_eq!(state().await, "applying");
+    successor.seal(&lease).await.unwrap();
+    assert_eq!(state().await, "applied");
+    mongod.stop().await.unwrap();
+}
+
 async fn started() -> (Mongod, Database) {
     let mongod = Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: false })).await.unwrap();
     let client = Client::with_uri_str(mongod.uri()).await.unwrap();

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use mongodb::Database;
-use mongodb::bson::Bson;
+use mongodb::bson::{Bson, Document};
 
 use super::decide::id_of;
 use super::edit::documents;
-use super::journal::Journal;
+use super::journal::{Journal, MergeState};
+use super::refer::name;
+use super::there::{is_there, replaced};
 use crate::audit::error::Result;
 use crate::report::plural;
 
@@ -15,15 +17,21 @@ use crate::report::plural;
 pub(in crate::audit) async fn unfinished(database: &Database, collection: &str) -> Result<Vec<String>> {
     let mut sentences = Vec::new();
     for journal in Journal::all(database, Some(collection), &["applying"]).await? {
-        let mut removed: BTreeMap<String, Vec<Bson>> = BTreeMap::new();
+        let mut removed: BTreeMap<String, Vec<(Document, MergeState)>> = BTreeMap::new();
         for merge in journal.open_merges().await? {
-            removed.entry(collection.to_owned()).or_default().push(id_of(&merge.duplicate));
+            removed.entry(collection.to_owned()).or_default().push((merge.duplicate, merge.state));
         }
         for twin in journal.open_twins().await? {
-            removed.entry(twin.collection).or_default().push(id_of(&twin.twin));
+            removed.entry(twin.collection).or_default().push((twin.twin, twin.state));
         }
-        for (collection, ids) in removed {
-            let held = ids.len() - documents(database, &collection, &ids).await?.len();
+        for (collection, mut removed) in removed {
+            let ids: Vec<Bson> = removed.iter().map(|(was, _)| id_of(was)).collect();
+            let now = documents(database, &collection, &ids).await?;
+            removed.retain(|(was, state)| !is_there(was, *state, &now));
+            let (others, gone): (Vec<_>, Vec<_>) =
+                removed.into_iter().partition(|(was, _)| now.contains_key(&name(&id_of(was))));
+            sentences.extend(others.iter().map(|(was, _)| replaced(&id_of(was), &collection, journal.name())));
+            let held = gone.len();
             if held > 0 {
                 let are = if held == 1 { "is" } else { "are" };
                 sentences.push(format!(
