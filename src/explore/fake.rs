@@ -164,7 +164,7 @@ pub(super) struct Bench {
     proxy: Proxy,
     target: Arc<dyn Target>,
     subject: Operations,
-    plan: Plan,
+    pub(super) plan: Plan,
 }
 
 impl Bench {

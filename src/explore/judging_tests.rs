@@ -6,6 +6,8 @@ use crate::explore::comparison::{AsIfSerial, Comparison, PATIENT_QUIET};
 use crate::explore::execution::Execution;
 use crate::explore::explorer::Explorer;
 use crate::explore::fake::Bench;
+use crate::explore::fault::Faults;
+use crate::explore::lint::Indexes;
 use crate::history::Phase;
 use crate::serial::{Answer, Change, Class, Judged, Judgement, Outcome, Sample, Settings, Value};
 use crate::verdict::Verdict;
@@ -110,4 +112,38 @@ async fn an_order_that_was_chosen_is_carried_out_again_before_one_that_is_the_se
         explorer.keep(Execution { schedule, ..Execution::default() }, vec![0, 1], Phase::Main);
     }
     assert_eq!(explorer.found.easiest(&[0, 1, 2]), [2, 1]);
+}
+
+#[tokio::test]
+async fn strictly_too_one_request_after_the_other_is_to_blame_for_nothing() {
+    let bench = Bench::silent(std::time::Duration::from_secs(1)).await;
+    let mut explorer = bench.explorer(CancellationToken::new());
+    let settings = Settings { strict: true, ..Settings::default() };
+    explorer.comparison = Some(Comparison::new(AsIfSerial { settings, probes: false }));
+    for schedule in ["1 1 2 2", "1 2 1 2"] {
+        let schedule = schedule.parse().unwrap();
+        explorer.keep(Execution { schedule, ..Execution::default() }, vec![0, 1], Phase::Main);
+    }
+    let judgement = Judgement {
+        executions: vec![judged(Class::Mixed); 2],
+        serial_outcomes: 1,
+        serial_runs: 8,
+        not_compared: Vec::new(),
+        inconclusive: None,
+        notes: Vec::new(),
+    };
+    assert_eq!(explorer.blameless(&[0, 1], &judgement), [0].into());
+}
+
+#[tokio::test]
+async fn faults_are_not_judged_without_knowing_what_expires() {
+    let bench = Bench::silent(std::time::Duration::from_secs(1)).await;
+    let failure = |mut explorer: Explorer<'_>| {
+        explorer.comparison = Some(comparison());
+        explorer.learn_what_expires(&Indexes { unread: Some("app.locks: no".to_owned()), ..Indexes::new() });
+        explorer.comparison.and_then(|comparison| comparison.failure)
+    };
+    let explorer = || bench.explorer(CancellationToken::new());
+    assert!(failure(explorer().with_faults(Faults::default())).is_some_and(|why| why.contains("app.locks: no")));
+    assert_eq!(failure(explorer()), None, "nothing is left behind where nothing happens");
 }

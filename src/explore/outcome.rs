@@ -295,3 +295,26 @@ impl Explorer<'_> {
         if seconds > 0.0 { self.found.search_executions as f64 / seconds } else { 0.0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::explore::fake::Bench;
+
+    #[tokio::test]
+    async fn the_bound_counts_no_execution_with_a_fault() {
+        let mut bench = Bench::silent(Duration::from_secs(1)).await;
+        bench.plan.search = Search::Pct { depth: 2 };
+        let mut explorer = bench.explorer(CancellationToken::new());
+        for schedule in ["1 2", "1:lost-answer 2"] {
+            let schedule = schedule.parse().unwrap();
+            explorer.keep(Execution { schedule, ..Execution::default() }, vec![0, 1], Phase::Main);
+        }
+        let bound = explorer.bound().unwrap();
+        assert!(bound.contains("; 1 executions"), "{bound}");
+    }
+}

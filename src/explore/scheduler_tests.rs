@@ -189,17 +189,21 @@ async fn a_silence_that_was_heard_before_is_not_waited_for() {
     assert!(execution.is_exact(), "{execution:?}");
 }
 
+async fn until_found(store: &Store, key: &str) -> usize {
+    loop {
+        if let Some(by) = store.find(key).await {
+            return by;
+        }
+    }
+}
+
 fn polling(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
     async move {
         // Whoever is second to write the lock waits until the first has written the result.
         if store.insert(&format!("{key}-lock"), by).await == by && store.first_of(&format!("{key}-lock")) == Some(by) {
             return store.insert(&key, by).await;
         }
-        loop {
-            if let Some(by) = store.find(&key).await {
-                return by;
-            }
-        }
+        until_found(&store, &key).await
     }
     .boxed()
 }
@@ -244,11 +248,7 @@ fn writes_or_polls(store: Store, key: String, by: usize) -> BoxFuture<'static, u
             }
             return store.insert(&key, by).await;
         }
-        loop {
-            if let Some(by) = store.find(&key).await {
-                return by;
-            }
-        }
+        until_found(&store, &key).await
     }
     .boxed()
 }

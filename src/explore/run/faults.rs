@@ -254,3 +254,77 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::explore::execution::Execution;
+    use crate::explore::fake::{Fake, Store};
+    use crate::explore::fault::Mode;
+    use crate::explore::policy::Replay;
+
+    /// A service that does not come up again, and what was done to it.
+    #[derive(Debug, Default)]
+    struct Gone {
+        done: Mutex<Vec<&'static str>>,
+        /// Cancelled when it is killed.
+        stop: Option<CancellationToken>,
+    }
+
+    impl Restart for Gone {
+        fn kill(&self) -> BoxFuture<'_, Result<(), String>> {
+            self.done.lock().unwrap().push("killed");
+            self.stop.iter().for_each(CancellationToken::cancel);
+            async { Ok(()) }.boxed()
+        }
+
+        fn start(&self) -> BoxFuture<'_, Result<(), String>> {
+            self.done.lock().unwrap().push("started");
+            async { Err("it does not come up".to_owned()) }.boxed()
+        }
+    }
+
+    /// A request that never ends, unless the service is killed with it.
+    fn hangs(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+        async move {
+            store.insert(&key, by).await;
+            std::future::pending().await
+        }
+        .boxed()
+    }
+
+    fn fails(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+        async move { store.insert(&key, by).map(|_| usize::MAX).await }.boxed()
+    }
+
+    async fn killed(
+        gone: &Arc<Gone>,
+        (fake, mut scheduler): (Fake, crate::explore::scheduler::Scheduler),
+    ) -> Execution {
+        scheduler.faults = Some(Mode { restart: Some(Arc::clone(gone) as Arc<dyn Restart>), ..Mode::default() });
+        scheduler.stop = gone.stop.clone().unwrap_or_default();
+        scheduler.execute(&fake, 0, &mut Replay::new("1:crash".parse().unwrap())).await
+    }
+
+    #[tokio::test]
+    async fn an_interruption_ends_the_wait_for_those_who_notice() {
+        let gone = Arc::new(Gone { stop: Some(CancellationToken::new()), ..Gone::default() });
+        let execution = killed(&gone, Fake::new(1, hangs)).await;
+        assert_eq!((execution.stuck.as_deref(), execution.lost), (Some(INTERRUPTED), false));
+        assert_eq!(*gone.done.lock().unwrap(), ["killed"], "nothing is begun any more");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_does_not_come_back_is_lost() {
+        let gone = Arc::new(Gone::default());
+        let execution = killed(&gone, Fake::new(1, fails)).await;
+        assert_eq!((execution.stuck.as_deref(), execution.lost), (Some("it does not come up"), true));
+        assert_eq!(*gone.done.lock().unwrap(), ["killed", "started"]);
+    }
+}
