@@ -88,7 +88,7 @@ pub struct RunArgs {
     #[arg(required = true, value_name = "SCENARIO")]
     pub scenarios: Vec<PathBuf>,
     /// Send one request of each operation, hold it against the scenario's description, and show that table alone
-    #[arg(long, conflicts_with = "events")]
+    #[arg(long, conflicts_with_all = ["live", "events", "otlp", "prometheus"])]
     pub probe: bool,
     /// Where it is followed
     #[command(flatten)]
@@ -255,7 +255,7 @@ pub struct ServeArgs {
     /// Whether unique indexes stand behind the strategies
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub unique_index: bool,
-    /// The same as `--unique-index false`
+    /// No unique indexes: `--unique-index false`
     #[arg(long)]
     pub no_unique_index: bool,
     /// Processes of the service on the one database, each with a port of its own
@@ -349,7 +349,7 @@ pub struct ExportArgs {
 pub enum ExportFormat {
     /// EDN for Elle, one operation per line.
     ElleEdn,
-    /// The same as a JSON array, for elle-cli.
+    /// A JSON array of the operations, for elle-cli.
     ElleJson,
     /// JSON in the shape of Porcupine's `[]Operation`.
     PorcupineJson,

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 
 use super::database::{DatabaseArgs, Opened, OutArgs, ReadArgs, Session};
 use super::interrupt::Interrupt;
 use super::progress::{Counted, Extent, ProgressLine};
+use super::store::with_unwritten;
 use super::values::{Format, parse_duration};
 use super::{CliError, Io};
 use crate::audit::{AuditOptions, Audited, audit};
@@ -84,7 +86,11 @@ async fn watch(
         };
         let audited = tokio::select! {
             () = interrupt.stop.cancelled() => return Ok(ExitStatus::combine([status, ExitStatus::Interrupted])),
-            audited = next => audited.map_err(|error| opened.error(error))?,
+            // What was seen before is not masked by it.
+            audited = next => match audited {
+                Ok(audited) => audited,
+                Err(error) => return Ok(with_unwritten(status, [Err(opened.error(error))], io)),
+            },
         };
         let lines = changes(&last, &audited);
         if !lines.is_empty() {
@@ -92,7 +98,11 @@ async fn watch(
             let text: String = lines.iter().map(|line| format!("{at} {line}\n")).collect();
             // Of the JSON result there is one object only; what follows it are messages.
             match format {
-                Format::Human => io.result(&text).map_err(CliError::setup)?,
+                Format::Human => {
+                    if let Err(error) = io.result(&text).context("cannot write to stdout") {
+                        return Ok(with_unwritten(status, [Err(CliError::setup(error))], io));
+                    }
+                }
                 Format::Json => io.note(&text),
             }
         }

@@ -42,9 +42,12 @@ impl Baselines<'_> {
             .with_context(|| format!("cannot create {}", named.display()))
             .map_err(|error| CliError::setup(error).hint("choose a folder that can be written, with --out"))?;
         let whole = copied(run, &named)?;
-        replace(&folder, whole)
+        let left = replace(&folder, whole)
             .with_context(|| format!("cannot replace {}", folder.display()))
             .map_err(CliError::setup)?;
+        if let Some(left) = left {
+            io.note(&CliError::setup(left).render(io.err_colour));
+        }
         let text = format!(
             "kept run {} of \"{}\" as baseline `{name}`: {}\n",
             report.run_id,
@@ -85,7 +88,8 @@ impl Baselines<'_> {
 fn copied(run: &Path, folder: &Path) -> Result<TempDir, CliError> {
     let copy = tempfile::Builder::new()
         .prefix(".onlyone-")
-        .permissions(fs::Permissions::from_mode(0o755))
+        // As any other folder of reports; the process takes from it what it takes from each.
+        .permissions(fs::Permissions::from_mode(0o777))
         .tempdir_in(folder)
         .with_context(|| format!("cannot create a folder in {}", folder.display()))
         .map_err(CliError::setup)?;
@@ -97,26 +101,32 @@ fn copied(run: &Path, folder: &Path) -> Result<TempDir, CliError> {
     Ok(copy)
 }
 
-/// Puts a folder in the place of another one, which stays as it was if that fails.
-fn replace(folder: &Path, mut by: TempDir) -> std::io::Result<()> {
+/// Puts a folder in the place of another one, which stays as it was if that fails. Why the other one is still beside it, if
+/// it could not be removed.
+fn replace(folder: &Path, mut by: TempDir) -> anyhow::Result<Option<anyhow::Error>> {
     let mut beside =
         tempfile::Builder::new().prefix(".onlyone-").tempdir_in(folder.parent().unwrap_or(Path::new(".")))?;
     let before = beside.path().join("before");
     let replaces = match fs::rename(folder, &before) {
         Ok(()) => true,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     if let Err(error) = fs::rename(by.path(), folder) {
-        if replaces && fs::rename(&before, folder).is_err() {
-            // It is kept beside, under an odd name.
-            beside.disable_cleanup(true);
-        }
-        return Err(error);
+        let error = anyhow::Error::new(error);
+        return Err(match replaces && fs::rename(&before, folder).is_err() {
+            true => {
+                beside.disable_cleanup(true);
+                error.context(format!("what was kept before is in {}", before.display()))
+            }
+            false => error,
+        });
     }
     // It is a temporary folder no more.
     by.disable_cleanup(true);
-    beside.close()
+    let shown = beside.path().display().to_string();
+    let left = || format!("what was kept before could not be removed: {shown}");
+    Ok(beside.close().with_context(left).err())
 }
 
 /// A name as that of a folder: letters and digits, and a dash for everything between. What is the same then is told apart by a
@@ -192,7 +202,7 @@ mod tests {
         let named = root.path().join("baselines");
         fs::create_dir(&named).unwrap();
         let folder = named.join("scenario");
-        let keep = |run: &Path| copied(run, &named).map(|copy| replace(&folder, copy).unwrap());
+        let keep = |run: &Path| copied(run, &named).map(|copy| assert!(replace(&folder, copy).unwrap().is_none()));
         let kept = || KEPT.map(|file| fs::read_to_string(folder.join(file)).unwrap());
         keep(&run("first", &KEPT)).unwrap();
         assert_eq!(kept(), ["first"; 3]);
@@ -203,5 +213,7 @@ mod tests {
         keep(&folder).unwrap();
         assert_eq!(kept(), ["second"; 3], "kept from itself");
         assert_eq!(fs::read_dir(&named).unwrap().count(), 1, "nothing else is left there");
+        let mode = |folder: &Path| fs::metadata(folder).unwrap().permissions().mode();
+        assert_eq!(mode(&folder), mode(&named), "who may read the reports may read it");
     }
 }

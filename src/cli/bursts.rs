@@ -23,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 const FIRST: u32 = 500_000_000;
 const OF_ONE: u32 = 10_000;
 
-/// Whether a run of this scenario begins with bursts: no invariant says what must hold, and what is written can be read.
+/// Whether a run of this scenario begins with bursts: it goes to a service, and no invariant says what must hold.
 pub(super) fn apply(scenario: &Scenario) -> bool {
     scenario.workload == WorkloadKind::Custom
         && !scenario.has_rules()

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::args::CheckArgs;
 use super::show::show;
+use super::store::with_unwritten;
 use super::{CliError, Io, store};
 use crate::assess::{Recording, RunRecord, assess, status_of};
 use crate::report::Report;
@@ -13,8 +14,8 @@ use crate::verdict::ExitStatus;
 /// Reads the stored run and judges it by the same code that judged it first. Nothing is written.
 pub(super) fn check(args: &CheckArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
     let (report, ..) = judge(&args.run_dir)?;
-    show(&report, Some(&args.run_dir.display().to_string()), args.format, io)?;
-    Ok(status_of(&report))
+    let shown = show(&report, Some(&args.run_dir.display().to_string()), args.format, io);
+    Ok(with_unwritten(status_of(&report), [shown], io))
 }
 
 /// Judges a stored run.

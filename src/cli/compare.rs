@@ -8,6 +8,7 @@ use anyhow::Context;
 use super::args::CompareArgs;
 use super::baseline::{Baselines, trend};
 use super::ci::Announcer;
+use super::store::with_unwritten;
 use super::values::Format;
 use super::{CliError, Io, store};
 use crate::assess::RunRecord;
@@ -53,25 +54,31 @@ fn two(args: &CompareArgs, base_dir: &Path, new_dir: &Path, io: &mut Io) -> Resu
     // Reports come from elsewhere, too: what one says of itself must not lead out of the folder.
     let runs = [&base.report, &new.report].map(|report| report.run_id.as_str());
     if let Some(id) = runs.into_iter().find(|id| !store::is_plain_name(id)) {
-        return Err(CliError::usage(anyhow::anyhow!("a report names its run `{id}`, which is no name of a run"))
+        let shown = id.escape_debug();
+        return Err(CliError::usage(anyhow::anyhow!("a report names its run `{shown}`, which is no name of a run"))
             .hint("a name has letters, digits, `-`, `_` and `.`, and does not begin with `.`"));
     }
     let comparison = Comparison::new(&base.report, &new.report, args.threshold, differences, figures);
     let folder = args.out.join(format!("compare-{}-with-{}", new.report.run_id, base.report.run_id));
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot create {}", folder.display()))
-        .map_err(|error| CliError::setup(error).hint("choose a folder that can be written, with --out"))?;
-    write_comparison(&folder, &comparison).map_err(CliError::setup)?;
+    let written = write(&folder, &comparison);
     let text = match args.format {
         Format::Human => {
             let told = compared(&comparison, io.out_colour, io.width);
-            format!("{told}\nFiles         {}\n", folder.display())
+            let files = if written.is_ok() { format!("\nFiles         {}\n", folder.display()) } else { String::new() };
+            told + &files
         }
         Format::Json => serde_json::to_string_pretty(&comparison).map(|json| json + "\n").map_err(CliError::setup)?,
     };
-    io.result(&text).context("cannot write to stdout").map_err(CliError::setup)?;
+    let shown = io.result(&text).context("cannot write to stdout").map_err(CliError::setup);
     Announcer::new(args.ci).summarise(&comparison_summary(&comparison), io);
-    Ok(comparison.status())
+    Ok(with_unwritten(comparison.status(), [written, shown], io))
+}
+
+fn write(folder: &Path, comparison: &Comparison) -> Result<(), CliError> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))
+        .map_err(|error| CliError::setup(error).hint("choose a folder that can be written, with --out"))?;
+    write_comparison(folder, comparison).map_err(CliError::setup)
 }
 
 struct Stored {

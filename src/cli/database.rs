@@ -9,7 +9,7 @@ use mongodb::options::ClientOptions;
 
 use super::commit::origin;
 use super::show::show;
-use super::store::{Store, check_run_id, fresh_run_id};
+use super::store::{Store, check_run_id, fresh_run_id, with_unwritten};
 use super::values::{Format, parse_duration};
 use super::{CliError, Io};
 use crate::audit::{AuditError, AuditOptions, Audited, Circumstances, Profile, report, status};
@@ -214,19 +214,11 @@ impl Session {
             left,
         };
         let report = Report { origin: Some(origin(self.date.clone())), ..report(audited, circumstances) };
-        let store = Store::create(&out.out, &self.run_id)?;
-        let written = write_all(&store.directory, &report, None).map_err(CliError::setup);
-        show(&report, Some(&store.directory.display().to_string()), format, io)?;
-        let status = status(report.verdict);
-        match written {
-            Ok(_) => Ok(status),
-            // A violation is not masked by a full disk.
-            Err(error) if status == ExitStatus::Violated => {
-                let text = error.render(io.err_colour);
-                io.note(&text);
-                Ok(status)
-            }
-            Err(error) => Err(error),
-        }
+        let store = Store::create(&out.out, &self.run_id);
+        let directory = store.as_ref().ok().map(|store| store.directory.display().to_string());
+        let written =
+            store.and_then(|store| write_all(&store.directory, &report, None).map(drop).map_err(CliError::setup));
+        let shown = show(&report, directory.as_deref(), format, io);
+        Ok(with_unwritten(status(report.verdict), [written, shown], io))
     }
 }

@@ -50,13 +50,8 @@ impl CliError {
             Message::Chain(error) => {
                 let (red, reset) = if colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
                 let mut text = format!("{red}error:{reset} {error}\n");
-                let mut last = error.to_string();
-                for cause in error.chain().skip(1).map(ToString::to_string) {
-                    // Many errors repeat their cause in their own text.
-                    if !last.contains(&cause) {
-                        text.push_str(&format!("  caused by: {}\n", cause.replace('\n', "\n    ")));
-                    }
-                    last = cause;
+                for cause in causes(error) {
+                    text.push_str(&format!("  caused by: {}\n", cause.replace('\n', "\n    ")));
                 }
                 text
             }
@@ -67,6 +62,19 @@ impl CliError {
         }
         text
     }
+}
+
+/// An error with its causes, as a reason in a report.
+pub(super) fn in_one_line(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    let error = anyhow::Error::new(error);
+    std::iter::once(error.to_string()).chain(causes(&error)).collect::<Vec<_>>().join(": ")
+}
+
+/// The causes of an error, but for those that the one before repeats in its own text, as many do.
+fn causes(error: &anyhow::Error) -> Vec<String> {
+    let texts: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let new = |pair: &[String]| (!pair[0].contains(&pair[1])).then(|| pair[1].clone());
+    texts.windows(2).filter_map(new).collect()
 }
 
 impl From<ScenarioError> for CliError {
@@ -132,5 +140,31 @@ impl From<TargetError> for CliError {
             Some(hint) => cli.hint(hint),
             None => cli,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_with_its_causes_each_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{text}")]
+        struct Nested {
+            text: &'static str,
+            #[source]
+            source: Option<Box<Nested>>,
+        }
+        let last = Nested { text: "refused", source: None };
+        let middle = Nested { text: "no server: refused", source: Some(Box::new(last)) };
+        let first = || Nested {
+            text: "cannot ask",
+            source: Some(Box::new(Nested { text: "no server: refused", source: None })),
+        };
+        assert_eq!(in_one_line(middle), "no server: refused");
+        assert_eq!(in_one_line(first()), "cannot ask: no server: refused");
+        let rendered = CliError::setup(first()).render(false);
+        assert_eq!(rendered, "error: cannot ask\n  caused by: no server: refused\n");
     }
 }

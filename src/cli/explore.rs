@@ -369,14 +369,15 @@ impl One<'_> {
         let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };
         let (report, stats) = assess(recording).map_err(CliError::setup)?;
         let reports_written = store.write_reports(&report, &stats, started);
-        if !self.telemetry.as_ref().is_some_and(Telemetry::has_events) {
-            show(&report, Some(&store.directory.display().to_string()), self.args.common.format, io)?;
-        }
+        let shown = match self.telemetry.as_ref().is_some_and(Telemetry::has_events) {
+            true => Ok(()),
+            false => show(&report, Some(&store.directory.display().to_string()), self.args.common.format, io),
+        };
         let events_written = match &self.telemetry {
             Some(telemetry) => telemetry.end(&report, &store.directory, io).await,
             None => Ok(()),
         };
-        Ok(with_unwritten(status_of(&report), written.into_iter().chain([reports_written, events_written]), io))
+        Ok(with_unwritten(status_of(&report), written.into_iter().chain([reports_written, shown, events_written]), io))
     }
 
     fn write_history(&self, history: &History, store: &Store) -> Result<(), CliError> {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::CliError;
 use super::args::Common;
+use super::error::in_one_line;
 use super::run::TEAR_DOWN_WITHIN;
 use super::server::Server;
 use super::store::Store;
@@ -388,7 +389,7 @@ impl Place {
     pub(super) async fn reader(&self, guard: &Guard) -> Result<(mongodb::Client, String), String> {
         let (uri, database) = self.data.as_ref().ok_or("where the service keeps its data is not known")?;
         let pool = PoolOptions { connections: 1, retry_writes: false, retry_reads: true };
-        let connected = Connected::open(uri, guard, pool).await.map_err(|error| error.to_string())?;
+        let connected = Connected::open(uri, guard, pool).await.map_err(in_one_line)?;
         Ok((connected.client, database.clone()))
     }
 

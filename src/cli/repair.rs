@@ -3,12 +3,14 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
 use super::database::{AllowArgs, DatabaseArgs, Opened, OutArgs, ReadArgs, Session};
 use super::interrupt::Interrupt;
 use super::progress::{Counted, Extent, ProgressLine};
+use super::store::with_unwritten;
 use super::values::Format;
 use super::{CliError, Io};
 use crate::audit::{RepairOptions, apply, plan, restore_watched};
@@ -120,11 +122,14 @@ async fn carry_out(args: &RepairArgs, session: &Session, opened: &Opened, io: &m
     if args.create_reference_indexes {
         reproduce.push_str(" --create-reference-indexes");
     }
+    let mut told = Ok(());
     if args.database.format == Format::Human {
         let text = listed(&actions, args.apply, backup.as_deref());
-        io.result(&text).map_err(CliError::setup)?;
+        told = io.result(&text).context("cannot write to stdout").map_err(CliError::setup);
     }
-    session.conclude(&audited, (name, reproduce), (Some(actions), left), (&args.out, args.database.format), io)
+    let status =
+        session.conclude(&audited, (name, reproduce), (Some(actions), left), (&args.out, args.database.format), io)?;
+    Ok(with_unwritten(status, [told], io))
 }
 
 /// The actions to read.
@@ -194,6 +199,7 @@ async fn undo(args: &RepairArgs, id: &str, io: &mut Io) -> Result<ExitStatus, Cl
             text
         }
     };
-    io.result(&format!("{text}\n")).map_err(CliError::setup)?;
-    Ok(if restored.left.is_empty() { ExitStatus::Holds } else { ExitStatus::Violated })
+    let shown = io.result(&format!("{text}\n")).context("cannot write to stdout").map_err(CliError::setup);
+    let status = if restored.left.is_empty() { ExitStatus::Holds } else { ExitStatus::Violated };
+    Ok(with_unwritten(status, [shown], io))
 }

@@ -12,6 +12,7 @@ use super::args::{Common, RunArgs};
 use super::bursts;
 use super::ci::Announcer;
 use super::commit::origin;
+use super::error::in_one_line;
 use super::interrupt::{Interrupt, note};
 use super::place::{self, Lost, Place, Setting};
 use super::probe::probe;
@@ -137,12 +138,21 @@ impl One<'_> {
         // Refused before a folder is made or a server is started.
         place::check(self.scenario, &guard)?;
         let telemetry = self.telemetry(io).await?;
+        let judged = self.followed(&guard, telemetry.as_ref(), io).await;
+        if let Some(telemetry) = telemetry {
+            telemetry.close().await;
+        }
+        judged
+    }
+
+    /// The run, and what follows it, if anything does.
+    async fn followed(&self, guard: &Guard, telemetry: Option<&Telemetry>, io: &mut Io) -> Result<Judged, CliError> {
         let store = Store::create(&self.common.out, &self.run_id)?;
         let started = SystemTime::now();
         let setting = Setting {
             scenario: self.scenario,
             common: self.common,
-            guard: &guard,
+            guard,
             run_id: &self.run_id,
             store: &store,
             explored: None,
@@ -159,12 +169,12 @@ impl One<'_> {
         for finding in place.preflight.lint.iter().filter(|_| !self.common.quiet) {
             io.note(&format!("lint: {finding}\n"));
         }
-        if let Some(telemetry) = &telemetry {
+        if let Some(telemetry) = telemetry {
             telemetry.begin();
         }
-        let finished = self.carry_out(&mut place, &setting, (started, telemetry.as_ref()), io).await;
+        let finished = self.carry_out(&mut place, &setting, (started, telemetry), io).await;
         let lost = !finished.as_ref().is_ok_and(|finished| finished.record.aborted.is_none());
-        for error in place.end(&guard, lost).await {
+        for error in place.end(guard, lost).await {
             io.note(&error.render(io.err_colour));
         }
         self.conclude(finished?, &store, (started, telemetry), io).await
@@ -325,7 +335,7 @@ impl One<'_> {
         let unasked = |why: String| (None, Some(format!("no invariant of your own was judged: {why}")));
         match Scope::new(READ_WITHIN, &self.interrupt.stop).wait(asking).await {
             Ok(Ok(queries)) => (queries, None),
-            Ok(Err(error)) => unasked(error.to_string()),
+            Ok(Err(error)) => unasked(in_one_line(error)),
             Err(ended) => unasked(ended.to_string()),
         }
     }
@@ -335,7 +345,7 @@ impl One<'_> {
         &self,
         finished: Finished,
         store: &Store,
-        (started, telemetry): (SystemTime, Option<Telemetry>),
+        (started, telemetry): (SystemTime, Option<&Telemetry>),
         io: &mut Io,
     ) -> Result<Judged, CliError> {
         let Finished { meter, recorded, dropped, mut record, observation } = finished;
@@ -346,15 +356,16 @@ impl One<'_> {
         let recording = Recording { record: &record, history: &recorded.history, observation: observation.as_ref() };
         let (report, stats) = assess(recording).map_err(CliError::setup)?;
         let reports_written = store.write_reports(&report, &stats, started);
-        if !telemetry.as_ref().is_some_and(Telemetry::has_events) {
-            show(&report, Some(&store.directory.display().to_string()), self.common.format, io)?;
-        }
+        let shown = match telemetry.is_some_and(Telemetry::has_events) {
+            true => Ok(()),
+            false => show(&report, Some(&store.directory.display().to_string()), self.common.format, io),
+        };
         let events_written = match telemetry {
             Some(telemetry) => telemetry.end(&report, &store.directory, io).await,
             None => Ok(()),
         };
         self.announcer.announce(&report, io);
-        let written = [history_written, evidence_written, reports_written, events_written];
+        let written = [history_written, evidence_written, reports_written, shown, events_written];
         let status = with_unwritten(status_of(&report), written, io);
         let directory = store.directory.display().to_string();
         Ok((status, Some(report::Ended::Judged { report: Box::new(report), directory })))
@@ -404,9 +415,8 @@ fn ask_between(
 
 /// Reads the final state.
 async fn read_back(place: &mut Place, setting: &Setting<'_>) -> Result<Option<Observation>, String> {
-    let text = |error| format!("{:#}", anyhow::Error::new(error));
-    place.quiesce(setting.scenario).await.map_err(text)?;
-    let observation = place.target.observe().await.map_err(text)?;
+    place.quiesce(setting.scenario).await.map_err(in_one_line)?;
+    let observation = place.target.observe().await.map_err(in_one_line)?;
     // Saved at once: what was read is evidence, whatever follows.
     setting.store.write_observation(observation.as_ref()).map_err(|error| error.render(false))?;
     Ok(observation)

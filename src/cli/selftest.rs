@@ -55,9 +55,9 @@ pub(super) async fn selftest(args: SelftestArgs, io: &mut Io) -> Result<ExitStat
     };
     let report = done.inspect_err(|_| store.discard())?;
     let written = write_all(&store.directory, &report, None::<(&crate::stats::LatencyStats, SystemTime)>);
-    show(&report, Some(&store.directory.display().to_string()), common.format, io)?;
+    let shown = show(&report, Some(&store.directory.display().to_string()), common.format, io);
     Announcer::new(common.ci).announce(&report, io);
-    Ok(with_unwritten(status_of(&report), [written.map(|_| ()).map_err(CliError::setup)], io))
+    Ok(with_unwritten(status_of(&report), [written.map(drop).map_err(CliError::setup), shown], io))
 }
 
 /// The bugs that are asked for.

@@ -27,7 +27,7 @@ impl Server {
         Self::start_with(mongo, options(spec, quiet)).await
     }
 
-    /// The same with an oplog, which a standalone server has not, though in all else it is to be like one.
+    /// Starts it with an oplog, which a standalone server has not, though in all else it is to be like one.
     pub(super) async fn start_with_oplog(mongo: &str, spec: MongodSpec, quiet: bool) -> Result<Self, CliError> {
         let unjournaled = spec.replica_set == 0;
         let spec = MongodSpec { replica_set: spec.replica_set.max(1), ..spec };

@@ -3,15 +3,18 @@
 //! What is typed comes first, then the environment, then the file, then the default. Options that ask for something dangerous are
 //! typed or not given: see [`TYPED_ONLY`].
 
+mod overruled;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::builder::{BoolishValueParser, TypedValueParser};
+use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use toml::de::{DeTable, DeValue};
 
+use self::overruled::{excludes, source, without_overruled};
 use super::CliError;
 use super::args::Cli;
 use crate::scenario::nearest;
@@ -24,6 +27,8 @@ const PROFILES: &str = "profile";
 /// baselines to be replaced.
 const TYPED_ONLY: [&str; 9] =
     ["allow-target", "allow-database", "apply", "force", "save", "save-baseline", "help", "version", "use"];
+/// Such options of one command, whose name means something else in the others: there it is a folder.
+const TYPED_ONLY_OF: [(&str, &str); 1] = [("export", "out")];
 /// Options that mean the same in every command of [`SHARING`].
 const SHARED: [&str; 11] =
     ["set", "seed", "out", "run-id", "format", "quiet", "ci", "live", "events", "otlp", "prometheus"];
@@ -50,7 +55,7 @@ pub(super) fn command() -> Command {
 
 fn with_variable(command: &str, arg: Arg) -> Arg {
     let Some(option) = arg.get_long().filter(|_| arg.get_env().is_none()) else { return arg };
-    if TYPED_ONLY.contains(&option) {
+    if is_typed_only(command, option) {
         return arg;
     }
     let name = variable(command, option);
@@ -67,6 +72,10 @@ fn variable(command: &str, option: &str) -> String {
     format!("onlyone_{own}{option}").replace('-', "_").to_uppercase()
 }
 
+fn is_typed_only(command: &str, option: &str) -> bool {
+    TYPED_ONLY.contains(&option) || TYPED_ONLY_OF.contains(&(command, option))
+}
+
 fn is_shared(command: &str, option: &str) -> bool {
     SHARED.contains(&option) && SHARING.contains(&command)
 }
@@ -75,9 +84,9 @@ fn is_shared(command: &str, option: &str) -> bool {
 pub(super) fn parse(mut arguments: Vec<OsString>, folder: &Path) -> Result<(Cli, Option<PathBuf>), Unusable> {
     let usage = |error| Unusable::Usage(Box::new(error));
     let mut used = None;
-    let typed = command().ignore_errors(true).try_get_matches_from(&arguments);
-    if let (Ok(typed), Some(path)) = (typed, find(folder)) {
-        let added = added(&typed, &path).map_err(Unusable::File)?;
+    let typed = command().ignore_errors(true).try_get_matches_from(&arguments).ok();
+    if let (Some(typed), Some(path)) = (&typed, find(folder)) {
+        let added = added(typed, &path).map_err(Unusable::File)?;
         if let Some((name, _)) = typed.subcommand()
             && let Some(at) = position_of(name, &arguments).map(|at| at + 1)
             && !added.is_empty()
@@ -85,17 +94,15 @@ pub(super) fn parse(mut arguments: Vec<OsString>, folder: &Path) -> Result<(Cli,
             arguments.splice(at..at, added.into_iter().map(OsString::from));
             used = Some(path);
         }
-    } else if let Ok(typed) = command().ignore_errors(true).try_get_matches_from(&arguments)
-        && let Some(profile) = typed.get_one::<String>("use")
-    {
+    } else if let Some(profile) = typed.as_ref().and_then(|typed| typed.get_one::<String>("use")) {
         let error = CliError::usage(anyhow::anyhow!("there is no {FILE} that could have a profile `{profile}`"));
         let hint = format!("write one, here or in a folder above, with a table `[{PROFILES}.{profile}]`");
         return Err(Unusable::File(error.hint(hint)));
     }
     let matches = match command().try_get_matches_from(&arguments) {
-        // To clap a flag is given as soon as its variable is there, and excludes others although it is `false`.
+        // To clap an option is given as soon as its variable is there.
         Err(error) if error.kind() == ErrorKind::ArgumentConflict => {
-            without_false(command()).try_get_matches_from(&arguments)
+            without_overruled(command(), typed.as_ref()).try_get_matches_from(&arguments)
         }
         parsed => parsed,
     };
@@ -107,24 +114,6 @@ pub(super) fn parse(mut arguments: Vec<OsString>, folder: &Path) -> Result<(Cli,
 fn position_of(command: &str, arguments: &[OsString]) -> Option<usize> {
     let is_value = |at: usize| arguments.get(at - 1).is_some_and(|word| word == "--use");
     (1..arguments.len()).find(|at| arguments[*at] == command && !is_value(*at))
-}
-
-/// The commands without the variables of flags that are `false` there.
-fn without_false(mut program: Command) -> Command {
-    let names: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    for name in names {
-        program = program.mut_subcommand(name, |command| {
-            command.mut_args(|arg| if is_false(&arg) { arg.env(None::<&'static str>) } else { arg })
-        });
-    }
-    program
-}
-
-/// Whether it is a flag whose variable says `false`.
-fn is_false(arg: &Arg) -> bool {
-    let value = arg.get_env().and_then(std::env::var_os);
-    let parsed = value.map(|value| BoolishValueParser::new().parse_ref(&Command::default(), Some(arg), &value));
-    matches!(arg.get_action(), ArgAction::SetTrue) && matches!(parsed, Some(Ok(false)))
 }
 
 /// The nearest `onlyone.toml`, from this folder upwards.
@@ -145,13 +134,7 @@ fn added(typed: &ArgMatches, path: &Path) -> Result<Vec<String>, CliError> {
     program.build();
     let options = file.options(table.get_ref(), &program, name, typed.get_one::<String>("use"))?;
     let Some(command) = program.find_subcommand(name) else { return Ok(Vec::new()) };
-    let given = |arg: &Arg| {
-        let source = matches
-            .try_contains_id(arg.get_id().as_str())
-            .ok()
-            .and_then(|_| matches.value_source(arg.get_id().as_str()));
-        matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
-    };
+    let given = |arg: &Arg| matches!(source(matches, arg), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
     let mut words = Vec::new();
     for (option, values) in options {
         let Some(arg) = command.get_arguments().find(|arg| arg.get_long() == Some(&option)) else { continue };
@@ -159,14 +142,9 @@ fn added(typed: &ArgMatches, path: &Path) -> Result<Vec<String>, CliError> {
             let flag = matches!(arg.get_action(), ArgAction::SetTrue);
             flag && matches.try_get_one::<bool>(arg.get_id().as_str()).ok().flatten() == Some(&false)
         };
-        // What was typed comes first, also where the two exclude each other; that may be said of either.
-        let excludes = |one: &Arg, other: &Arg| {
-            command.get_arg_conflicts_with(one).iter().any(|named| named.get_id() == other.get_id())
-        };
-        let is_excluded = command
-            .get_arguments()
-            .filter(|other| given(other) && !is_off(other))
-            .any(|other| excludes(arg, other) || excludes(other, arg));
+        // What was typed comes first, also where the two exclude each other.
+        let mut others = command.get_arguments().filter(|other| given(other) && !is_off(other));
+        let is_excluded = others.any(|other| excludes(command, arg, other));
         if !given(arg) && !is_excluded {
             words.extend(as_typed(arg, &option, &values));
         }
@@ -241,7 +219,7 @@ impl Settings<'_> {
                 (DeValue::Table(_), None) if top && name == PROFILES => {}
                 (DeValue::Table(inner), Some(of)) => {
                     for (key, value) in inner.iter() {
-                        let known = self.known(key.get_ref(), key.span().start, of.get_arguments(), "")?;
+                        let known = self.known((name, key.get_ref()), key.span().start, of.get_arguments(), "")?;
                         let values = self.values(value.get_ref(), value.span().start, known)?;
                         if name == command {
                             put(&mut own, key.get_ref().to_string(), values);
@@ -254,7 +232,7 @@ impl Settings<'_> {
                         .flat_map(Command::get_arguments)
                         .filter(|arg| arg.get_long().is_some_and(|long| SHARED.contains(&long) || long == "mongo"));
                     let known =
-                        self.known(name, key.span().start, shared, "; tables of commands such as `[explore]`")?;
+                        self.known(("", name), key.span().start, shared, "; tables of commands such as `[explore]`")?;
                     let values = self.values(value_of, value.span().start, known)?;
                     if SHARING.contains(&command) {
                         put(&mut options, name.to_owned(), values);
@@ -269,18 +247,18 @@ impl Settings<'_> {
     /// The option of this name; one that must be typed, or is not there, is a mistake. `besides` names what else may be there.
     fn known<'c>(
         &self,
-        name: &str,
+        (command, name): (&str, &str),
         at: usize,
         args: impl Iterator<Item = &'c Arg>,
         besides: &str,
     ) -> Result<&'c Arg, CliError> {
-        if TYPED_ONLY.contains(&name) {
+        if is_typed_only(command, name) {
             return Err(self.wrong(at, &format!("`{name}` cannot be set in a file")).hint(format!(
                 "what allows load or writes elsewhere, or replaces files, is typed each time: --{name}"
             )));
         }
         let args: Vec<&Arg> =
-            args.filter(|arg| arg.get_long().is_some_and(|long| !TYPED_ONLY.contains(&long))).collect();
+            args.filter(|arg| arg.get_long().is_some_and(|long| !is_typed_only(command, long))).collect();
         if let Some(arg) = args.iter().find(|arg| arg.get_long() == Some(name)) {
             return Ok(arg);
         }
@@ -368,8 +346,11 @@ mod tests {
         let mut seen = 0;
         for command in program.get_subcommands().filter(|command| command.get_name() != "help") {
             for arg in command.get_arguments() {
-                let Some(option) = arg.get_long().filter(|option| !TYPED_ONLY.contains(option)) else { continue };
-                assert!(arg.get_env().is_some(), "{} --{option}", command.get_name());
+                let Some(option) = arg.get_long() else { continue };
+                let typed_only = is_typed_only(command.get_name(), option);
+                // A profile has its variable from where it is declared.
+                let has_one = !typed_only || option == "use";
+                assert_eq!(arg.get_env().is_some(), has_one, "{} --{option}", command.get_name());
                 seen += 1;
             }
         }
@@ -400,7 +381,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_told_with_their_line_and_what_to_write() {
-        let cases: [(&str, &[&str], &str); 10] = [
+        let cases: [(&str, &[&str], &str); 11] = [
             ("\nsead = 1", &["run", "s"], "onlyone.toml:2: unknown option `sead`\n  hint: did you mean `seed`?"),
             ("[run]\nsearch = 'pct'", &["run", "s"], "onlyone.toml:2: unknown option `search`"),
             ("seed = [1]", &["run", "s"], "`seed` takes one value"),
@@ -408,6 +389,7 @@ mod tests {
             ("allow-target = 'x'", &["run", "s"], "--allow-target"),
             ("[explore]\nsave = 'x'", &["explore", "s"], "`save` cannot be set in a file"),
             ("[compare]\nsave-baseline = 'x'", &["compare", "r"], "`save-baseline` cannot be set in a file"),
+            ("[export]\nout = 'x'", &["export", "r"], "`out` cannot be set in a file"),
             ("seed = ", &["run", "s"], "onlyone.toml:1:"),
             ("[profile.nightly]", &["run", "s", "--use", "nightli"], "did you mean `nightly`?"),
             ("seed = 'x'", &["run", "s"], "invalid value 'x' for '--seed"),

@@ -1,10 +1,13 @@
 //! Several scenarios of one `onlyone run`: what became of each, told at the end in one table and one JUnit file.
 
+use std::path::Path;
+
 use anyhow::Context;
 
 use super::args::Common;
 use super::bursts;
 use super::run::quoted;
+use super::store::with_unwritten;
 use super::values::Format;
 use super::{CliError, Io};
 use crate::report::{Ended, Row, junit_of_all, several, write_atomic};
@@ -78,26 +81,35 @@ impl<'a> Tally<'a> {
         ExitStatus::combine(self.statuses.into_iter().chain([ExitStatus::Interrupted]))
     }
 
-    /// The table and the file of all, and the status.
+    /// The table and the file of all, and the status. What cannot be written is told, and masks no violation.
     pub(super) fn end(self, io: &mut Io) -> Result<ExitStatus, CliError> {
+        let mut written = Vec::new();
         if !self.single && !self.rows.is_empty() {
             let path = self.common.out.join(MERGED);
-            let xml = junit_of_all(&self.rows).map_err(CliError::setup)?;
-            std::fs::create_dir_all(&self.common.out)
-                .with_context(|| format!("cannot create {}", self.common.out.display()))
-                .map_err(CliError::setup)?;
-            write_atomic(&path, xml.as_bytes()).map_err(CliError::setup)?;
+            let merged = self.write(&path);
             // Whoever reads JSON, or events, reads an object per scenario or a line each, and nothing else.
             if self.common.format == Format::Human && !self.events {
                 let table = several(&self.rows, io.out_colour, io.width);
-                let text = format!("{table}JUnit         {}\n", path.display());
-                io.result(&text).context("cannot write to stdout").map_err(CliError::setup)?;
+                let file = if merged.is_ok() { format!("JUnit         {}\n", path.display()) } else { String::new() };
+                written.push(io.result(&(table + &file)).context("cannot write to stdout").map_err(CliError::setup));
             }
+            written.push(merged);
         }
-        if self.statuses.is_empty() && !self.rows.is_empty() {
-            return Err(CliError::usage(anyhow::anyhow!("none of these scenarios is for `run`"))
-                .hint("`onlyone explore FILE` judges each by its own serial runs"));
+        let judged = !self.statuses.is_empty() || self.rows.is_empty();
+        let status = with_unwritten(ExitStatus::combine(self.statuses), written, io);
+        if judged {
+            return Ok(status);
         }
-        Ok(ExitStatus::combine(self.statuses))
+        Err(CliError::usage(anyhow::anyhow!("none of these scenarios is for `run`"))
+            .hint("`onlyone explore FILE` judges each by its own serial runs"))
+    }
+
+    /// Writes the file of all.
+    fn write(&self, path: &Path) -> Result<(), CliError> {
+        let xml = junit_of_all(&self.rows).map_err(CliError::setup)?;
+        std::fs::create_dir_all(&self.common.out)
+            .with_context(|| format!("cannot create {}", self.common.out.display()))
+            .map_err(CliError::setup)?;
+        write_atomic(path, xml.as_bytes()).map_err(CliError::setup)
     }
 }

@@ -17,10 +17,11 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use self::collector::{Collector, parse_collector};
 use self::events::Events as Writer;
-use self::server::{live, metrics, parse_loopback, serve};
+use self::server::{Serving, live, metrics, parse_loopback, serve};
 use super::{CliError, Io};
 use crate::driver::Watcher;
 use crate::history::Operation;
@@ -30,8 +31,8 @@ use crate::verdict::Verdict;
 
 /// How often events tell how far it is.
 const TICK: Duration = Duration::from_secs(1);
-/// Ticks from one sending of metrics to the next.
-const TICKS_PER_SENDING: u64 = 10;
+/// How often metrics are sent.
+const SENDING: Duration = Duration::from_secs(10);
 /// How long open pages are given to fetch the end: each looks twice a second.
 const LAST_LOOK: Duration = Duration::from_millis(1_200);
 
@@ -46,7 +47,7 @@ pub struct TelemetryArgs {
     pub events: Option<Events>,
     /// Send metrics to this OpenTelemetry collector, every ten seconds and at the end: OTLP over HTTP, as JSON
     #[arg(long, value_name = "URL", value_parser = parse_collector)]
-    pub otlp: Option<String>,
+    pub otlp: Option<reqwest::Url>,
     /// Serve metrics for Prometheus at `/metrics` of this loopback address, as in 127.0.0.1:9464; the last are kept in the
     /// run's folder as metrics.txt
     #[arg(long, value_name = "ADDRESS", value_parser = parse_loopback)]
@@ -76,10 +77,10 @@ pub(super) struct Telemetry {
     metrics: bool,
     /// Requests of the live page so far.
     looks: Option<Arc<AtomicU64>>,
-    servers: Vec<JoinHandle<()>>,
-    /// Where the clock runs: not on the one thread of an exploration.
+    servers: Vec<Serving>,
+    /// Where the clocks run: not on the one thread of an exploration.
     runtime: Handle,
-    clock: OnceLock<JoinHandle<()>>,
+    clocks: OnceLock<Vec<JoinHandle<()>>>,
 }
 
 /// Hands on what is recorded.
@@ -103,7 +104,7 @@ impl Telemetry {
             return Ok(None);
         }
         let feed = Arc::new(feed);
-        let collector = args.otlp.as_deref().map(Collector::new).transpose()?.map(Arc::new);
+        let collector = args.otlp.as_ref().map(Collector::new).transpose()?.map(Arc::new);
         let events = args.events.map(|Events::Ndjson| Arc::new(Writer::new(&feed, Box::new(std::io::stdout()))));
         let mut telemetry = Telemetry {
             feed,
@@ -114,22 +115,33 @@ impl Telemetry {
             looks: None,
             servers: Vec::new(),
             runtime: Handle::current(),
-            clock: OnceLock::new(),
+            clocks: OnceLock::new(),
         };
+        match telemetry.listen(args, io).await {
+            Ok(()) => Ok(Some(telemetry)),
+            Err(error) => {
+                telemetry.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts the servers that are asked for.
+    async fn listen(&mut self, args: &TelemetryArgs, io: &mut Io) -> Result<(), CliError> {
         if let Some(port) = args.live {
             let counted = Arc::new(AtomicU64::new(0));
             let address = SocketAddr::from(([127, 0, 0, 1], port));
-            let (address, task) = serve(address, live(&telemetry.feed, &counted)).await?;
-            io.note(&format!("live: http://{address}/\n"));
-            telemetry.servers.push(task);
-            telemetry.looks = Some(counted);
+            let serving = serve(address, live(&self.feed, &counted)).await?;
+            io.note(&format!("live: http://{}/\n", serving.address));
+            self.servers.push(serving);
+            self.looks = Some(counted);
         }
         if let Some(address) = args.prometheus {
-            let (address, task) = serve(address, metrics(&telemetry.feed, subject)).await?;
-            io.note(&format!("metrics: http://{address}/metrics\n"));
-            telemetry.servers.push(task);
+            let serving = serve(address, metrics(&self.feed, self.subject)).await?;
+            io.note(&format!("metrics: http://{}/metrics\n", serving.address));
+            self.servers.push(serving);
         }
-        Ok(Some(telemetry))
+        Ok(())
     }
 
     /// Tells that it begins, now that everything is set up, and from then on how far it is.
@@ -137,22 +149,31 @@ impl Telemetry {
         if let Some(events) = &self.events {
             events.started();
         }
-        let (feed, subject) = (Arc::clone(&self.feed), self.subject);
-        let (events, collector) = (self.events.clone(), self.collector.clone());
-        self.clock.get_or_init(|| {
+        self.clocks.get_or_init(|| self.clocks(TICK, SENDING));
+    }
+
+    /// Starts what happens again and again. A collector that is slow to answer does not keep the events.
+    fn clocks(&self, tick: Duration, sending: Duration) -> Vec<JoinHandle<()>> {
+        let events = self.events.clone().map(|events| {
             self.runtime.spawn(async move {
-                let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
-                for number in 1_u64.. {
+                let mut ticks = ticks(tick);
+                loop {
                     ticks.tick().await;
-                    if let Some(events) = &events {
-                        events.progress();
-                    }
-                    if let Some(collector) = collector.as_ref().filter(|_| number.is_multiple_of(TICKS_PER_SENDING)) {
-                        collector.send_meanwhile(&feed, subject).await;
-                    }
+                    events.progress();
                 }
             })
         });
+        let (feed, subject) = (Arc::clone(&self.feed), self.subject);
+        let collector = self.collector.clone().map(|collector| {
+            self.runtime.spawn(async move {
+                let mut ticks = ticks(sending);
+                loop {
+                    ticks.tick().await;
+                    collector.send_meanwhile(&feed, subject).await;
+                }
+            })
+        });
+        events.into_iter().chain(collector).collect()
     }
 
     /// Whether stdout is for events.
@@ -181,9 +202,7 @@ impl Telemetry {
         };
         self.feed.end(ended.clone());
         let told = self.events.as_ref().map_or(Ok(()), |events| events.finished(&ended));
-        if let Some(clock) = self.clock.get() {
-            clock.abort();
-        }
+        self.clocks.get().into_iter().flatten().for_each(JoinHandle::abort);
         if let Some(collector) = &self.collector
             && let Err(error) = collector.send_last(&self.feed, self.subject).await
         {
@@ -201,10 +220,73 @@ impl Telemetry {
         }
         told.context("cannot write the events to stdout").map_err(CliError::setup)
     }
+
+    /// Ends the servers: their ports are free for the next run.
+    pub(super) async fn close(mut self) {
+        for serving in std::mem::take(&mut self.servers) {
+            serving.end().await;
+        }
+    }
 }
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        self.servers.iter().chain(self.clock.get()).for_each(JoinHandle::abort);
+        self.clocks.get().into_iter().flatten().for_each(JoinHandle::abort);
+    }
+}
+
+/// The ticks of a clock. Those that were missed are left out: nothing is told or sent twice at once.
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval_at(Instant::now() + every, every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+
+    use super::collector::parse_collector;
+    use super::*;
+
+    /// Tells of each event that is written.
+    struct Told(tokio::sync::mpsc::UnboundedSender<()>);
+
+    impl Write for Told {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.send(()).map_err(io::Error::other)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_does_not_answer_does_not_keep_the_events() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = parse_collector(&format!("http://{}", silent.local_addr().unwrap())).unwrap();
+        let feed = Arc::new(Feed::new("s", "r", None));
+        let (told, mut events) = tokio::sync::mpsc::unbounded_channel();
+        let telemetry = Telemetry {
+            events: Some(Arc::new(Writer::new(&feed, Box::new(Told(told))))),
+            collector: Some(Arc::new(Collector::new(&url).unwrap())),
+            feed,
+            subject: Subject::Database,
+            metrics: false,
+            looks: None,
+            servers: Vec::new(),
+            runtime: Handle::current(),
+            clocks: OnceLock::new(),
+        };
+        let tick = Duration::from_millis(10);
+        telemetry.clocks.get_or_init(|| telemetry.clocks(tick, tick));
+        let (_asked, _) = silent.accept().await.unwrap();
+        while events.try_recv().is_ok() {}
+        for _ in 0..10 {
+            events.recv().await.unwrap();
+        }
+        let collector = telemetry.collector.as_ref().unwrap();
+        assert_eq!(collector.sendings_so_far(), 0, "it was still being asked");
     }
 }

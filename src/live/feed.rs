@@ -51,7 +51,7 @@ pub struct Snapshot {
     pub failed: u64,
     /// Those that are unknown.
     pub unknown: u64,
-    /// Violations that answers alone gave away; absent where they are told only at the end.
+    /// Violations that answers alone gave away; `null` where they are told only at the end.
     pub violations: Option<u64>,
     /// When each of the first of them was seen, in seconds from the start, and the operation.
     pub seen: Vec<(f64, String)>,
@@ -83,7 +83,8 @@ pub struct Second {
 pub struct Ended {
     /// The verdict.
     pub verdict: String,
-    /// The code the process ends with.
+    /// The exit code of the verdict. The process may end with another one: that of another scenario, or because something
+    /// could not be written.
     pub exit_code: u8,
     /// Invariants that are violated.
     pub violated: Vec<String>,

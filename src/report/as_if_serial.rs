@@ -123,7 +123,7 @@ pub struct PairResult {
     /// A schedule that proves a race, as `--schedule` takes it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub choices: String,
-    /// The same with names.
+    /// That schedule, with the names of the requests.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schedule: String,
     /// What it shows, or why nothing can be concluded, in one sentence.

@@ -65,7 +65,7 @@ pub fn hgrm(stats: &LatencyStats) -> String {
     text
 }
 
-/// The same from a log that was read back.
+/// Renders the percentiles of each operation of a log that was read back.
 pub fn hgrm_of_log(log: &[LoggedInterval]) -> Result<String, HlogError> {
     let mut operations = BTreeMap::<&str, Histogram<u64>>::new();
     for line in log {

@@ -22,7 +22,7 @@ const MAX_BODY: usize = 8_192;
 pub fn junit(report: &Report) -> Result<String, SerializeError> {
     let mut root = quick_junit::Report::new("onlyone");
     root.set_time(duration(report));
-    root.add_test_suite(suite(report));
+    root.add_test_suite(suite_named(report, &report.scenario));
     rendered(&root)
 }
 
@@ -39,15 +39,7 @@ pub(super) const CONCLUSIVE: &str = "run is conclusive";
 
 /// The suite of one report, whose scenario goes by this name.
 pub(super) fn suite_named(report: &Report, scenario: &str) -> TestSuite {
-    if scenario == report.scenario {
-        return suite(report);
-    }
-    suite(&Report { scenario: scenario.to_owned(), ..report.clone() })
-}
-
-/// The suite of one report.
-fn suite(report: &Report) -> TestSuite {
-    let mut suite = TestSuite::new(visible(&report.scenario));
+    let mut suite = TestSuite::new(visible(scenario));
     suite.set_time(duration(report));
     for (name, value) in [
         ("run_id", report.run_id.clone()),
@@ -58,10 +50,10 @@ fn suite(report: &Report) -> TestSuite {
     ] {
         suite.add_property((name, &*visible(&value)));
     }
-    suite.add_test_cases(report.invariants.iter().map(|result| invariant(report, result)));
-    suite.add_test_cases(report.thresholds.iter().map(|result| threshold(report, result)));
-    suite.add_test_cases(report.expectation.as_ref().map(|expected| expectation(report, expected)));
-    suite.add_test_case(whole_run(report));
+    suite.add_test_cases(report.invariants.iter().map(|result| invariant(report, scenario, result)));
+    suite.add_test_cases(report.thresholds.iter().map(|result| threshold(report, scenario, result)));
+    suite.add_test_cases(report.expectation.as_ref().map(|expected| expectation(report, scenario, expected)));
+    suite.add_test_case(whole_run(report, scenario));
     suite
 }
 
@@ -86,18 +78,18 @@ pub(super) fn not_passed(kind: NonSuccessKind, name: &str, message: &str) -> Tes
     status
 }
 
-/// The same, with a text.
+/// The status of a case that failed, or could not be judged, with a text.
 fn not_passed_with(kind: NonSuccessKind, name: &str, message: &str, body: &str) -> TestCaseStatus {
     let mut status = not_passed(kind, name, message);
     status.set_description(body);
     status
 }
 
-fn invariant(report: &Report, result: &InvariantResult) -> TestCase {
+fn invariant(report: &Report, scenario: &str, result: &InvariantResult) -> TestCase {
     let name = result.name.to_string();
     let (kind, problem, message, body) = match result.verdict {
         Verdict::Holds => {
-            return checked(case(&report.scenario, "invariants", &name, TestCaseStatus::success()), result);
+            return checked(case(scenario, "invariants", &name, TestCaseStatus::success()), result);
         }
         Verdict::Violated => {
             let message = format!("{} of {} checked", plural(result.violations, "violation"), count(result.checked));
@@ -111,12 +103,9 @@ fn invariant(report: &Report, result: &InvariantResult) -> TestCase {
         }
     };
     if !is_met(report) {
-        return checked(
-            case(&report.scenario, "invariants", &name, not_passed_with(kind, problem, &message, &body)),
-            result,
-        );
+        return checked(case(scenario, "invariants", &name, not_passed_with(kind, problem, &message, &body)), result);
     }
-    let mut passed = case(&report.scenario, "invariants", &name, TestCaseStatus::success());
+    let mut passed = case(scenario, "invariants", &name, TestCaseStatus::success());
     passed.add_property(("expectation", format!("{}, as expected", result.verdict).as_str()));
     passed.set_system_out(format!("{}, as expected: {}\n{body}", result.verdict, visible(&message)));
     checked(passed, result)
@@ -133,17 +122,17 @@ fn is_met(report: &Report) -> bool {
 }
 
 /// What the scenario expects of the verdict. A service that was to be violated and is not fails here.
-fn expectation(report: &Report, expected: &ExpectationResult) -> TestCase {
+fn expectation(report: &Report, scenario: &str, expected: &ExpectationResult) -> TestCase {
     let details = expected.details.join("; ");
     let status = match expected.met {
         Some(true) => TestCaseStatus::success(),
         Some(false) => not_passed_with(NonSuccessKind::Failure, "ExpectationNotMet", &details, &report.reproduce),
         None => not_passed_with(NonSuccessKind::Error, "Inconclusive", &details, &report.reproduce),
     };
-    case(&report.scenario, "run", "expectation is met", status)
+    case(scenario, "run", "expectation is met", status)
 }
 
-fn threshold(report: &Report, result: &ThresholdResult) -> TestCase {
+fn threshold(report: &Report, scenario: &str, result: &ThresholdResult) -> TestCase {
     let status = if result.ok {
         TestCaseStatus::success()
     } else {
@@ -154,11 +143,11 @@ fn threshold(report: &Report, result: &ThresholdResult) -> TestCase {
             false => not_passed_with(NonSuccessKind::Failure, "ThresholdBreached", &message, &report.reproduce),
         }
     };
-    case(&report.scenario, "thresholds", &result.threshold, status)
+    case(scenario, "thresholds", &result.threshold, status)
 }
 
 /// Whether the run as a whole was worth judging: a suite without invariants must not be green.
-fn whole_run(report: &Report) -> TestCase {
+fn whole_run(report: &Report, scenario: &str) -> TestCase {
     let conclusive = !report.invariants.is_empty() && report.reasons.is_empty() && !report.partial;
     // A race that was expected and found is found, however short the run was.
     let status = if conclusive || (is_met(report) && !report.invariants.is_empty()) {
@@ -173,7 +162,7 @@ fn whole_run(report: &Report) -> TestCase {
         }
         not_passed_with(NonSuccessKind::Error, "Inconclusive", &reasons.join("; "), &report.reproduce)
     };
-    let mut case = case(&report.scenario, "run", CONCLUSIVE, status);
+    let mut case = case(scenario, "run", CONCLUSIVE, status);
     case.set_time(duration(report));
     case
 }

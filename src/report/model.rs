@@ -50,7 +50,7 @@ pub struct Report {
     /// All that was done to the keys of the violations, and what is stored under them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeyHistory>,
-    /// The same operations one after another.
+    /// The run's operations, one after another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial_control: Option<SerialControl>,
     /// Counts and latency per operation.

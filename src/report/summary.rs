@@ -17,7 +17,7 @@ pub fn summary(report: &Report) -> String {
     summary_within(report, BUDGET)
 }
 
-/// The same in at most so many bytes: what matters most is there first, and nothing at all where not even the verdict fits.
+/// Renders the report as Markdown of at most so many bytes: what matters most is there first, and nothing at all where not even the verdict fits.
 pub fn summary_within(report: &Report, budget: usize) -> String {
     let budget = budget.min(BUDGET);
     let mut text = String::new();

@@ -30,7 +30,7 @@ impl Guard {
     pub fn check_host(&self, host: &str) -> Result<(), Refused> {
         let name = without_port(host);
         let named = self.hosts.iter().any(|allowed| without_port(allowed).eq_ignore_ascii_case(name));
-        if named || is_loopback(name) { Ok(()) } else { Err(Refused::Host(name.to_owned())) }
+        if named || is_socket(name) || is_this_machine(name) { Ok(()) } else { Err(Refused::Host(name.to_owned())) }
     }
 
     /// Refuses a database that neither begins with `onlyone_` nor is named.
@@ -51,12 +51,15 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-fn is_loopback(name: &str) -> bool {
-    // A socket of this machine, percent-encoded in a connection string.
-    let socket = name.starts_with('/') || name.to_ascii_lowercase().starts_with("%2f");
-    socket
-        || name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+/// Whether a host is this machine by its address or by its name. A port may follow.
+pub fn is_this_machine(host: &str) -> bool {
+    let name = without_port(host);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether it is a socket of this machine, percent-encoded in a connection string.
+fn is_socket(name: &str) -> bool {
+    name.starts_with('/') || name.to_ascii_lowercase().starts_with("%2f")
 }
 
 #[cfg(test)]
@@ -88,7 +91,12 @@ mod tests {
             "",
         ] {
             assert!(guard.check_host(host).is_err(), "{host}");
+            assert!(!is_this_machine(host), "{host}");
         }
+        for host in ["LocalHost:80", "localhost", "127.1.2.3:1", "[::1]:27017", "[::1]", "::1"] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        assert!(!is_this_machine("/tmp/m.sock"), "a socket is no name that one asks for");
     }
 
     #[test]

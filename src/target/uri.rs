@@ -66,7 +66,7 @@ impl MongoUri {
         secrets
     }
 
-    /// The same server with this database as the default one, secrets included: for a service under test. Credentials
+    /// A connection string of the server, with this database as the default one, secrets included: for a service under test. Credentials
     /// stay those of the database that held them.
     pub fn with_database(&self, database: &str) -> String {
         let (scheme, rest) = self.0.split_once("://").unwrap_or(("mongodb", &self.0));

@@ -43,14 +43,17 @@ fn a_page_and_metrics_follow_a_run() {
     assert!(state.contains("\"scenario\":\"t\"") && state.contains("\"violations\":0"), "{state}");
     // A page of another site may have its name lead here, and still names itself.
     let port = live.rsplit(':').next().unwrap();
-    for host in [format!("evil.example:{port}"), "127.0.0.1:1".to_owned()] {
+    for host in [format!("evil.example:{port}"), "10.0.0.1".to_owned()] {
         for path in ["/", "/state"] {
             let refused = get_of(&live, &host, path);
             assert!(refused.starts_with("HTTP/1.1 403 ") && !refused.contains("scenario"), "{host}: {refused}");
         }
         assert!(get_of(&metrics, &host, "/metrics").starts_with("HTTP/1.1 403 "), "{host}");
     }
-    assert!(get_of(&live, &format!("localhost:{port}"), "/state").starts_with("HTTP/1.1 200 "));
+    // A port that is forwarded has another number where it is asked for.
+    for host in [format!("localhost:{port}"), "localhost:1".to_owned()] {
+        assert!(get_of(&live, &host, "/state").starts_with("HTTP/1.1 200 "), "{host}");
+    }
     let text = get(&metrics, "/metrics");
     assert!(text.contains("onlyone_operations_total") && text.ends_with("# EOF\n"), "{text}");
     let rest = std::thread::spawn(move || lines.map_while(Result::ok).count());
@@ -93,7 +96,21 @@ fn events_of_several_scenarios_and_of_an_exploration_are_all_that_is_on_stdout()
     let told: Vec<_> = explored.iter().filter(|event| event["event"] == "progress").collect();
     // It is judged when it is over.
     assert!(!told.is_empty() && told.iter().all(|event| event["violations"].is_null()), "{told:?}");
-    harness.run(&["run", "s.toml", "--probe", "--events", "ndjson"]).expect(2, &["cannot be used with"]);
+    for followed in ["--events=ndjson", "--live", "--otlp=http://127.0.0.1:1", "--prometheus=127.0.0.1:0"] {
+        harness.run(&["run", "s.toml", "--probe", followed]).expect(2, &["cannot be used with"]);
+    }
+}
+
+#[test]
+fn scenarios_have_the_same_port_one_after_another() {
+    let harness = Harness::new(&scenario("upsert-retry", true, SHORT));
+    // Below those that systems give away: nobody else takes it meanwhile.
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let port = (20_000..30_000).skip(std::process::id() as usize % 5_000).find(is_free).unwrap();
+    let (live, prometheus) = (format!("--live={port}"), "127.0.0.1:0");
+    let ran = harness.run(&["run", "s.toml", "s.toml", "s.toml", "--quiet", &live, "--prometheus", prometheus]);
+    let ran = ran.expect(0, &[]);
+    assert_eq!(ran.stderr.matches(&format!("live: http://127.0.0.1:{port}/")).count(), 3, "{}", ran.shown());
 }
 
 #[test]
@@ -164,7 +181,7 @@ fn a_collector_here_is_reached_without_a_proxy_and_leads_nowhere_else() {
     taking.join().unwrap();
 }
 
-/// A collector that comes up late has the sums at the end only, which is told.
+/// What a collector did not take is told.
 #[test]
 fn metrics_that_could_not_be_sent_meanwhile_are_told_at_the_end() {
     let harness = Harness::new(&scenario("upsert-retry", true, ENDLESS));
@@ -183,7 +200,7 @@ fn metrics_that_could_not_be_sent_meanwhile_are_told_at_the_end() {
     }
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("metrics were sent at the end only") && said.contains("503"), "{said}");
+    assert!(said.contains("1 of 2 sendings of metrics failed") && said.contains("503"), "{said}");
     assert_eq!(output.status.code(), Some(0));
 }
 

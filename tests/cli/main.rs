@@ -13,3 +13,4 @@ mod live;
 mod moments;
 mod reports;
 mod trouble;
+mod unmasked;

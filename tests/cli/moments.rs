@@ -7,7 +7,7 @@
 
 use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -22,17 +22,22 @@ const LOADS: [(&str, &str); 4] = [
     ("closed", "[load.closed]\nclients = 8\nduration = \"1h\"\nkeys = { uniform = { count = 5000 } }"),
     ("open", "[load.open]\nrate = 500\nduration = \"1h\"\nmax_clients = 16\nkeys = { uniform = { count = 5000 } }"),
 ];
-/// From the first operation of the serial control on.
+/// From when the run has its folder: until a moment within the load.
 const LONGEST: Duration = Duration::from_millis(1500);
 
 fn rounds(default: u64) -> u64 {
     std::env::var("ONLYONE_TEST_ROUNDS").ok().map_or(default, |text| text.parse().unwrap())
 }
 
-/// A run with its folder at `reports/r`, left alone until this moment.
+/// A run with its folder at `reports/r`, left alone until this moment. Before it has one, a signal is that of any process.
 fn begun(harness: &Harness, more: &[&str], moment: Duration) -> Child {
     let arguments = [&["run", "s.toml", "--quiet"], more].concat();
     let child = harness.command(&arguments).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !harness.path().join("reports/r").exists() {
+        assert!(Instant::now() < deadline, "the run did not begin");
+        std::thread::yield_now();
+    }
     std::thread::sleep(moment);
     child
 }
@@ -62,7 +67,8 @@ fn judged_again(harness: &Harness, codes: &[i32], what: &str) {
     assert!(again.code.is_some_and(|code| codes.contains(&code)), "{what}: {}", again.shown());
 }
 
-fn ended_by_a_signal(harness: &Harness, more: &[&str], signal: &str, moment: Duration, what: &str) {
+/// How many operations the service received.
+fn ended_by_a_signal(harness: &Harness, more: &[&str], signal: &str, moment: Duration, what: &str) -> usize {
     let what = format!("{what}, SIG{signal} after {moment:?}");
     let child = begun(harness, more, moment);
     send(&child, signal);
@@ -73,6 +79,7 @@ fn ended_by_a_signal(harness: &Harness, more: &[&str], signal: &str, moment: Dur
     assert!(lost.is_empty(), "{what}: {lost:?} of {} were sent, and are not in the history", received.len());
     judged_again(harness, &[130], &what);
     println!("{what}: {} received, {} recorded", received.len(), recorded.len());
+    received.len()
 }
 
 fn ended_by_death(harness: &Harness, more: &[&str], moment: Duration, what: &str) {
@@ -89,10 +96,11 @@ fn ended_by_death(harness: &Harness, more: &[&str], moment: Duration, what: &str
 fn any_moment_of_any_load_can_be_the_last() {
     let (server, mut random) = (Server::start(), ChaCha8Rng::seed_from_u64(1));
     for (load, text) in LOADS {
+        let mut received = 0;
         for round in 0..rounds(100) {
             let signal = ["INT", "TERM"][usize::from(round % 2 == 1)];
             let over_http = served("/never", "", "last-byte", text, OBSERVED);
-            ended_by_a_signal(
+            received += ended_by_a_signal(
                 &over_http,
                 &["--run-id", "r"],
                 signal,
@@ -108,6 +116,7 @@ fn any_moment_of_any_load_can_be_the_last() {
                 &format!("{load} directly"),
             );
         }
+        assert!(received > 0, "{load}: no moment came after the first request");
         for _ in 0..rounds(50) {
             let over_http = served("/never", "", "last-byte", text, OBSERVED);
             ended_by_death(&over_http, &["--run-id", "r"], moment(&mut random), &format!("{load} over HTTP"));

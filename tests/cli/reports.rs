@@ -1,6 +1,8 @@
 //! What is made of a stored run, and what other programs are told about this one.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -97,6 +99,13 @@ fn a_comparison_leaves_files_and_baselines_are_kept_by_scenario() {
     compare(&["reports/b", "--baseline", "main"]).expect(2, &["there is no baseline `main`", "--save-baseline main"]);
     compare(&["reports/a", "--save-baseline", "main"]).expect(0, &["kept run a", "baselines/main"]);
     compare(&["reports/b", "--baseline", "mian"]).expect(2, &["did you mean `main`?"]);
+    // Whoever may read or replace the reports may do so with a baseline.
+    let (save, umask) = (["compare", "reports/b", "--save-baseline", "shared"], r#"umask 007; exec "$0" "$@""#);
+    let (save, mut shell) = (harness.command(&save), Command::new("/bin/sh"));
+    shell.arg("-c").arg(umask).arg(save.get_program()).args(save.get_args()).current_dir(harness.path()).env_clear();
+    assert!(shell.output().unwrap().status.success());
+    let kept = std::fs::read_dir(harness.path().join("reports/baselines/shared")).unwrap().next().unwrap().unwrap();
+    assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o770);
     // The run itself may go.
     std::fs::remove_dir_all(harness.path().join("reports/a")).unwrap();
     compare(&["reports/b", "--baseline", "main"]).expect(3, &["against base a", "reports/compare-b-with-a"]);
@@ -105,12 +114,14 @@ fn a_comparison_leaves_files_and_baselines_are_kept_by_scenario() {
     }
     // A report may come from elsewhere: what it calls its run must not lead out of the folder.
     let report = harness.path().join("reports/b/report.json");
-    let outside =
-        std::fs::read_to_string(&report).unwrap().replace("\"run_id\": \"b\"", "\"run_id\": \"../../../out\"");
     let kept = std::fs::read_to_string(&report).unwrap();
-    assert_ne!(outside, kept);
-    std::fs::write(&report, outside).unwrap();
-    compare(&["reports/b", "--baseline", "main"]).expect(2, &["`../../../out`, which is no name of a run"]);
+    for (id, shown) in [("../../../out", "../../../out"), ("\\u001b[2J", "\\u{1b}[2J")] {
+        let outside = kept.replace("\"run_id\": \"b\"", &format!("\"run_id\": \"{id}\""));
+        assert_ne!(outside, kept);
+        std::fs::write(&report, outside).unwrap();
+        let told = format!("`{shown}`, which is no name of a run");
+        compare(&["reports/b", "--baseline", "main"]).expect(2, &[&told]);
+    }
     std::fs::write(&report, kept).unwrap();
     compare(&["reports/b"]).expect(2, &["one run alone cannot be compared", "--baseline NAME"]);
     compare(&["reports/b", "--trend"]).expect(0, &["✓ b", "Answers/s", "p50"]);
@@ -153,6 +164,12 @@ fn options_come_from_the_environment_and_from_the_nearest_file() {
     off.run(&["explore", "s.toml", "--dry-run", "--schedule", "1 2"]).expect(0, &["search: replay"]);
     let on = Harness::new(&scenario("upsert-retry", true, SHORT)).env("ONLYONE_EXPLORE_PAIRS", "true");
     on.run(&["explore", "s.toml", "--dry-run", "--schedule", "1 2"]).expect(2, &["cannot be used with"]);
+    // What is typed comes first, also where the two exclude each other.
+    let events = Harness::new(&scenario("upsert-retry", true, SHORT)).env("ONLYONE_EVENTS", "ndjson");
+    events.run(&["run", "s.toml", "--dry-run"]).expect(0, &["# seed: "]);
+    events.run(&["run", "s.toml", "--probe"]).expect(2, &["there is no service to probe"]);
+    let typed = ["run", "s.toml", "--probe", "--events", "ndjson"];
+    events.run(&typed).expect(2, &["cannot be used with"]);
     let typed = Harness::new("").env("ONLYONE_COMPARE_SAVE_BASELINE", "main");
     typed.run(&["compare", "nowhere"]).expect(2, &["one run alone cannot be compared"]);
     harness.run(&["run", "s.toml", "--use", "ci"]).expect(2, &["has no profile `ci`", "[profile.ci]"]);
@@ -183,6 +200,10 @@ fn export_writes_the_history_for_other_checkers() {
     assert_eq!(elle.as_array().unwrap().len(), 160);
     let porcupine = export("porcupine-json", &[]);
     assert_eq!(porcupine.json().as_array().unwrap().len(), 80);
+    // A file that may be written over is named each time.
+    let mut elsewhere = harness.command(&["export", "reports/r", "--format", "porcupine-json"]);
+    let told = elsewhere.env("ONLYONE_EXPORT_OUT", "s.toml").output().unwrap();
+    assert_eq!(String::from_utf8(told.stdout).unwrap(), porcupine.stdout);
     let to_file = export("porcupine-json", &["--out", "history.json"]);
     assert_eq!((to_file.stdout.as_str(), read(&harness, Path::new("history.json"))), ("", porcupine.stdout));
     harness

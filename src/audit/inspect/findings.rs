@@ -21,7 +21,7 @@ pub struct Audited {
     pub documents: u64,
     /// Defects by kind; kinds without any are left out.
     pub findings: Vec<Finding>,
-    /// The same as judged invariants.
+    /// The invariants, judged by these findings.
     pub invariants: Vec<InvariantResult>,
     /// Index facts, lookup plan and notes.
     pub preflight: Preflight,

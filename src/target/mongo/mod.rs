@@ -68,7 +68,7 @@ impl MongoTarget {
         Self::on(connected, uri, spec, workload, run_id)
     }
 
-    /// The same on a connection that is there already. The guard has seen it, and the database is the caller's own choice.
+    /// A target on a connection that is there already. The guard has seen it, and the database is the caller's own choice.
     pub fn on(
         connected: Connected,
         uri: MongoUri,
