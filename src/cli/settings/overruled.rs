@@ -42,7 +42,11 @@ pub(super) fn source(matches: &ArgMatches, arg: &Arg) -> Option<ValueSource> {
 
 /// Whether it is a flag whose variable says `false`.
 fn is_false(arg: &Arg) -> bool {
+    if !matches!(arg.get_action(), ArgAction::SetTrue) {
+        return false;
+    }
     let value = arg.get_env().and_then(std::env::var_os);
-    let parsed = value.map(|value| BoolishValueParser::new().parse_ref(&Command::default(), Some(arg), &value));
-    matches!(arg.get_action(), ArgAction::SetTrue) && matches!(parsed, Some(Ok(false)))
+    // An argument that is not built cannot be named in an error.
+    let parsed = value.map(|value| BoolishValueParser::new().parse_ref(&Command::default(), None, &value));
+    matches!(parsed, Some(Ok(false)))
 }
