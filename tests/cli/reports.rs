@@ -163,7 +163,10 @@ fn options_come_from_the_environment_and_from_the_nearest_file() {
     let off = Harness::new(&scenario("upsert-retry", true, SHORT)).env("ONLYONE_EXPLORE_PAIRS", "false");
     off.run(&["explore", "s.toml", "--dry-run", "--schedule", "1 2"]).expect(0, &["search: replay"]);
     let on = Harness::new(&scenario("upsert-retry", true, SHORT)).env("ONLYONE_EXPLORE_PAIRS", "true");
-    on.run(&["explore", "s.toml", "--dry-run", "--schedule", "1 2"]).expect(2, &["cannot be used with"]);
+    on.run(&["explore", "s.toml", "--dry-run", "--schedule", "1 2"]).expect(0, &["search: replay"]);
+    // Of two variables none comes first.
+    let both = on.env("ONLYONE_EXPLORE_SCHEDULE", "1 2");
+    both.run(&["explore", "s.toml", "--dry-run"]).expect(2, &["cannot be used with"]);
     // What is typed comes first, also where the two exclude each other.
     let events = Harness::new(&scenario("upsert-retry", true, SHORT)).env("ONLYONE_EVENTS", "ndjson");
     events.run(&["run", "s.toml", "--dry-run"]).expect(0, &["# seed: "]);
