@@ -12,7 +12,9 @@ use crate::verdict::{Invariant, InvariantResult, Verdict};
 pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Concurrency) -> Vec<String> {
     let operations = run.history.phase(Phase::Main);
     let mut reasons = Vec::new();
-    if run.history.partial {
+    if !run.record.shards.is_empty() {
+        reasons.extend(super::shards::reasons(&run.record.shards));
+    } else if run.history.partial {
         reasons.push("the history ends in the middle: the run died, and operations may be missing".to_owned());
     }
     match &run.record.aborted {
@@ -37,7 +39,8 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
     reasons.extend(run.record.preflight.too_few_connections.clone());
     // A fault is a trial of its own: it takes no second request.
     let faults = run.record.explore.as_ref().is_some_and(|explore| !explore.faults.is_empty());
-    let floor = if faults { 0 } else { scenario.limits.min_effective_trials };
+    // Whether a shard met others is told when all are there.
+    let floor = if faults || run.history.of_a_shard { 0 } else { scenario.limits.min_effective_trials };
     if concurrency.effective_trials < floor {
         let found = match concurrency.effective_trials {
             0 => "no two operations on one key ever overlapped".to_owned(),

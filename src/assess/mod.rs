@@ -9,25 +9,28 @@ mod expectation;
 mod fit;
 mod keys;
 mod looks;
+mod merge;
 mod own;
 mod queries;
 mod record;
 mod serial;
 mod server;
 mod several;
+mod shards;
 mod unsent;
 
 use std::path::Path;
 
 pub use fit::fit;
 pub use looks::{meant_for_a_load, worsening};
+pub use merge::{MergedRun, ShardRun, Unmergeable, merge};
 pub use record::{RUN_FORMAT_VERSION, RunRecord};
 
 use crate::checker::{Evidence, judge};
 use crate::history::{History, Observation, Operation, Phase};
 use crate::report::{AsIfSerialReport, ExploreReport, FORMAT_VERSION, Fit, Origin, Report};
-use crate::scenario::{Load, Scenario, ScenarioError};
-use crate::stats::{self, Clock, Conditions, LatencyStats};
+use crate::scenario::{self, Load, Scenario, ScenarioError};
+use crate::stats::{self, Clock, Concurrency, Conditions, LatencyStats};
 use crate::target::Preflight;
 use crate::target::http::describe;
 use crate::verdict::{ExitStatus, Invariant, InvariantResult, Verdict};
@@ -63,12 +66,16 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     // An exploration may be judged by its serial runs alone: they need no description of what answers mean.
     let alone = run.record.as_if_serial.is_some() && !scenario.judging().checkers;
     let misfit = described.as_ref().filter(|_| !alone).and_then(Fit::misfit);
+    let (shards, shard) = (run.record.shards.as_slice(), run.record.shard.as_ref());
+    let recorded = run.history;
+    let doubted_times = shards::doubted(recorded, shards);
     let understood = match scenario.target.http() {
-        Some(_) => answers::understand(run.history),
-        None => answers::Understood { history: std::borrow::Cow::Borrowed(run.history), reasons: Vec::new() },
+        Some(_) => answers::understand(&doubted_times),
+        None => answers::Understood { history: std::borrow::Cow::Borrowed(&*doubted_times), reasons: Vec::new() },
     };
-    let run = Recording { history: &understood.history, ..run };
-    let invariants = workload::invariants_of(&scenario, &run.record.run_id);
+    let judged_history = shards::alone(&understood.history, shard);
+    let run = Recording { history: &judged_history, ..run };
+    let invariants = shards::judged_alone(workload::invariants_of(&scenario, &run.record.run_id), shard);
     let invariants = if alone { Vec::new() } else { invariants };
     let mut results = judge(run.history, run.observation, Phase::Main, &invariants);
     // Without a serial control there is nothing to hold the load against.
@@ -81,6 +88,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     if !alone {
         results.extend(own.load);
     }
+    results = shards::seen_alone(results, shard);
     results.extend(run.record.as_if_serial.iter().map(AsIfSerialReport::result));
     let disturbed = server::disturbed(run.record);
     let in_doubt = |result| server::explained(fit::doubted(result, misfit.as_deref(), &scenario), disturbed.as_deref());
@@ -92,16 +100,9 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     let keys = keys::of_violations(&results, &run, &scenario);
     let results = over_http(results, &scenario, run.record);
     let judged = Verdict::combine(results.iter().map(|result| result.verdict));
-    let stats = LatencyStats::of(Clock::of(&scenario.load), measured(&run))?;
-    let concurrency = stats::concurrency(
-        &Evidence::of_phase(run.history, run.observation, Phase::Main),
-        Conditions {
-            clients: scenario.load.clients(),
-            burst: matches!(scenario.load, Load::Burst { .. } | Load::Waves { .. }),
-            connections: run.record.preflight.connections_ready,
-            violated: judged != Verdict::Holds,
-        },
-    );
+    let timed = shards::as_recorded(run.history, recorded, shards);
+    let stats = LatencyStats::of(Clock::of(&scenario.load), measured(&Recording { history: &timed, ..run }))?;
+    let concurrency = overlap(&Recording { history: &timed, ..run }, &scenario, judged);
     let mut reasons = misfit.as_ref().map_or_else(|| understood.reasons.clone(), |misfit| vec![misfit.clone()]);
     let weakly = run.record.as_if_serial.as_ref().is_some_and(|serial| serial.bursts_of.is_some());
     reasons.extend(conditions::nothing_said(&scenario, &results, weakly));
@@ -109,8 +110,11 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     reasons.extend(conditions::reasons(&run, &scenario, &concurrency));
     // What weakens the run weakens a verdict that holds; a violation stays one.
     let verdict = if reasons.is_empty() { judged } else { judged.max(Verdict::Inconclusive) };
-    let thresholds = stats::evaluate(&scenario.expect.thresholds, &stats, run.record.generator.dropped_arrivals);
-    let expectation = expectation::evaluate(&scenario.expect, verdict, &results, reasons.is_empty());
+    // What is asked of the run is asked of all shards together.
+    let is_one_of_several = shards::note(shard).is_some();
+    let expect = if is_one_of_several { scenario::Expectation::default() } else { scenario.expect.clone() };
+    let thresholds = stats::evaluate(&expect.thresholds, &stats, run.record.generator.dropped_arrivals);
+    let expectation = expectation::evaluate(&expect, verdict, &results, reasons.is_empty());
     // A run that ended early for a reason of its own was not interrupted by anyone.
     let interrupted = (run.history.interrupted || run.record.interrupted) && run.record.aborted.is_none();
     let status = expectation::exit_status(verdict, expectation.as_ref(), &thresholds, interrupted);
@@ -145,10 +149,27 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         explore: run.record.explore.clone().map(|explore| doubted_exploration(explore, doubted)),
         as_if_serial: run.record.as_if_serial.clone(),
         selftest: None,
+        shards: shards::shown(shards, shard, recorded),
         findings: None,
         actions: None,
     };
     Ok((report, stats))
+}
+
+/// The overlap that the run achieved.
+fn overlap(run: &Recording<'_>, scenario: &Scenario, judged: Verdict) -> Concurrency {
+    let views = shards::overlapping(run.history, &run.record.shards);
+    let views: Vec<Evidence<'_>> =
+        views.iter().map(|view| Evidence::of_phase(view, run.observation, Phase::Main)).collect();
+    stats::concurrency(
+        &views,
+        Conditions {
+            clients: run.record.shard.as_ref().map_or(scenario.load.clients(), |shard| shard.clients),
+            burst: matches!(scenario.load, Load::Burst { .. } | Load::Waves { .. }),
+            connections: run.record.preflight.connections_ready,
+            violated: judged != Verdict::Holds,
+        },
+    )
 }
 
 /// Operations whose times count: a round that came before the serial control found nothing warm. An exploration goes to and
@@ -193,6 +214,7 @@ fn preflight(run: &Recording<'_>, described: Option<&Fit>, disturbed: Option<&st
     let mut preflight = run.record.preflight.clone();
     preflight.notes.extend(described.and_then(|fit| others(fit, scenario)));
     preflight.notes.extend(disturbed.map(str::to_owned));
+    preflight.notes.extend(shards::note(run.record.shard.as_ref()));
     preflight.notes.extend(described.into_iter().flat_map(Fit::unseen));
     preflight.notes.extend(unsent::notes(run, scenario));
     preflight

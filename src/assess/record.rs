@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::{Looks, Sightings};
 use crate::report::{AsIfSerialReport, ExploreReport, Origin};
+use crate::shard::ShardRecord;
 use crate::stats::{Generator, Machine};
 use crate::target::Preflight;
 use crate::target::mongo::{Identity, QueryResult};
@@ -83,4 +84,10 @@ pub struct RunRecord {
     /// What was seen of a service besides the outcomes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sightings: Option<Sightings>,
+    /// Which part of a run this is, where several processes share one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardRecord>,
+    /// The shards of a merged run, in their order, those that are missing among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardRecord>,
 }

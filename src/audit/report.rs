@@ -59,6 +59,7 @@ pub fn report(audited: &Audited, circumstances: Circumstances) -> Report {
         generator: circumstances.generator,
         preflight: audited.preflight.clone(),
         findings: Some(audited.findings.clone()),
+        shards: Vec::new(),
         actions: circumstances.actions,
     }
 }

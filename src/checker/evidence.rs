@@ -21,8 +21,17 @@ pub struct Evidence<'a> {
     /// Positions in the observation's documents, key after key.
     document_order: Vec<u32>,
     groups: Vec<Group<'a>>,
-    /// The history was cut short: an operation may be missing from it.
+    /// Operations may be missing from the history.
     partial: bool,
+    /// It is because of that.
+    cut_short: bool,
+}
+
+/// What a history lacks.
+#[derive(Clone, Copy)]
+struct Lacking {
+    partial: bool,
+    cut_short: bool,
 }
 
 #[derive(Debug)]
@@ -100,12 +109,14 @@ impl<'a> Evidence<'a> {
             Phase::Control => Elsewhere::All,
         };
         let operations = history.phase(phase);
-        Self::group(&history.operations, operations, observation, &elsewhere, history.partial)
+        let lacking = Lacking { partial: history.partial || history.of_a_shard, cut_short: history.partial };
+        Self::group(&history.operations, operations, observation, &elsewhere, lacking)
     }
 
     /// Groups the evidence of a history that has no phases.
     pub fn new(operations: &'a [Operation], observation: Option<&'a Observation>, partial: bool) -> Self {
-        Self::group(operations, operations, observation, &Elsewhere::Keys(FxHashSet::default()), partial)
+        let lacking = Lacking { partial, cut_short: partial };
+        Self::group(operations, operations, observation, &Elsewhere::Keys(FxHashSet::default()), lacking)
     }
 
     fn group(
@@ -113,7 +124,7 @@ impl<'a> Evidence<'a> {
         operations: &'a [Operation],
         observation: Option<&'a Observation>,
         elsewhere: &Elsewhere<'_>,
-        partial: bool,
+        Lacking { partial, cut_short }: Lacking,
     ) -> Self {
         let effects = observation.map(|observation| (&observation.effects, observation.quiescent));
         let observation = observation.filter(|observation| observation.source != Source::None);
@@ -140,7 +151,7 @@ impl<'a> Evidence<'a> {
                 documents: document_bounds[index]..document_bounds[index + 1],
             })
             .collect();
-        Evidence { run, operations, observation, effects, order, document_order, groups, partial }
+        Evidence { run, operations, observation, effects, order, document_order, groups, partial, cut_short }
     }
 
     /// The final state, if it was read at all.
@@ -161,6 +172,11 @@ impl<'a> Evidence<'a> {
     /// Whether operations may be missing.
     pub fn partial(&self) -> bool {
         self.partial
+    }
+
+    /// Whether they are because the run was cut short. Otherwise others have them, and what is here is judged as it is.
+    pub fn cut_short(&self) -> bool {
+        self.cut_short
     }
 
     /// The operation of this number, whichever phase it belongs to.

@@ -102,7 +102,7 @@ pub fn guarded(checker: &dyn Checker, evidence: &Evidence<'_>, mut budget: Budge
             );
         }
     };
-    if evidence.partial() {
+    if evidence.cut_short() {
         return result.weaken("the run was cut short, so the history may lack operations");
     }
     result

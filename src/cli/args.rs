@@ -55,6 +55,8 @@ pub enum Command {
     Selftest(SelftestArgs),
     /// Judge a stored run again: same history, same verdict
     Check(CheckArgs),
+    /// Join the shards of one run: one verdict, one report
+    Merge(MergeArgs),
     /// Look for violations in a database that exists, without writing to it
     Audit(super::audit::AuditArgs),
     /// Plan the repair of what an audit finds, or apply it with a backup, or restore that
@@ -232,6 +234,23 @@ pub struct CheckArgs {
     /// Form of the result on stdout
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+}
+
+/// `onlyone merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Folders that the shards of one run wrote, in any order
+    #[arg(value_name = "SHARD_DIR", required = true)]
+    pub shard_dirs: Vec<PathBuf>,
+    /// Folder in which the merged run gets a folder of its own, called after it
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub out: PathBuf,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// For whom the result is announced beside the files: on GitHub, the step summary and annotations
+    #[arg(long, value_enum, default_value_t = Ci::Auto)]
+    pub ci: Ci,
 }
 
 /// `onlyone serve`.

@@ -364,6 +364,8 @@ impl One<'_> {
             queries,
             looks,
             sightings,
+            shard: None,
+            shards: Vec::new(),
         };
         let written = [history_written, store.write_record(&record), store.write_observation(observation.as_ref())];
         let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };

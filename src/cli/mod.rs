@@ -16,6 +16,7 @@ mod export;
 mod init;
 mod interrupt;
 mod io;
+mod merge;
 mod meta;
 pub mod mongod;
 mod own_invariants;
@@ -80,6 +81,7 @@ pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
         Command::Init(args) => init::init(args, io).await,
         Command::Selftest(args) => selftest::selftest(args, io).await,
         Command::Check(args) => check::check(&args, io),
+        Command::Merge(args) => merge::merge(&args, io),
         Command::Audit(args) => audit::run(&args, io).await,
         Command::Repair(args) => repair::run(&args, io).await,
         Command::Seed(args) => seed::run(&args, io).await,

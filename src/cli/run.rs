@@ -315,6 +315,8 @@ impl One<'_> {
             queries: Vec::new(),
             looks: Vec::new(),
             sightings: None,
+            shard: None,
+            shards: Vec::new(),
         })
     }
 

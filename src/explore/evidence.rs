@@ -87,7 +87,7 @@ impl<'a> Documents<'a> {
             effects: Arc::clone(&whole.effects),
         });
         let operations = [alone, operations].concat();
-        let history = History { operations, partial: false, interrupted: false };
+        let history = History { operations, ..History::default() };
         let mut results = judge(&history, observation.as_ref(), Phase::Main, invariants);
         // Without a serial control there is nothing to hold the execution against.
         results.retain(|result| result.name != Invariant::SomebodyServed || result.checked > 0);

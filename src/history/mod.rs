@@ -43,6 +43,8 @@ pub struct History {
     pub partial: bool,
     /// The run was stopped early, in good order: nothing is missing, but less was run than was planned.
     pub interrupted: bool,
+    /// Operations of other shards of the run are missing, and all of this one are here.
+    pub of_a_shard: bool,
 }
 
 impl History {

@@ -27,6 +27,7 @@ mod sample;
 mod schema;
 mod selftest;
 mod several;
+mod shards;
 mod summary;
 mod terminal;
 mod trend;
@@ -54,6 +55,7 @@ pub use key_history::{KeyHistory, MissingElement, SentRequest, StoredElement, St
 pub use model::{ExpectationResult, FORMAT_VERSION, Origin, Report, SerialControl};
 pub use schema::schema;
 pub use selftest::{SelftestBug, SelftestNotPlanted, SelftestReport, SelftestTwin};
+pub use shards::ShardReport;
 pub use several::{Ended, Row, junit_of_all, several};
 pub use summary::{summary, summary_within};
 pub use terminal::{Terminal, compared, terminal};

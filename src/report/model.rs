@@ -79,6 +79,9 @@ pub struct Report {
     /// Executions held against the serial runs of the same requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_if_serial: Option<super::AsIfSerialReport>,
+    /// The processes that carried the run out together, where there were several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<super::ShardReport>,
     /// The kill matrix; only `selftest` has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selftest: Option<super::SelftestReport>,

@@ -4,8 +4,10 @@
 
 use super::format::{count, measured, plural, quantile, seconds, visible};
 use super::junit::told;
+use super::shards::sentence;
 use super::terminal::{explore_sentence, held_under_doubt, overlap_sentence};
 use super::{LintFinding, Report, render_diagram};
+use crate::shard::ShardState;
 use crate::stats::ThresholdResult;
 use crate::verdict::Verdict;
 
@@ -29,6 +31,7 @@ pub fn summary_within(report: &Report, budget: usize) -> String {
         interleavings(report),
         lint(report),
         matrix(report),
+        shards(report),
         latency(report),
     ];
     let details = report.invariants.iter().flat_map(|result| {
@@ -133,6 +136,29 @@ fn lint(report: &Report) -> String {
     };
     let lines: String = report.lint().map(line).collect();
     if lines.is_empty() { lines } else { format!("Lint:\n\n{lines}") }
+}
+
+/// The shards of a run from several processes.
+fn shards(report: &Report) -> String {
+    if report.shards.len() < 2 {
+        return String::new();
+    }
+    let mut text = format!(
+        "{}.\n\n| Shard | State | Clients | Operations | Clock |\n|---|---|--:|--:|--:|\n",
+        cell(&sentence(&report.shards))
+    );
+    for shard in &report.shards {
+        let sign = if shard.state == ShardState::Whole { "✅" } else { "⚠️" };
+        text.push_str(&format!(
+            "| {} | {sign} {} | {} | {} | {} |\n",
+            cell(&shard.shard),
+            shard.state.as_str(),
+            count(shard.clients.into()),
+            count(shard.operations),
+            cell(&shard.uncertainty())
+        ));
+    }
+    text
 }
 
 /// The kill matrix of a self-test.

@@ -140,6 +140,7 @@ impl Outcome {
                 not_planted: not_planted.collect(),
             }),
             findings: None,
+            shards: Vec::new(),
             actions: None,
         }
     }

@@ -23,26 +23,46 @@ pub struct Conditions {
     pub violated: bool,
 }
 
-/// Measures the overlap of the operations of the main phase.
-pub fn concurrency(evidence: &Evidence<'_>, conditions: Conditions) -> Concurrency {
+/// The overlap on one key.
+#[derive(Default, Clone, Copy)]
+struct Trial {
+    peak: u32,
+    raced: bool,
+}
+
+/// Measures the overlap of the operations of the main phase. Where they are seen in several ways, each of which shows less
+/// than there was, what any of them shows counts.
+pub fn concurrency(views: &[Evidence<'_>], conditions: Conditions) -> Concurrency {
     let limit = conditions.connections.unwrap_or(u32::MAX);
     let mut sweep = Sweep::default();
-    let peak_in_flight = sweep.peak(evidence.operations());
-    let (mut keys, mut peak_in_flight_same_key, mut effective_trials, mut race_trials) = (0, 0, 0, 0);
-    for key in evidence.keys().filter(|key| key.operations().len() > 0) {
-        let peak = sweep.peak(key.operations()).min(limit);
-        keys += 1;
-        peak_in_flight_same_key = peak.max(peak_in_flight_same_key);
-        effective_trials += u64::from(peak >= 2);
-        race_trials += u64::from(peak >= 2 && could_race(&key, &mut sweep));
+    let mut peak_in_flight = 0;
+    let mut trials: FxHashMap<&str, Trial> = FxHashMap::default();
+    for evidence in views {
+        peak_in_flight = sweep.peak(evidence.operations()).max(peak_in_flight);
+        for index in 0..evidence.keys().len() {
+            let key = evidence.key(index);
+            if key.operations().len() == 0 {
+                continue;
+            }
+            let peak = sweep.peak(key.operations()).min(limit);
+            let trial = trials.entry(key.key).or_default();
+            trial.peak = peak.max(trial.peak);
+            trial.raced |= peak >= 2 && could_race(&key, &mut sweep);
+        }
     }
+    let peak_in_flight_same_key = trials.values().map(|trial| trial.peak).max().unwrap_or(0);
+    let effective_trials = trials.values().filter(|trial| trial.peak >= 2).count() as u64;
+    let race_trials = trials.values().filter(|trial| trial.raced).count() as u64;
+    // The first of several views has times that are certain, those of single shards the recorded ones.
+    let timed = views.get(1..).filter(|timed| !timed.is_empty()).unwrap_or(views);
+    let skew = || timed.iter().map(|view| release_skew(view.operations())).max_by_key(|skew| skew.max).unwrap_or_default();
     let bounded = race_trials > 0 && !conditions.violated;
     Concurrency {
         clients: conditions.clients,
-        keys,
+        keys: trials.len() as u64,
         peak_in_flight: peak_in_flight.min(limit),
         peak_in_flight_same_key,
-        release_skew_us: if conditions.burst { release_skew(evidence.operations()) } else { Skew::default() },
+        release_skew_us: if conditions.burst { skew() } else { Skew::default() },
         effective_trials,
         race_trials,
         violation_rate_upper_bound_95: bounded.then(|| rule_of_three(race_trials)),
@@ -152,7 +172,7 @@ mod tests {
 
     fn measured(operations: &[Operation], conditions: Conditions) -> Concurrency {
         let history = History { operations: operations.to_vec(), ..History::default() };
-        concurrency(&Evidence::of_phase(&history, None, Phase::Main), conditions)
+        concurrency(&[Evidence::of_phase(&history, None, Phase::Main)], conditions)
     }
 
     #[test]

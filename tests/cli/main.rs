@@ -10,6 +10,7 @@ mod files;
 mod harness;
 mod life;
 mod live;
+mod merge;
 mod moments;
 mod reports;
 mod trouble;

@@ -12,6 +12,7 @@ mod figures;
 mod keys;
 mod policy;
 mod selftest;
+mod shards;
 mod stored;
 mod time;
 mod violations;
@@ -37,7 +38,7 @@ const COLOURS: usize = 5;
 /// What the page does when scripts may run.
 const SCRIPT: &str = include_str!("script.js");
 /// The parts of the page.
-const PARTS: [(&str, &str); 10] = [
+const PARTS: [(&str, &str); 11] = [
     ("head.html", include_str!("parts/head.html")),
     ("report.html", include_str!("parts/report.html")),
     ("violations.html", include_str!("parts/violations.html")),
@@ -46,6 +47,7 @@ const PARTS: [(&str, &str); 10] = [
     ("keys.html", include_str!("parts/keys.html")),
     ("serial.html", include_str!("parts/serial.html")),
     ("explore.html", include_str!("parts/explore.html")),
+    ("shards.html", include_str!("parts/shards.html")),
     ("figures.html", include_str!("parts/figures.html")),
     ("compare.html", include_str!("parts/compare.html")),
 ];
@@ -92,6 +94,7 @@ pub fn html(report: &Report) -> Result<String, HtmlError> {
         explore => report.explore.as_ref().map(explore::context),
         smallest => report.explore.as_ref().and_then(|explore| explore.smallest.as_ref()).map(explore::smallest),
         walks => report.explore.as_ref().map(explore::walks).transpose().map_err(JsonError::from)?.flatten(),
+        shards => shards::context(report),
         selftest => report.selftest.as_ref().map(selftest::context),
         lint => report.lint().map(lint).collect::<Vec<_>>(),
         findings => report.findings.iter().flatten().filter(|finding| finding.count > 0).map(finding).collect::<Vec<_>>(),

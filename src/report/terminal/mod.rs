@@ -9,6 +9,7 @@ mod explore;
 mod page;
 mod selftest;
 mod several;
+mod shards;
 mod stored;
 mod trend;
 mod witness;
@@ -62,6 +63,7 @@ pub fn terminal(report: &Report, options: Terminal<'_>) -> String {
     page.blank();
     overlap(&mut page, report);
     serial_control(&mut page, report);
+    shards::section(&mut page, report);
     environment(&mut page, report);
     thresholds(&mut page, report);
     ending(&mut page, report, options.directory);

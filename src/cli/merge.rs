@@ -1,0 +1,70 @@
+//! `onlyone merge`: one verdict and one report from the shards of a run.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+use super::args::MergeArgs;
+use super::ci::Announcer;
+use super::show::show;
+use super::store::{self, Store, with_unwritten};
+use super::{CliError, Io};
+use crate::assess::{MergedRun, Recording, ShardRun, Unmergeable, assess, merge as merged, status_of};
+use crate::history::History;
+use crate::history::file::{Header, HistoryError, HistoryWriter};
+use crate::verdict::ExitStatus;
+
+/// Joins the shards, judges the run that they are, and writes its folder.
+pub(super) fn merge(args: &MergeArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    let runs = args.shard_dirs.iter().map(|directory| read(directory)).collect::<Result<Vec<_>, _>>()?;
+    let MergedRun { record, history, observation } = merged(runs).map_err(refused)?;
+    let (report, stats) = assess(Recording { record: &record, history: &history, observation: observation.as_ref() })
+        .map_err(CliError::usage)?;
+    let started: SystemTime = record.started_at.parse::<Timestamp>().map_err(CliError::usage)?.into();
+    store::check_run_id(&record.run_id)?;
+    let store = Store::create(&args.out, &record.run_id)?;
+    let written = [
+        store.write_record(&record),
+        write_history(&store, &record.run_id, &history).map_err(CliError::setup),
+        store.write_observation(observation.as_ref()),
+        store.write_reports(&report, &stats, started),
+    ];
+    show(&report, Some(&store.directory.display().to_string()), args.format, io)?;
+    Announcer::new(args.ci).announce(&report, io);
+    Ok(with_unwritten(status_of(&report), written, io))
+}
+
+/// Reads what one shard recorded.
+fn read(directory: &Path) -> Result<ShardRun, CliError> {
+    let record = store::read_record(directory)?;
+    let history = store::read_history(directory, &record)?;
+    let observation = store::read_observation(directory)?;
+    Ok(ShardRun { folder: directory.display().to_string(), record, history, observation })
+}
+
+/// What to do about folders that are not shards of one run.
+fn refused(error: Unmergeable) -> CliError {
+    let hint = match &error {
+        Unmergeable::Nothing | Unmergeable::NotAShard(_) => {
+            "name the folders that `onlyone run --shard I/N` wrote; `onlyone check` judges a run that one process made"
+        }
+        Unmergeable::Merged(_) => "judge it again with `onlyone check`, or name the folders of its shards",
+        Unmergeable::Different { .. } => "name the folders of one run: they are called after it, `ID.shard-0-of-4` and so on",
+        Unmergeable::Twice { .. } => "name each shard once",
+        Unmergeable::Damaged { .. } => "copy the folders again from where they were written",
+    };
+    CliError::usage(error).hint(hint)
+}
+
+/// Writes all operations. A history that lacks some gets no end line, like that of a run that died.
+fn write_history(store: &Store, run_id: &str, history: &History) -> Result<(), HistoryError> {
+    let mut writer = HistoryWriter::create(&store.history(), &Header::new(run_id))?;
+    for operation in &history.operations {
+        writer.append(operation)?;
+    }
+    match history.partial {
+        true => writer.flush(),
+        false => writer.finish(history.interrupted),
+    }
+}
