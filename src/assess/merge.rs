@@ -243,7 +243,9 @@ fn record(runs: &[(ShardRun, Shard)], reader: Option<&ShardRun>, shards: Vec<Sha
     }
     let aborted: Vec<String> = runs
         .iter()
-        .filter_map(|(run, shard)| Some(format!("shard {} of {}: {}", shard.index, shard.of, run.record.aborted.as_ref()?)))
+        .filter_map(|(run, shard)| {
+            Some(format!("shard {} of {}: {}", shard.index, shard.of, run.record.aborted.as_ref()?))
+        })
         .collect();
     // Whoever saw the server change is believed; otherwise whoever saw it twice.
     let both = |record: &&RunRecord| record.server_before.is_some() && record.server_after.is_some();
@@ -259,7 +261,8 @@ fn record(runs: &[(ShardRun, Shard)], reader: Option<&ShardRun>, shards: Vec<Sha
     let reproduce = runs.first().map(|(_, shard)| format!(" --shard {shard}")).unwrap_or_default();
     let mut sightings = reader.and_then(|reader| reader.record.sightings.clone());
     if let Some(sightings) = &mut sightings {
-        sightings.answers = records().filter_map(|record| record.sightings.as_ref()).flat_map(|seen| seen.answers.clone()).collect();
+        sightings.answers =
+            records().filter_map(|record| record.sightings.as_ref()).flat_map(|seen| seen.answers.clone()).collect();
     }
     let queries = reader.map_or_else(Vec::new, |reader| reader.record.queries.clone());
     RunRecord {

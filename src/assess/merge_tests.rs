@@ -118,7 +118,8 @@ fn shards_of_one_history_merge_into_it_and_are_judged_alike_byte_for_byte() {
         for of in [1, 2, 4, 6] {
             let run = merge(shards(of, defect)).unwrap();
             assert_eq!(run.history, history, "{of} shards");
-            let recording = Recording { record: &run.record, history: &run.history, observation: run.observation.as_ref() };
+            let recording =
+                Recording { record: &run.record, history: &run.history, observation: run.observation.as_ref() };
             let (mut merged, of_all) = assess(recording).unwrap();
             assert_eq!(merged.shards.len(), of as usize);
             merged.shards.clear();
@@ -126,7 +127,8 @@ fn shards_of_one_history_merge_into_it_and_are_judged_alike_byte_for_byte() {
             assert_eq!(bytes(&merged), bytes(&of_one), "{of} shards");
             let bins = |stats: &crate::stats::LatencyStats| -> Vec<_> {
                 let bins = |(name, outcome, samples): (&str, &'static str, &crate::stats::Samples)| {
-                    let bins = samples.histogram().iter_recorded().map(|bin| (bin.value_iterated_to(), bin.count_at_value()));
+                    let bins =
+                        samples.histogram().iter_recorded().map(|bin| (bin.value_iterated_to(), bin.count_at_value()));
                     (name.to_owned(), outcome, bins.collect::<Vec<_>>())
                 };
                 stats.samples().map(bins).collect()
@@ -157,7 +159,11 @@ fn a_shard_that_died_or_is_missing_leaves_no_run_that_holds_and_hides_no_violati
             for (runs, word) in [(missing, "is missing"), (died, "died")] {
                 let merged = report(&merge(runs).unwrap());
                 let reason = merged.reasons.iter().find(|reason| reason.contains(word));
-                assert!(reason.is_some_and(|reason| reason.starts_with(&format!("shard {lost} of 4"))), "{:?}", merged.reasons);
+                assert!(
+                    reason.is_some_and(|reason| reason.starts_with(&format!("shard {lost} of 4"))),
+                    "{:?}",
+                    merged.reasons
+                );
                 let expected = if defect { Verdict::Violated } else { Verdict::Inconclusive };
                 assert_eq!(merged.verdict, expected, "shard {lost} {word}, defect {defect}");
                 assert_eq!(merged.exit_code, if defect { 1 } else { 3 });
@@ -182,7 +188,10 @@ fn folders_that_are_not_the_shards_of_one_run_are_refused() {
         (refused(&|runs| runs[1].record.scenario.push('#')), "the scenario differs"),
         (refused(&|runs| runs.push(shards(3, false).remove(1))), "the number of shards differs (4 and 3)"),
         (refused(&|runs| runs.push(runs[1].clone())), "are both shard 1/4"),
-        (refused(&|runs| runs[1].record.shards = vec![super::missing(Shard { index: 0, of: 1 })]), "a merged run already"),
+        (
+            refused(&|runs| runs[1].record.shards = vec![super::missing(Shard { index: 0, of: 1 })]),
+            "a merged run already",
+        ),
         (refused(&|runs| runs[1].history.operations[0].client = 2), "of client 2 is not of shard 1/4"),
         (refused(&|runs| runs[1].history.operations[0].id = OpId(4)), "op4 is there twice"),
     ] {

@@ -37,20 +37,27 @@ fn shared(history: &History, shards: &[ShardRecord]) -> Vec<bool> {
     let mut owners: FxHashMap<&str, Option<usize>> = FxHashMap::default();
     for operation in &history.operations {
         let shard = shard_of(operation, shards);
-        owners.entry(&operation.key).and_modify(|owner| *owner = owner.filter(|one| *one == shard)).or_insert(Some(shard));
+        owners
+            .entry(&operation.key)
+            .and_modify(|owner| *owner = owner.filter(|one| *one == shard))
+            .or_insert(Some(shard));
     }
     history.operations.iter().map(|operation| owners.get(&*operation.key).is_some_and(Option::is_none)).collect()
 }
 
 /// The history with other times for the operations on keys of several shards.
-fn with_times(history: &History, shards: &[ShardRecord], times: impl Fn(&ShardRecord, &Operation) -> [Nanos; 2]) -> History {
+fn with_times(
+    history: &History,
+    shards: &[ShardRecord],
+    times: impl Fn(&ShardRecord, &Operation) -> [Nanos; 2],
+) -> History {
     let operations = history.operations.iter().zip(shared(history, shards)).map(|(operation, shared)| {
         let Some(shard) = shards.get(shard_of(operation, shards)).filter(|_| shared) else { return operation.clone() };
         let [invoked, completed] = times(shard, operation);
         let late = operation.late.as_ref().map(|late| {
             Box::new(Late { completed: shard.clock.latest(late.completed), outcome: late.outcome.clone() })
         });
-        Operation { invoked, completed, connected: None, late, ..operation.clone() }
+        Operation { invoked, completed, late, ..operation.clone() }
     });
     History { operations: operations.collect(), ..*history }
 }
@@ -89,11 +96,14 @@ pub(super) fn overlapping<'a>(recorded: &'a History, shards: &[ShardRecord]) -> 
         // What may have ended before it certainly began was in flight for no time that can be named.
         [began, shard.clock.earliest(operation.completed).max(began)]
     });
+    let shared = shared(recorded, shards);
     let certain = History {
         operations: certain
             .operations
             .into_iter()
-            .filter(|operation| operation.invoked < operation.completed || operation.connected.is_some())
+            .zip(shared)
+            .filter(|(operation, shared)| !shared || operation.invoked < operation.completed)
+            .map(|(operation, shared)| Operation { connected: operation.connected.filter(|_| !shared), ..operation })
             .collect(),
         ..certain
     };
@@ -174,7 +184,8 @@ pub(super) fn reasons(shards: &[ShardRecord]) -> Vec<String> {
 pub(super) fn shown(shards: &[ShardRecord], own: Option<&ShardRecord>, recorded: &History) -> Vec<ShardReport> {
     let all = if shards.is_empty() { own.map(std::slice::from_ref).unwrap_or_default() } else { shards };
     let shown = |shard: &ShardRecord| {
-        let own = |operation: &&Operation| shards.is_empty() || shard_of(operation, shards) == shard.shard.index as usize;
+        let own =
+            |operation: &&Operation| shards.is_empty() || shard_of(operation, shards) == shard.shard.index as usize;
         let moments: Vec<Nanos> = recorded
             .operations
             .iter()

@@ -103,7 +103,8 @@ fn no_clock_within_its_bounds_makes_a_violation_or_an_overlap() {
                 let overlap = |one: &Operation, other: &Operation| {
                     one.invoked.max(other.invoked) < one.completed.min(other.completed)
                 };
-                let exact = |operation: &Operation| truth.operations.iter().find(|exact| exact.id == operation.id).unwrap();
+                let exact =
+                    |operation: &Operation| truth.operations.iter().find(|exact| exact.id == operation.id).unwrap();
                 if overlap(one, other) {
                     overlapped += 1;
                     assert!(overlap(exact(one), exact(other)), "off by {errors:?}: {one:?} {other:?}");
@@ -116,7 +117,11 @@ fn no_clock_within_its_bounds_makes_a_violation_or_an_overlap() {
 
 #[test]
 fn the_first_view_has_what_is_certain_and_each_shard_its_own_times() {
-    let recorded = history(vec![created(0, "k", 0, [100, 200]), get(1, "k", 1, [150, 250], true), get(2, "own", 1, [0, 9], false)]);
+    let recorded = history(vec![
+        created(0, "k", 0, [100, 200]),
+        get(1, "k", 1, [150, 250], true),
+        get(2, "own", 1, [0, 9], false),
+    ]);
     let views = overlapping(&recorded, &shards(20));
     let times = |view: &History| view.operations.iter().map(|one| (one.invoked, one.completed)).collect::<Vec<_>>();
     assert_eq!(times(&views[0]), [(120, 180), (170, 230), (0, 9)], "a key of one shard has the times of its clock");

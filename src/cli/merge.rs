@@ -50,7 +50,9 @@ fn refused(error: Unmergeable) -> CliError {
             "name the folders that `onlyone run --shard I/N` wrote; `onlyone check` judges a run that one process made"
         }
         Unmergeable::Merged(_) => "judge it again with `onlyone check`, or name the folders of its shards",
-        Unmergeable::Different { .. } => "name the folders of one run: they are called after it, `ID.shard-0-of-4` and so on",
+        Unmergeable::Different { .. } => {
+            "name the folders of one run: they are called after it, `ID.shard-0-of-4` and so on"
+        }
         Unmergeable::Twice { .. } => "name each shard once",
         Unmergeable::Damaged { .. } => "copy the folders again from where they were written",
     };

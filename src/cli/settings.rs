@@ -33,8 +33,7 @@ const TYPED_ONLY_OF: [(&str, &str); 1] = [("export", "out")];
 const SHARED: [&str; 11] =
     ["set", "seed", "out", "run-id", "format", "quiet", "ci", "live", "events", "otlp", "prometheus"];
 /// Commands that share them.
-const SHARING: [&str; 9] =
-    ["run", "explore", "selftest", "audit", "repair", "check", "merge", "report", "compare"];
+const SHARING: [&str; 9] = ["run", "explore", "selftest", "audit", "repair", "check", "merge", "report", "compare"];
 
 /// Why the arguments are of no use.
 pub(super) enum Unusable {

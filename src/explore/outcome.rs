@@ -49,7 +49,12 @@ impl Explorer<'_> {
     /// Every operation that was begun, even if not every one that was meant to be.
     pub(super) fn history(&self) -> History {
         let all = (0..self.found.executions.len()).flat_map(|position| self.operations(position));
-        History { operations: in_order(all.collect()), partial: false, interrupted: self.stop.is_cancelled(), ..History::default() }
+        History {
+            operations: in_order(all.collect()),
+            partial: false,
+            interrupted: self.stop.is_cancelled(),
+            ..History::default()
+        }
     }
 
     pub(super) fn names(&self) -> Vec<String> {

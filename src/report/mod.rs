@@ -55,8 +55,8 @@ pub use key_history::{KeyHistory, MissingElement, SentRequest, StoredElement, St
 pub use model::{ExpectationResult, FORMAT_VERSION, Origin, Report, SerialControl};
 pub use schema::schema;
 pub use selftest::{SelftestBug, SelftestNotPlanted, SelftestReport, SelftestTwin};
-pub use shards::ShardReport;
 pub use several::{Ended, Row, junit_of_all, several};
+pub use shards::ShardReport;
 pub use summary::{summary, summary_within};
 pub use terminal::{Terminal, compared, terminal};
 pub use trend::{TrendRow, trend_row, trend_table};

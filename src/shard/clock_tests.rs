@@ -101,7 +101,9 @@ fn marks_that_contradict_each_other_say_nothing() {
 
 #[test]
 fn a_difference_has_a_middle_and_a_width() {
-    for (least, most, middle, uncertainty) in [(0, 0, 0, 0), (-5, 5, 0, 5), (-5, 6, 0, 6), (i64::MIN, i64::MAX, -1, 1 << 63)] {
+    for (least, most, middle, uncertainty) in
+        [(0, 0, 0, 0), (-5, 5, 0, 5), (-5, 6, 0, 6), (i64::MIN, i64::MAX, -1, 1 << 63)]
+    {
         let difference = Difference { least, most };
         assert_eq!((difference.middle(), difference.uncertainty()), (middle, uncertainty));
     }

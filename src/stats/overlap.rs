@@ -55,7 +55,7 @@ pub fn concurrency(views: &[Evidence<'_>], conditions: Conditions) -> Concurrenc
     let race_trials = trials.values().filter(|trial| trial.raced).count() as u64;
     // The first of several views has times that are certain, those of single shards the recorded ones.
     let timed = views.get(1..).filter(|timed| !timed.is_empty()).unwrap_or(views);
-    let skew = || timed.iter().map(|view| release_skew(view.operations())).max_by_key(|skew| skew.max).unwrap_or_default();
+    let skew = || release_skew(timed.iter().flat_map(Evidence::operations));
     let bounded = race_trials > 0 && !conditions.violated;
     Concurrency {
         clients: conditions.clients,

@@ -11,18 +11,23 @@ fn cut(run: &Path, of: u64) -> Vec<PathBuf> {
     let read = |name: &str| std::fs::read_to_string(run.join(name)).unwrap();
     let (record, history) = (read("run.json"), read("history.jsonl"));
     let header = history.lines().next().unwrap();
-    let operations: Vec<(u64, &str)> = history.lines().filter(|line| line.starts_with("{\"op\":")).map(|line| {
-        let operation: Value = serde_json::from_str(line).unwrap();
-        let is_control = operation["phase"] == "control";
-        (if is_control { 0 } else { operation["client"].as_u64().unwrap() % of }, line)
-    }).collect();
+    let operations: Vec<(u64, &str)> = history
+        .lines()
+        .filter(|line| line.starts_with("{\"op\":"))
+        .map(|line| {
+            let operation: Value = serde_json::from_str(line).unwrap();
+            let is_control = operation["phase"] == "control";
+            (if is_control { 0 } else { operation["client"].as_u64().unwrap() % of }, line)
+        })
+        .collect();
     let shard = |index: u64| {
         let folder = run.with_file_name(format!("cut-{of}-{index}"));
         std::fs::create_dir(&folder).unwrap();
         let mut record: Value = serde_json::from_str(&record).unwrap();
         let reproduce = format!("{} --shard {index}/{of}", record["reproduce"].as_str().unwrap());
         record["reproduce"] = reproduce.into();
-        let clock = json!({ "reference": "a server", "drift_ppm": 0, "marks": [{ "at_ns": 0, "least_ns": 7, "most_ns": 7 }] });
+        let clock =
+            json!({ "reference": "a server", "drift_ppm": 0, "marks": [{ "at_ns": 0, "least_ns": 7, "most_ns": 7 }] });
         record["shard"] = json!({ "index": index, "of": of, "clients": 8 / of, "clock": clock });
         if index == 0 {
             record["shard"]["observed_at_ns"] = 1.into();
@@ -69,7 +74,9 @@ fn four_shards_are_judged_as_the_one_history_that_they_are() {
         folders.swap(0, 2);
         let other = merge(&harness, &folders, "other").expect(code, &[]);
         assert_eq!(other.stdout, merged.stdout, "{strategy}: the order of the arguments matters");
-        for file in ["run.json", "history.jsonl", "observation.json", "report.json", "junit.xml", "summary.md", "latency.hlog"] {
+        for file in
+            ["run.json", "history.jsonl", "observation.json", "report.json", "junit.xml", "summary.md", "latency.hlog"]
+        {
             let read = |out: &str| std::fs::read(harness.path().join(out).join("r").join(file)).unwrap();
             assert!(read("merged") == read("other"), "{strategy}: {file} depends on the order");
         }
