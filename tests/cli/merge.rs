@@ -99,7 +99,7 @@ fn folders_that_are_no_shards_of_one_run_are_refused_and_one_that_is_missing_is_
         merge(&harness, folders, "refused").expect(2, texts);
         assert!(!harness.path().join("refused").exists(), "a folder was made");
     };
-    refused(&[run.clone()], &["is not the folder of a shard", "onlyone check"]);
+    refused(std::slice::from_ref(&run), &["is not the folder of a shard", "onlyone check"]);
     refused(&[of_two[0].clone(), of_four[1].clone()], &["the number of shards differs (2 and 4)"]);
     refused(&[of_four[1].clone(), of_four[2].clone(), of_four[1].clone()], &["are both shard 1/4"]);
     refused(&[harness.path().join("nowhere")], &["cannot read"]);
