@@ -77,7 +77,7 @@ pub fn merge(runs: Vec<ShardRun>) -> Result<MergedRun, Unmergeable> {
     let of = runs.first().ok_or(Unmergeable::Nothing)?.1.of;
     let zeros = Zeros::of(&runs);
     let mut operations: Vec<Operation> = Vec::new();
-    let mut shards: Vec<ShardRecord> = (0..of).map(|index| missing(Shard { index, of })).collect();
+    let mut shards: Vec<ShardRecord> = (0..of).map(|index| ShardRecord::missing(Shard { index, of })).collect();
     for (run, shard) in &runs {
         let later = zeros.later(&run.record);
         operations.extend(own_operations(run, *shard)?.map(|operation| moved(operation, later)));
@@ -129,8 +129,6 @@ fn of_one_run(runs: Vec<ShardRun>) -> Result<Vec<(ShardRun, Shard)>, Unmergeable
         differs(one, other, "number of shards", |_, shard| shard.of.to_string())?;
         differs(one, other, "seed", |run, _| run.record.seed.to_string())?;
         differs(one, other, "version", |run, _| run.record.version.clone())?;
-        let met = |run: &ShardRun| run.record.shard.as_ref().map(|shard| shard.clock.reference.clone());
-        differs(one, other, "place where they met", |run, _| met(run).unwrap_or_default())?;
         if one.0.record.scenario != other.0.record.scenario {
             let named = |run: &ShardRun| (run.folder.clone(), run.record.scenario_file.clone());
             return Err(Unmergeable::Different { what: "scenario", one: named(&one.0), other: named(&other.0) });
@@ -139,6 +137,12 @@ fn of_one_run(runs: Vec<ShardRun>) -> Result<Vec<(ShardRun, Shard)>, Unmergeable
             let (one, other) = (one.0.folder.clone(), other.0.folder.clone());
             return Err(Unmergeable::Twice { shard: pair[0].1, one, other });
         }
+    }
+    // One that was killed has not written down where it was.
+    let met = |run: &ShardRun| run.record.shard.as_ref().map(|shard| shard.clock.reference.clone()).unwrap_or_default();
+    let placed: Vec<&(ShardRun, Shard)> = ordered.iter().filter(|(run, _)| !met(run).is_empty()).collect();
+    for pair in placed.windows(2) {
+        differs(pair[0], pair[1], "place where they met", |run, _| met(run))?;
     }
     Ok(ordered)
 }
@@ -177,17 +181,6 @@ fn state(history: &History) -> ShardState {
         (true, _) => ShardState::Died,
         (false, true) => ShardState::Interrupted,
         (false, false) => ShardState::Whole,
-    }
-}
-
-fn missing(shard: Shard) -> ShardRecord {
-    ShardRecord {
-        shard,
-        clients: 0,
-        clock: crate::shard::Clock::default(),
-        observed_at_ns: None,
-        operations: None,
-        state: ShardState::Missing,
     }
 }
 

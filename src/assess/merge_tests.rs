@@ -156,6 +156,7 @@ fn a_shard_that_died_or_is_missing_leaves_no_run_that_holds_and_hides_no_violati
             missing.remove(lost);
             let mut died = shards(4, defect);
             died[lost].history.partial = true;
+            died[lost].record.shard.as_mut().unwrap().clock = Clock::default();
             for (runs, word) in [(missing, "is missing"), (died, "died")] {
                 let merged = report(&merge(runs).unwrap());
                 let reason = merged.reasons.iter().find(|reason| reason.contains(word));
@@ -184,12 +185,16 @@ fn folders_that_are_not_the_shards_of_one_run_are_refused() {
         (refused(&|runs| runs[1].record.shard = None), "r.shard-1-of-4 is not the folder of a shard"),
         (refused(&|runs| runs[2].record.run_id = "s".into()), "the run id differs (r and s)"),
         (refused(&|runs| runs[2].record.seed = 8), "the seed differs (7 and 8)"),
+        (
+            refused(&|runs| runs[3].record.shard.as_mut().unwrap().clock.reference = "another".into()),
+            "where they met differs",
+        ),
         (refused(&|runs| runs[1].record.version = "9".into()), "the version differs"),
         (refused(&|runs| runs[1].record.scenario.push('#')), "the scenario differs"),
         (refused(&|runs| runs.push(shards(3, false).remove(1))), "the number of shards differs (4 and 3)"),
         (refused(&|runs| runs.push(runs[1].clone())), "are both shard 1/4"),
         (
-            refused(&|runs| runs[1].record.shards = vec![super::missing(Shard { index: 0, of: 1 })]),
+            refused(&|runs| runs[1].record.shards = vec![ShardRecord::missing(Shard { index: 0, of: 1 })]),
             "a merged run already",
         ),
         (refused(&|runs| runs[1].history.operations[0].client = 2), "of client 2 is not of shard 1/4"),

@@ -74,7 +74,10 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         None => answers::Understood { history: std::borrow::Cow::Borrowed(&*doubted_times), reasons: Vec::new() },
     };
     let judged_history = shards::alone(&understood.history, shard);
-    let run = Recording { history: &judged_history, ..run };
+    // What is asked of the run, and what is stored, is judged for all shards together.
+    let is_one_of_several = shards::note(shard).is_some();
+    let observation = run.observation.filter(|_| !is_one_of_several);
+    let run = Recording { history: &judged_history, observation, ..run };
     let invariants = shards::judged_alone(workload::invariants_of(&scenario, &run.record.run_id), shard);
     let invariants = if alone { Vec::new() } else { invariants };
     let mut results = judge(run.history, run.observation, Phase::Main, &invariants);
@@ -85,7 +88,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         results = results.into_iter().map(unread).collect();
     }
     let own = own::judge(&run, &scenario);
-    if !alone {
+    if !alone && !is_one_of_several {
         results.extend(own.load);
     }
     results = shards::seen_alone(results, shard);
@@ -105,13 +108,13 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     let concurrency = overlap(&Recording { history: &timed, ..run }, &scenario, judged);
     let mut reasons = misfit.as_ref().map_or_else(|| understood.reasons.clone(), |misfit| vec![misfit.clone()]);
     let weakly = run.record.as_if_serial.as_ref().is_some_and(|serial| serial.bursts_of.is_some());
-    reasons.extend(conditions::nothing_said(&scenario, &results, weakly));
+    if !is_one_of_several {
+        reasons.extend(conditions::nothing_said(&scenario, &results, weakly));
+    }
     reasons.extend(several::documents(&run, &scenario));
     reasons.extend(conditions::reasons(&run, &scenario, &concurrency));
     // What weakens the run weakens a verdict that holds; a violation stays one.
     let verdict = if reasons.is_empty() { judged } else { judged.max(Verdict::Inconclusive) };
-    // What is asked of the run is asked of all shards together.
-    let is_one_of_several = shards::note(shard).is_some();
     let expect = if is_one_of_several { scenario::Expectation::default() } else { scenario.expect.clone() };
     let thresholds = stats::evaluate(&expect.thresholds, &stats, run.record.generator.dropped_arrivals);
     let expectation = expectation::evaluate(&expect, verdict, &results, reasons.is_empty());

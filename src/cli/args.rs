@@ -57,6 +57,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Join the shards of one run: one verdict, one report
     Merge(MergeArgs),
+    /// Print what an engine needs to start the shards of a run, and then the merge
+    Manifest(ManifestArgs),
     /// Look for violations in a database that exists, without writing to it
     Audit(super::audit::AuditArgs),
     /// Plan the repair of what an audit finds, or apply it with a backup, or restore that
@@ -92,6 +94,15 @@ pub struct RunArgs {
     /// Send one request of each operation, hold it against the scenario's description, and show that table alone
     #[arg(long, conflicts_with_all = ["live", "events", "otlp", "prometheus"])]
     pub probe: bool,
+    /// Carry out one part of the run, together with other processes: `0/4` to `3/4`, or `auto`, which asks the environment
+    #[arg(long, value_name = "I/N", conflicts_with = "probe")]
+    pub shard: Option<super::shards::ShardChoice>,
+    /// Where shards meet: a MongoDB or a shared folder; by default the MongoDB of the run
+    #[arg(long, value_name = "URI|DIR", visible_alias = "meet", hide_env_values = true)]
+    pub rendezvous: Option<String>,
+    /// How long a shard waits for the others before the load
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = parse_duration)]
+    pub shards_within: Duration,
     /// Where it is followed
     #[command(flatten)]
     pub telemetry: super::telemetry::TelemetryArgs,
@@ -251,6 +262,53 @@ pub struct MergeArgs {
     /// For whom the result is announced beside the files: on GitHub, the step summary and annotations
     #[arg(long, value_enum, default_value_t = Ci::Auto)]
     pub ci: Ci,
+}
+
+/// `onlyone manifest`.
+#[derive(Debug, Args)]
+pub struct ManifestArgs {
+    /// The engine
+    #[arg(value_enum)]
+    pub engine: Engine,
+    /// Scenario file
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: PathBuf,
+    /// How many shards
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub shards: u32,
+    /// Name of the job, and of the run; after the scenario's file when not given
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Kubernetes: the image
+    #[arg(long, value_name = "IMAGE", default_value = "onlyone:latest")]
+    pub image: String,
+    /// Kubernetes: the secret that has the connection string, under the key `uri`
+    #[arg(long, value_name = "NAME", default_value = "onlyone-mongo")]
+    pub secret: String,
+    /// Kubernetes: the claim of the volume that all pods write their reports to
+    #[arg(long, value_name = "NAME", default_value = "onlyone-reports")]
+    pub claim: String,
+    /// Override a key of the scenario, as in `load.burst.clients=8`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Root of all randomness; drawn by the first shard when not given
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Allow load on this host: what the connection string names
+    #[arg(long, value_name = "HOST")]
+    pub allow_target: Vec<String>,
+    /// Allow a database whose name does not begin with `onlyone_`
+    #[arg(long, value_name = "NAME")]
+    pub allow_database: Vec<String>,
+}
+
+/// What starts processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// An Indexed Job of Kubernetes.
+    Kubernetes,
+    /// A batch script of Slurm.
+    Slurm,
 }
 
 /// `onlyone serve`.

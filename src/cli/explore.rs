@@ -20,7 +20,8 @@ use super::interrupt::{Interrupt, note};
 use super::own_invariants::Asked;
 use super::place::{Between, Place, Setting};
 use super::progress::{Counted, Extent, ProgressLine};
-use super::run::{load, quoted, subject, variables};
+use super::reproduce::{quoted, variables};
+use super::run::{load, subject};
 use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id, with_unwritten};
 use super::telemetry::Telemetry;
@@ -164,6 +165,7 @@ impl One<'_> {
             store: &store,
             explored: Some(self.clients()),
             attach: self.args.attach,
+            shard: None,
         };
         if let Some(port) = self.args.attach {
             let host = self.scenario.network.advertised();

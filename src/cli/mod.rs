@@ -10,12 +10,14 @@ mod commit;
 mod compare;
 mod database;
 mod error;
+mod evidence;
 mod explain;
 mod explore;
 mod export;
 mod init;
 mod interrupt;
 mod io;
+mod manifest;
 mod merge;
 mod meta;
 pub mod mongod;
@@ -25,6 +27,7 @@ mod probe;
 mod progress;
 mod repair;
 mod report;
+mod reproduce;
 mod run;
 mod seed;
 mod selftest;
@@ -33,6 +36,7 @@ mod server;
 mod settings;
 mod settle;
 mod several;
+mod shards;
 mod show;
 mod store;
 mod telemetry;
@@ -81,6 +85,7 @@ pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
         Command::Init(args) => init::init(args, io).await,
         Command::Selftest(args) => selftest::selftest(args, io).await,
         Command::Check(args) => check::check(&args, io),
+        Command::Manifest(args) => manifest::manifest(&args, io),
         Command::Merge(args) => merge::merge(&args, io),
         Command::Audit(args) => audit::run(&args, io).await,
         Command::Repair(args) => repair::run(&args, io).await,

@@ -15,6 +15,7 @@ use crate::explore::members;
 use crate::explore::proxy::{Proxy, can_stand_before};
 use crate::scenario::{HttpSpec, Load, NumberSpec, Scenario, ServiceSpec, TargetSpec};
 use crate::scope::{Ended, Scope};
+use crate::shard::Shard;
 use crate::target::http::{HttpRun, HttpTarget, check_hosts, is_listening};
 use crate::target::mongo::{Connected, Identity, MongoTarget, PoolOptions, Queries, await_idle};
 use crate::target::{Delayed, Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
@@ -84,6 +85,8 @@ pub(super) struct Setting<'a> {
     pub(super) explored: Option<u32>,
     /// The port at which a service that runs already finds its database.
     pub(super) attach: Option<u16>,
+    /// Which part of the run this process has: the first shard creates and removes what all of them use.
+    pub(super) shard: Option<Shard>,
 }
 
 /// How long a service that runs already may take to come to the proxy.
@@ -101,6 +104,7 @@ impl Setting<'_> {
                 let between = self.between(&uri).await?;
                 let to = between.as_ref().map_or_else(|| uri.clone(), |between| between.through.clone());
                 let target = MongoTarget::connect(to, self.guard, spec.clone(), workload, clients, self.run_id).await?;
+                let target = if self.follows() { target.following() } else { target };
                 let target = Delayed::wrap(Arc::new(target), spec.delay);
                 let preflight = prepared(&*target, clients).await?;
                 Ok(Place {
@@ -119,9 +123,15 @@ impl Setting<'_> {
         }
     }
 
-    /// The most operations that can be in flight.
+    /// The most operations of this process that can be in flight.
     fn clients(&self) -> u32 {
-        self.explored.unwrap_or_else(|| self.scenario.load.clients())
+        let all = self.explored.unwrap_or_else(|| self.scenario.load.clients());
+        self.shard.map_or(all, |shard| u32::try_from(shard.share(all.into())).unwrap_or(all))
+    }
+
+    /// Whether another shard creates and removes what this one uses.
+    fn follows(&self) -> bool {
+        self.shard.is_some_and(|shard| !shard.leads())
     }
 
     /// The proxy of an exploration. A run has one where its service is not on this machine's loopback: the server itself is
@@ -186,7 +196,8 @@ impl Setting<'_> {
     }
 
     async fn http(&self, spec: &HttpSpec) -> Result<Place, CliError> {
-        let server = if self.needs_server() { Some(self.server().await?) } else { None };
+        let server =
+            if self.attach.is_some() || needs_server(self.scenario) { Some(self.server().await?) } else { None };
         let own = server.as_ref().map(|server| (server.uri(), own_database(self.run_id)));
         if let (Some((uri, _)), Some(_)) = (&own, &self.scenario.service) {
             // A service is handed this server: what may not be loaded directly may not be loaded through it.
@@ -240,7 +251,7 @@ impl Setting<'_> {
         };
         let target = HttpTarget::new(spec.clone(), run, self.guard)?;
         let preflight = prepared(&target, self.clients()).await?;
-        let made = service.is_some() && matches!(server, Some(Server::Named(_)));
+        let made = service.is_some() && matches!(server, Some(Server::Named(_))) && !self.follows();
         let shown = base_urls.join(", ");
         Ok(Place { target: Arc::new(target), preflight, shown, server, service, companions, data, made, between })
     }
@@ -274,16 +285,16 @@ impl Setting<'_> {
         let folder = folder.unwrap_or(Path::new("."));
         std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
     }
+}
 
-    /// Whether something of the scenario uses the run's own server.
-    fn needs_server(&self) -> bool {
-        let Scenario { service, companions, observe, invariants, numbers, .. } = self.scenario;
-        let elsewhere = observe.mongo.as_ref().is_some_and(|mongo| mongo.uri.is_some());
-        self.attach.is_some()
-            || service.iter().chain(companions).any(|service| is_told(service, "mongo"))
-            || (!elsewhere
-                && (observe.mongo.is_some() || !invariants.is_empty() || numbers.iter().any(NumberSpec::has_query)))
-    }
+/// Whether something of the scenario uses the run's own server.
+pub(super) fn needs_server(scenario: &Scenario) -> bool {
+    let Scenario { service, companions, observe, invariants, numbers, .. } = scenario;
+    let elsewhere = observe.mongo.as_ref().is_some_and(|mongo| mongo.uri.is_some());
+    matches!(scenario.target, TargetSpec::Mongo(_))
+        || service.iter().chain(companions).any(|service| is_told(service, "mongo"))
+        || (!elsewhere
+            && (observe.mongo.is_some() || !invariants.is_empty() || numbers.iter().any(NumberSpec::has_query)))
 }
 
 /// Whether the service is told this: `mongo`, anything of the run's server; `mongo.uri`, where that is.

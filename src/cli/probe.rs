@@ -55,7 +55,8 @@ pub(super) async fn probe(
     let guard = Guard { hosts: common.allow_target.clone(), databases: common.allow_database.clone() };
     place::check(scenario, &guard)?;
     let store = Store::create(&common.out, run_id)?;
-    let setting = Setting { scenario, common, guard: &guard, run_id, store: &store, explored: None, attach: None };
+    let setting =
+        Setting { scenario, common, guard: &guard, run_id, store: &store, explored: None, attach: None, shard: None };
     let mut place = setting.set_up().await.inspect_err(|_| store.discard())?;
     let probed = Scope::new(READ_WITHIN, stop).wait(asked(scenario, run_id, &mut place)).await;
     for error in place.end(&guard, !matches!(probed, Ok(Ok(_)))).await {

@@ -1,8 +1,8 @@
 //! `onlyone run`: scenario after scenario, each to its report.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -12,13 +12,15 @@ use super::args::{Common, RunArgs};
 use super::bursts;
 use super::ci::Announcer;
 use super::commit::origin;
-use super::error::in_one_line;
+use super::evidence::{ask_before, ask_between, read_back, reading};
 use super::interrupt::{Interrupt, note};
 use super::place::{self, Lost, Place, Setting};
 use super::probe::probe;
 use super::progress::{Counted, Extent, ProgressLine};
+use super::reproduce::reproduce;
 use super::settle::wait_until_settled;
 use super::several::{Judged, Tally};
+use super::shards;
 use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id, with_unwritten};
 use super::telemetry::{Telemetry, TelemetryArgs};
@@ -26,15 +28,16 @@ use super::{CliError, Io};
 use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
 use crate::driver::{self, Plan, Progress, Recorded, Run};
 use crate::history::file::{Header, HistoryWriter};
-use crate::history::{History, Observation, Phase};
+use crate::history::{Observation, Phase};
 use crate::live::{Feed, Subject};
 use crate::report::{self, count};
-use crate::scenario::{self, InvariantSpec, Load, Scenario};
-use crate::scope::{Ended, Scope};
+use crate::scenario::{self, Load, Scenario};
+use crate::scope::Ended;
+use crate::shard::{Meeting, Shard};
 use crate::stats::{Generator, Meter};
 use crate::strategy;
-use crate::target::mongo::{Queries, QueryResult};
-use crate::target::{Guard, TargetError};
+use crate::target::Guard;
+use crate::target::mongo::Queries;
 use crate::verdict::ExitStatus;
 use crate::workload;
 
@@ -57,10 +60,17 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
     }
     let quiet = common.quiet;
     let interrupt = Interrupt::listen(move |text| note(text, quiet))?;
+    let meeting = tokio::select! {
+        biased;
+        () = interrupt.stop.cancelled() => return Ok(ExitStatus::Interrupted),
+        met = shards::meet(&args, &scenarios, seed, &interrupt.stop) => met?,
+    };
+    let seed = meeting.as_ref().map_or(seed, |meeting| meeting.seed());
     let announcer = Announcer::new(common.ci);
     let mut tally = Tally::new(&scenarios, common, args.telemetry.events.is_some());
     for (index, scenario) in scenarios.iter().enumerate() {
         let run_id = match &common.run_id {
+            _ if meeting.is_some() => meeting.as_ref().map(|meeting| meeting.run_id().to_owned()).unwrap_or_default(),
             Some(id) if scenarios.len() == 1 => id.clone(),
             Some(id) => format!("{id}-{}", index + 1),
             None => fresh_run_id(),
@@ -69,14 +79,15 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
             continue;
         }
         let followed = &args.telemetry;
-        let one = One { scenario, common, followed, seed, run_id, interrupt: &interrupt, announcer: &announcer };
+        let (interrupt, announcer, meeting) = (&interrupt, &announcer, meeting.as_ref());
+        let one = One { scenario, common, followed, seed, run_id, interrupt, announcer, meeting };
         let ended = tokio::select! {
             biased;
             () = interrupt.kill.cancelled() => return Ok(tally.killed()),
             ended = async {
                 match args.probe {
                     true => probe(scenario, common, &one.run_id, &interrupt.stop, io).await,
-                    false => one.run(io).await,
+                    false => one.run_or_give_up(io).await,
                 }
             } => ended,
         };
@@ -116,6 +127,8 @@ struct One<'a> {
     run_id: String,
     interrupt: &'a Interrupt,
     announcer: &'a Announcer,
+    /// Where the other shards are met, if this is one of several.
+    meeting: Option<&'a Arc<Meeting>>,
 }
 
 /// What a run left behind, before it is judged.
@@ -125,6 +138,15 @@ struct Finished {
     dropped: u64,
     record: RunRecord,
     observation: Option<Observation>,
+    /// What the run made cannot be removed, or is not to be.
+    gone: bool,
+}
+
+/// A load that has been carried out.
+struct Carried<'a> {
+    recorded: &'a Recorded,
+    plan: &'a Plan,
+    epoch: Option<&'a Instant>,
 }
 
 /// How long the final state and the user's own invariants may take to be read.
@@ -133,6 +155,27 @@ pub(super) const READ_WITHIN: Duration = Duration::from_secs(120);
 pub(super) const TEAR_DOWN_WITHIN: Duration = Duration::from_secs(20);
 
 impl One<'_> {
+    /// Runs; whatever ends it before its time, other shards are told.
+    async fn run_or_give_up(&self, io: &mut Io) -> Result<Judged, CliError> {
+        let ended = self.run(io).await;
+        match &ended {
+            Err(error) => shards::give_up(self.meeting, error).await,
+            // Before it began.
+            Ok((ExitStatus::Interrupted, None)) => shards::interrupted(self.meeting).await,
+            Ok(_) => {}
+        }
+        ended
+    }
+
+    fn shard(&self) -> Option<Shard> {
+        self.meeting.map(|meeting| meeting.shard())
+    }
+
+    /// Whether this process does what is done once in a run.
+    fn leads(&self) -> bool {
+        self.shard().is_none_or(Shard::leads)
+    }
+
     async fn run(&self, io: &mut Io) -> Result<Judged, CliError> {
         let guard = Guard { hosts: self.common.allow_target.clone(), databases: self.common.allow_database.clone() };
         // Refused before a folder is made or a server is started.
@@ -147,7 +190,7 @@ impl One<'_> {
 
     /// The run, and what follows it, if anything does.
     async fn followed(&self, guard: &Guard, telemetry: Option<&Telemetry>, io: &mut Io) -> Result<Judged, CliError> {
-        let store = Store::create(&self.common.out, &self.run_id)?;
+        let store = Store::create(&self.common.out, &shards::folder(&self.run_id, self.shard()))?;
         let started = SystemTime::now();
         let setting = Setting {
             scenario: self.scenario,
@@ -157,6 +200,7 @@ impl One<'_> {
             store: &store,
             explored: None,
             attach: None,
+            shard: self.shard(),
         };
         let mut place = tokio::select! {
             biased;
@@ -164,7 +208,7 @@ impl One<'_> {
                 store.discard();
                 return Ok((ExitStatus::Interrupted, None));
             }
-            ready = setting.set_up() => ready.inspect_err(|_| store.discard())?,
+            ready = self.set_up(&setting) => ready.inspect_err(|_| store.discard())?,
         };
         for finding in place.preflight.lint.iter().filter(|_| !self.common.quiet) {
             io.note(&format!("lint: {finding}\n"));
@@ -173,11 +217,19 @@ impl One<'_> {
             telemetry.begin();
         }
         let finished = self.carry_out(&mut place, &setting, (started, telemetry), io).await;
-        let lost = !finished.as_ref().is_ok_and(|finished| finished.record.aborted.is_none());
-        for error in place.end(guard, lost).await {
+        let gone = finished.as_ref().map_or(true, |finished| finished.gone);
+        for error in place.end(guard, gone).await {
             io.note(&error.render(io.err_colour));
         }
         self.conclude(finished?, &store, (started, telemetry), io).await
+    }
+
+    /// Sets up what the run goes to; of several shards the first does so before the others.
+    async fn set_up(&self, setting: &Setting<'_>) -> Result<Place, CliError> {
+        shards::before_set_up(self.meeting).await?;
+        let place = setting.set_up().await?;
+        shards::after_set_up(self.meeting).await?;
+        Ok(place)
     }
 
     /// What follows the run, if anything does.
@@ -204,35 +256,50 @@ impl One<'_> {
             // Nobody else has set it: it is new.
             progress.watcher.set(telemetry.watcher()).ok();
         }
-        let planned = plan.operations();
+        let planned = match self.shard() {
+            Some(shard) => plan.operations_of(shard),
+            None => plan.operations(),
+        };
         let extent = Extent { count: plan.all_operations(), time: duration(self.scenario) };
         let counted = Counted::Operations(Arc::clone(&progress));
         let line = ProgressLine::start(counted, extent, io.err_terminal, self.common.quiet);
         let stop = self.interrupt.stop.child_token();
+        let load_ended = stop.child_token();
+        if let Some(meeting) = self.meeting {
+            meeting.keep_time(load_ended.clone());
+        }
         let run = Run {
-            plan,
+            plan: plan.clone(),
             workload: workload::of_scenario(self.scenario, &self.run_id),
             target: Arc::clone(&place.target),
             writer: Some(
                 HistoryWriter::create(&setting.store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?,
             ),
             stop: stop.clone(),
-            progress,
+            progress: Arc::clone(&progress),
         };
         record.server_before = place.identity(setting.guard, &self.interrupt.stop).await;
         let known = (self.run_id.as_str(), self.seed);
-        record.as_if_serial = bursts::compared(self.scenario, place, setting.guard, known, &stop).await;
+        record.as_if_serial = match self.meeting {
+            None => bursts::compared(self.scenario, place, setting.guard, known, &stop).await,
+            Some(_) => None,
+        };
         let specs = &self.scenario.invariants;
-        let (queries, unasked) = self.ask_before(place, setting, &mut record).await;
+        let (queries, unasked) = match self.leads() {
+            true => ask_before(self.scenario, place, setting, &mut record, &self.interrupt.stop).await,
+            false => (None, None),
+        };
         let (first, serial) = (Arc::default(), Arc::default());
         let ask = |found| queries.clone().map(|queries| ask_between(queries, specs, found));
         let nothing = || -> driver::Between { Box::new(|| Box::pin(std::future::ready(()))) };
         let first_use = match place.await_first_use(self.scenario, setting.guard, &self.interrupt.stop).await {
+            // Of several shards each would be the first.
+            _ if self.meeting.is_some() => None,
             true => ask(&first).or_else(|| Some(nothing())),
             false => None,
         };
         let interludes = driver::Interludes { first_use, before_load: ask(&serial) };
-        let mut running = std::pin::pin!(driver::run_with(run, interludes));
+        let mut running = std::pin::pin!(driver::run_together(run, interludes, self.meeting.cloned()));
         let mut lost = None;
         let (recorded, dropped) = tokio::select! {
             result = &mut running => result,
@@ -245,44 +312,70 @@ impl One<'_> {
         }
         .map_err(CliError::setup)?;
         drop(line);
+        load_ended.cancel();
+        let mut apart = shards::part(self.meeting, &recorded, lost.as_ref(), &mut record, progress.begun.get()).await;
         record.queries_first = std::mem::take(&mut *first.lock().unwrap_or_else(PoisonError::into_inner));
         record.queries_serial = std::mem::take(&mut *serial.lock().unwrap_or_else(PoisonError::into_inner));
         let observation = match &lost {
             Some(Lost { reason, readable: false }) => Err(reason.clone()),
             Some(Lost { readable: true, .. }) | None => {
-                let reading = self.reading(&recorded.history);
-                let read = async {
-                    // Asked while the service still runs: it may have work to do in the background.
-                    if let Some(queries) = &queries {
-                        record.queries = queries.run_until_at_rest(specs).await;
-                    }
-                    wait_until_settled(place, self.scenario, &self.run_id, &recorded.history).await;
-                    read_back(place, setting).await
-                };
-                let read = reading.wait(read).await;
-                record.interrupted = read.as_ref().is_err_and(|ended| *ended == Ended::Stopped);
-                read.unwrap_or_else(|ended| Err(ended.to_string()))
+                let load = Carried { recorded: &recorded, plan: &plan, epoch: progress.begun.get() };
+                let (read, told) = self.read_final(place, setting, &mut record, (load, queries.as_deref())).await;
+                apart.extend(told);
+                read
             }
         };
         if !matches!(&lost, Some(Lost { readable: false, .. })) {
             record.server_after = place.identity(setting.guard, &self.interrupt.kill).await;
+        }
+        if let (Some(meeting), true) = (self.meeting, self.leads()) {
+            apart.extend(shards::end(meeting).await);
         }
         record.sightings = place.target.sightings();
         let notes = &mut record.preflight.notes;
         notes.extend(place.target.notes());
         notes.extend(ended_early(&recorded, planned, self.scenario));
         notes.extend(unasked);
+        notes.extend(apart);
         let unwritten = recorded.write_error.as_ref().map(|_| "the history could not be written".to_owned());
+        // That another shard is gone takes nothing away from what this one can do.
+        let gone = lost.is_some() || unwritten.is_some() || (recorded.aborted.is_some() && self.meeting.is_none());
         record.aborted = lost.map(|lost| lost.reason).or_else(|| recorded.aborted.clone()).or(unwritten);
         record.observe_error = observation.as_ref().err().cloned().filter(|_| record.aborted.is_none());
-        Ok(Finished { meter, recorded, dropped, record, observation: observation.unwrap_or_default() })
+        Ok(Finished { meter, recorded, dropped, record, observation: observation.unwrap_or_default(), gone })
     }
 
-    /// The limits of reading back. An interruption that ended the load has not ended this, the next one does.
-    fn reading(&self, history: &History) -> Scope {
-        let stop = if history.interrupted { &self.interrupt.kill } else { &self.interrupt.stop };
-        let own = self.scenario.invariants.iter().map(|spec| spec.within).max().unwrap_or_default();
-        Scope::new(READ_WITHIN + own + self.scenario.observe.within(), stop)
+    /// Reads the final state, once nothing of the run is at work; of several shards the first does. And what readers are told
+    /// of the others.
+    async fn read_final(
+        &self,
+        place: &mut Place,
+        setting: &Setting<'_>,
+        record: &mut RunRecord,
+        (load, queries): (Carried<'_>, Option<&Queries>),
+    ) -> (Result<Option<Observation>, String>, Vec<String>) {
+        if !self.leads() {
+            // Nothing of this shard's service is to be at work when the first reads.
+            let unstopped = place.quiesce(self.scenario).await.err().map(|error| error.to_string());
+            return (
+                Ok(None),
+                unstopped.into_iter().chain(shards::until_quiet(self.meeting, load.plan).await).collect(),
+            );
+        }
+        let unquiet = shards::until_quiet(self.meeting, load.plan).await;
+        shards::note_read(record, load.epoch);
+        let history = &load.recorded.history;
+        let read = async {
+            // Asked while the service still runs: it may have work to do in the background.
+            if let Some(queries) = queries {
+                record.queries = queries.run_until_at_rest(&self.scenario.invariants).await;
+            }
+            wait_until_settled(place, self.scenario, &self.run_id, history).await;
+            read_back(place, setting, unquiet.is_none()).await
+        };
+        let read = reading(self.scenario, history, self.interrupt).wait(read).await;
+        record.interrupted = read.as_ref().is_err_and(|ended| *ended == Ended::Stopped);
+        (read.unwrap_or_else(|ended| Err(ended.to_string())), unquiet.into_iter().collect())
     }
 
     /// The record of a run that has not begun.
@@ -296,7 +389,7 @@ impl One<'_> {
             started_at: Timestamp::try_from(started).map_err(CliError::setup)?.to_string(),
             origin: Some(origin(Timestamp::try_from(started).map_err(CliError::setup)?.to_string())),
             target: place.shown.clone(),
-            reproduce: self.reproduce(),
+            reproduce: reproduce(self.scenario, self.common, self.seed, self.shard()),
             scenario_file: self.scenario.file.display().to_string(),
             scenario: scenario::resolved_toml(self.scenario).map_err(CliError::setup)?,
             preflight: place.preflight.clone(),
@@ -315,31 +408,9 @@ impl One<'_> {
             queries: Vec::new(),
             looks: Vec::new(),
             sightings: None,
-            shard: None,
+            shard: self.shard().map(|shard| shards::record(self.scenario, shard)),
             shards: Vec::new(),
         })
-    }
-
-    /// Asks for the user's own invariants before the first operation; where to ask again, or why they cannot be asked for.
-    async fn ask_before(
-        &self,
-        place: &Place,
-        setting: &Setting<'_>,
-        record: &mut RunRecord,
-    ) -> (Option<Arc<Queries>>, Option<String>) {
-        let asking = async {
-            let queries = place.open_queries(setting.guard, self.scenario, &self.run_id).await?;
-            if let Some(queries) = &queries {
-                record.queries_before = queries.run(&self.scenario.invariants).await;
-            }
-            Ok::<_, TargetError>(queries.map(Arc::new))
-        };
-        let unasked = |why: String| (None, Some(format!("no invariant of your own was judged: {why}")));
-        match Scope::new(READ_WITHIN, &self.interrupt.stop).wait(asking).await {
-            Ok(Ok(queries)) => (queries, None),
-            Ok(Err(error)) => unasked(in_one_line(error)),
-            Err(ended) => unasked(ended.to_string()),
-        }
     }
 
     /// Judges and reports. Whatever cannot be written any more is told at the end, and masks no violation.
@@ -350,7 +421,7 @@ impl One<'_> {
         (started, telemetry): (SystemTime, Option<&Telemetry>),
         io: &mut Io,
     ) -> Result<Judged, CliError> {
-        let Finished { meter, recorded, dropped, mut record, observation } = finished;
+        let Finished { meter, recorded, dropped, mut record, observation, .. } = finished;
         let history_written = recorded.write_error.map_or(Ok(()), |error| Err(CliError::setup(error)));
         record.generator = meter.stop(self.common.mongo != "embedded").map_err(CliError::setup)?;
         record.generator.dropped_arrivals = dropped;
@@ -372,20 +443,6 @@ impl One<'_> {
         let directory = store.directory.display().to_string();
         Ok((status, Some(report::Ended::Judged { report: Box::new(report), directory })))
     }
-
-    /// The command that runs it again. A connection string stays in the environment: it may hold a password.
-    fn reproduce(&self) -> String {
-        let mut words = variables(self.scenario);
-        words.extend(["onlyone run".to_owned(), quoted(&self.scenario.file.display().to_string())]);
-        words.extend(self.common.overrides.iter().map(|set| format!("--set {}", quoted(set))));
-        words.push(format!("--seed {}", self.seed));
-        if self.common.mongo != "embedded" {
-            words.push("--mongo \"$ONLYONE_MONGO_URI\"".to_owned());
-        }
-        words.extend(self.common.allow_target.iter().map(|host| format!("--allow-target {}", quoted(host))));
-        words.extend(self.common.allow_database.iter().map(|name| format!("--allow-database {}", quoted(name))));
-        words.join(" ")
-    }
 }
 
 /// What readers are told of a load that did not go on to its end.
@@ -400,30 +457,6 @@ fn ended_early(recorded: &Recorded, planned: Option<u64>, scenario: &Scenario) -
     ))
 }
 
-/// Asks for the user's own invariants while nothing is in flight.
-fn ask_between(
-    queries: Arc<Queries>,
-    specs: &[InvariantSpec],
-    found: &Arc<Mutex<Vec<QueryResult>>>,
-) -> driver::Between {
-    let (specs, found) = (specs.to_vec(), Arc::clone(found));
-    Box::new(move || {
-        Box::pin(async move {
-            let results = queries.run_until_at_rest(&specs).await;
-            *found.lock().unwrap_or_else(PoisonError::into_inner) = results;
-        })
-    })
-}
-
-/// Reads the final state.
-async fn read_back(place: &mut Place, setting: &Setting<'_>) -> Result<Option<Observation>, String> {
-    place.quiesce(setting.scenario).await.map_err(in_one_line)?;
-    let observation = place.target.observe().await.map_err(in_one_line)?;
-    // Saved at once: what was read is evidence, whatever follows.
-    setting.store.write_observation(observation.as_ref()).map_err(|error| error.render(false))?;
-    Ok(observation)
-}
-
 /// What the operations of a scenario are sent to, in the names of metrics.
 pub(super) fn subject(scenario: &Scenario) -> Subject {
     if scenario.target.http().is_some() { Subject::Service } else { Subject::Database }
@@ -434,24 +467,5 @@ fn duration(scenario: &Scenario) -> Option<Duration> {
     match scenario.load {
         Load::Closed { duration, .. } | Load::Open { duration, .. } => Some(duration),
         Load::Burst { .. } | Load::Waves { .. } => None,
-    }
-}
-
-/// The variables that chose the variant; what may be a secret stays in the environment.
-pub(super) fn variables(scenario: &Scenario) -> Vec<String> {
-    let set = |variable: &scenario::Variable| match &variable.shown {
-        Some(value) => format!("{}={}", variable.name, quoted(value)),
-        None => format!("{0}=\"${0}\"", variable.name),
-    };
-    scenario.variables.iter().map(set).collect()
-}
-
-/// A word for a shell.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }

@@ -11,7 +11,7 @@ use super::ci::Announcer;
 use super::commit::origin;
 use super::interrupt::{Interrupt, note};
 use super::progress::{Counted, Extent, ProgressLine, Trials};
-use super::run::quoted;
+use super::reproduce::quoted;
 use super::server::Server;
 use super::show::show;
 use super::store::{Store, check_run_id, fresh_run_id, with_unwritten};

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::args::Common;
 use super::bursts;
-use super::run::quoted;
+use super::reproduce::quoted;
 use super::store::with_unwritten;
 use super::values::Format;
 use super::{CliError, Io};

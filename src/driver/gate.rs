@@ -27,14 +27,18 @@ impl Gate {
         self.release.subscribe()
     }
 
-    /// Waits for all clients; the moment of the release, the same for each of them.
-    pub(super) async fn pass(&self, ticket: &mut Ticket) -> Instant {
+    /// Waits for all clients; the moment of the release, the same for each of them. The last to come waits for what others
+    /// say of that moment, if anybody does; where they give none, nobody is let go.
+    pub(super) async fn pass(&self, ticket: &mut Ticket, moment: impl Future<Output = Option<Instant>>) -> Instant {
         // Before arriving, or the release that this arrival causes would be taken for an old one.
         ticket.mark_unchanged();
         if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.size {
             // Nobody can arrive for the next round before this release.
             self.arrived.store(0, Ordering::Release);
-            self.release.send_replace(Instant::now());
+            match moment.await {
+                Some(moment) => _ = self.release.send_replace(moment),
+                None => std::future::pending().await,
+            }
         }
         // The sender lives as long as the gate, so there is always a next release.
         if ticket.changed().await.is_err() {
@@ -62,7 +66,7 @@ mod tests {
                 let mut ticket = gate.ticket();
                 let mut releases = Vec::new();
                 for round in 0..ROUNDS {
-                    releases.push(gate.pass(&mut ticket).await);
+                    releases.push(gate.pass(&mut ticket, async { Some(Instant::now()) }).await);
                     let before = inside.fetch_add(1, Ordering::SeqCst);
                     assert!((before / CLIENTS) as usize == round, "a client ran ahead");
                 }

@@ -32,14 +32,15 @@ pub(super) async fn rounds(shared: Arc<Shared>, segments: Arc<Vec<Gated>>, clien
             let mut staged = None;
             if shared.target.stages() {
                 // Nothing of this round is sent before everything of the last one has ended.
-                if pass(&shared, gate, &mut ticket).await.is_none() {
+                if pass(&shared, gate, &mut ticket, here()).await.is_none() {
                     return;
                 }
                 if client < round.acting {
                     staged = Some(worker.stage(turn).await);
                 }
             }
-            let Some(released) = pass(&shared, gate, &mut ticket).await else { return };
+            let moment = shared.moment(round.number, segment.clients);
+            let Some(released) = pass(&shared, gate, &mut ticket, moment).await else { return };
             if client >= round.acting {
                 continue;
             }
@@ -57,12 +58,22 @@ pub(super) async fn rounds(shared: Arc<Shared>, segments: Arc<Vec<Gated>>, clien
 }
 
 /// Waits at the gate; `None` when the run is to stop.
-async fn pass(shared: &Shared, gate: &Gate, ticket: &mut Ticket) -> Option<Instant> {
+async fn pass(
+    shared: &Shared,
+    gate: &Gate,
+    ticket: &mut Ticket,
+    moment: impl Future<Output = Option<Instant>>,
+) -> Option<Instant> {
     tokio::select! {
         biased;
         () = shared.stop.cancelled() => None,
-        released = gate.pass(ticket) => Some(released),
+        released = gate.pass(ticket, moment) => Some(released),
     }
+}
+
+/// A release as soon as all clients of this process are there.
+async fn here() -> Option<Instant> {
+    Some(Instant::now())
 }
 
 fn jitter(largest: Duration, random: &mut ChaCha8Rng) -> Duration {
@@ -82,7 +93,7 @@ pub(super) struct Closed {
 
 /// The first operation of a client of a closed load, together with those of all others.
 pub(super) async fn first_turn(shared: Arc<Shared>, gate: Arc<Gate>, keys: Picker, client: u32, mut worker: Worker) {
-    let Some(intended) = pass(&shared, &gate, &mut gate.ticket()).await else { return };
+    let Some(intended) = pass(&shared, &gate, &mut gate.ticket(), here()).await else { return };
     let key = keys.pick(&mut worker.random);
     let slot = Slot { phase: Phase::Main, client, round: 0, key, fresh: false };
     worker.carry_out(Turn { op: shared.first_main + u64::from(client), slot, key, intended }).await;

@@ -17,6 +17,8 @@ use crate::workload::Slot;
 
 /// An open load.
 pub(super) struct Open {
+    /// When it begins.
+    pub(super) begin: Instant,
     pub(super) rate: f64,
     pub(super) duration: Duration,
     pub(super) arrivals: Arrivals,
@@ -86,7 +88,7 @@ fn sleep_until(moment: Instant, shared: &Shared) -> bool {
 
 fn pace(shared: &Shared, load: &Open, to_dispatcher: &UnboundedSender<Arrival>) {
     let mut random: ChaCha8Rng = shared.random(PACER_STREAM);
-    let start = Instant::now();
+    let start = load.begin;
     let mut at = 0.0_f64;
     for number in 0_u64.. {
         // Computed from the start, never from when the last one really went.
@@ -102,6 +104,10 @@ fn pace(shared: &Shared, load: &Open, to_dispatcher: &UnboundedSender<Arrival>) 
         let offset = Duration::from_secs_f64(offset);
         if offset >= load.duration || shared.stop.is_cancelled() {
             return;
+        }
+        // All shards compute the same arrivals, and each sends its own.
+        if !shared.shard().is_none_or(|shard| shard.owns(number)) {
+            continue;
         }
         let intended = start + offset;
         if !sleep_until(intended, shared) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::scenario::{Keys, Limits, Load, Scenario};
+use crate::shard::Shard;
 use crate::verdict::Invariant;
 
 /// Clients that take turns in the serial control.
@@ -88,6 +89,18 @@ impl Plan {
                 self.segments().iter().flat_map(|segment| &segment.rounds).map(|round| u64::from(round.acting)).sum(),
             ),
             Load::Closed { operations, .. } => *operations,
+            Load::Open { .. } => None,
+        }
+    }
+
+    /// Those of one shard.
+    pub fn operations_of(&self, shard: Shard) -> Option<u64> {
+        let acting = |round: &Round| shard.share(round.acting.into());
+        match &self.load {
+            Load::Burst { .. } | Load::Waves { .. } => {
+                Some(self.segments().iter().flat_map(|segment| &segment.rounds).map(acting).sum())
+            }
+            Load::Closed { operations, .. } => operations.map(|all| shard.share(all)),
             Load::Open { .. } => None,
         }
     }

@@ -1,8 +1,8 @@
 //! One run: the serial control, the load, the drain, the history.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -21,6 +21,7 @@ use super::worker::{Shared, Worker, control_turn};
 use crate::history::file::HistoryWriter;
 use crate::scenario::Load;
 use crate::scope::{Ended, Scope};
+use crate::shard::{Meeting, Shard};
 use crate::target::{Target, TargetError};
 use crate::workload::{KeyTable, Workload};
 
@@ -83,9 +84,22 @@ pub struct Interludes {
 
 /// Carries out a run as [`run`] does, with this in between.
 pub async fn run_with(run: Run, interludes: Interludes) -> Result<(Recorded, u64), DriverError> {
+    run_together(run, interludes, None).await
+}
+
+/// Carries out this shard's part of a run, together with the others; without a meeting, all of it.
+pub async fn run_together(
+    run: Run,
+    interludes: Interludes,
+    meeting: Option<Arc<Meeting>>,
+) -> Result<(Recorded, u64), DriverError> {
+    let shard = meeting.as_ref().map(|meeting| meeting.shard());
     let (controls, control_keys) = run.plan.control();
     let keys = KeyTable::new(&*run.workload, control_keys, run.plan.keys());
-    seed(&*run.target, &keys.existing(&*run.workload), &run.stop).await?;
+    // What is done once is done by the first; the others begin when it has.
+    if shard.is_none_or(Shard::leads) {
+        seed(&*run.target, &keys.existing(&*run.workload), &run.stop).await?;
+    }
     // What ends the load before its time is either an interruption or enough seen.
     let (interruption, stop) = (run.stop.clone(), run.stop.child_token());
     let rounds = matches!(run.plan.load, Load::Burst { .. } | Load::Waves { .. });
@@ -102,11 +116,13 @@ pub async fn run_with(run: Run, interludes: Interludes) -> Result<(Recorded, u64
         deadline: run.plan.limits.operation_deadline,
         stop,
         abandon: CancellationToken::new(),
-        next_client: AtomicU32::new(run.plan.load.clients().max(CONTROL_CLIENTS)),
+        next_client: AtomicU32::new(first_spare(run.plan.load.clients().max(CONTROL_CLIENTS), shard)),
         stragglers: std::sync::Mutex::new(JoinSet::new()),
         seed: run.plan.seed,
         first_main: u64::from(controls),
         silence: Silence::default(),
+        meeting,
+        parted: OnceLock::new(),
     });
     progress.begun.get_or_init(|| shared.epoch);
     let watchdog = tokio::spawn(abandon_after_drain(Arc::clone(&shared), run.plan.limits.drain));
@@ -124,12 +140,17 @@ pub async fn run_with(run: Run, interludes: Interludes) -> Result<(Recorded, u64
     watchdog.abort();
     let aborted = match panicked || late.is_err() {
         true => Some(PANICKED.to_owned()),
-        false => shared.silence.reason(),
+        false => shared.silence.reason().or_else(|| shared.parted.get().cloned()),
     };
     let recorded = tokio::task::spawn_blocking(|| recorder.finish()).await.ok().flatten();
     let recorded = recorded.ok_or(DriverError::Panicked)?;
     let ended_early = recorded.ended_early && aborted.is_none();
     Ok((Recorded { aborted, ended_early, ..recorded }, dropped.load(Ordering::Relaxed)))
+}
+
+/// The first number from this one on that a client of the shard may go on under.
+fn first_spare(from: u32, shard: Option<Shard>) -> u32 {
+    (from..).find(|number| shard.is_none_or(|shard| shard.owns((*number).into()))).unwrap_or(from)
 }
 
 /// Creates what must be there before the first operation, unless the run is to stop.
@@ -171,12 +192,15 @@ async fn phases(
             shared.stop.run_until_cancelled(after()).await;
         }
     }
-    control(shared, recorder, controls).await;
-    if let Some(between) = interludes.before_load.filter(|_| controls > 0) {
-        shared.stop.run_until_cancelled(between()).await;
+    if shared.leads() {
+        control(shared, recorder, controls).await;
+        if let Some(between) = interludes.before_load.filter(|_| controls > 0) {
+            shared.stop.run_until_cancelled(between()).await;
+        }
     }
-    progress.load_begun.get_or_init(Instant::now);
-    main_phase(shared, recorder, plan, Remaining { segments, turns }, dropped).await
+    let Some(begin) = shared.begin().await else { return Ok(()) };
+    progress.load_begun.get_or_init(|| begin);
+    main_phase(shared, recorder, plan, Remaining { segments, turns, begin }, dropped).await
 }
 
 /// What is left of a load once its beginning has been carried out.
@@ -185,6 +209,8 @@ struct Remaining {
     segments: Vec<Segment>,
     /// Operations of each client that have been.
     turns: u32,
+    /// When the load begins.
+    begin: Instant,
 }
 
 /// Starts the clients of a closed load with one operation each, all at once.
@@ -201,10 +227,10 @@ fn first_turns(shared: &Arc<Shared>, recorder: &Recorder, clients: u32, keys: Pi
 /// Starts clients that come together round after round.
 fn rounds(shared: &Arc<Shared>, recorder: &Recorder, segments: Vec<Segment>) -> JoinSet<()> {
     let clients = segments.iter().map(|segment| segment.clients).max().unwrap_or(0);
-    let gated = |segment: Segment| Gated { gate: Gate::new(segment.clients), segment };
+    let gated = |segment: Segment| Gated { gate: Gate::new(shared.share(segment.clients)), segment };
     let segments = Arc::new(segments.into_iter().map(gated).collect::<Vec<_>>());
     let mut tasks = JoinSet::new();
-    for client in 0..clients {
+    for client in (0..clients).filter(|client| shared.owns(*client)) {
         let worker = Worker::new(Arc::clone(shared), client, recorder.sender());
         tasks.spawn(load::rounds(Arc::clone(shared), Arc::clone(&segments), client, worker));
     }
@@ -253,17 +279,18 @@ async fn main_phase(
     dropped: &Arc<AtomicU64>,
 ) -> Result<(), DriverError> {
     let worker = |client| Worker::new(Arc::clone(shared), client, recorder.sender());
-    let clients = 0..plan.load.clients();
+    let clients = (0..plan.load.clients()).filter(|client| shared.owns(*client));
     let mut tasks = JoinSet::new();
     match &plan.load {
         Load::Burst { .. } | Load::Waves { .. } => tasks = rounds(shared, recorder, remaining.segments),
         Load::Closed { clients: count, duration, operations, keys } => {
             let closed = Arc::new(Closed {
                 clients: *count,
-                until: Instant::now() + *duration,
+                until: remaining.begin + *duration,
                 turns: remaining.turns,
                 left: operations.map(|operations| {
                     let left = operations.saturating_sub(u64::from(remaining.turns) * u64::from(*count));
+                    let left = shared.shard().map_or(left, |shard| shard.share(left));
                     AtomicI64::new(i64::try_from(left).unwrap_or(i64::MAX))
                 }),
                 keys: Picker::new(*keys).ok_or(DriverError::Panicked)?,
@@ -274,6 +301,7 @@ async fn main_phase(
         }
         Load::Open { rate, duration, arrivals, keys, .. } => {
             let open = Arc::new(Open {
+                begin: remaining.begin,
                 rate: *rate,
                 duration: *duration,
                 arrivals: *arrivals,

@@ -2,9 +2,9 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::recorder::{Buffer, Message};
 use super::silence::Silence;
 use crate::history::{Cause, Late, Nanos, OpId, Operation, Outcome, Phase};
+use crate::shard::{Meeting, Parted, Shard};
 use crate::target::{Completion, Invocation, Staged, Target};
 use crate::workload::{KeyTable, Slot, Workload};
 
@@ -42,9 +43,68 @@ pub(super) struct Shared {
     pub(super) first_main: u64,
     /// Which kinds of operations are answered at all.
     pub(super) silence: Silence,
+    /// Where the other shards of the run are met, if there are any.
+    pub(super) meeting: Option<Arc<Meeting>>,
+    /// Why the load ended without them.
+    pub(super) parted: OnceLock<String>,
 }
 
+/// How long another shard may take beyond the deadline of an operation.
+const SHARD_SLACK: Duration = Duration::from_secs(5);
+
 impl Shared {
+    /// Which shard this process is, if it is one.
+    pub(super) fn shard(&self) -> Option<Shard> {
+        self.meeting.as_ref().map(|meeting| meeting.shard())
+    }
+
+    /// Whether this process does what is done once.
+    pub(super) fn leads(&self) -> bool {
+        self.shard().is_none_or(Shard::leads)
+    }
+
+    /// Whether this client is one of this process.
+    pub(super) fn owns(&self, client: u32) -> bool {
+        self.shard().is_none_or(|shard| shard.owns(client.into()))
+    }
+
+    /// How many of so many clients are.
+    pub(super) fn share(&self, clients: u32) -> u32 {
+        self.shard().map_or(clients, |shard| u32::try_from(shard.share(clients.into())).unwrap_or(clients))
+    }
+
+    /// When the load begins, once all shards are ready; `None` ends it.
+    pub(super) async fn begin(&self) -> Option<Instant> {
+        match &self.meeting {
+            None => Some(Instant::now()),
+            Some(meeting) => {
+                let control = self.deadline.saturating_mul(u32::try_from(self.first_main).unwrap_or(u32::MAX));
+                self.agreed(meeting.start(control).await)
+            }
+        }
+    }
+
+    /// When this round is released, once all its clients are there, in all shards that have some; `None` ends the load.
+    pub(super) async fn moment(&self, round: u32, clients: u32) -> Option<Instant> {
+        match &self.meeting {
+            None => Some(Instant::now()),
+            Some(meeting) => {
+                let participants = meeting.shard().of.min(clients);
+                self.agreed(meeting.round(round, participants, self.deadline + SHARD_SLACK).await)
+            }
+        }
+    }
+
+    fn agreed(&self, moment: Result<Instant, Parted>) -> Option<Instant> {
+        match moment {
+            Ok(moment) => return Some(moment),
+            Err(Parted::Stopped | Parted::Enough { .. }) => {}
+            Err(parted) => _ = self.parted.set(parted.to_string()),
+        }
+        self.stop.cancel();
+        None
+    }
+
     /// Nanoseconds since the start of the run.
     pub(super) fn at(&self, instant: Instant) -> Nanos {
         Nanos::try_from(instant.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(Nanos::MAX - 1)
@@ -220,7 +280,8 @@ impl Worker {
         };
         if record.is_unknown() {
             // Its effect may still come: whoever asks next must not be taken for the same client.
-            self.client = self.shared.next_client.fetch_add(1, Ordering::Relaxed);
+            let apart = self.shared.shard().map_or(1, |shard| shard.of);
+            self.client = self.shared.next_client.fetch_add(apart, Ordering::Relaxed);
         }
         let late = std::mem::take(&mut self.staged_late) || completed - invoked >= self.shared.deadline * 9 / 10;
         let missed = match &record.outcome {

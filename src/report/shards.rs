@@ -39,7 +39,7 @@ impl ShardReport {
 
     /// What it did beside its own operations.
     pub(super) fn also(&self) -> &'static str {
-        if self.final_state { "read the final state" } else { "" }
+        if self.final_state { "final state" } else { "" }
     }
 }
 

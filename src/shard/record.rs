@@ -29,6 +29,20 @@ pub struct ShardRecord {
     pub state: ShardState,
 }
 
+impl ShardRecord {
+    /// A shard of which nothing is known.
+    pub fn missing(shard: Shard) -> Self {
+        ShardRecord {
+            shard,
+            clients: 0,
+            clock: Clock::default(),
+            observed_at_ns: None,
+            operations: None,
+            state: ShardState::Missing,
+        }
+    }
+}
+
 /// What of a shard is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -13,5 +13,6 @@ mod live;
 mod merge;
 mod moments;
 mod reports;
+mod shards;
 mod trouble;
 mod unmasked;

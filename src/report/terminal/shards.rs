@@ -37,4 +37,5 @@ pub(super) fn section(page: &mut Page, report: &Report) {
     if left_out > 0 {
         page.line(&[(DIM, format!("  {} in report.json", plural(left_out as u64, "more shard")))]);
     }
+    page.blank();
 }

@@ -46,6 +46,8 @@ pub struct MongoTarget {
     spec: MongoSpec,
     workload: WorkloadKind,
     carrier: Arc<dyn Carrier>,
+    /// Another process creates and removes the collections.
+    follows: bool,
 }
 
 impl MongoTarget {
@@ -78,7 +80,13 @@ impl MongoTarget {
     ) -> Result<Self, TargetError> {
         let place = Place { database: connected.client.database(&spec.database), run_id: Arc::from(run_id) };
         let carrier = carrier(workload, &spec.strategy, &place)?;
-        Ok(MongoTarget { connected, uri, place, spec, workload, carrier })
+        Ok(MongoTarget { connected, uri, place, spec, workload, carrier, follows: false })
+    }
+
+    /// The same on collections that another process creates before, and removes afterwards.
+    #[must_use]
+    pub fn following(self) -> Self {
+        MongoTarget { follows: true, ..self }
     }
 
     /// The client, for what else the run needs of the same server.
@@ -112,7 +120,9 @@ impl Target for MongoTarget {
         async move {
             let wanted = self.spec.pool.unwrap_or(clients).max(1);
             preflight::room_for(self, wanted).await?;
-            self.create_collections().await?;
+            if !self.follows {
+                self.create_collections().await?;
+            }
             let ready = self.connected.warm_up(wanted).await;
             if ready < wanted {
                 return Err(preflight::too_few(wanted, &format!("only {ready} could be made within {WARM_UP_TIMEOUT:?}")));
@@ -152,7 +162,7 @@ impl Target for MongoTarget {
 
     fn tear_down(&self) -> BoxFuture<'_, Result<(), TargetError>> {
         async move {
-            for collection in self.carrier.collections() {
+            for collection in self.carrier.collections().into_iter().filter(|_| !self.follows) {
                 collection.drop().await.map_err(self.step("dropping the run's collections"))?;
             }
             Ok(())

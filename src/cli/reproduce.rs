@@ -1,0 +1,40 @@
+//! The command that runs a scenario again, as a shell takes it.
+
+use super::args::Common;
+use crate::scenario::{self, Scenario};
+use crate::shard::Shard;
+
+/// The command that runs it again. A connection string stays in the environment: it may hold a password.
+pub(super) fn reproduce(scenario: &Scenario, common: &Common, seed: u64, shard: Option<Shard>) -> String {
+    let mut words = variables(scenario);
+    words.extend(["onlyone run".to_owned(), quoted(&scenario.file.display().to_string())]);
+    words.extend(common.overrides.iter().map(|set| format!("--set {}", quoted(set))));
+    words.push(format!("--seed {seed}"));
+    if common.mongo != "embedded" {
+        words.push("--mongo \"$ONLYONE_MONGO_URI\"".to_owned());
+    }
+    words.extend(common.allow_target.iter().map(|host| format!("--allow-target {}", quoted(host))));
+    words.extend(common.allow_database.iter().map(|name| format!("--allow-database {}", quoted(name))));
+    // Last, so that a merged run can leave it out.
+    words.extend(shard.map(|shard| format!("--shard {shard}")));
+    words.join(" ")
+}
+
+/// The variables that chose the variant; what may be a secret stays in the environment.
+pub(super) fn variables(scenario: &Scenario) -> Vec<String> {
+    let set = |variable: &scenario::Variable| match &variable.shown {
+        Some(value) => format!("{}={}", variable.name, quoted(value)),
+        None => format!("{0}=\"${0}\"", variable.name),
+    };
+    scenario.variables.iter().map(set).collect()
+}
+
+/// A word for a shell.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,176 @@
+//! `onlyone run --shard`: one run from several processes, on a server and in a folder that all of them reach.
+
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+use super::harness::{Harness, Ran, Server, interrupt, scenario, wait_for_lines};
+
+/// Two clients, so that each of two shards has one, and no shard can race with itself.
+const PAIRS: &str = "[load.burst]\nclients = 2\nrounds = 120\n[limits]\noperation_deadline = \"3s\"";
+
+fn spawn(harness: &Harness, server: &Server, shard: &str, more: &[&str]) -> Child {
+    let run = ["run", "s.toml", "--mongo", &server.uri, "--shard", shard, "--quiet", "--format", "json"];
+    harness.command(&[&run, more].concat()).stdin(Stdio::null()).spawn().unwrap()
+}
+
+fn ended(child: Child, shard: &str) -> Ran {
+    Ran::of(child.wait_with_output().unwrap(), format!("onlyone run --shard {shard}"))
+}
+
+/// All shards of a run, to their end.
+fn run(harness: &Harness, server: &Server, of: u32, more: &[&str]) -> Vec<Ran> {
+    let shards: Vec<String> = (0..of).map(|index| format!("{index}/{of}")).collect();
+    let children: Vec<Child> = shards.iter().map(|shard| spawn(harness, server, shard, more)).collect();
+    children.into_iter().zip(&shards).map(|(child, shard)| ended(child, shard)).collect()
+}
+
+fn merge(harness: &Harness) -> Ran {
+    let folders: Vec<PathBuf> =
+        std::fs::read_dir(harness.path().join("reports")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folders: Vec<&str> = folders.iter().map(|folder| folder.to_str().unwrap()).collect();
+    harness.run(&[&["merge", "--out", "merged", "--format", "json"], folders.as_slice()].concat())
+}
+
+/// What stands where shards met, and what a run left in its database.
+fn left_over(server: &Server) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = mongodb::Client::with_uri_str(&server.uri).await.unwrap();
+        let database = client.database("onlyone_test");
+        let mut left = Vec::new();
+        for name in database.list_collection_names().await.unwrap() {
+            let collection = database.collection::<mongodb::bson::Document>(&name);
+            let count = collection.count_documents(mongodb::bson::doc! {}).await.unwrap();
+            left.push(format!("{name}: {count}"));
+        }
+        left
+    })
+}
+
+#[test]
+fn a_race_between_shards_that_none_of_them_sees_alone_is_found_by_the_merge() {
+    let server = Server::start();
+    let racy = Harness::new(&scenario("find-then-insert", false, PAIRS));
+    for shard in run(&racy, &server, 2, &["--seed", "5"]) {
+        let report = shard.expect(0, &[]).json();
+        assert_eq!(report["verdict"], "holds", "one alone");
+        assert_eq!(report["run_id"].as_str().map(str::len), Some("20260131-120000-1a2b".len()));
+    }
+    let merged = merge(&racy);
+    let report = merged.json();
+    assert_eq!(merged.code, Some(1), "{}", merged.shown());
+    assert_eq!((&report["verdict"], &report["serial_control"]["verdict"]), (&"violated".into(), &"holds".into()));
+    let shards = report["shards"].as_array().unwrap();
+    assert_eq!(shards.len(), 2);
+    for shard in shards {
+        assert_eq!((&shard["state"], &shard["clients"]), (&"whole".into(), &1.into()), "{shard}");
+        assert!(shard["clock_uncertainty_us"].as_f64().is_some_and(|us| us > 0.0), "{shard}");
+    }
+    // Everything that the run made is gone, and what the shards wrote to each other, too.
+    assert_eq!(left_over(&server), ["onlyone_shards: 0"]);
+
+    let correct = Harness::new(&scenario("upsert-retry", true, PAIRS));
+    for shard in run(&correct, &server, 2, &["--seed", "5"]) {
+        shard.expect(0, &[]);
+    }
+    let report = merge(&correct).expect(0, &[]).json();
+    assert_eq!(report["operations"]["create-or-get"]["attempted"], 240);
+    assert!(report["concurrency"]["effective_trials"].as_u64().unwrap() > 0, "{report}");
+}
+
+#[test]
+fn clients_and_operations_are_those_of_all_shards_together() {
+    let server = Server::start();
+    let closed = "[load.closed]\nclients = 5\nduration = \"30s\"\noperations = 200\nkeys = { uniform = { count = 8 } }";
+    let open = "[load.open]\nrate = 200\nduration = \"1s\"\nmax_clients = 40\narrivals = \"constant\"\nkeys = { uniform = { count = 8 } }\n[limits]\nmin_effective_trials = 0";
+    for load in [closed, open] {
+        let harness = Harness::new(&scenario("upsert-retry", true, load));
+        let folder = harness.path().join("meet");
+        for shard in
+            run(&harness, &server, 3, &["--seed", "5", "--run-id", "r", "--rendezvous", folder.to_str().unwrap()])
+        {
+            shard.expect(0, &[]);
+        }
+        assert_eq!(
+            std::fs::read_dir(&folder).unwrap().count(),
+            0,
+            "what the shards wrote to each other is still there"
+        );
+        let report = merge(&harness).json();
+        assert_eq!(
+            report["operations"]
+                .as_object()
+                .unwrap()
+                .values()
+                .map(|kind| kind["attempted"].as_u64().unwrap())
+                .sum::<u64>(),
+            200,
+            "{load}"
+        );
+        assert_eq!(report["verdict"], "holds", "{load}: {report}");
+        let clients = report["shards"].as_array().unwrap().iter().map(|shard| shard["clients"].as_u64().unwrap());
+        assert_eq!(clients.sum::<u64>(), report["concurrency"]["clients"].as_u64().unwrap(), "{load}");
+        // The same keys in all of them, and no number twice: merging refuses that.
+        assert_eq!(report["concurrency"]["keys"], 8, "{load}");
+    }
+}
+
+#[test]
+fn a_shard_that_is_killed_or_interrupted_ends_the_others_and_leaves_no_verdict_that_holds() {
+    let server = Server::start();
+    let long = PAIRS.replace("rounds = 120", "rounds = 100000");
+    for kill in [true, false] {
+        let harness = Harness::new(&scenario("upsert-retry", true, &long));
+        let first = spawn(&harness, &server, "0/2", &["--run-id", "r"]);
+        let mut second = spawn(&harness, &server, "1/2", &["--run-id", "r"]);
+        let history = harness.path().join("reports/r.shard-1-of-2/history.jsonl");
+        wait_for_lines(|| history.exists().then(|| history.clone()), 20);
+        if kill {
+            second.kill().unwrap();
+            second.wait().unwrap();
+        } else {
+            interrupt(&second);
+            ended(second, "1/2").expect(130, &[]);
+        }
+        let first = ended(first, "0/2").expect(3, &[]);
+        let told = if kill { "shard 1 did not come within" } else { "shard 1 left: it was interrupted" };
+        assert!(first.json()["reasons"].to_string().contains(told), "{}", first.shown());
+        let merged = merge(&harness);
+        assert_eq!(
+            (merged.code, merged.json()["verdict"].as_str()),
+            (Some(3), Some("inconclusive")),
+            "{}",
+            merged.shown()
+        );
+        let state = if kill { "died" } else { "interrupted" };
+        assert_eq!(merged.json()["shards"][1]["state"], state, "{}", merged.shown());
+    }
+}
+
+#[test]
+fn what_shards_cannot_carry_out_together_is_refused() {
+    let harness = Harness::new(&scenario("upsert-retry", true, PAIRS));
+    let refused = |args: &[&str], texts: &[&str]| {
+        harness.run(&[&["run", "s.toml"], args].concat()).expect(2, texts);
+    };
+    refused(&["--shard", "2/2"], &["there is no shard 2 of 2", "from 0 to 1"]);
+    refused(&["--shard", "one"], &["write I/N"]);
+    refused(&["--shard", "0/2"], &["each shard would start a MongoDB of its own", "--mongo"]);
+    let nowhere = "mongodb://127.0.0.1:1/";
+    refused(&["--shard", "0/3", "--mongo", nowhere], &["the load has 2 clients, too few for 3 shards"]);
+    refused(&["s.toml", "--shard", "0/2", "--mongo", nowhere], &["one scenario together", "2 are named"]);
+    refused(&["--shard", "auto", "--mongo", nowhere], &["does not say which shard", "SLURM_PROCID"]);
+    refused(&["--shard", "0/2", "--probe"], &["--probe"]);
+    assert!(!harness.path().join("reports").exists());
+
+    let server = Server::start();
+    let slurm = Harness::new(&scenario("upsert-retry", true, PAIRS)).env("SLURM_PROCID", "1").env("SLURM_NTASKS", "2");
+    let alone = spawn(&slurm, &server, "auto", &["--shards-within", "300ms"]);
+    ended(alone, "auto").expect(4, &["shard 0 did not come within 300ms", "--shards-within"]);
+    let one = spawn(&harness, &server, "0/2", &["--run-id", "r"]);
+    let other = spawn(&harness, &server, "1/2", &["--run-id", "r", "--set", "load.burst.rounds=5"]);
+    for (child, shard) in [(one, "0/2"), (other, "1/2")] {
+        ended(child, shard).expect(2, &["shard 1 is not of this run", "its scenario"]);
+    }
+    assert!(!harness.path().join("reports").exists());
+}
