@@ -12,6 +12,7 @@ use super::args::{Common, RunArgs};
 use super::bursts;
 use super::ci::Announcer;
 use super::commit::origin;
+use super::error::in_one_line;
 use super::evidence::{ask_before, ask_between, read_back, reading};
 use super::interrupt::{Interrupt, note};
 use super::place::{self, Lost, Place, Setting};
@@ -356,7 +357,7 @@ impl One<'_> {
     ) -> (Result<Option<Observation>, String>, Vec<String>) {
         if !self.leads() {
             // Nothing of this shard's service is to be at work when the first reads.
-            let unstopped = place.quiesce(self.scenario).await.err().map(|error| error.to_string());
+            let unstopped = place.quiesce(self.scenario).await.err().map(in_one_line);
             return (
                 Ok(None),
                 unstopped.into_iter().chain(shards::until_quiet(self.meeting, load.plan).await).collect(),
