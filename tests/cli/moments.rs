@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use super::harness::{Harness, Server, scenario};
+use super::harness::{Harness, Server, scenario, wait_for_lines};
 use super::life::{OBSERVED, ended, received_and_recorded, send, served};
 
 /// Every kind of load, each longer than any moment.
@@ -22,7 +22,7 @@ const LOADS: [(&str, &str); 4] = [
     ("closed", "[load.closed]\nclients = 8\nduration = \"1h\"\nkeys = { uniform = { count = 5000 } }"),
     ("open", "[load.open]\nrate = 500\nduration = \"1h\"\nmax_clients = 16\nkeys = { uniform = { count = 5000 } }"),
 ];
-/// From when the run has its folder: until a moment within the load.
+/// From when the run has its folder, or its first operation.
 const LONGEST: Duration = Duration::from_millis(1500);
 
 fn rounds(default: u64) -> u64 {
@@ -30,13 +30,16 @@ fn rounds(default: u64) -> u64 {
 }
 
 /// A run with its folder at `reports/r`, left alone until this moment. Before it has one, a signal is that of any process.
-fn begun(harness: &Harness, more: &[&str], moment: Duration) -> Child {
+fn begun(harness: &Harness, more: &[&str], (from, moment): (From, Duration)) -> Child {
     let arguments = [&["run", "s.toml", "--quiet"], more].concat();
     let child = harness.command(&arguments).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !harness.path().join("reports/r").exists() {
         assert!(Instant::now() < deadline, "the run did not begin");
         std::thread::yield_now();
+    }
+    if from == From::FirstOperation {
+        wait_for_lines(|| Some(harness.path().join("reports/r/history.jsonl")), 2);
     }
     std::thread::sleep(moment);
     child
@@ -53,9 +56,17 @@ fn on<'a>(server: &'a Server, database: &'a str) -> [&'a str; 6] {
     ["--run-id", "r", "--mongo", &server.uri, "--set", database]
 }
 
+/// What a moment is counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    Folder,
+    FirstOperation,
+}
+
 /// A moment, also before there is anything to end.
-fn moment(random: &mut ChaCha8Rng) -> Duration {
-    Duration::from_micros(random.random_range(0..LONGEST.as_micros() as u64))
+fn moment(random: &mut ChaCha8Rng) -> (From, Duration) {
+    let from = if random.random() { From::Folder } else { From::FirstOperation };
+    (from, Duration::from_micros(random.random_range(0..LONGEST.as_micros() as u64)))
 }
 
 /// The folder gives the verdict again, if the run came as far as having one.
@@ -68,7 +79,7 @@ fn judged_again(harness: &Harness, codes: &[i32], what: &str) {
 }
 
 /// How many operations the service received.
-fn ended_by_a_signal(harness: &Harness, more: &[&str], signal: &str, moment: Duration, what: &str) -> usize {
+fn ended_by_a_signal(harness: &Harness, more: &[&str], signal: &str, moment: (From, Duration), what: &str) -> usize {
     let what = format!("{what}, SIG{signal} after {moment:?}");
     let child = begun(harness, more, moment);
     send(&child, signal);
@@ -82,7 +93,7 @@ fn ended_by_a_signal(harness: &Harness, more: &[&str], signal: &str, moment: Dur
     received.len()
 }
 
-fn ended_by_death(harness: &Harness, more: &[&str], moment: Duration, what: &str) {
+fn ended_by_death(harness: &Harness, more: &[&str], moment: (From, Duration), what: &str) {
     let what = format!("{what}, killed after {moment:?}");
     let mut child = begun(harness, more, moment);
     child.kill().unwrap();
