@@ -39,7 +39,7 @@ const EXAMPLES: &str = "tests/services/examples/node/app.js";
 const STRANGERS: &str = "tests/services/strangers/app.js";
 
 /// Routes whose scenario is written, and run.
-const WRITTEN: [Route; 8] = [
+const WRITTEN: [Route; 9] = [
     Route {
         app: "tests/services/express/app.js",
         curls: &["curl http://app/api/chats/create-or-get -H 'X-User: ann' --json '{\"participantId\":\"bob\"}'"],
@@ -97,6 +97,12 @@ const WRITTEN: [Route; 8] = [
             "curl -X POST http://app/posts/65a1b2c3d4e5f60718293a4b/pin",
         ],
         says: &["workload = \"unique\"", "capture = { id = \"$.post.id\" }", "/posts/{{ before.id }}/pin"],
+        broken: &["single-document"],
+    },
+    Route {
+        app: STRANGERS,
+        curls: &["curl http://app/rooms/r-7/bookings --json '{\"by\":\"ann\"}'"],
+        says: &["workload = \"unique\"", "refused = [409]", "replica_set = 1", "key = \"room\""],
         broken: &["single-document"],
     },
 ];

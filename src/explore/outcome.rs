@@ -178,7 +178,9 @@ impl Explorer<'_> {
             schedules_per_s: self.rate(),
             spent: found.spent.seconds(),
         };
+        // Where a search repeats one of its own and it comes out otherwise, that is nothing the user asked for.
         let misfit = found.executions.iter().find(|(execution, ..)| is_misfit(execution));
+        let misfit = misfit.filter(|_| self.plan.search.is_replay());
         let misfit = misfit.and_then(|(execution, ..)| execution.stuck.clone());
         let unread = found.unread.clone();
         let (looks, queries) = match &self.watch {
@@ -309,6 +311,8 @@ mod tests {
 
     use super::*;
     use crate::explore::fake::Bench;
+    use crate::explore::policy::MISFIT;
+    use crate::explore::schedule::Schedule;
 
     #[tokio::test]
     async fn the_bound_counts_no_execution_with_a_fault() {
@@ -321,5 +325,22 @@ mod tests {
         }
         let bound = explorer.bound().unwrap();
         assert!(bound.contains("; 1 executions"), "{bound}");
+    }
+
+    /// What is said of a schedule that did not fit, under this search.
+    async fn misfit(search: Search) -> Option<String> {
+        let mut bench = Bench::silent(Duration::from_millis(20)).await;
+        bench.plan.search = search;
+        let mut explorer = bench.explorer(CancellationToken::new());
+        let stuck = Some(format!("{MISFIT}: step 7"));
+        explorer.keep(Execution { stuck, ..Execution::default() }, Vec::new(), Phase::Main);
+        explorer.conclude(None, Vec::new(), None, Vec::new()).misfit
+    }
+
+    #[tokio::test]
+    async fn only_a_schedule_that_was_given_can_be_a_mistake_of_the_users() {
+        let given = Search::Replay { schedule: Schedule(Vec::new()), times: 1 };
+        assert_eq!(misfit(given).await, Some(format!("{MISFIT}: step 7")));
+        assert_eq!(misfit(Search::Exhaustive).await, None);
     }
 }

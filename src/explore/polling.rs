@@ -19,7 +19,7 @@ const LONGEST_ROUND: usize = 8;
 pub(super) struct Told {
     /// What it asked for.
     pub(super) command: Arc<Command>,
-    /// What it was told, in a few words.
+    /// What it was told, in a few words; other documents are another answer.
     pub(super) answer: String,
     /// It may have changed data.
     pub(super) changed: bool,
@@ -52,7 +52,9 @@ pub(super) fn polls(
     (1..=LONGEST_ROUND.min(own.len() / 2)).any(|length| {
         let (before, last) = own[own.len() - 2 * length..].split_at(length);
         let same = |(one, other): (&Told, &Told)| {
-            is_like(&one.command, &other.command) && one.answer == other.answer && !one.changed && !other.changed
+            is_like(&one.command, &other.command)
+                && one.answer == other.answer
+                && !(one.changed || other.changed || goes_on(one) || goes_on(other))
         };
         let untouched = |change: &Changed| {
             change.request == request || !last.iter().any(|told| may_touch(&change.command, &told.command))
@@ -61,6 +63,12 @@ pub(super) fn polls(
             && before.iter().zip(last).all(same)
             && changes.iter().skip(before[0].since).all(untouched)
     })
+}
+
+/// Whether a cursor was read on: that leads further, however alike two batches are. Only an empty one, of a cursor that waits for
+/// what is to come, is a poll.
+fn goes_on(told: &Told) -> bool {
+    told.command.name == "getMore" && told.answer != "none"
 }
 
 /// Whether two commands ask for the same, but for times and for identifiers that are made anew.
@@ -133,6 +141,18 @@ mod tests {
         let mut effective = rounds(2, 0);
         effective[3].changed = true;
         assert!(!polls(1, &effective, &lock(9), &alone, &[]), "it changed something");
+    }
+
+    #[test]
+    fn who_reads_a_cursor_to_its_end_does_not_poll() {
+        let more = || command(&rawdoc! { "getMore": 7_i64, "collection": "chats", "batchSize": 2, "$db": "app" });
+        let batches = |answer: &str| vec![told(more(), answer, 0), told(more(), answer, 0), told(more(), answer, 0)];
+        assert!(!polls(1, &batches("2 documents a"), &more(), &[more()], &[]), "equal batches");
+        assert!(polls(1, &batches("none"), &more(), &[more()], &[]), "it waits for what is to come");
+        let page = || command(&rawdoc! { "find": "chats", "filter": { "k": 1 }, "$db": "app" });
+        let pages = |second: &str| vec![told(page(), "2 documents a", 0), told(page(), second, 0)];
+        assert!(!polls(1, &pages("2 documents b"), &page(), &[], &[]), "other documents");
+        assert!(polls(1, &pages("2 documents a"), &page(), &[], &[]));
     }
 
     #[test]

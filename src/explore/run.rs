@@ -302,7 +302,12 @@ impl<'a> Run<'a> {
             let of_it = |told: &&mut Told| told.command.in_transaction && told.command.name != "commitTransaction";
             lane.told.iter_mut().rev().take_while(of_it).for_each(|told| told.changed = false);
         }
-        lane.told.push(Told { command, answer: reply.summary(), changed, since });
+        // As many documents are not the same documents.
+        let answer = match reply.returned {
+            Some(1..) => format!("{} {:x}", reply.summary(), reply.signature),
+            _ => reply.summary(),
+        };
+        lane.told.push(Told { command, answer, changed, since });
     }
 
     /// Takes note of what a command changed, as soon as the server has carried it out.

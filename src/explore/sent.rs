@@ -29,8 +29,9 @@ pub(super) fn last_told(execution: &Execution) -> Option<Timestamp> {
     let told = |step: &Step| step.reply.as_ref()?.operation_time;
     let times: Option<Vec<(u32, u32)>> = execution.steps.iter().map(told).collect();
     let (time, increment) = times?.into_iter().max()?;
-    // What a service does when it is started again is told to nobody here.
-    let is_told = execution.strays.is_empty() && !execution.restarted;
+    // What a service does when it is started again is told to nobody here, nor what passes when an execution is broken off:
+    // the next one would be taken to have written it.
+    let is_told = execution.strays.is_empty() && !execution.restarted && execution.stuck.is_none();
     is_told.then_some(Timestamp { time, increment })
 }
 
@@ -74,4 +75,36 @@ pub(super) fn written_at(execution: &Execution, written: &Written) -> i64 {
     let last = own.or_else(|| execution.steps.iter().map(|step| step.sent).max());
     let since = last.and_then(|last| last.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use mongodb::bson::rawdoc;
+
+    use super::super::wire::message::tests::msg;
+    use super::super::wire::{Command, Message};
+    use super::*;
+
+    #[test]
+    fn what_an_execution_that_is_broken_off_lets_pass_is_its_own() {
+        let insert = rawdoc! { "insert": "chats", "documents": [{ "_id": 1 }], "$db": "app" };
+        let command = Command::parse(&Message::parse(&msg(0, &insert, &[])).unwrap()).unwrap();
+        let step = Step {
+            request: 0,
+            pick: Default::default(),
+            ordinal: 0,
+            release: 0,
+            sent: SystemTime::now(),
+            command: Arc::new(command),
+            reply: Some(Reply { operation_time: Some((7, 1)), ..Reply::default() }),
+            answered: None,
+        };
+        let whole = Execution { steps: vec![step], ..Execution::default() };
+        assert_eq!(last_told(&whole), Some(Timestamp { time: 7, increment: 1 }));
+        let broken_off = Execution { stuck: Some("other commands are parked".to_owned()), ..whole };
+        assert_eq!(last_told(&broken_off), None, "what it had parked passes after its last step");
+    }
 }

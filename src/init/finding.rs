@@ -23,6 +23,28 @@ pub struct Reply {
     pub cookies: Vec<String>,
 }
 
+/// Characters of a body that are quoted.
+const LONGEST: usize = 200;
+
+impl Reply {
+    /// What a request was answered, for people.
+    pub fn in_words(&self) -> String {
+        let is_empty = |json: &&Json| match json {
+            Json::Null => true,
+            Json::Object(fields) => fields.is_empty(),
+            Json::Array(items) => items.is_empty(),
+            _ => false,
+        };
+        let body = self.json.as_ref().filter(|json| !is_empty(json)).map(Json::to_string).unwrap_or_default();
+        let quoted = match body.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!(": {}…", &body[..end]),
+            None if body.is_empty() => body,
+            None => format!(": {body}"),
+        };
+        format!("it was answered with HTTP {}{quoted}", self.status)
+    }
+}
+
 /// A service, and its database.
 pub trait Subject: Sync {
     /// Sends a request; an error where no answer came.

@@ -205,7 +205,7 @@ impl<'a> Probe<'a> {
         // What the source has may be there already, of an earlier time.
         let refused = first.reply.status == CONFLICT && finding.fresh.is_empty();
         if !first.is_good() {
-            finding.kind = Kind::Failed(format!("it was answered with HTTP {}", first.reply.status));
+            finding.kind = Kind::Failed(first.reply.in_words());
         }
         if !first.is_good() && !refused {
             self.after_another(&mut finding).await?;

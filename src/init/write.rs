@@ -25,6 +25,8 @@ pub enum Origin {
         dir: String,
         /// Variables that are set to the database's address.
         variables: Vec<String>,
+        /// It uses what a standalone server has not: transactions or change streams.
+        replica_set: bool,
     },
     /// It runs already.
     Running {
@@ -309,7 +311,7 @@ fn operation_names(findings: &[Finding]) -> Vec<String> {
 }
 
 fn service(text: &mut String, origin: &Origin) {
-    let Origin::Command { command, dir, variables } = origin else { return };
+    let Origin::Command { command, dir, variables, replica_set } = origin else { return };
     let words: Vec<String> = command.iter().map(|word| quoted(&literal(word))).collect();
     let mut env: Vec<String> = vec!["PORT = \"{{ service.port }}\"".to_owned()];
     env.extend(variables.iter().map(|name| format!("{} = \"{{{{ mongo.uri }}}}\"", key(name))));
@@ -322,6 +324,9 @@ fn service(text: &mut String, origin: &Origin) {
             env.join(", "),
         ),
     );
+    if *replica_set {
+        text.push_str("\n# The service uses transactions or change streams, which a standalone server has not.\n[mongod]\nreplica_set = 1\n");
+    }
 }
 
 fn observed(text: &mut String, plan: &Plan, finding: &Finding) {

@@ -9,7 +9,12 @@ fn upsert(field: &str) -> Plan {
     let made = Made { database: "run".into(), collection: "polls".into(), field: field.into(), stored: None };
     let sample = from_curl("curl -X POST http://app/polls/p1").unwrap();
     let finding = Finding { kind: Kind::Upsert, made: Some(made), ..Finding::untried(sample) };
-    let origin = Origin::Command { command: vec!["app".into()], dir: "/".into(), variables: vec!["DB".into()] };
+    let origin = Origin::Command {
+        command: vec!["app".into()],
+        dir: "/".into(),
+        variables: vec!["DB".into()],
+        replica_set: false,
+    };
     Plan { name: "polls".into(), origin, login: None, findings: vec![finding], custom: true, left_out: Vec::new() }
 }
 
@@ -130,4 +135,16 @@ fn what_comes_first_is_written_before_what_needs_it() {
     let path = std::path::Path::new("polls.toml");
     let loaded = crate::scenario::load_text(path, text.clone(), &[], &environment, &crate::strategy::names);
     assert!(loaded.is_ok(), "{text}\n{loaded:?}");
+}
+
+#[test]
+fn a_service_that_needs_a_replica_set_gets_one() {
+    let mut plan = upsert("slug");
+    assert!(!scenario_text(&plan).contains("replica_set"));
+    if let Origin::Command { replica_set, .. } = &mut plan.origin {
+        *replica_set = true;
+    }
+    let text = scenario_text(&plan);
+    assert!(text.contains("\n[mongod]\nreplica_set = 1\n"), "{text}");
+    toml::from_str::<toml::Table>(&text).unwrap();
 }

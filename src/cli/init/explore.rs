@@ -29,9 +29,9 @@ pub(in crate::cli) async fn explore_requests(args: ExploreArgs, io: &mut Io) -> 
     let stage = Stage::start(sources, &imported.samples, &common.mongo, &guard, common.quiet).await?;
     let wanted = Wanted { samples: &imported.samples, pins: &pins, reads: !sources.curl.is_empty(), route: None };
     let looked = look(&stage, &wanted, io, common.quiet).await;
-    let origin = stage.origin.clone();
+    let origin = stage.origin().await;
     let stopped = stage.stop(&guard).await;
-    let looked = looked?;
+    let (looked, origin) = (looked?, origin?);
     stopped?;
     let plan = explored(looked, origin)?;
     tell_left_out(&plan, io, common.quiet);

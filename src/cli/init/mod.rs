@@ -47,9 +47,9 @@ pub(super) async fn init(args: InitArgs, io: &mut Io) -> Result<ExitStatus, CliE
     let stage = Stage::start(sources, &imported.samples, &args.mongo, &guard, args.quiet).await?;
     let wanted = Wanted { samples: &imported.samples, pins: &pins, reads: !sources.curl.is_empty(), route };
     let looked = look(&stage, &wanted, io, args.quiet).await;
-    let origin = stage.origin.clone();
+    let origin = stage.origin().await;
     let stopped = stage.stop(&guard).await;
-    let looked = looked?;
+    let (looked, origin) = (looked?, origin?);
     stopped?;
     let chosen = chosen(&looked.findings, route)?;
     let mut plan = Plan {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use anyhow::Context;
+
 use super::args::Sources;
 use super::subject::Tried;
 use crate::cli::CliError;
@@ -14,7 +16,7 @@ use crate::scenario::{self, MongodSpec, Scenario, ServiceSpec};
 use crate::strategy;
 use crate::target::http::check_hosts;
 use crate::target::http::probe::PlainClient;
-use crate::target::mongo::{Connected, PoolOptions, drop_database};
+use crate::target::mongo::{Connected, PoolOptions, drop_database, used_replica_set};
 use crate::target::{Guard, MongoUri, Service, ServiceContext};
 
 /// Variables by which services are told the address of their database.
@@ -39,8 +41,7 @@ const USUAL: [&str; 17] = [
 ];
 /// What the trials go to.
 pub(super) struct Stage {
-    /// Where the service comes from, for the scenario.
-    pub(super) origin: Origin,
+    origin: Origin,
     url: String,
     server: Option<Server>,
     /// The database that the service is given, of these trials alone.
@@ -66,11 +67,13 @@ impl Stage {
         }
         let variables = variables(&sources.env, &|name| std::env::var(name).ok());
         let dir = std::env::current_dir().map_err(CliError::setup)?.display().to_string();
-        let origin = Origin::Command { command: sources.command.clone(), dir, variables };
+        let origin = Origin::Command { command: sources.command.clone(), dir, variables, replica_set: false };
         let spec = provisional(&origin, samples)?.service;
         let spec = spec.ok_or_else(|| CliError::setup(anyhow::anyhow!("the scenario has no service")))?;
         let (client, logs) = (PlainClient::new()?, tempfile::tempdir().map_err(CliError::setup)?);
-        let server = Server::start(mongo, MongodSpec { replica_set: 0, test_commands: false }, quiet).await?;
+        // Whatever the service uses must be there.
+        let server =
+            Server::start_with_oplog(mongo, MongodSpec { replica_set: 0, test_commands: false }, quiet).await?;
         let mut stage = Stage {
             origin,
             url: String::new(),
@@ -149,6 +152,20 @@ impl Stage {
             own: self.server.is_some().then(|| self.database.clone()),
             whole_server: matches!(self.server, Some(Server::Embedded(_))) || self.server.is_none(),
         }
+    }
+
+    /// Where the service comes from, for the scenario; and whether it needs a replica set, by what it did in the trials.
+    pub(super) async fn origin(&self) -> Result<Origin, CliError> {
+        let mut origin = self.origin.clone();
+        if let (Origin::Command { replica_set, .. }, Some(Server::Embedded(_)), Some(connected)) =
+            (&mut origin, &self.server, &self.connected)
+        {
+            *replica_set = used_replica_set(&connected.client)
+                .await
+                .context("cannot ask the server what was used of it")
+                .map_err(CliError::setup)?;
+        }
+        Ok(origin)
     }
 
     /// An error if the service never came to its database: then nothing that was seen means anything.

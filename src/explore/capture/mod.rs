@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, Timestamp, doc};
+use mongodb::error::ErrorKind;
 use mongodb::options::FindOptions;
 use mongodb::{Client, Namespace};
 
@@ -17,6 +18,8 @@ use values::value;
 use crate::scope::Ended;
 use crate::serial::Change;
 
+/// Attempts at reading what a broken connection interrupted.
+const ATTEMPTS: u32 = 3;
 /// Documents of the service that may be there from the start, at most.
 const MOST_AT_START: usize = 20_000;
 
@@ -35,6 +38,15 @@ pub(super) enum CaptureError {
     /// Too much to be looked at.
     #[error("the service's databases hold more than {MOST_AT_START} documents from the start")]
     TooMany,
+}
+
+impl CaptureError {
+    /// Whether the connection alone was lost: a driver gives one up where a busy machine kept the server from answering its
+    /// heartbeats.
+    fn is_passing(&self) -> bool {
+        let CaptureError::Server(error) = self else { return false };
+        matches!(error.kind.as_ref(), ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. })
+    }
 }
 
 /// A document that an execution wrote.
@@ -204,6 +216,18 @@ impl Capture {
         if !self.has_oplog {
             return Ok(());
         }
+        let mut read = self.read_on().await;
+        for _ in 1..ATTEMPTS {
+            if !read.as_ref().is_err_and(CaptureError::is_passing) {
+                break;
+            }
+            read = self.read_on().await;
+        }
+        read
+    }
+
+    /// From the last entry that was taken in to the end.
+    async fn read_on(&mut self) -> Result<(), CaptureError> {
         let oplog = self.client.database("local").collection::<Document>("oplog.rs");
         let mut entries = oplog.find(doc! { "ts": { "$gt": self.read_to } }).batch_size(5000).await?;
         while let Some(entry) = entries.try_next().await? {
@@ -288,8 +312,15 @@ impl Capture {
 
     /// The time of the last write.
     pub(super) async fn now(&self) -> Result<Timestamp, CaptureError> {
-        let pong = self.client.database("admin").run_command(doc! { "ping": 1 }).await?;
-        Ok(pong.get_timestamp("operationTime").unwrap_or(self.read_to))
+        let admin = self.client.database("admin");
+        let mut pong = admin.run_command(doc! { "ping": 1 }).await.map_err(CaptureError::from);
+        for _ in 1..ATTEMPTS {
+            if !pong.as_ref().is_err_and(CaptureError::is_passing) {
+                break;
+            }
+            pong = admin.run_command(doc! { "ping": 1 }).await.map_err(CaptureError::from);
+        }
+        Ok(pong?.get_timestamp("operationTime").unwrap_or(self.read_to))
     }
 
     async fn namespaces(&self) -> Result<Vec<String>, CaptureError> {
@@ -347,6 +378,9 @@ impl Capture {
 fn identity(namespace: &str, id: &Bson) -> Identity {
     (namespace.to_owned(), format!("{id:?}"))
 }
+
+#[cfg(test)]
+mod server_tests;
 
 #[cfg(test)]
 mod tests {

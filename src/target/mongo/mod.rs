@@ -15,6 +15,7 @@ mod rows;
 mod snapshot;
 mod thread;
 pub(in crate::target) mod truth;
+mod usage;
 
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ pub use queries::{Queries, QueryResult, drop_database};
 pub(in crate::target) use rows::Rows;
 pub use snapshot::snapshot;
 pub use truth::{Identity, await_idle};
+pub use usage::used_replica_set;
 
 /// A workload on the run's own collections.
 pub struct MongoTarget {

@@ -14,6 +14,7 @@
 //   POST  /vouchers/:code/redemptions  { by }                     it is redeemed once
 //   POST  /posts                       { text }                   the service makes up its identifier, then
 //   POST  /posts/:id/pin                                          it is pinned once
+//   POST  /rooms/:room/bookings        { by }                     in a transaction, which a standalone server has not
 
 const express = require('express');
 const mongoose = require('mongoose');
@@ -21,7 +22,7 @@ const mongoose = require('mongoose');
 const fixed = process.env.MODE === 'fixed';
 const keys = { workspaces: 'title', devices: 'serial', readers: 'email', fans: 'handle', lockers: 'number', baskets: 'basket',
   names: 'name', guests: 'email', reservations: 'table', payments: 'key',
-  vouchers: 'code', redemptions: 'voucher', posts: 'text', pins: 'post' };
+  bookings: 'room', vouchers: 'code', redemptions: 'voucher', posts: 'text', pins: 'post' };
 const loose = new mongoose.Schema({}, { strict: false, versionKey: false, autoIndex: false });
 const models = Object.fromEntries(Object.keys(keys).map((name) => [name, mongoose.model(name, loose, name)]));
 const isTaken = (error) => error.code === 11000;
@@ -149,6 +150,22 @@ app.post('/posts/:id/pin', route(async ({ params }, response) => {
   const mine = await mark(models.posts, { _id: params.id });
   if (mine) await models.pins.create({ post: params.id });
   response.status(mine ? 201 : mine === null ? 404 : 409).json({});
+}));
+
+app.post('/rooms/:room/bookings', route(async ({ params, body }, response) => {
+  const book = () => mongoose.connection.transaction(async (session) => {
+    if (await models.bookings.exists({ room: params.room }).session(session)) return null;
+    // Two transactions that each insert do not conflict: without the index both are carried out.
+    const [made] = await models.bookings.create([{ room: params.room, by: body.by }], { session });
+    return made;
+  });
+  let made;
+  try {
+    await book().then((booked) => { made = booked; });
+  } catch (error) {
+    if (!isTaken(error)) throw error;
+  }
+  response.status(made ? 201 : 409).json(made ? { booking: made._id } : { message: 'already booked' });
 }));
 
 const lines = express.Router({ mergeParams: true });
