@@ -208,7 +208,10 @@ mod tests {
             judge.end_round();
         }
         let touched = Some(BTreeSet::from([0]));
-        let execution = Sample { touched, ..probed(404, sample(&[0], &[], &[])) };
-        assert_eq!(judge.judge(&[execution]).executions[0].class, Class::Serial, "it did not happen");
+        for (left, what) in [(&[][..], "it did not happen"), (&[("one", "full")], "it did, and may be told otherwise")]
+        {
+            let execution = Sample { touched: touched.clone(), ..probed(404, sample(&[0], &[], left)) };
+            assert_eq!(judge.judge(&[execution]).executions[0].class, Class::Serial, "{what}");
+        }
     }
 }
