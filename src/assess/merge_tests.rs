@@ -86,6 +86,8 @@ fn shards(of: u32, defect: bool) -> Vec<ShardRun> {
             folder: format!("r.shard-{index}-of-{of}"),
             record: RunRecord {
                 reproduce: format!("{} --shard {shard}", record.reproduce),
+                // The others began later, and say so.
+                started_at: format!("2026-01-31T12:00:0{index}Z"),
                 shard: Some(ShardRecord {
                     clients: u32::try_from(shard.share(6)).unwrap(),
                     clock,

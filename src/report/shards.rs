@@ -65,3 +65,70 @@ pub(super) fn sentence(shards: &[ShardReport]) -> String {
     });
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Report, Terminal, html, sample, summary, terminal};
+
+    fn shards(uncertain: [Option<f64>; 3]) -> Vec<ShardReport> {
+        let states = [ShardState::Whole, ShardState::Whole, ShardState::Died, ShardState::Missing];
+        let uncertain = uncertain.into_iter().chain([None]);
+        (0..)
+            .zip(states.into_iter().zip(uncertain))
+            .map(|(index, (state, clock_uncertainty_us)): (u32, _)| ShardReport {
+                shard: format!("{index}/4"),
+                state,
+                clients: 2,
+                operations: 4_321,
+                clock_uncertainty_us,
+                clock: "the <server>".into(),
+                final_state: index == 0,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_report_says_how_many_shards_there_are_and_how_far_times_may_be_off() {
+        let report = Report { shards: shards([Some(210.0), Some(2_290.0), Some(1.0)]), ..sample::passing() };
+        let wide = Terminal { colour: false, width: 100, directory: None };
+        let page = html(&report).unwrap();
+        for (name, text) in [("terminal", terminal(&report, wide)), ("summary", summary(&report)), ("page", page)] {
+            let text = text.replace("&#x2f;", "/").replace('\n', " ");
+            for part in ["4 shards, 2 of them whole", "± 2.29 ms", "0/4", "3/4", "died", "missing", "4,321"] {
+                assert!(text.contains(part), "{name}: no {part} in {text}");
+            }
+            assert!(!text.contains("<server>"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_clock_of_which_nothing_is_known_is_told_and_one_clock_has_no_doubt() {
+        for (uncertain, part) in [
+            ([Some(1.0), None, Some(2.0)], "Of some clocks nothing is known"),
+            ([Some(0.0); 3], "All times are of one clock"),
+            ([Some(0.0), Some(0.0), Some(150.0)], "Times are certain to ± 150 µs"),
+        ] {
+            let said = sentence(&shards(uncertain));
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(sentence(&shards([None; 3])[..1]), "1 shard");
+    }
+
+    #[test]
+    fn a_run_of_one_process_has_no_shards_to_show() {
+        let report = sample::passing();
+        let wide = Terminal { colour: false, width: 100, directory: None };
+        assert!(!terminal(&report, wide).contains("Shards") && !html(&report).unwrap().contains("id=\"shards\""));
+    }
+
+    #[test]
+    fn of_very_many_shards_those_that_are_not_whole_are_shown() {
+        let mut all: Vec<ShardReport> = std::iter::repeat_n(shards([Some(1.0); 3]).remove(0), 40).collect();
+        all[37].state = ShardState::Died;
+        all[37].shard = "37/40".into();
+        let wide = Terminal { colour: false, width: 100, directory: None };
+        let text = terminal(&Report { shards: all, ..sample::passing() }, wide);
+        assert!(text.contains("37/40") && text.contains("24 more shards in report.json"), "{text}");
+    }
+}

@@ -82,8 +82,9 @@ fn a_race_between_shards_that_none_of_them_sees_alone_is_found_by_the_merge() {
 fn clients_and_operations_are_those_of_all_shards_together() {
     let server = Server::start();
     let closed = "[load.closed]\nclients = 5\nduration = \"30s\"\noperations = 200\nkeys = { uniform = { count = 8 } }";
-    let open = "[load.open]\nrate = 200\nduration = \"1s\"\nmax_clients = 40\narrivals = \"constant\"\nkeys = { uniform = { count = 8 } }\n[limits]\nmin_effective_trials = 0";
-    for load in [closed, open] {
+    let open = "[load.open]\nrate = 200\nduration = \"1s\"\nmax_clients = 40\narrivals = \"constant\"\nkeys = { uniform = { count = 8 } }";
+    // Arrivals that are five milliseconds apart do not overlap for certain by a folder's clock, which is coarser than that.
+    for (load, verdicts) in [(closed, &["holds"][..]), (open, &["holds", "inconclusive"])] {
         let harness = Harness::new(&scenario("upsert-retry", true, load));
         let folder = harness.path().join("meet");
         for shard in
@@ -97,17 +98,11 @@ fn clients_and_operations_are_those_of_all_shards_together() {
             "what the shards wrote to each other is still there"
         );
         let report = merge(&harness).json();
-        assert_eq!(
-            report["operations"]
-                .as_object()
-                .unwrap()
-                .values()
-                .map(|kind| kind["attempted"].as_u64().unwrap())
-                .sum::<u64>(),
-            200,
-            "{load}"
-        );
-        assert_eq!(report["verdict"], "holds", "{load}: {report}");
+        let kinds = report["operations"].as_object().unwrap().values();
+        let attempted: u64 = kinds.map(|kind| kind["attempted"].as_u64().unwrap()).sum();
+        // Arrivals that found every client busy are counted, and not sent.
+        assert_eq!(attempted + report["generator"]["dropped_arrivals"].as_u64().unwrap(), 200, "{load}");
+        assert!(verdicts.contains(&report["verdict"].as_str().unwrap()), "{load}: {report}");
         let clients = report["shards"].as_array().unwrap().iter().map(|shard| shard["clients"].as_u64().unwrap());
         assert_eq!(clients.sum::<u64>(), report["concurrency"]["clients"].as_u64().unwrap(), "{load}");
         // The same keys in all of them, and no number twice: merging refuses that.
