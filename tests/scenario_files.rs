@@ -219,7 +219,9 @@ fn a_missing_file_is_named_with_its_neighbours() {
     // By whatever path, a file is listed once.
     let here = load("./scenarios/create-or-get-rase.toml");
     assert_eq!(here.matches("create-or-get-race.toml").count(), 2, "as meant, and in the list: {here}");
-    assert!(load("scenarios").starts_with("error: cannot read the scenario file `scenarios`: "));
+    let folder = load("scenarios");
+    assert!(folder.starts_with("error: `scenarios` is a folder, not a scenario file\n"), "{folder}");
+    assert!(folder.contains("as in scenarios/*.toml"), "{folder}");
 }
 
 #[test]

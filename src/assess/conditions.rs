@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Recording;
 use crate::history::{Action, Appended, Operation, Outcome, Phase, Value};
+use crate::report::ExploreReport;
 use crate::scenario::{Scenario, WorkloadKind};
 use crate::stats::Concurrency;
 use crate::verdict::{Invariant, InvariantResult, Verdict};
@@ -57,8 +58,21 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
     reasons.extend(too_many_unknown(operations, &uncertain, scenario.limits.max_unknown));
     reasons.extend(unknown_creators(operations, scenario.limits.max_unknown));
     reasons.extend(unreachable(operations, scenario.limits.max_unknown));
-    reasons.extend(unauthenticated(operations, scenario.limits.max_unknown));
+    let unknown_callers = unauthenticated(operations, scenario.limits.max_unknown);
+    reasons.extend(unknown_callers.map(|reason| after_crashes(reason, run.record.explore.as_ref())));
     reasons
+}
+
+/// Of a service that was killed and started again it is likely why it does not know its callers.
+fn after_crashes(reason: String, explore: Option<&ExploreReport>) -> String {
+    let crashed = explore.is_some_and(|explore| explore.faults.iter().any(|tally| tally.fault.starts_with("crash")));
+    match crashed {
+        true => format!(
+            "{reason}: started again after a crash, a service must still know who was logged in; give its sessions or tokens a \
+             secret that outlives the process, or explore without `crash`"
+        ),
+        false => reason,
+    }
 }
 
 /// A custom workload says nothing of itself: without an invariant there is nothing that could be violated. `weakly`: bursts
@@ -213,6 +227,7 @@ fn most_frequent<'a>(
 mod tests {
     use super::*;
     use crate::history::{Cause, Transport, Value};
+    use crate::report::FaultTally;
 
     fn operations(outcomes: Vec<Outcome>) -> Vec<Operation> {
         let operation = |(number, outcome): (u64, Outcome)| {
@@ -237,6 +252,10 @@ mod tests {
             let reason = unauthenticated(&operations(outcomes), 0.3);
             assert_eq!(reason.is_some(), told, "{reason:?}");
         }
+        let crash = FaultTally { fault: "crash".to_owned(), schedules: 1, violated: 0 };
+        let after =
+            |faults| after_crashes("401".to_owned(), Some(&ExploreReport { faults, ..ExploreReport::default() }));
+        assert!(after(vec![crash]).contains("started again after a crash") && after(Vec::new()) == "401");
     }
 
     #[test]

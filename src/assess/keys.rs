@@ -220,6 +220,7 @@ impl Stored {
                 text: text.clone(),
                 op: operation.id,
                 in_flight: self.in_flight(operation, all),
+                refused: !operation.is_ok(),
             })
         });
         missing.take(MOST_MISSING).collect()

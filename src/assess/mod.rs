@@ -27,7 +27,7 @@ pub use merge::{MergedRun, ShardRun, Unmergeable, merge};
 pub use record::{RUN_FORMAT_VERSION, RunRecord};
 
 use crate::checker::{Evidence, judge};
-use crate::history::{History, Observation, Operation, Phase};
+use crate::history::{FIRST_USE, History, Observation, Operation, Phase};
 use crate::report::{AsIfSerialReport, ExploreReport, FORMAT_VERSION, Fit, Origin, Report};
 use crate::scenario::{self, Load, Scenario, ScenarioError};
 use crate::stats::{self, Clock, Concurrency, Conditions, LatencyStats};
@@ -86,6 +86,9 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     if let Some(error) = &run.record.observe_error {
         let unread = |result: InvariantResult| result.weaken(format!("the final state could not be read: {error}"));
         results = results.into_iter().map(unread).collect();
+    }
+    if run.record.explore.is_some() {
+        results.iter_mut().for_each(what_can_be_repeated_first);
     }
     let own = own::judge(&run, &scenario);
     if !alone && !is_one_of_several {
@@ -173,6 +176,11 @@ fn overlap(run: &Recording<'_>, scenario: &Scenario, judged: Verdict) -> Concurr
             violated: judged != Verdict::Holds,
         },
     )
+}
+
+/// Proofs that can be carried out again come first: the very first requests were sent once.
+fn what_can_be_repeated_first(result: &mut InvariantResult) {
+    result.witnesses.sort_by_key(|witness| witness.operations.iter().any(|operation| operation.round >= FIRST_USE));
 }
 
 /// Operations whose times count: a round that came before the serial control found nothing warm. An exploration goes to and

@@ -1,6 +1,6 @@
 //! How far an audit, a repair, a restoring or a seed got, for whoever waits for it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 pub struct WorkProgress {
     stage: Mutex<Option<Stage>>,
     done: AtomicU64,
+    /// Defects that were found so far, in all stages.
+    found: AtomicU64,
+    /// Somebody looks for defects.
+    looks: AtomicBool,
 }
 
 #[derive(Debug, Clone)]
@@ -29,6 +33,8 @@ pub struct WorkDone {
     pub total: Option<u64>,
     /// How long the stage has taken so far.
     pub elapsed: Duration,
+    /// Defects that were found so far, where somebody looks for them.
+    pub found: Option<u64>,
 }
 
 impl WorkProgress {
@@ -44,11 +50,18 @@ impl WorkProgress {
         self.done.fetch_add(done as u64, Ordering::Relaxed);
     }
 
+    /// So many more defects were found; none, too, is something that was looked for.
+    pub(super) fn found(&self, more: u64) {
+        self.looks.store(true, Ordering::Relaxed);
+        self.found.fetch_add(more, Ordering::Relaxed);
+    }
+
     /// How far it got; `None` before the first stage.
     pub fn now(&self) -> Option<WorkDone> {
         let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let Stage { what, total, begun } = stage;
-        Some(WorkDone { what, done: self.done.load(Ordering::Relaxed), total, elapsed: begun.elapsed() })
+        let found = self.looks.load(Ordering::Relaxed).then(|| self.found.load(Ordering::Relaxed));
+        Some(WorkDone { what, done: self.done.load(Ordering::Relaxed), total, elapsed: begun.elapsed(), found })
     }
 }
 
@@ -82,7 +95,11 @@ mod tests {
         assert_eq!((now.what.as_str(), now.done, now.total), ("documents read", 10, Some(30)));
         let now = WorkDone { elapsed: Duration::from_secs(5), ..now };
         assert_eq!((now.rate(), now.left()), (2.0, Some(Duration::from_secs(10))));
+        assert_eq!(now.found, None, "nobody looks");
+        progress.found(0);
         progress.begin("steps".to_owned(), None);
+        progress.found(2);
+        assert_eq!(progress.now().unwrap().found, Some(2));
         let now = progress.now().unwrap();
         assert_eq!((now.done, now.left()), (0, None));
         let more = WorkDone { done: 31, total: Some(30), ..now };

@@ -176,11 +176,12 @@ fn claims_and_stamps<'a>(thread: &Thread<'a>, state: &ThreadState) -> Option<Def
             own != added.contains(user)
         })?;
         let says = if added.contains(&user) { "it had added" } else { "it had not needed to add" };
-        let stamp =
-            stamps_of(state, user).next().flatten().map_or("none".to_owned(), |stamp| format!("that of {stamp}"));
+        let by = stamps_of(state, user).next().flatten();
+        let stamp = by.map_or("none".to_owned(), |stamp| format!("that of {stamp}"));
+        let other = thread.answers.iter().map(|(other, _)| *other).find(|other| Some(other.id) == by);
         let (op, at) = (operation.id, ms(operation.completed));
         Defect::new(
-            vec![*operation],
+            std::iter::once(*operation).chain(other).collect(),
             format!(
                 "{op} was told at {at} that {says} `{user}`, whose stamp in the end is {stamp}; somebody is added once"
             ),

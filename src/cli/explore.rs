@@ -5,7 +5,6 @@ mod faults;
 mod pairs;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
@@ -33,6 +32,7 @@ use crate::explore::indexes;
 use crate::explore::outcome::Exploration;
 use crate::explore::scheduler::Timing;
 use crate::explore::search::{Budget, Search};
+use crate::explore::so_far::SoFar;
 use crate::explore::subject::Operations;
 use crate::explore::watch::Watch;
 use crate::history::file::{Header, HistoryWriter};
@@ -87,12 +87,14 @@ pub(super) async fn explore_scenario(
         return Ok(ExitStatus::Holds);
     }
     let quiet = args.common.quiet;
-    let (interrupt, carried_out) = (&Interrupt::listen(move |text| note(text, quiet))?, Arc::default());
+    let (interrupt, so_far) = (&Interrupt::listen(move |text| note(text, quiet))?, Arc::default());
     let scenario = &scenario;
-    let feed = Feed::judged_at_the_end(&scenario.name, &run_id);
+    let feed = match known_on_the_way(scenario) {
+        true => Feed::new(&scenario.name, &run_id, None),
+        false => Feed::judged_at_the_end(&scenario.name, &run_id),
+    };
     let telemetry = Telemetry::prepare(&args.telemetry, (feed, subject(scenario)), io).await?;
-    let one =
-        One { args, scenario, text, telemetry, seed, run_id, requests, operations, pairs, interrupt, carried_out };
+    let one = One { args, scenario, text, telemetry, seed, run_id, requests, operations, pairs, interrupt, so_far };
     let exploring = async {
         tokio::select! {
             biased;
@@ -110,10 +112,18 @@ pub(super) async fn explore_scenario(
     tokio::task::block_in_place(move || runtime.block_on(exploring))
 }
 
+/// Whether violations are known before the end: what only serial runs judge waits for these.
+fn known_on_the_way(scenario: &Scenario) -> bool {
+    scenario.judging().checkers
+}
+
 /// The proxy, which every exploration has.
 fn between(place: &Place) -> Result<&Between, CliError> {
     place.between.as_ref().ok_or_else(|| CliError::setup(anyhow::anyhow!("there is no proxy in front of the server")))
 }
+
+/// Between two looks at the documents of an exploration that goes on, at least.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// One exploration.
 struct One<'a> {
@@ -130,8 +140,8 @@ struct One<'a> {
     /// Operations of which every choice is explored.
     pairs: Option<Vec<String>>,
     interrupt: &'a Interrupt,
-    /// Executions so far, for the progress line.
-    carried_out: Arc<AtomicU64>,
+    /// How far it is, for the progress line.
+    so_far: Arc<SoFar>,
 }
 
 /// What an exploration left behind, before it is judged.
@@ -184,7 +194,10 @@ impl One<'_> {
         if let Some(telemetry) = &self.telemetry {
             telemetry.begin();
         }
-        let counted = Counted::Schedules(Arc::clone(&self.carried_out));
+        let counted = match known_on_the_way(self.scenario) {
+            true => Counted::Schedules(Arc::clone(&self.so_far)),
+            false => Counted::JudgedAtTheEnd(Arc::clone(&self.so_far)),
+        };
         let extent = Extent { count: self.args.max_schedules.map(u64::from), time: Some(self.args.max_time) };
         let line = ProgressLine::start(counted, extent, io.err_terminal, common.quiet);
         let finished = self.carry_out(&place, &setting).await;
@@ -278,7 +291,7 @@ impl One<'_> {
         let between = between(place)?;
         let explorer = Explorer::new(&between.proxy, Arc::clone(&place.target), subject, plan, stop)
             .on_server(between.direct.client.clone())
-            .counting(Arc::clone(&self.carried_out));
+            .telling(Arc::clone(&self.so_far), self.looks());
         let explorer = match faults::of(self.args, self.scenario, place) {
             Some(faults) => explorer.with_faults(faults),
             None => explorer,
@@ -287,10 +300,17 @@ impl One<'_> {
             Some(how) => explorer.judging(how),
             None => explorer,
         };
-        Ok(match self.telemetry.as_ref().map(Telemetry::feed) {
-            Some(feed) => explorer.recording(Box::new(move |operations| feed.recorded(operations, &[]))),
+        Ok(match self.telemetry.as_ref().map(Telemetry::follows) {
+            Some(follows) => explorer.followed(follows),
             None => explorer,
         })
+    }
+
+    /// Whether documents are looked at in between: where somebody follows, and it takes no request of the service.
+    fn looks(&self) -> Option<Duration> {
+        let followed = (!self.args.common.quiet || self.telemetry.is_some()) && known_on_the_way(self.scenario);
+        let past = self.scenario.target.http().is_none() || self.scenario.observe.mongo.is_some();
+        (followed && past).then_some(BETWEEN_LOOKS)
     }
 
     /// Looks at the user's own invariants as well.

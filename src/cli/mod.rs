@@ -21,6 +21,7 @@ mod manifest;
 mod merge;
 mod meta;
 pub mod mongod;
+mod observed_key;
 mod own_invariants;
 mod place;
 mod probe;

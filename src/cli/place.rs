@@ -396,6 +396,11 @@ impl Place {
         }
     }
 
+    /// Where the run's own data is, or what is observed.
+    pub(super) fn data(&self) -> Option<&(MongoUri, String)> {
+        self.data.as_ref()
+    }
+
     /// A client that reads the service's data, and which database that is; or why there is none, in words.
     pub(super) async fn reader(&self, guard: &Guard) -> Result<(mongodb::Client, String), String> {
         let (uri, database) = self.data.as_ref().ok_or("where the service keeps its data is not known")?;

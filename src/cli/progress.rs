@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::audit::{WorkDone, WorkProgress};
 use crate::driver::Progress;
+use crate::explore::so_far::SoFar;
 
 /// How far it goes, as far as that is known.
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,8 +73,10 @@ impl Trials {
 pub(super) enum Counted {
     /// Operations of a run.
     Operations(Arc<Progress>),
-    /// Executions of an exploration, which is judged when it is over.
-    Schedules(Arc<AtomicU64>),
+    /// Executions of an exploration.
+    Schedules(Arc<SoFar>),
+    /// Executions of an exploration that nothing but serial runs judges.
+    JudgedAtTheEnd(Arc<SoFar>),
     /// The work of an audit, a repair or a seed, stage by stage.
     Work(Arc<WorkProgress>),
     /// The trials of a self-test.
@@ -176,7 +179,7 @@ impl Counted {
     fn name(&self) -> &'static str {
         match self {
             Counted::Operations(_) => "operations",
-            Counted::Schedules(_) => "schedules",
+            Counted::Schedules(_) | Counted::JudgedAtTheEnd(_) => "schedules",
             Counted::Work(_) => "steps",
             Counted::Trials(_) => "trials",
         }
@@ -185,7 +188,7 @@ impl Counted {
     fn count(&self) -> u64 {
         match self {
             Counted::Operations(progress) => progress.operations.load(Ordering::Relaxed),
-            Counted::Schedules(count) => count.load(Ordering::Relaxed),
+            Counted::Schedules(so_far) | Counted::JudgedAtTheEnd(so_far) => so_far.executions.load(Ordering::Relaxed),
             Counted::Work(progress) => progress.now().map_or(0, |now| now.done),
             Counted::Trials(trials) => trials.done.load(Ordering::Relaxed),
         }
@@ -208,7 +211,11 @@ impl Counted {
         let rate = self.count() as f64 / elapsed.counting.as_secs_f64().max(0.001);
         match self {
             Counted::Operations(progress) => format!("{rate:.0}/s{}", outcomes(progress)),
-            Counted::Schedules(_) | Counted::Work(_) => format!("{rate:.0}/s"),
+            Counted::Schedules(so_far) => {
+                format!("{rate:.0}/s{}", violations(so_far.violated.load(Ordering::Relaxed)))
+            }
+            Counted::JudgedAtTheEnd(_) => format!("{rate:.0}/s  judged at the end"),
+            Counted::Work(_) => format!("{rate:.0}/s"),
             Counted::Trials(trials) => trials.now.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
@@ -219,7 +226,12 @@ fn work(now: Option<&WorkDone>) -> String {
     let Some(now) = now else { return "connecting".to_owned() };
     let of = now.total.map(|total| format!(" of {total}")).unwrap_or_default();
     let left = now.left().map(|left| format!("  {} left", time(left))).unwrap_or_default();
-    format!("{}{of} {}  {:.0}/s{left}", now.done, now.what, now.rate())
+    let found = match now.found {
+        None => String::new(),
+        Some(0) => "  nothing found so far".to_owned(),
+        Some(found) => format!("  {found} found so far"),
+    };
+    format!("{}{of} {}  {:.0}/s{found}{left}", now.done, now.what, now.rate())
 }
 
 fn time(duration: Duration) -> String {
@@ -238,12 +250,16 @@ fn outcomes(progress: &Progress) -> String {
             text.push_str(&format!("  {count} {name}"));
         }
     }
-    match progress.violations.load(Ordering::Relaxed) {
-        0 => text.push_str("  no violation so far"),
-        1 => text.push_str("  1 violation so far"),
-        count => text.push_str(&format!("  {count} violations so far")),
-    }
+    text.push_str(&violations(progress.violations.load(Ordering::Relaxed)));
     text
+}
+
+fn violations(count: u64) -> String {
+    match count {
+        0 => "  no violation so far".to_owned(),
+        1 => "  1 violation so far".to_owned(),
+        count => format!("  {count} violations so far"),
+    }
 }
 
 #[cfg(test)]
@@ -257,6 +273,7 @@ mod tests {
             done,
             total,
             elapsed: Duration::from_secs(seconds),
+            found: None,
         };
         for (now, expected) in [
             (now(400, Some(30_000), 1), "400 of 30000 documents of `chats` read  400/s  74 s left"),
@@ -266,6 +283,23 @@ mod tests {
             assert_eq!(work(Some(&now)), expected);
         }
         assert_eq!(work(None), "connecting");
+        let looking = |found| work(Some(&WorkDone { found: Some(found), ..now(400, Some(30_000), 1) }));
+        assert_eq!(looking(0), "400 of 30000 documents of `chats` read  400/s  nothing found so far  74 s left");
+        assert_eq!(looking(3), "400 of 30000 documents of `chats` read  400/s  3 found so far  74 s left");
+    }
+
+    #[test]
+    fn an_exploration_tells_what_is_known_so_far() {
+        let so_far = Arc::new(SoFar::default());
+        let counted = Counted::Schedules(Arc::clone(&so_far));
+        let shown = || counted.summary(counted.elapsed(Instant::now()));
+        so_far.executions.store(40, Ordering::Relaxed);
+        assert!(counted.count() == 40 && shown().ends_with("/s  no violation so far"), "{}", shown());
+        so_far.violated.store(2, Ordering::Relaxed);
+        assert!(shown().ends_with("/s  2 violations so far"), "{}", shown());
+        let serially = Counted::JudgedAtTheEnd(so_far);
+        let shown = serially.summary(serially.elapsed(Instant::now()));
+        assert!(serially.count() == 40 && shown.ends_with("/s  judged at the end"), "{shown}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::commit::origin;
 use super::error::in_one_line;
 use super::evidence::{ask_before, ask_between, read_back, reading};
 use super::interrupt::{Interrupt, note};
+use super::observed_key::look_at_key;
 use super::place::{self, Lost, Place, Setting};
 use super::probe::probe;
 use super::progress::{Counted, Extent, ProgressLine};
@@ -328,6 +329,8 @@ impl One<'_> {
         };
         if !matches!(&lost, Some(Lost { readable: false, .. })) {
             record.server_after = place.identity(setting.guard, &self.interrupt.kill).await;
+            let read = observation.as_ref().ok().and_then(Option::as_ref);
+            look_at_key(place, setting, read, &self.interrupt.kill, &mut record.preflight).await;
         }
         if let (Some(meeting), true) = (self.meeting, self.leads()) {
             apart.extend(shards::end(meeting).await);

@@ -126,8 +126,12 @@ impl One<'_> {
         let trials = Arc::new(Trials::default());
         let mut line = None;
         let outcome = bench
-            .carry_out(&self.table, |Step { done, all, id, plant }| {
-                trials.set(done, format!("now {id} {} {}", plant.workload().as_str(), plant.name()));
+            .carry_out(&self.table, |Step { done, all, id, plant, wrong }| {
+                let so_far = match wrong {
+                    0 => "nothing wrong so far".to_owned(),
+                    wrong => format!("{wrong} escaped or accused wrongly so far"),
+                };
+                trials.set(done, format!("{so_far}  now {id} {} {}", plant.workload().as_str(), plant.name()));
                 // How many there are is known from the first on.
                 line.get_or_insert_with(|| {
                     let extent = Extent { count: Some(all as u64), time: None };

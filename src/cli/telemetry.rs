@@ -24,6 +24,7 @@ use self::events::Events as Writer;
 use self::server::{Serving, live, metrics, parse_loopback, serve};
 use super::{CliError, Io};
 use crate::driver::Watcher;
+use crate::explore::so_far::{Follows, SoFar};
 use crate::history::Operation;
 use crate::live::{Ended, Feed, Subject, open_metrics};
 use crate::report::{Report, write_atomic};
@@ -90,6 +91,16 @@ struct Handing(Arc<Feed>);
 impl Watcher for Handing {
     fn recorded(&self, operations: &[Operation], violates: &[usize]) {
         self.0.recorded(operations, violates);
+    }
+}
+
+impl Follows for Handing {
+    fn recorded(&mut self, operations: &[Operation]) {
+        self.0.recorded(operations, &[]);
+    }
+
+    fn found(&mut self, so_far: &SoFar, new: &[(f64, String)]) {
+        self.0.found(so_far.violated.load(Ordering::Relaxed), new);
     }
 }
 
@@ -186,9 +197,9 @@ impl Telemetry {
         Box::new(Handing(Arc::clone(&self.feed)))
     }
 
-    /// What takes the operations of an exploration.
-    pub(super) fn feed(&self) -> Arc<Feed> {
-        Arc::clone(&self.feed)
+    /// Follows an exploration.
+    pub(super) fn follows(&self) -> Box<dyn Follows> {
+        Box::new(Handing(Arc::clone(&self.feed)))
     }
 
     /// Tells the end, gives an open page the time to see it, and stops. An error is that of the events.

@@ -99,6 +99,7 @@ impl Explorer<'_> {
 
     /// Takes back all that an execution taught; its requests were sent, and stay in the history.
     fn take_back(&mut self, taught: Taught, position: usize) {
+        self.untell(position);
         let found = &mut self.found;
         (found.notes, found.reasons) = (taught.notes, taught.reasons);
         (found.dead, found.diverged) = (taught.dead, taught.diverged);
@@ -169,6 +170,7 @@ impl Explorer<'_> {
         let position = self.found.executions.len() - 1;
         if phase.is_main() {
             self.look_in_passing(position, After::Main).await;
+            self.tell_violations(position).await;
         }
         position
     }

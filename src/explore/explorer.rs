@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mongodb::Client;
@@ -11,17 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::chance::Pct;
 use super::comparison::Comparison;
-use super::evidence::operations;
 use super::execution::{Execution, INTERRUPTED};
 use super::found::Found;
 use super::policy::Replay;
 use super::proxy::Proxy;
 use super::scheduler::{Scheduler, Timing};
 use super::search::{Budget, Search};
+use super::so_far::Watched;
 use super::spent::Part;
 use super::subject::{Operations, Subject};
 use super::watch::Watch;
-use crate::history::{Operation, Phase};
+use crate::history::Phase;
 use crate::scenario::FaultKind;
 use crate::scope::Scope;
 use crate::target::Target;
@@ -80,18 +79,13 @@ pub struct Explorer<'a> {
     pub(super) server: Option<Client>,
     /// Executions are held against serial runs.
     pub(super) comparison: Option<Comparison>,
-    /// Executions so far, for who watches.
-    carried_out: Arc<AtomicU64>,
+    /// What is told while it goes on.
+    pub(super) watched: Watched<'a>,
     /// Databases that requests touch.
     pub(super) databases: BTreeSet<String>,
-    /// Is given the operations of each execution as it ends.
-    record: Option<Record<'a>>,
     /// What may happen to commands.
     pub(super) faults: BTreeSet<FaultKind>,
 }
-
-/// Takes what was carried out, as it comes.
-pub type Record<'a> = Box<dyn FnMut(&[Operation]) + Send + 'a>;
 
 impl<'a> Explorer<'a> {
     /// Begins an exploration. `target` must reach its server through `proxy`.
@@ -107,7 +101,6 @@ impl<'a> Explorer<'a> {
         scheduler.park_answers = plan.park_answers;
         let (start, found) = (Instant::now(), Found::default());
         let (watch, server) = (None, None);
-        let carried_out = Arc::default();
         Explorer {
             proxy,
             target,
@@ -122,9 +115,8 @@ impl<'a> Explorer<'a> {
             watch,
             server,
             comparison: None,
-            carried_out,
+            watched: Watched::default(),
             databases: BTreeSet::new(),
-            record: None,
             faults: BTreeSet::new(),
         }
     }
@@ -135,25 +127,10 @@ impl<'a> Explorer<'a> {
         self
     }
 
-    /// Gives the operations of each execution away as it ends.
-    pub fn recording(mut self, record: Record<'a>) -> Self {
-        self.record = Some(record);
-        self
-    }
-
-    /// Counts executions there, for a progress line.
-    pub fn counting(mut self, carried_out: Arc<AtomicU64>) -> Self {
-        self.carried_out = carried_out;
-        self
-    }
-
     /// Keeps what was carried out.
     pub(super) fn keep(&mut self, execution: Execution, requests: Vec<usize>, phase: Phase) {
-        if let Some(record) = &mut self.record {
-            record(&operations(&execution, &requests, self.subject, phase, self.start));
-        }
         self.found.executions.push((execution, requests, phase));
-        self.carried_out.fetch_add(1, Ordering::Relaxed);
+        self.tell_execution(self.found.executions.len() - 1);
     }
 
     /// Looks at the user's own invariants after each execution.
@@ -196,6 +173,7 @@ impl<'a> Explorer<'a> {
         let traced = self.found.executions.len();
         self.found.traced = traced;
         self.expect_faults();
+        self.watch_search(true);
         match &self.plan.search {
             Search::Exhaustive => {
                 self.predicted().await;
@@ -215,6 +193,7 @@ impl<'a> Explorer<'a> {
                 }
             }
         }
+        self.watch_search(false);
         self.found.searching = begin.elapsed();
         self.found.search_executions = self.found.executions.len() - traced;
         self.found.connections = self.proxy.used_connections() - used;

@@ -12,12 +12,12 @@ use super::policy::Alternate;
 use super::spent::Part;
 use super::subject::Subject;
 use super::watch::After;
-use crate::history::{Observation, Phase};
+use crate::history::{FIRST_USE, Observation, Phase};
 use crate::scope::Scope;
 use crate::verdict::Verdict;
 
 /// Number of the execution: its operations come after those of requests that run alone.
-const NUMBER: u32 = 900_000_000;
+const NUMBER: u32 = FIRST_USE;
 /// The service is silent for so long when it is done with what it does at its start, and is waited for so often.
 const SILENCE: Duration = Duration::from_millis(100);
 const SILENCES: u32 = 10;

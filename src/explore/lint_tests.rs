@@ -24,7 +24,7 @@ fn execution(commands: &[(RawDocumentBuf, RawDocumentBuf)]) -> Execution {
 }
 
 fn index(key: &str) -> IndexFact {
-    IndexFact { name: key.to_owned(), key: key.to_owned(), unique: true, sparse: false }
+    IndexFact { name: key.to_owned(), key: key.to_owned(), unique: true, sparse: false, ..IndexFact::default() }
 }
 
 fn rules(commands: &[(RawDocumentBuf, RawDocumentBuf)], unique: &[&str]) -> Vec<String> {

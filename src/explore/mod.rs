@@ -48,6 +48,7 @@ pub mod search;
 mod searches;
 mod sent;
 mod serial_runs;
+pub mod so_far;
 mod spent;
 mod stored;
 pub mod subject;

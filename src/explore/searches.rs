@@ -130,6 +130,7 @@ impl Explorer<'_> {
         self.found.searched.push(position);
         self.keep(execution, (0..self.subject.requests()).collect(), Phase::Main);
         self.look(position, After::Main).await;
+        self.tell_violations(position).await;
     }
 }
 

@@ -25,7 +25,7 @@ pub use id::{Id, OpId};
 pub use looks::{Looks, Tally, Worsening};
 pub use messages::{Appended, Compactor, Element, Message, MessagePath, Role, Said, Seen, answer_to, chain};
 pub use observation::{Observation, Observed, Source};
-pub use operation::{Action, Late, Nanos, Operation, Outcome, Phase, Returned, Value};
+pub use operation::{Action, FIRST_USE, Late, Nanos, Operation, Outcome, Phase, Returned, Value};
 pub use sightings::{DocumentSightings, Exchange, FieldSighting, Sample, Sightings};
 pub use thread::{Conversation, Expansion, Member, ThreadAnswer, ThreadKind, ThreadState, family_of, thread_key};
 

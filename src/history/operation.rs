@@ -156,6 +156,9 @@ pub enum Outcome {
     Unknown(Cause),
 }
 
+/// Rounds from this one on are the very first requests of an exploration, which can be sent only once.
+pub const FIRST_USE: u32 = 900_000_000;
+
 /// One operation, from intent to outcome. Times are as the client saw them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Operation {

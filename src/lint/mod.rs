@@ -1,19 +1,21 @@
 //! Rules on how documents come into being, held against the indexes: for the commands that `explore` sees, and for what is
-//! known of a strategy before a run.
+//! known of a strategy before a run, and of an observed collection after it.
 //!
-//! The main function is [`upsert`]. It neither asks a server nor reads commands. *Soundness*: a finding is a pattern that
-//! allows a defect, not a proof of one.
+//! The main functions are [`upsert`] and [`of_key`]. They neither ask a server nor read commands. *Soundness*: a finding is
+//! a pattern that allows a defect, not a proof of one.
 
+mod observed;
 mod strategies;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use observed::{KeyFacts, ObservedKey, of_key};
 pub use strategies::before_run;
 
 /// One index, as the rules need to know it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IndexFact {
     /// Its name.
     pub name: String,
@@ -23,9 +25,20 @@ pub struct IndexFact {
     pub unique: bool,
     /// Whether it is sparse.
     pub sparse: bool,
+    /// The filter of a partial index, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<String>,
+    /// So many seconds after the time in its field the server removes a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after_s: Option<u64>,
 }
 
 impl IndexFact {
+    /// The field that it begins with.
+    pub fn first_field(&self) -> Option<&str> {
+        self.key.split_once(':').map(|(field, _)| field.trim())
+    }
+
     /// Whether values of these fields determine what the index holds.
     pub fn is_covered_by(&self, pinned: &BTreeSet<&str>) -> bool {
         fields(self).is_subset(pinned)

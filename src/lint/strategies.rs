@@ -53,7 +53,13 @@ mod tests {
     use crate::strategy::creations;
 
     fn index(key: &str) -> IndexFact {
-        IndexFact { name: key.to_owned(), key: format!("{key}: 1"), unique: true, sparse: false }
+        IndexFact {
+            name: key.to_owned(),
+            key: format!("{key}: 1"),
+            unique: true,
+            sparse: false,
+            ..IndexFact::default()
+        }
     }
 
     fn rules(kind: WorkloadKind, strategy: &str, unique: bool) -> Vec<String> {

@@ -51,7 +51,8 @@ pub struct Snapshot {
     pub failed: u64,
     /// Those that are unknown.
     pub unknown: u64,
-    /// Violations that answers alone gave away; `null` where they are told only at the end.
+    /// Violations that are known so far: of a load those that answers alone gave away, of an exploration schedules. `null` where only
+    /// the end tells.
     pub violations: Option<u64>,
     /// When each of the first of them was seen, in seconds from the start, and the operation.
     pub seen: Vec<(f64, String)>,
@@ -98,7 +99,7 @@ impl Feed {
         Feed::of(scenario, run_id, planned, Some(0))
     }
 
-    /// The feed of an exploration, which is judged when it is over.
+    /// The feed of an exploration that nothing but serial runs judges, when it is over.
     pub fn judged_at_the_end(scenario: &str, run_id: &str) -> Self {
         Feed::of(scenario, run_id, None, None)
     }
@@ -126,6 +127,15 @@ impl Feed {
                 state.shown.seen.push((operation.completed as f64 / SECOND as f64, told));
             }
         }
+    }
+
+    /// So many schedules of an exploration are known to violate something; these are new, each with its second and in words.
+    pub fn found(&self, violations: u64, new: &[(f64, String)]) {
+        let shown = &mut self.state().shown;
+        // Who counts along must never see fewer.
+        shown.violations = shown.violations.max(Some(violations));
+        let room = TOLD.saturating_sub(shown.seen.len());
+        shown.seen.extend(new.iter().take(room).cloned());
     }
 
     /// Notes how it ended.

@@ -58,7 +58,7 @@ pub fn open_metrics(feed: &Feed, subject: Subject) -> String {
     let shown = feed.snapshot();
     let counters = [
         ("operations", "Operations so far.", Some(shown.operations)),
-        ("violations", "Violations that answers gave away.", shown.violations),
+        ("violations", "Violations that are known so far.", shown.violations),
     ];
     for (name, help, value) in counters.iter().filter_map(|(name, help, value)| Some((name, help, (*value)?))) {
         text.push_str(&format!(

@@ -16,7 +16,7 @@ const show = state => {
   if (state.planned) at('share').value = Math.min(1, state.operations / state.planned);
   else if (state.ended) at('share').value = 1;
   put('errors', whole.format(state.failed + state.unknown));
-  // An exploration is judged when it is over.
+  // Where only serial runs judge, the end tells.
   put('violations', state.violations === null ? '–' : whole.format(state.violations));
   at('violations').className = state.violations ? 'violated' : '';
   // The last second is not over.

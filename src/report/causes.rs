@@ -26,12 +26,12 @@ pub(super) struct Cause {
     /// The cause in one sentence or two.
     pub(super) sentence: String,
     /// What to do about it.
-    pub(super) fix: &'static str,
+    pub(super) fix: String,
 }
 
 impl Cause {
-    fn seen(sentence: impl Into<String>, fix: &'static str) -> Self {
-        Cause { seen: true, sentence: sentence.into(), fix }
+    fn seen(sentence: impl Into<String>, fix: impl Into<String>) -> Self {
+        Cause { seen: true, sentence: sentence.into(), fix: fix.into() }
     }
 
     /// `Cause`, or `Usual cause` where it was not seen.
@@ -82,16 +82,24 @@ fn cause(report: &Report, result: &InvariantResult) -> Option<Cause> {
     if let Some(cause) = report.lint().filter(fits).find_map(told) {
         return Some(cause);
     }
-    let indexes = &report.preflight.indexes;
-    let unique = indexes.iter().any(|index| index.unique && index.name != "_id_");
-    if !indexes.is_empty() && !unique && doubles(&result.name) {
-        return Some(Cause::seen(
-            "The collection has no unique index besides _id: nothing in the database refuses a second document.",
-            "Create a unique index on the key, and handle code 11000 by reading what won.",
-        ));
+    if let Some(cause) = missing_index(report).filter(|_| doubles(&result.name)) {
+        return Some(cause);
     }
     let own = matches!(result.name, Invariant::Custom(_));
-    (!own).then(|| Cause { seen: false, sentence: usual.cause.to_owned(), fix: usual.fix })
+    (!own).then(|| Cause { seen: false, sentence: usual.cause.to_owned(), fix: usual.fix.to_owned() })
+}
+
+/// That no index refuses a second document, where the indexes are known.
+fn missing_index(report: &Report) -> Option<Cause> {
+    const FIX: &str = "Create a unique index on the key, and handle code 11000 by reading what won.";
+    let (indexes, observed) = (&report.preflight.indexes, report.preflight.observed_key.as_ref());
+    if let Some(key) = observed {
+        let fix = |command: &String| format!("`{command}`; then handle code 11000 by reading what won.");
+        return key.create.as_ref().map(|command| Cause::seen(key.says.clone(), fix(command)));
+    }
+    let unique = indexes.iter().any(|index| index.unique && index.name != "_id_");
+    let sentence = "The collection has no unique index besides _id: nothing in the database refuses a second document.";
+    (!indexes.is_empty() && !unique).then(|| Cause::seen(sentence, FIX))
 }
 
 /// Whether it is about a second document.
@@ -126,6 +134,7 @@ fn is_own(invariant: &Invariant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lint::ObservedKey;
     use crate::report::sample;
 
     fn named(report: &Report) -> Vec<(String, Option<String>)> {
@@ -153,6 +162,16 @@ mod tests {
         let mut report = sample::violated();
         let (label, sentence) = first(&report);
         assert!(label == "Cause" && sentence.contains("no unique index"), "{sentence}");
+        // Of an observed collection it is known which index would have refused it, or that one is there.
+        let says = |create: Option<&str>| ObservedKey {
+            says: "No unique index is on k.".to_owned(),
+            create: create.map(str::to_owned),
+            ..ObservedKey::default()
+        };
+        report.preflight.observed_key = Some(says(Some("db.chats.createIndex(…)")));
+        assert_eq!(first(&report), ("Cause", "No unique index is on k.".to_owned()));
+        report.preflight.observed_key = Some(says(None));
+        assert_eq!(first(&report).0, "Usual cause");
         report.preflight.lint = sample::explored().explore.unwrap().lint;
         let (label, sentence) = first(&report);
         assert!(label == "Cause" && sentence.ends_with("(check-then-act)"), "{sentence}");

@@ -65,7 +65,7 @@ pub struct StoredElement {
     pub repeated: bool,
 }
 
-/// What an acknowledged operation wrote and nobody can find.
+/// What an operation was to leave and nobody can find: it was acknowledged, or lost a race that nobody ran again for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MissingElement {
     /// Its text.
@@ -76,6 +76,9 @@ pub struct MissingElement {
     /// wrote may have been overwritten by them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub in_flight: Vec<OpId>,
+    /// It was not acknowledged: the database refused it, and nobody tried again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
 }
 
 fn is_none(number: &u64) -> bool {
@@ -123,6 +126,11 @@ impl KeyHistory {
             }
         }
         found
+    }
+
+    /// Whether something of these was there once, so that it may have been overwritten.
+    pub(super) fn may_be_overwritten(&self, of: &[Operation]) -> bool {
+        self.missing.iter().any(|missing| !missing.refused && of.iter().any(|operation| operation.id == missing.op))
     }
 
     /// What is missing of an operation.

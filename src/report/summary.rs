@@ -30,6 +30,7 @@ pub fn summary_within(report: &Report, budget: usize) -> String {
         thresholds(report),
         interleavings(report),
         lint(report),
+        observed_key(report),
         matrix(report),
         shards(report),
         latency(report),
@@ -159,6 +160,14 @@ fn shards(report: &Report) -> String {
         ));
     }
     text
+}
+
+/// What the indexes behind a service mean for its key.
+fn observed_key(report: &Report) -> String {
+    let Some(key) = &report.preflight.observed_key else { return String::new() };
+    let more = key.explore.iter().map(|more| format!(" {}", cell(more))).collect::<String>();
+    let create = key.create.as_deref().map(|command| format!("\n{}", fenced(command))).unwrap_or_default();
+    format!("Key of {}: {}{more}\n{create}", cell(&key.collection), cell(&key.says))
 }
 
 /// The kill matrix of a self-test.
@@ -317,6 +326,24 @@ mod tests {
         assert!(
             text.contains("| custom:number 1999 |") && text.contains("left out") && text.contains(&report.reproduce)
         );
+    }
+
+    #[test]
+    fn what_the_indexes_mean_for_a_key_is_told_with_the_command() {
+        let mut report = sample::passing();
+        report.preflight.observed_key = Some(crate::lint::ObservedKey {
+            collection: "app.chats".to_owned(),
+            says: "No unique index is on k.".to_owned(),
+            create: Some("db.chats.createIndex({ k: 1 })".to_owned()),
+            explore: Some("Only `onlyone explore x.toml` sees it.".to_owned()),
+            ..crate::lint::ObservedKey::default()
+        });
+        let text = summary(&report);
+        for part in
+            ["Key of app.chats: No unique index is on k. Only \\`onlyone", "```\ndb.chats.createIndex({ k: 1 })\n```"]
+        {
+            assert!(text.contains(part), "no {part} in {text}");
+        }
     }
 
     #[test]

@@ -55,12 +55,16 @@ impl ScenarioError {
                 let files: Vec<String> = near.iter().map(|path| format!("  {}", path.display())).collect();
                 let title = match near.len() == *all {
                     true => "there are:".to_owned(),
-                    false => format!("the {} most similar names of {all} scenario files there:", near.len()),
+                    false => format!("the {} most similar names of {all} scenario files:", near.len()),
                 };
                 format!("error: {self}\n{meant}{title}\n{}\n", files.join("\n"))
             }
             ScenarioError::NotFound { .. } => format!(
                 "error: {self}\n  hint: there is no scenario file near it; `onlyone init` writes one for your service\n"
+            ),
+            ScenarioError::Unreadable { path, source } if source.kind() == io::ErrorKind::IsADirectory => format!(
+                "error: `{0}` is a folder, not a scenario file\n  hint: name the files in it, as in {0}/*.toml\n",
+                path.display()
             ),
             ScenarioError::Unreadable { source, .. } => format!("error: {self}: {source}\n"),
             ScenarioError::TooLarge { .. } => format!(

@@ -68,6 +68,8 @@ pub struct Step<'a> {
     pub id: &'a str,
     /// What is tried.
     pub plant: &'a Plant,
+    /// Bugs that escaped so far, and twins that were accused.
+    pub wrong: usize,
 }
 
 /// One server, on which all trials are carried out.
@@ -135,7 +137,7 @@ impl Bench {
         let all = table.len() + twins.len();
         let mut outcome = Outcome::default();
         for (number, planted) in table.iter().enumerate() {
-            step(Step { done: number, all, id: planted.id, plant: &planted.bug });
+            step(Step { done: number, all, id: planted.id, plant: &planted.bug, wrong: outcome.wrong() });
             let bug = self.bug(number, planted, &mut outcome).await?;
             if self.stop.is_cancelled() {
                 outcome.interrupted = true;
@@ -144,7 +146,7 @@ impl Bench {
             outcome.bugs.push(bug);
         }
         for (number, (twin, crowd)) in twins.iter().enumerate() {
-            step(Step { done: table.len() + number, all, id: "twin", plant: twin });
+            step(Step { done: table.len() + number, all, id: "twin", plant: twin, wrong: outcome.wrong() });
             let judged = self.twin(table.len() + number, twin, *crowd, &mut outcome).await?;
             if self.stop.is_cancelled() {
                 outcome.interrupted = true;

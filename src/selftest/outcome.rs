@@ -42,6 +42,12 @@ impl Default for Outcome {
 }
 
 impl Outcome {
+    /// Bugs that escaped so far, and twins that were accused.
+    pub(super) fn wrong(&self) -> usize {
+        let escaped = self.bugs.iter().filter(|bug| !bug.caught).count();
+        escaped + self.twins.iter().filter(|twin| twin.accused).count()
+    }
+
     /// Whether each bug was caught. One that escaped although operations overlapped, or that needs no overlap, is proof
     /// that a check does not bite; without overlap nothing can be told.
     fn bugs_caught(&self) -> InvariantResult {

@@ -164,6 +164,10 @@ pub struct Preflight {
     /// What the strategy leaves open on these indexes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lint: Vec<crate::lint::LintFinding>,
+    /// What the indexes of an observed collection mean for its key; read when the load was over, because a service may create
+    /// them with its first document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_key: Option<crate::lint::ObservedKey>,
     /// What the run cannot show, or should be read with care.
     #[serde(default)]
     pub notes: Vec<String>,

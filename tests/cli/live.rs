@@ -94,8 +94,13 @@ fn events_of_several_scenarios_and_of_an_exploration_are_all_that_is_on_stdout()
     assert_eq!(ends(&events(&["run", "s.toml", "s.toml"], 0)), 2);
     let explored = events(&["explore", "s.toml", "--max-schedules", "5"], 3);
     let told: Vec<_> = explored.iter().filter(|event| event["event"] == "progress").collect();
-    // It is judged when it is over.
-    assert!(!told.is_empty() && told.iter().all(|event| event["violations"].is_null()), "{told:?}");
+    assert!(!told.is_empty() && told.iter().all(|event| event["violations"] == 0), "{told:?}");
+    // What is found on the way is told on the way: the last two events are how far it is, and the end.
+    std::fs::write(harness.path().join("racy.toml"), scenario("find-then-insert", false, SHORT)).unwrap();
+    let racy = events(&["explore", "racy.toml"], 1);
+    let violations: Vec<_> = racy.iter().filter(|event| event["event"] == "violation").collect();
+    assert!(racy.iter().rev().nth(1).is_some_and(|event| event["violations"] == 4), "{racy:?}");
+    assert!(violations.len() == 4 && violations[0]["what"].as_str().unwrap().contains("R1.find R2.find"), "{racy:?}");
     for followed in ["--events=ndjson", "--live", "--otlp=http://127.0.0.1:1", "--prometheus=127.0.0.1:0"] {
         harness.run(&["run", "s.toml", "--probe", followed]).expect(2, &["cannot be used with"]);
     }

@@ -8,6 +8,7 @@ mod exit_codes;
 mod explain;
 mod files;
 mod harness;
+mod indexes;
 mod life;
 mod live;
 mod merge;

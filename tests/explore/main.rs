@@ -8,5 +8,6 @@ mod own;
 #[path = "../practice/mod.rs"]
 mod practice;
 mod searches;
+mod so_far;
 mod support;
 mod trouble;

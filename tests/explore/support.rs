@@ -16,6 +16,7 @@ use onlyone::mongod::{Mongod, Options};
 use onlyone::scenario::{MongoSpec, MongodSpec, WorkloadKind};
 use onlyone::target::mongo::MongoTarget;
 use onlyone::target::{Guard, MongoUri, Target};
+use onlyone::verdict::Invariant;
 use onlyone::workload;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +52,17 @@ impl Case {
     }
 
     pub async fn explore(&self, mongod: &Mongod, run: &str) -> Exploration {
+        self.explore_by(mongod, run, None, |explorer| explorer).await
+    }
+
+    /// The same with only these invariants, by an explorer that is set up further.
+    pub async fn explore_by(
+        &self,
+        mongod: &Mongod,
+        run: &str,
+        invariants: Option<Vec<Invariant>>,
+        adjust: impl for<'e> FnOnce(Explorer<'e>) -> Explorer<'e>,
+    ) -> Exploration {
         let uri = MongoUri::new(mongod.uri());
         let direct = Client::with_uri_str(mongod.uri()).await.unwrap();
         let proxy = Proxy::start(&members::of(&direct, &uri).await).await.unwrap();
@@ -69,7 +81,7 @@ impl Case {
             seed: 1,
             reduce: None,
             timing: Timing { deadline: Duration::from_secs(5), ..Timing::default() },
-            invariants: workload.invariants(),
+            invariants: invariants.unwrap_or_else(|| workload.invariants()),
             warm_up: false,
             may_reduce: false,
             twice: self.twice,
@@ -82,7 +94,7 @@ impl Case {
         let explorer =
             Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new()).on_server(direct.clone());
         let read = |namespaces| async move { indexes::read(&direct, namespaces).await };
-        explorer.explore(read, "onlyone explore x.toml").await
+        adjust(explorer).explore(read, "onlyone explore x.toml").await
     }
 }
 

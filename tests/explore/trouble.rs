@@ -1,7 +1,7 @@
 //! What dies, hangs, waits, or is not what it was.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -12,6 +12,7 @@ use onlyone::explore::members;
 use onlyone::explore::proxy::Proxy;
 use onlyone::explore::scheduler::Timing;
 use onlyone::explore::search::{Budget, Search};
+use onlyone::explore::so_far::SoFar;
 use onlyone::explore::subject::Operations;
 use onlyone::history::{Action, Observation, Phase};
 use onlyone::scenario::WorkloadKind;
@@ -195,12 +196,13 @@ async fn a_service_that_is_not_deterministic_is_told_of() {
         let keys = move |execution| workload.key(Phase::Main, execution);
         let actions = vec![Action::CreateOrGet { reversed: false }; 2];
         let subject = Operations::new(Arc::clone(&target), keys, actions);
-        let count = Arc::new(AtomicU64::new(0));
+        let so_far = Arc::new(SoFar::default());
         let explorer =
-            Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new()).counting(Arc::clone(&count));
+            Explorer::new(&proxy, target, &subject, &plan, CancellationToken::new()).telling(Arc::clone(&so_far), None);
         let none = |_| async { onlyone::explore::lint::Indexes::new() };
         let explored = explorer.explore(none, "x").await;
-        let (count, operations) = (count.load(Ordering::Relaxed) as usize, explored.history.operations.len());
+        let executions = so_far.executions.load(Ordering::Relaxed);
+        let (count, operations) = (executions as usize, explored.history.operations.len());
         assert!((count..=2 * count).contains(&operations), "{operations} operations of {count} executions");
         let report = explored.report;
         assert!(!report.complete, "{report:?}");

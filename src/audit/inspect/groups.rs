@@ -79,10 +79,12 @@ pub(super) async fn split(
             .max(1);
         let (now, rest) = pending.split_at(take);
         let members = read(collection, profile, key, now).await?;
+        let before = groups.duplicates.len();
         for candidate in now {
             sort_out(key, candidate, &members, &mut groups);
         }
         options.progress.more(now.len());
+        options.progress.found((groups.duplicates.len() - before) as u64);
         pending = rest;
     }
     groups.duplicates.sort_by(|left, right| left.key.text.cmp(&right.key.text));

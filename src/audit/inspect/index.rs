@@ -177,6 +177,7 @@ pub(in crate::audit) fn judge(
             key: index.fields.iter().map(|(field, value)| format!("{field}: {value}")).collect::<Vec<_>>().join(", "),
             unique: index.is("unique"),
             sparse: index.is("sparse"),
+            ..IndexFact::default()
         });
         if index.options.contains_key("expireAfterSeconds") {
             check

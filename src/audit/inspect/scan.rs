@@ -84,6 +84,13 @@ pub(in crate::audit) struct Facts {
     pub(in crate::audit) ambiguous: u64,
 }
 
+impl Facts {
+    /// Documents that are wrong by themselves; which are duplicates shows when all are read.
+    fn defects(&self) -> u64 {
+        self.missing.count + self.wrong.count + self.unindexable.count + self.repeating.count
+    }
+}
+
 /// One pass in progress.
 pub(super) struct Scan<'a> {
     profile: &'a Profile,
@@ -145,7 +152,7 @@ impl<'a> Scan<'a> {
         let step = format!("read `{}`", collection.name());
         while let Some(batch) = batches.recv().await {
             let batch = batch.reading(&collection.namespace().db, &step)?;
-            let mut documents = 0;
+            let (mut documents, before) = (0, facts.defects());
             for document in batch.doc_slices().reading(&collection.namespace().db, &step)? {
                 if let Ok(Some(document)) = document.map(|document| document.as_document()) {
                     self.look(document, judged, first.then_some(&mut *facts));
@@ -153,6 +160,7 @@ impl<'a> Scan<'a> {
                 }
             }
             self.options.progress.more(documents);
+            self.options.progress.found(facts.defects() - before);
         }
         Ok(())
     }

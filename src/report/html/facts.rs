@@ -42,7 +42,15 @@ pub(super) fn facts(report: &Report) -> Vec<(String, String)> {
     for index in &found.indexes {
         let kind =
             format!("{}{}", if index.unique { " unique" } else { "" }, if index.sparse { " sparse" } else { "" });
+        let kind = index.partial.as_ref().map_or(kind.clone(), |partial| format!("{kind} where {}", visible(partial)));
         fact("Index", format!("{} {{ {} }}{kind}", index.name, index.key));
+    }
+    if let Some(key) = &found.observed_key {
+        let more = key.explore.iter().map(|more| format!(" {more}")).collect::<String>();
+        fact("Key", visible(&format!("{}{more}", key.says)).into_owned());
+        if let Some(command) = &key.create {
+            fact("Create it", visible(command).into_owned());
+        }
     }
     if let Some(retries) = retries(&found.retries) {
         fact("Retries", retries.trim_start_matches("retries ").to_owned());

@@ -301,6 +301,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_refused_was_overwritten_by_nobody() {
+        let mut report = sample::lost();
+        report.keys.iter_mut().flat_map(|key| &mut key.missing).for_each(|missing| missing.refused = true);
+        let page = html(&report).unwrap();
+        assert!(
+            page.contains("refused by the database, and nobody tried again")
+                && page.contains("in flight with it, and stored<")
+        );
+        assert!(!page.contains("may have overwritten it") && !page.contains("acknowledged, and not there"));
+    }
+
+    #[test]
     fn a_page_of_very_many_schedules_stays_small() {
         let page = html(&sample::explored_at_length(ExploreReport::MAX_SCHEDULES)).unwrap();
         assert!(page.len() < 2 << 20, "{}", page.len());

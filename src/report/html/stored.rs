@@ -60,6 +60,7 @@ fn missing(missing: &MissingElement, lanes: &[OpId]) -> minijinja::Value {
         op => missing.op.to_string(),
         colour => colour(missing.op, lanes),
         text => middle(&visible(&missing.text), LONGEST_TEXT),
+        refused => missing.refused,
         in_flight => missing.in_flight.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }

@@ -24,7 +24,7 @@ fn one(report: &Report, number: usize, group: &Group<'_>) -> minijinja::Value {
         also => group.also_breaks().map(|also| visible(&also).into_owned()),
         label => group.cause.as_ref().map(Cause::label),
         cause => group.cause.as_ref().map(|cause| code(&cause.sentence)),
-        fix => group.cause.as_ref().map(|cause| code(cause.fix)),
+        fix => group.cause.as_ref().map(|cause| code(&cause.fix)),
         witness => first.map(|first| witness::context(report, first)),
     }
 }

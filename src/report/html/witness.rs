@@ -86,5 +86,6 @@ fn lane(
         wrong => !operation.is_ok(),
         request => request.map(visible),
         beside => !proves,
+        overwrites => history.is_some_and(|history| history.may_be_overwritten(&witness.operations)),
     }
 }

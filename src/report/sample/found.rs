@@ -35,7 +35,12 @@ pub(in crate::report) fn lost() -> Report {
             elements: vec![stored(20, "hello", false), stored(22, "again", false), stored(22, "again", true)],
             ..StoredList::default()
         }],
-        missing: vec![MissingElement { text: "world <b>".into(), op: OpId(21), in_flight: vec![OpId(20)] }],
+        missing: vec![MissingElement {
+            text: "world <b>".into(),
+            op: OpId(21),
+            in_flight: vec![OpId(20)],
+            refused: false,
+        }],
         operations: operations.clone(),
         left_out: 0,
     };

@@ -149,15 +149,23 @@ pub(super) fn passing() -> Report {
             retries: [("retry_reads".into(), false), ("retry_writes".into(), false)].into(),
             connections_ready: Some(150),
             indexes: vec![
-                IndexFact { name: "_id_".into(), key: "_id: 1".into(), unique: true, sparse: false },
+                IndexFact {
+                    name: "_id_".into(),
+                    key: "_id: 1".into(),
+                    unique: true,
+                    sparse: false,
+                    ..IndexFact::default()
+                },
                 IndexFact {
                     name: "participantsKey_1".into(),
                     key: "participantsKey: 1".into(),
                     unique: true,
                     sparse: true,
+                    ..IndexFact::default()
                 },
             ],
             lookup_plan: Some("IXSCAN participantsKey_1".into()),
+            observed_key: None,
             lint: Vec::new(),
             notes: Vec::new(),
         },

@@ -357,6 +357,15 @@ fn environment(page: &mut Page, report: &Report) {
         let style = if plan.starts_with("COLLSCAN") { YELLOW } else { PLAIN };
         page.labelled("Indexes", style, &format!("{indexes} · the lookup uses {plan}"));
     }
+    if let Some(key) = &facts.observed_key {
+        page.labelled("Key", if key.create.is_some() { YELLOW } else { PLAIN }, &key.says);
+        if let Some(command) = &key.create {
+            page.line_uncut("Create it", command);
+        }
+        if let Some(more) = &key.explore {
+            page.labelled("", PLAIN, more);
+        }
+    }
     let generator = &report.generator;
     let mut cost = format!("{} of CPU, {} at most", seconds(generator.cpu_s), mebibytes(generator.max_rss_bytes));
     if generator.dropped_arrivals > 0 {

@@ -45,6 +45,7 @@ pub(super) fn lists(page: &mut Page, history: &KeyHistory, lanes: &[OpId]) {
 /// What is known of how it was lost.
 fn why(missing: &MissingElement) -> String {
     match missing.in_flight.as_slice() {
+        _ if missing.refused => "  refused by the database, and nobody tried again".to_owned(),
         [] => String::new(),
         [first, ..] => format!("  {first}, in flight with it, is stored"),
     }

@@ -29,7 +29,7 @@ pub(super) fn heading(page: &mut Page, group: &Group<'_>) {
     }
     if let Some(cause) = &group.cause {
         page.labelled(cause.label(), YELLOW, &cause.sentence);
-        page.labelled("Fix", PLAIN, cause.fix);
+        page.labelled("Fix", PLAIN, &cause.fix);
     }
 }
 

@@ -1,9 +1,9 @@
 //! What is true of the server and the collection before the first operation.
 
-use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::MongoTarget;
+use super::indexes::{list_indexes, plan};
 use crate::lint::IndexFact;
 use crate::lint::before_run;
 use crate::strategy::creations;
@@ -104,46 +104,16 @@ pub(super) fn too_few(wanted: u32, why: &str) -> TargetError {
 }
 
 async fn indexes(target: &MongoTarget) -> Result<Vec<IndexFact>, TargetError> {
-    let failed = || target.step("listing the indexes");
-    let mut models = Vec::new();
-    if let Some(collection) = target.carrier.collections().first() {
-        let found = collection.list_indexes().await.map_err(failed())?;
-        models.extend(found.try_collect::<Vec<_>>().await.map_err(failed())?);
-    }
-    Ok(models
-        .into_iter()
-        .map(|model| {
-            let options = model.options.unwrap_or_default();
-            IndexFact {
-                name: options.name.unwrap_or_default(),
-                key: model.keys.iter().map(|(field, order)| format!("{field}: {order}")).collect::<Vec<_>>().join(", "),
-                unique: options.unique.unwrap_or(false),
-                sparse: options.sparse.unwrap_or(false),
-            }
-        })
-        .collect())
+    let collections = target.carrier.collections();
+    let Some(collection) = collections.first() else { return Ok(Vec::new()) };
+    let listed = list_indexes(&target.connected.client, target.database().name(), collection.name()).await;
+    listed.map_err(target.step("listing the indexes"))
 }
 
 /// The plan that the server chooses for the lookup by key.
 async fn lookup_plan(target: &MongoTarget) -> Result<String, TargetError> {
     let collections = target.carrier.collections();
     let Some(collection) = collections.first() else { return Ok("unknown".to_owned()) };
-    let explain = doc! {
-        "explain": { "find": collection.name(), "filter": target.carrier.lookup() },
-        "verbosity": "queryPlanner",
-    };
-    let answer = target.database().run_command(explain).await.map_err(target.step("explaining the lookup"))?;
-    let mut stage = answer.get_document("queryPlanner").and_then(|planner| planner.get_document("winningPlan")).ok();
-    // Servers from 5.0 may wrap the plan once more.
-    if let Some(inner) = stage.and_then(|plan| plan.get_document("queryPlan").ok()) {
-        stage = Some(inner);
-    }
-    while let Some(plan) = stage {
-        match (plan.get_str("stage"), plan.get_str("indexName")) {
-            (Ok(name), Ok(index)) => return Ok(format!("{name} {index}")),
-            (Ok(name), Err(_)) if plan.get_document("inputStage").is_err() => return Ok(name.to_owned()),
-            _ => stage = plan.get_document("inputStage").ok(),
-        }
-    }
-    Ok("unknown".to_owned())
+    let planned = plan(target.database(), collection.name(), target.carrier.lookup()).await;
+    planned.map_err(target.step("explaining the lookup"))
 }

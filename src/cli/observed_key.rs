@@ -1,0 +1,76 @@
+//! What a run over HTTP can tell of the indexes behind its service, and what only `explore` could tell more.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::place::{Place, Setting, is_told};
+use super::reproduce::{quoted, variables};
+use crate::history::Observation;
+use crate::scenario::{ObserveMongo, Scenario};
+use crate::scope::Scope;
+use crate::target::mongo::ObservedCollection;
+use crate::target::{MongoUri, Preflight};
+use crate::verdict::Invariant;
+use crate::workload;
+
+/// How long the server may take to list a few indexes.
+const WITHIN: Duration = Duration::from_secs(15);
+
+/// Looks at the indexes of the collection that is observed, when the load is over: a service may create them with its first
+/// document. What is found goes beside what was found before the run.
+pub(super) async fn look_at_key(
+    place: &Place,
+    setting: &Setting<'_>,
+    observation: Option<&Observation>,
+    stop: &CancellationToken,
+    preflight: &mut Preflight,
+) {
+    let scenario = setting.scenario;
+    let Some(spec) = scenario.observe.mongo.as_ref().filter(|_| scenario.target.http().is_some()) else { return };
+    let Some(collection) = collection(place, setting, spec) else { return };
+    let documents = observation.map_or(&[][..], |observation| &observation.documents);
+    let Ok(found) = Scope::new(WITHIN, stop).wait(collection.look(documents)).await else { return };
+    let doubled = found.doubled;
+    preflight.indexes = found.indexes;
+    preflight.lookup_plan = found.plan;
+    preflight.notes.extend(found.notes);
+    preflight.observed_key = found.key;
+    if let Some(key) = &mut preflight.observed_key {
+        let command = explore(scenario, &setting.common.overrides);
+        key.explore = Some(match (&key.unique, collection.one) {
+            (None, true) if doubled => {
+                format!("Which commands make the second one, and in which order, `{command}` shows.")
+            }
+            (Some(_), true) => format!(
+                "How the service takes the refusal (error 11000) is another matter: `{command}` tries every interleaving of \
+                 its commands."
+            ),
+            (None, true) => {
+                format!("Whether the service makes a second one, its commands tell: only `{command}` sees them.")
+            }
+            (_, false) => format!("What the service reads before it writes, only `{command}` sees."),
+        });
+    }
+}
+
+fn collection<'a>(place: &Place, setting: &Setting<'a>, spec: &'a ObserveMongo) -> Option<ObservedCollection<'a>> {
+    let own = place.data();
+    let uri = spec.uri.as_ref().map(|uri| MongoUri::new(uri.expose())).or_else(|| own.map(|(uri, _)| uri.clone()))?;
+    let database = spec.database.clone().or_else(|| own.map(|(_, database)| database.clone()))?;
+    let single = [Invariant::SingleDocument, Invariant::ZeroDuplicates, Invariant::OneThreadPerSet];
+    let one = workload::invariants_of(setting.scenario, setting.run_id).iter().any(|judged| single.contains(judged));
+    Some(ObservedCollection { uri, guard: setting.guard, database, spec, one })
+}
+
+/// The command that explores what was run.
+fn explore(scenario: &Scenario, overrides: &[String]) -> String {
+    let mut words = variables(scenario);
+    words.extend(["onlyone explore".to_owned(), quoted(&scenario.file.display().to_string())]);
+    // How it was loaded says nothing there.
+    let overrides = overrides.iter().filter(|set| !set.starts_with("load."));
+    words.extend(overrides.map(|set| format!("--set {}", quoted(set))));
+    let told = scenario.service.as_ref().is_some_and(|service| is_told(service, "mongo.uri"));
+    words.extend((!told).then(|| "--attach PORT".to_owned()));
+    words.join(" ")
+}
