@@ -60,6 +60,7 @@ fn kind_of(what: &str) -> &'static str {
     match what {
         "created" | "existing" | "applied" | "chat_seen" => "true or false",
         "position" | "created_by" => "a number",
+        "messages" => "a list",
         _ => "something",
     }
 }
@@ -70,6 +71,7 @@ fn can_be(what: &str, found: &Json) -> bool {
         "created" | "existing" | "applied" | "chat_seen" => found.is_boolean(),
         "position" => found.is_u64(),
         "created_by" => stamp_of(found).is_some(),
+        "messages" => found.is_array(),
         _ => true,
     }
 }
@@ -160,4 +162,27 @@ fn where_ids_are(context: &Context<'_>, operation: &Operation) -> String {
         text.push_str("; one is part of the other");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::can_be;
+
+    #[test]
+    fn what_a_path_leads_to_is_of_the_kind_that_it_is_taken_for() {
+        let cases = [
+            ("messages", json!([]), true),
+            ("messages", json!("6b09fb07"), false),
+            ("created", json!(true), true),
+            ("created", json!("yes"), false),
+            ("position", json!(0), true),
+            ("position", json!(-1), false),
+            ("id", json!("6b09fb07"), true),
+        ];
+        for (what, found, expected) in cases {
+            assert_eq!(can_be(what, &found), expected, "{what}: {found}");
+        }
+    }
 }

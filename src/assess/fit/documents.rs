@@ -14,8 +14,35 @@ pub(super) fn rows(context: &Context<'_>) -> Vec<FitRow> {
     }
     let mut rows = fields(context);
     rows.extend(keys(context));
+    rows.extend(empty(context));
     rows.extend(apart(context));
     rows
+}
+
+/// A collection of which no operation is known to leave documents, and that holds none of the run's: nothing that the scenario
+/// says of them was looked at. It may be so meant, where what counts lies elsewhere.
+fn empty(context: &Context<'_>) -> Option<FitRow> {
+    let mongo = context.scenario.observe.mongo.as_ref().filter(|_| context.documents.is_empty())?;
+    let is_answered = |key: &&&OfKey<'_>| key.operations.iter().any(|operation| operation.is_ok());
+    let keys = context.keys();
+    let answered = keys.iter().filter(is_answered).count() as u64;
+    let required = |key: &OfKey<'_>| key.operations.iter().any(|operation| leaves_one(context, operation));
+    if answered == 0 || keys.iter().any(|key| required(key)) {
+        return None;
+    }
+    let paths = mongo.key.iter().chain([&mongo.id]).chain(&mongo.stamp).chain(&mongo.insert_fields);
+    let named: Vec<String> = paths.map(|path| format!("`{path}`")).collect();
+    let expected = format!("a key of the run has a document in `{}`, with {}", mongo.collection, named.join(", "));
+    let row = Cases { looked_at: answered, fitting: 0 }.row("observe.mongo.collection", expected, || None);
+    Some(FitRow { optional: true, ..row })
+}
+
+/// Whether an answer to this says that its key has a document.
+fn leaves_one(context: &Context<'_>, operation: &Operation) -> bool {
+    // What other operations of the user's own leave is known to the user alone.
+    let creates =
+        context.scenario.workload == WorkloadKind::Unique && matches!(value(operation), Some(Value::Document(_)));
+    creates || says_there_is_one(operation)
 }
 
 /// Fields that no document has.
@@ -42,13 +69,9 @@ fn keys(context: &Context<'_>) -> Option<FitRow> {
         (None, Some(http)) => ("observe.http.documents", format!("{} leads to documents of a key", http.documents)),
         (None, None) => return None,
     };
-    // What other operations of the user's own leave is known to the user alone.
-    let creates = |operation: &Operation| {
-        context.scenario.workload == WorkloadKind::Unique && matches!(value(operation), Some(Value::Document(_)))
-    };
     let mut cases = Cases::default();
     for key in context.keys() {
-        if key.operations.iter().any(|operation| says_there_is_one(operation) || creates(operation)) {
+        if key.operations.iter().any(|operation| leaves_one(context, operation)) {
             cases.count(!key.documents.is_empty());
         }
     }

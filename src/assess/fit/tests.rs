@@ -307,3 +307,45 @@ fn a_caller_who_is_in_no_document_was_never_told() {
     seen.documents.push(document("d3", "p_q", json!({ "couple": "p_q" })));
     assert!(wrong(&seen.fit()).is_empty(), "a pair with two documents that name both is the service's fault");
 }
+
+#[test]
+fn a_collection_that_stays_empty_is_told_where_what_counts_lies_elsewhere() {
+    let text = r#"
+name = "votes"
+workload = "custom"
+[target.http]
+base_urls = ["http://127.0.0.1:9"]
+[target.http.operations.vote]
+path = "/stalls/{{ key }}/votes"
+[observe.mongo]
+uri = "mongodb://127.0.0.1:9"
+database = "onlyone_x"
+collection = "stalls"
+key = "name"
+stamp = "by"
+elements = { collection = "votes", key = "stall", in = "by", is = "{{ client.user }}", count = "set" }
+[load.burst]
+clients = 2
+rounds = 1
+"#;
+    let scenario = load_text("votes.toml".as_ref(), text.to_owned(), &[], &|_| None, &crate::strategy::names).unwrap();
+    let seen = |ok: bool, documents: Vec<Observed>| {
+        let mut vote = answer(1, "k", "d1", true);
+        vote.action = Action::Custom("vote".into());
+        if !ok {
+            vote.outcome = Outcome::Unknown(Cause::new("no answer"));
+        }
+        let history = History { operations: vec![vote], ..History::default() };
+        let observation = Observation { documents, ..Observation::default() };
+        let fit = fit(&scenario, "r", &history, Some(&observation), &Sightings::default());
+        assert_eq!(fit.misfit(), None, "it may be so meant");
+        fit.unseen()
+    };
+    let told = seen(true, Vec::new());
+    assert!(
+        matches!(told.as_slice(), [one] if one.contains("`stalls`, with `name`, `_id`, `by`, in none of 1 cases")),
+        "{told:?}"
+    );
+    assert_eq!(seen(true, vec![document("d1", "k", json!({ "name": "k" }))]), Vec::<String>::new());
+    assert_eq!(seen(false, Vec::new()), Vec::<String>::new());
+}
