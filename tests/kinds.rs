@@ -140,7 +140,9 @@ fn campaign(command: &str, without: &[(&str, &str)]) {
     let all: Vec<(&str, u64)> =
         kinds.iter().flat_map(|kind| (1..=RUNS).map(move |seed| (kind.as_str(), seed))).collect();
     let verdicts = at_once(&all, |(kind, seed)| {
-        let ended = carry_out(command, &server, kind, "", &["--seed", &seed.to_string()]);
+        // Several explorations and two busy loops share the machine.
+        let patience: &[&str] = if command == "explore" { &["--max-time", "4m"] } else { &[] };
+        let ended = carry_out(command, &server, kind, "", &[&["--seed", &seed.to_string()], patience].concat());
         println!("{}\t{command}\t{kind}\t{seed}\t{}", ended.verdict(), ended.why());
         ended.verdict().to_owned()
     });
