@@ -176,7 +176,7 @@ impl Sessions {
             Strategy::SequenceInUpdate => sequence_in_update(io, call).await,
             Strategy::PushRetry => {
                 let first = upsert_push(io, call, pair(call).to_vec(), doc! {}).await;
-                if reply_is_lost(call.op) { upsert_push(io, call, pair(call).to_vec(), doc! {}).await } else { first }
+                if reply_is_lost(call.said) { upsert_push(io, call, pair(call).to_vec(), doc! {}).await } else { first }
             }
             Strategy::PushRetryGuarded => push_guarded(io, call).await,
             Strategy::UnmatchedPush => {
@@ -209,9 +209,10 @@ impl Sessions {
     }
 }
 
-/// Whether the caller loses the reply to this operation's first push: the same ones in every run.
-fn reply_is_lost(op: OpId) -> bool {
-    op.0 % 8 == 3
+/// Whether the caller loses the reply to this operation's first push. Who says what decides, so that the same requests do the same
+/// again, whatever the numbers of their operations.
+fn reply_is_lost(said: &Said) -> bool {
+    said.sender.wrapping_add(said.n) % 8 == 1
 }
 
 async fn find_then_save(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
@@ -395,7 +396,7 @@ async fn sequence_in_update(io: &mut Session<'_>, call: Call<'_>) -> Result<Appe
 async fn push_guarded(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
     let first = push_once(io, call).await?;
     // Nothing is pushed again: the first one was applied.
-    if reply_is_lost(call.op) { push_once(io, call).await } else { Ok(first) }
+    if reply_is_lost(call.said) { push_once(io, call).await } else { Ok(first) }
 }
 
 /// Pushes the messages unless they are there already; a session that is not there is inserted with them in it.
@@ -439,4 +440,19 @@ async fn last_message_later(io: &mut Session<'_>, call: Call<'_>) -> Result<Appe
     };
     io.update_one(by(KEY, call.session), doc! { "$set": { "lastOp": stamp(call.op) } }).await?;
     Ok(appended(&found, call.op, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{MessagePath, Said};
+
+    #[test]
+    fn replies_are_lost_to_one_in_eight_and_to_the_same_requests_again() {
+        let said =
+            |sender: u32, n: u32| Said { path: MessagePath::Text, sender, n, text: "hello".into(), answered: true };
+        let lost = |sender: u32| (0..16).filter(|n| reply_is_lost(&said(sender, *n))).count();
+        assert!((0..20).all(|sender| lost(sender) == 2));
+        assert!(reply_is_lost(&said(1, 0)) && !reply_is_lost(&said(0, 0)), "of two requests the second one");
+    }
 }
