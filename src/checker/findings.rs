@@ -6,7 +6,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use crate::history::{Id, Nanos, Observed, Operation};
-use crate::verdict::{Invariant, InvariantResult, Witness};
+use crate::verdict::{Invariant, InvariantResult, WITNESS_DOCUMENTS, Witness};
 
 use super::facts::answered_at;
 
@@ -65,9 +65,6 @@ impl Findings {
     }
 }
 
-/// Documents shown in one witness; the explanation tells how many there are.
-const MAX_DOCUMENTS: usize = 10;
-
 /// A witness: the operations once each, in the order of their invocation.
 fn witness(key: &str, operations: &[&Operation], documents: &[&Observed], explanation: String) -> Witness {
     let mut operations: Vec<&Operation> = operations.to_vec();
@@ -76,7 +73,7 @@ fn witness(key: &str, operations: &[&Operation], documents: &[&Observed], explan
     Witness {
         key: key.to_owned(),
         operations: operations.into_iter().cloned().collect(),
-        documents: documents.iter().take(MAX_DOCUMENTS).map(|document| document.fields.clone()).collect(),
+        documents: documents.iter().take(WITNESS_DOCUMENTS).map(|document| document.fields.clone()).collect(),
         explanation,
     }
 }

@@ -126,6 +126,9 @@ impl InvariantResult {
     }
 }
 
+/// Documents of one witness at most; its explanation tells how many there are.
+pub const WITNESS_DOCUMENTS: usize = 10;
+
 /// The few operations and documents that prove a violation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Witness {

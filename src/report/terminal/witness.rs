@@ -9,7 +9,7 @@ use crate::report::causes::Group;
 use crate::report::document::shell;
 use crate::report::format::{count, micros, middle, plural, visible};
 use crate::report::key_history::lanes;
-use crate::verdict::Witness;
+use crate::verdict::{WITNESS_DOCUMENTS, Witness};
 
 const MAX_LANES: usize = 12;
 const MAX_DOCUMENTS: usize = 6;
@@ -99,7 +99,8 @@ fn documents(page: &mut Page, witness: &Witness) {
     let found = witness.documents.len();
     if found > 0 {
         // What an audit found is no document: it says of which ones it is true.
-        let count = if witness.operations.is_empty() { String::new() } else { plural(found as u64, "document") + " " };
+        let is_counted = !witness.operations.is_empty() && found < WITNESS_DOCUMENTS;
+        let count = if is_counted { plural(found as u64, "document") + " " } else { String::new() };
         page.line(&[(DIM, format!("  {count}found:"))]);
     }
     for document in witness.documents.iter().take(MAX_DOCUMENTS) {
@@ -108,7 +109,12 @@ fn documents(page: &mut Page, witness: &Witness) {
         page.line(&[(CYAN, format!("    {}", middle(&text, page.width() - 4)))]);
     }
     if found > MAX_DOCUMENTS {
-        page.line(&[(DIM, format!("    and {} more", plural((found - MAX_DOCUMENTS) as u64, "document")))]);
+        // A witness that is full may have left some out: the explanation tells how many there are.
+        let more = match found < WITNESS_DOCUMENTS {
+            true => format!("{} more", plural((found - MAX_DOCUMENTS) as u64, "document")),
+            false => "others".to_owned(),
+        };
+        page.line(&[(DIM, format!("    and {more}"))]);
     }
 }
 
@@ -142,5 +148,31 @@ impl Scale {
             (style, bar),
             (PLAIN, " ".repeat(self.width - end)),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::history::fixture::operation;
+    use crate::history::{Action, Outcome, Value};
+
+    #[test]
+    fn documents_are_counted_only_where_all_of_them_are_there() {
+        let shown = |count: usize| {
+            let made = operation(0, "k", Action::Get, [0, 1], Outcome::Ok(Value::Found(None)));
+            let documents = (0..count).map(|number| json!({ "_id": number })).collect();
+            let witness =
+                Witness { key: "k".to_owned(), operations: vec![made], documents, explanation: String::new() };
+            let mut page = Page::new(80, false);
+            super::documents(&mut page, &witness);
+            page.finish()
+        };
+        let few = shown(8);
+        assert!(few.contains("  8 documents found:") && few.contains("and 2 documents more"), "{few}");
+        let full = shown(WITNESS_DOCUMENTS);
+        assert!(full.starts_with("  found:") && full.ends_with("    and others\n"), "{full}");
     }
 }
