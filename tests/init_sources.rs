@@ -98,7 +98,10 @@ fn a_scenario_from_the_document_that_a_service_serves_runs_unchanged() {
         let said = stderr(&output);
         assert!(output.status.success(), "{said}");
         let text = std::fs::read_to_string(folder.path().join("found.toml")).unwrap();
-        let (route, status) = ("POST /api/user-chats/{chatId}/webhook", "it was answered with HTTP 404");
+        let (route, status) = (
+            "POST /api/user-chats/{chatId}/webhook",
+            "it was answered with HTTP 404: {\"error\":\"there is no such chat\"}",
+        );
         for word in [&format!("base_urls = [\"{}\"]", service.url), &format!("#   {route}: {status}\n")] {
             assert!(text.contains(word), "it lacks {word}: {text}");
         }
