@@ -25,7 +25,7 @@ pub struct MergedRun {
     pub record: RunRecord,
     /// All operations, with times from one zero.
     pub history: History,
-    /// The final state, as the last who read it found it.
+    /// The final state, as the first shard found it.
     pub observation: Option<Observation>,
 }
 
@@ -102,9 +102,8 @@ pub fn merge(runs: Vec<ShardRun>) -> Result<MergedRun, Unmergeable> {
         interrupted: runs.iter().any(|(run, _)| run.history.interrupted),
         ..History::default()
     };
-    let reader = runs.iter().filter_map(|(run, shard)| Some((shards[shard.index as usize].observed_at_ns?, run)));
-    // Of several who read at one moment the first: `max_by_key` would take the last.
-    let reader = reader.rev().max_by_key(|(at, _)| *at).map(|(_, run)| run);
+    let has_read = |run: &ShardRun| run.record.shard.as_ref().is_some_and(|shard| shard.observed_at_ns.is_some());
+    let reader = runs.iter().find(|(run, shard)| shard.leads() && has_read(run)).map(|(run, _)| run);
     let record = record(&runs, reader, shards);
     Ok(MergedRun { record, history, observation: reader.and_then(|run| run.observation.clone()) })
 }
@@ -129,6 +128,7 @@ fn of_one_run(runs: Vec<ShardRun>) -> Result<Vec<(ShardRun, Shard)>, Unmergeable
         differs(one, other, "number of shards", |_, shard| shard.of.to_string())?;
         differs(one, other, "seed", |run, _| run.record.seed.to_string())?;
         differs(one, other, "version", |run, _| run.record.version.clone())?;
+        differs(one, other, "meeting", |run, _| met(run).to_owned())?;
         if one.0.record.scenario != other.0.record.scenario {
             let named = |run: &ShardRun| (run.folder.clone(), run.record.scenario_file.clone());
             return Err(Unmergeable::Different { what: "scenario", one: named(&one.0), other: named(&other.0) });
@@ -138,13 +138,12 @@ fn of_one_run(runs: Vec<ShardRun>) -> Result<Vec<(ShardRun, Shard)>, Unmergeable
             return Err(Unmergeable::Twice { shard: pair[0].1, one, other });
         }
     }
-    // One that was killed has not written down where it was.
-    let met = |run: &ShardRun| run.record.shard.as_ref().map(|shard| shard.clock.reference.clone()).unwrap_or_default();
-    let placed: Vec<&(ShardRun, Shard)> = ordered.iter().filter(|(run, _)| !met(run).is_empty()).collect();
-    for pair in placed.windows(2) {
-        differs(pair[0], pair[1], "place where they met", |run, _| met(run))?;
-    }
     Ok(ordered)
+}
+
+/// What its meeting is called.
+fn met(run: &ShardRun) -> &str {
+    run.record.shard.as_ref().map_or("", |shard| &shard.meeting)
 }
 
 /// An error where two shards say different things.
@@ -228,6 +227,7 @@ fn record(runs: &[(ShardRun, Shard)], reader: Option<&ShardRun>, shards: Vec<Sha
     let first = records().next().cloned().unwrap_or_default();
     let mut preflight = first.preflight.clone();
     preflight.connections_ready = records().map(|record| record.preflight.connections_ready).sum();
+    preflight.topology = distinct(records().filter_map(|record| record.preflight.topology.as_deref()));
     preflight.too_few_connections = records().find_map(|record| record.preflight.too_few_connections.clone());
     for note in records().flat_map(|record| &record.preflight.notes) {
         if !preflight.notes.contains(note) {
@@ -251,7 +251,8 @@ fn record(runs: &[(ShardRun, Shard)], reader: Option<&ShardRun>, shards: Vec<Sha
         Some(reader) => reader.record.observe_error.clone(),
         None => Some("no shard that is there read it".to_owned()),
     };
-    let reproduce = runs.first().map(|(_, shard)| format!(" --shard {shard}")).unwrap_or_default();
+    // What follows it is of a shard as well.
+    let of_all = first.reproduce.rfind(" --shard ").map_or(&*first.reproduce, |at| &first.reproduce[..at]).to_owned();
     let mut sightings = reader.and_then(|reader| reader.record.sightings.clone());
     if let Some(sightings) = &mut sightings {
         sightings.answers =
@@ -259,7 +260,9 @@ fn record(runs: &[(ShardRun, Shard)], reader: Option<&ShardRun>, shards: Vec<Sha
     }
     let queries = reader.map_or_else(Vec::new, |reader| reader.record.queries.clone());
     RunRecord {
-        reproduce: first.reproduce.strip_suffix(&reproduce).unwrap_or(&first.reproduce).to_owned(),
+        reproduce: of_all,
+        // Each may have a service of its own.
+        target: distinct(records().map(|record| &*record.target)).unwrap_or_default(),
         preflight,
         generator: generator(records().map(|record| record.generator)),
         server_before: server.server_before.clone(),
@@ -273,6 +276,17 @@ fn record(runs: &[(ShardRun, Shard)], reader: Option<&ShardRun>, shards: Vec<Sha
         shards,
         ..first
     }
+}
+
+/// What they say, each thing once; `None` where nothing is said.
+fn distinct<'a>(said: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut each: Vec<&str> = Vec::new();
+    for one in said {
+        if !each.contains(&one) {
+            each.push(one);
+        }
+    }
+    (!each.is_empty()).then(|| each.join(", "))
 }
 
 /// What all of them cost.

@@ -94,6 +94,7 @@ fn shards(of: u32, defect: bool) -> Vec<ShardRun> {
                     observed_at_ns: reads.then_some(9_000_000_000),
                     operations: None,
                     state: ShardState::Whole,
+                    meeting: "one".into(),
                     shard,
                 }),
                 ..record.clone()
@@ -188,8 +189,9 @@ fn folders_that_are_not_the_shards_of_one_run_are_refused() {
         (refused(&|runs| runs[2].record.run_id = "s".into()), "the run id differs (r and s)"),
         (refused(&|runs| runs[2].record.seed = 8), "the seed differs (7 and 8)"),
         (
-            refused(&|runs| runs[3].record.shard.as_mut().unwrap().clock.reference = "another".into()),
-            "where they met differs",
+            // Yesterday's run of the same name, scenario and seed.
+            refused(&|runs| runs[3].record.shard.as_mut().unwrap().meeting = "another".into()),
+            "the meeting differs (one and another)",
         ),
         (refused(&|runs| runs[1].record.version = "9".into()), "the version differs"),
         (refused(&|runs| runs[1].record.scenario.push('#')), "the scenario differs"),

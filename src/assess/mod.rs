@@ -199,7 +199,7 @@ fn over_http(results: Vec<InvariantResult>, scenario: &Scenario, record: &RunRec
         return results;
     }
     let observed = scenario.observe.mongo.is_some() || scenario.observe.http.is_some();
-    let unread = workload::blind_spots(scenario).into_iter().next().filter(|_| !observed);
+    let unread = workload::blind_spots(scenario, 1).into_iter().next().filter(|_| !observed);
     let told = |mut result: InvariantResult| {
         for witness in &mut result.witnesses {
             let requests: Vec<String> = (witness.operations.iter())

@@ -16,6 +16,7 @@ fn shards(off: i64) -> Vec<ShardRecord> {
     let clock = Clock { reference: "a server".into(), drift_ppm: 0, marks: vec![mark] };
     let record = |index| ShardRecord {
         shard: Shard { index, of: 2 },
+        meeting: String::new(),
         clients: 1,
         clock: clock.clone(),
         observed_at_ns: None,

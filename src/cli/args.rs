@@ -56,9 +56,9 @@ pub enum Command {
     /// Judge a stored run again: same history, same verdict
     Check(CheckArgs),
     /// Join the shards of one run: one verdict, one report
-    Merge(MergeArgs),
+    Merge(super::merge::MergeArgs),
     /// Print what an engine needs to start the shards of a run, and then the merge
-    Manifest(ManifestArgs),
+    Manifest(super::manifest::ManifestArgs),
     /// Look for violations in a database that exists, without writing to it
     Audit(super::audit::AuditArgs),
     /// Plan the repair of what an audit finds, or apply it with a backup, or restore that
@@ -245,70 +245,6 @@ pub struct CheckArgs {
     /// Form of the result on stdout
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
-}
-
-/// `onlyone merge`.
-#[derive(Debug, Args)]
-pub struct MergeArgs {
-    /// Folders that the shards of one run wrote, in any order
-    #[arg(value_name = "SHARD_DIR", required = true)]
-    pub shard_dirs: Vec<PathBuf>,
-    /// Folder in which the merged run gets a folder of its own, called after it
-    #[arg(long, value_name = "DIR", default_value = "reports")]
-    pub out: PathBuf,
-    /// Form of the result on stdout
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    pub format: Format,
-    /// For whom the result is announced beside the files: on GitHub, the step summary and annotations
-    #[arg(long, value_enum, default_value_t = Ci::Auto)]
-    pub ci: Ci,
-}
-
-/// `onlyone manifest`.
-#[derive(Debug, Args)]
-pub struct ManifestArgs {
-    /// The engine
-    #[arg(value_enum)]
-    pub engine: Engine,
-    /// Scenario file
-    #[arg(value_name = "SCENARIO")]
-    pub scenario: PathBuf,
-    /// How many shards
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub shards: u32,
-    /// Name of the job, and of the run; after the scenario's file when not given
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
-    /// Kubernetes: the image
-    #[arg(long, value_name = "IMAGE", default_value = "onlyone:latest")]
-    pub image: String,
-    /// Kubernetes: the secret that has the connection string, under the key `uri`
-    #[arg(long, value_name = "NAME", default_value = "onlyone-mongo")]
-    pub secret: String,
-    /// Kubernetes: the claim of the volume that all pods write their reports to
-    #[arg(long, value_name = "NAME", default_value = "onlyone-reports")]
-    pub claim: String,
-    /// Override a key of the scenario, as in `load.burst.clients=8`
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub overrides: Vec<String>,
-    /// Root of all randomness; drawn by the first shard when not given
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// Allow load on this host: what the connection string names
-    #[arg(long, value_name = "HOST")]
-    pub allow_target: Vec<String>,
-    /// Allow a database whose name does not begin with `onlyone_`
-    #[arg(long, value_name = "NAME")]
-    pub allow_database: Vec<String>,
-}
-
-/// What starts processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Engine {
-    /// An Indexed Job of Kubernetes.
-    Kubernetes,
-    /// A batch script of Slurm.
-    Slurm,
 }
 
 /// `onlyone serve`.

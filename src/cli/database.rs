@@ -113,7 +113,7 @@ impl DatabaseArgs {
             profile.collection.clone_from(collection);
         }
         let uri = MongoUri::new(self.mongo.as_str());
-        if !["mongodb://", "mongodb+srv://"].iter().any(|scheme| self.mongo.starts_with(scheme)) {
+        if !MongoUri::is_one(&self.mongo) {
             // It is not quoted: it may hold a password.
             return Err(CliError::usage(anyhow::anyhow!("--mongo is not a MongoDB connection string"))
                 .hint("it begins with mongodb:// or mongodb+srv://"));

@@ -1,19 +1,37 @@
 //! `onlyone merge`: one verdict and one report from the shards of a run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use clap::Args;
 use jiff::Timestamp;
 
-use super::args::MergeArgs;
 use super::ci::Announcer;
 use super::show::show;
 use super::store::{self, Store, with_unwritten};
+use super::values::{Ci, Format};
 use super::{CliError, Io};
 use crate::assess::{MergedRun, Recording, ShardRun, Unmergeable, assess, merge as merged, status_of};
 use crate::history::History;
 use crate::history::file::{Header, HistoryError, HistoryWriter};
 use crate::verdict::ExitStatus;
+
+/// `onlyone merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Folders that the shards of one run wrote, in any order
+    #[arg(value_name = "SHARD_DIR", required = true)]
+    pub shard_dirs: Vec<PathBuf>,
+    /// Folder in which the merged run gets a folder of its own, called after it
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub out: PathBuf,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// For whom the result is announced beside the files: on GitHub, the step summary and annotations
+    #[arg(long, value_enum, default_value_t = Ci::Auto)]
+    pub ci: Ci,
+}
 
 /// Joins the shards, judges the run that they are, and writes its folder.
 pub(super) fn merge(args: &MergeArgs, io: &mut Io) -> Result<ExitStatus, CliError> {

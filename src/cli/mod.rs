@@ -63,7 +63,7 @@ pub async fn main() -> ExitStatus {
             cli
         }
         Err(settings::Unusable::Usage(error)) => return usage(&mut io, &error),
-        Err(settings::Unusable::File(error)) => {
+        Err(settings::Unusable::Mistake(error)) => {
             io.note(&error.render(io.err_colour));
             return error.status;
         }

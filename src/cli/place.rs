@@ -246,7 +246,7 @@ impl Setting<'_> {
             own_service: service.is_some() && self.explored.is_none(),
             keeps_answers: self.scenario.judging().as_if_serial
                 && (self.explored.is_some() || super::bursts::apply(self.scenario)),
-            notes: workload::blind_spots(self.scenario),
+            notes: workload::blind_spots(self.scenario, self.shard.map_or(1, |shard| shard.of)),
             base_urls: base_urls.clone(),
         };
         let target = HttpTarget::new(spec.clone(), run, self.guard)?;

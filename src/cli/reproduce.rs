@@ -3,9 +3,16 @@
 use super::args::Common;
 use crate::scenario::{self, Scenario};
 use crate::shard::Shard;
+use crate::target::MongoUri;
 
-/// The command that runs it again. A connection string stays in the environment: it may hold a password.
-pub(super) fn reproduce(scenario: &Scenario, common: &Common, seed: u64, shard: Option<Shard>) -> String {
+/// The command that runs it again; of a shard, with the place where it met the others, if one was named. Connection strings stay
+/// in the environment: they may hold a password.
+pub(super) fn reproduce(
+    scenario: &Scenario,
+    common: &Common,
+    seed: u64,
+    shard: Option<(Shard, Option<&str>)>,
+) -> String {
     let mut words = variables(scenario);
     words.extend(["onlyone run".to_owned(), quoted(&scenario.file.display().to_string())]);
     words.extend(common.overrides.iter().map(|set| format!("--set {}", quoted(set))));
@@ -16,7 +23,13 @@ pub(super) fn reproduce(scenario: &Scenario, common: &Common, seed: u64, shard: 
     words.extend(common.allow_target.iter().map(|host| format!("--allow-target {}", quoted(host))));
     words.extend(common.allow_database.iter().map(|name| format!("--allow-database {}", quoted(name))));
     // Last, so that a merged run can leave it out.
-    words.extend(shard.map(|shard| format!("--shard {shard}")));
+    if let Some((shard, place)) = shard {
+        words.push(format!("--shard {shard}"));
+        words.extend(place.map(|place| match MongoUri::is_one(place) {
+            true => "--rendezvous \"$ONLYONE_RUN_RENDEZVOUS\"".to_owned(),
+            false => format!("--rendezvous {}", quoted(place)),
+        }));
+    }
     words.join(" ")
 }
 

@@ -71,18 +71,19 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
     let announcer = Announcer::new(common.ci);
     let mut tally = Tally::new(&scenarios, common, args.telemetry.events.is_some());
     for (index, scenario) in scenarios.iter().enumerate() {
-        let run_id = match &common.run_id {
-            _ if meeting.is_some() => meeting.as_ref().map(|meeting| meeting.run_id().to_owned()).unwrap_or_default(),
-            Some(id) if scenarios.len() == 1 => id.clone(),
-            Some(id) => format!("{id}-{}", index + 1),
-            None => fresh_run_id(),
+        let run_id = match (&meeting, &common.run_id) {
+            (Some(meeting), _) => meeting.run_id().to_owned(),
+            (None, Some(id)) if scenarios.len() == 1 => id.clone(),
+            (None, Some(id)) => format!("{id}-{}", index + 1),
+            (None, None) => fresh_run_id(),
         };
         if !args.probe && tally.passes_over(scenario) {
             continue;
         }
         let followed = &args.telemetry;
         let (interrupt, announcer, meeting) = (&interrupt, &announcer, meeting.as_ref());
-        let one = One { scenario, common, followed, seed, run_id, interrupt, announcer, meeting };
+        let place = args.rendezvous.as_deref();
+        let one = One { scenario, common, followed, seed, run_id, interrupt, announcer, meeting, place };
         let ended = tokio::select! {
             biased;
             () = interrupt.kill.cancelled() => return Ok(tally.killed()),
@@ -131,6 +132,8 @@ struct One<'a> {
     announcer: &'a Announcer,
     /// Where the other shards are met, if this is one of several.
     meeting: Option<&'a Arc<Meeting>>,
+    /// Where that is, if it was named.
+    place: Option<&'a str>,
 }
 
 /// What a run left behind, before it is judged.
@@ -393,7 +396,7 @@ impl One<'_> {
             started_at: Timestamp::try_from(started).map_err(CliError::setup)?.to_string(),
             origin: Some(origin(Timestamp::try_from(started).map_err(CliError::setup)?.to_string())),
             target: place.shown.clone(),
-            reproduce: reproduce(self.scenario, self.common, self.seed, self.shard()),
+            reproduce: reproduce(self.scenario, self.common, self.seed, self.shard().map(|shard| (shard, self.place))),
             scenario_file: self.scenario.file.display().to_string(),
             scenario: scenario::resolved_toml(self.scenario).map_err(CliError::setup)?,
             preflight: place.preflight.clone(),
@@ -412,7 +415,7 @@ impl One<'_> {
             queries: Vec::new(),
             looks: Vec::new(),
             sightings: None,
-            shard: self.shard().map(|shard| shards::record(self.scenario, shard)),
+            shard: self.meeting.map(|meeting| shards::record(self.scenario, meeting)),
             shards: Vec::new(),
         })
     }

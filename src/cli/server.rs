@@ -36,7 +36,7 @@ impl Server {
 
     async fn start_with(mongo: &str, options: Options) -> Result<Self, CliError> {
         if mongo != "embedded" {
-            if !["mongodb://", "mongodb+srv://"].iter().any(|scheme| mongo.starts_with(scheme)) {
+            if !MongoUri::is_one(mongo) {
                 // It is not quoted: it may hold a password.
                 return Err(CliError::usage(anyhow::anyhow!("--mongo is not a MongoDB connection string"))
                     .hint("it begins with mongodb:// or mongodb+srv://; leave it out to use the embedded server"));

@@ -3,6 +3,7 @@
 //! What is typed comes first, then the environment, then the file, then the default. Options that ask for something dangerous are
 //! typed or not given: see [`TYPED_ONLY`].
 
+mod idle;
 mod overruled;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use toml::de::{DeTable, DeValue};
 
+use self::idle::typed_in_vain;
 use self::overruled::{excludes, source, without_overruled};
 use super::CliError;
 use super::args::Cli;
@@ -39,8 +41,8 @@ const SHARING: [&str; 9] = ["run", "explore", "selftest", "audit", "repair", "ch
 pub(super) enum Unusable {
     /// What clap says of them; help and version are among it.
     Usage(Box<clap::Error>),
-    /// The file has a mistake.
-    File(CliError),
+    /// The file has a mistake, or an option was typed in vain.
+    Mistake(CliError),
 }
 
 /// The program's commands, with an environment variable for each option.
@@ -86,7 +88,7 @@ pub(super) fn parse(mut arguments: Vec<OsString>, folder: &Path) -> Result<(Cli,
     let mut used = None;
     let typed = command().ignore_errors(true).try_get_matches_from(&arguments).ok();
     if let (Some(typed), Some(path)) = (&typed, find(folder)) {
-        let added = added(typed, &path).map_err(Unusable::File)?;
+        let added = added(typed, &path).map_err(Unusable::Mistake)?;
         if let Some((name, _)) = typed.subcommand()
             && let Some(at) = position_of(name, &arguments).map(|at| at + 1)
             && !added.is_empty()
@@ -97,7 +99,7 @@ pub(super) fn parse(mut arguments: Vec<OsString>, folder: &Path) -> Result<(Cli,
     } else if let Some(profile) = typed.as_ref().and_then(|typed| typed.get_one::<String>("use")) {
         let error = CliError::usage(anyhow::anyhow!("there is no {FILE} that could have a profile `{profile}`"));
         let hint = format!("write one, here or in a folder above, with a table `[{PROFILES}.{profile}]`");
-        return Err(Unusable::File(error.hint(hint)));
+        return Err(Unusable::Mistake(error.hint(hint)));
     }
     let matches = match command().try_get_matches_from(&arguments) {
         // To clap an option is given as soon as its variable is there.
@@ -107,6 +109,9 @@ pub(super) fn parse(mut arguments: Vec<OsString>, folder: &Path) -> Result<(Cli,
         parsed => parsed,
     };
     let matches = matches.map_err(usage)?;
+    if let Some(error) = typed.as_ref().and_then(|typed| typed_in_vain(typed, &matches)) {
+        return Err(Unusable::Mistake(error));
+    }
     Ok((Cli::from_arg_matches(&matches).map_err(usage)?, used))
 }
 
@@ -328,7 +333,7 @@ mod tests {
         match parse(arguments, &inner) {
             Ok((cli, _)) => Ok(cli),
             Err(Unusable::Usage(error)) => Err(error.to_string()),
-            Err(Unusable::File(error)) => Err(error.render(false)),
+            Err(Unusable::Mistake(error)) => Err(error.render(false)),
         }
     }
 
@@ -375,13 +380,17 @@ mod tests {
         // An option that excludes one that was typed is left out, whichever of the two says so.
         assert!(parsed(file, &["explore", "s.toml", "--schedule", "1 2"]).is_ok());
         assert!(parsed("[explore]\nschedule = '1 2'", &["explore", "s.toml", "--twice"]).is_ok());
+        // Whoever types where shards meet means one; a file may say it for those runs that have some.
+        assert!(parsed("[run]\nmeet = 'x'", &["run", "s.toml"]).is_err(), "an alias is no name for the file");
+        assert!(parsed("[run]\nrendezvous = 'x'\nshards-within = '1s'", &["run", "s.toml"]).is_ok());
+        assert!(parsed("[run]\nshard = '0/2'", &["run", "s.toml", "--meet", "x"]).is_ok());
         // What other commands have is no concern of this one.
         assert!(parsed(file, &["schema", "report"]).is_ok());
     }
 
     #[test]
     fn mistakes_are_told_with_their_line_and_what_to_write() {
-        let cases: [(&str, &[&str], &str); 11] = [
+        let cases: [(&str, &[&str], &str); 13] = [
             ("\nsead = 1", &["run", "s"], "onlyone.toml:2: unknown option `sead`\n  hint: did you mean `seed`?"),
             ("[run]\nsearch = 'pct'", &["run", "s"], "onlyone.toml:2: unknown option `search`"),
             ("seed = [1]", &["run", "s"], "`seed` takes one value"),
@@ -393,6 +402,8 @@ mod tests {
             ("seed = ", &["run", "s"], "onlyone.toml:1:"),
             ("[profile.nightly]", &["run", "s", "--use", "nightli"], "did you mean `nightly`?"),
             ("seed = 'x'", &["run", "s"], "invalid value 'x' for '--seed"),
+            ("quiet = true", &["run", "s", "--meet", "x"], "--rendezvous means nothing without --shard"),
+            ("quiet = true", &["run", "s", "--shards-within", "1s"], "--shards-within means nothing without --shard"),
         ];
         for (file, words, expected) in cases {
             let error = parsed(file, words).map(|_| ()).unwrap_err();

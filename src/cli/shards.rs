@@ -65,8 +65,12 @@ pub(super) async fn meet(
         ))
         .hint("start them again for each"));
     };
-    fits(scenario, shard, args)?;
+    fits(scenario, shard.of)?;
     let common = &args.common;
+    if common.mongo == "embedded" && needs_server(scenario) {
+        return Err(CliError::usage(anyhow::anyhow!("each shard would start a MongoDB of its own"))
+            .hint("name one that all of them reach: --mongo URI; `onlyone mongod` runs one"));
+    }
     let guard = Guard { hosts: common.allow_target.clone(), databases: common.allow_database.clone() };
     place::check(scenario, &guard)?;
     let board = board(scenario, args, &guard).await?;
@@ -85,32 +89,24 @@ pub(super) async fn meet(
     Ok(Some(meeting))
 }
 
-/// Refuses what shards cannot carry out together.
-fn fits(scenario: &Scenario, shard: Shard, args: &RunArgs) -> Result<(), CliError> {
+/// Refuses a scenario that so many shards cannot carry out together.
+pub(super) fn fits(scenario: &Scenario, of: u32) -> Result<(), CliError> {
     let clients = scenario.load.clients();
-    if clients < shard.of {
-        return Err(CliError::usage(anyhow::anyhow!(
-            "the load has {clients} clients, too few for {} shards",
-            shard.of
-        ))
-        .hint("client counts and rates of a scenario are those of all shards together"));
+    if clients < of {
+        return Err(CliError::usage(anyhow::anyhow!("the load has {clients} clients, too few for {of} shards"))
+            .hint("client counts and rates of a scenario are those of all shards together"));
     }
     if !scenario.setup.is_empty() {
         return Err(CliError::usage(anyhow::anyhow!("`[[setup]]` is sent once, and each shard would send it"))
             .hint("create what must be there before the run, and name it in the scenario"));
-    }
-    if args.common.mongo == "embedded" && needs_server(scenario) {
-        return Err(CliError::usage(anyhow::anyhow!("each shard would start a MongoDB of its own"))
-            .hint("name one that all of them reach: --mongo URI; `onlyone mongod` runs one"));
     }
     Ok(())
 }
 
 /// Where they meet.
 async fn board(scenario: &Scenario, args: &RunArgs, guard: &Guard) -> Result<Arc<dyn Board>, CliError> {
-    let is_uri = |text: &&str| text.starts_with("mongodb://") || text.starts_with("mongodb+srv://");
     let named = args.rendezvous.as_deref().unwrap_or(&args.common.mongo);
-    if is_uri(&named) {
+    if MongoUri::is_one(named) {
         let database = match &scenario.target {
             TargetSpec::Mongo(spec) if args.rendezvous.is_none() => spec.database.as_str(),
             _ => DATABASE,
@@ -150,10 +146,11 @@ pub(super) fn folder(run_id: &str, shard: Option<Shard>) -> String {
 }
 
 /// What `run.json` says of a shard before the run.
-pub(super) fn record(scenario: &Scenario, shard: Shard) -> ShardRecord {
+pub(super) fn record(scenario: &Scenario, meeting: &Meeting) -> ShardRecord {
+    let shard = meeting.shard();
     let clients = shard.share(scenario.load.clients().into());
     let clients = u32::try_from(clients).unwrap_or(u32::MAX);
-    ShardRecord { clients, state: ShardState::Whole, ..ShardRecord::missing(shard) }
+    ShardRecord { clients, meeting: meeting.name(), state: ShardState::Whole, ..ShardRecord::missing(shard) }
 }
 
 /// Waits until what is set up once is there, before this shard sets up the rest; the first shard waits for nobody.

@@ -123,6 +123,7 @@ pub async fn run_together(
         silence: Silence::default(),
         meeting,
         parted: OnceLock::new(),
+        next_round: AtomicU32::new(0),
     });
     progress.begun.get_or_init(|| shared.epoch);
     let watchdog = tokio::spawn(abandon_after_drain(Arc::clone(&shared), run.plan.limits.drain));

@@ -47,10 +47,17 @@ pub(super) struct Shared {
     pub(super) meeting: Option<Arc<Meeting>>,
     /// Why the load ended without them.
     pub(super) parted: OnceLock<String>,
+    /// The round after the last that clients of this process came to.
+    pub(super) next_round: AtomicU32,
 }
 
 /// How long another shard may take beyond the deadline of an operation.
 const SHARD_SLACK: Duration = Duration::from_secs(5);
+
+/// How long others may take to come to a round. In those since the last of this process they were at work without it.
+fn patience(deadline: Duration, next: u32, round: u32) -> Duration {
+    (deadline + SHARD_SLACK).saturating_mul(round.saturating_sub(next).saturating_add(1))
+}
 
 impl Shared {
     /// Which shard this process is, if it is one.
@@ -90,7 +97,8 @@ impl Shared {
             None => Some(Instant::now()),
             Some(meeting) => {
                 let participants = meeting.shard().of.min(clients);
-                self.agreed(meeting.round(round, participants, self.deadline + SHARD_SLACK).await)
+                let next = self.next_round.swap(round.saturating_add(1), Ordering::Relaxed);
+                self.agreed(meeting.round(round, participants, patience(self.deadline, next, round)).await)
             }
         }
     }
@@ -358,4 +366,19 @@ pub(super) fn control_turn(number: u32, clients: u32) -> Turn {
     let key = number / clients;
     let slot = Slot { phase: Phase::Control, client: number % clients, round: number, key, fresh: false };
     Turn { op: u64::from(number), slot, key, intended: Instant::now() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_had_no_client_in_some_rounds_waits_for_those_who_had() {
+        let deadline = Duration::from_secs(1);
+        let one = deadline + SHARD_SLACK;
+        // The first round, the next one, and one after ninety in which this process had nobody.
+        for (next, round, expected) in [(0, 0, one), (7, 7, one), (10, 100, 91 * one), (u32::MAX, 0, one)] {
+            assert_eq!(patience(deadline, next, round), expected, "{next} {round}");
+        }
+    }
 }

@@ -7,13 +7,19 @@ use futures::future::BoxFuture;
 /// Why the board cannot be used.
 pub type BoardError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What a board says the time is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Whose clock it was, in words. Behind one board there may be several, of which one or another answers.
+    pub clock: String,
+    /// Its time, at least and at most, in nanoseconds.
+    pub time: [i64; 2],
+}
+
 /// A board. What stands on it under a name is replaced whole, or stays as it was.
 pub trait Board: Send + Sync + 'static {
-    /// Whose clock it has, in words.
-    fn clock(&self) -> String;
-
-    /// The time of that clock, at least and at most, in nanoseconds. It was read in the course of the call.
-    fn time(&self) -> BoxFuture<'_, Result<[i64; 2], BoardError>>;
+    /// The time, as it was read in the course of the call.
+    fn time(&self) -> BoxFuture<'_, Result<Told, BoardError>>;
 
     /// Writes a text under a name: letters, digits, `.`, `-`, `_` and `/`.
     fn put<'a>(&'a self, name: &'a str, text: String) -> BoxFuture<'a, Result<(), BoardError>>;
@@ -38,7 +44,10 @@ pub(crate) mod memory {
     pub(crate) struct MemoryBoard {
         texts: Mutex<BTreeMap<String, String>>,
         zero: Instant,
-        ahead: i64,
+        ahead: std::sync::atomic::AtomicI64,
+        /// How far ahead a second clock is, which answers every other question.
+        second: Option<i64>,
+        asked: std::sync::atomic::AtomicU32,
         /// Every call fails from now on.
         pub(crate) broken: std::sync::atomic::AtomicBool,
     }
@@ -47,12 +56,23 @@ pub(crate) mod memory {
         pub(crate) fn new(ahead: i64) -> Self {
             // Times before the first are asked for as well.
             let zero = Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or_else(Instant::now);
-            MemoryBoard { texts: Mutex::default(), zero, ahead, broken: false.into() }
+            let texts = Mutex::default();
+            MemoryBoard { texts, zero, ahead: ahead.into(), second: None, asked: 0.into(), broken: false.into() }
+        }
+
+        pub(crate) fn with_second(ahead: i64, second: Option<i64>) -> Self {
+            MemoryBoard { second, ..MemoryBoard::new(ahead) }
         }
 
         /// Its time at a moment.
         pub(crate) fn exact(&self, at: Instant) -> i64 {
-            i64::try_from(at.saturating_duration_since(self.zero).as_nanos()).unwrap() + self.ahead
+            i64::try_from(at.saturating_duration_since(self.zero).as_nanos()).unwrap()
+                + self.ahead.load(std::sync::atomic::Ordering::Relaxed)
+        }
+
+        /// Sets the clock.
+        pub(crate) fn set(&self, ahead: i64) {
+            self.ahead.store(ahead, std::sync::atomic::Ordering::Relaxed);
         }
 
         fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<String, String>) -> T) -> Result<T, BoardError> {
@@ -64,14 +84,13 @@ pub(crate) mod memory {
     }
 
     impl Board for MemoryBoard {
-        fn clock(&self) -> String {
-            "the test".to_owned()
-        }
-
-        fn time(&self) -> BoxFuture<'_, Result<[i64; 2], BoardError>> {
+        fn time(&self) -> BoxFuture<'_, Result<Told, BoardError>> {
+            let asked = self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let second = self.second.filter(|_| !asked.is_multiple_of(2));
             // As coarse as a server's: milliseconds.
-            let time = self.exact(Instant::now()).div_euclid(1_000_000) * 1_000_000;
-            std::future::ready(self.with(|_| [time, time + 1_000_000])).boxed()
+            let time = (self.exact(Instant::now()) + second.unwrap_or(0)).div_euclid(1_000_000) * 1_000_000;
+            let clock = if second.is_some() { "another" } else { "the test" }.to_owned();
+            std::future::ready(self.with(|_| Told { clock, time: [time, time + 1_000_000] })).boxed()
         }
 
         fn put<'a>(&'a self, name: &'a str, text: String) -> BoxFuture<'a, Result<(), BoardError>> {

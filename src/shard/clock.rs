@@ -5,8 +5,9 @@
 //! question was sent and before the answer came. Between two such marks the difference moves by no more than clocks drift.
 //!
 //! *Soundness*: rests on the round trips and on one assumption, that the two clocks gain or lose no more than `drift_ppm` on
-//! each other. Marks that contradict each other say that it is broken; then nothing is known. *Cost*: one pass over the
-//! marks for each moment; there are few of them.
+//! each other. Marks that contradict each other say that it is broken; then nothing is known, at no moment of the run: whoever
+//! measures keeps none of them. A clock that is set by less than the marks leave open is not noticed. *Cost*: one pass over
+//! the marks for each moment; there are few of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,26 @@ impl Clock {
         });
         let (least, most) = bounds.reduce(|one, other| (one.0.max(other.0), one.1.min(other.1)))?;
         (least <= most).then_some(Difference { least, most })
+    }
+
+    /// Whether two marks contradict each other: a clock was set, or stood still. Far from both of them that does not show.
+    pub fn contradicts_itself(&self) -> bool {
+        self.marks.iter().any(|mark| self.difference(mark.at_ns).is_none())
+    }
+
+    /// The same knowledge for times that count from this later moment. What was measured before it counts as measured then,
+    /// less precisely by what drifted meanwhile.
+    pub fn counted_from(&self, zero: Nanos) -> Self {
+        let ahead = i64::try_from(zero).unwrap_or(i64::MAX);
+        let moved = |mark: &Mark| {
+            let early = self.drift(zero.saturating_sub(mark.at_ns));
+            Mark {
+                at_ns: mark.at_ns.saturating_sub(zero),
+                least_ns: mark.least_ns.saturating_add(ahead).saturating_sub(early),
+                most_ns: mark.most_ns.saturating_add(ahead).saturating_add(early),
+            }
+        };
+        Clock { marks: self.marks.iter().map(moved).collect(), ..self.clone() }
     }
 
     /// What the clocks may have gained or lost on each other in so much time.

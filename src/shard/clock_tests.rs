@@ -94,9 +94,12 @@ fn marks_that_contradict_each_other_say_nothing() {
     assert_eq!(contradicting.difference(500), None);
     assert_eq!((contradicting.earliest(500), contradicting.latest(500)), (0, Nanos::MAX - 1));
     assert_eq!(clock(Vec::new()).difference(0), None);
+    assert!(contradicting.contradicts_itself() && !clock(Vec::new()).contradicts_itself());
+    // Far from both of them it does not show, and what is said there would be wrong.
+    assert!(contradicting.difference(1_000_000_000).is_some());
     // Far enough apart, drift explains it.
     let apart = clock(vec![mark(0, 0, 10), mark(100_000_000, 5_000, 5_010)]);
-    assert!(apart.difference(0).is_some());
+    assert!(apart.difference(0).is_some() && !apart.contradicts_itself());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rand::RngExt;
 
-use super::board::{Board, BoardError};
+use super::board::{Board, BoardError, Told};
 
 /// A folder that all shards can write into.
 pub struct Folder {
@@ -62,18 +62,15 @@ fn beginning(path: &Path, prefix: &str) -> io::Result<Vec<(PathBuf, String)>> {
 }
 
 impl Board for Folder {
-    fn clock(&self) -> String {
-        "the shared folder's file system".to_owned()
-    }
-
-    fn time(&self) -> BoxFuture<'_, Result<[i64; 2], BoardError>> {
+    fn time(&self) -> BoxFuture<'_, Result<Told, BoardError>> {
         self.blocking(|path, own| {
             let file = path.join(format!("{own}-clock"));
             std::fs::write(&file, b"now")?;
             let stamp = std::fs::metadata(&file)?.modified()?;
             let since = stamp.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
             let stamp = i64::try_from(since.as_nanos()).map_err(io::Error::other)?;
-            Ok([stamp, stamp + TICK_NS])
+            let clock = "the shared folder's file system".to_owned();
+            Ok(Told { clock, time: [stamp, stamp + TICK_NS] })
         })
         .boxed()
     }
@@ -150,8 +147,8 @@ mod tests {
     async fn its_clock_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let board = Folder::open(folder.path()).unwrap();
-        let [first, _] = board.time().await.unwrap();
-        let [_, later] = board.time().await.unwrap();
+        let [first, _] = board.time().await.unwrap().time;
+        let [_, later] = board.time().await.unwrap().time;
         assert!(first < later, "{first} {later}");
     }
 }

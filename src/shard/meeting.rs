@@ -1,73 +1,28 @@
-//! How the shards of a run meet: they agree on what is run, wait for each other, and say when they have left. Main type:
-//! [`Meeting`].
+//! How the shards of a run stay together once they have met: they wait for each other, and say when they have left. Main
+//! type: [`Meeting`].
 //!
-//! All of it stands on a [`Board`]. In the lobby the first shard calls the others; each that comes is let in by name, so that
-//! what a run left behind that died is taken for nobody. Afterwards the shards come together at stages: each writes when it
-//! came, and all let go at one moment that follows from these times, so that nobody has to give a sign.
+//! All of it stands on a [`Board`]. The shards come together at stages: each writes when it came, and all let go at one moment
+//! that follows from these times, so that nobody has to give a sign.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, BoardError};
+use super::board::Board;
 use super::clock::Clock;
 use super::identity::Shard;
+use super::lobby::{Call, Lobby, Terms};
 use super::parted::{MeetError, Parted};
 use super::pulse::Pulse;
 
-/// How often the lobby is looked at.
-const UNHURRIED: Duration = Duration::from_millis(40);
+/// How often is looked whether others are there where nothing hurries.
+pub(super) const UNHURRIED: Duration = Duration::from_millis(40);
 /// What a shard writes when it leaves because answers had shown a violation for long enough.
 const ENOUGH: &str = "enough";
 /// What it writes when it has done all it was to do.
 const DONE: &str = "done";
-
-/// What a shard brings along.
-#[derive(Debug, Clone)]
-pub struct Terms {
-    /// What shards of one run have in common from the beginning: a name that was given, or what they run.
-    pub name: String,
-    /// The run's identifier; that of the first shard counts.
-    pub run_id: Option<String>,
-    /// The root of all randomness; that of the first shard counts.
-    pub seed: Option<u64>,
-    /// A digest of what is run.
-    pub scenario: u64,
-    /// How long others are waited for.
-    pub within: Duration,
-}
-
-/// What the first shard says. It is what all of them run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Call {
-    run_id: String,
-    seed: u64,
-    of: u32,
-    scenario: u64,
-    version: String,
-    /// Tells this call from one that another run left behind.
-    nonce: u64,
-}
-
-/// That one of the others has come, or why it has gone again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Answer {
-    call: u64,
-    nonce: u64,
-    refuses: Option<String>,
-}
-
-/// Who was let in; nobody, if one refuses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Go {
-    call: u64,
-    nonces: BTreeMap<u32, u64>,
-    refused: Option<(u32, String)>,
-}
 
 /// What the shards of one run share.
 pub struct Meeting {
@@ -80,18 +35,30 @@ pub struct Meeting {
     stop: CancellationToken,
     /// Where it came in, and by which call.
     lobby: (String, u64),
-    /// The last stages, whose signs may be wiped out once all are past them.
-    stages: Mutex<VecDeque<String>>,
+    signs: Mutex<Signs>,
 }
 
-/// The words that stand on the board under these names; what is no such word is not for this version.
-fn words<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, MeetError> {
-    serde_json::from_str(text)
-        .map_err(|error| MeetError::Board(format!("what stands there cannot be read: {error}").into()))
+/// What this shard wrote when it came to stages.
+#[derive(Default)]
+struct Signs {
+    /// Before the last stage to which all shards came.
+    past: Vec<String>,
+    /// At that stage, and since.
+    current: Vec<String>,
 }
 
-fn text(words: &impl Serialize) -> Result<String, MeetError> {
-    serde_json::to_string(words).map_err(|error| MeetError::Board(error.into()))
+impl Signs {
+    /// Takes in one more; those that nobody waits for any longer. Who came to a stage of all shards saw all of them come to
+    /// the one before, and so was any stage before that one behind every shard.
+    fn take(&mut self, sign: String, of_all: bool) -> Vec<String> {
+        let mut unneeded = Vec::new();
+        if of_all {
+            let past = std::mem::take(&mut self.current);
+            unneeded = std::mem::replace(&mut self.past, past);
+        }
+        self.current.push(sign);
+        unneeded
+    }
 }
 
 impl Meeting {
@@ -102,23 +69,19 @@ impl Meeting {
         terms: Terms,
         stop: &CancellationToken,
     ) -> Result<Arc<Self>, MeetError> {
-        let prefix = format!("lobby/{}/", terms.name);
-        let lobby = Lobby { board: &board, shard, terms: &terms, prefix: prefix.clone(), stop };
-        let call = match shard.leads() {
-            true => lobby.call().await?,
-            false => lobby.come().await?,
-        };
-        let pulse = Pulse::begin(Arc::clone(&board)).await?;
+        let lobby = Lobby::new(&*board, shard, &terms, stop);
+        let call = lobby.enter().await?;
+        let pulse = Pulse::begin(Arc::clone(&board), &call.clock).await?;
         Ok(Arc::new(Meeting {
+            lobby: (lobby.prefix, call.nonce),
             board,
             shard,
-            lobby: (prefix, call.nonce),
             run_id: call.run_id,
             seed: call.seed,
             within: terms.within,
             pulse,
             stop: stop.clone(),
-            stages: Mutex::default(),
+            signs: Mutex::default(),
         }))
     }
 
@@ -130,6 +93,11 @@ impl Meeting {
     /// The identifier of the run.
     pub fn run_id(&self) -> &str {
         &self.run_id
+    }
+
+    /// What tells this meeting from any other, also from one of the same run id.
+    pub fn name(&self) -> String {
+        format!("{:016x}", self.lobby.1)
     }
 
     /// The root of all randomness.
@@ -151,7 +119,7 @@ impl Meeting {
 
     /// Says that what is set up once is there; or waits until the first shard says so.
     pub async fn prepared(&self) -> Result<(), Parted> {
-        let name = self.name("prepared");
+        let name = self.place("prepared");
         if self.shard.leads() {
             return Ok(self.board.put(&name, DONE.to_owned()).await?);
         }
@@ -181,10 +149,11 @@ impl Meeting {
     }
 
     async fn come_together(&self, stage: &str, participants: u32, within: Duration) -> Result<Instant, Parted> {
-        let prefix = self.name(&format!("at/{stage}/"));
+        let prefix = self.place(&format!("at/{stage}/"));
         let own = format!("{prefix}{}", self.shard.index);
-        self.board.put(&own, self.pulse.time_at(Instant::now()).to_string()).await?;
-        self.tidy(own);
+        let came_at = Instant::now();
+        self.board.put(&own, self.pulse.time_at(came_at).to_string()).await?;
+        self.tidy(own, participants == self.shard.of);
         let (poll, deadline) = (self.poll(), Instant::now() + within);
         let mut polls = 0_u32;
         loop {
@@ -195,7 +164,8 @@ impl Meeting {
             if let (Some(last), true) = (times.values().max(), missing.is_empty()) {
                 let margin = i64::try_from(self.margin().as_nanos()).unwrap_or(i64::MAX);
                 let moment = self.pulse.moment_of(last.saturating_add(margin));
-                return self.sleep_until(moment).await;
+                // The last has come already, and not before this shard: where a clock was set meanwhile, nobody sleeps for long.
+                return self.sleep_until(moment.clamp(came_at, Instant::now() + self.margin())).await;
             }
             if polls.is_multiple_of(8) {
                 self.nobody_left(&missing).await?;
@@ -210,7 +180,7 @@ impl Meeting {
 
     /// An error if one of these has left.
     async fn nobody_left(&self, awaited: &[u32]) -> Result<(), Parted> {
-        let left = self.board.read(&self.name("left/")).await?;
+        let left = self.board.read(&self.place("left/")).await?;
         match awaited.iter().find_map(|index| Some((*index, left.get(&index.to_string())?))) {
             None => Ok(()),
             Some((shard, why)) if why == ENOUGH => Err(Parted::Enough { shard }),
@@ -225,17 +195,17 @@ impl Meeting {
             Leaving::Enough => ENOUGH.to_owned(),
             Leaving::Because(why) => why,
         };
-        Ok(self.board.put(&self.name(&format!("left/{}", self.shard.index)), why).await?)
+        Ok(self.board.put(&self.place(&format!("left/{}", self.shard.index)), why).await?)
     }
 
     /// Says that nothing of this shard is at work any more.
     pub async fn is_quiet(&self) -> Result<(), Parted> {
-        Ok(self.board.put(&self.name(&format!("quiet/{}", self.shard.index)), DONE.to_owned()).await?)
+        Ok(self.board.put(&self.place(&format!("quiet/{}", self.shard.index)), DONE.to_owned()).await?)
     }
 
     /// Waits until all other shards are quiet; those that are not after this time.
     pub async fn await_quiet(&self, within: Duration) -> Result<Vec<u32>, Parted> {
-        let (prefix, deadline) = (self.name("quiet/"), Instant::now() + within);
+        let (prefix, deadline) = (self.place("quiet/"), Instant::now() + within);
         loop {
             let quiet = self.board.read(&prefix).await?;
             let others = (0..self.shard.of).filter(|index| *index != self.shard.index);
@@ -249,7 +219,7 @@ impl Meeting {
 
     /// Wipes out everything of the run.
     pub async fn end(&self) -> Result<(), Parted> {
-        self.board.wipe(&self.name("")).await?;
+        self.board.wipe(&self.place("")).await?;
         let (lobby, nonce) = &self.lobby;
         // Another run may have been called there since.
         let found = self.board.read(lobby).await?;
@@ -260,7 +230,7 @@ impl Meeting {
         Ok(())
     }
 
-    fn name(&self, rest: &str) -> String {
+    fn place(&self, rest: &str) -> String {
         format!("run/{}/{rest}", self.run_id)
     }
 
@@ -274,17 +244,19 @@ impl Meeting {
         4 * self.poll()
     }
 
-    /// Wipes out this shard's sign at the stage before the last: who came to this one is past that.
-    fn tidy(&self, own: String) {
-        let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
-        stages.push_back(own);
-        if stages.len() > 2
-            && let Some(past) = stages.pop_front()
-        {
-            let board = Arc::clone(&self.board);
-            // What stays is wiped out at the end.
-            tokio::spawn(async move { board.wipe(&past).await.ok() });
+    /// Notes this shard's sign at a stage, and wipes out those that nobody waits for any longer.
+    fn tidy(&self, own: String, of_all: bool) {
+        let unneeded = self.signs.lock().unwrap_or_else(PoisonError::into_inner).take(own, of_all);
+        if unneeded.is_empty() {
+            return;
         }
+        let board = Arc::clone(&self.board);
+        tokio::spawn(async move {
+            for sign in unneeded {
+                // What stays is wiped out at the end.
+                board.wipe(&sign).await.ok();
+            }
+        });
     }
 
     async fn pause(&self, time: Duration) -> Result<(), Parted> {
@@ -313,138 +285,6 @@ pub enum Leaving {
     Enough,
     /// Something else, in words.
     Because(String),
-}
-
-/// Where shards come in.
-struct Lobby<'a> {
-    board: &'a Arc<dyn Board>,
-    shard: Shard,
-    terms: &'a Terms,
-    prefix: String,
-    stop: &'a CancellationToken,
-}
-
-impl Lobby<'_> {
-    fn name(&self, rest: &str) -> String {
-        format!("{}{rest}", self.prefix)
-    }
-
-    async fn pause(&self) -> Result<(), MeetError> {
-        self.stop.run_until_cancelled(tokio::time::sleep(UNHURRIED)).await.ok_or(MeetError::Stopped)
-    }
-
-    /// The first shard: calls the others, waits until all have come, and lets them in.
-    async fn call(&self) -> Result<Call, MeetError> {
-        let terms = self.terms;
-        let call = Call {
-            run_id: terms.run_id.clone().ok_or(MeetError::Unnamed)?,
-            seed: terms.seed.ok_or(MeetError::Unnamed)?,
-            of: self.shard.of,
-            scenario: terms.scenario,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            nonce: rand::rng().random(),
-        };
-        // What an earlier run of this name left is not for this one.
-        self.board.wipe(&self.prefix).await?;
-        self.board.wipe(&format!("run/{}/", call.run_id)).await?;
-        self.board.put(&self.name("call"), text(&call)?).await?;
-        let deadline = Instant::now() + terms.within;
-        loop {
-            let found = self.board.read(&self.prefix).await?;
-            let current: Option<Call> = found.get("call").map(|call| words(call)).transpose()?;
-            if current.as_ref() != Some(&call) {
-                return Err(MeetError::Crowded);
-            }
-            let mut nonces = BTreeMap::new();
-            for index in 1..self.shard.of {
-                let Some(answer) = found.get(&format!("come/{index}")) else { continue };
-                match words::<Answer>(answer)? {
-                    Answer { call: to, refuses: Some(why), .. } if to == call.nonce => {
-                        let refused = Some((index, why.clone()));
-                        let go = Go { call: call.nonce, nonces: BTreeMap::new(), refused };
-                        self.board.put(&self.name("go"), text(&go)?).await?;
-                        return Err(MeetError::Refused { shard: index, why });
-                    }
-                    Answer { call: to, nonce, .. } if to == call.nonce => _ = nonces.insert(index, nonce),
-                    Answer { .. } => {}
-                }
-            }
-            let missing: Vec<u32> = (1..self.shard.of).filter(|index| !nonces.contains_key(index)).collect();
-            if missing.is_empty() {
-                self.board.put(&self.name("go"), text(&Go { call: call.nonce, nonces, refused: None })?).await?;
-                return Ok(call);
-            }
-            if Instant::now() >= deadline {
-                return Err(MeetError::Late { shards: missing, within: terms.within });
-            }
-            self.pause().await?;
-        }
-    }
-
-    /// Any other shard: follows the call until it is let in. A call that a dead run left behind is not answered by anybody, and
-    /// is replaced by the first shard's when that comes.
-    async fn come(&self) -> Result<Call, MeetError> {
-        let own: u64 = rand::rng().random();
-        let index = self.shard.index;
-        let deadline = Instant::now() + self.terms.within;
-        let (mut answered, mut closed) = (None, false);
-        loop {
-            let found = self.board.read(&self.prefix).await?;
-            if let Some(call) = found.get("call") {
-                let call: Call = words(call)?;
-                let go: Option<Go> = found.get("go").map(|go| words(go)).transpose()?;
-                let go = go.filter(|go| go.call == call.nonce);
-                // A run that began without this process: a dead one, or another process is this shard.
-                closed = go.is_some() && answered != Some(call.nonce);
-                if !closed && answered != Some(call.nonce) {
-                    let refuses = self.differs(&call);
-                    let answer = Answer { call: call.nonce, nonce: own, refuses: refuses.clone() };
-                    self.board.put(&self.name(&format!("come/{index}")), text(&answer)?).await?;
-                    answered = Some(call.nonce);
-                }
-                match go.filter(|_| !closed) {
-                    Some(Go { refused: Some((shard, why)), .. }) => return Err(MeetError::Refused { shard, why }),
-                    Some(go) if go.nonces.get(&index) == Some(&own) => return Ok(call),
-                    Some(_) => return Err(MeetError::Taken(self.shard)),
-                    None => {}
-                }
-            }
-            if Instant::now() >= deadline {
-                return Err(match closed {
-                    true => MeetError::Taken(self.shard),
-                    false => MeetError::Late { shards: vec![0], within: self.terms.within },
-                });
-            }
-            self.pause().await?;
-        }
-    }
-
-    /// In what the call differs from what this shard was told.
-    fn differs(&self, call: &Call) -> Option<String> {
-        let terms = self.terms;
-        if call.of != self.shard.of {
-            return Some(format!("it is one of {} shards, the first is one of {}", self.shard.of, call.of));
-        }
-        if call.version != env!("CARGO_PKG_VERSION") {
-            return Some(format!("it is onlyone {}, the first is {}", env!("CARGO_PKG_VERSION"), call.version));
-        }
-        if call.scenario != terms.scenario {
-            return Some(
-                "its scenario, with every override and variable filled in, is another one than that of the first"
-                    .to_owned(),
-            );
-        }
-        if terms.seed.is_some_and(|seed| seed != call.seed) {
-            return Some(format!("its seed is another one than that of the first, which is {}", call.seed));
-        }
-        None
-    }
-}
-
-impl From<BoardError> for MeetError {
-    fn from(error: BoardError) -> Self {
-        MeetError::Board(error)
-    }
 }
 
 #[cfg(test)]

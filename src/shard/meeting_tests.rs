@@ -1,6 +1,7 @@
 //! Shards that meet on a board in this process.
 
 use super::super::board::memory::MemoryBoard;
+use super::super::lobby::{Answer, Go, text};
 use super::*;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -37,6 +38,7 @@ async fn all_run_what_the_first_says_whatever_a_dead_run_left_behind() {
                 scenario: 11,
                 version: env!("CARGO_PKG_VERSION").into(),
                 nonce: 5,
+                clock: "of a dead run".into(),
             };
             let stale_text = match stale {
                 "call" => text(&call).unwrap(),
@@ -138,6 +140,38 @@ async fn a_round_is_released_at_one_moment_and_nobody_runs_ahead() {
     }
     shards[0].end().await.unwrap();
     assert!(board.read("run/").await.unwrap().is_empty());
+}
+
+#[test]
+fn a_sign_stays_until_all_are_past_its_stage() {
+    let mut signs = Signs::default();
+    let mut take = |name: &str, of_all| signs.take(name.to_owned(), of_all);
+    assert_eq!(take("0", true), Vec::<String>::new());
+    // Whoever goes on alone may be ahead of others that still look at the last stage of all.
+    for alone in ["1", "2", "3"] {
+        assert_eq!(take(alone, false), Vec::<String>::new());
+    }
+    assert_eq!(take("4", true), Vec::<String>::new());
+    assert_eq!(take("5", true), ["0", "1", "2", "3"]);
+    assert_eq!(take("6", true), ["4"]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_lets_nobody_sleep_for_long() {
+    for set in [3_600_000_000_000, -3_600_000_000_000] {
+        let memory = Arc::new(MemoryBoard::new(0));
+        let board: Arc<dyn Board> = Arc::clone(&memory) as Arc<dyn Board>;
+        let shards = met(&board, 2).await;
+        memory.set(set);
+        // One has noticed, the other not yet.
+        shards[0].pulse.end().await.unwrap();
+        let both = futures::future::join(shards[0].round(0, 2, SOON), shards[1].round(0, 2, SOON));
+        let began = Instant::now();
+        let (one, other) = tokio::time::timeout(SOON, both).await.unwrap();
+        for moment in [one.unwrap(), other.unwrap()] {
+            assert!(moment >= began && moment - began < SOON, "released at another time than it came");
+        }
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{ReadPreference, SelectionCriteria};
 
-use super::board::{Board, BoardError};
+use super::board::{Board, BoardError, Told};
 use crate::target::mongo::{Connected, PoolOptions};
 use crate::target::{Guard, MongoUri, TargetError};
 
@@ -41,22 +41,24 @@ impl Mongo {
     }
 }
 
+/// Which server answered: behind one connection string there may be several, each with a clock of its own.
+fn server(hello: &Document) -> String {
+    let process = hello.get_document("topologyVersion").and_then(|version| version.get_object_id("processId"));
+    process.map_or_else(|_| "the MongoDB server".to_owned(), |process| format!("the MongoDB server, process {process}"))
+}
+
 /// Names that begin so.
 fn beginning(prefix: &str) -> Document {
     doc! { "_id": { "$gte": prefix, "$lt": format!("{prefix}\u{10ffff}") } }
 }
 
 impl Board for Mongo {
-    fn clock(&self) -> String {
-        "the MongoDB server".to_owned()
-    }
-
-    fn time(&self) -> BoxFuture<'_, Result<[i64; 2], BoardError>> {
+    fn time(&self) -> BoxFuture<'_, Result<Told, BoardError>> {
         async move {
             let hello = self.connected.admin(doc! { "hello": 1 }).await.map_err(|error| self.failed(error))?;
             let time = hello.get_datetime("localTime").map_err(|_| "the server does not tell its time")?;
             let time = time.timestamp_millis().saturating_mul(TICK_NS);
-            Ok([time, time.saturating_add(TICK_NS)])
+            Ok(Told { clock: server(&hello), time: [time, time.saturating_add(TICK_NS)] })
         }
         .boxed()
     }

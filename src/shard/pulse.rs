@@ -1,6 +1,6 @@
 //! Measures a shard's clock against that of the meeting: before, in the course of and after the run. Main type: [`Pulse`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -17,26 +17,32 @@ const EVERY: Duration = Duration::from_millis(500);
 /// Marks kept; of more every second is dropped, which loses precision and nothing else.
 const MOST_MARKS: usize = 120;
 
-/// One measurement: how far the clock of the meeting was ahead of this process's.
-#[derive(Debug, Clone, Copy)]
-struct Measured {
-    at: Instant,
-    difference: Difference,
+/// What was measured so far.
+struct Known {
+    /// For times that count from the pulse's zero.
+    clock: Clock,
+    /// Marks have contradicted each other: a clock was set, and nothing is known. Those that show it may be dropped since.
+    broken: bool,
 }
 
-/// What was measured so far.
+/// What measures.
 pub struct Pulse {
     board: Arc<dyn Board>,
-    /// Zero of the differences; any moment before the run.
+    /// Zero of the times; any moment before the run.
     zero: Instant,
-    measured: Mutex<Vec<Measured>>,
+    known: Mutex<Known>,
 }
 
 impl Pulse {
-    /// Measures for the first time.
-    pub async fn begin(board: Arc<dyn Board>) -> Result<Arc<Self>, BoardError> {
-        let pulse = Arc::new(Pulse { board, zero: Instant::now(), measured: Mutex::default() });
+    /// Measures for the first time, against the clock of this name. What others answer does not count.
+    pub async fn begin(board: Arc<dyn Board>, reference: &str) -> Result<Arc<Self>, BoardError> {
+        let clock = Clock { reference: reference.to_owned(), drift_ppm: DRIFT_PPM, marks: Vec::new() };
+        let known = Mutex::new(Known { clock, broken: false });
+        let pulse = Arc::new(Pulse { board, zero: Instant::now(), known });
         pulse.measure(THOROUGH).await?;
+        if pulse.latest().is_none() {
+            return Err(format!("{reference}, whose clock the first shard asked, did not answer").into());
+        }
         Ok(pulse)
     }
 
@@ -59,28 +65,30 @@ impl Pulse {
 
     /// Some round trips, joined into one bound.
     async fn measure(&self, trips: u32) -> Result<(), BoardError> {
-        let mut marks = Vec::new();
+        let mut trip = Clock { marks: Vec::new(), ..self.known().clock.clone() };
         for _ in 0..trips {
             let before = self.since_zero(Instant::now());
-            let [least, most] = self.board.time().await?;
+            let told = self.board.time().await?;
             let after = self.since_zero(Instant::now());
-            // It was read after the question left and before the answer was there.
-            marks.push(Mark { at_ns: after, least_ns: less(least, after), most_ns: less(most, before) });
+            if told.clock == trip.reference {
+                let [least, most] = told.time;
+                // It was read after the question left and before the answer was there.
+                trip.marks.push(Mark { at_ns: after, least_ns: less(least, after), most_ns: less(most, before) });
+            }
         }
-        let at = Instant::now();
-        let clock = Clock { reference: String::new(), drift_ppm: DRIFT_PPM, marks };
-        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        match clock.difference(self.since_zero(at)) {
-            Some(difference) => measured.push(Measured { at, difference }),
-            // A clock was set in the course of it: both halves are kept, and contradict each other.
-            None => measured.extend(clock.marks.iter().map(|mark| Measured {
-                at: self.zero + Duration::from_nanos(mark.at_ns),
-                difference: Difference { least: mark.least_ns, most: mark.most_ns },
-            })),
+        let at_ns = self.since_zero(Instant::now());
+        let mut known = self.known();
+        match trip.difference(at_ns) {
+            Some(Difference { least, most }) => {
+                known.clock.marks.push(Mark { at_ns, least_ns: least, most_ns: most });
+            }
+            // None of the answers counts; or a clock was set in the course of it, and both halves contradict each other.
+            None => known.clock.marks.extend(trip.marks),
         }
-        if measured.len() > MOST_MARKS {
+        known.broken |= known.clock.contradicts_itself();
+        if known.clock.marks.len() > MOST_MARKS {
             let mut number = 0_usize;
-            measured.retain(|_| {
+            known.clock.marks.retain(|_| {
                 number += 1;
                 number == 1 || number.is_multiple_of(2)
             });
@@ -88,11 +96,15 @@ impl Pulse {
         Ok(())
     }
 
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn since_zero(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.zero).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// The time of the meeting's clock at a moment, as well as it is known; where nothing is, that of this process.
+    /// The time of the meeting's clock at a moment, as well as it is known.
     pub fn time_at(&self, at: Instant) -> i64 {
         let ahead = self.latest().map_or(0, Difference::middle);
         i64::try_from(self.since_zero(at)).unwrap_or(i64::MAX).saturating_add(ahead)
@@ -106,27 +118,16 @@ impl Pulse {
     }
 
     fn latest(&self) -> Option<Difference> {
-        self.measured.lock().unwrap_or_else(PoisonError::into_inner).last().map(|last| last.difference)
+        self.known().clock.marks.last().map(|last| Difference { least: last.least_ns, most: last.most_ns })
     }
 
     /// All that is known, for times that count from this moment.
     pub fn clock(&self, epoch: Instant) -> Clock {
-        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        let later = i64::try_from(self.since_zero(epoch)).unwrap_or(i64::MAX);
-        let drift = |apart: Duration| {
-            let drift = (apart.as_nanos() * u128::from(DRIFT_PPM)).div_ceil(1_000_000);
-            i64::try_from(drift).unwrap_or(i64::MAX)
-        };
-        let mark = |measured: &Measured| {
-            // What was measured before that moment counts as measured then, less precisely by what drifted meanwhile.
-            let early = drift(epoch.saturating_duration_since(measured.at));
-            Mark {
-                at_ns: u64::try_from(measured.at.saturating_duration_since(epoch).as_nanos()).unwrap_or(u64::MAX),
-                least_ns: measured.difference.least.saturating_add(later).saturating_sub(early),
-                most_ns: measured.difference.most.saturating_add(later).saturating_add(early),
-            }
-        };
-        Clock { reference: self.board.clock(), drift_ppm: DRIFT_PPM, marks: measured.iter().map(mark).collect() }
+        let known = self.known();
+        match known.broken {
+            true => Clock { marks: Vec::new(), ..known.clock.clone() },
+            false => known.clock.counted_from(self.since_zero(epoch)),
+        }
     }
 }
 
@@ -139,33 +140,63 @@ mod tests {
     use super::super::board::memory::MemoryBoard;
     use super::*;
 
+    async fn begin(board: &Arc<MemoryBoard>) -> Arc<Pulse> {
+        Pulse::begin(Arc::clone(board) as Arc<dyn Board>, "the test").await.unwrap()
+    }
+
     #[tokio::test]
     async fn the_exact_difference_is_within_what_was_measured() {
-        let board = Arc::new(MemoryBoard::new(300_000_000));
-        let pulse = Pulse::begin(Arc::clone(&board) as Arc<dyn Board>).await.unwrap();
-        let epoch = Instant::now();
-        pulse.measure(BRIEF).await.unwrap();
-        pulse.end().await.unwrap();
-        let clock = pulse.clock(epoch);
-        assert_eq!(clock.marks.len(), 3);
-        for later in [0, 1_000_000, 500_000_000] {
-            let found = clock.difference(later).unwrap();
-            let exact = board.exact(epoch + Duration::from_nanos(later)) - i64::try_from(later).unwrap();
-            assert!(found.least <= exact && exact <= found.most, "{exact} is not in {found:?}");
+        // Whatever a second clock behind the same board says: there may be several servers.
+        for second in [None, Some(600_000), Some(-40_000_000_000)] {
+            let board = Arc::new(MemoryBoard::with_second(300_000_000, second));
+            let pulse = begin(&board).await;
+            let epoch = Instant::now();
+            pulse.measure(BRIEF).await.unwrap();
+            pulse.end().await.unwrap();
+            let clock = pulse.clock(epoch);
+            assert_eq!(clock.marks.len(), 3);
+            for later in [0, 1_000_000, 500_000_000] {
+                let found = clock.difference(later).unwrap();
+                let exact = board.exact(epoch + Duration::from_nanos(later)) - i64::try_from(later).unwrap();
+                assert!(found.least <= exact && exact <= found.most, "{exact} is not in {found:?}, second {second:?}");
+            }
+            let time = pulse.time_at(epoch);
+            assert!(pulse.moment_of(time).max(epoch) - pulse.moment_of(time).min(epoch) < Duration::from_micros(1));
         }
-        let time = pulse.time_at(epoch);
-        assert!(pulse.moment_of(time).max(epoch) - pulse.moment_of(time).min(epoch) < Duration::from_micros(1));
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_the_first_shard_did_not_ask_is_not_asked() {
+        let board: Arc<dyn Board> = Arc::new(MemoryBoard::new(0));
+        let told = Pulse::begin(board, "that of another server").await.err().unwrap().to_string();
+        assert!(told.starts_with("that of another server, whose clock"), "{told}");
     }
 
     #[tokio::test]
     async fn a_long_run_keeps_few_marks_and_the_first_of_them() {
-        let board: Arc<dyn Board> = Arc::new(MemoryBoard::new(0));
-        let pulse = Pulse::begin(board).await.unwrap();
-        let first = pulse.measured.lock().unwrap()[0].at;
+        let pulse = begin(&Arc::new(MemoryBoard::new(0))).await;
+        let first = pulse.known().clock.marks[0];
         for _ in 0..3 * MOST_MARKS {
             pulse.measure(1).await.unwrap();
         }
-        let measured = pulse.measured.lock().unwrap();
-        assert!(measured.len() <= MOST_MARKS && measured[0].at == first, "{}", measured.len());
+        let known = pulse.known();
+        assert!(known.clock.marks.len() <= MOST_MARKS && known.clock.marks[0] == first);
+    }
+
+    #[tokio::test]
+    async fn once_a_clock_was_set_nothing_is_known_of_the_whole_run() {
+        let board = Arc::new(MemoryBoard::new(0));
+        let pulse = begin(&board).await;
+        let epoch = Instant::now();
+        board.set(5_000_000_000);
+        for _ in 0..3 * MOST_MARKS {
+            pulse.measure(1).await.unwrap();
+        }
+        let clock = pulse.clock(epoch);
+        assert_eq!((clock.marks.len(), clock.difference(0), clock.difference(u64::MAX / 2)), (0, None, None));
+        assert_eq!(clock.reference, "the test");
+        // Rounds are released by what it shows now.
+        let off = pulse.time_at(Instant::now()) - board.exact(Instant::now());
+        assert!(off.abs() < 100_000_000, "{off}");
     }
 }

@@ -11,6 +11,9 @@ pub struct ShardRecord {
     /// Which it is.
     #[serde(flatten)]
     pub shard: Shard,
+    /// What tells the meeting of the shards from any other: two runs may have one run id.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub meeting: String,
     /// Its clients, of those of the run.
     #[serde(default)]
     pub clients: u32,
@@ -34,6 +37,7 @@ impl ShardRecord {
     pub fn missing(shard: Shard) -> Self {
         ShardRecord {
             shard,
+            meeting: String::new(),
             clients: 0,
             clock: Clock::default(),
             observed_at_ns: None,

@@ -15,6 +15,11 @@ impl MongoUri {
         MongoUri(uri.into())
     }
 
+    /// Whether a text looks like a connection string.
+    pub fn is_one(text: &str) -> bool {
+        ["mongodb://", "mongodb+srv://"].iter().any(|scheme| text.starts_with(scheme))
+    }
+
     /// The string with its secrets, for the driver and for a service under test; never for an output.
     pub fn expose(&self) -> &str {
         &self.0

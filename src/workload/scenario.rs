@@ -96,8 +96,9 @@ fn can_be_judged(invariant: &Invariant, scenario: &Scenario, http: &HttpSpec) ->
     }
 }
 
-/// What a run over HTTP does not show, for its report.
-pub fn blind_spots(scenario: &Scenario) -> Vec<String> {
+/// What a run over HTTP does not show, for its report. So many processes carry it out, each with a service of its own if the
+/// scenario has one.
+pub fn blind_spots(scenario: &Scenario, processes: u32) -> Vec<String> {
     let Some(http) = scenario.target.http() else { return Vec::new() };
     let observed = scenario.observe.mongo.is_some() || scenario.observe.http.is_some();
     let said = if scenario.invariants.is_empty() && scenario.numbers.is_empty() {
@@ -107,7 +108,7 @@ pub fn blind_spots(scenario: &Scenario) -> Vec<String> {
     };
     let unread = (!observed).then(|| said.to_owned());
     let instances = scenario.service.as_ref().map_or(http.base_urls.len(), |service| {
-        http.base_urls.len().max(usize::try_from(service.instances).unwrap_or(usize::MAX))
+        http.base_urls.len().max(usize::try_from(service.instances.saturating_mul(processes)).unwrap_or(usize::MAX))
     });
     unread.into_iter().chain((instances == 1).then(|| ONE_INSTANCE.to_owned())).collect()
 }

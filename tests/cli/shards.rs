@@ -156,6 +156,11 @@ fn what_shards_cannot_carry_out_together_is_refused() {
     refused(&["s.toml", "--shard", "0/2", "--mongo", nowhere], &["one scenario together", "2 are named"]);
     refused(&["--shard", "auto", "--mongo", nowhere], &["does not say which shard", "SLURM_PROCID"]);
     refused(&["--shard", "0/2", "--probe"], &["--probe"]);
+    refused(&["--meet", "somewhere"], &["--rendezvous means nothing without --shard"]);
+    refused(&["--shards-within", "1s"], &["--shards-within means nothing without --shard"]);
+    // A variable is there for those runs that have shards.
+    let told = Harness::new(&scenario("upsert-retry", true, PAIRS)).env("ONLYONE_RUN_RENDEZVOUS", "somewhere");
+    told.run(&["run", "s.toml", "--dry-run"]).expect(0, &[]);
     assert!(!harness.path().join("reports").exists());
 
     let server = Server::start();

@@ -1,10 +1,13 @@
 //! `onlyone manifest`: what an engine needs to start the shards of a run, and then the merge.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
+use clap::{Args, ValueEnum};
 use minijinja::{AutoEscape, Environment, context};
 
-use super::args::{Engine, ManifestArgs};
 use super::reproduce::quoted;
+use super::shards::fits;
 use super::{CliError, Io};
 use crate::scenario;
 use crate::strategy;
@@ -15,19 +18,59 @@ const SLURM: &str = include_str!("slurm.sh");
 /// Longest name of a Job whose pods, called after it, still have names of hosts.
 const LONGEST_NAME: usize = 52;
 
-/// Prints the manifest. The scenario is read first: what would be refused there is refused here.
+/// `onlyone manifest`.
+#[derive(Debug, Args)]
+pub struct ManifestArgs {
+    /// The engine
+    #[arg(value_enum)]
+    pub engine: Engine,
+    /// Scenario file
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: PathBuf,
+    /// How many shards
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub shards: u32,
+    /// Name of the job, and of the run; after the scenario's file when not given
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Kubernetes: the image
+    #[arg(long, value_name = "IMAGE", default_value = "onlyone:latest")]
+    pub image: String,
+    /// Kubernetes: the secret that has the connection string, under the key `uri`
+    #[arg(long, value_name = "NAME", default_value = "onlyone-mongo")]
+    pub secret: String,
+    /// Kubernetes: the claim of the volume that all pods write their reports to
+    #[arg(long, value_name = "NAME", default_value = "onlyone-reports")]
+    pub claim: String,
+    /// Override a key of the scenario, as in `load.burst.clients=8`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Root of all randomness; drawn by the first shard when not given
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Allow load on this host: what the connection string names
+    #[arg(long, value_name = "HOST")]
+    pub allow_target: Vec<String>,
+    /// Allow a database whose name does not begin with `onlyone_`
+    #[arg(long, value_name = "NAME")]
+    pub allow_database: Vec<String>,
+}
+
+/// What starts processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// An Indexed Job of Kubernetes.
+    Kubernetes,
+    /// A batch script of Slurm.
+    Slurm,
+}
+
+/// Prints the manifest. The scenario is read first: one that shards would refuse is refused here.
 pub(super) fn manifest(args: &ManifestArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
     // Where the variables of the scenario are set is where it runs.
     let environment = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| name.to_lowercase()));
     let scenario = scenario::load(&args.scenario, &args.overrides, &environment, &strategy::names)?;
-    let clients = scenario.load.clients();
-    if clients < args.shards {
-        return Err(CliError::usage(anyhow::anyhow!(
-            "the load has {clients} clients, too few for {} shards",
-            args.shards
-        ))
-        .hint("client counts and rates of a scenario are those of all shards together"));
-    }
+    fits(&scenario, args.shards)?;
     let text = match args.engine {
         Engine::Kubernetes => kubernetes(args)?,
         Engine::Slurm => slurm(args)?,
