@@ -28,9 +28,13 @@ pub(super) async fn look_at_key(
 ) {
     let scenario = setting.scenario;
     let Some(spec) = scenario.observe.mongo.as_ref().filter(|_| scenario.target.http().is_some()) else { return };
+    // How the key is stored is seen in documents only.
+    let Some(observation) = observation.filter(|observation| !observation.documents.is_empty()) else { return };
     let Some(collection) = collection(place, setting, spec) else { return };
-    let documents = observation.map_or(&[][..], |observation| &observation.documents);
-    let Ok(found) = Scope::new(WITHIN, stop).wait(collection.look(documents)).await else { return };
+    let found = match Scope::new(WITHIN, stop).wait(collection.look(&observation.documents)).await {
+        Ok(found) => found,
+        Err(ended) => collection.untold(ended),
+    };
     let doubled = found.doubled;
     preflight.indexes = found.indexes;
     preflight.lookup_plan = found.plan;

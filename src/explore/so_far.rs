@@ -91,12 +91,10 @@ impl<'a> Explorer<'a> {
         if !self.watched.on {
             return;
         }
-        let mut violated = self.watched.violated.clone();
         self.name_first(position);
         if self.found.custom.contains_key(&position) || !self.proven(position, &Documents::new(None)).is_empty() {
-            violated.insert(self.first(position));
+            self.count_violated(vec![position]);
         }
-        self.publish(violated);
         if self.watched.next.is_some_and(|next| next <= Instant::now()) {
             self.look_so_far().await;
         }
@@ -117,10 +115,11 @@ impl<'a> Explorer<'a> {
 
     /// What was told of an execution is taken back: it does not count.
     pub(super) fn untell(&mut self, position: usize) {
-        let mut violated = self.watched.violated.clone();
-        violated.remove(&position);
         self.watched.first.retain(|_, first| *first != position);
-        self.publish(violated);
+        if self.watched.violated.remove(&position) {
+            self.watched.so_far.violated.fetch_sub(1, Ordering::Relaxed);
+            self.tell_follower(&[]);
+        }
     }
 
     /// Looks at everything that was carried out so far.
@@ -134,11 +133,8 @@ impl<'a> Explorer<'a> {
         if let Ok(Ok(Some(observation))) = read {
             let documents = Documents::new(Some(&observation));
             let stored_by = begin.checked_sub(self.plan.settle.map_or(Duration::ZERO, |settle| settle + STORED_WITHIN));
-            let known: Vec<usize> = self.over_by(stored_by).collect();
-            let proven = known.into_iter().filter(|position| !self.proven(*position, &documents).is_empty());
-            let proven = proven.map(|position| self.first(position));
-            let violated = self.watched.violated.iter().copied().chain(proven).collect();
-            self.publish(violated);
+            let over = self.over_by(stored_by);
+            self.count_violated(over.filter(|position| !self.proven(*position, &documents).is_empty()).collect());
         }
         let between = self.watched.looks.map(|between| between.max(begin.elapsed() * SHARE));
         self.watched.next = between.map(|between| Instant::now() + between);
@@ -166,23 +162,25 @@ impl<'a> Explorer<'a> {
         if verdict == Verdict::Violated { violated } else { Vec::new() }
     }
 
-    fn publish(&mut self, violated: BTreeSet<usize>) {
-        let before = &self.watched.violated;
-        if *before == violated {
-            return;
-        }
+    /// Counts these executions as violated, and tells those of them that are new. Others may explore the same target after this
+    /// one, and count on.
+    fn count_violated(&mut self, positions: Vec<usize>) {
         let second = self.start.elapsed().as_secs_f64();
-        let new: Vec<_> = violated.difference(before).map(|position| (second, self.named(*position))).collect();
-        let (from, to) = (before.len() as u64, violated.len() as u64);
-        // Others may explore the same target after this one, and count on.
-        let so_far = &self.watched.so_far.violated;
-        match to.checked_sub(from) {
-            Some(more) => so_far.fetch_add(more, Ordering::Relaxed),
-            None => so_far.fetch_sub(from - to, Ordering::Relaxed),
-        };
-        self.watched.violated = violated;
+        let mut new = Vec::new();
+        for position in positions.into_iter().map(|position| self.first(position)).collect::<BTreeSet<_>>() {
+            if self.watched.violated.insert(position) {
+                new.push((second, self.named(position)));
+            }
+        }
+        if !new.is_empty() {
+            self.watched.so_far.violated.fetch_add(new.len() as u64, Ordering::Relaxed);
+            self.tell_follower(&new);
+        }
+    }
+
+    fn tell_follower(&mut self, new: &[(f64, String)]) {
         if let Some(follows) = &mut self.watched.follows {
-            follows.found(&self.watched.so_far, &new);
+            follows.found(&self.watched.so_far, new);
         }
     }
 

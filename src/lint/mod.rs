@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use observed::{KeyFacts, ObservedKey, of_key};
+pub use observed::{KeyFacts, ObservedKey, StoredKey, of_key};
 pub use strategies::before_run;
 
 /// One index, as the rules need to know it.

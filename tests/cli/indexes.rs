@@ -38,7 +38,7 @@ fn on<T>(uri: &str, work: impl AsyncFnOnce(Client) -> T) -> T {
     tokio::runtime::Runtime::new().unwrap().block_on(async { work(Client::with_uri_str(uri).await.unwrap()).await })
 }
 
-/// A run's name, the index, what is set, the unique index, and what is said of it.
+/// A run's name, the index, what is set, the unique index, and what is said of it. An index is named where nothing refuses.
 type Indexed<'a> = (&'a str, Document, &'a [&'a str], Option<&'a str>, &'a str);
 
 /// Runs with this index in the database of the run's service.
@@ -95,14 +95,16 @@ fn an_index_is_told_as_what_it_is_to_the_key() {
     let on_both = doc! { "participantsKey": 1, "status": 1 };
     let active = doc! { "status": "active" };
     let partial = doc! { "key": on_both.clone(), "name": "active", "unique": true, "partialFilterExpression": active };
-    let cases: [Indexed<'_>; 7] = [
+    let there = doc! { "participantsKey": { "$exists": true } };
+    let there = doc! { "key": on_both.clone(), "name": "there", "unique": true, "partialFilterExpression": there };
+    let cases: [Indexed<'_>; 8] = [
         ("plain", doc! { "key": pair.clone(), "name": "by-pair" }, &[], None, "is not unique"),
         (
             "whole",
             doc! { "key": { "participantsKey": 1, "createdAt": 1 }, "name": "by-all", "unique": true },
             &[],
             None,
-            "only together with other fields",
+            "only together with other fields: it refuses a second document only if",
         ),
         (
             "compound",
@@ -111,6 +113,7 @@ fn an_index_is_told_as_what_it_is_to_the_key() {
             Some("by-both"),
             "makes participantsKey, status unique: the database refuses a second document",
         ),
+        ("there", there, &both, Some("there"), "among the documents that are looked at"),
         ("partial", partial.clone(), &both, None, "is only for documents with {\"status\":\"active\"}"),
         (
             "where",
@@ -139,6 +142,8 @@ fn an_index_is_told_as_what_it_is_to_the_key() {
         let (report, key) = (ran.json(), key(&ran));
         assert_eq!((&report["verdict"], key["unique"].as_str()), (&Value::from("holds"), unique), "{run}: {key}");
         assert!(says(&key).contains(said), "{run}: {key}");
+        let nothing_refuses = says(&key).contains("nothing in the database refuses");
+        assert_eq!(key["create"].is_string(), nothing_refuses, "{run}: {key}");
         let expires = report["preflight"]["notes"].to_string().contains("3600 s after the time in `createdAt`");
         assert_eq!(expires, run == "expires", "{run}: {}", report["preflight"]["notes"]);
     }
@@ -148,17 +153,16 @@ fn an_index_is_told_as_what_it_is_to_the_key() {
         let create = |index: Document| doc! { "createIndexes": "chats", "indexes": [index] };
         let plain = |name: &str| create(doc! { "key": pair.clone(), "name": name });
         database.run_command(plain("by-pair")).await.unwrap();
-        let unique = || create(doc! { "key": pair.clone(), "name": "participantsKey_1", "unique": true });
-        database.run_command(unique()).await.unwrap();
+        let unique = |name: &str| create(doc! { "key": pair.clone(), "name": name, "unique": true });
+        database.run_command(unique("participantsKey_1")).await.unwrap();
         let drop = |name: &str| doc! { "dropIndexes": "chats", "index": name };
         for name in ["by-pair", "participantsKey_1"] {
             database.run_command(drop(name)).await.unwrap();
         }
-        // One of the same name is in the way.
+        // One of the same name is in the way, and stays beside the one that is named.
         database.run_command(plain("participantsKey_1")).await.unwrap();
-        assert!(database.run_command(unique()).await.is_err(), "the plain index need not be dropped");
-        database.run_command(drop("participantsKey_1")).await.unwrap();
-        database.run_command(unique()).await.unwrap();
+        assert!(database.run_command(unique("participantsKey_1")).await.is_err(), "it needs no name of its own");
+        database.run_command(unique("participantsKey_1_unique")).await.unwrap();
         let filter = doc! { "closedAt": null, "n": { "$exists": true, "$gte": 1, "$type": "int" } };
         let partial = doc! { "key": { "k": 1 }, "name": "k_1", "unique": true, "partialFilterExpression": filter };
         database.run_command(create(partial)).await.unwrap();
@@ -166,6 +170,17 @@ fn an_index_is_told_as_what_it_is_to_the_key() {
         let partial = doc! { "key": { "j": 1 }, "name": "j_1", "unique": true, "partialFilterExpression": absent };
         assert!(database.run_command(create(partial)).await.is_err(), "the server knows that now");
     });
+}
+
+#[test]
+fn each_thread_of_a_family_has_a_key_of_its_own() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/http-thread.toml");
+    let harness = Harness::new(&std::fs::read_to_string(path).unwrap());
+    let small = ["--set", "load.burst.clients=4", "--set", "load.burst.rounds=12", "--seed", "1"];
+    let ran = harness.run(&[&["run", "s.toml", "--quiet", "--format", "json"], &small[..]].concat()).expect(0, &[]);
+    let key = key(&ran);
+    assert_eq!(key["unique"], "participantsKey_1", "{key}");
+    assert!(says(&key).contains("makes participantsKey unique"), "{key}");
 }
 
 /// A server that asks for passwords, ended when dropped.
@@ -216,6 +231,6 @@ fn who_may_not_list_indexes_is_told_so_and_judged_as_ever() {
     let ran = harness.run(&[&given[..], &observed].concat()).expect(0, &[]);
     let notes = ran.json()["preflight"]["notes"].to_string();
     assert_eq!((&ran.json()["verdict"], key(&ran).is_null()), (&Value::from("holds"), true), "{notes}");
-    let told = "the indexes of onlyone_closed.chats could not be read: the user has no right to list them";
+    let told = "the indexes of onlyone_closed.chats could not be read (the user has no right to list them)";
     assert!(notes.contains(told) && !notes.contains("eye-secret"), "{notes}");
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::indexes::{list_indexes, plan};
 use super::{Connected, filter_of};
 use crate::history::Observed;
-use crate::lint::{IndexFact, KeyFacts, ObservedKey, of_key};
+use crate::lint::{IndexFact, KeyFacts, ObservedKey, StoredKey, of_key};
 use crate::scenario::ObserveMongo;
 use crate::target::{Guard, MongoUri};
 
@@ -53,29 +53,32 @@ pub struct Found {
 impl ObservedCollection<'_> {
     /// Asks the server. What it does not tell is a note, and never an error of the run.
     pub async fn look(&self, documents: &[Observed]) -> Found {
-        let name = format!("{}.{}", self.database, self.spec.collection);
-        let untold = |why: String| Found { notes: vec![format!("{why}: {NOTHING}")], ..Found::default() };
         let connected = match Connected::open_reading(&self.uri, self.guard).await {
             Ok(connected) => connected,
-            Err(error) => return untold(format!("the indexes of {name} could not be read ({error})")),
+            Err(error) => return self.untold(error),
         };
         match list_indexes(&connected.client, &self.database, &self.spec.collection).await {
-            Ok(indexes) => self.found(&connected, name, indexes, documents).await,
+            Ok(indexes) => self.found(&connected, self.name(), indexes, documents).await,
             Err(error) => match code(&error) {
                 // Whoever judges says that nothing is there.
                 Some(NAMESPACE_NOT_FOUND) => Found::default(),
-                Some(UNAUTHORIZED) => {
-                    untold(format!("the indexes of {name} could not be read: the user has no right to list them"))
-                }
-                Some(IS_A_VIEW) => {
-                    untold(format!("{name} is a view, and the indexes of what it reads were not looked at"))
-                }
-                _ => untold(format!(
-                    "the indexes of {name} could not be read ({})",
-                    self.uri.redact_text(&error.kind.to_string())
-                )),
+                Some(UNAUTHORIZED) => self.untold("the user has no right to list them"),
+                Some(IS_A_VIEW) => self.untold("it is a view, and those of what it reads were not looked at"),
+                _ => self.untold(self.uri.redact_text(&error.kind.to_string())),
             },
         }
+    }
+
+    /// Nothing was found, for this reason.
+    pub fn untold(&self, why: impl std::fmt::Display) -> Found {
+        let name = self.name();
+        let note =
+            format!("the indexes of {name} could not be read ({why}): whether one makes the key unique is not known");
+        Found { notes: vec![note], ..Found::default() }
+    }
+
+    fn name(&self) -> String {
+        format!("{}.{}", self.database, self.spec.collection)
     }
 
     async fn found(
@@ -85,16 +88,13 @@ impl ObservedCollection<'_> {
         indexes: Vec<IndexFact>,
         documents: &[Observed],
     ) -> Found {
-        let stored = Stored::of(documents, &self.spec.key);
+        let stored = stored_key(documents, &self.spec.key);
         let facts = KeyFacts {
             collection: &self.spec.collection,
             key: &self.spec.key,
             filter: self.spec.filter.as_deref(),
             one: self.one,
-            in_list: stored.in_list,
-            in_several_forms: stored.in_several_forms,
-            doubled: stored.doubled,
-            own_id: stored.own_id,
+            stored,
         };
         let key = ObservedKey { collection: name, ..of_key(&facts, &indexes) };
         // Without the right to ask for it there is no plan.
@@ -110,9 +110,6 @@ impl ObservedCollection<'_> {
         filter.into_iter().chain(by_key).collect()
     }
 }
-
-/// What follows from not knowing the indexes.
-const NOTHING: &str = "whether one makes the key unique is not known";
 
 fn code(error: &Error) -> Option<i32> {
     match &*error.kind {
@@ -131,34 +128,25 @@ fn expires(index: &IndexFact, collection: &str) -> Option<String> {
     ))
 }
 
-/// How documents store their key.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Stored {
-    in_list: bool,
-    in_several_forms: bool,
-    /// A key has two documents.
-    doubled: bool,
-    own_id: bool,
-}
-
-impl Stored {
-    fn of(documents: &[Observed], key: &[String]) -> Self {
-        let mut forms: BTreeMap<&str, (u32, BTreeSet<&str>)> = BTreeMap::new();
-        for document in documents {
-            let (count, stored) = forms.entry(&document.key).or_default();
-            *count += 1;
-            stored.extend(document.stored_key.as_deref());
-        }
-        let is_own = |document: &Observed| {
-            let id = document.fields.get("_id");
-            id.is_some_and(|id| id.get("$oid").is_none())
-        };
-        Stored {
-            in_list: documents.iter().any(|document| key.iter().any(|path| meets_list(&document.fields, path))),
-            in_several_forms: forms.values().any(|(_, stored)| stored.len() > 1),
-            doubled: forms.values().any(|(count, _)| *count > 1),
-            own_id: !documents.is_empty() && documents.iter().all(is_own),
-        }
+/// How documents have their key.
+fn stored_key(documents: &[Observed], paths: &[String]) -> StoredKey {
+    let mut forms: BTreeMap<&str, (u32, BTreeSet<&str>)> = BTreeMap::new();
+    for document in documents {
+        // Of a family of threads each set of members has a key of its own, and is stored as that.
+        let own = document.stored_key.as_deref().filter(|_| document.thread.is_some());
+        let (count, stored) = forms.entry(own.unwrap_or(&document.key)).or_default();
+        *count += 1;
+        stored.extend(document.stored_key.as_deref());
+    }
+    let is_own = |document: &Observed| {
+        let id = document.fields.get("_id");
+        id.is_some_and(|id| id.get("$oid").is_none())
+    };
+    StoredKey {
+        in_list: documents.iter().any(|document| paths.iter().any(|path| meets_list(&document.fields, path))),
+        in_several_forms: forms.values().any(|(_, stored)| stored.len() > 1),
+        doubled: forms.values().any(|(count, _)| *count > 1),
+        own_id: documents.iter().all(is_own),
     }
 }
 
@@ -180,7 +168,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::history::Id;
+    use crate::history::{Id, ThreadKind, ThreadState};
 
     fn document(key: &str, stored: &str, fields: Value) -> Observed {
         Observed {
@@ -199,9 +187,9 @@ mod tests {
     #[test]
     fn documents_tell_how_the_key_is_stored() {
         let oid = json!({ "$oid": "65a1b2c3d4e5f60718293a4b" });
-        let of = |documents: &[Observed], key: &str| Stored::of(documents, &[key.to_owned()]);
+        let of = |documents: &[Observed], key: &str| stored_key(documents, &[key.to_owned()]);
         let plain = |key, stored| document(key, stored, json!({ "_id": oid, "k": stored }));
-        assert_eq!(of(&[plain("a", "a"), plain("b", "b")], "k"), Stored::default());
+        assert_eq!(of(&[plain("a", "a"), plain("b", "b")], "k"), StoredKey::default());
         let forms = of(&[plain("a_b", "a_b"), plain("a_b", "b_a")], "k");
         assert!(forms.in_several_forms && forms.doubled);
         let doubled = of(&[plain("a", "a"), plain("a", "a")], "k");
@@ -209,5 +197,21 @@ mod tests {
         assert!(of(&[document("a", "a", json!({ "_id": "chat-a", "k": "a" }))], "k").own_id);
         let listed = [document("a", "a", json!({ "_id": oid, "in": { "k": ["a", "b"] }, "m": [{ "k": "a" }] }))];
         assert!(of(&listed, "in.k").in_list && of(&listed, "m.k").in_list && !of(&listed, "in").in_list);
+        let thread = ThreadState {
+            kind: ThreadKind::Group,
+            members: Vec::new(),
+            owner: None,
+            admins: Vec::new(),
+            changes: None,
+            title_count: None,
+            unread: None,
+            read: None,
+            message_count: None,
+            messages_hidden: false,
+            creator_hidden: false,
+        };
+        let family = |stored| Observed { thread: Some(Box::new(thread.clone())), ..plain("family", stored) };
+        assert_eq!(of(&[family("direct a b"), family("group a b c")], "k"), StoredKey::default());
+        assert!(of(&[family("direct a b"), family("direct a b")], "k").doubled);
     }
 }
