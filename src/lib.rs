@@ -21,6 +21,7 @@ pub mod scope;
 pub mod selftest;
 pub mod serial;
 pub mod service;
+pub(crate) mod session;
 pub mod shard;
 pub mod stats;
 pub mod strategy;

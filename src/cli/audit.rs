@@ -10,7 +10,7 @@ use clap::Args;
 use super::database::{DatabaseArgs, Opened, OutArgs, ReadArgs, Session};
 use super::interrupt::Interrupt;
 use super::progress::{Counted, Extent, ProgressLine};
-use super::store::with_unwritten;
+use super::show::with_unwritten;
 use super::values::{Format, parse_duration};
 use super::{CliError, Io};
 use crate::audit::{AuditOptions, Audited, audit};

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use tempfile::TempDir;
 
-use super::store::{check_run_id, read_report};
 use super::values::Format;
 use super::{CliError, Io};
 use crate::report::{Report, trend_table, write_atomic};
 use crate::scenario::nearest;
+use crate::session::store::{check_run_id, read_report};
 use crate::verdict::ExitStatus;
 use crate::workload;
 

@@ -8,11 +8,12 @@ use anyhow::Context;
 use super::args::CompareArgs;
 use super::baseline::{Baselines, trend};
 use super::ci::Announcer;
-use super::store::with_unwritten;
+use super::show::with_unwritten;
 use super::values::Format;
-use super::{CliError, Io, store};
+use super::{CliError, Io};
 use crate::assess::RunRecord;
 use crate::report::{Comparison, Report, compared, comparison_summary, write_comparison};
+use crate::session::store;
 use crate::stats;
 use crate::verdict::ExitStatus;
 

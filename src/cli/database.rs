@@ -7,13 +7,13 @@ use clap::Args;
 use mongodb::Database;
 use mongodb::options::ClientOptions;
 
-use super::commit::origin;
-use super::show::show;
-use super::store::{Store, check_run_id, fresh_run_id, with_unwritten};
+use super::show::{show, with_unwritten};
 use super::values::{Format, parse_duration};
 use super::{CliError, Io};
 use crate::audit::{AuditError, AuditOptions, Audited, Circumstances, Profile, report, status};
 use crate::report::{RepairAction, Report, write_all};
+use crate::session::commit::origin;
+use crate::session::store::{Store, check_run_id, fresh_run_id};
 use crate::target::{Guard, MongoUri, TargetError};
 use crate::verdict::ExitStatus;
 

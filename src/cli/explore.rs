@@ -8,24 +8,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use jiff::Timestamp;
 use rand::RngExt;
 
 use self::asked::{check, fits, operations, requests, requests_are_asked_for, search};
 use super::args::ExploreArgs;
-use super::bursts;
-use super::commit::origin;
 use super::interrupt::{Interrupt, note};
-use super::own_invariants::Asked;
-use super::place::{Between, Place, Setting};
+use super::options::options;
 use super::progress::{Counted, Extent, ProgressLine};
-use super::reproduce::{quoted, variables};
 use super::run::{load, subject};
-use super::show::show;
-use super::store::{Store, check_run_id, fresh_run_id, with_unwritten};
+use super::show::{show, with_unwritten};
 use super::telemetry::Telemetry;
 use super::{CliError, Io};
-use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, status_of};
+use crate::assess::{Recording, RunRecord, status_of};
 use crate::explore::comparison::AsIfSerial;
 use crate::explore::explorer::{Explorer, Plan};
 use crate::explore::indexes;
@@ -35,12 +29,15 @@ use crate::explore::search::{Budget, Search};
 use crate::explore::so_far::SoFar;
 use crate::explore::subject::Operations;
 use crate::explore::watch::Watch;
+use crate::history::History;
 use crate::history::file::{Header, HistoryWriter};
-use crate::history::{History, Sightings};
 use crate::live::Feed;
 use crate::scenario::{self, JudgeKind, Scenario, WorkloadKind};
-use crate::target::mongo::Identity;
-use crate::target::{Guard, Preflight};
+use crate::session::own_invariants::Asked;
+use crate::session::reproduce::{quoted, variables};
+use crate::session::store::{Store, check_run_id, fresh_run_id};
+use crate::session::{Concluded, Environment, EnvironmentSpec, ProxyAttachment, bursts, conclude, new_record};
+use crate::target::Guard;
 use crate::verdict::ExitStatus;
 use crate::workload::{self, Requests};
 
@@ -118,8 +115,9 @@ fn known_on_the_way(scenario: &Scenario) -> bool {
 }
 
 /// The proxy, which every exploration has.
-fn between(place: &Place) -> Result<&Between, CliError> {
-    place.between.as_ref().ok_or_else(|| CliError::setup(anyhow::anyhow!("there is no proxy in front of the server")))
+fn attachment(environment: &Environment) -> Result<&ProxyAttachment, CliError> {
+    let attached = environment.attachment.as_ref();
+    attached.ok_or_else(|| CliError::setup(anyhow::anyhow!("there is no proxy in front of the server")))
 }
 
 /// Between two looks at the documents of an exploration that goes on, at least.
@@ -149,28 +147,25 @@ struct Finished {
     exploration: Exploration,
     /// Why it ended before its end.
     aborted: Option<String>,
-    preflight: Preflight,
-    /// Who the server was before and after.
-    servers: (Option<Identity>, Option<Identity>),
-    sightings: Option<Sightings>,
-    shown: String,
+    /// What is known of it beside what was found.
+    record: RunRecord,
 }
 
 impl One<'_> {
     async fn run(&self, io: &mut Io) -> Result<ExitStatus, CliError> {
         let common = &self.args.common;
-        let guard = Guard { hosts: common.allow_target.clone(), databases: common.allow_database.clone() };
-        check(self.args, self.scenario, &guard)?;
+        let options = options(common, self.interrupt);
+        let guard = &options.guard;
+        check(self.args, self.scenario, guard)?;
         faults::check(self.args, self.scenario)?;
         let store = Store::create(&common.out, &self.run_id)?;
         if let Some(text) = self.text {
             super::init::write_scenario(&self.scenario.file, text)?;
         }
         let started = SystemTime::now();
-        let setting = Setting {
+        let spec = EnvironmentSpec {
             scenario: self.scenario,
-            common,
-            guard: &guard,
+            options: &options,
             run_id: &self.run_id,
             store: &store,
             explored: Some(self.clients()),
@@ -183,13 +178,13 @@ impl One<'_> {
                 "waiting for the service: point it at mongodb://{host}:{port} in place of its database\n"
             ));
         }
-        let place = tokio::select! {
+        let environment = tokio::select! {
             biased;
             () = self.interrupt.stop.cancelled() => {
                 store.discard();
                 return Ok(ExitStatus::Interrupted);
             }
-            ready = setting.set_up() => ready.inspect_err(|_| store.discard())?,
+            ready = spec.set_up() => ready.inspect_err(|_| store.discard())?,
         };
         if let Some(telemetry) = &self.telemetry {
             telemetry.begin();
@@ -200,10 +195,10 @@ impl One<'_> {
         };
         let extent = Extent { count: self.args.max_schedules.map(u64::from), time: Some(self.args.max_time) };
         let line = ProgressLine::start(counted, extent, io.err_terminal, common.quiet);
-        let finished = self.carry_out(&place, &setting).await;
+        let finished = self.carry_out(&environment, &spec, started).await;
         drop(line);
         let lost = !finished.as_ref().is_ok_and(|finished| finished.aborted.is_none());
-        for error in place.end(&guard, lost).await {
+        for error in environment.end(guard, lost).await {
             io.note(&error.render(io.err_colour));
         }
         self.conclude(finished?, &store, started, io).await
@@ -211,38 +206,43 @@ impl One<'_> {
 
     /// Explores. A service that is lost in the middle ends the search, and what was found so far is judged; without a
     /// server there is nothing to judge by.
-    async fn carry_out(&self, place: &Place, setting: &Setting<'_>) -> Result<Finished, CliError> {
-        let server_before = place.identity(setting.guard, &self.interrupt.stop).await;
+    async fn carry_out(
+        &self,
+        environment: &Environment,
+        spec: &EnvironmentSpec<'_>,
+        started: SystemTime,
+    ) -> Result<Finished, CliError> {
+        let guard = &spec.options.guard;
+        let mut record = new_record(spec, environment, (self.seed, started), String::new())?;
+        record.server_before = environment.identity(guard, &self.interrupt.stop).await;
         let stop = self.interrupt.stop.child_token();
-        let mut exploring = std::pin::pin!(self.explore(place, setting.guard, stop.clone()));
+        let mut exploring = std::pin::pin!(self.explore(environment, guard, stop.clone()));
         let (explored, aborted) = tokio::select! {
             explored = &mut exploring => (explored?, None),
-            lost = place.lost() => {
+            lost = environment.lost() => {
                 stop.cancel();
                 (exploring.await?, Some(lost.reason))
             }
         };
-        let explored = faults::doubt(explored, self.args, self.scenario);
-        let mut preflight = place.preflight.clone();
-        preflight.notes.extend(place.target.notes());
-        let server_after = place.identity(setting.guard, &self.interrupt.kill).await;
-        let servers = (server_before, server_after);
-        let (sightings, shown) = (place.target.sightings(), place.shown.clone());
-        Ok(Finished { exploration: explored, aborted, preflight, servers, sightings, shown })
+        let exploration = faults::doubt(explored, self.args, self.scenario);
+        record.preflight.notes.extend(environment.target.notes());
+        record.server_after = environment.identity(guard, &self.interrupt.kill).await;
+        record.sightings = environment.target.sightings();
+        Ok(Finished { exploration, aborted, record })
     }
 
     async fn explore(
         &self,
-        place: &Place,
+        environment: &Environment,
         guard: &Guard,
         stop: tokio_util::sync::CancellationToken,
     ) -> Result<Exploration, CliError> {
         if let Some(names) = &self.pairs {
-            return self.explore_pairs(names, place, guard, &stop).await;
+            return self.explore_pairs(names, environment, guard, &stop).await;
         }
-        let (subject, plan) = (self.subject(place, &self.operations, self.requests), self.plan(None, true));
-        let explorer = self.watched(self.explorer(place, &subject, &plan, stop)?, place, guard).await?;
-        let client = between(place)?.direct.client.clone();
+        let (subject, plan) = (self.subject(environment, &self.operations, self.requests), self.plan(None, true));
+        let explorer = self.watched(self.explorer(environment, &subject, &plan, stop)?, environment, guard).await?;
+        let client = attachment(environment)?.direct.client.clone();
         let read = |namespaces| async move { indexes::read(&client, namespaces).await };
         Ok(explorer.explore(read, &self.command(&self.args.operations)).await)
     }
@@ -254,10 +254,10 @@ impl One<'_> {
     }
 
     /// Requests that do these operations.
-    fn subject(&self, place: &Place, operations: &[String], requests: u32) -> Operations {
+    fn subject(&self, environment: &Environment, operations: &[String], requests: u32) -> Operations {
         let workload = workload::of_scenario(self.scenario, &self.run_id);
         let all = Requests::new(workload, self.scenario.workload, operations.to_vec(), requests, self.seed);
-        Operations::of_requests(Arc::clone(&place.target), &all, requests)
+        Operations::of_requests(Arc::clone(&environment.target), &all, requests)
     }
 
     /// How they are explored; within this budget, where it is but a part of the whole.
@@ -283,16 +283,16 @@ impl One<'_> {
 
     fn explorer<'e>(
         &self,
-        place: &'e Place,
+        environment: &'e Environment,
         subject: &'e Operations,
         plan: &'e Plan,
         stop: tokio_util::sync::CancellationToken,
     ) -> Result<Explorer<'e>, CliError> {
-        let between = between(place)?;
-        let explorer = Explorer::new(&between.proxy, Arc::clone(&place.target), subject, plan, stop)
-            .on_server(between.direct.client.clone())
+        let attachment = attachment(environment)?;
+        let explorer = Explorer::new(&attachment.proxy, Arc::clone(&environment.target), subject, plan, stop)
+            .on_server(attachment.direct.client.clone())
             .telling(Arc::clone(&self.so_far), self.looks());
-        let explorer = match faults::of(self.args, self.scenario, place) {
+        let explorer = match faults::of(self.args, self.scenario, environment) {
             Some(faults) => explorer.with_faults(faults),
             None => explorer,
         };
@@ -317,11 +317,11 @@ impl One<'_> {
     async fn watched<'e>(
         &'e self,
         explorer: Explorer<'e>,
-        place: &Place,
+        environment: &Environment,
         guard: &Guard,
     ) -> Result<Explorer<'e>, CliError> {
         let checkers = self.scenario.judging().checkers;
-        Ok(match place.open_queries(guard, self.scenario, &self.run_id).await?.filter(|_| checkers) {
+        Ok(match environment.open_queries(guard, self.scenario, &self.run_id).await?.filter(|_| checkers) {
             Some(queries) => explorer.watching(Watch::new(Asked { queries, specs: &self.scenario.invariants })),
             None => explorer,
         })
@@ -350,7 +350,7 @@ impl One<'_> {
         started: SystemTime,
         io: &mut Io,
     ) -> Result<ExitStatus, CliError> {
-        let Finished { exploration, aborted, preflight, servers, sightings, shown } = finished;
+        let Finished { exploration, aborted, record } = finished;
         let Exploration { history, observation, report, as_if_serial, looks, queries, unread, misfit, .. } =
             exploration;
         if let Some(misfit) = misfit {
@@ -359,49 +359,29 @@ impl One<'_> {
         }
         let history_written = self.write_history(&history, store);
         let record = RunRecord {
-            format_version: RUN_FORMAT_VERSION,
-            tool: "onlyone".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            run_id: self.run_id.clone(),
-            seed: self.seed,
-            started_at: Timestamp::try_from(started).map_err(CliError::setup)?.to_string(),
-            origin: Some(origin(Timestamp::try_from(started).map_err(CliError::setup)?.to_string())),
-            target: shown,
             reproduce: self.reproduce(if self.pairs.is_some() { self.requests } else { report.requests }),
-            scenario_file: self.scenario.file.display().to_string(),
-            scenario: scenario::resolved_toml(self.scenario).map_err(CliError::setup)?,
-            preflight,
-            machine: Some(crate::stats::machine()),
             generator: crate::stats::usage().map_err(CliError::setup)?,
-            server_before: servers.0,
-            server_after: servers.1,
             observe_error: unread.filter(|_| aborted.is_none()),
             aborted,
-            interrupted: false,
             explore: Some(report),
             as_if_serial,
-            queries_before: Vec::new(),
-            queries_first: Vec::new(),
-            queries_serial: Vec::new(),
             queries,
             looks,
-            sightings,
-            shard: None,
-            shards: Vec::new(),
+            ..record
         };
         let written = [history_written, store.write_record(&record), store.write_observation(observation.as_ref())];
         let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };
-        let (report, stats) = assess(recording).map_err(CliError::setup)?;
-        let reports_written = store.write_reports(&report, &stats, started);
+        let Concluded { report, directory, unwritten } = conclude(recording, store, started, written)?;
         let shown = match self.telemetry.as_ref().is_some_and(Telemetry::has_events) {
             true => Ok(()),
-            false => show(&report, Some(&store.directory.display().to_string()), self.args.common.format, io),
+            false => show(&report, Some(&directory.display().to_string()), self.args.common.format, io),
         };
         let events_written = match &self.telemetry {
-            Some(telemetry) => telemetry.end(&report, &store.directory, io).await,
+            Some(telemetry) => telemetry.end(&report, &directory, io).await,
             None => Ok(()),
         };
-        Ok(with_unwritten(status_of(&report), written.into_iter().chain([reports_written, shown, events_written]), io))
+        let written = unwritten.into_iter().map(Err).chain([shown, events_written]);
+        Ok(with_unwritten(status_of(&report), written, io))
     }
 
     fn write_history(&self, history: &History, store: &Store) -> Result<(), CliError> {

@@ -5,9 +5,10 @@ use std::io::{BufWriter, Write};
 use anyhow::Context;
 
 use super::args::{ExportArgs, ExportFormat};
-use super::{CliError, Io, store};
+use super::{CliError, Io};
 use crate::history::export::{Form, elle_has_a_form, export as write_export};
 use crate::report::write_atomic;
+use crate::session::store;
 use crate::verdict::ExitStatus;
 
 /// Writes to the file named, or to stdout.

@@ -1,21 +1,12 @@
 //! Ctrl-C: the first stops the run in good order, the second at once.
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use super::CliError;
+pub(super) use crate::session::Interrupt;
 
 /// How long an end that was asked for twice may take.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// What an interruption asks for.
-#[derive(Debug, Clone)]
-pub(super) struct Interrupt {
-    /// Stop issuing, drain, check, report.
-    pub(super) stop: CancellationToken,
-    /// Stop at once.
-    pub(super) kill: CancellationToken,
-}
 
 impl Interrupt {
     /// Listens for SIGINT and SIGTERM. `note` is told what the next one will do.
@@ -23,7 +14,7 @@ impl Interrupt {
         let failed = |error| CliError::setup(anyhow::Error::new(error).context("cannot listen for Ctrl-C"));
         let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminations = signal(SignalKind::terminate()).map_err(failed)?;
-        let interrupt = Interrupt { stop: CancellationToken::new(), kill: CancellationToken::new() };
+        let interrupt = Interrupt::default();
         let tokens = interrupt.clone();
         tokio::spawn(async move {
             loop {

@@ -7,13 +7,13 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::ci::Announcer;
-use super::show::show;
-use super::store::{self, Store, with_unwritten};
+use super::show::{show, with_unwritten};
 use super::values::{Ci, Format};
 use super::{CliError, Io};
 use crate::assess::{MergedRun, Recording, ShardRun, Unmergeable, assess, merge as merged, status_of};
 use crate::history::History;
 use crate::history::file::{Header, HistoryError, HistoryWriter};
+use crate::session::store::{self, Store};
 use crate::verdict::ExitStatus;
 
 /// `onlyone merge`.

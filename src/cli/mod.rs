@@ -3,17 +3,14 @@
 mod args;
 mod audit;
 mod baseline;
-mod bursts;
 mod check;
 mod ci;
-mod commit;
 mod compare;
 mod database;
-mod error;
-mod evidence;
 mod explain;
 mod explore;
 mod export;
+mod following;
 mod init;
 mod interrupt;
 mod io;
@@ -21,30 +18,25 @@ mod manifest;
 mod merge;
 mod meta;
 pub mod mongod;
-mod observed_key;
-mod own_invariants;
-mod place;
+mod options;
 mod probe;
 mod progress;
 mod repair;
 mod report;
-mod reproduce;
 mod run;
 mod seed;
 mod selftest;
 mod serve;
-mod server;
 mod settings;
-mod settle;
 mod several;
 mod shards;
 mod show;
-mod store;
 mod telemetry;
 mod values;
 
+/// The one error that users see.
+pub use crate::session::SessionError as CliError;
 pub use args::Cli;
-pub use error::CliError;
 pub use io::Io;
 
 use crate::verdict::ExitStatus;
@@ -96,7 +88,7 @@ pub async fn run(cli: Cli, io: &mut Io) -> Result<ExitStatus, CliError> {
         Command::Compare(args) => compare::compare(&args, io),
         Command::Export(args) => export::export(&args, io),
         Command::Explain(args) => explain::explain(&args, io),
-        Command::Mongod(args) => server::foreground(&args, io).await,
+        Command::Mongod(args) => mongod::foreground(&args, io).await,
         Command::Schema(args) => meta::schema(&args, io),
         Command::Completions(args) => meta::completions(&args, io),
         Command::Man(args) => meta::man(&args, io),

@@ -5,7 +5,27 @@ use std::io::Write;
 
 use anyhow::Context;
 
-use crate::mongod::{Mongod, Options};
+use super::args::MongodArgs;
+use super::interrupt::Interrupt;
+use super::options::log;
+use super::{CliError, Io};
+use crate::mongod::{Mongod, MongodError, Options};
+use crate::scenario::MongodSpec;
+use crate::session::mongod_options;
+use crate::verdict::ExitStatus;
+
+/// `onlyone mongod`.
+pub(super) async fn foreground(args: &MongodArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    let interrupt = Interrupt::listen(|_| {})?;
+    let spec = MongodSpec { replica_set: args.replica_set, test_commands: args.test_commands };
+    let options = mongod_options(spec, &log(false));
+    let running = run(&options, io.out(), interrupt.stop.cancelled());
+    running.await.map_err(|error| match error.downcast::<MongodError>() {
+        Ok(error) => CliError::from(error),
+        Err(other) => CliError::setup(other),
+    })?;
+    Ok(ExitStatus::Holds)
+}
 
 /// Runs the embedded server until `shutdown`, and prints its URI as the one line on stdout once it can be used.
 ///

@@ -5,14 +5,9 @@ use std::time::Instant;
 
 use anyhow::Context;
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use super::args::Common;
-use super::place::{self, Place, Setting};
-use super::run::READ_WITHIN;
-use super::settle::wait_until_settled;
 use super::several::Judged;
-use super::store::Store;
 use super::values::Format;
 use super::{CliError, Io};
 use crate::assess::fit;
@@ -20,7 +15,9 @@ use crate::history::{History, Nanos, Observation, OpId, Operation, Phase, Sighti
 use crate::report::{Ended, Fit};
 use crate::scenario::Scenario;
 use crate::scope::Scope;
-use crate::target::{Guard, Invocation};
+use crate::session::store::Store;
+use crate::session::{self, Environment, EnvironmentSpec, Options, READ_WITHIN, wait_until_settled};
+use crate::target::Invocation;
 use crate::verdict::{ExitStatus, Verdict};
 use crate::workload::{self, Requests};
 
@@ -44,22 +41,22 @@ const FORMAT_VERSION: u32 = 1;
 pub(super) async fn probe(
     scenario: &Scenario,
     common: &Common,
+    options: &Options,
     run_id: &str,
-    stop: &CancellationToken,
     io: &mut Io,
 ) -> Result<Judged, CliError> {
     if scenario.target.http().is_none() {
         return Err(CliError::usage(anyhow::anyhow!("there is no service to probe: the target is MongoDB itself"))
             .hint("a probe holds a service against what `[target.http]` and `[observe]` say of it"));
     }
-    let guard = Guard { hosts: common.allow_target.clone(), databases: common.allow_database.clone() };
-    place::check(scenario, &guard)?;
-    let store = Store::create(&common.out, run_id)?;
-    let setting =
-        Setting { scenario, common, guard: &guard, run_id, store: &store, explored: None, attach: None, shard: None };
-    let mut place = setting.set_up().await.inspect_err(|_| store.discard())?;
-    let probed = Scope::new(READ_WITHIN, stop).wait(asked(scenario, run_id, &mut place)).await;
-    for error in place.end(&guard, !matches!(probed, Ok(Ok(_)))).await {
+    let guard = &options.guard;
+    session::check(scenario, guard)?;
+    let store = Store::create(&options.out, run_id)?;
+    let spec = EnvironmentSpec { scenario, options, run_id, store: &store, explored: None, attach: None, shard: None };
+    let mut environment = spec.set_up().await.inspect_err(|_| store.discard())?;
+    let reading = Scope::new(READ_WITHIN, &options.interrupt.stop);
+    let probed = reading.wait(asked(scenario, run_id, &mut environment)).await;
+    for error in environment.end(guard, !matches!(probed, Ok(Ok(_)))).await {
         io.note(&error.render(io.err_colour));
     }
     // What the service wrote is kept; a folder that nothing was written to is not.
@@ -75,7 +72,7 @@ pub(super) async fn probe(
 async fn asked(
     scenario: &Scenario,
     run_id: &str,
-    place: &mut Place,
+    environment: &mut Environment,
 ) -> Result<(History, Option<Observation>, Sightings), CliError> {
     let start = Instant::now();
     let workload = workload::of_scenario(scenario, run_id);
@@ -84,11 +81,11 @@ async fn asked(
         let requests = Requests::new(Arc::clone(&workload), scenario.workload, vec![name], 1, 0);
         let (key, action) = (requests.key(0), requests.action(0, 0));
         if requests.are_seeded() && history.operations.iter().all(|operation: &Operation| operation.key != key) {
-            place.target.seed(std::slice::from_ref(&key)).await?;
+            environment.target.seed(std::slice::from_ref(&key)).await?;
         }
         let invocation = Invocation { id: OpId(number), client: 0, phase: Phase::Control, key, action };
         let invoked = since(start);
-        let completion = place.target.apply(invocation.clone()).await;
+        let completion = environment.target.apply(invocation.clone()).await;
         history.operations.push(Operation {
             id: invocation.id,
             client: 0,
@@ -106,10 +103,10 @@ async fn asked(
         });
     }
     // What was accepted may be stored a little later.
-    wait_until_settled(place, scenario, run_id, &history).await;
-    place.quiesce(scenario).await?;
-    let observation = place.target.observe().await?;
-    Ok((history, observation, place.target.sightings().unwrap_or_default()))
+    wait_until_settled(environment, scenario, run_id, &history).await;
+    environment.quiesce(scenario).await?;
+    let observation = environment.target.observe().await?;
+    Ok((history, observation, environment.target.sightings().unwrap_or_default()))
 }
 
 fn since(start: Instant) -> Nanos {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::database::{AllowArgs, DatabaseArgs, Opened, OutArgs, ReadArgs, Session};
 use super::interrupt::Interrupt;
 use super::progress::{Counted, Extent, ProgressLine};
-use super::store::with_unwritten;
+use super::show::with_unwritten;
 use super::values::Format;
 use super::{CliError, Io};
 use crate::audit::{RepairOptions, apply, plan, restore_watched};

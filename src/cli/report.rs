@@ -9,19 +9,18 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use super::args::ReportArgs;
-use super::check::judge;
-use super::show::show;
-use super::store::with_unwritten;
-use super::{CliError, Io, store};
+use super::show::{show, with_unwritten};
+use super::{CliError, Io};
 use crate::assess::status_of;
 use crate::report::{hgrm_of_log, write_all, write_atomic};
+use crate::session::{judge_again, store};
 use crate::verdict::ExitStatus;
 
 /// Writes the reports into the run's own folder.
 pub(super) fn report(args: &ReportArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
     let directory = &args.run_dir;
     let (report, written) = if args.judge {
-        let (report, stats, record) = judge(directory)?;
+        let (report, stats, record) = judge_again(directory)?;
         let started = record.started_at.parse::<Timestamp>().map_err(CliError::usage)?;
         let written = write_all(directory, &report, Some((&stats, SystemTime::from(started))));
         (report, written.map(drop).map_err(CliError::setup))

@@ -8,18 +8,19 @@ use rand::RngExt;
 
 use super::args::SelftestArgs;
 use super::ci::Announcer;
-use super::commit::origin;
 use super::interrupt::{Interrupt, note};
+use super::options::{guard, log};
 use super::progress::{Counted, Extent, ProgressLine, Trials};
-use super::reproduce::quoted;
-use super::server::Server;
-use super::show::show;
-use super::store::{Store, check_run_id, fresh_run_id, with_unwritten};
+use super::show::{show, with_unwritten};
 use super::{CliError, Io};
 use crate::assess::status_of;
 use crate::report::{Report, write_all};
 use crate::scenario::MongodSpec;
 use crate::selftest::{Bench, CATALOGUE, Facts, Outcome, Planted, Step};
+use crate::session::commit::origin;
+use crate::session::reproduce::quoted;
+use crate::session::store::{Store, check_run_id, fresh_run_id};
+use crate::session::{MongoLocation, Server};
 use crate::stats::Meter;
 use crate::target::{Guard, Preflight};
 use crate::verdict::ExitStatus;
@@ -38,7 +39,7 @@ pub(super) async fn selftest(args: SelftestArgs, io: &mut Io) -> Result<ExitStat
         io.result(&dry_run(&table)).context("cannot write to stdout").map_err(CliError::setup)?;
         return Ok(ExitStatus::Holds);
     }
-    let guard = Guard { hosts: common.allow_target.clone(), databases: common.allow_database.clone() };
+    let guard = guard(common);
     guard.check_database(&args.database).map_err(crate::target::TargetError::from)?;
     let quiet = common.quiet;
     let interrupt = Interrupt::listen(move |text| note(text, quiet))?;
@@ -101,7 +102,7 @@ impl One<'_> {
         let common = &self.args.common;
         let seed = common.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
         let spec = MongodSpec { replica_set: 0, test_commands: true };
-        let server = Server::start(&common.mongo, spec, common.quiet).await?;
+        let server = Server::start(&MongoLocation::of(&common.mongo), spec, &log(common.quiet)).await?;
         let meter = Meter::start().map_err(CliError::setup)?;
         let (begin, date) = (Instant::now(), jiff::Timestamp::now().to_string());
         let tried = tokio::select! {

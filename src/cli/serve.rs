@@ -6,10 +6,11 @@ use anyhow::Context;
 
 use super::args::{MONGO_ENV, PASSWORD_ENV, ServeArgs, TOKENS_ENV};
 use super::interrupt::Interrupt;
-use super::server::Server;
+use super::options::log;
 use super::{CliError, Io};
 use crate::scenario::MongodSpec;
 use crate::service::{Fleet, FleetSpec, Listening, Secret, Service, ServiceError, Settings, Strategies};
+use crate::session::{MongoLocation, Server};
 use crate::strategy::Pace;
 use crate::target::Guard;
 use crate::verdict::ExitStatus;
@@ -18,8 +19,10 @@ use crate::verdict::ExitStatus;
 pub(super) async fn serve(args: ServeArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
     let settings = settings(&args)?;
     let interrupt = Interrupt::listen(|_| {})?;
+    let spec = MongodSpec { replica_set: args.replica_set, test_commands: false };
+    let (mongo, log) = (MongoLocation::of(&args.mongo), log(args.quiet));
     let server = tokio::select! {
-        server = Server::start(&args.mongo, MongodSpec { replica_set: args.replica_set, test_commands: false }, args.quiet) => server?,
+        server = Server::start(&mongo, spec, &log) => server?,
         () = interrupt.stop.cancelled() => return Ok(ExitStatus::Holds),
     };
     let result = if args.instances == 1 {

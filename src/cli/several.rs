@@ -5,13 +5,13 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::args::Common;
-use super::bursts;
-use super::reproduce::quoted;
-use super::store::with_unwritten;
+use super::show::with_unwritten;
 use super::values::Format;
 use super::{CliError, Io};
 use crate::report::{Ended, Row, junit_of_all, several, write_atomic};
 use crate::scenario::{Scenario, WorkloadKind};
+use crate::session::bursts;
+use crate::session::reproduce::quoted;
 use crate::verdict::ExitStatus;
 
 /// How one scenario ended, and its row in the table, unless it was interrupted before there was anything to say.

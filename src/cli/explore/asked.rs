@@ -2,9 +2,9 @@
 
 use crate::cli::CliError;
 use crate::cli::args::ExploreArgs;
-use crate::cli::place::{self, is_told};
 use crate::explore::search::Search;
 use crate::scenario::{Load, Scenario, SearchKind};
+use crate::session::{self, is_told};
 use crate::target::Guard;
 use crate::workload::Requests;
 
@@ -89,7 +89,7 @@ pub(super) fn check(args: &ExploreArgs, scenario: &Scenario, guard: &Guard) -> R
     {
         return Err(no_service(scenario));
     }
-    Ok(place::check(scenario, guard)?)
+    Ok(session::check(scenario, guard)?)
 }
 
 /// What the scenario lacks for an exploration, and what to write into it.

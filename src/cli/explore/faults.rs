@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::Place;
 use super::asked::search;
 use crate::cli::CliError;
 use crate::cli::args::ExploreArgs;
@@ -14,6 +13,7 @@ use crate::explore::fault::{Faults, Restart, spared};
 use crate::explore::outcome::Exploration;
 use crate::explore::search::Search;
 use crate::scenario::{FaultKind, Scenario};
+use crate::session::Environment;
 use crate::target::Service;
 
 /// What may happen, and whether requests are delivered again: the arguments', or else the scenario's.
@@ -60,12 +60,12 @@ pub(super) fn check(args: &ExploreArgs, scenario: &Scenario) -> Result<(), CliEr
 }
 
 /// The faults of an exploration, where there are any.
-pub(super) fn of(args: &ExploreArgs, scenario: &Scenario, place: &Place) -> Option<Faults> {
+pub(super) fn of(args: &ExploreArgs, scenario: &Scenario, environment: &Environment) -> Option<Faults> {
     let spec = &scenario.explore;
     are_there(args, scenario).then(|| Faults {
         kinds: spec.faults.iter().copied().collect(),
         redeliver: spec.redeliver,
-        restart: place.service().map(|service| Arc::new(Restarted(service)) as Arc<dyn Restart>),
+        restart: environment.service().map(|service| Arc::new(Restarted(service)) as Arc<dyn Restart>),
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::asked::search;
-use super::{One, Place, between};
+use super::{One, attachment};
 use crate::cli::CliError;
 use crate::cli::args::ExploreArgs;
 use crate::explore::indexes;
@@ -14,6 +14,7 @@ use crate::explore::outcome::Exploration;
 use crate::explore::pairs::{Part, choices, merged};
 use crate::explore::search::Search;
 use crate::scenario::{JudgeKind, Scenario, WorkloadKind};
+use crate::session::Environment;
 use crate::target::Guard;
 use crate::workload::Requests;
 
@@ -61,15 +62,15 @@ impl One<'_> {
     pub(super) async fn explore_pairs(
         &self,
         names: &[String],
-        place: &Place,
+        environment: &Environment,
         guard: &Guard,
         stop: &CancellationToken,
     ) -> Result<Exploration, CliError> {
         let start = Instant::now();
         let survey = {
             let all = u32::try_from(names.len()).unwrap_or(u32::MAX);
-            let (subject, plan) = (self.subject(place, names, all), self.plan(None, true));
-            self.explorer(place, &subject, &plan, stop.clone())?.starting(0, start).survey().await
+            let (subject, plan) = (self.subject(environment, names, all), self.plan(None, true));
+            self.explorer(environment, &subject, &plan, stop.clone())?.starting(0, start).survey().await
         };
         let mut chosen = choices(names.len(), self.requests as usize);
         chosen.sort_by_key(|choice| std::cmp::Reverse((survey.conflicts(choice), survey.may_meet(choice))));
@@ -84,11 +85,16 @@ impl One<'_> {
             let exploration = match budget {
                 Some(budget) if !stop.is_cancelled() => {
                     let (subject, plan) =
-                        (self.subject(place, &operations, self.requests), self.plan(Some(budget), false));
-                    let explorer = self.explorer(place, &subject, &plan, stop.clone())?.starting(next, start);
-                    let client = between(place)?.direct.client.clone();
+                        (self.subject(environment, &operations, self.requests), self.plan(Some(budget), false));
+                    let explorer = self.explorer(environment, &subject, &plan, stop.clone())?.starting(next, start);
+                    let client = attachment(environment)?.direct.client.clone();
                     let read = |namespaces| async move { indexes::read(&client, namespaces).await };
-                    Some(self.watched(explorer, place, guard).await?.explore(read, &self.command(&operations)).await)
+                    Some(
+                        self.watched(explorer, environment, guard)
+                            .await?
+                            .explore(read, &self.command(&operations))
+                            .await,
+                    )
                 }
                 _ => None,
             };

@@ -8,10 +8,10 @@ use super::stage::{Stage, loaded};
 use super::{Wanted, explored, look, tell, tell_left_out, write_scenario};
 use crate::cli::args::ExploreArgs;
 use crate::cli::explore::explore_scenario;
-use crate::cli::store::fresh_run_id;
 use crate::cli::values::Format;
 use crate::cli::{CliError, Io};
 use crate::init::scenario_text;
+use crate::session::store::fresh_run_id;
 use crate::target::Guard;
 use crate::verdict::ExitStatus;
 

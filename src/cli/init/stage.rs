@@ -8,11 +8,12 @@ use super::args::Sources;
 use super::subject::Tried;
 use crate::cli::CliError;
 use crate::cli::args::MONGO_ENV;
-use crate::cli::server::Server;
-use crate::cli::store::fresh_run_id;
+use crate::cli::options::log;
 use crate::import::Sample;
 use crate::init::{Finding, Kind, Origin, Plan, scenario_text};
 use crate::scenario::{self, MongodSpec, Scenario, ServiceSpec};
+use crate::session::store::fresh_run_id;
+use crate::session::{MongoLocation, Server};
 use crate::strategy;
 use crate::target::http::check_hosts;
 use crate::target::http::probe::PlainClient;
@@ -72,8 +73,8 @@ impl Stage {
         let spec = spec.ok_or_else(|| CliError::setup(anyhow::anyhow!("the scenario has no service")))?;
         let (client, logs) = (PlainClient::new()?, tempfile::tempdir().map_err(CliError::setup)?);
         // Whatever the service uses must be there.
-        let server =
-            Server::start_with_oplog(mongo, MongodSpec { replica_set: 0, test_commands: false }, quiet).await?;
+        let plain = MongodSpec { replica_set: 0, test_commands: false };
+        let server = Server::start_with_oplog(&MongoLocation::of(mongo), plain, &log(quiet)).await?;
         let mut stage = Stage {
             origin,
             url: String::new(),

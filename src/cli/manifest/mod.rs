@@ -6,10 +6,10 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use minijinja::{AutoEscape, Environment, context};
 
-use super::reproduce::quoted;
 use super::shards::fits;
 use super::{CliError, Io};
 use crate::scenario;
+use crate::session::reproduce::quoted;
 use crate::strategy;
 use crate::verdict::ExitStatus;
 

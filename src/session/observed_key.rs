@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::place::{Place, Setting, is_told};
+use super::environment::Environment;
 use super::reproduce::{quoted, variables};
+use super::set_up::{EnvironmentSpec, is_told};
 use crate::history::Observation;
 use crate::scenario::{ObserveMongo, Scenario};
 use crate::scope::Scope;
@@ -19,9 +20,9 @@ const WITHIN: Duration = Duration::from_secs(15);
 
 /// Looks at the indexes of the collection that is observed, when the load is over: a service may create them with its first
 /// document. What is found goes beside what was found before the run.
-pub(super) async fn look_at_key(
-    place: &Place,
-    setting: &Setting<'_>,
+pub(crate) async fn look_at_key(
+    environment: &Environment,
+    setting: &EnvironmentSpec<'_>,
     observation: Option<&Observation>,
     stop: &CancellationToken,
     preflight: &mut Preflight,
@@ -30,7 +31,7 @@ pub(super) async fn look_at_key(
     let Some(spec) = scenario.observe.mongo.as_ref().filter(|_| scenario.target.http().is_some()) else { return };
     // How the key is stored is seen in documents only.
     let Some(observation) = observation.filter(|observation| !observation.documents.is_empty()) else { return };
-    let Some(collection) = collection(place, setting, spec) else { return };
+    let Some(collection) = collection(environment, setting, spec) else { return };
     let found = match Scope::new(WITHIN, stop).wait(collection.look(&observation.documents)).await {
         Ok(found) => found,
         Err(ended) => collection.untold(ended),
@@ -41,7 +42,7 @@ pub(super) async fn look_at_key(
     preflight.notes.extend(found.notes);
     preflight.observed_key = found.key;
     if let Some(key) = &mut preflight.observed_key {
-        let command = explore(scenario, &setting.common.overrides);
+        let command = explore(scenario, &setting.options.overrides);
         key.explore = Some(match (&key.unique, collection.one) {
             (None, true) if doubled => {
                 format!("Which commands make the second one, and in which order, `{command}` shows.")
@@ -58,13 +59,17 @@ pub(super) async fn look_at_key(
     }
 }
 
-fn collection<'a>(place: &Place, setting: &Setting<'a>, spec: &'a ObserveMongo) -> Option<ObservedCollection<'a>> {
-    let own = place.data();
+fn collection<'a>(
+    environment: &Environment,
+    setting: &EnvironmentSpec<'a>,
+    spec: &'a ObserveMongo,
+) -> Option<ObservedCollection<'a>> {
+    let own = environment.data();
     let uri = spec.uri.as_ref().map(|uri| MongoUri::new(uri.expose())).or_else(|| own.map(|(uri, _)| uri.clone()))?;
     let database = spec.database.clone().or_else(|| own.map(|(_, database)| database.clone()))?;
     let single = [Invariant::SingleDocument, Invariant::ZeroDuplicates, Invariant::OneThreadPerSet];
     let one = workload::invariants_of(setting.scenario, setting.run_id).iter().any(|judged| single.contains(judged));
-    Some(ObservedCollection { uri, guard: setting.guard, database, spec, one })
+    Some(ObservedCollection { uri, guard: &setting.options.guard, database, spec, one })
 }
 
 /// The command that explores what was run.

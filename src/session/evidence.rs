@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+use super::READ_WITHIN;
+use super::environment::Environment;
 use super::error::in_one_line;
 use super::interrupt::Interrupt;
-use super::place::{Place, Setting};
-use super::run::READ_WITHIN;
+use super::set_up::EnvironmentSpec;
 use crate::assess::RunRecord;
 use crate::driver;
 use crate::history::{History, Observation};
@@ -17,22 +18,22 @@ use crate::target::TargetError;
 use crate::target::mongo::{Queries, QueryResult};
 
 /// The limits of reading back. An interruption that ended the load has not ended this, the next one does.
-pub(super) fn reading(scenario: &Scenario, history: &History, interrupt: &Interrupt) -> Scope {
+pub(crate) fn reading(scenario: &Scenario, history: &History, interrupt: &Interrupt) -> Scope {
     let stop = if history.interrupted { &interrupt.kill } else { &interrupt.stop };
     let own = scenario.invariants.iter().map(|spec| spec.within).max().unwrap_or_default();
     Scope::new(READ_WITHIN + own + scenario.observe.within(), stop)
 }
 
 /// Asks for the user's own invariants before the first operation; where to ask again, or why they cannot be asked for.
-pub(super) async fn ask_before(
+pub(crate) async fn ask_before(
     scenario: &Scenario,
-    place: &Place,
-    setting: &Setting<'_>,
+    environment: &Environment,
+    spec: &EnvironmentSpec<'_>,
     record: &mut RunRecord,
     stop: &CancellationToken,
 ) -> (Option<Arc<Queries>>, Option<String>) {
     let asking = async {
-        let queries = place.open_queries(setting.guard, scenario, setting.run_id).await?;
+        let queries = environment.open_queries(&spec.options.guard, scenario, spec.run_id).await?;
         if let Some(queries) = &queries {
             record.queries_before = queries.run(&scenario.invariants).await;
         }
@@ -47,7 +48,7 @@ pub(super) async fn ask_before(
 }
 
 /// Asks for the user's own invariants while nothing is in flight.
-pub(super) fn ask_between(
+pub(crate) fn ask_between(
     queries: Arc<Queries>,
     specs: &[InvariantSpec],
     found: &Arc<Mutex<Vec<QueryResult>>>,
@@ -62,18 +63,18 @@ pub(super) fn ask_between(
 }
 
 /// Reads the final state.
-pub(super) async fn read_back(
-    place: &mut Place,
-    setting: &Setting<'_>,
+pub(crate) async fn read_back(
+    environment: &mut Environment,
+    spec: &EnvironmentSpec<'_>,
     quiet: bool,
 ) -> Result<Option<Observation>, String> {
-    place.quiesce(setting.scenario).await.map_err(in_one_line)?;
-    let mut observation = place.target.observe().await.map_err(in_one_line)?;
+    environment.quiesce(spec.scenario).await.map_err(in_one_line)?;
+    let mut observation = environment.target.observe().await.map_err(in_one_line)?;
     if let Some(observation) = &mut observation {
         // Of another shard something may still have been at work.
         observation.quiescent &= quiet;
     }
     // Saved at once: what was read is evidence, whatever follows.
-    setting.store.write_observation(observation.as_ref()).map_err(|error| error.render(false))?;
+    spec.store.write_observation(observation.as_ref()).map_err(|error| error.render(false))?;
     Ok(observation)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::place::Place;
+use super::environment::Environment;
 use crate::explore::bursts::Bursts;
 use crate::explore::subject::Operations;
 use crate::report::AsIfSerialReport;
@@ -24,7 +24,7 @@ const FIRST: u32 = 500_000_000;
 const OF_ONE: u32 = 10_000;
 
 /// Whether a run of this scenario begins with bursts: it goes to a service, and no invariant says what must hold.
-pub(super) fn apply(scenario: &Scenario) -> bool {
+pub(crate) fn apply(scenario: &Scenario) -> bool {
     scenario.workload == WorkloadKind::Custom
         && !scenario.has_rules()
         && scenario.judging().as_if_serial
@@ -32,7 +32,7 @@ pub(super) fn apply(scenario: &Scenario) -> bool {
 }
 
 /// How outcomes are compared.
-pub(super) fn settings(spec: &ExploreSpec) -> Settings {
+pub(crate) fn settings(spec: &ExploreSpec) -> Settings {
     // A validated scenario names places only.
     let places = |names: &[String]| names.iter().filter_map(|name| name.parse().ok()).collect();
     Settings {
@@ -46,15 +46,15 @@ pub(super) fn settings(spec: &ExploreSpec) -> Settings {
 }
 
 /// Sends them, operation by operation, and says what came of it, or why there were none.
-pub(super) async fn compared(
+pub(crate) async fn compared(
     scenario: &Scenario,
-    place: &Place,
+    environment: &Environment,
     guard: &Guard,
     (run_id, seed): (&str, u64),
     stop: &CancellationToken,
 ) -> Option<AsIfSerialReport> {
     let http = scenario.target.http().filter(|_| apply(scenario))?;
-    let (client, database) = match place.reader(guard).await {
+    let (client, database) = match environment.reader(guard).await {
         Ok(reader) => reader,
         Err(why) => {
             let inconclusive = Some(format!("no bursts were sent: {why}"));
@@ -62,7 +62,7 @@ pub(super) async fn compared(
         }
     };
     let bursts = Bursts {
-        target: Arc::clone(&place.target),
+        target: Arc::clone(&environment.target),
         client,
         database,
         settings: settings(&scenario.explore),
@@ -79,7 +79,7 @@ pub(super) async fn compared(
         }
         let workload = workload::of_scenario(scenario, run_id);
         let all = Requests::new(workload, scenario.workload, vec![name.clone()], requests, seed);
-        let subject = Operations::of_requests(Arc::clone(&place.target), &all, requests);
+        let subject = Operations::of_requests(Arc::clone(&environment.target), &all, requests);
         reports.push(bursts.of(&subject, name, first).await);
     }
     let mut whole = AsIfSerialReport::joined(reports)?;

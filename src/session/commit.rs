@@ -18,7 +18,7 @@ const VARIABLES: [(&str, &str); 6] = [
 ];
 
 /// Where a report that is begun at this time comes from.
-pub(super) fn origin(date: String) -> Origin {
+pub(crate) fn origin(date: String) -> Origin {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (commit, branch) = of_ci(&variable)
         .or_else(|| std::env::current_dir().ok().and_then(|folder| checked_out(&folder)))

@@ -10,7 +10,7 @@ use crate::verdict::ExitStatus;
 
 /// An error at the edge.
 #[derive(Debug)]
-pub struct CliError {
+pub struct SessionError {
     /// How the process ends.
     pub status: ExitStatus,
     message: Message,
@@ -25,15 +25,15 @@ enum Message {
     Rendered(Box<ScenarioError>),
 }
 
-impl CliError {
+impl SessionError {
     /// Wrong usage.
     pub fn usage(error: impl Into<anyhow::Error>) -> Self {
-        CliError { status: ExitStatus::Usage, message: Message::Chain(error.into()), hints: Vec::new() }
+        SessionError { status: ExitStatus::Usage, message: Message::Chain(error.into()), hints: Vec::new() }
     }
 
     /// The run could not be set up.
     pub fn setup(error: impl Into<anyhow::Error>) -> Self {
-        CliError { status: ExitStatus::Setup, message: Message::Chain(error.into()), hints: Vec::new() }
+        SessionError { status: ExitStatus::Setup, message: Message::Chain(error.into()), hints: Vec::new() }
     }
 
     /// What to do about it.
@@ -65,7 +65,7 @@ impl CliError {
 }
 
 /// An error with its causes, as a reason in a report.
-pub(super) fn in_one_line(error: impl std::error::Error + Send + Sync + 'static) -> String {
+pub(crate) fn in_one_line(error: impl std::error::Error + Send + Sync + 'static) -> String {
     let error = anyhow::Error::new(error);
     std::iter::once(error.to_string()).chain(causes(&error)).collect::<Vec<_>>().join(": ")
 }
@@ -77,13 +77,13 @@ fn causes(error: &anyhow::Error) -> Vec<String> {
     texts.windows(2).filter_map(new).collect()
 }
 
-impl From<ScenarioError> for CliError {
+impl From<ScenarioError> for SessionError {
     fn from(error: ScenarioError) -> Self {
-        CliError { status: ExitStatus::Usage, message: Message::Rendered(Box::new(error)), hints: Vec::new() }
+        SessionError { status: ExitStatus::Usage, message: Message::Rendered(Box::new(error)), hints: Vec::new() }
     }
 }
 
-impl From<MongodError> for CliError {
+impl From<MongodError> for SessionError {
     fn from(error: MongodError) -> Self {
         let hint = match &error {
             MongodError::NotExecutable { origin, .. } | MongodError::NotMongod { origin, .. } => Some(match *origin {
@@ -94,7 +94,7 @@ impl From<MongodError> for CliError {
             }),
             _ => None,
         };
-        let cli = CliError::setup(error);
+        let cli = SessionError::setup(error);
         match hint {
             Some(hint) => cli.hint(hint),
             None => cli,
@@ -116,7 +116,7 @@ fn process_hint(error: &ProcessError) -> Option<String> {
     }
 }
 
-impl From<TargetError> for CliError {
+impl From<TargetError> for SessionError {
     fn from(error: TargetError) -> Self {
         let hint = match &error {
             TargetError::Refused(Refused::Host(host)) => {
@@ -133,9 +133,9 @@ impl From<TargetError> for CliError {
                 Some("start the server, correct --mongo, or leave it out to use the embedded one".to_owned())
             }
             TargetError::Step { source, .. } => source.downcast_ref::<ProcessError>().and_then(process_hint),
-            TargetError::Strategy(_) => return CliError::usage(error),
+            TargetError::Strategy(_) => return SessionError::usage(error),
         };
-        let cli = CliError::setup(error);
+        let cli = SessionError::setup(error);
         match hint {
             Some(hint) => cli.hint(hint),
             None => cli,
@@ -164,7 +164,7 @@ mod tests {
         };
         assert_eq!(in_one_line(middle), "no server: refused");
         assert_eq!(in_one_line(first()), "cannot ask: no server: refused");
-        let rendered = CliError::setup(first()).render(false);
+        let rendered = SessionError::setup(first()).render(false);
         assert_eq!(rendered, "error: cannot ask\n  caused by: no server: refused\n");
     }
 }

@@ -14,9 +14,9 @@ use crate::target::mongo::{Queries, QueryResult};
 const UNMET_FOR: Duration = Duration::from_secs(1);
 
 /// A scenario's own invariants, ready to be carried out again and again.
-pub(super) struct Asked<'a> {
-    pub(super) queries: Queries,
-    pub(super) specs: &'a [InvariantSpec],
+pub(crate) struct Asked<'a> {
+    pub(crate) queries: Queries,
+    pub(crate) specs: &'a [InvariantSpec],
 }
 
 impl OwnInvariants for Asked<'_> {

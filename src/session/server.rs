@@ -5,16 +5,13 @@ use std::time::Duration;
 
 use mongodb::bson::doc;
 
-use super::args::MongodArgs;
-use super::interrupt::Interrupt;
-use super::{CliError, Io, mongod};
-use crate::mongod::{Mongod, MongodError, Options};
+use super::{Log, MongoLocation, SessionError};
+use crate::mongod::{self, Mongod};
 use crate::scenario::MongodSpec;
 use crate::target::MongoUri;
-use crate::verdict::ExitStatus;
 
 /// The server of a run.
-pub(super) enum Server {
+pub(crate) enum Server {
     /// One that the user named.
     Named(MongoUri),
     /// One of the run's own; it dies with the harness.
@@ -23,31 +20,35 @@ pub(super) enum Server {
 
 impl Server {
     /// Starts the embedded server, or takes the one that is named.
-    pub(super) async fn start(mongo: &str, spec: MongodSpec, quiet: bool) -> Result<Self, CliError> {
-        Self::start_with(mongo, options(spec, quiet)).await
+    pub(crate) async fn start(mongo: &MongoLocation, spec: MongodSpec, log: &Log) -> Result<Self, SessionError> {
+        Self::start_with(mongo, mongod_options(spec, log)).await
     }
 
     /// Starts it with an oplog, which a standalone server has not, though in all else it is to be like one.
-    pub(super) async fn start_with_oplog(mongo: &str, spec: MongodSpec, quiet: bool) -> Result<Self, CliError> {
+    pub(crate) async fn start_with_oplog(
+        mongo: &MongoLocation,
+        spec: MongodSpec,
+        log: &Log,
+    ) -> Result<Self, SessionError> {
         let unjournaled = spec.replica_set == 0;
         let spec = MongodSpec { replica_set: spec.replica_set.max(1), ..spec };
-        Self::start_with(mongo, Options { unjournaled, ..options(spec, quiet) }).await
+        Self::start_with(mongo, mongod::Options { unjournaled, ..mongod_options(spec, log) }).await
     }
 
-    async fn start_with(mongo: &str, options: Options) -> Result<Self, CliError> {
-        if mongo != "embedded" {
-            if !MongoUri::is_one(mongo) {
-                // It is not quoted: it may hold a password.
-                return Err(CliError::usage(anyhow::anyhow!("--mongo is not a MongoDB connection string"))
-                    .hint("it begins with mongodb:// or mongodb+srv://; leave it out to use the embedded server"));
-            }
-            return Ok(Server::Named(MongoUri::new(mongo)));
+    async fn start_with(mongo: &MongoLocation, options: mongod::Options) -> Result<Self, SessionError> {
+        let MongoLocation::Named(uri) = mongo else {
+            return Ok(Server::Embedded(Box::new(Mongod::start(&options).await?)));
+        };
+        if !MongoUri::is_one(uri.expose()) {
+            // It is not quoted: it may hold a password.
+            return Err(SessionError::usage(anyhow::anyhow!("--mongo is not a MongoDB connection string"))
+                .hint("it begins with mongodb:// or mongodb+srv://; leave it out to use the embedded server"));
         }
-        Ok(Server::Embedded(Box::new(Mongod::start(&options).await?)))
+        Ok(Server::Named(uri.clone()))
     }
 
     /// Where drivers connect to.
-    pub(super) fn uri(&self) -> MongoUri {
+    pub(crate) fn uri(&self) -> MongoUri {
         match self {
             Server::Named(uri) => uri.clone(),
             Server::Embedded(mongod) => MongoUri::new(mongod.uri()),
@@ -55,7 +56,7 @@ impl Server {
     }
 
     /// Ends when the server is lost, with the reason.
-    pub(super) async fn lost(&self) -> String {
+    pub(crate) async fn lost(&self) -> String {
         match self {
             Server::Embedded(mongod) => {
                 let reason = mongod.ended().await.to_string();
@@ -69,7 +70,7 @@ impl Server {
     }
 
     /// Stops the embedded server and waits until it is gone.
-    pub(super) async fn stop(self) -> Result<(), CliError> {
+    pub(crate) async fn stop(self) -> Result<(), SessionError> {
         match self {
             Server::Named(_) => Ok(()),
             Server::Embedded(mongod) => Ok(mongod.stop().await?),
@@ -97,27 +98,7 @@ async fn watch(uri: &MongoUri) -> String {
     format!("the server {uri} was lost in mid-run: it did not answer {PATIENCE} times in a row")
 }
 
-fn options(spec: MongodSpec, quiet: bool) -> Options {
-    let mut options = Options::new(spec);
-    if !quiet {
-        options.notice = Arc::new(|text| {
-            // There is nowhere left to report that stderr is closed.
-            use std::io::Write;
-            std::io::stderr().write_all(format!("{text}\n").as_bytes()).ok();
-        });
-    }
-    options
-}
-
-/// `onlyone mongod`.
-pub(super) async fn foreground(args: &MongodArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
-    let interrupt = Interrupt::listen(|_| {})?;
-    let spec = MongodSpec { replica_set: args.replica_set, test_commands: args.test_commands };
-    mongod::run(&options(spec, false), io.out(), interrupt.stop.cancelled()).await.map_err(|error| match error
-        .downcast::<MongodError>(
-    ) {
-        Ok(error) => CliError::from(error),
-        Err(other) => CliError::setup(other),
-    })?;
-    Ok(ExitStatus::Holds)
+/// How the embedded server is started for this; `log` is told what takes long.
+pub(crate) fn mongod_options(spec: MongodSpec, log: &Log) -> mongod::Options {
+    mongod::Options { notice: Arc::clone(log), ..mongod::Options::new(spec) }
 }

@@ -10,13 +10,12 @@ use jiff::Timestamp;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::{CliError, Io};
+use super::SessionError;
 use crate::assess::{RUN_FORMAT_VERSION, RunRecord};
 use crate::history::{History, Observation, file};
 use crate::report::{Report, from_json, read_hlog, write_all, write_atomic};
 use crate::stats::LatencyStats;
 use crate::stats::LoggedInterval;
-use crate::verdict::ExitStatus;
 
 /// What to do when a file of a run is not there.
 const NAME_A_RUN: &str = "name the folder of a run, such as reports/20260131-120000-1a2b";
@@ -27,10 +26,10 @@ const RECORD: &str = "run.json";
 const OBSERVATION_FORMAT_VERSION: u32 = 1;
 
 /// The folder of one run.
-#[derive(Debug)]
-pub(super) struct Store {
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
     /// Its path.
-    pub(super) directory: PathBuf,
+    pub(crate) directory: PathBuf,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,37 +39,37 @@ struct StoredObservation {
 }
 
 /// An identifier made from the time, with a few random digits: two runs may start in one second.
-pub(super) fn fresh_run_id() -> String {
+pub(crate) fn fresh_run_id() -> String {
     let now = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
     format!("{now}-{:04x}", rand::rng().random::<u16>())
 }
 
 /// Whether it is the name of a file or a folder in the one at hand, and leads nowhere else.
-pub(super) fn is_plain_name(name: &str) -> bool {
+pub(crate) fn is_plain_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
 }
 
 /// Refuses an identifier that is no plain file name, or no part of a collection's name.
-pub(super) fn check_run_id(id: &str) -> Result<(), CliError> {
+pub(crate) fn check_run_id(id: &str) -> Result<(), SessionError> {
     if is_plain_name(id) && id.len() <= 64 {
         return Ok(());
     }
-    Err(CliError::usage(anyhow::anyhow!("the run id `{id}` cannot be used"))
+    Err(SessionError::usage(anyhow::anyhow!("the run id `{id}` cannot be used"))
         .hint("use up to 64 letters, digits, `-`, `_` and `.`, not beginning with `.`"))
 }
 
 impl Store {
     /// Makes the folder. One that exists is never written into.
-    pub(super) fn create(out: &Path, run_id: &str) -> Result<Self, CliError> {
+    pub(crate) fn create(out: &Path, run_id: &str) -> Result<Self, SessionError> {
         let directory = out.join(run_id);
         let failed = |error: io::Error| {
             let taken = error.kind() == io::ErrorKind::AlreadyExists;
             let chain = anyhow::Error::new(error).context(format!("cannot create {}", directory.display()));
             if taken && directory.exists() {
-                CliError::usage(chain).hint("that run exists: give another --run-id")
+                SessionError::usage(chain).hint("that run exists: give another --run-id")
             } else {
-                CliError::setup(chain).hint("choose a folder that can be written, with --out")
+                SessionError::setup(chain).hint("choose a folder that can be written, with --out")
             }
         };
         fs::create_dir_all(out).map_err(failed)?;
@@ -79,7 +78,7 @@ impl Store {
     }
 
     /// Removes the folder of a run that never began, if nothing but the plan is in it.
-    pub(super) fn discard(&self) {
+    pub(crate) fn discard(&self) {
         // If something is in it after all, such as the service's log, it is better kept, and the plan with it.
         let only_the_plan = fs::read_dir(&self.directory)
             .is_ok_and(|entries| entries.filter_map(Result::ok).all(|entry| entry.file_name() == RECORD));
@@ -89,51 +88,36 @@ impl Store {
     }
 
     /// Path of the history.
-    pub(super) fn history(&self) -> PathBuf {
+    pub(crate) fn history(&self) -> PathBuf {
         self.directory.join("history.jsonl")
     }
 
     /// Writes what is run, before its first operation and again when more is known: from then on it can be judged, whatever
     /// becomes of this process.
-    pub(super) fn write_record(&self, record: &RunRecord) -> Result<(), CliError> {
+    pub(crate) fn write_record(&self, record: &RunRecord) -> Result<(), SessionError> {
         write_json(&self.directory.join(RECORD), record)
     }
 
     /// Writes what was read back.
-    pub(super) fn write_observation(&self, observation: Option<&Observation>) -> Result<(), CliError> {
+    pub(crate) fn write_observation(&self, observation: Option<&Observation>) -> Result<(), SessionError> {
         let observation =
             StoredObservation { format_version: OBSERVATION_FORMAT_VERSION, observation: observation.cloned() };
         write_json(&self.directory.join("observation.json"), &observation)
     }
 
     /// Writes every report.
-    pub(super) fn write_reports(
+    pub(crate) fn write_reports(
         &self,
         report: &Report,
         stats: &LatencyStats,
         started: SystemTime,
-    ) -> Result<(), CliError> {
-        write_all(&self.directory, report, Some((stats, started))).map(|_| ()).map_err(CliError::setup)
+    ) -> Result<(), SessionError> {
+        write_all(&self.directory, report, Some((stats, started))).map(|_| ()).map_err(SessionError::setup)
     }
 }
 
-/// The status of a run of which something could not be written: that is told, and masks no violation.
-pub(super) fn with_unwritten(
-    status: ExitStatus,
-    written: impl IntoIterator<Item = Result<(), CliError>>,
-    io: &mut Io,
-) -> ExitStatus {
-    let errors = written.into_iter().filter_map(Result::err);
-    let told = errors.map(|error| {
-        let text = error.render(io.err_colour);
-        io.note(&text);
-        error.status
-    });
-    ExitStatus::combine([status].into_iter().chain(told))
-}
-
 /// Reads `run.json`.
-pub(super) fn read_record(directory: &Path) -> Result<RunRecord, CliError> {
+pub(crate) fn read_record(directory: &Path) -> Result<RunRecord, SessionError> {
     let path = directory.join(RECORD);
     if !path.exists() {
         return Err(report_alone(directory).unwrap_or_else(|| no_run(directory, RECORD)));
@@ -141,7 +125,7 @@ pub(super) fn read_record(directory: &Path) -> Result<RunRecord, CliError> {
     let record: RunRecord = read_json(&path)?;
     if record.tool != "onlyone" || record.format_version != RUN_FORMAT_VERSION {
         let version = record.format_version;
-        return Err(CliError::usage(anyhow::anyhow!(
+        return Err(SessionError::usage(anyhow::anyhow!(
             "{} has format version {version} of {}; this onlyone reads version {RUN_FORMAT_VERSION}",
             path.display(),
             record.tool
@@ -151,9 +135,9 @@ pub(super) fn read_record(directory: &Path) -> Result<RunRecord, CliError> {
 }
 
 /// The answer for a folder that is not there, or is not that of a run.
-fn no_run(directory: &Path, file: &str) -> CliError {
+fn no_run(directory: &Path, file: &str) -> SessionError {
     let shown = directory.display();
-    let error = CliError::usage(match directory.is_dir() {
+    let error = SessionError::usage(match directory.is_dir() {
         true => anyhow::anyhow!("{shown} is no folder of a run: there is no {file} in it"),
         false => anyhow::anyhow!("cannot read {shown}/{file}: there is no folder {shown}"),
     });
@@ -174,7 +158,7 @@ fn newest_run(folder: &Path) -> Option<PathBuf> {
 }
 
 /// The answer for a folder of a command that keeps a report and no history, such as `audit` and `selftest`.
-fn report_alone(directory: &Path) -> Option<CliError> {
+fn report_alone(directory: &Path) -> Option<SessionError> {
     let bytes = fs::read(directory.join("report.json")).ok()?;
     let report: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
     // Variables may come before it.
@@ -184,18 +168,20 @@ fn report_alone(directory: &Path) -> Option<CliError> {
         "{} is the report of `onlyone {command}`, which records no history of operations",
         directory.display()
     );
-    Some(CliError::usage(told).hint("`onlyone report` renders it again; name the folder of a `run` or an `explore`"))
+    Some(
+        SessionError::usage(told).hint("`onlyone report` renders it again; name the folder of a `run` or an `explore`"),
+    )
 }
 
 /// Reads `observation.json`; a run that died before its final read has none.
-pub(super) fn read_observation(directory: &Path) -> Result<Option<Observation>, CliError> {
+pub(crate) fn read_observation(directory: &Path) -> Result<Option<Observation>, SessionError> {
     let path = directory.join("observation.json");
     if !path.exists() {
         return Ok(None);
     }
     let stored: StoredObservation = read_json(&path)?;
     if stored.format_version != OBSERVATION_FORMAT_VERSION {
-        return Err(CliError::usage(anyhow::anyhow!(
+        return Err(SessionError::usage(anyhow::anyhow!(
             "{} has format version {}; this onlyone reads version {OBSERVATION_FORMAT_VERSION}",
             path.display(),
             stored.format_version
@@ -205,16 +191,16 @@ pub(super) fn read_observation(directory: &Path) -> Result<Option<Observation>, 
 }
 
 /// Reads `history.jsonl`, which must be that of the record. A run that was killed before its first line was written has none.
-pub(super) fn read_history(directory: &Path, record: &RunRecord) -> Result<History, CliError> {
+pub(crate) fn read_history(directory: &Path, record: &RunRecord) -> Result<History, SessionError> {
     let path = directory.join("history.jsonl");
-    if !path.exists() || file::is_unwritten(&path).map_err(CliError::usage)? {
+    if !path.exists() || file::is_unwritten(&path).map_err(SessionError::usage)? {
         return Ok(History { partial: true, ..History::default() });
     }
-    let (header, history) = file::read(&path).map_err(CliError::usage)?;
+    let (header, history) = file::read(&path).map_err(SessionError::usage)?;
     if header.run_id == record.run_id {
         return Ok(history);
     }
-    Err(CliError::usage(anyhow::anyhow!(
+    Err(SessionError::usage(anyhow::anyhow!(
         "history.jsonl belongs to run {}, run.json to run {}",
         header.run_id,
         record.run_id
@@ -222,7 +208,7 @@ pub(super) fn read_history(directory: &Path, record: &RunRecord) -> Result<Histo
 }
 
 /// Reads `report.json`.
-pub(super) fn read_report(directory: &Path) -> Result<Report, CliError> {
+pub(crate) fn read_report(directory: &Path) -> Result<Report, SessionError> {
     let path = directory.join("report.json");
     if !path.exists() {
         return Err(no_run(directory, "report.json"));
@@ -231,29 +217,29 @@ pub(super) fn read_report(directory: &Path) -> Result<Report, CliError> {
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         from_json(&bytes).with_context(|| format!("{} cannot be used", path.display()))
     };
-    read().map_err(|error| CliError::usage(error).hint(NAME_A_RUN))
+    read().map_err(|error| SessionError::usage(error).hint(NAME_A_RUN))
 }
 
 /// Reads `latency.hlog`.
-pub(super) fn read_latency(directory: &Path) -> Result<Vec<LoggedInterval>, CliError> {
+pub(crate) fn read_latency(directory: &Path) -> Result<Vec<LoggedInterval>, SessionError> {
     let path = directory.join("latency.hlog");
     let read = || -> anyhow::Result<Vec<LoggedInterval>> {
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         read_hlog(&bytes).with_context(|| format!("{} is damaged", path.display()))
     };
-    read().map_err(|error| CliError::usage(error).hint(NAME_A_RUN))
+    read().map_err(|error| SessionError::usage(error).hint(NAME_A_RUN))
 }
 
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, CliError> {
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, SessionError> {
     let read = || -> anyhow::Result<T> {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
     };
-    read().map_err(|error| CliError::usage(error).hint(NAME_A_RUN))
+    read().map_err(|error| SessionError::usage(error).hint(NAME_A_RUN))
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), CliError> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(CliError::setup)?;
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), SessionError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(SessionError::setup)?;
     bytes.push(b'\n');
-    write_atomic(path, &bytes).map_err(CliError::setup)
+    write_atomic(path, &bytes).map_err(SessionError::setup)
 }

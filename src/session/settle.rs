@@ -1,6 +1,6 @@
 //! What is accepted may be stored a little later: the final state is waited for while the service still runs.
 
-use super::place::Place;
+use super::environment::Environment;
 use crate::checker::is_wrong;
 use crate::history::{History, Observation};
 use crate::scenario::Scenario;
@@ -9,7 +9,12 @@ use crate::workload;
 
 /// Waits until nothing is wrong with the final state, or what is wrong has stayed so for long enough. What cannot be read is
 /// told by whoever reads it afterwards.
-pub(super) async fn wait_until_settled(place: &Place, scenario: &Scenario, run_id: &str, history: &History) {
+pub(crate) async fn wait_until_settled(
+    environment: &Environment,
+    scenario: &Scenario,
+    run_id: &str,
+    history: &History,
+) {
     if scenario.observe.mongo.is_none() && scenario.observe.http.is_none() {
         return;
     }
@@ -17,5 +22,5 @@ pub(super) async fn wait_until_settled(place: &Place, scenario: &Scenario, run_i
     let wrong = |observation: &Option<Observation>| {
         observation.as_ref().is_some_and(|observation| is_wrong(history, observation, &invariants))
     };
-    Rest::within(scenario.observe.within()).reached(async || place.target.observe().await, wrong).await.ok();
+    Rest::within(scenario.observe.within()).reached(async || environment.target.observe().await, wrong).await.ok();
 }

@@ -1,27 +1,27 @@
 //! The command that runs a scenario again, as a shell takes it.
 
-use super::args::Common;
+use super::Options;
 use crate::scenario::{self, Scenario};
 use crate::shard::Shard;
 use crate::target::MongoUri;
 
 /// The command that runs it again; of a shard, with the place where it met the others, if one was named. Connection strings stay
 /// in the environment: they may hold a password.
-pub(super) fn reproduce(
+pub(crate) fn reproduce(
     scenario: &Scenario,
-    common: &Common,
+    options: &Options,
     seed: u64,
     shard: Option<(Shard, Option<&str>)>,
 ) -> String {
     let mut words = variables(scenario);
     words.extend(["onlyone run".to_owned(), quoted(&scenario.file.display().to_string())]);
-    words.extend(common.overrides.iter().map(|set| format!("--set {}", quoted(set))));
+    words.extend(options.overrides.iter().map(|set| format!("--set {}", quoted(set))));
     words.push(format!("--seed {seed}"));
-    if common.mongo != "embedded" {
+    if !options.mongo.is_embedded() {
         words.push("--mongo \"$ONLYONE_MONGO_URI\"".to_owned());
     }
-    words.extend(common.allow_target.iter().map(|host| format!("--allow-target {}", quoted(host))));
-    words.extend(common.allow_database.iter().map(|name| format!("--allow-database {}", quoted(name))));
+    words.extend(options.guard.hosts.iter().map(|host| format!("--allow-target {}", quoted(host))));
+    words.extend(options.guard.databases.iter().map(|name| format!("--allow-database {}", quoted(name))));
     // Last, so that a merged run can leave it out.
     if let Some((shard, place)) = shard {
         words.push(format!("--shard {shard}"));
@@ -34,7 +34,7 @@ pub(super) fn reproduce(
 }
 
 /// The variables that chose the variant; what may be a secret stays in the environment.
-pub(super) fn variables(scenario: &Scenario) -> Vec<String> {
+pub(crate) fn variables(scenario: &Scenario) -> Vec<String> {
     let set = |variable: &scenario::Variable| match &variable.shown {
         Some(value) => format!("{}={}", variable.name, quoted(value)),
         None => format!("{0}=\"${0}\"", variable.name),
@@ -43,7 +43,7 @@ pub(super) fn variables(scenario: &Scenario) -> Vec<String> {
 }
 
 /// A word for a shell.
-pub(super) fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
         word.to_owned()
