@@ -176,6 +176,8 @@ fn written(routes: &[Route]) {
             for word in says {
                 assert!(text.contains(word), "{curls:?} lacks {word}: {errors}{text}");
             }
+            // A server of its own kind only where the service cannot do without.
+            assert_eq!(text.contains("replica_set"), says.contains(&"replica_set = 1"), "{curls:?}: {text}");
             let run = ["run", "found.toml", "--quiet", "--format", "json", "--seed", "1"];
             let report = report(&onlyone(folder.path(), mode, &run));
             let wanted = if mode == "fixed" { "holds" } else { "violated" };

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use super::conflict::may_touch;
-use super::wire::Command;
 use super::wire::command::Change;
+use super::wire::{Command, Reply};
 
 /// Commands of one round at most.
 const LONGEST_ROUND: usize = 8;
@@ -34,6 +34,14 @@ pub(super) struct Changed {
     pub(super) request: usize,
     /// The command.
     pub(super) command: Arc<Command>,
+}
+
+/// What a request was told, as far as two answers are compared: as many documents are not the same documents.
+pub(super) fn answer(reply: &Reply) -> String {
+    match reply.returned {
+        Some(1..) => format!("{} {:x}", reply.summary(), reply.signature),
+        _ => reply.summary(),
+    }
 }
 
 /// Whether what a request has parked is one poll more. `alone` is what it sends when it is alone.
@@ -150,9 +158,10 @@ mod tests {
         assert!(!polls(1, &batches("2 documents a"), &more(), &[more()], &[]), "equal batches");
         assert!(polls(1, &batches("none"), &more(), &[more()], &[]), "it waits for what is to come");
         let page = || command(&rawdoc! { "find": "chats", "filter": { "k": 1 }, "$db": "app" });
-        let pages = |second: &str| vec![told(page(), "2 documents a", 0), told(page(), second, 0)];
-        assert!(!polls(1, &pages("2 documents b"), &page(), &[], &[]), "other documents");
-        assert!(polls(1, &pages("2 documents a"), &page(), &[], &[]));
+        let two = |signature: u64| answer(&Reply { ok: true, returned: Some(2), signature, ..Reply::default() });
+        let pages = |second: u64| vec![told(page(), &two(1), 0), told(page(), &two(second), 0)];
+        assert!(!polls(1, &pages(2), &page(), &[], &[]), "other documents");
+        assert!(polls(1, &pages(1), &page(), &[], &[]));
     }
 
     #[test]

@@ -14,53 +14,52 @@ use super::wire::{Command, Kind};
 const MAX_CONFLICTS: usize = 9;
 /// Schedules in which one request has its whole course inside another, at most.
 const MAX_INSIDE: usize = 6;
-/// Schedules that are predicted at most.
-pub const MAX_PREDICTED: usize = MAX_CONFLICTS + MAX_INSIDE;
 
 /// The commands of a request that ran alone.
 pub type Trace = Vec<Arc<Command>>;
 
+/// A schedule that may do harm.
+struct Predicted {
+    /// The smaller, the likelier.
+    rank: usize,
+    /// By what each request does alone.
+    plain: Schedule,
+    /// As it is carried out: what does not fit there is left out.
+    carried_out: Schedule,
+}
+
 /// Schedules that realise a conflict, the likeliest harm first. `traces` has one trace per request; only the first request
 /// of each class takes part with each other.
 pub fn predict(traces: &[Trace], classes: &[usize]) -> Vec<Schedule> {
-    let (mut found, mut inside) = (Vec::new(), Vec::new());
+    let (mut conflicting, mut inside) = (Vec::new(), Vec::new());
     for a in 0..traces.len() {
         for b in 0..traces.len() {
             let first_pair = a != b
                 && (0..traces.len()).find(|other| classes[*other] == classes[a]) == Some(a)
                 && (0..traces.len()).find(|other| *other != a && classes[*other] == classes[b]) == Some(b);
             if first_pair {
-                conflicts(traces, a, b, &mut found);
-                insides(traces, a, b, &mut inside);
+                conflicting.extend(conflicts(traces, a, b));
+                inside.extend(insides(traces, a, b));
             }
         }
     }
-    found.sort_by_key(|(harm, _)| *harm);
-    inside.sort_by_key(|(distance, _)| *distance);
-    let mut seen = BTreeSet::new();
-    found.retain(|(_, schedule)| seen.insert(schedule.clone()));
-    let found: Vec<Schedule> = found.into_iter().map(|(_, schedule)| schedule).take(MAX_CONFLICTS).collect();
-    let mut seen: BTreeSet<Schedule> = found.iter().cloned().collect();
-    inside.retain(|(_, schedule)| seen.insert(schedule.clone()));
-    found.into_iter().chain(inside.into_iter().map(|(_, schedule)| schedule).take(MAX_INSIDE)).collect()
+    let (mut seen, mut all) = (BTreeSet::new(), Vec::new());
+    for (mut predicted, most) in [(conflicting, MAX_CONFLICTS), (inside, MAX_INSIDE)] {
+        predicted.sort_by_key(|one| one.rank);
+        let fresh = predicted.into_iter().filter(|one| seen.insert(one.plain.clone()));
+        all.extend(fresh.map(|one| one.carried_out).take(most));
+    }
+    all
 }
 
-/// All of `b` between a read of `a` and what `a` writes afterwards: what `a` has read is stale as a whole, and what `b` leaves
-/// last is overwritten. The later the read, the likelier; what comes after the last write is of no matter.
-fn insides(traces: &[Trace], a: usize, b: usize, found: &mut Vec<(usize, Schedule)>) {
-    let writes = |command: &Arc<Command>| command.kind == Kind::Write;
-    let Some(last) = traces[a].iter().rposition(writes) else { return };
-    for (i, before) in traces[a][..last].iter().enumerate() {
-        if before.kind == Kind::Read && traces[b].iter().any(|between| may_conflict(before, between)) {
-            let parts = [(a, i + 1), (b, traces[b].len()), (a, traces[a].len() - i - 1)];
-            let choices = parts.iter().flat_map(|(request, count)| vec![Choice::one(*request); *count]).collect();
-            found.push((last - i, Schedule(choices)));
-        }
-    }
+/// Requests, each with the number of its commands that come next.
+fn schedule(parts: &[(usize, usize)]) -> Schedule {
+    Schedule(parts.iter().flat_map(|(request, count)| vec![Choice::one(*request); *count]).collect())
 }
 
 /// Conflicts of a step of `a` with a step of `b`, where `a` has something to write afterwards.
-fn conflicts(traces: &[Trace], a: usize, b: usize, found: &mut Vec<(usize, Schedule)>) {
+fn conflicts(traces: &[Trace], a: usize, b: usize) -> Vec<Predicted> {
+    let mut found = Vec::new();
     for (i, before) in traces[a].iter().enumerate() {
         let later_write = traces[a].iter().skip(i + 1).any(|later| later.kind == Kind::Write);
         for (j, between) in traces[b].iter().enumerate() {
@@ -68,17 +67,33 @@ fn conflicts(traces: &[Trace], a: usize, b: usize, found: &mut Vec<(usize, Sched
                 continue;
             }
             // A read that another's write makes stale is the usual harm; then a read of what is half written.
-            let harm = match (before.kind, between.kind) {
+            let rank = match (before.kind, between.kind) {
                 (Kind::Read, Kind::Write) => 0,
                 (Kind::Write, Kind::Read) => 1,
                 _ => 2,
             };
             let (rest_a, rest_b) = (traces[a].len() - i - 1, traces[b].len() - j - 1);
-            let parts = [(a, i + 1), (b, j + 1), (a, rest_a), (b, rest_b)];
-            let choices = parts.iter().flat_map(|(request, count)| vec![Choice::one(*request); *count]).collect();
-            found.push((harm, Schedule(choices)));
+            let plain = schedule(&[(a, i + 1), (b, j + 1), (a, rest_a), (b, rest_b)]);
+            found.push(Predicted { rank, carried_out: plain.clone(), plain });
         }
     }
+    found
+}
+
+/// All of `b` between a read of `a` and what `a` writes afterwards: what `a` has read is stale as a whole, and what `b` leaves
+/// last is overwritten. The later the read, the likelier; what comes after the last write is of no matter.
+fn insides(traces: &[Trace], a: usize, b: usize) -> Vec<Predicted> {
+    let Some(last) = traces[a].iter().rposition(|command| command.kind == Kind::Write) else { return Vec::new() };
+    let meets =
+        |before: &Command| before.kind == Kind::Read && traces[b].iter().any(|between| may_conflict(before, between));
+    let reads = traces[a][..last].iter().enumerate().filter(|(_, before)| meets(before));
+    let put_into = |(i, _)| {
+        let rest = traces[a].len() - i - 1;
+        let of_b = |count| schedule(&[(a, i + 1), (b, count), (a, rest)]);
+        // What `a` has written before may give `b` more to read than it had alone.
+        Predicted { rank: last - i, plain: of_b(traces[b].len()), carried_out: of_b(2 * traces[b].len()) }
+    };
+    reads.map(put_into).collect()
 }
 
 /// Whether two commands may conflict on one key.
@@ -127,9 +142,10 @@ mod tests {
         course.push(sum);
         let racy = trace(&course);
         let predicted = texts(&[racy.clone(), racy], &[0, 0]);
-        let [before, inside] = ["1 ".repeat(10), "2 ".repeat(11)];
+        // The second one finds more to read than it did alone.
+        let [before, inside] = ["1 ".repeat(10), "2 ".repeat(2 * 11)];
         assert_eq!(predicted[MAX_CONFLICTS], format!("{before}{inside}1"));
-        assert_eq!(predicted.len(), MAX_PREDICTED);
+        assert_eq!(predicted.len(), MAX_CONFLICTS + MAX_INSIDE);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::gate::{Deliver, Event, Release, Replied, StepId};
 use super::lane::Lane;
 use super::lint::own_name;
 use super::policy::{Enabled, LaneView, Policy, View};
-use super::polling::{Changed, Told, polls};
+use super::polling::{self, Changed, Told, polls};
 use super::schedule::{Choice, Pick};
 use super::scheduler::Scheduler;
 use super::subject::Subject;
@@ -302,12 +302,7 @@ impl<'a> Run<'a> {
             let of_it = |told: &&mut Told| told.command.in_transaction && told.command.name != "commitTransaction";
             lane.told.iter_mut().rev().take_while(of_it).for_each(|told| told.changed = false);
         }
-        // As many documents are not the same documents.
-        let answer = match reply.returned {
-            Some(1..) => format!("{} {:x}", reply.summary(), reply.signature),
-            _ => reply.summary(),
-        };
-        lane.told.push(Told { command, answer, changed, since });
+        lane.told.push(Told { command, answer: polling::answer(reply), changed, since });
     }
 
     /// Takes note of what a command changed, as soon as the server has carried it out.

@@ -23,18 +23,16 @@ pub(super) fn rows(context: &Context<'_>) -> Vec<FitRow> {
 /// says of them was looked at. It may be so meant, where what counts lies elsewhere.
 fn empty(context: &Context<'_>) -> Option<FitRow> {
     let mongo = context.scenario.observe.mongo.as_ref().filter(|_| context.documents.is_empty())?;
-    let is_answered = |key: &&&OfKey<'_>| key.operations.iter().any(|operation| operation.is_ok());
-    let keys = context.keys();
-    let answered = keys.iter().filter(is_answered).count() as u64;
-    let required = |key: &OfKey<'_>| key.operations.iter().any(|operation| leaves_one(context, operation));
-    if answered == 0 || keys.iter().any(|key| required(key)) {
+    if context.operations.iter().any(|operation| leaves_one(context, operation)) {
         return None;
     }
+    let mut cases = Cases::default();
+    let answered = context.keys().into_iter().filter(|key| key.operations.iter().any(|operation| operation.is_ok()));
+    answered.for_each(|_| cases.count(false));
     let paths = mongo.key.iter().chain([&mongo.id]).chain(&mongo.stamp).chain(&mongo.insert_fields);
     let named: Vec<String> = paths.map(|path| format!("`{path}`")).collect();
     let expected = format!("a key of the run has a document in `{}`, with {}", mongo.collection, named.join(", "));
-    let row = Cases { looked_at: answered, fitting: 0 }.row("observe.mongo.collection", expected, || None);
-    Some(FitRow { optional: true, ..row })
+    (cases.looked_at > 0).then(|| FitRow { optional: true, ..cases.row("observe.mongo.collection", expected, || None) })
 }
 
 /// Whether an answer to this says that its key has a document.

@@ -216,14 +216,7 @@ impl Capture {
         if !self.has_oplog {
             return Ok(());
         }
-        let mut read = self.read_on().await;
-        for _ in 1..ATTEMPTS {
-            if !read.as_ref().is_err_and(CaptureError::is_passing) {
-                break;
-            }
-            read = self.read_on().await;
-        }
-        read
+        again(async || self.read_on().await).await
     }
 
     /// From the last entry that was taken in to the end.
@@ -313,14 +306,8 @@ impl Capture {
     /// The time of the last write.
     pub(super) async fn now(&self) -> Result<Timestamp, CaptureError> {
         let admin = self.client.database("admin");
-        let mut pong = admin.run_command(doc! { "ping": 1 }).await.map_err(CaptureError::from);
-        for _ in 1..ATTEMPTS {
-            if !pong.as_ref().is_err_and(CaptureError::is_passing) {
-                break;
-            }
-            pong = admin.run_command(doc! { "ping": 1 }).await.map_err(CaptureError::from);
-        }
-        Ok(pong?.get_timestamp("operationTime").unwrap_or(self.read_to))
+        let pong = again(async || Ok(admin.run_command(doc! { "ping": 1 }).await?)).await?;
+        Ok(pong.get_timestamp("operationTime").unwrap_or(self.read_to))
     }
 
     async fn namespaces(&self) -> Result<Vec<String>, CaptureError> {
@@ -373,6 +360,17 @@ impl Capture {
         }
         capture
     }
+}
+
+/// Reads, and once more where the connection alone was lost.
+async fn again<T>(mut read: impl AsyncFnMut() -> Result<T, CaptureError>) -> Result<T, CaptureError> {
+    for _ in 1..ATTEMPTS {
+        match read().await {
+            Err(error) if error.is_passing() => {}
+            other => return other,
+        }
+    }
+    read().await
 }
 
 fn identity(namespace: &str, id: &Bson) -> Identity {
