@@ -42,8 +42,22 @@ pub use io::Io;
 use crate::verdict::ExitStatus;
 use args::Command;
 
-/// Parses the arguments of this process and carries them out.
-pub async fn main() -> ExitStatus {
+/// Parses the arguments of this process and carries them out, on a runtime of its own.
+///
+/// Not `async`: a future is compiled where it is polled, so that every command would be compiled with the binary, after the
+/// library and on one core.
+pub fn main() -> ExitStatus {
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
+        return ExitStatus::Setup;
+    };
+    let status = runtime.block_on(of_process());
+    // What still blocks a thread, such as the look-up of a name, is not waited for.
+    runtime.shutdown_background();
+    status
+}
+
+/// Carries out the command that this process was started with.
+async fn of_process() -> ExitStatus {
     let mut io = Io::of_process();
     let folder = std::env::current_dir().unwrap_or_default();
     let cli = match settings::parse(std::env::args_os().collect(), &folder) {
