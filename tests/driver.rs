@@ -125,6 +125,49 @@ async fn an_open_load_starts_at_computed_times_and_counts_what_it_could_not_send
 }
 
 #[tokio::test]
+async fn arrivals_of_a_rate_that_changes_start_at_computed_times() {
+    let load = "[load.stages]\narrivals = \"constant\"\nmax_clients = 200\nrate = [{ target = 1000, duration = \"200ms\" }, \
+        { target = 500, duration = \"0s\" }, { target = 500, duration = \"100ms\" }]";
+    let (run, _) = prepared(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new());
+    let (recorded, dropped) = driver::run(run).await.unwrap();
+    let main = recorded.history.phase(Phase::Main);
+    // 0 to 1,000 a second in 0.2 s is a hundred; then fifty more, two milliseconds apart.
+    assert_eq!(main.len() as u64 + dropped, 150);
+    let marks = recorded.stages.unwrap();
+    assert_eq!((marks.dropped.len(), marks.dropped.iter().sum::<u64>()), (3, dropped));
+    for operation in main {
+        let number = (operation.id.0 - 20) as f64;
+        let due_ms = if number < 100.0 { (number / 2_500.0).sqrt() * 1e3 } else { 200.0 + (number - 100.0) * 2.0 };
+        let found = (operation.intended - marks.begun_ns[0]) as f64 / 1e6;
+        assert!((found - due_ms).abs() < 1e-3, "{}: {found} instead of {due_ms}", operation.id);
+    }
+}
+
+#[tokio::test]
+async fn clients_that_change_over_time_work_in_their_shifts_only() {
+    // Two, up to six in 200 ms; two again from 300 ms on.
+    let load = "[load.stages]\nstart = 2\nkeys = { uniform = { count = 50 } }\nclients = [{ target = 6, duration = \"200ms\" }, \
+        { target = 6, duration = \"100ms\" }, { target = 2, duration = \"0s\" }, { target = 2, duration = \"100ms\" }]";
+    let (run, _) = prepared(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new());
+    let (recorded, _) = driver::run(run).await.unwrap();
+    let marks = recorded.stages.unwrap();
+    assert_eq!((marks.begun_ns.len(), marks.dropped.len()), (1, 0));
+    let main = recorded.history.phase(Phase::Main);
+    let of = |client| main.iter().filter(move |operation| operation.client == client);
+    let since = |operation: &onlyone::history::Operation| (operation.intended - marks.begun_ns[0]) as f64 / 1e6;
+    for (client, from, to) in [(0, 0.0, 400.0), (1, 0.0, 400.0), (2, 50.0, 300.0), (4, 150.0, 300.0), (5, 200.0, 300.0)]
+    {
+        assert!(of(client).count() > 0, "client {client} did nothing");
+        assert!(
+            of(client).all(|operation| (from..to).contains(&since(operation))),
+            "client {client} worked at another time"
+        );
+    }
+    let numbers: std::collections::BTreeSet<_> = main.iter().map(|operation| operation.id).collect();
+    assert_eq!(numbers.len(), main.len(), "a number came twice");
+}
+
+#[tokio::test]
 async fn an_operation_without_an_answer_is_unknown_and_its_client_goes_on_as_another() {
     let load = "[load.burst]\nclients = 2\nrounds = 2\n[limits]\noperation_deadline = \"50ms\"\ndrain = \"10ms\"";
     let (history, _, _) = carry_out(load, &MemoryTarget::new(Lie::NeverAnswers), CancellationToken::new()).await;

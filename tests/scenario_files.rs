@@ -142,6 +142,7 @@ fn every_key_is_read_and_survives_the_resolved_form() {
     let uniform = Keys::Uniform { count: 10 };
     let zipf = Keys::Zipf { count: 1000, exponent: 1.1 };
     let seconds = Duration::from_secs;
+    let stage = |target: u32, lasts| scenario::Stage { target, duration: seconds(lasts) };
     let loads = [
         (closed, Load::Closed { clients: 64, duration: seconds(90), operations: Some(5), keys: uniform }),
         (
@@ -151,6 +152,20 @@ fn every_key_is_read_and_survives_the_resolved_form() {
         (
             "[load.burst]\nclients = [2, 8, 150]\nrounds = 1_000\njitter = '1.5ms'\n",
             Load::Burst { clients: vec![2, 8, 150], rounds: 1000, jitter: Duration::from_micros(1500) },
+        ),
+        (
+            "[load.stages]\nstart = 2\nclients = [{ target = 9, duration = '1m' }, { target = 0, duration = '0s' }]\n",
+            Load::RampingClients { start: 2, clients: vec![stage(9, 60), stage(0, 0)], keys: zipf },
+        ),
+        (
+            "[load.stages]\nmax_clients = 9\n[[load.stages.rate]]\ntarget = 0.5\nduration = '30s'\n",
+            Load::RampingRate {
+                start: 0.0,
+                max_clients: 9,
+                arrivals: Arrivals::Poisson,
+                rate: vec![scenario::Stage { target: 0.5, duration: seconds(30) }],
+                keys: zipf,
+            },
         ),
         ("[load.waves]\nsizes = [1, 1, 5]\n", Load::Waves { sizes: vec![1, 1, 5], rounds: 1 }),
     ];

@@ -36,7 +36,8 @@ fn shortened(scenario: &Scenario) -> Vec<String> {
             let rounds = if violated { *rounds } else { (*rounds).min(30) };
             vec![format!("load.burst.rounds={rounds}"), format!("load.burst.clients=[{fewer}]")]
         }
-        Load::Waves { .. } => Vec::new(),
+        // A list of stages is as short as it was written.
+        Load::Waves { .. } | Load::RampingClients { .. } | Load::RampingRate { .. } => Vec::new(),
         Load::Closed { .. } => vec!["load.closed.duration=1s".to_owned()],
         Load::Open { .. } => vec!["load.open.duration=1s".to_owned()],
     }

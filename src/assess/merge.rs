@@ -3,7 +3,7 @@
 use super::record::RunRecord;
 use crate::history::{History, Late, Nanos, Observation, Operation};
 use crate::shard::{Shard, ShardRecord, ShardState};
-use crate::stats::Generator;
+use crate::stats::{Generator, StageMarks};
 
 /// What one shard recorded.
 #[derive(Debug, Clone)]
@@ -104,7 +104,7 @@ pub fn merge(runs: Vec<ShardRun>) -> Result<MergedRun, Unmergeable> {
     };
     let has_read = |run: &ShardRun| run.record.shard.as_ref().is_some_and(|shard| shard.observed_at_ns.is_some());
     let reader = runs.iter().find(|(run, shard)| shard.leads() && has_read(run)).map(|(run, _)| run);
-    let record = record(&runs, reader, shards);
+    let record = RunRecord { stages: stages(&runs, &zeros, of), ..record(&runs, reader, shards) };
     Ok(MergedRun { record, history, observation: reader.and_then(|run| run.observation.clone()) })
 }
 
@@ -276,6 +276,21 @@ fn record(runs: &[(ShardRun, Shard)], reader: Option<&ShardRun>, shards: Vec<Sha
         shards,
         ..first
     }
+}
+
+/// Where stages lie in each shard; what each dropped, together.
+fn stages(runs: &[(ShardRun, Shard)], zeros: &Zeros, of: u32) -> Option<StageMarks> {
+    let mut all = StageMarks { begun_ns: vec![0; of as usize], dropped: Vec::new() };
+    let marked = runs.iter().filter_map(|(run, shard)| Some((run, shard, run.record.stages.as_ref()?)));
+    let mut any = None;
+    for (run, shard, marks) in marked {
+        let begun = marks.begun_ns.first().copied().unwrap_or_default();
+        all.begun_ns[shard.index as usize] = begun.saturating_add(zeros.later(&run.record));
+        all.dropped.resize(all.dropped.len().max(marks.dropped.len()), 0);
+        all.dropped.iter_mut().zip(&marks.dropped).for_each(|(sum, one)| *sum += one);
+        any = Some(());
+    }
+    any.map(|()| all)
 }
 
 /// What they say, each thing once; `None` where nothing is said.

@@ -30,7 +30,7 @@ use crate::checker::{Evidence, judge};
 use crate::history::{FIRST_USE, History, Observation, Operation, Phase};
 use crate::report::{AsIfSerialReport, ExploreReport, FORMAT_VERSION, Fit, Origin, Report};
 use crate::scenario::{self, Load, Scenario, ScenarioError};
-use crate::stats::{self, Clock, Concurrency, Conditions, LatencyStats};
+use crate::stats::{self, Clock, Concurrency, Conditions, LatencyStats, StageStats};
 use crate::target::Preflight;
 use crate::target::http::describe;
 use crate::verdict::{ExitStatus, Invariant, InvariantResult, Verdict};
@@ -148,6 +148,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         throughput_per_s: stats.throughput_per_s(),
         duration_s: stats.duration_s(),
         over_time: stats.timeline().figures(),
+        stages: stages(&Recording { history: &timed, ..run }, &scenario)?,
         thresholds,
         generator: run.record.generator,
         machine: run.record.machine.clone(),
@@ -176,6 +177,12 @@ fn overlap(run: &Recording<'_>, scenario: &Scenario, judged: Verdict) -> Concurr
             violated: judged != Verdict::Holds,
         },
     )
+}
+
+/// Figures of each stage of the load.
+fn stages(run: &Recording<'_>, scenario: &Scenario) -> Result<Vec<StageStats>, AssessError> {
+    let of = |operation: &Operation| shards::shard_of(operation, &run.record.shards);
+    Ok(stats::stage_stats(&scenario.load, run.record.stages.as_ref(), measured(run), of)?)
 }
 
 /// Proofs that can be carried out again come first: the very first requests were sent once.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::{Looks, Sightings};
 use crate::report::{AsIfSerialReport, ExploreReport, Origin};
 use crate::shard::ShardRecord;
-use crate::stats::{Generator, Machine};
+use crate::stats::{Generator, Machine, StageMarks};
 use crate::target::Preflight;
 use crate::target::mongo::{Identity, QueryResult};
 
@@ -84,6 +84,9 @@ pub struct RunRecord {
     /// What was seen of a service besides the outcomes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sightings: Option<Sightings>,
+    /// Where the stages of its load lie, if it has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stages: Option<StageMarks>,
     /// Which part of a run this is, where several processes share one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<ShardRecord>,

@@ -24,7 +24,7 @@ const BY_ONE: [Invariant; 5] = [
 ];
 
 /// The shard that carried an operation out.
-fn shard_of(operation: &Operation, shards: &[ShardRecord]) -> usize {
+pub(super) fn shard_of(operation: &Operation, shards: &[ShardRecord]) -> usize {
     match operation.phase {
         // The first does what is done once.
         Phase::Control => 0,

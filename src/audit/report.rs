@@ -55,6 +55,7 @@ pub fn report(audited: &Audited, circumstances: Circumstances) -> Report {
         throughput_per_s: 0.0,
         duration_s: circumstances.duration_s,
         over_time: Vec::new(),
+        stages: Vec::new(),
         thresholds: Vec::new(),
         generator: circumstances.generator,
         preflight: audited.preflight.clone(),

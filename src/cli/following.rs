@@ -6,7 +6,7 @@ use super::Io;
 use super::progress::{Counted, Extent, ProgressLine};
 use super::telemetry::Telemetry;
 use crate::driver::Progress;
-use crate::scenario::{Load, Scenario};
+use crate::scenario::Scenario;
 use crate::session::{Observer, SessionError};
 use crate::target::Preflight;
 
@@ -46,13 +46,8 @@ impl Observer for Following<'_> {
             // Nobody else has set it: it is new.
             progress.watcher.set(telemetry.watcher()).ok();
         }
-        // How long a load goes on that ends by time.
-        let time = match self.scenario.load {
-            Load::Closed { duration, .. } | Load::Open { duration, .. } => Some(duration),
-            Load::Burst { .. } | Load::Waves { .. } => None,
-        };
         let counted = Counted::Operations(Arc::clone(progress));
-        let extent = Extent { count: operations, time };
+        let extent = Extent { count: operations, time: self.scenario.load.duration() };
         self.line = Some(ProgressLine::start(counted, extent, self.io.err_terminal, self.quiet));
     }
 

@@ -10,9 +10,10 @@ use rand_distr::{Distribution, Zipf};
 
 use super::gate::{Gate, Ticket};
 use super::plan::Segment;
+use super::ramp;
 use super::worker::{Shared, Turn, Worker};
 use crate::history::Phase;
-use crate::scenario::Keys;
+use crate::scenario::{Keys, StageSpan};
 use crate::workload::Slot;
 
 /// A segment with its gate.
@@ -83,7 +84,9 @@ fn jitter(largest: Duration, random: &mut ChaCha8Rng) -> Duration {
 /// A closed load.
 pub(super) struct Closed {
     pub(super) clients: u32,
-    pub(super) until: Instant,
+    pub(super) begin: Instant,
+    /// When its clients work, since it began: from the start to the end, or as stages say.
+    pub(super) working: Working,
     /// Operations of each client that have been before it began.
     pub(super) turns: u32,
     /// Operations left to send; `None` is no limit.
@@ -99,22 +102,55 @@ pub(super) async fn first_turn(shared: Arc<Shared>, gate: Arc<Gate>, keys: Picke
     worker.carry_out(Turn { op: shared.first_main + u64::from(client), slot, key, intended }).await;
 }
 
-/// One client of a closed load: the next operation when the last has ended.
+/// When the clients of a closed load work.
+pub(super) enum Working {
+    /// All of them, for so long.
+    Throughout(Duration),
+    /// As many as these stages say.
+    InStages(Vec<StageSpan>),
+}
+
+impl Working {
+    fn shifts(&self, client: u32) -> Vec<(Duration, Duration)> {
+        match self {
+            Working::Throughout(duration) => vec![(Duration::ZERO, *duration)],
+            Working::InStages(stages) => ramp::shifts(stages, client),
+        }
+    }
+}
+
+/// One client of a closed load, from shift to shift.
 pub(super) async fn closed(shared: Arc<Shared>, load: Arc<Closed>, client: u32, mut worker: Worker) {
     let mut round = load.turns;
+    for (begin, end) in load.working.shifts(client) {
+        let wait = tokio::time::sleep_until((load.begin + begin).into());
+        if !begin.is_zero() && shared.stop.run_until_cancelled(wait).await.is_none() {
+            return;
+        }
+        work((&shared, &load), client, &mut worker, (&mut round, load.begin + end)).await;
+    }
+}
+
+/// One client at work until then: the next operation when the last has ended.
+async fn work(
+    (shared, load): (&Shared, &Closed),
+    client: u32,
+    worker: &mut Worker,
+    (round, until): (&mut u32, Instant),
+) {
     loop {
         let intended = Instant::now();
-        if intended >= load.until || shared.stop.is_cancelled() {
+        if intended >= until || shared.stop.is_cancelled() {
             return;
         }
         if load.left.as_ref().is_some_and(|left| left.fetch_sub(1, Ordering::Relaxed) <= 0) {
             return;
         }
         let key = load.keys.pick(&mut worker.random);
-        let slot = Slot { phase: Phase::Main, client, round, key, fresh: false };
-        let op = shared.first_main + u64::from(round) * u64::from(load.clients) + u64::from(client);
+        let slot = Slot { phase: Phase::Main, client, round: *round, key, fresh: false };
+        let op = shared.first_main + u64::from(*round) * u64::from(load.clients) + u64::from(client);
         worker.carry_out(Turn { op, slot, key, intended }).await;
-        round += 1;
+        *round += 1;
     }
 }
 

@@ -7,6 +7,7 @@ mod gate;
 mod load;
 mod open;
 mod plan;
+mod ramp;
 mod recorder;
 mod run;
 mod seen;

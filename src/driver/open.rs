@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 use super::load::Picker;
+use super::ramp::Arriving;
 use super::worker::{Shared, Turn, Worker};
 use crate::history::Phase;
 use crate::scenario::Arrivals;
@@ -19,18 +20,26 @@ use crate::workload::Slot;
 pub(super) struct Open {
     /// When it begins.
     pub(super) begin: Instant,
-    pub(super) rate: f64,
-    pub(super) duration: Duration,
+    /// How many arrivals there are by when.
+    pub(super) arriving: Arriving,
     pub(super) arrivals: Arrivals,
     pub(super) keys: Picker,
-    /// Arrivals that found every client busy.
-    pub(super) dropped: AtomicU64,
+    /// Arrivals of each stage that found every client busy.
+    pub(super) dropped: Vec<AtomicU64>,
+}
+
+impl Open {
+    pub(super) fn new(begin: Instant, arriving: Arriving, arrivals: Arrivals, keys: Picker) -> Self {
+        let dropped = (0..arriving.stages()).map(|_| AtomicU64::new(0)).collect();
+        Open { begin, arriving, arrivals, keys, dropped }
+    }
 }
 
 /// One arrival.
 struct Arrival {
     number: u64,
     intended: Instant,
+    stage: usize,
 }
 
 /// Sends each arrival to a free client, and counts those that find none. Ends when all operations have ended.
@@ -46,7 +55,9 @@ pub(super) async fn open(shared: Arc<Shared>, load: Arc<Open>, workers: Vec<Work
     while let Some(arrival) = arrivals.recv().await {
         let worker = free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
         let Some(mut worker) = worker else {
-            load.dropped.fetch_add(1, Ordering::Relaxed);
+            if let Some(dropped) = load.dropped.get(arrival.stage) {
+                dropped.fetch_add(1, Ordering::Relaxed);
+            }
             continue;
         };
         let (shared, load, free) = (Arc::clone(&shared), Arc::clone(&load), Arc::clone(&free));
@@ -88,32 +99,28 @@ fn sleep_until(moment: Instant, shared: &Shared) -> bool {
 
 fn pace(shared: &Shared, load: &Open, to_dispatcher: &UnboundedSender<Arrival>) {
     let mut random: ChaCha8Rng = shared.random(PACER_STREAM);
-    let start = load.begin;
     let mut at = 0.0_f64;
     for number in 0_u64.. {
         // Computed from the start, never from when the last one really went.
         #[expect(clippy::cast_precision_loss, reason = "arrival numbers are far below 2^52")]
-        let offset = match load.arrivals {
-            Arrivals::Constant => number as f64 / load.rate,
+        let due = match load.arrivals {
+            Arrivals::Constant => number as f64,
             Arrivals::Poisson => {
                 let gap: f64 = Exp1.sample(&mut random);
-                at += gap / load.rate;
+                at += gap;
                 at
             }
         };
-        let offset = Duration::from_secs_f64(offset);
-        if offset >= load.duration || shared.stop.is_cancelled() {
-            return;
-        }
+        let Some((offset, stage)) = load.arriving.moment(due).filter(|_| !shared.stop.is_cancelled()) else { return };
         // All shards compute the same arrivals, and each sends its own.
         if !shared.shard().is_none_or(|shard| shard.owns(number)) {
             continue;
         }
-        let intended = start + offset;
+        let intended = load.begin + offset;
         if !sleep_until(intended, shared) {
             return;
         }
-        if to_dispatcher.send(Arrival { number, intended }).is_err() {
+        if to_dispatcher.send(Arrival { number, intended, stage }).is_err() {
             return;
         }
     }

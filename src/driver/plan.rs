@@ -76,7 +76,10 @@ impl Plan {
     pub(super) fn keys(&self) -> u32 {
         match &self.load {
             Load::Burst { rounds, .. } | Load::Waves { rounds, .. } => *rounds,
-            Load::Closed { keys, .. } | Load::Open { keys, .. } => match keys {
+            Load::Closed { keys, .. }
+            | Load::Open { keys, .. }
+            | Load::RampingClients { keys, .. }
+            | Load::RampingRate { keys, .. } => match keys {
                 Keys::Uniform { count } | Keys::Zipf { count, .. } => *count,
             },
         }
@@ -89,7 +92,7 @@ impl Plan {
                 self.segments().iter().flat_map(|segment| &segment.rounds).map(|round| u64::from(round.acting)).sum(),
             ),
             Load::Closed { operations, .. } => *operations,
-            Load::Open { .. } => None,
+            Load::Open { .. } | Load::RampingClients { .. } | Load::RampingRate { .. } => None,
         }
     }
 
@@ -101,7 +104,7 @@ impl Plan {
                 Some(self.segments().iter().flat_map(|segment| &segment.rounds).map(acting).sum())
             }
             Load::Closed { operations, .. } => operations.map(|all| shard.share(all)),
-            Load::Open { .. } => None,
+            Load::Open { .. } | Load::RampingClients { .. } | Load::RampingRate { .. } => None,
         }
     }
 
@@ -131,7 +134,9 @@ impl Plan {
                 let rounds = (0..*rounds).flat_map(one).map(|(size, fresh)| numbers.next(size, fresh)).collect();
                 vec![Segment { clients, rounds, jitter: Duration::ZERO }]
             }
-            Load::Closed { .. } | Load::Open { .. } => Vec::new(),
+            Load::Closed { .. } | Load::Open { .. } | Load::RampingClients { .. } | Load::RampingRate { .. } => {
+                Vec::new()
+            }
         }
     }
 }

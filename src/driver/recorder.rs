@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::seen::Seen;
 use crate::history::file::{HistoryError, HistoryWriter};
 use crate::history::{Compactor, History, Late, OpId, Operation, Outcome};
+use crate::stats::StageMarks;
 
 /// Looks on as operations are recorded, on the recorder's thread.
 pub trait Watcher: std::fmt::Debug + Send + Sync {
@@ -48,6 +49,8 @@ pub struct Recorded {
     pub ended_early: bool,
     /// Why the run could not go on to its end, other than by an interruption.
     pub aborted: Option<String>,
+    /// Where the stages of its load lie, if it has some.
+    pub stages: Option<StageMarks>,
 }
 
 pub(super) enum Message {
@@ -271,6 +274,6 @@ impl State {
             self.history.attach(op, *late);
         }
         let ended_early = self.enough.end.is_cancelled() && !interrupted && self.write_error.is_none();
-        Recorded { history: self.history, write_error: self.write_error, ended_early, aborted: None }
+        Recorded { history: self.history, write_error: self.write_error, ended_early, aborted: None, stages: None }
     }
 }

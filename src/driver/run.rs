@@ -1,7 +1,7 @@
 //! One run: the serial control, the load, the drain, the history.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
-use super::load::{self, Closed, Gated, Picker};
+use super::load::{self, Closed, Gated, Picker, Working};
 use super::open::{self, Open};
 use super::plan::{self, CONTROL_CLIENTS, Plan, Segment};
+use super::ramp::Arriving;
 use super::recorder::{Enough, Message, Progress, Recorded, Recorder};
 use super::seen::Seen;
 use super::silence::Silence;
@@ -22,6 +23,7 @@ use crate::history::file::HistoryWriter;
 use crate::scenario::Load;
 use crate::scope::{Ended, Scope};
 use crate::shard::{Meeting, Shard};
+use crate::stats::StageMarks;
 use crate::target::{Target, TargetError};
 use crate::workload::{KeyTable, Workload};
 
@@ -127,8 +129,8 @@ pub async fn run_together(
     });
     progress.begun.get_or_init(|| shared.epoch);
     let watchdog = tokio::spawn(abandon_after_drain(Arc::clone(&shared), run.plan.limits.drain));
-    let dropped = Arc::new(AtomicU64::new(0));
-    let phases = phases((&shared, &progress), &recorder, &run.plan, interludes, &dropped);
+    let mut dropped = Vec::new();
+    let phases = phases((&shared, &progress), &recorder, &run.plan, interludes, &mut dropped);
     // A panic of this task's own work, too, ends the run in good order: what was recorded is worth having.
     let panicked = match AssertUnwindSafe(phases).catch_unwind().await {
         Ok(finished) => finished.is_err(),
@@ -146,7 +148,11 @@ pub async fn run_together(
     let recorded = tokio::task::spawn_blocking(|| recorder.finish()).await.ok().flatten();
     let recorded = recorded.ok_or(DriverError::Panicked)?;
     let ended_early = recorded.ended_early && aborted.is_none();
-    Ok((Recorded { aborted, ended_early, ..recorded }, dropped.load(Ordering::Relaxed)))
+    let stages = (!run.plan.load.stages().is_empty()).then(|| {
+        let begun = progress.load_begun.get().map(|begun| shared.at(*begun));
+        StageMarks { begun_ns: vec![begun.unwrap_or_default()], dropped: dropped.clone() }
+    });
+    Ok((Recorded { aborted, ended_early, stages, ..recorded }, dropped.iter().sum()))
 }
 
 /// The first number from this one on that a client of the shard may go on under.
@@ -171,7 +177,7 @@ async fn phases(
     recorder: &Recorder,
     plan: &Plan,
     interludes: Interludes,
-    dropped: &Arc<AtomicU64>,
+    dropped: &mut Vec<u64>,
 ) -> Result<(), DriverError> {
     let (controls, _) = plan.control();
     let mut segments = plan.segments();
@@ -186,7 +192,11 @@ async fn phases(
                 turns = 1;
                 Some(first_turns(shared, recorder, *clients, Picker::new(*keys).ok_or(DriverError::Panicked)?))
             }
-            Load::Closed { .. } | Load::Open { .. } | Load::Waves { .. } => None,
+            Load::Closed { .. }
+            | Load::Open { .. }
+            | Load::Waves { .. }
+            | Load::RampingClients { .. }
+            | Load::RampingRate { .. } => None,
         };
         if let Some(first) = first {
             joined(shared, first).await?;
@@ -277,17 +287,31 @@ async fn main_phase(
     recorder: &Recorder,
     plan: &Plan,
     remaining: Remaining,
-    dropped: &Arc<AtomicU64>,
+    dropped: &mut Vec<u64>,
 ) -> Result<(), DriverError> {
     let worker = |client| Worker::new(Arc::clone(shared), client, recorder.sender());
     let clients = (0..plan.load.clients()).filter(|client| shared.owns(*client));
     let mut tasks = JoinSet::new();
     match &plan.load {
         Load::Burst { .. } | Load::Waves { .. } => tasks = rounds(shared, recorder, remaining.segments),
+        Load::RampingClients { keys, .. } => {
+            let closed = Arc::new(Closed {
+                clients: plan.load.clients(),
+                begin: remaining.begin,
+                working: Working::InStages(plan.load.stages()),
+                turns: 0,
+                left: None,
+                keys: Picker::new(*keys).ok_or(DriverError::Panicked)?,
+            });
+            for client in clients {
+                tasks.spawn(load::closed(Arc::clone(shared), Arc::clone(&closed), client, worker(client)));
+            }
+        }
         Load::Closed { clients: count, duration, operations, keys } => {
             let closed = Arc::new(Closed {
                 clients: *count,
-                until: remaining.begin + *duration,
+                begin: remaining.begin,
+                working: Working::Throughout(*duration),
                 turns: remaining.turns,
                 left: operations.map(|operations| {
                     let left = operations.saturating_sub(u64::from(remaining.turns) * u64::from(*count));
@@ -300,20 +324,22 @@ async fn main_phase(
                 tasks.spawn(load::closed(Arc::clone(shared), Arc::clone(&closed), client, worker(client)));
             }
         }
-        Load::Open { rate, duration, arrivals, keys, .. } => {
-            let open = Arc::new(Open {
-                begin: remaining.begin,
-                rate: *rate,
-                duration: *duration,
-                arrivals: *arrivals,
-                keys: Picker::new(*keys).ok_or(DriverError::Panicked)?,
-                dropped: AtomicU64::new(0),
-            });
+        Load::Open { arrivals, keys, .. } | Load::RampingRate { arrivals, keys, .. } => {
+            let keys = Picker::new(*keys).ok_or(DriverError::Panicked)?;
+            let open = Arc::new(Open::new(remaining.begin, arriving(&plan.load), *arrivals, keys));
             tasks = open::open(Arc::clone(shared), Arc::clone(&open), clients.map(worker).collect()).await;
-            dropped.store(open.dropped.load(Ordering::Relaxed), Ordering::Relaxed);
+            *dropped = open.dropped.iter().map(|dropped| dropped.load(Ordering::Relaxed)).collect();
         }
     }
     joined(shared, tasks).await
+}
+
+/// The arrivals of an open load.
+fn arriving(load: &Load) -> Arriving {
+    match load {
+        Load::Open { rate, duration, .. } => Arriving::constant(*rate, *duration),
+        other => Arriving::new(other.stages()),
+    }
 }
 
 /// Waits a little for answers that missed their deadline, as long as the run may still wait; what never comes stays unknown.

@@ -28,6 +28,7 @@ mod schema;
 mod selftest;
 mod several;
 mod shards;
+mod stages;
 mod summary;
 mod terminal;
 mod trend;

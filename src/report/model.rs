@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, RepairAction};
 use super::key_history::KeyHistory;
-use crate::stats::{Concurrency, Generator, IntervalStats, Machine, OperationStats, ThresholdResult};
+use crate::stats::{Concurrency, Generator, IntervalStats, Machine, OperationStats, StageStats, ThresholdResult};
 use crate::target::Preflight;
 use crate::verdict::{InvariantResult, Verdict};
 
@@ -64,6 +64,9 @@ pub struct Report {
     /// Latency, throughput and errors over time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub over_time: Vec<IntervalStats>,
+    /// The stages of a load whose clients or rate change over time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageStats>,
     /// One result per threshold.
     pub thresholds: Vec<ThresholdResult>,
     /// What the run cost this process.

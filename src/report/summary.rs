@@ -33,6 +33,7 @@ pub fn summary_within(report: &Report, budget: usize) -> String {
         observed_key(report),
         matrix(report),
         shards(report),
+        stages(report),
         latency(report),
     ];
     let details = report.invariants.iter().flat_map(|result| {
@@ -159,6 +160,18 @@ fn shards(report: &Report) -> String {
             cell(&shard.uncertainty())
         ));
     }
+    text
+}
+
+fn stages(report: &Report) -> String {
+    if report.stages.is_empty() {
+        return String::new();
+    }
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let titles = super::stages::TITLES.map(str::to_owned);
+    let mut text = format!("{}.\n\n{}", cell(&super::stages::sentence(report)), line(&titles));
+    text.push_str("|---|--:|--:|--:|--:|--:|--:|--:|\n");
+    super::stages::rows(report).iter().for_each(|row| text.push_str(&line(&row.clone().map(|text| cell(&text)))));
     text
 }
 

@@ -11,6 +11,7 @@ use toml::Spanned;
 
 use super::file_http::{Http, Service};
 use super::file_observe::{Invariant, Observe};
+use super::file_stages::Stages;
 use super::network::Network;
 use super::prior::{OneOrMany, Prior};
 use super::values::{Count, Counts, DurationText, Number, Share};
@@ -200,6 +201,9 @@ pub(super) struct Loads {
     /// Waves of clients on one key, one wave after the other.
     #[schemars(with = "Option<Waves>")]
     pub(super) waves: Option<Spanned<Waves>>,
+    /// Clients or a rate that change over time.
+    #[schemars(with = "Option<Stages>")]
+    pub(super) stages: Option<Spanned<Stages>>,
 }
 
 /// `[load.burst]`

@@ -13,6 +13,7 @@ use super::network::NetworkSpec;
 use super::observed::{InvariantSpec, ObserveSpec};
 use super::prior::PriorSpec;
 use super::rules::NumberSpec;
+use super::stages::Stage;
 use super::workload_kind::WorkloadKind;
 use crate::verdict::{Invariant, Verdict};
 
@@ -314,6 +315,30 @@ pub enum Load {
         /// How many times.
         rounds: u32,
     },
+    /// A closed load whose number of clients changes over time.
+    #[serde(rename = "stages")]
+    RampingClients {
+        /// Clients where the first stage begins.
+        start: u32,
+        /// One stage after another.
+        clients: Vec<Stage<u32>>,
+        /// Which keys they meet on.
+        keys: Keys,
+    },
+    /// An open load whose rate changes over time.
+    #[serde(rename = "stages")]
+    RampingRate {
+        /// Operations per second where the first stage begins.
+        start: f64,
+        /// Most operations in flight; an arrival beyond is counted as dropped.
+        max_clients: u32,
+        /// Spacing of the arrivals.
+        arrivals: Arrivals,
+        /// One stage after another.
+        rate: Vec<Stage<f64>>,
+        /// Which keys they meet on.
+        keys: Keys,
+    },
 }
 
 impl Load {
@@ -322,7 +347,10 @@ impl Load {
         match self {
             Load::Burst { clients, .. } => clients.iter().copied().max().unwrap_or(0),
             Load::Closed { clients, .. } => *clients,
-            Load::Open { max_clients, .. } => *max_clients,
+            Load::Open { max_clients, .. } | Load::RampingRate { max_clients, .. } => *max_clients,
+            Load::RampingClients { start, clients, .. } => {
+                clients.iter().map(|stage| stage.target).fold(*start, u32::max)
+            }
             Load::Waves { sizes, .. } => sizes.iter().copied().max().unwrap_or(0),
         }
     }

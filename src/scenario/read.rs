@@ -102,9 +102,31 @@ fn from_serde(error: &toml::de::Error) -> Problem {
     let message = error.message();
     let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match (message.strip_prefix("unknown field "), words.as_slice()) {
-        (Some(_), [word, known @ ..]) => Problem::unknown(span, "key", word, known.iter().copied()),
+        (Some(_), [word, known @ ..]) => {
+            let problem = Problem::unknown(span, "key", word, known.iter().copied());
+            match stages_elsewhere(word, known) {
+                Some(help) => problem.help(help),
+                None => problem,
+            }
+        }
         _ if message == "integer number overflowed" => Problem::at(span, "the number is too large"),
         _ => Problem::at(span, message.replace("expected a sequence", "expected a list")),
+    }
+}
+
+/// What to do about `stages` where they are no key: other tools have them there.
+fn stages_elsewhere(word: &str, known: &[&str]) -> Option<&'static str> {
+    let is_of = |key| known.contains(&key);
+    match () {
+        () if word != "stages" => None,
+        () if is_of("rounds") => Some("bursts and waves have no stages: `[load.stages]` is a load of its own"),
+        () if is_of("duration") && is_of("keys") => {
+            Some("a load with stages is `[load.stages]`, with `clients` or a `rate` that change")
+        }
+        () if is_of("rate") && is_of("start") => Some(
+            "write `clients = [{ target = 50, duration = \"30s\" }]` or `rate = [{ target = 1000, duration = \"30s\" }]`",
+        ),
+        () => None,
     }
 }
 

@@ -133,6 +133,7 @@ impl Outcome {
             throughput_per_s,
             duration_s: facts.duration_s,
             over_time: Vec::new(),
+            stages: Vec::new(),
             thresholds: Vec::new(),
             generator: facts.generator,
             machine: Some(facts.machine),

@@ -105,6 +105,7 @@ impl LoadSession<'_> {
         let history_written = recorded.write_error.map_or(Ok(()), |error| Err(SessionError::setup(error)));
         record.generator = meter.stop(!self.options.mongo.is_embedded()).map_err(SessionError::setup)?;
         record.generator.dropped_arrivals = dropped;
+        record.stages.clone_from(&recorded.stages);
         let written = [history_written, store.write_record(&record)];
         let recording = Recording { record: &record, history: &recorded.history, observation: observation.as_ref() };
         conclude(recording, store, started, written)

@@ -30,8 +30,10 @@ impl Clock {
     /// The clock of a load.
     pub fn of(load: &Load) -> Self {
         match load {
-            Load::Open { .. } => Clock::Response,
-            Load::Burst { .. } | Load::Closed { .. } | Load::Waves { .. } => Clock::Service,
+            Load::Open { .. } | Load::RampingRate { .. } => Clock::Response,
+            Load::Burst { .. } | Load::Closed { .. } | Load::Waves { .. } | Load::RampingClients { .. } => {
+                Clock::Service
+            }
         }
     }
 
@@ -253,6 +255,18 @@ impl LatencyStats {
     pub fn all_outcomes(&self, operation: &str) -> Samples {
         let mut all = Samples::new(self.empty.clone());
         for samples in self.operations.get(operation).iter().flat_map(|entry| entry.samples.values()) {
+            // The sum resizes itself, so it cannot be refused; were it refused, the sample count would tell.
+            if all.add(samples).is_err() {
+                return Samples::new(self.empty.clone());
+            }
+        }
+        all
+    }
+
+    /// All samples of all operations.
+    pub fn everything(&self) -> Samples {
+        let mut all = Samples::new(self.empty.clone());
+        for (_, _, samples) in self.samples() {
             // The sum resizes itself, so it cannot be refused; were it refused, the sample count would tell.
             if all.add(samples).is_err() {
                 return Samples::new(self.empty.clone());

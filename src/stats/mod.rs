@@ -9,6 +9,7 @@ mod machine;
 mod overlap;
 mod process;
 mod series;
+mod stages;
 mod thresholds;
 mod timeline;
 
@@ -21,5 +22,6 @@ pub use latency::{Clock, LatencyStats, Samples};
 pub use machine::machine;
 pub use overlap::{Conditions, concurrency};
 pub use process::{Meter, UsageError, usage};
+pub use stages::{Ramped, StageMarks, StageStats, stage_stats};
 pub use thresholds::{evaluate, samples_needed};
 pub use timeline::{Interval, Timeline};

@@ -84,7 +84,12 @@ fn clients_and_operations_are_those_of_all_shards_together() {
     let closed = "[load.closed]\nclients = 5\nduration = \"30s\"\noperations = 200\nkeys = { uniform = { count = 8 } }";
     let open = "[load.open]\nrate = 200\nduration = \"1s\"\nmax_clients = 40\narrivals = \"constant\"\nkeys = { uniform = { count = 8 } }";
     // Arrivals that are five milliseconds apart do not overlap for certain by a folder's clock, which is coarser than that.
-    for (load, verdicts) in [(closed, &["holds"][..]), (open, &["holds", "inconclusive"])] {
+    let staged = "[load.stages]\nmax_clients = 40\narrivals = \"constant\"\nkeys = { uniform = { count = 8 } }\n\
+        rate = [{ target = 160, duration = \"1s\" }, { target = 160, duration = \"750ms\" }]";
+    let either = &["holds", "inconclusive"][..];
+    for (load, verdicts, stages) in
+        [(closed, &["holds"][..], &[][..]), (open, either, &[]), (staged, either, &[80, 120])]
+    {
         let harness = Harness::new(&scenario("upsert-retry", true, load));
         let folder = harness.path().join("meet");
         for shard in
@@ -105,6 +110,14 @@ fn clients_and_operations_are_those_of_all_shards_together() {
         assert!(verdicts.contains(&report["verdict"].as_str().unwrap()), "{load}: {report}");
         let clients = report["shards"].as_array().unwrap().iter().map(|shard| shard["clients"].as_u64().unwrap());
         assert_eq!(clients.sum::<u64>(), report["concurrency"]["clients"].as_u64().unwrap(), "{load}");
+        // Each arrival is in the stage in which it was due, whichever shard sent it.
+        let of_stages = report["stages"].as_array().into_iter().flatten();
+        let due = |stage: &serde_json::Value| {
+            stage["attempted"].as_u64().unwrap() + stage["dropped_arrivals"].as_u64().unwrap()
+        };
+        assert_eq!(of_stages.map(due).collect::<Vec<_>>(), stages, "{load}");
+        let page = std::fs::read_to_string(harness.path().join("merged/r/report.html")).unwrap();
+        assert_eq!(page.contains("<h2>Stages</h2>"), !stages.is_empty(), "{load}");
         // The same keys in all of them, and no number twice: merging refuses that.
         assert_eq!(report["concurrency"]["keys"], 8, "{load}");
     }

@@ -13,6 +13,7 @@ mod keys;
 mod policy;
 mod selftest;
 mod shards;
+mod stages;
 mod stored;
 mod time;
 mod violations;
@@ -38,7 +39,7 @@ const COLOURS: usize = 5;
 /// What the page does when scripts may run.
 const SCRIPT: &str = include_str!("script.js");
 /// The parts of the page.
-const PARTS: [(&str, &str); 11] = [
+const PARTS: [(&str, &str); 12] = [
     ("head.html", include_str!("parts/head.html")),
     ("report.html", include_str!("parts/report.html")),
     ("violations.html", include_str!("parts/violations.html")),
@@ -48,6 +49,7 @@ const PARTS: [(&str, &str); 11] = [
     ("serial.html", include_str!("parts/serial.html")),
     ("explore.html", include_str!("parts/explore.html")),
     ("shards.html", include_str!("parts/shards.html")),
+    ("stages.html", include_str!("parts/stages.html")),
     ("figures.html", include_str!("parts/figures.html")),
     ("compare.html", include_str!("parts/compare.html")),
 ];
@@ -95,6 +97,7 @@ pub fn html(report: &Report) -> Result<String, HtmlError> {
         smallest => report.explore.as_ref().and_then(|explore| explore.smallest.as_ref()).map(explore::smallest),
         walks => report.explore.as_ref().map(explore::walks).transpose().map_err(JsonError::from)?.flatten(),
         shards => shards::context(report),
+        stages => stages::context(report),
         selftest => report.selftest.as_ref().map(selftest::context),
         lint => report.lint().map(lint).collect::<Vec<_>>(),
         findings => report.findings.iter().flatten().filter(|finding| finding.count > 0).map(finding).collect::<Vec<_>>(),

@@ -191,6 +191,7 @@ pub(in crate::report) fn selftested() -> Report {
         scenario: "selftest".into(),
         operations: BTreeMap::new(),
         over_time: Vec::new(),
+        stages: Vec::new(),
         thresholds: Vec::new(),
         selftest: Some(SelftestReport {
             operations: 4_321,
@@ -209,6 +210,7 @@ pub(in crate::report) fn audited() -> Report {
         scenario: "audit of chats in app".into(),
         operations: BTreeMap::new(),
         over_time: Vec::new(),
+        stages: Vec::new(),
         thresholds: Vec::new(),
         findings: Some(vec![
             Finding { kind: FindingKind::DuplicateKey, count: 12, examples: vec![example] },

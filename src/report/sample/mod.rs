@@ -118,6 +118,7 @@ pub(super) fn passing() -> Report {
         throughput_per_s: 12_096.8,
         duration_s: 1.24,
         over_time: over_time(),
+        stages: Vec::new(),
         thresholds: vec![ThresholdResult {
             threshold: "create-or-get.p99 < 250ms".into(),
             observed: Some(4_310.0),

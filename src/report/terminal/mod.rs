@@ -10,6 +10,7 @@ mod page;
 mod selftest;
 mod several;
 mod shards;
+mod stages;
 mod stored;
 mod trend;
 mod witness;
@@ -59,6 +60,7 @@ pub fn terminal(report: &Report, options: Terminal<'_>) -> String {
         selftest::section(&mut page, selftest);
     } else {
         latency(&mut page, report);
+        stages::section(&mut page, report);
     }
     page.blank();
     overlap(&mut page, report);
@@ -208,7 +210,7 @@ fn latency(page: &mut Page, report: &Report) {
             }
         }
         page.table(&[[Side::Left].as_slice(), &[Side::Right; 6]].concat(), &rows);
-        histogram(page, stats.distribution.values().flatten());
+        histogram(page, "", stats.distribution.values().flatten());
     }
 }
 
@@ -223,7 +225,7 @@ fn quantiles(name: String, number: u64, latency: Option<&Latency>) -> Vec<Span> 
 }
 
 /// One line: the shape of the distribution, ten steps per decade.
-fn histogram<'a>(page: &mut Page, buckets: impl Iterator<Item = &'a Bucket>) {
+fn histogram<'a>(page: &mut Page, name: &str, buckets: impl Iterator<Item = &'a Bucket>) {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let mut steps = std::collections::BTreeMap::<i32, (f64, u64)>::new();
     for bucket in buckets.filter(|bucket| bucket.up_to_us > 0.0 && bucket.up_to_us.is_finite()) {
@@ -244,7 +246,11 @@ fn histogram<'a>(page: &mut Page, buckets: impl Iterator<Item = &'a Bucket>) {
         })
         .collect();
     let scale = if page.width() < NARROW { "" } else { "   (log scale)" };
-    page.line(&[(DIM, format!("  ≤ {} ", micros(low))), (CYAN, bars), (DIM, format!(" {}{scale}", micros(high)))]);
+    page.line(&[
+        (DIM, format!("{name}  ≤ {} ", micros(low))),
+        (CYAN, bars),
+        (DIM, format!(" {}{scale}", micros(high))),
+    ]);
 }
 
 fn overlap(page: &mut Page, report: &Report) {

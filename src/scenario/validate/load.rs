@@ -17,11 +17,12 @@ const MOST_KEYS: u32 = 100_000_000;
 /// Most operations.
 const MOST_OPERATIONS: u64 = 1_000_000_000_000;
 /// Most arrivals per second.
-const MOST_RATE: f64 = 1e7;
+pub(super) const MOST_RATE: f64 = 1e7;
 /// Keys where the scenario names none: skewed, as participants are.
 const DEFAULT_KEYS: Keys = Keys::Zipf { count: 1000, exponent: 1.1 };
 
-const CHOICES: &str = "a scenario has one load: `[load.burst]`, `[load.closed]`, `[load.open]` or `[load.waves]`";
+const CHOICES: &str =
+    "a scenario has one load: `[load.burst]`, `[load.closed]`, `[load.open]`, `[load.waves]` or `[load.stages]`";
 
 impl Check<'_> {
     /// The one load.
@@ -36,6 +37,7 @@ impl Check<'_> {
             loads.closed.as_ref().map(|load| (load.span(), "closed")),
             loads.open.as_ref().map(|load| (load.span(), "open")),
             loads.waves.as_ref().map(|load| (load.span(), "waves")),
+            loads.stages.as_ref().map(|load| (load.span(), "stages")),
         ]
         .into_iter()
         .flatten()
@@ -43,18 +45,29 @@ impl Check<'_> {
         given.sort_by_key(|(span, _)| span.start);
         // The last is to blame: of a file and a `--set`, the `--set`.
         if let [(first, kept), .., (last, added)] = given.as_slice() {
+            // Whoever knows stages from elsewhere may take them for a part of another load.
+            let help = match (*kept, *added) {
+                ("burst" | "waves", "stages") | ("stages", "burst" | "waves") => {
+                    "bursts and waves have no stages: `[load.stages]` is a load of its own, with clients or a rate that change"
+                }
+                (_, "stages") | ("stages", _) => {
+                    "`[load.stages]` is a load of its own, with clients or a rate that change: remove the other"
+                }
+                _ => "remove one of them; to turn one load into another, write another scenario file",
+            };
             let problem =
                 Problem::at(last.clone(), format!("a scenario has one load: `{kept}` is there, `{added}` is a second"))
                     .related(first.clone(), "the first load")
-                    .help("remove one of them; to turn one load into another, write another scenario file");
+                    .help(help);
             return self.note(problem);
         }
-        match (loads.burst, loads.closed, loads.open, loads.waves) {
-            (Some(burst), _, _, _) => self.burst(burst),
-            (_, Some(closed), _, _) => self.closed(closed),
-            (_, _, Some(open), _) => self.open(open),
-            (_, _, _, Some(waves)) => self.waves(waves),
-            (None, None, None, None) => self.note(Problem::at(span, "no load is named").help(CHOICES)),
+        match loads {
+            file::Loads { burst: Some(burst), .. } => self.burst(burst),
+            file::Loads { closed: Some(closed), .. } => self.closed(closed),
+            file::Loads { open: Some(open), .. } => self.open(open),
+            file::Loads { waves: Some(waves), .. } => self.waves(waves),
+            file::Loads { stages: Some(stages), .. } => self.stages(stages),
+            file::Loads { .. } => self.note(Problem::at(span, "no load is named").help(CHOICES)),
         }
     }
 
@@ -120,12 +133,7 @@ impl Check<'_> {
         let max_clients = self
             .required(open.max_clients, "max_clients", "load.open", table.as_ref())
             .and_then(|clients| self.clients(&clients, "max_clients"));
-        let arrivals = match &open.arrivals {
-            Some(word) => {
-                self.word(word, "arrivals", &[("constant", Arrivals::Constant), ("poisson", Arrivals::Poisson)])
-            }
-            None => Some(Arrivals::Poisson),
-        };
+        let arrivals = self.arrivals(open.arrivals.as_ref());
         let keys = self.keys(open.keys);
         Some(Load::Open {
             rate: rate?,
@@ -133,6 +141,13 @@ impl Check<'_> {
             max_clients: max_clients?,
             arrivals: arrivals?,
             keys: keys?,
+        })
+    }
+
+    /// Spacing of arrivals.
+    pub(super) fn arrivals(&mut self, word: Option<&Spanned<String>>) -> Option<Arrivals> {
+        word.map_or(Some(Arrivals::Poisson), |word| {
+            self.word(word, "arrivals", &[("constant", Arrivals::Constant), ("poisson", Arrivals::Poisson)])
         })
     }
 
@@ -149,7 +164,7 @@ impl Check<'_> {
         Some(Load::Waves { sizes: sizes?, rounds: rounds? })
     }
 
-    fn keys(&mut self, keys: Option<Spanned<file::Keys>>) -> Option<Keys> {
+    pub(super) fn keys(&mut self, keys: Option<Spanned<file::Keys>>) -> Option<Keys> {
         let Some(keys) = keys else { return Some(DEFAULT_KEYS) };
         let span = keys.span();
         let keys = keys.into_inner();

@@ -13,6 +13,7 @@ mod observe;
 mod prior;
 mod request;
 mod service;
+mod stages;
 mod target;
 mod threads;
 
