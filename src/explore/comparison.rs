@@ -11,6 +11,7 @@ use super::capture::{Capture, CaptureError, Window, Written};
 use super::cause::chain;
 use super::conflict::may_meet;
 use super::execution::Execution;
+use super::fault::Expiring;
 use super::sent::{changes_sent, last_told, sent_to, written_at, written_to};
 use super::subject::Operations;
 use super::wire::{Kind, Reply};
@@ -74,8 +75,8 @@ pub(super) struct Comparison {
     met: bool,
     /// The last judgement.
     pub(super) judgement: Option<Judgement>,
-    /// Collections whose documents expire.
-    pub(super) expiring: BTreeSet<String>,
+    /// What the server removes by itself.
+    pub(super) expiring: Expiring,
 }
 
 /// An execution, besides what the explorer keeps of it.
@@ -107,7 +108,7 @@ impl Comparison {
             confirmed: BTreeSet::new(),
             met: false,
             judgement: None,
-            expiring: BTreeSet::new(),
+            expiring: Expiring::new(),
         }
     }
 

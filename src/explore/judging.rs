@@ -100,11 +100,14 @@ impl Explorer<'_> {
         Some(if judged.class.violates(strict) { Verdict::Violated } else { Verdict::Holds })
     }
 
-    /// Collections whose documents expire: an execution with a fault is not judged without knowing them.
+    /// Documents that the server removes: an execution with a fault is not judged without knowing them.
     pub(super) fn learn_what_expires(&mut self, indexes: &Indexes) {
         let Some(comparison) = &mut self.comparison else { return };
-        let names = indexes.expiring.keys().filter_map(|namespace| namespace.split_once('.'));
-        comparison.expiring = names.map(|(_, collection)| collection.to_owned()).collect();
+        for (namespace, fields) in &indexes.expiring {
+            let Some((_, collection)) = namespace.split_once('.') else { continue };
+            let expiring = comparison.expiring.entry(collection.to_owned()).or_default();
+            expiring.extend(fields.iter().map(|(field, _)| field.clone()));
+        }
         if let (Some(why), Some(_)) = (&indexes.unread, &self.scheduler.faults) {
             comparison.failure.get_or_insert(format!(
                 "what a fault leaves behind may run out by itself, and the indexes that tell could not be read: {why}"

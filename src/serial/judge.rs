@@ -151,6 +151,16 @@ impl Judge {
         self.rounds.len()
     }
 
+    /// The serial runs.
+    pub fn runs(&self) -> &[Sample] {
+        &self.serial
+    }
+
+    /// One who has seen the serial runs like this.
+    pub fn seeing(&self, run: impl Fn(&Sample) -> Sample) -> Judge {
+        Judge { settings: self.settings.clone(), serial: self.serial.iter().map(run).collect(), rounds: Vec::new() }
+    }
+
     /// Collections in which serial runs leave documents that they made.
     pub fn made_in(&self) -> BTreeSet<&str> {
         let changes = self.serial.iter().flat_map(|run| &run.outcome.changes);

@@ -78,6 +78,19 @@ impl Value {
         }
     }
 
+    /// Whether a date is at this path, or in a list there or on the way.
+    pub fn holds_date_at(&self, path: &str) -> bool {
+        match self {
+            Value::Date(_) => path.is_empty(),
+            Value::List(items) => items.iter().any(|item| item.holds_date_at(path)),
+            Value::Map(fields) => {
+                let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+                fields.get(name).is_some_and(|field| field.holds_date_at(rest))
+            }
+            _ => false,
+        }
+    }
+
     /// A number that has no fraction is a whole one, whatever it was stored as: `1.0` is `1` to those who read it.
     pub fn float(float: f64) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
@@ -99,6 +112,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_date_is_found_along_a_path() {
+        let held = |value: Value| Value::Map(BTreeMap::from([("goes".to_owned(), value)]));
+        let (date, number) = (Value::Date(1), Value::Int(1));
+        assert!(held(date.clone()).holds_date_at("goes") && !held(number).holds_date_at("goes"));
+        assert!(!held(date.clone()).holds_date_at("comes") && !held(date.clone()).holds_date_at("goes.at"));
+        let lists = held(Value::List(vec![Value::Null, held(Value::List(vec![date]))]));
+        assert!(lists.holds_date_at("goes.goes") && !lists.holds_date_at("goes"));
+    }
 
     #[test]
     fn moments_that_are_still_to_come_are_told_in_every_form() {

@@ -22,6 +22,14 @@ const routes = (client, db) => {
       }
       return [201, { ok: true }];
     },
+    // Each delivery is logged, and counted: both run out.
+    async metered({ key, op }) {
+      await c('attempts').insertOne({ key, at: new Date() });
+      await c('limits').updateOne({ _id: key }, { $inc: { asked: 1 }, $setOnInsert: { at: new Date() } }, { upsert: true });
+      const room = buggy ? {} : { _id: `${key}/${op}` };
+      await c('rooms').insertOne({ ...room, key, op }).catch(unlessThere);
+      return [201, { ok: true }];
+    },
     // The answer goes out before the letter is stored.
     async letter({ key, op }, answer) {
       const sender = await c('senders').findOne({ _id: key });
@@ -96,9 +104,10 @@ const routes = (client, db) => {
   const client = new MongoClient(process.env.MONGO_URL, { retryWrites: process.env.RETRY_WRITES !== 'no' });
   await client.connect();
   const db = client.db();
-  for (const name of ['rooms', 'senders', 'letters', 'pages', 'locks', 'payouts', 'tasks', 'chats', 'transfers', 'accounts', 'starts']) {
+  for (const name of ['rooms', 'senders', 'letters', 'pages', 'locks', 'payouts', 'tasks', 'chats', 'transfers', 'accounts', 'starts', 'attempts', 'limits']) {
     await db.createCollection(name).catch((error) => { if (error.codeName !== 'NamespaceExists') throw error; });
   }
+  for (const name of ['attempts', 'limits']) await db.collection(name).createIndex({ at: 1 }, { expireAfterSeconds: 3600 });
   // Each start is told of.
   if (process.env.MODE === 'once' && (await db.collection('starts').findOne({}))) {
     console.error('started before');
