@@ -3,29 +3,10 @@
 
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
-use onlyone::audit::{Profile, RepairOptions, apply, restore};
+use onlyone::audit::{RepairOptions, apply, restore};
 use onlyone::verdict::Verdict;
 
-use crate::support::{all, audited, failing, failing_no_more, failing_server, named};
-
-const ROOMS: &str = r#"
-name = "rooms"
-collection = "rooms"
-[key]
-field = "k"
-[[references]]
-collection = "visits"
-field = "room"
-unique_with = ["who"]
-merge = { default = "fill", union = ["tags"] }
-[merge]
-default = "fill"
-union = ["tags"]
-"#;
-
-fn rooms() -> Profile {
-    Profile::parse(ROOMS, "rooms").unwrap()
-}
+use crate::support::{all, audited, failing, failing_no_more, failing_server, rooms};
 
 /// Two rooms that are one, each visited by the same guest.
 async fn filled(database: &Database) {
@@ -55,8 +36,7 @@ fn lost(collection: &str) -> String {
 /// The repair is cut short when it has noted that it removed a document, and has not taken it in.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_removed_document_held_is_not_forgotten_when_another_has_its_id() {
-    let mongod = failing_server().await;
-    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    let (mongod, slow, service) = failing_server().await;
     for collection in ["rooms", "visits"] {
         let name = format!("onlyone_anew_{collection}");
         let database = slow.database(&name);
@@ -87,8 +67,7 @@ async fn what_a_removed_document_held_is_not_forgotten_when_another_has_its_id()
 /// The same moment, but it was taken in, and the repair was not told: then nothing is lost, and nothing is to be said.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_taken_in_is_not_told_as_lost() {
-    let mongod = failing_server().await;
-    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    let (mongod, slow, service) = failing_server().await;
     for collection in ["rooms", "visits"] {
         let name = format!("onlyone_taken_{collection}");
         let database = slow.database(&name);
@@ -113,8 +92,7 @@ async fn what_was_taken_in_is_not_told_as_lost() {
 /// What cannot be merged is put back; the service is quicker.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_put_back_because_another_has_its_id_is_told() {
-    let mongod = failing_server().await;
-    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    let (mongod, slow, service) = failing_server().await;
     for collection in ["rooms", "visits"] {
         let name = format!("onlyone_quicker_{collection}");
         let (repaired, database) = (slow.database(&name), service.database(&name));

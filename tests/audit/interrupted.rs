@@ -7,7 +7,7 @@ use mongodb::{Client, Database};
 use onlyone::audit::{Profile, RepairOptions, apply, restore};
 use onlyone::verdict::Verdict;
 
-use crate::support::{all, contents, exact, failing, failing_no_more, failing_server, named, server};
+use crate::support::{all, contents, exact, failing, failing_no_more, failing_server, server};
 
 const MEMBERS: &str = r#"
 name = "members"
@@ -48,8 +48,7 @@ async fn filled(database: &Database) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_service_writes_to_a_document_that_goes_beside_another_is_kept_once_and_restored() {
-    let mongod = failing_server().await;
-    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    let (mongod, slow, service) = failing_server().await;
     let (repaired, database) = (slow.database("onlyone_beside"), service.database("onlyone_beside"));
     filled(&database).await;
     let original = contents(&database).await;
@@ -82,8 +81,7 @@ async fn what_a_service_writes_to_a_document_that_goes_beside_another_is_kept_on
 /// A repair is cut short before, or right after, each of its writes in turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair_cut_short_at_any_write_goes_on_to_the_same_end_and_can_be_undone() {
-    let mongod = failing_server().await;
-    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    let (mongod, slow, service) = failing_server().await;
     let reference = service.database("onlyone_whole");
     filled(&reference).await;
     let original = contents(&reference).await;
@@ -154,8 +152,7 @@ async fn folders(service: &Client, slow: &Database, profile: &Profile) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair_cut_short_while_it_puts_documents_back_goes_on_and_can_be_undone() {
-    let mongod = failing_server().await;
-    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    let (mongod, slow, service) = failing_server().await;
     let profile = Profile::parse(FOLDERS, "folders").unwrap();
     let options = RepairOptions::default();
     let reference = slow.database("onlyone_folders");
@@ -206,8 +203,7 @@ async fn a_repair_cut_short_while_it_puts_documents_back_goes_on_and_can_be_undo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restoring_that_fails_says_why_and_not_that_its_lease_stays() {
-    let mongod = failing_server().await;
-    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    let (mongod, slow, service) = failing_server().await;
     let database = slow.database("onlyone_unrestored");
     filled(&database).await;
     apply(&database, &members(), &RepairOptions::default(), "r").await.unwrap();

@@ -8,25 +8,7 @@ use onlyone::audit::{Applied, Profile, RepairOptions, apply, plan, restore};
 use onlyone::report::{ActionKind, RepairAction};
 use onlyone::verdict::Verdict;
 
-use crate::support::{audited, contents, exact, failing, failing_no_more, failing_server, named, server};
-
-const ROOMS: &str = r#"
-name = "rooms"
-collection = "rooms"
-[key]
-field = "k"
-[array]
-field = "log"
-identity = "element"
-[[references]]
-collection = "visits"
-field = "room"
-unique_with = ["who"]
-merge = { default = "fill", union = ["tags"] }
-[merge]
-default = "fill"
-union = ["tags"]
-"#;
+use crate::support::{audited, contents, exact, failing, failing_no_more, failing_server, rooms, server};
 
 /// A database that the server would not let become what the rules say.
 struct Case {
@@ -143,7 +125,7 @@ async fn filled(database: &Database, case: &Case) {
 #[tokio::test]
 async fn what_the_server_refuses_is_not_done_and_nothing_is_lost() {
     let (mongod, client) = server().await;
-    let rooms = Profile::parse(ROOMS, "rooms").unwrap();
+    let rooms = rooms();
     for case in cases() {
         let name = case.name;
         let database = client.database(&format!("onlyone_refused_{name}"));
@@ -186,11 +168,11 @@ async fn referring_documents_come_back_where_what_they_go_beside_cannot_take_the
         doc! { "_id": 3, "room": 2, "who": "z" },
     ];
     let commands = vec![index("visits", doc! { "x": 1, "y": 1 })];
-    let rooms = vec![doc! { "_id": 1, "k": 1 }, doc! { "_id": 2, "k": 1 }];
-    let case = Case { name: "beside", rooms, visits, commands, says: [""; 2], planned: vec![] };
+    let pair = vec![doc! { "_id": 1, "k": 1 }, doc! { "_id": 2, "k": 1 }];
+    let case = Case { name: "beside", rooms: pair, visits, commands, says: [""; 2], planned: vec![] };
     filled(&database, &case).await;
     let original = contents(&database).await;
-    let profile = Profile::parse(ROOMS, "rooms").unwrap();
+    let profile = rooms();
     let done = applied(&database, &profile, "x").await;
     let sentence = "document 2 of `visits` is not united with 1: the server refuses what it would become (code 171)";
     assert!(done.left.iter().any(|left| left == sentence), "{:?}", done.left);
@@ -210,7 +192,7 @@ async fn restoring_goes_past_a_validator_that_came_later() {
     let case = Case { name: "later", rooms: pair(), visits, commands: vec![], says: [""; 2], planned: vec![] };
     filled(&database, &case).await;
     let original = contents(&database).await;
-    let profile = Profile::parse(ROOMS, "rooms").unwrap();
+    let profile = rooms();
     assert_eq!(applied(&database, &profile, "x").await.audited.verdict(), Verdict::Holds);
     for command in
         [validator("rooms", doc! { "x": [1], "y": [1] }, "strict"), validator("visits", doc! { "room": 1 }, "strict")]
@@ -232,7 +214,7 @@ async fn a_moderate_validator_does_not_keep_what_it_lets_be() {
     let case = Case { name: "m", rooms: pair(), visits: vec![], commands: vec![rule], says: [""; 2], planned: vec![] };
     filled(&database, &case).await;
     let original = contents(&database).await;
-    let profile = Profile::parse(ROOMS, "rooms").unwrap();
+    let profile = rooms();
     let done = applied(&database, &profile, "x").await;
     assert_eq!(done.audited.verdict(), Verdict::Holds, "{:?}", done.left);
     assert_eq!(restore(&database, "x").await.unwrap().left, [] as [String; 0]);
@@ -244,9 +226,8 @@ async fn a_moderate_validator_does_not_keep_what_it_lets_be() {
 /// The plan cannot know of it: the validator comes when the repair has begun to remove what it would refuse to take in.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_validator_that_comes_meanwhile_loses_nothing() {
-    let mongod = failing_server().await;
-    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
-    let rooms = Profile::parse(ROOMS, "rooms").unwrap();
+    let (mongod, slow, service) = failing_server().await;
+    let rooms = rooms();
     let visit = |id: i32, room: i32, tag: &str| doc! { "_id": id, "room": room, "who": "x", "tags": [tag] };
     let of_the_twin = "document 2 of `visits` is not united with 1: the server refuses what it would become (code 121)";
     let of_the_merge = "document 2 is not merged into 1: the server refuses what it would become (code 121)";
@@ -307,11 +288,27 @@ async fn an_audit_that_cannot_read_a_backup_does_not_hold() {
         other.insert(field, value);
         database.collection(&format!("onlyone_backup_{id}")).insert_one(other).await.unwrap();
     }
-    let found = audited(&database, &Profile::parse(ROOMS, "rooms").unwrap()).await;
+    let found = audited(&database, &rooms()).await;
     assert_eq!((found.verdict(), found.reasons), (Verdict::Holds, vec![]));
     database.collection("onlyone_backup_n").insert_one(header).await.unwrap();
-    let found = audited(&database, &Profile::parse(ROOMS, "rooms").unwrap()).await;
+    let found = audited(&database, &rooms()).await;
     let told = "whether a repair was cut short cannot be told: `onlyone_backup_n` was written by a newer onlyone";
     assert_eq!((found.verdict(), found.reasons), (Verdict::Inconclusive, vec![told.to_owned()]));
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_that_may_not_look_for_backups_says_what_the_server_says() {
+    let (mongod, slow, service) = failing_server().await;
+    let database = slow.database("onlyone_unseen");
+    service.database("onlyone_unseen").collection("rooms").insert_one(doc! { "_id": 1, "k": 1 }).await.unwrap();
+    service.database("onlyone_unseen").collection("onlyone_backup_n").insert_one(doc! { "_id": "x" }).await.unwrap();
+    let backup = "onlyone_unseen.onlyone_backup_n";
+    failing(&service, "slow", "alwaysOn", doc! { "failCommands": ["find"], "namespace": backup, "errorCode": 8 }).await;
+    let found = audited(&database, &rooms()).await;
+    failing_no_more(&service).await;
+    let told = found.reasons.iter().find(|reason| reason.starts_with("whether a repair was cut short cannot be told"));
+    let told = told.unwrap_or_else(|| panic!("{:?}", found.reasons));
+    assert!(told.contains("read the backup failed: ") && told.contains("failCommand"), "{told}");
     mongod.stop().await.unwrap();
 }

@@ -11,19 +11,44 @@ use onlyone::mongod::{Mongod, Options};
 use onlyone::report::FindingKind;
 use onlyone::scenario::MongodSpec;
 
+/// Rooms with a log, visits that refer to them, and how two of either become one.
+const ROOMS: &str = r#"
+name = "rooms"
+collection = "rooms"
+[key]
+field = "k"
+[array]
+field = "log"
+identity = "element"
+[[references]]
+collection = "visits"
+field = "room"
+unique_with = ["who"]
+merge = { default = "fill", union = ["tags"] }
+[merge]
+default = "fill"
+union = ["tags"]
+"#;
+
+pub(crate) fn rooms() -> Profile {
+    Profile::parse(ROOMS, "rooms").unwrap()
+}
+
 pub(crate) async fn server() -> (Mongod, Client) {
     let mongod = Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: false })).await.unwrap();
     let client = Client::with_uri_str(mongod.uri()).await.unwrap();
     (mongod, client)
 }
 
-/// A server whose commands can be made to fail.
-pub(crate) async fn failing_server() -> Mongod {
-    Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: true })).await.unwrap()
+/// A server whose commands can be made to fail: those of the first client, which goes by the name `slow`, and not those of the
+/// second.
+pub(crate) async fn failing_server() -> (Mongod, Client, Client) {
+    let mongod = Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: true })).await.unwrap();
+    let (slow, service) = (named(&mongod, "slow").await, named(&mongod, "service").await);
+    (mongod, slow, service)
 }
 
-/// A client that goes by this name.
-pub(crate) async fn named(mongod: &Mongod, name: &str) -> Client {
+async fn named(mongod: &Mongod, name: &str) -> Client {
     let mut options = ClientOptions::parse(mongod.uri()).await.unwrap();
     options.app_name = Some(name.to_owned());
     Client::with_options(options).unwrap()
