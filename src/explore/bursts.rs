@@ -330,3 +330,38 @@ fn served(samples: &[Sample], settings: &Settings) -> BTreeSet<usize> {
     };
     samples.iter().map(served).filter(|(kept, all)| *kept > 0 && kept < all).map(|(kept, _)| kept).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serial::Judged;
+    use crate::target::memory::{Lie, MemoryTarget};
+
+    #[tokio::test]
+    async fn what_violates_is_what_the_settings_say() {
+        let client = Client::with_uri_str("mongodb://127.0.0.1:1/").await.unwrap();
+        let bursts = |strict| Bursts {
+            target: Arc::new(MemoryTarget::new(Lie::NeverAnswers)),
+            client: client.clone(),
+            database: String::new(),
+            settings: Settings { strict, ..Settings::default() },
+            deadline: Duration::ZERO,
+            within: Duration::ZERO,
+            stop: CancellationToken::new(),
+        };
+        for (class, accused) in
+            [(Class::Serial, [false; 2]), (Class::Mixed, [false, true]), (Class::Lasting, [true; 2])]
+        {
+            let one = Judged { class, without: Vec::new(), status: 0, nearest: String::new(), differences: Vec::new() };
+            let judgement = Judgement {
+                executions: vec![one],
+                serial_outcomes: 1,
+                serial_runs: 1,
+                not_compared: Vec::new(),
+                inconclusive: None,
+                notes: Vec::new(),
+            };
+            assert_eq!([false, true].map(|strict| bursts(strict).accuses(&judgement)), accused, "{class:?}");
+        }
+    }
+}

@@ -34,7 +34,7 @@ pub(super) struct Store {
 
 impl Store {
     /// Sends a command: parked, carried out when it is released, answered when the answer is delivered.
-    async fn call<T>(
+    pub(super) async fn call<T>(
         &self,
         command: RawDocumentBuf,
         act: impl FnOnce(&mut Vec<usize>) -> (T, RawDocumentBuf),

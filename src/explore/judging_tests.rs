@@ -104,6 +104,54 @@ async fn nothing_is_waited_for_longer_where_nothing_is_to_be_confirmed() {
 }
 
 #[tokio::test]
+async fn what_violates_strictly_alone_is_confirmed_strictly_alone() {
+    let bench = Bench::silent(std::time::Duration::from_secs(1)).await;
+    for strict in [false, true] {
+        let stop = CancellationToken::new();
+        let mut explorer = bench.explorer(stop.clone());
+        let settings = Settings { strict, ..Settings::default() };
+        let mut comparison = Comparison::new(AsIfSerial { settings, probes: false });
+        comparison.late = true;
+        explorer.comparison = Some(comparison);
+        explorer.keep(Execution::default(), vec![0, 1], Phase::Main);
+        explorer.found.serial.insert(0, judged(Class::Mixed));
+        stop.cancel();
+        explorer.confirm_patiently(&[0]).await;
+        assert_eq!(explorer.comparison.unwrap().quiet == PATIENT_QUIET, strict);
+    }
+}
+
+/// Two requests of which only one was answered well, and left its document.
+fn refused() -> Sample {
+    let mut refused = sample(1);
+    refused.outcome.answers.insert(1, Answer { status: 409, body: Value::Null });
+    refused
+}
+
+#[tokio::test]
+async fn what_violates_strictly_alone_is_not_accused_either_where_it_could_not_be_confirmed() {
+    let bench = Bench::silent(std::time::Duration::from_secs(1)).await;
+    for strict in [false, true] {
+        let stop = CancellationToken::new();
+        let mut explorer = with_an_anomaly(&bench, stop.clone());
+        let settings = Settings { strict, ..Settings::default() };
+        let mut comparison = Comparison::new(AsIfSerial { settings, probes: false });
+        comparison.judge.learn(sample(1));
+        let mut alone = sample(1);
+        alone.outcome.answers.remove(&1);
+        comparison.judge.learn(Sample { order: vec![0], ..alone });
+        comparison.put(0, refused());
+        explorer.comparison = Some(comparison);
+        stop.cancel();
+        explorer.judge_serially(&[0]).await;
+        assert_eq!(explorer.found.serial[&0].class, Class::Refused);
+        let report = explorer.as_if_serial(&[0], Vec::new()).unwrap();
+        let doubted = report.inconclusive.is_some_and(|why| why.contains("not confirmed"));
+        assert_eq!(doubted, strict, "{strict}");
+    }
+}
+
+#[tokio::test]
 async fn an_order_that_was_chosen_is_carried_out_again_before_one_that_is_the_servers_choice() {
     let bench = Bench::silent(std::time::Duration::from_secs(1)).await;
     let mut explorer = bench.explorer(CancellationToken::new());

@@ -80,28 +80,60 @@ pub(super) fn written_at(execution: &Execution, written: &Written) -> i64 {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
-    use mongodb::bson::rawdoc;
+    use mongodb::bson::{Bson, RawDocumentBuf, doc, rawdoc};
 
     use super::super::wire::message::tests::msg;
     use super::super::wire::{Command, Message};
     use super::*;
 
-    #[test]
-    fn what_an_execution_that_is_broken_off_lets_pass_is_its_own() {
-        let insert = rawdoc! { "insert": "chats", "documents": [{ "_id": 1 }], "$db": "app" };
-        let command = Command::parse(&Message::parse(&msg(0, &insert, &[])).unwrap()).unwrap();
-        let step = Step {
+    /// A command that was sent and answered at these moments, in milliseconds since 1970.
+    fn step(command: &RawDocumentBuf, reply: Reply, (sent, answered): (u64, Option<u64>)) -> Step {
+        let command = Command::parse(&Message::parse(&msg(0, command, &[])).unwrap()).unwrap();
+        let at = |moment| SystemTime::UNIX_EPOCH + Duration::from_millis(moment);
+        Step {
             request: 0,
             pick: Default::default(),
             ordinal: 0,
             release: 0,
-            sent: SystemTime::now(),
+            sent: at(sent),
             command: Arc::new(command),
-            reply: Some(Reply { operation_time: Some((7, 1)), ..Reply::default() }),
-            answered: None,
+            reply: Some(reply),
+            answered: answered.map(at),
+        }
+    }
+
+    #[test]
+    fn a_document_was_written_when_the_last_command_was_answered_that_changed_it() {
+        let written = |id: i32| Written {
+            namespace: "app.chats".to_owned(),
+            id: Bson::Int32(id),
+            before: None,
+            after: Some(doc! { "_id": id }),
         };
+        let insert = |id: i32| rawdoc! { "insert": "chats", "documents": [{ "_id": id }], "$db": "app" };
+        let update = |id: i32| {
+            rawdoc! { "update": "chats", "updates": [{ "q": { "_id": id }, "u": { "$set": { "a": 1 } } }], "$db": "app" }
+        };
+        let find = rawdoc! { "find": "chats", "filter": {}, "$db": "app" };
+        let changed = |matched| Reply { ok: true, matched: Some(matched), ..Reply::default() };
+        let steps = vec![
+            step(&insert(1), changed(1), (10, Some(20))),
+            step(&update(1), changed(1), (30, Some(40))),
+            step(&update(1), changed(0), (50, Some(60))),
+            step(&insert(2), changed(1), (70, Some(80))),
+            step(&find, changed(1), (90, Some(100))),
+        ];
+        let execution = Execution { steps, ..Execution::default() };
+        assert_eq!([1, 2].map(|id| written_at(&execution, &written(id))), [40, 80]);
+        assert_eq!(written_at(&execution, &written(3)), 90, "nobody is known to have");
+    }
+
+    #[test]
+    fn what_an_execution_that_is_broken_off_lets_pass_is_its_own() {
+        let insert = rawdoc! { "insert": "chats", "documents": [{ "_id": 1 }], "$db": "app" };
+        let step = step(&insert, Reply { operation_time: Some((7, 1)), ..Reply::default() }, (10, None));
         let whole = Execution { steps: vec![step], ..Execution::default() };
         assert_eq!(last_told(&whole), Some(Timestamp { time: 7, increment: 1 }));
         let broken_off = Execution { stuck: Some("other commands are parked".to_owned()), ..whole };

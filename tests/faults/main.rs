@@ -6,6 +6,7 @@
 // The lints look at test functions only, and these are helpers of tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod restart;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -160,6 +161,19 @@ fn none_is_accused(all: &[&'static [&'static str]]) {
             assert!(struck.iter().any(|one| one["fault"] == fault), "{why}: {struck:?}");
         }
     }
+}
+
+/// What is logged and counted of each delivery goes by itself. A room that is made twice stays.
+#[test]
+fn attempts_that_run_out_accuse_nobody() {
+    let server = Server::start();
+    let case = Case { routes: &["metered"], faults: "crash,lost-answer,error-answer", requests: "1" };
+    let (output, report) = explored(&server, &case, "fixed", &[]);
+    assert_eq!(output.status.code(), Some(0), "{} {}", report["reasons"], report["as_if_serial"]["sentences"]);
+    assert_eq!(report["explore"]["complete"], true);
+    let (output, report) = explored(&server, &case, "buggy", &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", report["reasons"]);
+    assert!(violating(&report).iter().all(|schedule| schedule.contains('!')), "{report}");
 }
 
 #[test]

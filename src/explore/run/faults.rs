@@ -152,11 +152,12 @@ impl Run<'_> {
         loop {
             tokio::select! {
                 biased;
+                // Nothing is begun any more.
+                () = stop.cancelled() => return Err(INTERRUPTED.to_owned()),
                 done = &mut done => {
                     self.execution.lost |= done.is_err();
                     return done.map(|()| passed);
                 }
-                () = stop.cancelled() => return Err(INTERRUPTED.to_owned()),
                 event = self.scheduler.events.recv() => passed.extend(self.let_pass(event)),
             }
         }
@@ -261,6 +262,10 @@ mod tests {
 
     use futures::FutureExt;
     use futures::future::BoxFuture;
+    use mongodb::Client;
+    use mongodb::bson::spec::BinarySubtype;
+    use mongodb::bson::{Binary, rawdoc};
+    use mongodb::options::ClientOptions;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
@@ -273,20 +278,32 @@ mod tests {
     #[derive(Debug, Default)]
     struct Gone {
         done: Mutex<Vec<&'static str>>,
-        /// Cancelled when it is killed.
-        stop: Option<CancellationToken>,
+        stop: CancellationToken,
+        /// The exploration is to end once this is done, or while it hangs.
+        stops_at: Option<(&'static str, bool)>,
+    }
+
+    impl Gone {
+        fn does(&self, what: &'static str, comes_to: Result<(), &str>) -> BoxFuture<'_, Result<(), String>> {
+            self.done.lock().unwrap().push(what);
+            let comes_to = comes_to.map_err(str::to_owned);
+            match self.stops_at.filter(|(at, _)| *at == what) {
+                Some((_, hangs)) => {
+                    self.stop.cancel();
+                    if hangs { std::future::pending().boxed() } else { async { Ok(()) }.boxed() }
+                }
+                None => async { comes_to }.boxed(),
+            }
+        }
     }
 
     impl Restart for Gone {
         fn kill(&self) -> BoxFuture<'_, Result<(), String>> {
-            self.done.lock().unwrap().push("killed");
-            self.stop.iter().for_each(CancellationToken::cancel);
-            async { Ok(()) }.boxed()
+            async { self.does("killed", Ok(())).await }.boxed()
         }
 
         fn start(&self) -> BoxFuture<'_, Result<(), String>> {
-            self.done.lock().unwrap().push("started");
-            async { Err("it does not come up".to_owned()) }.boxed()
+            async { self.does("started", Err("it does not come up")).await }.boxed()
         }
     }
 
@@ -303,21 +320,87 @@ mod tests {
         async move { store.insert(&key, by).map(|_| usize::MAX).await }.boxed()
     }
 
-    async fn killed(
+    /// One that is answered before what it has sent is carried out.
+    fn answers_early(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+        async move {
+            let mut sent = async move { store.insert(&key, by).await }.boxed();
+            if futures::poll!(&mut sent).is_pending() {
+                drop(tokio::spawn(sent));
+            }
+            usize::MAX
+        }
+        .boxed()
+    }
+
+    /// One that has begun a transaction.
+    fn begins(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+        async move {
+            let id = Binary { subtype: BinarySubtype::Uuid, bytes: vec![7; 16] };
+            let command = rawdoc! {
+                "insert": "chats", "documents": [{ "k": key.as_str() }], "$db": "app", "lsid": { "id": id },
+                "txnNumber": 1_i64, "startTransaction": true, "autocommit": false,
+            };
+            store.call(command, |documents| (documents.push(by), rawdoc! { "ok": 1, "n": 1 }), &key).await;
+            usize::MAX
+        }
+        .boxed()
+    }
+
+    async fn killed(gone: &Arc<Gone>, of: (Fake, crate::explore::scheduler::Scheduler)) -> Execution {
+        killed_beside(gone, of, None).await
+    }
+
+    async fn killed_beside(
         gone: &Arc<Gone>,
         (fake, mut scheduler): (Fake, crate::explore::scheduler::Scheduler),
+        server: Option<Client>,
     ) -> Execution {
-        scheduler.faults = Some(Mode { restart: Some(Arc::clone(gone) as Arc<dyn Restart>), ..Mode::default() });
-        scheduler.stop = gone.stop.clone().unwrap_or_default();
+        let restart = Some(Arc::clone(gone) as Arc<dyn Restart>);
+        scheduler.faults = Some(Mode { restart, server, ..Mode::default() });
+        scheduler.stop = gone.stop.clone();
         scheduler.execute(&fake, 0, &mut Replay::new("1:crash".parse().unwrap())).await
     }
 
     #[tokio::test]
     async fn an_interruption_ends_the_wait_for_those_who_notice() {
-        let gone = Arc::new(Gone { stop: Some(CancellationToken::new()), ..Gone::default() });
+        let gone = Arc::new(Gone { stops_at: Some(("killed", false)), ..Gone::default() });
         let execution = killed(&gone, Fake::new(1, hangs)).await;
         assert_eq!((execution.stuck.as_deref(), execution.lost), (Some(INTERRUPTED), false));
         assert_eq!(*gone.done.lock().unwrap(), ["killed"], "nothing is begun any more");
+    }
+
+    #[tokio::test]
+    async fn an_interruption_ends_every_wait_for_a_service_that_is_killed() {
+        type Program = fn(Store, String, usize) -> BoxFuture<'static, usize>;
+        let cases: [(_, &[_], Program); 5] = [
+            (("killed", true), &["killed"], fails),
+            (("killed", false), &["killed"], fails),
+            // Nobody is under way whom it would be waited for before the start.
+            (("killed", false), &["killed"], answers_early),
+            (("started", true), &["killed", "started"], fails),
+            (("started", false), &["killed", "started"], fails),
+        ];
+        for (stops_at, done, program) in cases {
+            let gone = Arc::new(Gone { stops_at: Some(stops_at), ..Gone::default() });
+            let ended = tokio::time::timeout(Duration::from_secs(30), killed(&gone, Fake::new(1, program))).await;
+            let execution = ended.unwrap_or_else(|_| panic!("{stops_at:?}: it is waited for"));
+            assert_eq!((execution.stuck.as_deref(), execution.lost), (Some(INTERRUPTED), false), "{stops_at:?}");
+            assert_eq!(*gone.done.lock().unwrap(), done, "{stops_at:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn transactions_that_stay_open_are_told() {
+        let mut options = ClientOptions::parse("mongodb://127.0.0.1:1/").await.unwrap();
+        options.server_selection_timeout = Some(Duration::from_millis(50));
+        let server = Client::with_options(options).unwrap();
+        let notes = async |program| {
+            let gone = Arc::new(Gone::default());
+            killed_beside(&gone, Fake::new(1, program), Some(server.clone())).await.notes
+        };
+        let told = notes(begins).await;
+        assert!(told.len() == 1 && told[0].contains("stay open until the server ends them itself"), "{told:?}");
+        assert_eq!(notes(fails).await, [] as [String; 0], "there is none");
     }
 
     #[tokio::test]
