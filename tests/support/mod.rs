@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "each test uses some of it")]
 
 #[path = "../practice/mod.rs"]
-mod practice;
+pub mod practice;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -2,12 +2,12 @@
 //! not accused, those that are not are caught, and what was not looked at is inconclusive.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::{python_path, result, violated};
 use serde_json::Value;
-use support::{python_path, result, violated};
+
+use crate::support;
 
 fn run(path: &Path, more: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, Value) {
     support::run(path, more, environment).report()

@@ -1,16 +1,16 @@
 //! Services that are correct, each in a way of its own, and the defects of some: `tests/services/kinds`.
 //!
 //! The campaign has each of them run and explored twenty times beside two busy loops:
-//! `cargo test --test kinds -- --ignored --nocapture --test-threads 1`
+//! `cargo test --test runs kinds -- --ignored --nocapture --test-threads 1`
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use support::{Ended, Server, at_once, carried_out, node_path, path_with_node};
+use crate::support::{Ended, Server, at_once, carried_out, node_path, path_with_node};
+
+use crate::support;
 
 /// The one that is wrong by itself.
 const WRONG: &str = "no-dedupe";

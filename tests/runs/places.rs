@@ -3,14 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod practice;
-
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
+
+use crate::support::practice;
 
 fn onlyone(arguments: &[&str], out: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onlyone"));

@@ -4,11 +4,11 @@
 // The lints look at test functions only, and these are helpers of tests.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
 use serde_json::{Value, json};
 
-use support::{Running, onlyone, reference_service, report, stderr};
+use crate::support::{Running, onlyone, reference_service, report, stderr};
+
+use crate::support;
 
 const RACY: &str = "--strategy create-or-get=find-then-insert --no-unique-index";
 

@@ -5,12 +5,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
-mod practice;
-
 use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+
+use crate::support::practice;
 
 /// Two ends of a cable: the harness's, and the one in the namespace.
 struct Cable {

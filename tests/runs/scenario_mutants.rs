@@ -1,18 +1,18 @@
 //! One-word mistakes in scenarios of correct services: a field, a collection, a database, a path, a stored form, a status. None
 //! may have the service accused; what still holds must be proved by what is left, and what was not seen must be told.
 //!
-//! The whole: `cargo test --release --test scenario_mutants -- --ignored --nocapture`, with `ONLYONE_MUTANTS=NAME` for the
+//! The whole: `cargo test --release --test runs scenario_mutants -- --ignored --nocapture`, with `ONLYONE_MUTANTS=NAME` for the
 //! scenarios whose name has this in it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use support::{Ended, Server, at_once, node_path, path_with_node, violated};
+use crate::support::{Ended, Server, at_once, node_path, path_with_node, violated};
 use toml::{Table, Value};
+
+use crate::support;
 
 /// A scenario with one mistake in it.
 struct Mutant {

@@ -3,11 +3,9 @@
 // The lints look at test functions only, and these are helpers of tests.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
 use serde_json::Value;
 
-use support::{Running, onlyone, reference_service, report, stderr};
+use crate::support::{Running, onlyone, reference_service, report, stderr};
 
 const ONLYONE: &str = env!("CARGO_BIN_EXE_onlyone");
 

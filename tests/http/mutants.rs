@@ -1,12 +1,12 @@
 //! Planted bugs of create-or-get through the reference service over HTTP, with two, eight and a hundred and fifty callers: each
 //! is caught by what must catch it, and the correct twins are not accused.
 //!
-//! Ten times each: `cargo test --test http_mutants -- --ignored --nocapture`
+//! Ten times each: `cargo test --test http mutants -- --ignored --nocapture`
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
-mod support;
+use crate::support::{Ended, Server, at_once, violated};
 
-use support::{Ended, Server, at_once, violated};
+use crate::support;
 
 /// Callers that come together, and how often.
 const CROWDS: [(u32, u32); 3] = [(2, 40), (8, 20), (150, 4)];
