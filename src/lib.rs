@@ -8,6 +8,7 @@ pub mod cli;
 pub mod driver;
 pub mod explain;
 pub mod explore;
+pub mod fault;
 pub mod history;
 pub mod import;
 pub mod init;

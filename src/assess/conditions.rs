@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Recording;
+use super::{Recording, RunRecord};
 use crate::history::{Action, Appended, Operation, Outcome, Phase, Value};
-use crate::report::ExploreReport;
 use crate::scenario::{Scenario, WorkloadKind};
 use crate::stats::Concurrency;
 use crate::verdict::{Invariant, InvariantResult, Verdict};
@@ -49,27 +48,33 @@ pub(super) fn reasons(run: &Recording<'_>, scenario: &Scenario, concurrency: &Co
         };
         reasons.push(format!("{found}: without real concurrency there is no race to survive"));
     }
+    let planned = |operation: &Operation| run.record.faults.as_ref().is_some_and(|faults| faults.met(operation));
     // Held against serial runs, an answer is an answer, whatever it means: what it says is compared.
     let answers_count = run.record.as_if_serial.is_some()
         && (scenario.workload == WorkloadKind::Custom || !scenario.judging().checkers);
-    let uncertain = |operation: &Operation| {
-        operation.is_unknown() && !is_injected(&operation.outcome) && !(answers_count && has_status(&operation.outcome))
+    let explained = |operation: &Operation| {
+        is_injected(&operation.outcome) || planned(operation) || (answers_count && has_status(&operation.outcome))
     };
+    let uncertain = |operation: &Operation| operation.is_unknown() && !explained(operation);
     reasons.extend(too_many_unknown(operations, &uncertain, scenario.limits.max_unknown));
-    reasons.extend(unknown_creators(operations, scenario.limits.max_unknown));
-    reasons.extend(unreachable(operations, scenario.limits.max_unknown));
+    reasons.extend(unknown_creators(operations, &planned, scenario.limits.max_unknown));
+    reasons.extend(unreachable(operations, &planned, scenario.limits.max_unknown));
     let unknown_callers = unauthenticated(operations, scenario.limits.max_unknown);
-    reasons.extend(unknown_callers.map(|reason| after_crashes(reason, run.record.explore.as_ref())));
+    reasons.extend(unknown_callers.map(|reason| after_crashes(reason, run.record)));
+    reasons.extend(super::faults::reasons(run.record, operations));
     reasons
 }
 
 /// Of a service that was killed and started again it is likely why it does not know its callers.
-fn after_crashes(reason: String, explore: Option<&ExploreReport>) -> String {
-    let crashed = explore.is_some_and(|explore| explore.faults.iter().any(|tally| tally.fault.starts_with("crash")));
+fn after_crashes(reason: String, record: &RunRecord) -> String {
+    let explored = record.explore.iter().flat_map(|explore| &explore.faults);
+    let killed = record.faults.iter().flat_map(|faults| &faults.intervals);
+    let crashed = explored.into_iter().any(|tally| tally.fault.starts_with("crash"))
+        || killed.into_iter().any(|interval| interval.kind == "kill-service");
     match crashed {
         true => format!(
             "{reason}: started again after a crash, a service must still know who was logged in; give its sessions or tokens a \
-             secret that outlives the process, or explore without `crash`"
+             secret that outlives the process, or leave that fault out"
         ),
         false => reason,
     }
@@ -129,7 +134,7 @@ fn unknown_among(
 
 /// Keys on which the one operation that may have created the document is unknown. There is one creator among many callers,
 /// so that a creation which always goes wrong is a small share of all operations.
-fn unknown_creators(operations: &[Operation], limit: f64) -> Option<String> {
+fn unknown_creators(operations: &[Operation], planned: &dyn Fn(&Operation) -> bool, limit: f64) -> Option<String> {
     #[derive(Default)]
     struct Key {
         acknowledged: bool,
@@ -146,7 +151,9 @@ fn unknown_creators(operations: &[Operation], limit: f64) -> Option<String> {
                 key.seen = true;
             }
             Outcome::Ok(Value::Found(Some(_))) => key.seen = true,
-            Outcome::Unknown(cause) if creates && operation.late.is_none() && !cause.is_injected() => {
+            Outcome::Unknown(cause)
+                if creates && operation.late.is_none() && !cause.is_injected() && !planned(operation) =>
+            {
                 key.unknown = true
             }
             _ => {}
@@ -166,11 +173,11 @@ fn unknown_creators(operations: &[Operation], limit: f64) -> Option<String> {
 }
 
 /// Operations that nothing took tell nothing, and a run whose last one was such a one had lost its service.
-fn unreachable(operations: &[Operation], limit: f64) -> Option<String> {
+fn unreachable(operations: &[Operation], planned: &dyn Fn(&Operation) -> bool, limit: f64) -> Option<String> {
     let is_such = |outcome: &Outcome| matches!(outcome, Outcome::Failed(cause) if cause.is_unreachable());
-    let such = operations.iter().filter(|operation| is_such(&operation.outcome)).count();
+    let such = operations.iter().filter(|operation| is_such(&operation.outcome) && !planned(operation)).count();
     let last = operations.iter().max_by_key(|operation| operation.completed)?;
-    let lost = if is_such(&last.outcome) {
+    let lost = if is_such(&last.outcome) && !planned(last) {
         "the service was gone when the run ended"
     } else if share(such, operations) > limit {
         "the service did not take all operations"
@@ -193,7 +200,7 @@ fn unauthenticated(operations: &[Operation], limit: f64) -> Option<String> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share does not need more than 52 bits")]
-fn ratio(count: usize, all: usize) -> f64 {
+pub(super) fn ratio(count: usize, all: usize) -> f64 {
     if all == 0 { 0.0 } else { count as f64 / all as f64 }
 }
 
@@ -227,7 +234,7 @@ fn most_frequent<'a>(
 mod tests {
     use super::*;
     use crate::history::{Cause, Transport, Value};
-    use crate::report::FaultTally;
+    use crate::report::{ExploreReport, FaultTally};
 
     fn operations(outcomes: Vec<Outcome>) -> Vec<Operation> {
         let operation = |(number, outcome): (u64, Outcome)| {
@@ -253,8 +260,10 @@ mod tests {
             assert_eq!(reason.is_some(), told, "{reason:?}");
         }
         let crash = FaultTally { fault: "crash".to_owned(), schedules: 1, violated: 0 };
-        let after =
-            |faults| after_crashes("401".to_owned(), Some(&ExploreReport { faults, ..ExploreReport::default() }));
+        let after = |faults| {
+            let explore = Some(ExploreReport { faults, ..ExploreReport::default() });
+            after_crashes("401".to_owned(), &RunRecord { explore, ..RunRecord::default() })
+        };
         assert!(after(vec![crash]).contains("started again after a crash") && after(Vec::new()) == "401");
     }
 
@@ -274,7 +283,7 @@ mod tests {
             (vec![gone()], Some("Connection refused (1 times)")),
         ];
         for (outcomes, told) in cases {
-            let reason = unreachable(&operations(outcomes), 0.3);
+            let reason = unreachable(&operations(outcomes), &|_| false, 0.3);
             match told {
                 None => assert_eq!(reason, None),
                 Some(told) => assert!(reason.as_ref().is_some_and(|reason| reason.contains(told)), "{reason:?}"),

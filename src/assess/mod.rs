@@ -6,6 +6,7 @@
 mod answers;
 mod conditions;
 mod expectation;
+mod faults;
 mod fit;
 mod keys;
 mod looks;
@@ -73,7 +74,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         Some(_) => answers::understand(&doubted_times),
         None => answers::Understood { history: std::borrow::Cow::Borrowed(&*doubted_times), reasons: Vec::new() },
     };
-    let judged_history = shards::alone(&understood.history, shard);
+    let judged_history = faults::masked(shards::alone(&understood.history, shard), run.record);
     // What is asked of the run, and what is stored, is judged for all shards together.
     let is_one_of_several = shards::note(shard).is_some();
     let observation = run.observation.filter(|_| !is_one_of_several);
@@ -96,10 +97,16 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     }
     results = shards::seen_alone(results, shard);
     results.extend(run.record.as_if_serial.iter().map(AsIfSerialReport::result));
-    let disturbed = server::disturbed(run.record);
-    let in_doubt = |result| server::explained(fit::doubted(result, misfit.as_deref(), &scenario), disturbed.as_deref());
-    results = results.into_iter().map(in_doubt).collect();
-    let control = if alone { None } else { serial::judged(&run, &invariants, own.serially, in_doubt) };
+    let loss = faults::Loss::of(&run, &scenario);
+    // What was planned to happen to the server is judged by what it may have lost.
+    let disturbed = server::disturbed(run.record).filter(|_| !faults::explain_the_server(run.record));
+    let in_doubt = |result, phase| {
+        let result = server::explained(fit::doubted(result, misfit.as_deref(), &scenario), disturbed.as_deref());
+        faults::explained(result, loss.as_ref(), &run, phase)
+    };
+    results = results.into_iter().map(|result| in_doubt(result, Phase::Main)).collect();
+    let control =
+        if alone { None } else { serial::judged(&run, &invariants, own.serially, |one| in_doubt(one, Phase::Control)) };
     if let Some((_, serially)) = &control {
         results = serial::used(results, serially);
     }
@@ -157,6 +164,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
         as_if_serial: run.record.as_if_serial.clone(),
         selftest: None,
         shards: shards::shown(shards, shard, recorded),
+        faults: faults::shown(run.record, run.history),
         findings: None,
         actions: None,
     };
@@ -233,6 +241,7 @@ fn preflight(run: &Recording<'_>, described: Option<&Fit>, disturbed: Option<&st
     preflight.notes.extend(described.and_then(|fit| others(fit, scenario)));
     preflight.notes.extend(disturbed.map(str::to_owned));
     preflight.notes.extend(shards::note(run.record.shard.as_ref()));
+    preflight.notes.extend(faults::note(run.record));
     preflight.notes.extend(described.into_iter().flat_map(Fit::unseen));
     preflight.notes.extend(unsent::notes(run, scenario));
     preflight

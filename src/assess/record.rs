@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{Looks, Sightings};
+use crate::history::{Faults, Looks, Sightings};
 use crate::report::{AsIfSerialReport, ExploreReport, Origin};
 use crate::shard::ShardRecord;
 use crate::stats::{Generator, Machine, StageMarks};
@@ -87,6 +87,9 @@ pub struct RunRecord {
     /// Where the stages of its load lie, if it has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stages: Option<StageMarks>,
+    /// What broke on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<Faults>,
     /// Which part of a run this is, where several processes share one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<ShardRecord>,

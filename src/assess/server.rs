@@ -30,7 +30,7 @@ pub(super) fn explained(result: InvariantResult, disturbed: Option<&str>) -> Inv
 }
 
 /// Whether what is there proves the violation by itself.
-fn is_there(result: &InvariantResult) -> bool {
+pub(super) fn is_there(result: &InvariantResult) -> bool {
     match result.name {
         Invariant::ZeroDuplicates
         | Invariant::NoDuplicateMessages

@@ -61,6 +61,7 @@ pub fn report(audited: &Audited, circumstances: Circumstances) -> Report {
         preflight: audited.preflight.clone(),
         findings: Some(audited.findings.clone()),
         shards: Vec::new(),
+        faults: Vec::new(),
         actions: circumstances.actions,
     }
 }

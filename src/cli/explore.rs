@@ -163,6 +163,11 @@ impl One<'_> {
             super::init::write_scenario(&self.scenario.file, text)?;
         }
         let started = SystemTime::now();
+        if !self.scenario.faults.is_empty() {
+            io.note(
+                "`[[fault]]` is for `onlyone run`, and left out: an exploration has faults of its own, by `--faults`\n",
+            );
+        }
         let spec = EnvironmentSpec {
             scenario: self.scenario,
             options: &options,

@@ -24,7 +24,7 @@ use crate::report;
 use crate::scenario::{self, Scenario};
 use crate::session::reproduce::reproduce;
 use crate::session::store::{check_run_id, fresh_run_id};
-use crate::session::{Concluded, LoadSession, Options, shards};
+use crate::session::{Concluded, LoadSession, Options, faults, shards};
 use crate::shard::Meeting;
 use crate::strategy;
 use crate::verdict::ExitStatus;
@@ -38,7 +38,9 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
     }
     let mut scenarios = Vec::new();
     for path in &args.scenarios {
-        scenarios.push(load(path, common)?);
+        let scenario = load(path, common)?;
+        faults::check(&scenario, common.mongo == "embedded", args.shard.is_some())?;
+        scenarios.push(scenario);
     }
     let seed = common.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
     if common.dry_run {
@@ -100,9 +102,10 @@ fn dry_run(scenario: &Scenario, seed: u64, io: &mut Io) -> Result<(), CliError> 
     let invariants = invariants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let resolved = scenario::resolved_toml(scenario).map_err(CliError::setup)?;
     let text = format!(
-        "# {}\n# seed: {seed}\n# operations: {operations}, after {} of the serial control\n# judged: {invariants}\n\n{resolved}",
+        "# {}\n# seed: {seed}\n# operations: {operations}, after {} of the serial control\n# judged: {invariants}\n{}\n{resolved}",
         scenario.file.display(),
         scenario.limits.serial_control,
+        faults::in_plan(scenario, seed),
     );
     io.result(&text).context("cannot write to stdout").map_err(CliError::setup)
 }

@@ -34,6 +34,10 @@ pub struct Progress {
     pub begun: OnceLock<Instant>,
     /// When the load began, after the serial control.
     pub load_begun: OnceLock<Instant>,
+    /// Cancelled when the load begins.
+    pub load_begins: CancellationToken,
+    /// Cancelled when the load has ended, also where it never began.
+    pub load_ends: CancellationToken,
     /// Who looks on, if anybody does.
     pub watcher: OnceLock<Box<dyn Watcher>>,
 }

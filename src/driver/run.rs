@@ -95,6 +95,8 @@ pub async fn run_together(
     interludes: Interludes,
     meeting: Option<Arc<Meeting>>,
 ) -> Result<(Recorded, u64), DriverError> {
+    // Also if it never begins.
+    let load_ends = run.progress.load_ends.clone().drop_guard();
     let shard = meeting.as_ref().map(|meeting| meeting.shard());
     let (controls, control_keys) = run.plan.control();
     let keys = KeyTable::new(&*run.workload, control_keys, run.plan.keys());
@@ -136,6 +138,7 @@ pub async fn run_together(
         Ok(finished) => finished.is_err(),
         Err(_) => true,
     };
+    drop(load_ends);
     if interruption.is_cancelled() {
         recorder.sender().send(Message::Interrupted).ok();
     }
@@ -211,6 +214,7 @@ async fn phases(
     }
     let Some(begin) = shared.begin().await else { return Ok(()) };
     progress.load_begun.get_or_init(|| begin);
+    progress.load_begins.cancel();
     main_phase(shared, recorder, plan, Remaining { segments, turns, begin }, dropped).await
 }
 

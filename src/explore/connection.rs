@@ -38,14 +38,19 @@ enum Pending {
     Hello,
     /// Hold it.
     Step(StepId, mpsc::UnboundedSender<Event>),
+    /// Close the connection in its place.
+    Lose,
 }
 
 /// Serves a connection until either side closes it.
 pub(super) async fn run(client: TcpStream, server: TcpStream, hub: Arc<Hub>, tasks: TaskTracker) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
+    let closed = hub.cancel.child_token();
+    let shared = Arc::clone(&hub);
+    let _open = shared.disturbance.opens(&closed);
     let connection = Arc::new(Connection {
-        closed: hub.cancel.child_token(),
+        closed,
         hub,
         client: AsyncMutex::new(to_client),
         server: AsyncMutex::new(to_server),
@@ -97,6 +102,13 @@ impl Connection {
             }
             if command.is_hello() {
                 self.pending().insert(frame.request_id(), Pending::Hello);
+            }
+            let met = self.hub.meets(&command);
+            if met.loses_answer && command.answered {
+                self.pending().insert(frame.request_id(), Pending::Lose);
+            }
+            if let Some(delay) = met.delay {
+                tokio::time::sleep(delay).await;
             }
             self.server.lock().await.write_all(frame.bytes()).await?;
         }
@@ -171,6 +183,11 @@ impl Connection {
                         // A streaming hello: the next answer answers this one.
                         self.pending().insert(frame.request_id(), Pending::Hello);
                     }
+                }
+                Some(Pending::Lose) => {
+                    self.hub.disturbance.lost_answer();
+                    self.closed.cancel();
+                    return Ok(());
                 }
                 None => {}
             }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::disturbance::{Disturbance, Met};
 use super::gate::{Event, StepId};
 use super::wire::hello::Addresses;
 use super::wire::{Command, Kind};
@@ -28,6 +29,8 @@ pub(super) struct Hub {
     /// Connections over which a command was parked.
     pub(super) used: AtomicU64,
     state: Mutex<State>,
+    /// What happens to commands and connections that pass, where a run has it so.
+    pub(super) disturbance: Disturbance,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +54,7 @@ impl Hub {
             accepted: AtomicU64::new(0),
             used: AtomicU64::new(0),
             state: Mutex::default(),
+            disturbance: Disturbance::default(),
         }
     }
 
@@ -71,6 +75,14 @@ impl Hub {
             return None;
         }
         Some((StepId(self.next.fetch_add(1, Ordering::Relaxed)), events))
+    }
+
+    /// What happens to a command that passes.
+    pub(super) fn meets(&self, command: &Command) -> Met {
+        match command.kind {
+            Kind::Control => Met::default(),
+            Kind::Read | Kind::Write => self.disturbance.meets(),
+        }
     }
 
     /// Marks a command that may concern more than it names.

@@ -17,6 +17,7 @@ pub mod conflict;
 mod connection;
 pub mod dfs;
 pub mod diagram;
+mod disturbance;
 mod evidence;
 pub mod execution;
 pub mod explorer;

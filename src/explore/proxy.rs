@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -147,6 +148,27 @@ impl Proxy {
     /// Connections so far over which a command was parked.
     pub fn used_connections(&self) -> u64 {
         self.hub.used.load(Ordering::Relaxed)
+    }
+
+    /// Draws whom a disturbance meets from this seed.
+    pub fn seed(&self, seed: u64) {
+        self.hub.disturbance.seed(seed);
+    }
+
+    /// Has a share of the commands on data come to the server late from now on, or none: how many did until now.
+    pub fn delays(&self, delay: Option<(Duration, f64)>) -> u64 {
+        self.hub.disturbance.delays(delay)
+    }
+
+    /// Has a share of the commands on data lose their answers, and their connections with them, from now on, or none: how many
+    /// did until now.
+    pub fn loses_answers(&self, share: Option<f64>) -> u64 {
+        self.hub.disturbance.loses_answers(share)
+    }
+
+    /// Closes a share of the connections, whatever is under way on them: how many.
+    pub fn resets(&self, share: f64) -> u64 {
+        self.hub.disturbance.resets(share)
     }
 
     /// Closes all connections and waits until they are gone.

@@ -7,6 +7,7 @@ mod cause;
 mod delivery;
 mod effects;
 pub mod export;
+mod faults;
 pub mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -21,6 +22,7 @@ mod thread;
 pub use cause::{Cause, CauseKind, DatabaseError, Transport};
 pub use delivery::{CodePath, ContentKind, Delivered, Delivery, Via};
 pub use effects::{Effects, ElementCount, Elements, KeyElements, NumberRule, Numbers};
+pub use faults::{FaultInterval, Faults};
 pub use id::{Id, OpId};
 pub use looks::{Looks, Tally, Worsening};
 pub use messages::{Appended, Compactor, Element, Message, MessagePath, Role, Said, Seen, answer_to, chain};
@@ -57,6 +59,12 @@ impl History {
             }
             _ => false,
         }
+    }
+
+    /// What it says of itself, without an operation.
+    pub fn clone_without_operations(&self) -> Self {
+        let History { operations: _, partial, interrupted, of_a_shard } = *self;
+        History { operations: Vec::new(), partial, interrupted, of_a_shard }
     }
 
     /// The operations of one phase: the control comes first, so each phase is one slice.

@@ -7,10 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mongodb::Client;
-use mongodb::bson::doc;
+use mongodb::bson::{Document, doc};
 use mongodb::options::{ClientOptions, ServerAddress};
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::process::{Process, ProcessError, ProcessSpec, Supervisor};
 
@@ -36,7 +37,20 @@ pub struct Member {
     spec: ProcessSpec,
     data: PathBuf,
     process: Mutex<Process>,
+    /// Whether, and how often, it was taken down on purpose.
+    taken_down: watch::Sender<TakenDown>,
 }
+
+/// How often a member was taken down on purpose.
+#[derive(Debug, Default)]
+struct TakenDown {
+    times: u64,
+    /// It is not back yet.
+    is_down: bool,
+}
+
+/// How long a server may take to end in good order.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 
 impl Member {
     /// Starts a server and waits until it answers.
@@ -54,7 +68,7 @@ impl Member {
             let log = supervisor.dir().join(format!("mongod-{index}-{attempt}.log"));
             let spec = arguments(ProcessSpec::new(program, log), port, &data, options);
             let process = Mutex::new(supervisor.spawn(&spec)?);
-            let member = Member { port, spec, data, process };
+            let member = Member { port, spec, data, process, taken_down: watch::Sender::default() };
             match member.wait_until_ready().await {
                 Err(MongodError::Died { log, .. }) if log.to_ascii_lowercase().contains("address already in use") => {
                     log_tail = log;
@@ -121,6 +135,15 @@ impl Member {
         Client::with_options(options)
     }
 
+    /// Has it carry out a command of administration, whatever its role.
+    pub async fn admin(&self, step: &'static str, command: Document) -> Result<Document, MongodError> {
+        let refused = |source| MongodError::Refused { step, source };
+        let client = self.client().map_err(refused)?;
+        let answer = client.database("admin").run_command(command).await;
+        client.shutdown().immediate(true).await;
+        answer.map_err(refused)
+    }
+
     pub(super) fn not_ready(&self, expected: &'static str) -> MongodError {
         let log = tail(self.process().log(), LOG_LINES);
         MongodError::NotReady { expected, seconds: READY_DEADLINE.as_secs(), log }
@@ -181,6 +204,36 @@ impl Member {
     /// Lets a paused process go on.
     pub fn resume(&self) -> Result<(), MongodError> {
         Ok(self.slot().signal(Signal::SIGCONT)?)
+    }
+
+    /// Ends it on purpose, which is not taken for a loss of the server; without warning, or in good order. Returns when it is gone.
+    pub async fn take_down(&self, in_good_order: bool) -> Result<(), MongodError> {
+        self.taken_down.send_modify(|taken_down| {
+            taken_down.times += 1;
+            taken_down.is_down = true;
+        });
+        let process = self.process();
+        let ended = if in_good_order { process.terminate(SHUTDOWN_GRACE).await } else { process.kill().await };
+        Ok(ended?)
+    }
+
+    /// It is back, or never will be: from now on its end is a loss again.
+    pub(super) fn is_back(&self) {
+        self.taken_down.send_modify(|taken_down| taken_down.is_down = false);
+    }
+
+    /// Waits until the process ends without having been taken down, and says how.
+    pub(super) async fn lost(&self) -> MongodError {
+        loop {
+            let mut taken_down = self.taken_down.subscribe();
+            // An error means that the member is gone, and with it who asks.
+            taken_down.wait_for(|taken_down| !taken_down.is_down).await.ok();
+            let times = taken_down.borrow_and_update().times;
+            let ended = self.ended().await;
+            if taken_down.borrow_and_update().times == times {
+                return ended;
+            }
+        }
     }
 
     /// Starts a member that has ended again, on the same port and data, and waits until it answers.

@@ -1,5 +1,7 @@
 //! Makes a replica set of started members and waits until it is whole.
 
+use std::time::Duration;
+
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
@@ -26,11 +28,30 @@ pub(super) async fn initiate(members: &[Member], journaled: bool) -> Result<(), 
     client.shutdown().immediate(true).await;
     answer.map_err(|source| MongodError::Refused { step: "initiate the replica set", source })?;
 
-    let whole = wait_until_whole(members);
-    match tokio::time::timeout(READY_DEADLINE, whole).await {
+    await_whole(members).await
+}
+
+/// Waits until one member is the primary and the others follow it, and not longer than a start may take.
+pub(super) async fn await_whole(members: &[Member]) -> Result<(), MongodError> {
+    let Some(first) = members.first() else { return Ok(()) };
+    match tokio::time::timeout(READY_DEADLINE, wait_until_whole(members)).await {
         Ok(result) => result,
         Err(_) => Err(first.not_ready("elect a primary")),
     }
+}
+
+/// How long a member may take to tell its role: one that stands still tells nothing.
+const ROLE_WITHIN: Duration = Duration::from_secs(1);
+
+/// The member that says that it is the primary.
+pub(super) async fn primary(members: &[Member]) -> Option<&Member> {
+    let asked = members.iter().map(|member| async move {
+        let client = client(member).ok()?;
+        let role = tokio::time::timeout(ROLE_WITHIN, role(&client)).await;
+        client.shutdown().immediate(true).await;
+        matches!(role, Ok(Ok(Role::Primary))).then_some(member)
+    });
+    futures::future::join_all(asked).await.into_iter().flatten().next()
 }
 
 /// Asks the members for their roles until they are as they must be.

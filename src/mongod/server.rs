@@ -71,9 +71,36 @@ impl Mongod {
         member.restart(&self.supervisor).await
     }
 
-    /// Waits until a member ends that nobody stopped, and says how it ended.
+    /// Starts a member again that was taken down, on the same port and data, and waits until the whole set is well.
+    pub async fn bring_back(&self, member: &Member) -> Result<(), MongodError> {
+        let back = async {
+            member.restart(&self.supervisor).await?;
+            self.await_whole().await
+        };
+        let back = back.await;
+        member.is_back();
+        back
+    }
+
+    /// Waits until the set has a primary and all other members follow it; a standalone server is whole when it answers.
+    pub async fn await_whole(&self) -> Result<(), MongodError> {
+        match self.replica_set {
+            true => replica::await_whole(&self.members).await,
+            false => Ok(()),
+        }
+    }
+
+    /// The member that can be written to now, if there is one; a standalone server is its own.
+    pub async fn primary(&self) -> Option<&Member> {
+        match self.replica_set {
+            true => replica::primary(&self.members).await,
+            false => self.members.first(),
+        }
+    }
+
+    /// Waits until a member ends that nobody stopped or took down, and says how it ended.
     pub async fn ended(&self) -> MongodError {
-        let ends = self.members.iter().map(|member| Box::pin(member.ended()));
+        let ends = self.members.iter().map(|member| Box::pin(member.lost()));
         futures::future::select_all(ends).await.0
     }
 

@@ -10,6 +10,7 @@ mod document;
 mod explore;
 #[cfg(test)]
 mod external;
+mod faults;
 mod files;
 mod finding;
 mod fit;
@@ -42,6 +43,7 @@ pub(crate) use document::shell;
 pub use explore::{
     Diagram, DiagramStep, ExploreReport, FaultTally, Lane, Repeated, ScheduleResult, Smallest, TogetherResult,
 };
+pub use faults::FaultReport;
 pub use files::{WriteError, write_all, write_atomic};
 pub use finding::{ActionKind, Finding, FindingKind, RepairAction};
 pub use fit::{Fit, FitRow};

@@ -85,6 +85,9 @@ pub struct Report {
     /// The processes that carried the run out together, where there were several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shards: Vec<super::ShardReport>,
+    /// What broke on purpose while the load went on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<super::FaultReport>,
     /// The kill matrix; only `selftest` has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selftest: Option<super::SelftestReport>,

@@ -2,6 +2,7 @@
 //!
 //! The verdict comes first. When the text would be too long, detail goes first: witnesses, then latency.
 
+use super::faults::{MOST_ROWS, rows, sentence as told_together};
 use super::format::{count, measured, plural, quantile, seconds, visible};
 use super::junit::told;
 use super::shards::sentence;
@@ -32,6 +33,7 @@ pub fn summary_within(report: &Report, budget: usize) -> String {
         lint(report),
         observed_key(report),
         matrix(report),
+        faults(report),
         shards(report),
         stages(report),
         latency(report),
@@ -138,6 +140,32 @@ fn lint(report: &Report) -> String {
     };
     let lines: String = report.lint().map(line).collect();
     if lines.is_empty() { lines } else { format!("Lint:\n\n{lines}") }
+}
+
+/// What broke on purpose.
+fn faults(report: &Report) -> String {
+    if report.faults.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "Faults: {}.\n\n| Fault | When | Met | Operations | Unknown |\n|---|---|---|--:|--:|\n",
+        cell(&told_together(&report.faults))
+    );
+    let (shown, left_out) = rows(&report.faults, MOST_ROWS);
+    for fault in shown {
+        text.push_str(&format!(
+            "| {} | {} | {} | {} | {} |\n",
+            cell(&fault.kind),
+            cell(&fault.when()),
+            cell(&fault.whom()),
+            count(fault.operations),
+            count(fault.unknown)
+        ));
+    }
+    if left_out > 0 {
+        text.push_str(&format!("\n{} in report.json\n", plural(left_out, "more fault")));
+    }
+    text
 }
 
 /// The shards of a run from several processes.

@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::file_http::{Http, Service};
 use super::file_observe::{Invariant, Observe};
 use super::file_stages::Stages;
+use super::load_fault::Fault;
 use super::network::Network;
 use super::prior::{OneOrMany, Prior};
 use super::values::{Count, Counts, DurationText, Number, Share};
@@ -51,6 +52,10 @@ pub(super) struct File {
     /// How operations are let go: one of these.
     #[schemars(with = "Loads")]
     pub(super) load: Option<Spanned<Loads>>,
+    /// What breaks on purpose while the load goes on.
+    #[serde(default)]
+    #[schemars(with = "Vec<Fault>")]
+    pub(super) fault: Vec<Spanned<Fault>>,
     /// What `onlyone explore` does when its flags do not say otherwise.
     #[serde(default)]
     pub(super) explore: Explore,
@@ -95,6 +100,10 @@ pub(super) struct Mongo {
     /// Connections in the pool; as many as clients when not given.
     #[schemars(with = "Option<Count>")]
     pub(super) pool: Option<Spanned<Count>>,
+    /// When a write is acknowledged: `memory` (the primary has it), `journal` (in its journal) or `majority` (most members have
+    /// it); by default as the server does it.
+    #[schemars(with = "Option<String>")]
+    pub(super) write_concern: Option<Spanned<String>>,
     /// Whether the driver sends a write again on its own.
     #[serde(default)]
     pub(super) retry_writes: bool,

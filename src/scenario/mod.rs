@@ -13,6 +13,7 @@ mod file_stages;
 mod filters;
 mod http;
 mod json_path;
+mod load_fault;
 mod messages;
 mod model;
 mod network;
@@ -42,10 +43,11 @@ pub use http::{
     ServiceSpec, StatusSpec, TlsSpec,
 };
 pub use json_path::JsonPath;
+pub use load_fault::{FaultNeeds, FaultSpec, FaultTarget, LoadFault};
 pub use messages::MessageSpec;
 pub use model::{
     Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, FaultKind, JudgeKind, Judging, Keys, Limits, Load,
-    Metric, MongoSpec, MongodSpec, Scenario, SearchKind, TargetSpec, Threshold,
+    Metric, MongoSpec, MongodSpec, Scenario, SearchKind, TargetSpec, Threshold, WriteConcern,
 };
 pub use network::NetworkSpec;
 pub use observed::{Expected, InvariantSpec, ObserveHttp, ObserveMongo, ObserveSpec, the_number};

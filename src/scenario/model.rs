@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::environment::Variable;
 use super::http::{HttpSpec, ServiceSpec};
+use super::load_fault::FaultSpec;
 use super::network::NetworkSpec;
 use super::observed::{InvariantSpec, ObserveSpec};
 use super::prior::PriorSpec;
@@ -44,6 +45,8 @@ pub struct Scenario {
     pub deliveries: Deliveries,
     /// How they are let go.
     pub load: Load,
+    /// What breaks on purpose while they go on.
+    pub faults: Vec<FaultSpec>,
     /// How they are explored.
     pub explore: ExploreSpec,
     /// Deadlines, floors and the serial control.
@@ -250,6 +253,9 @@ pub struct MongoSpec {
     pub database: String,
     /// Connections in the pool; `None` is as many as clients.
     pub pool: Option<u32>,
+    /// When a write is acknowledged; `None` leaves it to the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_concern: Option<WriteConcern>,
     /// Whether the driver sends a write again on its own.
     pub retry_writes: bool,
     /// Whether the driver sends a read again on its own.
@@ -257,6 +263,24 @@ pub struct MongoSpec {
     /// Time that each operation waits before it is sent: a planted slowdown.
     #[serde(with = "friendly")]
     pub delay: Duration,
+}
+
+/// When a write is acknowledged (`[target.mongo] write_concern`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteConcern {
+    /// When the primary has it in memory.
+    Memory,
+    /// When the primary has it in its journal.
+    Journal,
+    /// When a majority of the members has it.
+    Majority,
+}
+
+impl WriteConcern {
+    /// All, with their words.
+    pub const ALL: [(&'static str, WriteConcern); 3] =
+        [("memory", WriteConcern::Memory), ("journal", WriteConcern::Journal), ("majority", WriteConcern::Majority)];
 }
 
 /// The embedded server.

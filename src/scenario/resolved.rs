@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::http::ServiceSpec;
+use super::load_fault::FaultSpec;
 use super::model::{Deliveries, Expectation, ExploreSpec, Limits, Load, MongodSpec, Scenario, TargetSpec};
 use super::network::NetworkSpec;
 use super::observed::{InvariantSpec, ObserveSpec, one_or_list};
@@ -27,6 +28,8 @@ struct Resolved<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     deliveries: Option<Deliveries>,
     load: &'a Load,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    fault: &'a [FaultSpec],
     #[serde(skip_serializing_if = "Option::is_none")]
     explore: Option<&'a ExploreSpec>,
     limits: &'a Limits,
@@ -58,6 +61,7 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         mongod,
         deliveries,
         load,
+        faults,
         explore,
         limits,
         expect,
@@ -76,6 +80,7 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         mongod: *mongod,
         deliveries: (*workload == WorkloadKind::Merge).then_some(*deliveries),
         load,
+        fault: faults,
         explore: (*explore != ExploreSpec::default()).then_some(explore),
         limits,
         expect,

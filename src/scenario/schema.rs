@@ -6,7 +6,8 @@
 use serde_json::{Value, json};
 
 use super::file::File;
-use super::model::FaultKind;
+use super::load_fault::LoadFault;
+use super::model::{FaultKind, WriteConcern};
 use super::validate::KnownStrategies;
 use super::workload_kind::WorkloadKind;
 use crate::verdict::Invariant;
@@ -27,7 +28,10 @@ pub fn schema(known: KnownStrategies<'_>) -> Value {
     let choices = [
         ("/properties/workload", words(&WorkloadKind::ALL.map(WorkloadKind::as_str))),
         ("/$defs/Mongo/properties/strategy", words(&strategies)),
+        ("/$defs/Mongo/properties/write_concern", words(&WriteConcern::ALL.map(|(name, _)| name))),
         ("/$defs/Explore/properties/faults", json!({ "items": words(&FaultKind::ALL.map(|(name, _)| name)) })),
+        ("/$defs/Fault/properties/kind", words(&LoadFault::ALL.map(|(name, _)| name))),
+        ("/$defs/Fault/properties/target", words(&["primary", "secondary", "one", "all"])),
         ("/$defs/Open/properties/arrivals", words(&["constant", "poisson"])),
         ("/$defs/Mongod/properties/replica_set", json!({ "enum": [0, 1, 3] })),
         ("/$defs/Expect/properties/verdict", verdicts.clone()),
@@ -71,6 +75,7 @@ mod tests {
         assert!(strategies.contains(&json!("upsert-retry")), "{strategies:?}");
         for place in [
             "/properties/workload/anyOf/0/enum/0",
+            "/$defs/Fault/properties/kind/anyOf/0/enum/0",
             "/$defs/Open/properties/arrivals/anyOf",
             "/$defs/Mongod/properties/replica_set/enum",
             "/$defs/Expect/properties/verdict/anyOf",

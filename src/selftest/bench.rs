@@ -332,6 +332,7 @@ impl Bench {
                 unique_index,
                 database: self.database.clone(),
                 pool: None,
+                write_concern: None,
                 retry_writes: false,
                 retry_reads: false,
                 delay: Duration::ZERO,

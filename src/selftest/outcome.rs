@@ -148,6 +148,7 @@ impl Outcome {
             }),
             findings: None,
             shards: Vec::new(),
+            faults: Vec::new(),
             actions: None,
         }
     }

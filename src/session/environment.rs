@@ -9,6 +9,7 @@ use super::SessionError;
 use super::error::in_one_line;
 use super::server::Server;
 use crate::explore::proxy::Proxy;
+use crate::fault::Equipment;
 use crate::scenario::Scenario;
 use crate::scope::{Ended, Scope};
 use crate::target::mongo::{Connected, Identity, PoolOptions, Queries, await_idle, drop_database};
@@ -88,6 +89,15 @@ impl Environment {
             service.stop().await?;
         }
         Ok(())
+    }
+
+    /// What faults are carried out on.
+    pub(super) fn equipment(&self) -> Equipment<'_> {
+        Equipment {
+            mongod: self.server.as_ref().and_then(Server::embedded),
+            proxy: self.attachment.as_ref().map(|attachment| &attachment.proxy),
+            service: self.service.as_deref(),
+        }
     }
 
     /// The service under test, where the run started it.

@@ -12,11 +12,11 @@ use super::observed_key::look_at_key;
 use super::run::LoadSession;
 use super::set_up::EnvironmentSpec;
 use super::settle::wait_until_settled;
-use super::{Observer, SessionError, bursts, shards};
+use super::{Observer, SessionError, bursts, faults, shards};
 use crate::assess::RunRecord;
 use crate::driver::{self, Interludes, Plan, Progress, Recorded, Run};
 use crate::history::file::{Header, HistoryWriter};
-use crate::history::{Observation, Phase};
+use crate::history::{Faults, Observation, Phase};
 use crate::report::count;
 use crate::scenario::Scenario;
 use crate::scope::Ended;
@@ -62,6 +62,8 @@ struct Performed {
     dropped: u64,
     /// What was lost on the way.
     lost: Option<Lost>,
+    /// What broke on purpose.
+    faults: Option<Faults>,
 }
 
 impl<'a> Execution<'a> {
@@ -143,22 +145,27 @@ impl<'a> Execution<'a> {
         };
         let mut running = std::pin::pin!(driver::run_together(run, interludes, self.session.meeting.cloned()));
         let mut lost = None;
-        let ended = tokio::select! {
-            result = &mut running => result,
-            found = self.environment.lost() => {
-                // Nothing more can come of it: stop, and let the drain collect what was in flight.
-                lost = Some(found);
-                stop.cancel();
-                running.await
+        let load = async {
+            tokio::select! {
+                result = &mut running => result,
+                found = self.environment.lost() => {
+                    // Nothing more can come of it: stop, and let the drain collect what was in flight.
+                    lost = Some(found);
+                    stop.cancel();
+                    running.await
+                }
             }
         };
+        let LoadSession { scenario, seed, .. } = self.session;
+        let (ended, faults) = faults::beside(scenario, *seed, self.environment, &self.progress, load).await;
         let (recorded, dropped) = ended.map_err(SessionError::setup)?;
-        Ok(Performed { recorded, dropped, lost })
+        Ok(Performed { recorded, dropped, lost, faults })
     }
 
     /// Reads what is there when the load has ended, and completes the record.
     async fn read_after(mut self, meter: Meter, performed: Performed, asked: Asked) -> Executed {
-        let Performed { recorded, dropped, lost } = performed;
+        let Performed { recorded, dropped, lost, faults } = performed;
+        self.record.faults = faults;
         let meeting = self.session.meeting;
         let begun = self.progress.begun.get().copied();
         let mut apart = shards::part(meeting, &recorded, lost.as_ref(), &mut self.record, begun.as_ref()).await;

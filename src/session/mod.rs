@@ -10,6 +10,7 @@ mod conclusion;
 mod environment;
 mod error;
 mod evidence;
+pub(crate) mod faults;
 mod interrupt;
 mod load;
 mod observed_key;

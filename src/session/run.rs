@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::load::{Executed, Execution};
 use super::set_up::{EnvironmentSpec, check};
 use super::store::Store;
-use super::{Observer, Options, SessionError, shards};
+use super::{Observer, Options, SessionError, faults, shards};
 use crate::assess::{Recording, RunRecord};
 use crate::scenario::Scenario;
 use crate::shard::{Meeting, Shard};
@@ -32,7 +32,8 @@ pub(crate) struct LoadSession<'a> {
 impl LoadSession<'_> {
     /// Refuses what is not allowed; [`run`](Self::run) does so first of all.
     pub(crate) fn check(&self) -> Result<(), SessionError> {
-        Ok(check(self.scenario, &self.options.guard)?)
+        check(self.scenario, &self.options.guard)?;
+        faults::check(self.scenario, self.options.mongo.is_embedded(), self.meeting.is_some())
     }
 
     /// Starts what the scenario needs, carries the load out, keeps what is left, and judges it. `None` if it was interrupted
@@ -94,6 +95,7 @@ impl LoadSession<'_> {
     ) -> Result<Executed, SessionError> {
         let record = RunRecord {
             shard: self.meeting.map(|meeting| shards::record(self.scenario, meeting)),
+            faults: faults::unrecorded(self.scenario),
             ..new_record(spec, environment, (self.seed, started), self.reproduce.clone())?
         };
         Execution::new(self, spec, environment, record).carry_out(observer).await

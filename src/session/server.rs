@@ -55,6 +55,14 @@ impl Server {
         }
     }
 
+    /// The one of the run's own, if it is that.
+    pub(super) fn embedded(&self) -> Option<&Mongod> {
+        match self {
+            Server::Embedded(mongod) => Some(mongod),
+            Server::Named(_) => None,
+        }
+    }
+
     /// Ends when the server is lost, with the reason.
     pub(crate) async fn lost(&self) -> String {
         match self {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::environment::{Environment, ProxyAttachment};
 use super::server::Server;
 use super::store::Store;
-use super::{MongoLocation, Options, SessionError, bursts};
+use super::{MongoLocation, Options, SessionError, bursts, faults};
 use crate::explore::members;
 use crate::explore::proxy::{Proxy, can_stand_before};
 use crate::scenario::{HttpSpec, Load, MongoSpec, NumberSpec, Scenario, ServiceSpec, TargetSpec};
@@ -103,11 +103,11 @@ impl EnvironmentSpec<'_> {
         self.shard.is_some_and(|shard| !shard.leads())
     }
 
-    /// The proxy of an exploration. A run has one where its service is not on this machine's loopback: the server itself is
-    /// offered to nobody else.
+    /// The proxy of an exploration. A run has one where something is to break on the way to the server, and where its service is
+    /// not on this machine's loopback: the server itself is offered to nobody else.
     async fn attachment(&self, uri: &MongoUri) -> Result<Option<ProxyAttachment>, SessionError> {
         let network = &self.scenario.network;
-        if self.explored.is_none() && !network.is_elsewhere() {
+        if self.explored.is_none() && !network.is_elsewhere() && !faults::need_proxy(self.scenario) {
             return Ok(None);
         }
         // Said before anything is asked of the server: a name that must be looked up may take long to fail.
@@ -150,7 +150,7 @@ impl EnvironmentSpec<'_> {
     async fn server(&self) -> Result<Server, SessionError> {
         let mut spec = self.scenario.mongod;
         // An exploration lets upserts meet inside the server, which takes a fail point.
-        spec.test_commands |= self.explored.is_some();
+        spec.test_commands |= self.explored.is_some() || faults::need_fail_points(self.scenario);
         // A service that runs already has a database of its own.
         let observed = self.scenario.observe.mongo.as_ref().and_then(|mongo| mongo.uri.as_ref());
         let mongo = match observed.filter(|_| self.attach.is_some() && self.options.mongo.is_embedded()) {

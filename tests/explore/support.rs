@@ -45,6 +45,7 @@ impl Case {
             unique_index: self.unique_index,
             database: "onlyone_explore".to_owned(),
             pool: None,
+            write_concern: None,
             delay: Duration::ZERO,
             retry_writes: false,
             retry_reads: false,

@@ -4,6 +4,7 @@
 //! in a picture of their own, which the script of the page zooms; each chart has its values with it, for a cursor.
 
 use super::{COLOURS, escape};
+use crate::report::FaultReport;
 use crate::report::format::{count, micros, plural};
 use crate::stats::{Bucket, IntervalStats, Latency, OperationStats};
 
@@ -217,8 +218,9 @@ pub(super) fn percentiles(stats: &OperationStats) -> String {
     svg("latency by percentile", &body, &marks, &told) + &legend(lines.iter().map(|(name, _)| *name))
 }
 
-/// Throughput, and beside it the median and the 99th percentile, over time. Nothing for a run of one interval.
-pub(super) fn over_time(intervals: &[IntervalStats]) -> Vec<(String, String)> {
+/// Throughput, and beside it the median and the 99th percentile, over time; shaded while something was broken on purpose. Nothing
+/// for a run of one interval.
+pub(super) fn over_time(intervals: &[IntervalStats], faults: &[FaultReport]) -> Vec<(String, String)> {
     let (Some(first), Some(last)) = (intervals.first(), intervals.last()) else { return Vec::new() };
     let (from, length) = (first.start_s, (last.start_s + last.length_s - first.start_s).max(1e-9));
     if intervals.len() < 2 {
@@ -226,9 +228,26 @@ pub(super) fn over_time(intervals: &[IntervalStats]) -> Vec<(String, String)> {
     }
     let x = |seconds: f64| LEFT + (seconds - from) / length * PLOT;
     let times = times(from, length, x);
+    let shades: String = faults.iter().map(|fault| shade(fault, x)).collect();
     let errors = intervals.iter().any(|interval| interval.errors > 0);
     let title = if errors { "Answers per second (red: with errors)" } else { "Answers per second" };
-    vec![(title.to_owned(), throughput(intervals, &times, x)), ("Latency".to_owned(), latencies(intervals, &times, x))]
+    let charts =
+        [(title, throughput(intervals, &times, &shades, x)), ("Latency", latencies(intervals, &times, &shades, x))];
+    let shaded = if faults.is_empty() { "" } else { ", shaded while something was broken on purpose" };
+    charts.map(|(title, chart)| (format!("{title}{shaded}"), chart)).into()
+}
+
+/// The time in which something was broken, at least as wide as can be seen.
+fn shade(fault: &FaultReport, x: impl Fn(f64) -> f64) -> String {
+    let place = |seconds: f64| x(seconds).clamp(LEFT, WIDTH - RIGHT);
+    let (left, right) = (place(fault.from_s), place(fault.to_s));
+    let width = (right - left).max(1.5);
+    format!(
+        "<rect class=\"fault\" x=\"{:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{}\"><title>{}</title></rect>",
+        left.min(WIDTH - RIGHT - width),
+        HEIGHT - TOP - BOTTOM,
+        escape(&fault.kind)
+    )
 }
 
 /// The value of an interval, for the cursor.
@@ -236,10 +255,10 @@ fn value(interval: &IntervalStats, x: impl Fn(f64) -> f64, what: &str) -> (f64, 
     (x(interval.start_s + interval.length_s / 2.0), format!("from {}: {what}", seconds_of(interval.start_s)))
 }
 
-fn throughput(intervals: &[IntervalStats], times: &str, x: impl Fn(f64) -> f64) -> String {
+fn throughput(intervals: &[IntervalStats], times: &str, shades: &str, x: impl Fn(f64) -> f64) -> String {
     let rate = |interval: &IntervalStats| interval.answered as f64 / interval.length_s.max(1e-9);
     let scale = Scale::new(intervals.iter().map(rate).fold(0.0, f64::max), true);
-    let (mut bars, mut values) = (String::new(), Vec::new());
+    let (mut bars, mut values) = (shades.to_owned(), Vec::new());
     for interval in intervals {
         let bad = interval.errors > 0;
         // An interval of nothing but errors is seen too.
@@ -257,7 +276,7 @@ fn throughput(intervals: &[IntervalStats], times: &str, x: impl Fn(f64) -> f64) 
     svg("throughput over time", &(scale.grid(whole) + times), &bars, &values)
 }
 
-fn latencies(intervals: &[IntervalStats], times: &str, x: impl Fn(f64) -> f64) -> String {
+fn latencies(intervals: &[IntervalStats], times: &str, shades: &str, x: impl Fn(f64) -> f64) -> String {
     let scale = Scale::new(intervals.iter().map(|interval| interval.p99_us).max().unwrap_or(0) as f64, false);
     let answered: Vec<&IntervalStats> = intervals.iter().filter(|interval| interval.answered > 0).collect();
     let line = |colour: usize, us: fn(&IntervalStats) -> u64| {
@@ -265,7 +284,7 @@ fn latencies(intervals: &[IntervalStats], times: &str, x: impl Fn(f64) -> f64) -
         let points: Vec<_> = answered.iter().map(point).collect();
         format!("<polyline class=\"line c{colour}\" points=\"{}\"/>", points.join(" "))
     };
-    let lines = line(0, |interval| interval.p50_us) + &line(1, |interval| interval.p99_us);
+    let lines = shades.to_owned() + &line(0, |interval| interval.p50_us) + &line(1, |interval| interval.p99_us);
     let told =
         |i: &&IntervalStats| value(i, &x, &format!("p50 {}, p99 {}", micros(i.p50_us as f64), micros(i.p99_us as f64)));
     let values: Vec<_> = answered.iter().map(told).collect();

@@ -8,6 +8,7 @@ mod as_if_serial;
 mod chart;
 mod explore;
 mod facts;
+mod faults;
 mod figures;
 mod keys;
 mod policy;
@@ -39,7 +40,7 @@ const COLOURS: usize = 5;
 /// What the page does when scripts may run.
 const SCRIPT: &str = include_str!("script.js");
 /// The parts of the page.
-const PARTS: [(&str, &str); 12] = [
+const PARTS: [(&str, &str); 13] = [
     ("head.html", include_str!("parts/head.html")),
     ("report.html", include_str!("parts/report.html")),
     ("violations.html", include_str!("parts/violations.html")),
@@ -48,6 +49,7 @@ const PARTS: [(&str, &str); 12] = [
     ("keys.html", include_str!("parts/keys.html")),
     ("serial.html", include_str!("parts/serial.html")),
     ("explore.html", include_str!("parts/explore.html")),
+    ("faults.html", include_str!("parts/faults.html")),
     ("shards.html", include_str!("parts/shards.html")),
     ("stages.html", include_str!("parts/stages.html")),
     ("figures.html", include_str!("parts/figures.html")),
@@ -91,11 +93,12 @@ pub fn html(report: &Report) -> Result<String, HtmlError> {
         invariants => report.invariants.iter().map(invariant).collect::<Vec<_>>(),
         keys => keys::context(report),
         operations => report.operations.iter().filter(|_| report.is_load()).map(|(name, stats)| figures::operation(name, stats)).collect::<Vec<_>>(),
-        over_time => report.is_load().then(|| chart::over_time(&report.over_time)),
+        over_time => report.is_load().then(|| chart::over_time(&report.over_time, &report.faults)),
         serial => report.as_if_serial.as_ref().map(as_if_serial::context),
         explore => report.explore.as_ref().map(explore::context),
         smallest => report.explore.as_ref().and_then(|explore| explore.smallest.as_ref()).map(explore::smallest),
         walks => report.explore.as_ref().map(explore::walks).transpose().map_err(JsonError::from)?.flatten(),
+        faults => faults::context(report),
         shards => shards::context(report),
         stages => stages::context(report),
         selftest => report.selftest.as_ref().map(selftest::context),

@@ -133,6 +133,7 @@ pub(super) fn passing() -> Report {
         selftest: None,
         findings: None,
         shards: Vec::new(),
+        faults: Vec::new(),
         actions: None,
         generator: Generator { cpu_s: 1.1, max_rss_bytes: 48 << 20, dropped_arrivals: 0, other_load: Some(0.012) },
         machine: Some(Machine {

@@ -6,6 +6,7 @@
 mod as_if_serial;
 mod comparison;
 mod explore;
+mod faults;
 mod page;
 mod selftest;
 mod several;
@@ -65,6 +66,7 @@ pub fn terminal(report: &Report, options: Terminal<'_>) -> String {
     page.blank();
     overlap(&mut page, report);
     serial_control(&mut page, report);
+    faults::section(&mut page, report);
     shards::section(&mut page, report);
     environment(&mut page, report);
     thresholds(&mut page, report);

@@ -4,6 +4,7 @@
 mod elements;
 mod expect;
 mod explore;
+mod fault;
 mod http;
 mod invariant;
 mod load;
@@ -64,6 +65,13 @@ pub(super) fn validate(
     let deliveries = check.deliveries(file.deliveries, workload);
     let load = check.load(file.load);
     let limits = check.limits(file.limits, target.as_ref());
+    let around = fault::Surroundings {
+        target: target.as_ref(),
+        service: services.as_ref().and_then(|(service, _)| service.as_ref()),
+        mongod: mongod.as_ref(),
+        load: load.as_ref(),
+    };
+    let faults = check.faults(file.fault, around);
     let operations = target.as_ref().map(operations).unwrap_or_default();
     let explore = check.explore(file.explore, workload, &operations);
     let expect =
@@ -74,7 +82,7 @@ pub(super) fn validate(
         name.zip(workload),
         target.zip(services.zip(network.zip(setup))),
         observe.zip(mongod.zip(deliveries)),
-        load.zip(explore.zip(limits)),
+        load.zip(faults).zip(explore.zip(limits)),
         expect.zip(invariants),
     );
     match parts {
@@ -82,7 +90,7 @@ pub(super) fn validate(
             Some((name, workload)),
             Some((target, ((service, companions), (network, setup)))),
             Some((observe, (mongod, deliveries))),
-            Some((load, (explore, limits))),
+            Some(((load, faults), (explore, limits))),
             Some((expect, (invariants, numbers))),
         ) if problems.is_empty() => {
             let file = path.to_owned();
@@ -99,6 +107,7 @@ pub(super) fn validate(
                 mongod,
                 deliveries,
                 load,
+                faults,
                 explore,
                 limits,
                 expect,

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::super::diagnostic::Problem;
 use super::super::file;
-use super::super::model::{MongoSpec, MongodSpec, TargetSpec};
+use super::super::model::{MongoSpec, MongodSpec, TargetSpec, WriteConcern};
 use super::super::workload_kind::WorkloadKind;
 use super::{Check, KnownStrategies};
 
@@ -68,7 +68,12 @@ impl Check<'_> {
             Some(text) => self.duration(text, "delay", true),
             None => Some(std::time::Duration::ZERO),
         };
+        let write_concern = mongo
+            .write_concern
+            .as_ref()
+            .map_or(Some(None), |word| self.word(word, "write concern", &WriteConcern::ALL).map(Some));
         Some(MongoSpec {
+            write_concern: write_concern?,
             strategy: strategy?,
             unique_index: mongo.unique_index,
             database: database?,

@@ -11,6 +11,7 @@ use mongodb::event::cmap::CmapEvent;
 use mongodb::options::ClientOptions;
 
 use super::truth;
+use crate::scenario::WriteConcern;
 use crate::target::{Guard, MongoUri, TargetError};
 
 tokio::task_local! {
@@ -59,6 +60,25 @@ impl Connected {
     /// Makes a client and sees that the server answers, after the guard has seen every host involved.
     pub async fn open(uri: &MongoUri, guard: &Guard, pool: PoolOptions) -> Result<Self, TargetError> {
         Self::open_with(uri, guard, pool, |_| {}).await
+    }
+
+    /// As [`Connected::open`], with writes that are acknowledged by this concern; `None` leaves it to the connection string.
+    pub async fn open_writing(
+        uri: &MongoUri,
+        guard: &Guard,
+        pool: PoolOptions,
+        concern: Option<WriteConcern>,
+    ) -> Result<Self, TargetError> {
+        use mongodb::options::{Acknowledgment, WriteConcern as Concern};
+        let concern = concern.map(|concern| match concern {
+            WriteConcern::Memory => Concern::builder().w(Acknowledgment::Nodes(1)).journal(false).build(),
+            WriteConcern::Journal => Concern::builder().w(Acknowledgment::Nodes(1)).journal(true).build(),
+            WriteConcern::Majority => Concern::builder().w(Acknowledgment::Majority).build(),
+        });
+        Self::open_with(uri, guard, pool, |options| {
+            options.write_concern = concern.or_else(|| options.write_concern.take());
+        })
+        .await
     }
 
     async fn open_with(

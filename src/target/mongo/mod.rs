@@ -72,7 +72,7 @@ impl MongoTarget {
             retry_writes: spec.retry_writes,
             retry_reads: spec.retry_reads,
         };
-        let connected = Connected::open(&uri, guard, pool).await?;
+        let connected = Connected::open_writing(&uri, guard, pool, spec.write_concern).await?;
         Self::on(connected, uri, spec, workload, run_id)
     }
 

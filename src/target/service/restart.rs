@@ -6,7 +6,7 @@ use futures::future::{join_all, select_all};
 use tokio::sync::watch;
 
 use super::port::Reservation;
-use super::{STARTING, Service, Start, Starter, http_client, step};
+use super::{Instance, STARTING, Service, Start, Starter, http_client, step};
 use crate::process::{Process, ProcessError};
 use crate::scenario::ServiceSpec;
 use crate::target::{ServiceContext, TargetError};
@@ -46,13 +46,47 @@ impl Service {
 
     /// Kills all instances at once, and waits until they are gone.
     pub async fn kill(&self) -> Result<(), TargetError> {
+        self.kill_where(|_| true).await
+    }
+
+    /// Kills one instance, by its position, and waits until it is gone.
+    pub async fn kill_one(&self, position: usize) -> Result<(), TargetError> {
+        self.kill_where(|other| other == position).await
+    }
+
+    /// How many instances there are.
+    pub fn instances(&self) -> usize {
+        self.instances.len()
+    }
+
+    async fn kill_where(&self, is_meant: impl Fn(usize) -> bool) -> Result<(), TargetError> {
         self.restarts.lives.send_modify(|lives| {
             lives.kills += 1;
             lives.is_down = true;
         });
         let processes = self.processes();
-        let killed = join_all(processes.iter().map(Process::kill)).await;
+        let meant = processes.iter().enumerate().filter(|(position, _)| is_meant(*position));
+        let killed = join_all(meant.map(|(_, process)| process.kill())).await;
         killed.into_iter().collect::<Result<(), ProcessError>>().map_err(|error| step("killing the service", error))
+    }
+
+    /// Starts one instance again where it was, and waits until it is ready. Where it does not come up, it stays gone, and is
+    /// taken for lost.
+    pub async fn start_one_again(&self, position: usize) -> Result<(), TargetError> {
+        let Restarts { spec, context, lives } = &self.restarts;
+        let starter = Starter { spec, context, client: http_client()?, deadline: Instant::now() + spec.ready_timeout };
+        let Some(first) = self.instances.get(position) else { return Ok(()) };
+        let started = async {
+            let number = u32::try_from(position + 1).unwrap_or(u32::MAX);
+            let instance = starter.launch_at(&self.supervisor, number, Reservation::of_before(first.port.port()))?;
+            let mut processes = self.processes();
+            processes[position] = instance.process.clone();
+            lives.send_modify(|lives| lives.processes = Some(processes));
+            Self::ready_as_before(&starter, instance, first).await
+        };
+        let started = started.await;
+        lives.send_modify(|lives| lives.is_down = false);
+        started
     }
 
     /// Starts all instances again, each where it was, and waits until they are ready. What does not come up is killed.
@@ -80,20 +114,26 @@ impl Service {
             self.restarts.lives.send_modify(|lives| lives.processes.get_or_insert_default().push(process));
             launched.push(instance);
         }
-        for (mut instance, first) in launched.into_iter().zip(&self.instances) {
-            match starter.ready(&mut instance).await? {
-                Start::Ready if instance.url == first.url => {}
-                Start::Ready => {
-                    let why = format!("started again, it answers at {} and no longer at {}", instance.url, first.url);
-                    return Err(step(STARTING, why));
-                }
-                Start::PortTaken(log) => {
-                    let why = format!("when it was started again, its port was taken{log}");
-                    return Err(step(STARTING, why));
-                }
-            }
+        for (instance, first) in launched.into_iter().zip(&self.instances) {
+            Self::ready_as_before(starter, instance, first).await?;
         }
         Ok(())
+    }
+
+    /// Waits until an instance that was started again answers where it was.
+    async fn ready_as_before(
+        starter: &Starter<'_>,
+        mut instance: Instance,
+        first: &Instance,
+    ) -> Result<(), TargetError> {
+        match starter.ready(&mut instance).await? {
+            Start::Ready if instance.url == first.url => Ok(()),
+            Start::Ready => {
+                let why = format!("started again, it answers at {} and no longer at {}", instance.url, first.url);
+                Err(step(STARTING, why))
+            }
+            Start::PortTaken(log) => Err(step(STARTING, format!("when it was started again, its port was taken{log}"))),
+        }
     }
 
     /// Ends when an instance has ended by itself: with its position, and how.

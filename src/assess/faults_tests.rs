@@ -1,0 +1,140 @@
+use super::*;
+use crate::history::Faults;
+
+const SECOND: Nanos = 1_000_000_000;
+const SCENARIO: &str = "name = \"t\"\nworkload = \"create-or-get\"\n[target.mongo]\nstrategy = \"upsert-retry\"\n[load.burst]\nclients = 2\nrounds = 3\n";
+
+fn scenario() -> Scenario {
+    crate::scenario::load_text("t.toml".as_ref(), SCENARIO.to_owned(), &[], &|_| None, &crate::strategy::names).unwrap()
+}
+
+fn operation(op: u64, key: &str, at: Nanos, outcome: serde_json::Value) -> Operation {
+    let line = serde_json::json!({
+        "op": op, "client": op, "round": 0, "key": key, "action": { "create-or-get": { "reversed": false } },
+        "intended_ns": at, "invoked_ns": at, "completed_ns": at + 1_000, "outcome": outcome,
+    });
+    serde_json::from_value(line).unwrap()
+}
+
+fn created(id: &str) -> serde_json::Value {
+    serde_json::json!({ "ok": { "document": { "id": id, "created": true } } })
+}
+
+fn refused(code: i32) -> serde_json::Value {
+    serde_json::json!({ "failed": { "code": code, "database": "unnamed", "message": "no" } })
+}
+
+/// Killed at 2 s, back at 3 s; all from 1.9 s on may be lost.
+fn killed(survives: Option<&str>) -> RunRecord {
+    let interval = FaultInterval {
+        kind: "kill-mongod".to_owned(),
+        from_ns: 2 * SECOND,
+        to_ns: 3 * SECOND,
+        loses_from_ns: Some(SECOND * 19 / 10),
+        ..FaultInterval::default()
+    };
+    let faults = Faults {
+        survives: survives.map(str::to_owned),
+        planned: vec!["kill-mongod".to_owned()],
+        intervals: vec![interval],
+    };
+    RunRecord { faults: Some(faults), ..RunRecord::default() }
+}
+
+/// What becomes of a result on this history, when nothing at all is read back.
+fn told(record: &RunRecord, operations: Vec<Operation>, name: Invariant) -> InvariantResult {
+    let history = History { operations, ..History::default() };
+    let run = Recording { record, history: &history, observation: None };
+    let result = judge(&history, None, Phase::Main, &[name]).remove(0);
+    assert_eq!(result.verdict, Verdict::Violated, "{result:?}");
+    Loss::of(&run, &scenario()).unwrap().explained(result, &run, Phase::Main)
+}
+
+#[test]
+fn two_creators_around_a_kill_are_its_doing_and_two_long_before_it_are_not() {
+    let two = |first, second| vec![operation(0, "k", first, created("1")), operation(1, "k", second, created("2"))];
+    for (first, second, verdict) in [
+        (SECOND, SECOND + 5, Verdict::Violated),
+        (SECOND * 195 / 100, 4 * SECOND, Verdict::Inconclusive),
+        (SECOND, 2 * SECOND, Verdict::Inconclusive),
+        (4 * SECOND, 5 * SECOND, Verdict::Violated),
+    ] {
+        let found = told(&killed(None), two(first, second), Invariant::CreatedOnce);
+        assert_eq!(found.verdict, verdict, "{first} {second}: {found:?}");
+        let explained = found.reason.is_some_and(|reason| reason.contains("`kill-mongod` at 2.00 s"));
+        assert_eq!(explained, verdict == Verdict::Inconclusive);
+    }
+}
+
+#[test]
+fn a_race_on_another_key_is_found_beside_a_loss() {
+    let mut operations =
+        vec![operation(0, "lost", 2 * SECOND, created("1")), operation(1, "lost", 4 * SECOND, created("2"))];
+    operations.extend([operation(2, "raced", SECOND, created("3")), operation(3, "raced", SECOND, created("4"))]);
+    let found = told(&killed(None), operations, Invariant::CreatedOnce);
+    assert_eq!((found.verdict, found.violations), (Verdict::Violated, 1), "{found:?}");
+    assert!(found.witnesses.iter().all(|witness| witness.key == "raced"), "{found:?}");
+}
+
+#[test]
+fn where_the_write_concern_survives_only_what_is_gone_is_evidence() {
+    let lost = InvariantResult::new(Invariant::NoLostMessages, 5, 1, Vec::new());
+    let history = History::default();
+    for (survives, verdict) in [(Some("j: true"), Verdict::Violated), (None, Verdict::Inconclusive)] {
+        let record = killed(survives);
+        let run = Recording { record: &record, history: &history, observation: None };
+        let loss = Loss::of(&run, &scenario()).unwrap();
+        assert_eq!(loss.explained(lost.clone(), &run, Phase::Main).verdict, verdict);
+        let read = InvariantResult::new(Invariant::SameId, 5, 1, Vec::new());
+        assert_eq!(loss.explained(read, &run, Phase::Main).verdict, Verdict::Inconclusive);
+    }
+}
+
+#[test]
+fn an_error_that_was_injected_is_no_leak_and_any_other_is() {
+    let fails = FaultInterval {
+        kind: "fail-command".into(),
+        from_ns: SECOND,
+        to_ns: 2 * SECOND,
+        code: Some(112),
+        ..Default::default()
+    };
+    let faults = Some(Faults { intervals: vec![fails], ..Faults::default() });
+    let record = RunRecord { faults, ..RunRecord::default() };
+    for (code, at, leaks) in [(112, SECOND, false), (112, 9 * SECOND, true), (11000, SECOND, true)] {
+        let history = History { operations: vec![operation(0, "k", at, refused(code))], ..History::default() };
+        let masked = masked(Cow::Borrowed(&history), &record);
+        let result = judge(&masked, None, Phase::Main, &[Invariant::NoLeakedErrors]).remove(0);
+        assert_eq!(result.verdict == Verdict::Violated, leaks, "{code} at {at}: {result:?}");
+    }
+}
+
+#[test]
+fn a_fault_that_never_happened_or_was_not_mended_leaves_the_run_inconclusive() {
+    let record = killed(None);
+    let ok = vec![operation(0, "k", 1, created("1"))];
+    assert_eq!(reasons(&record, &ok), Vec::<String>::new());
+    let with = |change: &dyn Fn(&mut Faults)| {
+        let mut record = killed(None);
+        record.faults.as_mut().map(change).unwrap();
+        reasons(&record, &ok).join("; ")
+    };
+    assert!(with(&|faults| faults.intervals.clear()).contains("never happened"));
+    assert!(with(&|faults| faults.intervals[0].error = Some("gone".into())).contains("to its end: gone"));
+    assert!(with(&|faults| faults.intervals[0].struck = Some(0)).contains("met nothing"));
+    assert_eq!(with(&|faults| faults.intervals[0].struck = Some(1)), "");
+    let unknown = serde_json::json!({ "unknown": { "message": "lost" } });
+    let most = vec![operation(0, "k", 1, unknown), operation(1, "k", 1, created("1"))];
+    assert!(reasons(&record, &most).is_empty());
+    assert!(reasons(&record, &most[..1]).join("").contains("too little to judge"));
+}
+
+#[test]
+fn who_met_the_fault_is_counted() {
+    let record = killed(None);
+    let unknown = serde_json::json!({ "unknown": { "message": "lost" } });
+    let operations = vec![operation(0, "k", 1, created("1")), operation(1, "k", 2 * SECOND, unknown)];
+    let shown = shown(&record, &History { operations, ..History::default() });
+    assert_eq!((shown.len(), shown[0].operations, shown[0].unknown, shown[0].may_lose), (1, 1, 1, true));
+    assert!((shown[0].from_s - 2.0).abs() < 1e-9 && (shown[0].to_s - 3.0).abs() < 1e-9);
+}

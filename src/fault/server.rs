@@ -1,0 +1,114 @@
+//! Faults of the embedded server: its processes, its elections, its fail point.
+
+use std::time::Instant;
+
+use mongodb::bson::{Bson, Document, doc};
+
+use super::inject::{Failure, Hold, Struck};
+use crate::mongod::{Member, Mongod};
+use crate::scenario::{FaultSpec, FaultTarget, LoadFault};
+
+/// How long a server that ends in good order goes on to answer, in a replica set.
+const QUIESCE_MS: i32 = 100;
+
+/// Has the server, or a member of the set, meet a fault, and waits until all is well again. Nothing where nobody is there to
+/// meet it: no member is the primary at that moment.
+pub(super) async fn strike(
+    mongod: &Mongod,
+    spec: &FaultSpec,
+    draw: u64,
+    hold: Hold<'_>,
+) -> Result<Option<Struck>, Failure> {
+    let Some(member) = choose(mongod, spec.target, draw).await else { return Ok(None) };
+    let is_set = mongod.members().len() > 1;
+    let is_primary = spec.target != Some(FaultTarget::Secondary);
+    let mut down = None;
+    match spec.kind {
+        LoadFault::KillMongod => {
+            member.take_down(false).await?;
+            down = Some(Instant::now());
+            hold.wait().await;
+            mongod.bring_back(member).await?;
+        }
+        LoadFault::RestartMongod => {
+            // Servers that do not know it have no such pause either.
+            let quiesce = doc! { "setParameter": 1, "shutdownTimeoutMillisForSignaledShutdown": QUIESCE_MS };
+            member.admin("end quickly", quiesce).await.ok();
+            member.take_down(true).await?;
+            down = Some(Instant::now());
+            hold.wait().await;
+            mongod.bring_back(member).await?;
+        }
+        LoadFault::StepDown => step_down(mongod, member, hold).await?,
+        _ => {
+            member.pause()?;
+            hold.wait().await;
+            member.resume()?;
+            mongod.await_whole().await?;
+        }
+    }
+    let role = match (is_set, is_primary) {
+        (false, _) => "the server",
+        (true, true) => "the primary",
+        (true, false) => "a secondary",
+    };
+    // A kill takes away what is in memory alone; an election, what no other member has.
+    let loses = is_primary && (is_set || spec.kind == LoadFault::KillMongod);
+    Ok(Some(Struck { met: format!("{role} at {}", member.address()), count: None, loses, down }))
+}
+
+/// The member that is meant.
+async fn choose(mongod: &Mongod, target: Option<FaultTarget>, draw: u64) -> Option<&Member> {
+    let primary = mongod.primary().await?;
+    if target != Some(FaultTarget::Secondary) {
+        return Some(primary);
+    }
+    let others: Vec<&Member> = mongod.members().iter().filter(|member| member.port() != primary.port()).collect();
+    let position = usize::try_from(draw).unwrap_or(usize::MAX).checked_rem(others.len())?;
+    others.get(position).copied()
+}
+
+/// Has the primary step down. It does not stand for election for as long as the fault goes on.
+async fn step_down(mongod: &Mongod, member: &Member, hold: Hold<'_>) -> Result<(), Failure> {
+    let seconds = i64::try_from(hold.lasts.as_secs_f64().ceil().max(1.0) as u64).unwrap_or(i64::MAX);
+    let command = doc! {
+        "replSetStepDown": seconds, "secondaryCatchUpPeriodSecs": seconds.min(10),
+        // Alone there is nobody to catch up.
+        "force": mongod.members().len() == 1,
+    };
+    member.admin("step down", command).await?;
+    Ok(mongod.await_whole().await?)
+}
+
+/// Has commands fail by the server's own fail point, which is switched off again, whatever happens before.
+pub(super) async fn fail_commands(mongod: &Mongod, spec: &FaultSpec, hold: Hold<'_>) -> Result<Struck, Failure> {
+    let mode = match (spec.times, spec.probability) {
+        (Some(times), _) => Bson::from(doc! { "times": i64::from(times) }),
+        (None, Some(share)) if share < 1.0 => Bson::from(doc! { "activationProbability": share }),
+        (None, _) => Bson::from("alwaysOn"),
+    };
+    let mut data = doc! { "failCommands": spec.commands.clone(), "errorCode": spec.code.unwrap_or_default() };
+    if !spec.labels.is_empty() {
+        data.insert("errorLabels", spec.labels.clone());
+    }
+    let on = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+    let before = configure(mongod, "switch its fail point on", &on).await;
+    if before.is_ok() {
+        hold.wait().await;
+    }
+    let off = doc! { "configureFailPoint": "failCommand", "mode": "off" };
+    let after = configure(mongod, "switch its fail point off", &off).await?;
+    let count = after.saturating_sub(before?);
+    Ok(Struck { met: spec.commands.join(", "), count: Some(count), ..Struck::default() })
+}
+
+/// Has every member configure its fail point; how often it struck so far, all members together.
+async fn configure(mongod: &Mongod, step: &'static str, command: &Document) -> Result<u64, Failure> {
+    let mut struck = 0;
+    for member in mongod.members() {
+        let answer = member.admin(step, command.clone()).await?;
+        let count = answer.get("count").and_then(|count| count.as_i64().or_else(|| count.as_i32().map(i64::from)));
+        struck += count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
+    }
+    Ok(struck)
+}

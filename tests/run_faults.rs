@@ -1,0 +1,113 @@
+//! Faults of a run, through the real binary: what breaks is mended, correct strategies are left alone, racy ones are found,
+//! and what was lost is told as that.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::Value;
+use support::{Ended, Running, command};
+
+/// A short load on MongoDB with a fault in the middle of it.
+fn scenario(workload: &str, target: &str, load: &str, faults: &str) -> String {
+    format!("name = \"t\"\nworkload = \"{workload}\"\n[target.mongo]\n{target}\n{load}\n{faults}\n")
+}
+
+const CLOSED: &str = "[load.closed]\nclients = 8\nduration = \"1500ms\"\nkeys = { uniform = { count = 60 } }";
+
+/// Runs it, and checks that the stored run is judged alike.
+#[track_caller]
+fn run(text: &str, more: &[&str]) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.toml");
+    std::fs::write(&file, text).unwrap();
+    let (file, out) = (file.display().to_string(), folder.path().join("out").display().to_string());
+    let arguments =
+        ["run", &file, "--out", &out, "--run-id", "r", "--seed", "1", "--quiet", "--ci", "none", "--format", "json"];
+    let ended = Ended::of(&command(&arguments).args(more).output().unwrap());
+    if ended.report.is_object() {
+        let stored = format!("{out}/r");
+        let again = Ended::of(&command(&["check", &stored, "--format", "json"]).output().unwrap());
+        assert_eq!((again.code, &again.report["faults"]), (ended.code, &ended.report["faults"]), "{}", again.errors);
+        assert_eq!(again.report["invariants"], ended.report["invariants"]);
+    }
+    ended
+}
+
+fn faults(ended: &Ended) -> Vec<(&str, u64)> {
+    let of = |fault: &'_ Value| fault["struck"].as_u64().unwrap_or_default();
+    let all = ended.report["faults"].as_array().into_iter().flatten();
+    all.map(|fault| (fault["kind"].as_str().unwrap(), of(fault))).collect()
+}
+
+#[test]
+fn a_killed_server_comes_back_and_what_its_journal_had_is_there() {
+    let target = "strategy = \"upsert-push\"\nwrite_concern = \"journal\"";
+    let ended = run(&scenario("append", target, CLOSED, "[[fault]]\nkind = \"kill-mongod\"\nat = \"500ms\""), &[]);
+    assert_eq!((ended.code, ended.verdict()), (Some(0), "holds"), "{}", ended.why());
+    assert_eq!(faults(&ended), [("kill-mongod", 0)]);
+    assert_eq!(ended.report["faults"][0]["may_lose"], true);
+}
+
+#[test]
+fn a_race_is_found_beside_a_killed_server_and_its_correct_twin_is_left_alone() {
+    let burst = "[load.burst]\nclients = 8\nrounds = 400";
+    let fault = "[[fault]]\nkind = \"kill-mongod\"\nat = \"200ms\"";
+    for (strategy, index, expected) in [("find-then-insert", false, "violated"), ("upsert-retry", true, "")] {
+        let target = format!("strategy = \"{strategy}\"\nunique_index = {index}");
+        let ended = run(&scenario("create-or-get", &target, burst, fault), &[]);
+        assert_eq!(faults(&ended).len(), 1, "{}", ended.why());
+        match expected {
+            // What the server lost may leave it inconclusive, which accuses nobody.
+            "" => assert_ne!(ended.verdict(), "violated", "{}", ended.why()),
+            expected => assert_eq!(ended.verdict(), expected, "{}", ended.why()),
+        }
+    }
+}
+
+#[test]
+fn the_way_to_a_server_breaks_whoever_started_it_and_what_was_applied_is_resolved() {
+    let server = Running::start(&["mongod"]);
+    // Once a connection is lost, the driver looks for its server for half a second.
+    let text = "[[fault]]\nkind = \"delay\"\nat = \"100ms\"\nfor = \"200ms\"\ndelay = \"10ms\"\n\
+        [[fault]]\nkind = \"lost-answer\"\nat = \"400ms\"\nfor = \"400ms\"\nprobability = \"20%\"\n\
+        [[fault]]\nkind = \"reset-connections\"\nat = \"1200ms\"\n";
+    let ended = run(&scenario("append", "strategy = \"upsert-push\"", CLOSED, text), &["--mongo", &server.url]);
+    assert_eq!((ended.code, ended.verdict()), (Some(0), "holds"), "{}", ended.why());
+    let found = faults(&ended);
+    assert_eq!(found.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), ["delay", "lost-answer", "reset-connections"]);
+    assert!(found.iter().all(|(_, struck)| *struck > 0), "{found:?}");
+    assert!(ended.report["faults"][1]["unknown"].as_u64() > Some(0), "{found:?}");
+}
+
+#[test]
+fn an_error_that_the_server_was_made_to_answer_with_is_held_against_nobody() {
+    let text = "[[fault]]\nkind = \"fail-command\"\nat = \"200ms\"\nfor = \"300ms\"\ncode = 112\ncommands = [\"insert\", \"findAndModify\"]";
+    let ended = run(&scenario("create-or-get", "strategy = \"upsert-retry\"", CLOSED, text), &[]);
+    assert_eq!(
+        (ended.code, ended.verdict()),
+        (Some(0), "holds"),
+        "an injected error was held against it: {}",
+        ended.why()
+    );
+    assert!(faults(&ended)[0].1 > 0, "{}", ended.why());
+}
+
+#[test]
+fn faults_that_strike_a_server_which_somebody_else_started_are_refused() {
+    let named = ["--mongo", "mongodb://127.0.0.1:1", "--shard", "0/2"];
+    for (kind, more) in [("pause-mongod", &named[..2]), ("reset-connections", &named)] {
+        let fault = format!("[[fault]]\nkind = \"{kind}\"\nat = \"200ms\"");
+        let ended = run(&scenario("append", "strategy = \"upsert-push\"", CLOSED, &fault), more);
+        assert_eq!(ended.code, Some(2), "{}", ended.errors);
+        assert!(ended.errors.contains(kind), "{}", ended.errors);
+    }
+}
+
+#[test]
+fn a_fault_that_never_happened_leaves_the_run_inconclusive() {
+    let burst = "[load.burst]\nclients = 2\nrounds = 3";
+    let fault = "[[fault]]\nkind = \"pause-mongod\"\nat = \"1h\"";
+    let ended = run(&scenario("create-or-get", "strategy = \"upsert-retry\"", burst, fault), &[]);
+    assert_eq!((ended.code, ended.verdict()), (Some(3), "inconclusive"), "{}", ended.why());
+    assert!(ended.report["reasons"].to_string().contains("`pause-mongod` never happened"), "{}", ended.why());
+}
