@@ -5,6 +5,8 @@
 //!     cargo bench --bench faults -- 1000         # so many; or ONLYONE_FAULT_RUNS=1000
 //!     cargo bench --bench faults -- 200 failover # step-downs and killed primaries of a replica set of three alone
 //!
+//! Another build of the command can be named by `ONLYONE_BINARY`.
+//!
 //! Workloads, strategies and faults are dealt out in turn, each run with a seed of its own. The last line is for machines:
 //! `false_violated` counts correct strategies that were accused, `false_holds` racy ones of which it was said that they hold, and
 //! `hung` runs that did not end. A run that is inconclusive is neither, and is counted beside them for each fault.
@@ -163,7 +165,8 @@ fn run(folder: &Path, number: usize, strategy: &(&str, &str, bool, bool), fault:
     let file = folder.join(format!("{number}.toml"));
     std::fs::write(&file, scenario(number, strategy, fault)).unwrap();
     let output = folder.join(format!("{number}.json"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_onlyone"));
+    let binary = std::env::var_os("ONLYONE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_onlyone").into());
+    let mut command = Command::new(binary);
     command.arg("run").arg(&file).arg("--out").arg(folder).args(["--run-id", &format!("run-{number}")]);
     command.args(["--seed", &number.to_string(), "--quiet", "--ci", "none", "--format", "json"]);
     command.env_remove("ONLYONE_MONGO_URI").stdin(Stdio::null()).stderr(Stdio::null());

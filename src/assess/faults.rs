@@ -22,6 +22,7 @@ use crate::history::{
 };
 use crate::report::FaultReport;
 use crate::scenario::Scenario;
+use crate::target::mongo::Identity;
 use crate::verdict::{Invariant, InvariantResult, Verdict};
 
 /// A service may write what it has acknowledged a little later.
@@ -78,8 +79,10 @@ impl Loss {
         let touched = run.history.operations.iter().filter(is_touched);
         let touched = touched.map(|operation| Arc::from(family_of(&operation.key))).collect();
         let times = if losing.len() == 1 { String::new() } else { format!(", {} times", losing.len()) };
-        let change = server::disturbed(run.record).map_or(String::new(), |change| format!("; {change}"));
-        let told = format!("`{}` at {}{times}{change}", first.kind, in_seconds(first.from_ns));
+        let change = server::disturbed(run.record).map(|change| format!("; {change}")).unwrap_or_default();
+        // A primary that was killed and elected again is another process in the same place.
+        let term = elections(run.record).filter(|_| !change.contains("term ")).unwrap_or_default();
+        let told = format!("`{}` at {}{times}{change}{term}", first.kind, in_seconds(first.from_ns));
         Some(Loss { told, touched, survives: faults.survives.clone() })
     }
 
@@ -143,6 +146,13 @@ pub(super) fn explained(
         Some(loss) => loss.explained(result, run, phase),
         None => result,
     }
+}
+
+/// By which election the set has its primary, before and after, if that is another one.
+fn elections(record: &RunRecord) -> Option<String> {
+    let term = |identity: &Option<Identity>| identity.as_ref()?.term;
+    let (before, after) = (term(&record.server_before)?, term(&record.server_after)?);
+    (before != after).then(|| format!(", term {before} → {after}: what the old primary alone had is rolled back"))
 }
 
 /// Whether another process or another primary is what the plan of the run led to, and no accident.

@@ -91,6 +91,21 @@ fn where_the_write_concern_survives_only_what_is_gone_is_evidence() {
 }
 
 #[test]
+fn an_election_is_told_with_its_terms() {
+    let of = |process: &str, term| Identity {
+        address: "127.0.0.1:1".into(),
+        process: Some(process.into()),
+        term: Some(term),
+        rollbacks: Some(1),
+    };
+    let record = RunRecord { server_before: Some(of("a", 1)), server_after: Some(of("b", 3)), ..killed(None) };
+    let two = vec![operation(0, "k", 2 * SECOND, created("1")), operation(1, "k", 4 * SECOND, created("2"))];
+    let found = told(&record, two, Invariant::CreatedOnce);
+    let reason = found.reason.unwrap_or_default();
+    assert!(reason.contains("process a → b, term 1 → 3") && reason.contains("rolled back"), "{reason}");
+}
+
+#[test]
 fn an_error_that_was_injected_is_no_leak_and_any_other_is() {
     let fails = FaultInterval {
         kind: "fail-command".into(),

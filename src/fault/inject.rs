@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::durable::DurableMark;
 use super::moments::{Moment, moments};
@@ -47,7 +48,7 @@ pub(super) struct Struck {
 /// The load that faults come into.
 struct Injector<'a> {
     equipment: Equipment<'a>,
-    progress: &'a Progress,
+    over: Over<'a>,
     seed: u64,
     /// Zero of the run's times, and the load's start.
     epoch: Instant,
@@ -90,6 +91,7 @@ pub async fn inject(
     seed: u64,
     equipment: Equipment<'_>,
     progress: &Progress,
+    stop: &CancellationToken,
 ) -> Vec<FaultInterval> {
     if specs.is_empty() {
         return Vec::new();
@@ -104,7 +106,8 @@ pub async fn inject(
         proxy.seed(seed);
     }
     let turns = Thing::ALL.into_iter().map(|thing| (thing, Mutex::new(()))).collect();
-    let injector = Injector { equipment, progress, seed, epoch: *epoch, begun: *begun, turns };
+    let over = Over { load_ends: &progress.load_ends, stop };
+    let injector = Injector { equipment, over, seed, epoch: *epoch, begun: *begun, turns };
     let lanes = specs.iter().enumerate().map(|(number, spec)| injector.lane(number, spec));
     let mut intervals: Vec<FaultInterval> = futures::future::join_all(lanes).await.into_iter().flatten().collect();
     intervals.sort_by_key(|interval| (interval.from_ns, interval.number));
@@ -134,7 +137,7 @@ impl Injector<'_> {
                 Some(turn) => Some(turn.lock().await),
                 None => None,
             };
-            if self.progress.load_ends.is_cancelled() {
+            if self.over.is_so() {
                 break;
             }
             let interval = self.strike(number, spec, moment, &durable).await;
@@ -179,7 +182,7 @@ impl Injector<'_> {
     }
 
     async fn carry_out(&self, spec: &FaultSpec, moment: Moment) -> Result<Option<Struck>, Failure> {
-        let hold = Hold { progress: self.progress, lasts: spec.duration() };
+        let hold = Hold { over: self.over, lasts: spec.duration() };
         let Equipment { mongod, proxy, service } = self.equipment;
         match (Thing::of(spec.kind), mongod, proxy, service) {
             (Thing::Server, Some(mongod), ..) => server::strike(mongod, spec, moment.draw, hold).await,
@@ -196,7 +199,7 @@ impl Injector<'_> {
     async fn until(&self, moment: Instant) -> bool {
         tokio::select! {
             biased;
-            () = self.progress.load_ends.cancelled() => false,
+            () = self.over.wait() => false,
             () = tokio::time::sleep_until(moment.into()) => true,
         }
     }
@@ -216,10 +219,30 @@ fn in_one_line(error: &dyn std::error::Error) -> String {
     lines.collect::<Vec<_>>().join(": ")
 }
 
+/// Whether the load is over, or is to stop: what is mended then lets what is under way come to its end.
+#[derive(Clone, Copy)]
+struct Over<'a> {
+    load_ends: &'a CancellationToken,
+    stop: &'a CancellationToken,
+}
+
+impl Over<'_> {
+    fn is_so(self) -> bool {
+        self.load_ends.is_cancelled() || self.stop.is_cancelled()
+    }
+
+    async fn wait(self) {
+        tokio::select! {
+            () = self.load_ends.cancelled() => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+}
+
 /// How long a fault goes on: as long as it is to, and not longer than the load.
 #[derive(Clone, Copy)]
 pub(super) struct Hold<'a> {
-    progress: &'a Progress,
+    over: Over<'a>,
     pub(super) lasts: Duration,
 }
 
@@ -227,7 +250,7 @@ impl Hold<'_> {
     pub(super) async fn wait(self) {
         tokio::select! {
             biased;
-            () = self.progress.load_ends.cancelled() => {}
+            () = self.over.wait() => {}
             () = tokio::time::sleep(self.lasts) => {}
         }
     }

@@ -1,5 +1,7 @@
 //! `[[fault]]` in a run: what is refused, what the plan says of it, and what is recorded.
 
+use tokio_util::sync::CancellationToken;
+
 use super::SessionError;
 use super::environment::Environment;
 use crate::driver::Progress;
@@ -74,11 +76,11 @@ pub(super) async fn beside<T>(
     scenario: &Scenario,
     seed: u64,
     environment: &Environment,
-    progress: &Progress,
+    (progress, stop): (&Progress, &CancellationToken),
     load: impl Future<Output = T>,
 ) -> (T, Option<Faults>) {
     let planned = planned(scenario, environment).await;
-    let breaking = inject(&scenario.faults, seed, environment.equipment(), progress);
+    let breaking = inject(&scenario.faults, seed, environment.equipment(), progress, stop);
     let (loaded, intervals) = tokio::join!(load, breaking);
     (loaded, planned.map(|planned| Faults { intervals, ..planned }))
 }

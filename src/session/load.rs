@@ -157,7 +157,7 @@ impl<'a> Execution<'a> {
             }
         };
         let LoadSession { scenario, seed, .. } = self.session;
-        let (ended, faults) = faults::beside(scenario, *seed, self.environment, &self.progress, load).await;
+        let (ended, faults) = faults::beside(scenario, *seed, self.environment, (&self.progress, stop), load).await;
         let (recorded, dropped) = ended.map_err(SessionError::setup)?;
         Ok(Performed { recorded, dropped, lost, faults })
     }

@@ -9,6 +9,7 @@ mod namespaces;
 mod places;
 mod preliminaries;
 mod relational;
+mod run_faults;
 mod scenario_mutants;
 mod scenarios_run;
 #[path = "../support/mod.rs"]

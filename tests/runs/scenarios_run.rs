@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use onlyone::scenario::{self, Load, Scenario, TargetSpec};
+use onlyone::scenario::{self, FaultNeeds, Load, Scenario, TargetSpec};
 use onlyone::strategy::names;
 use onlyone::verdict::Verdict;
 
@@ -74,7 +74,11 @@ impl Drop for Server {
 
 fn run(path: &Path, scenario: &Scenario, server: &Server, out: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onlyone"));
-    command.arg("run").arg(path).arg("--out").arg(out).args(["--quiet", "--ci", "none", "--mongo", &server.uri]);
+    command.arg("run").arg(path).arg("--out").arg(out).args(["--quiet", "--ci", "none"]);
+    // A server that others use is never struck.
+    if !scenario.faults.iter().any(|fault| fault.kind.needs() == FaultNeeds::OwnServer) {
+        command.args(["--mongo", &server.uri]);
+    }
     for set in shortened(scenario) {
         command.args(["--set", &set]);
     }

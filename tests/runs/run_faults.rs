@@ -2,10 +2,9 @@
 //! and what was lost is told as that.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
-
 use serde_json::Value;
-use support::{Ended, Running, command};
+
+use crate::support::{self, Ended, Running, command};
 
 /// A short load on MongoDB with a fault in the middle of it.
 fn scenario(workload: &str, target: &str, load: &str, faults: &str) -> String {
@@ -110,4 +109,41 @@ fn a_fault_that_never_happened_leaves_the_run_inconclusive() {
     let ended = run(&scenario("create-or-get", "strategy = \"upsert-retry\"", burst, fault), &[]);
     assert_eq!((ended.code, ended.verdict()), (Some(3), "inconclusive"), "{}", ended.why());
     assert!(ended.report["reasons"].to_string().contains("`pause-mongod` never happened"), "{}", ended.why());
+}
+
+/// A service of the harness's own, of two instances, on its own server.
+fn over_http(faults: &str) -> String {
+    let text = std::fs::read_to_string(support::project().join("scenarios/http-append.toml")).unwrap();
+    let load = text.split("[load.burst]").next().unwrap();
+    format!("{load}{CLOSED}\n{faults}\n")
+}
+
+/// `cargo test --test runs run_faults -- --ignored`: half a minute.
+#[test]
+#[ignore = "takes long: services and replica sets"]
+fn a_service_that_is_killed_comes_back_and_nothing_acknowledged_is_lost() {
+    for target in ["one", "all"] {
+        let faults = format!("[[fault]]\nkind = \"kill-service\"\nat = \"400ms\"\ntarget = \"{target}\"");
+        let ended = run(&over_http(&faults), &[]);
+        assert_eq!((ended.code, ended.verdict()), (Some(0), "holds"), "{target}: {}", ended.why());
+        assert_eq!(faults_of(&ended, "kill-service"), 1);
+    }
+    let faults = "[[fault]]\nkind = \"lost-answer\"\nat = \"200ms\"\nprobability = \"10%\"";
+    let ended = run(&over_http(faults), &[]);
+    assert_eq!((ended.code, ended.verdict()), (Some(0), "holds"), "{}", ended.why());
+}
+
+#[test]
+#[ignore = "takes long: services and replica sets"]
+fn a_failover_loses_nothing_that_a_majority_has() {
+    for (kind, more) in [("step-down", ""), ("kill-mongod", "for = \"500ms\""), ("restart-mongod", "")] {
+        let faults = format!("[mongod]\nreplica_set = 3\n[[fault]]\nkind = \"{kind}\"\nat = \"400ms\"\n{more}");
+        let ended = run(&scenario("append", "strategy = \"upsert-push\"", CLOSED, &faults), &[]);
+        assert_eq!((ended.code, ended.verdict()), (Some(0), "holds"), "{kind}: {}", ended.why());
+        assert_eq!(faults_of(&ended, kind), 1);
+    }
+}
+
+fn faults_of(ended: &Ended, kind: &str) -> usize {
+    faults(ended).iter().filter(|(other, _)| *other == kind).count()
 }
