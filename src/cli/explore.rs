@@ -1,6 +1,8 @@
 //! `onlyone explore`: a scenario's requests, driven through their interleavings.
 
 mod asked;
+mod commands;
+mod conclusion;
 mod faults;
 mod pairs;
 
@@ -16,10 +18,9 @@ use super::interrupt::{Interrupt, note};
 use super::options::options;
 use super::progress::{Counted, Extent, ProgressLine};
 use super::run::{load, subject};
-use super::show::{show, with_unwritten};
 use super::telemetry::Telemetry;
 use super::{CliError, Io};
-use crate::assess::{Recording, RunRecord, status_of};
+use crate::assess::RunRecord;
 use crate::explore::comparison::AsIfSerial;
 use crate::explore::explorer::{Explorer, Plan};
 use crate::explore::indexes;
@@ -29,14 +30,11 @@ use crate::explore::search::{Budget, Search};
 use crate::explore::so_far::SoFar;
 use crate::explore::subject::Operations;
 use crate::explore::watch::Watch;
-use crate::history::History;
-use crate::history::file::{Header, HistoryWriter};
 use crate::live::Feed;
-use crate::scenario::{self, JudgeKind, Scenario, WorkloadKind};
+use crate::scenario::{self, Scenario, WorkloadKind};
 use crate::session::own_invariants::Asked;
-use crate::session::reproduce::{quoted, variables};
 use crate::session::store::{Store, check_run_id, fresh_run_id};
-use crate::session::{Concluded, Environment, EnvironmentSpec, ProxyAttachment, bursts, conclude, new_record};
+use crate::session::{Environment, EnvironmentSpec, ProxyAttachment, bursts, new_record};
 use crate::target::Guard;
 use crate::verdict::ExitStatus;
 use crate::workload::{self, Requests};
@@ -345,94 +343,5 @@ impl One<'_> {
         // What a request would be told once more says nothing where it may not have happened.
         let faults = faults::are_there(self.args, scenario);
         Some(AsIfSerial { settings, probes: spec.probes.unwrap_or(alone && !faults) })
-    }
-
-    /// Stores, judges and reports. What cannot be written is told at the end, and masks no violation.
-    async fn conclude(
-        &self,
-        finished: Finished,
-        store: &Store,
-        started: SystemTime,
-        io: &mut Io,
-    ) -> Result<ExitStatus, CliError> {
-        let Finished { exploration, aborted, record } = finished;
-        let Exploration { history, observation, report, as_if_serial, looks, queries, unread, misfit, .. } =
-            exploration;
-        if let Some(misfit) = misfit {
-            return Err(CliError::usage(anyhow::anyhow!(misfit))
-                .hint("a schedule belongs to its requests: give the same `--requests` and `--operations`"));
-        }
-        let history_written = self.write_history(&history, store);
-        let record = RunRecord {
-            reproduce: self.reproduce(if self.pairs.is_some() { self.requests } else { report.requests }),
-            generator: crate::stats::usage().map_err(CliError::setup)?,
-            observe_error: unread.filter(|_| aborted.is_none()),
-            aborted,
-            explore: Some(report),
-            as_if_serial,
-            queries,
-            looks,
-            ..record
-        };
-        let written = [history_written, store.write_record(&record), store.write_observation(observation.as_ref())];
-        let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };
-        let Concluded { report, directory, unwritten } = conclude(recording, store, started, written)?;
-        let shown = match self.telemetry.as_ref().is_some_and(Telemetry::has_events) {
-            true => Ok(()),
-            false => show(&report, Some(&directory.display().to_string()), self.args.common.format, io),
-        };
-        let events_written = match &self.telemetry {
-            Some(telemetry) => telemetry.end(&report, &directory, io).await,
-            None => Ok(()),
-        };
-        let written = unwritten.into_iter().map(Err).chain([shown, events_written]);
-        Ok(with_unwritten(status_of(&report), written, io))
-    }
-
-    fn write_history(&self, history: &History, store: &Store) -> Result<(), CliError> {
-        let mut writer =
-            HistoryWriter::create(&store.history(), &Header::new(&self.run_id)).map_err(CliError::setup)?;
-        for operation in &history.operations {
-            writer.append(operation).map_err(CliError::setup)?;
-        }
-        writer.finish(history.interrupted).map(|_| ()).map_err(CliError::setup)
-    }
-
-    /// The command for these operations, without what says how to explore; none are those of the scenario.
-    fn command(&self, operations: &[String]) -> String {
-        let common = &self.args.common;
-        let mut words = variables(self.scenario);
-        words.extend(["onlyone explore".to_owned(), quoted(&self.scenario.file.display().to_string())]);
-        words.extend(common.overrides.iter().map(|set| format!("--set {}", quoted(set))));
-        let judge = JudgeKind::ALL.iter().find(|(_, kind)| self.args.judge == Some(*kind));
-        words.extend(judge.map(|(name, _)| format!("--judge {name}")));
-        words.extend(self.args.strict.then(|| "--strict".to_owned()));
-        words.extend(faults::words(self.args));
-        if !operations.is_empty() {
-            words.push(format!("--operations {}", operations.join(",")));
-        }
-        if common.mongo != "embedded" {
-            words.push("--mongo \"$ONLYONE_MONGO_URI\"".to_owned());
-        }
-        words.extend(common.allow_target.iter().map(|host| format!("--allow-target {}", quoted(host))));
-        words.extend(common.allow_database.iter().map(|name| format!("--allow-database {}", quoted(name))));
-        words.join(" ")
-    }
-
-    fn reproduce(&self, requests: u32) -> String {
-        let mut words =
-            vec![self.command(&self.args.operations), format!("--requests {requests} --seed {}", self.seed)];
-        words.extend(self.args.pairs.then(|| "--pairs".to_owned()));
-        if self.args.twice {
-            words.push("--twice".to_owned());
-        }
-        match search(self.args, self.scenario) {
-            Search::Replay { schedule, times } => words.push(format!("--schedule \"{schedule}\" --times {times}")),
-            Search::Exhaustive => {}
-            Search::Pct { depth } => words.push(format!("--search pct --depth {depth}")),
-            Search::Random => words.push("--search random".to_owned()),
-            Search::Stress => words.push("--search stress".to_owned()),
-        }
-        words.join(" ")
     }
 }

@@ -5,14 +5,17 @@
 //! `lastOp` is derived: the operation of the last message.
 
 mod documents;
+mod written_back;
 
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::UpdateModifications;
 
 pub use super::create_or_get::document_stamp;
 use documents::{appended, head, length, new_session, pair, push, returned};
 pub use documents::{elements, message_role, message_stamp, missing_fields};
+use written_back::{version_ignored, versioned, whole_array};
 
 use super::session::{Failure, Session, by};
 use super::{Description, Named, bug, correct, document_id, stamp};
@@ -152,8 +155,6 @@ pub struct Sessions {
 
 /// Most messages that `capped-push` keeps.
 const CAP: i32 = 20;
-/// How often a version conflict is met before a call gives up.
-const VERSION_TRIES: u32 = 1000;
 
 impl Sessions {
     /// Appends the call's message and its answer, by this strategy.
@@ -242,40 +243,8 @@ async fn create(io: &mut Session<'_>, call: Call<'_>) -> Result<Returned, Failur
     fields.remove(KEY);
     fields.insert(MESSAGES, Bson::Array(Vec::new()));
     let update = doc! { "$setOnInsert": fields };
-    let found = match io.upsert_part(by(KEY, call.session), update.clone(), head()).await {
-        Err(failure) if failure.is_duplicate_key_on(KEY) => {
-            io.upsert_part(by(KEY, call.session), update, head()).await?
-        }
-        result => result?,
-    };
+    let found = upsert(io, call, update).await?;
     Ok(returned(&found, call.op))
-}
-
-async fn whole_array(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
-    let session = create(io, call).await?;
-    let Some(found) = io.find_one(by(KEY, call.session)).await? else {
-        return Err(io.give_up("the session is gone"));
-    };
-    let mut messages = found.get_array(MESSAGES).cloned().unwrap_or_default();
-    let position = u32::try_from(messages.len()).ok();
-    messages.extend(pair(call).map(Bson::Document));
-    io.update_one(by(KEY, call.session), doc! { "$set": { MESSAGES: messages, "lastOp": stamp(call.op) } }).await?;
-    Ok(Appended { session, position })
-}
-
-async fn versioned(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
-    for _ in 0..VERSION_TRIES {
-        let Some(found) = io.find_one(by(KEY, call.session)).await? else {
-            if let Some(session) = insert_whole(io, call, doc! { "version": 1 }).await? {
-                return Ok(Appended { session, position: Some(0) });
-            }
-            continue;
-        };
-        if let (true, position) = replace_list(io, call, &found).await? {
-            return Ok(Appended { session: returned(&found, call.op), position });
-        }
-    }
-    Err(io.give_up("the version changed under every try"))
 }
 
 /// Inserts the session with the call's messages in it; none where another caller was faster.
@@ -287,31 +256,6 @@ async fn insert_whole(io: &mut Session<'_>, call: Call<'_>, more: Document) -> R
         Err(failure) if failure.is_duplicate_key_on(KEY) => Ok(None),
         inserted => inserted.map(|()| Some(returned(&session, call.op))),
     }
-}
-
-async fn version_ignored(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
-    let session = create(io, call).await?;
-    let Some(found) = io.find_one(by(KEY, call.session)).await? else {
-        return Err(io.give_up("the session is gone"));
-    };
-    // The bug: a conflict goes unmentioned.
-    let (_, position) = replace_list(io, call, &found).await?;
-    Ok(Appended { session, position })
-}
-
-/// Writes the whole list of a session that was read, with the call's messages at its end, if its version is still the same;
-/// whether it was, and where the messages are.
-async fn replace_list(io: &mut Session<'_>, call: Call<'_>, found: &Document) -> Result<(bool, Option<u32>), Failure> {
-    let version = found.get("version").cloned().unwrap_or(Bson::Null);
-    let mut messages = found.get_array(MESSAGES).cloned().unwrap_or_default();
-    let position = u32::try_from(messages.len()).ok();
-    messages.extend(pair(call).map(Bson::Document));
-    let unchanged = doc! { KEY: call.session, "version": version };
-    let next = doc! {
-        "$set": { MESSAGES: messages, "lastOp": stamp(call.op) },
-        "$inc": { "version": 1 },
-    };
-    Ok((io.update_one(unchanged, next).await? == 1, position))
 }
 
 /// One upsert that pushes the messages. `modifiers` are those of `$push`. The server tries a lost race again by itself;
@@ -337,17 +281,24 @@ async fn upsert_push(
     }
 }
 
+/// An upsert by the key; whoever lost the race to insert finds the session the next time.
+async fn upsert(
+    io: &mut Session<'_>,
+    call: Call<'_>,
+    update: impl Into<UpdateModifications> + Clone,
+) -> Result<Document, Failure> {
+    match io.upsert_part(by(KEY, call.session), update.clone(), head()).await {
+        Err(failure) if failure.is_duplicate_key_on(KEY) => io.upsert_part(by(KEY, call.session), update, head()).await,
+        result => result,
+    }
+}
+
 async fn upsert_set(io: &mut Session<'_>, call: Call<'_>) -> Result<Appended, Failure> {
     let mut fields = new_session(call);
     fields.remove(KEY);
     fields.insert("lastOp", stamp(call.op));
     let update = doc! { "$set": fields, "$push": { MESSAGES: { "$each": pair(call).to_vec() } } };
-    let found = match io.upsert_part(by(KEY, call.session), update.clone(), head()).await {
-        Err(failure) if failure.is_duplicate_key_on(KEY) => {
-            io.upsert_part(by(KEY, call.session), update, head()).await?
-        }
-        result => result?,
-    };
+    let found = upsert(io, call, update).await?;
     Ok(appended(&found, call.op, true))
 }
 
@@ -384,12 +335,7 @@ async fn sequence_in_update(io: &mut Session<'_>, call: Call<'_>) -> Result<Appe
         stage.insert(field, doc! { "$ifNull": [kept, { "$literal": value }] });
     }
     let update = vec![doc! { "$set": stage }];
-    let found = match io.upsert_part(by(KEY, call.session), update.clone(), head()).await {
-        Err(failure) if failure.is_duplicate_key_on(KEY) => {
-            io.upsert_part(by(KEY, call.session), update, head()).await?
-        }
-        result => result?,
-    };
+    let found = upsert(io, call, update).await?;
     Ok(appended(&found, call.op, true))
 }
 
@@ -432,12 +378,7 @@ async fn last_message_later(io: &mut Session<'_>, call: Call<'_>) -> Result<Appe
     let mut fields = new_session(call);
     fields.remove(KEY);
     let update = doc! { "$setOnInsert": fields, "$push": { MESSAGES: { "$each": pair(call).to_vec() } } };
-    let found = match io.upsert_part(by(KEY, call.session), update.clone(), head()).await {
-        Err(failure) if failure.is_duplicate_key_on(KEY) => {
-            io.upsert_part(by(KEY, call.session), update, head()).await?
-        }
-        result => result?,
-    };
+    let found = upsert(io, call, update).await?;
     io.update_one(by(KEY, call.session), doc! { "$set": { "lastOp": stamp(call.op) } }).await?;
     Ok(appended(&found, call.op, true))
 }
