@@ -131,6 +131,7 @@ mod tests {
             ok: false,
             too_few: false,
             reason: None,
+            service_time: None,
         };
         let status = |verdict| exit_status(verdict, None, std::slice::from_ref(&breach), false);
         assert_eq!(status(Holds), ExitStatus::Threshold);

@@ -310,11 +310,18 @@ fn generator(costs: impl Iterator<Item = Generator>) -> Generator {
         cpu_s: sum.cpu_s + one.cpu_s,
         max_rss_bytes: sum.max_rss_bytes.max(one.max_rss_bytes),
         dropped_arrivals: sum.dropped_arrivals + one.dropped_arrivals,
-        other_load: match (sum.other_load, one.other_load) {
-            (Some(one), Some(other)) => Some(f64::max(one, other)),
-            (one, other) => one.or(other),
-        },
+        other_load: larger(sum.other_load, one.other_load),
+        cpu_share: larger(sum.cpu_share, one.cpu_share),
+        machine_busy: larger(sum.machine_busy, one.machine_busy),
     })
+}
+
+/// The larger of two shares, of which either may not be known.
+fn larger(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.max(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 #[cfg(test)]

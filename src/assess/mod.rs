@@ -9,6 +9,7 @@ mod expectation;
 mod faults;
 mod fit;
 mod keys;
+mod limit;
 mod looks;
 mod merge;
 mod own;
@@ -23,6 +24,7 @@ mod unsent;
 use std::path::Path;
 
 pub use fit::fit;
+pub use limit::{Limit, ends_search, limit, step as limit_step};
 pub use looks::{meant_for_a_load, worsening};
 pub use merge::{MergedRun, ShardRun, Unmergeable, merge};
 pub use record::{RUN_FORMAT_VERSION, RunRecord};
@@ -30,8 +32,8 @@ pub use record::{RUN_FORMAT_VERSION, RunRecord};
 use crate::checker::{Evidence, judge};
 use crate::history::{FIRST_USE, History, Observation, Operation, Phase};
 use crate::report::{AsIfSerialReport, ExploreReport, FORMAT_VERSION, Fit, Origin, Report};
-use crate::scenario::{self, Load, Scenario, ScenarioError};
-use crate::stats::{self, Clock, Concurrency, Conditions, LatencyStats, StageStats};
+use crate::scenario::{self, Load, Scenario, ScenarioError, Threshold};
+use crate::stats::{self, Clock, Concurrency, Conditions, LatencyStats, StageStats, ThresholdResult};
 use crate::target::Preflight;
 use crate::target::http::describe;
 use crate::verdict::{ExitStatus, Invariant, InvariantResult, Verdict};
@@ -126,7 +128,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     // What weakens the run weakens a verdict that holds; a violation stays one.
     let verdict = if reasons.is_empty() { judged } else { judged.max(Verdict::Inconclusive) };
     let expect = if is_one_of_several { scenario::Expectation::default() } else { scenario.expect.clone() };
-    let thresholds = stats::evaluate(&expect.thresholds, &stats, run.record.generator.dropped_arrivals);
+    let thresholds = held_against(&expect.thresholds, &stats, &Recording { history: &timed, ..run })?;
     let expectation = expectation::evaluate(&expect, verdict, &results, reasons.is_empty());
     // A run that ended early for a reason of its own was not interrupted by anyone.
     let interrupted = (run.history.interrupted || run.record.interrupted) && run.record.aborted.is_none();
@@ -185,6 +187,20 @@ fn overlap(run: &Recording<'_>, scenario: &Scenario, judged: Verdict) -> Concurr
             violated: judged != Verdict::Holds,
         },
     )
+}
+
+/// The thresholds, held against what was measured; in an open load also against the time since operations were really sent.
+fn held_against(
+    thresholds: &[Threshold],
+    stats: &LatencyStats,
+    run: &Recording<'_>,
+) -> Result<Vec<ThresholdResult>, AssessError> {
+    let mut results = stats::evaluate(thresholds, stats, run.record.generator.dropped_arrivals);
+    if stats.clock() == Clock::Response && !thresholds.is_empty() {
+        let sent = LatencyStats::of(Clock::Service, measured(run))?;
+        stats::add_service_times(&mut results, thresholds, &sent);
+    }
+    Ok(results)
 }
 
 /// Figures of each stage of the load.

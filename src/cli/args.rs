@@ -94,6 +94,9 @@ pub struct RunArgs {
     /// Send one request of each operation, hold it against the scenario's description, and show that table alone
     #[arg(long, conflicts_with_all = ["live", "events", "otlp", "prometheus"])]
     pub probe: bool,
+    /// Search for the highest rate of `[load.open]` at which the thresholds hold: a run at one rate after another
+    #[arg(long, conflicts_with_all = ["probe", "shard", "live", "events", "otlp", "prometheus"])]
+    pub find_limit: bool,
     /// Carry out one part of the run, together with other processes: `0/4` to `3/4`, or `auto`, which asks the environment
     #[arg(long, value_name = "I/N", conflicts_with = "probe")]
     pub shard: Option<super::shards::ShardChoice>,

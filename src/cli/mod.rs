@@ -14,6 +14,7 @@ mod following;
 mod init;
 mod interrupt;
 mod io;
+mod limit;
 mod manifest;
 mod merge;
 mod meta;

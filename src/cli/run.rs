@@ -10,6 +10,7 @@ use super::args::{Common, RunArgs};
 use super::ci::Announcer;
 use super::following::Following;
 use super::interrupt::{Interrupt, note};
+use super::limit::{find_limit, first_rate};
 use super::options::options;
 use super::probe::probe;
 use super::several::{Judged, Tally};
@@ -42,10 +43,11 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
         faults::check(&scenario, common.mongo == "embedded", args.shard.is_some())?;
         scenarios.push(scenario);
     }
+    let first_rate = args.find_limit.then(|| first_rate(&scenarios)).transpose()?;
     let seed = common.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
     if common.dry_run {
         for scenario in &scenarios {
-            dry_run(scenario, seed, io)?;
+            dry_run(scenario, (seed, first_rate), io)?;
         }
         return Ok(ExitStatus::Holds);
     }
@@ -57,6 +59,9 @@ pub(super) async fn run(args: RunArgs, io: &mut Io) -> Result<ExitStatus, CliErr
         met = meet(&args, &scenarios, seed, &interrupt.stop) => met?,
     };
     let seed = meeting.as_ref().map_or(seed, |meeting| meeting.seed());
+    if let (Some(first), [scenario]) = (first_rate, scenarios.as_slice()) {
+        return find_limit(&args, scenario, (&options(common, &interrupt), seed, first), io).await;
+    }
     let (options, announcer) = (options(common, &interrupt), Announcer::new(common.ci));
     let mut tally = Tally::new(&scenarios, common, args.telemetry.events.is_some());
     for (index, scenario) in scenarios.iter().enumerate() {
@@ -95,14 +100,17 @@ pub(super) fn load(path: &Path, common: &Common) -> Result<Scenario, CliError> {
     Ok(scenario::load(path, &common.overrides, &environment, &strategy::names)?)
 }
 
-fn dry_run(scenario: &Scenario, seed: u64, io: &mut Io) -> Result<(), CliError> {
+fn dry_run(scenario: &Scenario, (seed, first_rate): (u64, Option<f64>), io: &mut Io) -> Result<(), CliError> {
     let plan = Plan::new(scenario, "dry-run", seed);
     let operations = plan.operations().map_or("as many as the time allows".to_owned(), |count| count.to_string());
     let invariants = workload::invariants_of(scenario, "dry-run");
     let invariants = invariants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let resolved = scenario::resolved_toml(scenario).map_err(CliError::setup)?;
+    let search = first_rate.map_or_else(String::new, |rate| {
+        format!("# searched for: the highest rate at which the thresholds hold, from {rate} operations per second on\n")
+    });
     let text = format!(
-        "# {}\n# seed: {seed}\n# operations: {operations}, after {} of the serial control\n# judged: {invariants}\n{}\n{resolved}",
+        "# {}\n# seed: {seed}\n# operations: {operations}, after {} of the serial control\n# judged: {invariants}\n{}{search}\n{resolved}",
         scenario.file.display(),
         scenario.limits.serial_control,
         faults::in_plan(scenario, seed),

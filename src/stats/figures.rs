@@ -135,6 +135,20 @@ pub struct ThresholdResult {
     /// Why it is not, when the reason is not the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// In an open load, the same counted from when each operation was really sent: where that is kept, operations were sent
+    /// late, or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_time: Option<ServiceTime>,
+}
+
+/// What a bound on a latency that counts from the intended start would be held against, if it counted from when each operation
+/// was really sent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ServiceTime {
+    /// Microseconds.
+    pub observed: f64,
+    /// Whether the threshold would be kept.
+    pub ok: bool,
 }
 
 impl ThresholdResult {
@@ -171,6 +185,12 @@ pub struct Generator {
     /// where it cannot be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_load: Option<f64>,
+    /// Share of the machine's processors that this process took; absent where it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_share: Option<f64>,
+    /// Share of the machine's processors that was busy at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_busy: Option<f64>,
 }
 
 /// A machine, as far as the speed of a run depends on it.

@@ -5,6 +5,7 @@
 mod compare;
 mod figures;
 mod latency;
+mod limit;
 mod machine;
 mod overlap;
 mod process;
@@ -15,13 +16,14 @@ mod timeline;
 
 pub use compare::{Change, Estimate, Finding, compare};
 pub use figures::{
-    Bucket, Concurrency, Generator, IntervalStats, Latency, LoggedInterval, Machine, OperationStats, Skew,
+    Bucket, Concurrency, Generator, IntervalStats, Latency, LoggedInterval, Machine, OperationStats, ServiceTime, Skew,
     ThresholdResult, Unit,
 };
 pub use latency::{Clock, LatencyStats, Samples};
+pub use limit::{AtRate, RateSearch};
 pub use machine::machine;
 pub use overlap::{Conditions, concurrency};
 pub use process::{Meter, UsageError, usage};
 pub use stages::{Ramped, StageMarks, StageStats, stage_stats};
-pub use thresholds::{evaluate, samples_needed};
+pub use thresholds::{add_service_times, evaluate, samples_needed};
 pub use timeline::{Interval, Timeline};

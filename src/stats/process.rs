@@ -50,11 +50,10 @@ impl Meter {
     pub fn stop(&self, foreign: bool) -> Result<Generator, UsageError> {
         let own_s = cpu_s(UsageWho::RUSAGE_SELF)? - self.own_s;
         let ours = own_s + cpu_s(UsageWho::RUSAGE_CHILDREN)? - self.children_s;
-        let others = |start: Ticks, end: Ticks| {
-            let (busy, all) = (end.busy_s - start.busy_s, end.all_s - start.all_s);
-            (all > 0.0).then(|| ((busy - ours) / all).clamp(0.0, 1.0))
-        };
-        let other_load = self.machine.zip(ticks()).filter(|_| !foreign).and_then(|(start, end)| others(start, end));
+        let passed = |start: Ticks, end: Ticks| (end.busy_s - start.busy_s, end.all_s - start.all_s);
+        let machine = self.machine.zip(ticks()).map(|(start, end)| passed(start, end)).filter(|(_, all)| *all > 0.0);
+        let share = |of: f64, all: f64| micro((of / all).clamp(0.0, 1.0));
+        let other_load = machine.filter(|_| !foreign).map(|(busy, all)| share(busy - ours, all));
         // Linux counts in KiB, macOS in bytes.
         let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
         let max_rss = getrusage(UsageWho::RUSAGE_SELF)?.max_rss();
@@ -62,7 +61,9 @@ impl Meter {
             cpu_s: micro(own_s),
             max_rss_bytes: u64::try_from(max_rss).unwrap_or(0) * unit,
             dropped_arrivals: 0,
-            other_load: other_load.map(micro),
+            other_load,
+            cpu_share: machine.map(|(_, all)| share(own_s, all)),
+            machine_busy: machine.map(|(busy, all)| share(busy, all)),
         })
     }
 }

@@ -4,7 +4,7 @@
 //! errors below one in a thousand cannot be told from a hundred operations. Invariants are not thresholds.
 
 use super::LatencyStats;
-use super::{ThresholdResult, Unit};
+use super::{ServiceTime, ThresholdResult, Unit};
 use crate::scenario::{Comparison, Metric, Threshold};
 
 /// Holds each threshold against the measurements, in the scenario's order.
@@ -53,6 +53,17 @@ pub fn evaluate(thresholds: &[Threshold], stats: &LatencyStats, dropped_arrivals
             }
         })
         .collect()
+}
+
+/// Adds what each bound on a latency would be held against if it counted from when operations were sent: `sent` has them so.
+pub fn add_service_times(results: &mut [ThresholdResult], thresholds: &[Threshold], sent: &LatencyStats) {
+    for (result, threshold) in results.iter_mut().zip(thresholds) {
+        if let (Metric::Latency { .. }, [found]) =
+            (&threshold.metric, evaluate(std::slice::from_ref(threshold), sent, 0).as_slice())
+        {
+            result.service_time = found.observed.map(|observed| ServiceTime { observed, ok: found.ok });
+        }
+    }
 }
 
 /// Why a threshold cannot be told to be kept.
@@ -116,7 +127,16 @@ fn result(threshold: &Threshold, observed: Option<f64>, samples: u64, doubt: Opt
         Metric::ErrorRate | Metric::DuplicateKeyRate => Unit::Share,
         Metric::Throughput => Unit::PerS,
     };
-    ThresholdResult { threshold: threshold.text.clone(), observed, unit, samples, ok: kept, too_few, reason }
+    ThresholdResult {
+        threshold: threshold.text.clone(),
+        observed,
+        unit,
+        samples,
+        ok: kept,
+        too_few,
+        reason,
+        service_time: None,
+    }
 }
 
 #[cfg(test)]
@@ -203,6 +223,22 @@ mod tests {
             let found = evaluate(&[threshold(metric, Comparison::AtLeast, 0.0)], &stats, 0).remove(0);
             assert!(!found.ok && found.reason.is_some(), "{found:?}");
         }
+    }
+
+    #[test]
+    fn what_was_sent_late_is_told_from_what_was_answered_late() {
+        let mut operations: Vec<_> = (0..50).map(|i| answered(500_000_000 + i, 1_000_000, false)).collect();
+        operations.iter_mut().for_each(|operation| operation.intended = 0);
+        let of = |clock| LatencyStats::of(clock, &operations).unwrap();
+        let bounds =
+            [threshold(latency(0.5), Comparison::Less, 2_000.0), threshold(Metric::ErrorRate, Comparison::Less, 0.5)];
+        let mut results = evaluate(&bounds, &of(Clock::Response), 3);
+        add_service_times(&mut results, &bounds, &of(Clock::Service));
+        assert!(
+            !results[0].ok && results[0].service_time.is_some_and(|time| time.ok && time.observed < 1_002.0),
+            "{results:?}"
+        );
+        assert_eq!(results[1].service_time, None);
     }
 
     #[test]

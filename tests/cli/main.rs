@@ -10,6 +10,7 @@ mod files;
 mod harness;
 mod indexes;
 mod life;
+mod limit;
 mod live;
 mod merge;
 mod moments;

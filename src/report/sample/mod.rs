@@ -80,7 +80,7 @@ fn over_time() -> Vec<IntervalStats> {
         .collect()
 }
 
-pub(super) fn passing() -> Report {
+pub(crate) fn passing() -> Report {
     let names = Invariant::NAMED.into_iter().take(7);
     Report {
         format_version: FORMAT_VERSION,
@@ -127,6 +127,7 @@ pub(super) fn passing() -> Report {
             ok: true,
             too_few: false,
             reason: None,
+            service_time: None,
         }],
         explore: None,
         as_if_serial: None,
@@ -135,7 +136,7 @@ pub(super) fn passing() -> Report {
         shards: Vec::new(),
         faults: Vec::new(),
         actions: None,
-        generator: Generator { cpu_s: 1.1, max_rss_bytes: 48 << 20, dropped_arrivals: 0, other_load: Some(0.012) },
+        generator: Generator { cpu_s: 1.1, max_rss_bytes: 48 << 20, other_load: Some(0.012), ..Generator::default() },
         machine: Some(Machine {
             system: "linux".into(),
             architecture: "x86_64".into(),
@@ -281,6 +282,7 @@ pub(super) fn breached() -> Report {
         ok: false,
         too_few: false,
         reason: Some("too few samples: 800, needs 10,000".into()),
+        service_time: None,
     });
     report.thresholds.push(ThresholdResult {
         threshold: "error_rate < 0.01%".into(),
@@ -290,6 +292,7 @@ pub(super) fn breached() -> Report {
         ok: true,
         too_few: false,
         reason: None,
+        service_time: None,
     });
     report
 }

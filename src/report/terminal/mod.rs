@@ -7,6 +7,7 @@ mod as_if_serial;
 mod comparison;
 mod explore;
 mod faults;
+mod limit;
 mod page;
 mod selftest;
 mod several;
@@ -20,6 +21,7 @@ pub(super) use self::explore::sentence as explore_sentence;
 
 pub use comparison::compared;
 pub(super) use comparison::figure_texts;
+pub use limit::terminal_of_limit;
 pub(super) use several::table_of_scenarios;
 pub(super) use trend::table_of_runs;
 
