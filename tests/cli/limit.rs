@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::harness::Harness;
+use super::harness::{Harness, scenario as direct};
 
 /// One request takes so long, and there is one at a time: a hundred a second.
 const TAKES: Duration = Duration::from_millis(10);
@@ -140,6 +140,9 @@ fn what_has_no_limit_to_be_searched_for_is_refused() {
     refused(OPEN, p50, &["--shard", "0/2"], &["--shard"]);
     refused(OPEN, p50, &["--probe"], &["--probe"]);
     refused(OPEN, &format!("{p50}]\nverdict = \"violated\"\n#"), &[], &["expects a violation"]);
+    let fault = "[[fault]]\nkind = \"lost-answer\"\nat = \"100ms\"\nfor = \"100ms\"";
+    let faulty = direct("upsert-retry", true, &format!("{OPEN}\n[expect]\nthresholds = [{p50}]\n{fault}"));
+    Harness::new(&faulty).run(&["run", "s.toml", "--find-limit"]).expect(2, &["goes without `[[fault]]`"]);
     let plan = Harness::new(&scenario(9, OPEN, p50)).run(&["run", "s.toml", "--find-limit", "--dry-run"]);
     plan.expect(
         0,
