@@ -112,8 +112,10 @@ fn the_limit_of_a_service_lies_between_a_rate_that_held_and_one_that_broke() {
 #[test]
 fn too_few_clients_are_not_taken_for_the_limit_of_the_service() {
     // One client at a time is answered within 10 ms: what more arrives is not sent.
-    let load = OPEN.replace("max_clients = 400", "max_clients = 1").replace("rate = 60", "rate = 150");
-    let harness = Harness::new(&scenario(serial_service(), &load, "\"create-or-get.p50 < 1s\""));
+    let load = OPEN
+        .replace("max_clients = 400", "max_clients = 1")
+        .replace("rate = 60", "arrivals = \"constant\"\nrate = 150");
+    let harness = Harness::new(&scenario(serial_service(), &load, "\"create-or-get.max < 5s\""));
     let ran = harness.run(&["run", "s.toml", "--find-limit", "--format", "json", "--set", "load.open.duration=400ms"]);
     let found = ran.json();
     assert_eq!(ran.code, Some(3), "{}", ran.shown());
