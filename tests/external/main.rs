@@ -1,12 +1,13 @@
 //! Real runs of each kind, read by other programs: a browser, xmllint, a JSON Schema validator, two HdrHistogram libraries.
 //!
-//! They need chromium, xmllint, node with npm, and Python with venv, and fetch packages from PyPI and npm into `target/`.
+//! They need chromium, xmllint, node with npm, Python with venv and, where it can be had, Slurm, and fetch packages from PyPI and npm into `target/`.
 //! They are ignored unless asked for: `cargo test external -- --ignored`. Where a program is missing, they fail. What needs none of
 //! them, such as the style of the help, is tested each time.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod runs;
+mod scale;
 mod spelling;
 mod tools;
 mod workflows;

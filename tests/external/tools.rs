@@ -43,14 +43,20 @@ pub fn python() -> Command {
 fn install_python() -> PathBuf {
     let folder = root().join("target/external/python");
     let python = folder.join("bin/python");
-    let ready = folder.join("ready-4");
+    let ready = folder.join("ready-5");
     if !ready.exists() {
         let mut venv = limited("python3", 120);
         succeeded(run(venv.args(["-m", "venv", "--clear"]).arg(&folder), "python3 and python3-venv"));
         let mut pip = limited(&python, 240);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
         succeeded(run(
-            pip.args(["hdrhistogram==0.10.8", "jsonschema==4.25.1", "pyyaml==6.0.2", "typos==1.52.0"]),
+            pip.args([
+                "hdrhistogram==0.10.8",
+                "jsonschema==4.25.1",
+                "pyyaml==6.0.2",
+                "typos==1.52.0",
+                "kubernetes-validate==1.37.0",
+            ]),
             "python3-pip",
         ));
         std::fs::write(ready, "").unwrap();
