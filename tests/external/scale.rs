@@ -20,7 +20,7 @@ const WITHIN: Duration = Duration::from_secs(120);
 fn scenario(strategy: &str, unique_index: bool, rounds: u32) -> String {
     format!(
         "name = \"four\"\nworkload = \"create-or-get\"\n[target.mongo]\nstrategy = \"{strategy}\"\nunique_index = {unique_index}\n\
-         database = \"onlyone_test\"\n[load.burst]\nclients = 4\nrounds = {rounds}\n[limits]\noperation_deadline = \"5s\"\n"
+         database = \"onlyone_test\"\n[load.burst]\nclients = 4\nrounds = {rounds}\n[limits]\noperation_deadline = \"3s\"\ndrain = \"2s\"\n"
     )
 }
 
