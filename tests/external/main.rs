@@ -4,7 +4,7 @@
 //! They are ignored unless asked for: `cargo test external -- --ignored`. Where a program is missing, they fail. What needs none of
 //! them, such as the style of the help, is tested each time.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test, which says why it shows nothing")]
 
 mod runs;
 mod scale;
