@@ -101,7 +101,7 @@ impl Explorer<'_> {
             let both = history.as_ref().zip(observation.as_ref());
             both.is_some_and(|(history, observation)| is_wrong(history, observation, &self.plan.invariants))
         };
-        let read = async || target.observe().await;
+        let read = || target.observe();
         let reading = rest.unwrap_or(Rest::within(Duration::ZERO)).reached(read, wrong);
         let within = READ_WITHIN + rest.map_or(Duration::ZERO, Rest::longest);
         let begin = Instant::now();

@@ -5,7 +5,7 @@
 //! for the order of lists. *Assumptions*: the requests are equal, so that one order stands for all; nobody else writes to the
 //! service's database; what a request does after its answer is done within a quarter of a second, or as long as the scenario
 //! says that storing may take.
-//! *Soundness*: as that of [`crate::serial`]. What a request writes late may fall into the round after its own, so that nothing
+//! *Soundness*: as that of `serial`. What a request writes late may fall into the round after its own, so that nothing
 //! is accused unless it shows again in rounds that are followed by so long a silence. *Completeness*: whatever the bursts
 //! happened to meet, and colours alone tell apart what is made anew. That nothing was found proves little. *Cost*: some forty
 //! rounds, at most `LONGEST` of bursts; as many again, and slower, where something is to be accused.

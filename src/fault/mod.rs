@@ -13,4 +13,4 @@ mod way;
 
 pub use durable::why_writes_survive;
 pub use inject::{Equipment, inject};
-pub use moments::{Moment, moments, plan_in_words};
+pub use moments::plan_in_words;

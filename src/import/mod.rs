@@ -14,6 +14,6 @@ mod shell;
 pub use curl::from_curl;
 pub use har::from_har;
 pub use openapi::from_openapi;
-pub use parts::{decoded, encoded_query, encoded_segment};
+pub use parts::{encoded_query, encoded_segment};
 pub use postman::from_postman;
 pub use sample::{Body, ImportError, Imported, Sample};

@@ -15,12 +15,11 @@ mod together;
 mod values;
 mod write;
 
-pub use documents::{Delta, State};
-pub use elements::Added;
-pub use finding::{Finding, Kind, Prior, Reply, Subject};
+pub use documents::State;
+pub use finding::{Finding, Kind, Reply, Subject};
 pub use login::Login;
 pub use probe::Probe;
 pub(crate) use request::multipart_body;
 pub use together::together;
-pub use values::{Fresh, Pinned};
+pub use values::Pinned;
 pub use write::{Origin, Plan, promise, scenario_text};

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::import::from_curl;
-use crate::init::Fresh;
-use crate::init::Prior;
+use crate::init::finding::Prior;
+use crate::init::values::Fresh;
 
 fn upsert(field: &str) -> Plan {
     let made = Made { database: "run".into(), collection: "polls".into(), field: field.into(), stored: None };

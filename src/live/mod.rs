@@ -7,6 +7,6 @@ mod feed;
 mod metrics;
 mod page;
 
-pub use feed::{Ended, Feed, Second, Snapshot};
+pub use feed::{Ended, Feed};
 pub use metrics::{Subject, open_metrics, otlp};
 pub use page::{POLICY_SCRIPT, page};

@@ -39,9 +39,9 @@ impl Rest {
     }
 
     /// Reads until the state is right, or has stayed as it is for long enough.
-    pub async fn reached<T: PartialEq, E>(
+    pub async fn reached<T: PartialEq, E, F: Future<Output = Result<T, E>>>(
         self,
-        mut read: impl AsyncFnMut() -> Result<T, E>,
+        mut read: impl FnMut() -> F,
         is_wrong: impl Fn(&T) -> bool,
     ) -> Result<Reached<T>, E> {
         let begin = Instant::now();
@@ -72,7 +72,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_wrong_is_read_until_it_is_right_or_has_stayed_so() {
         let mut states = [1, 1, 2, 7, 7].into_iter();
-        let read = async || states.next().ok_or("it is read once too often");
+        let read = || std::future::ready(states.next().ok_or("it is read once too often"));
         let rest = Rest::within(Duration::ZERO);
         assert_eq!(
             rest.reached(read, |state| *state < 7).await,

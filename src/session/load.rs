@@ -117,9 +117,9 @@ impl<'a> Execution<'a> {
     /// What is done between the parts of the load.
     async fn interludes(&self, asked: &Asked) -> Interludes {
         let LoadSession { scenario, options, meeting, .. } = self.session;
+        let is_first = self.environment.await_first_use(scenario, &options.guard, &options.interrupt.stop).await;
         let ask = |found| asked.queries.clone().map(|queries| ask_between(queries, &scenario.invariants, found));
         let nothing = || -> driver::Between { Box::new(|| Box::pin(std::future::ready(()))) };
-        let is_first = self.environment.await_first_use(scenario, &options.guard, &options.interrupt.stop).await;
         // Of several shards each would be the first.
         let first_use = match is_first && meeting.is_none() {
             true => ask(&asked.first).or_else(|| Some(nothing())),

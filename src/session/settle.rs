@@ -22,5 +22,5 @@ pub(crate) async fn wait_until_settled(
     let wrong = |observation: &Option<Observation>| {
         observation.as_ref().is_some_and(|observation| is_wrong(history, observation, &invariants))
     };
-    Rest::within(scenario.observe.within()).reached(async || environment.target.observe().await, wrong).await.ok();
+    Rest::within(scenario.observe.within()).reached(|| environment.target.observe(), wrong).await.ok();
 }

@@ -14,9 +14,11 @@ mod parted;
 mod pulse;
 mod record;
 
-pub use board::{Board, BoardError, Told};
-pub use clock::{Clock, DRIFT_PPM, Difference, Mark};
-pub use environment::{NoShard, shard_of_environment, variables};
+pub use board::Board;
+pub use clock::Clock;
+#[cfg(test)]
+pub use clock::Mark;
+pub use environment::{shard_of_environment, variables};
 pub use folder::Folder;
 pub use identity::{NotAShard, Shard};
 pub use lobby::Terms;
