@@ -62,7 +62,7 @@ const STRATEGIES: [(&str, &str, bool, bool); 24] = [
 /// A fault: what it is called here, its tables, and the members of the server's replica set.
 const FAULTS: [(&str, &str, u8); 12] = [
     ("kill-mongod", "kind = \"kill-mongod\"\nat = \"300ms\"\nevery = \"900ms\"", 0),
-    ("kill-mongod, journal", "kind = \"kill-mongod\"\nat = \"300ms\"\nevery = \"900ms\"", 0),
+    ("kill-mongod, journal", "kind = \"kill-mongod\"\nat = \"300ms\"\nevery = \"400ms\"", 0),
     ("pause-mongod", "kind = \"pause-mongod\"\nat = \"200ms\"\nevery = \"500ms\"\nfor = \"200ms\"", 0),
     ("restart-mongod", "kind = \"restart-mongod\"\nat = \"300ms\"", 0),
     (
@@ -100,6 +100,7 @@ struct Tally {
     false_violated: usize,
     false_holds: usize,
     hung: usize,
+    broken: usize,
 }
 
 fn main() {
@@ -152,7 +153,7 @@ fn scenario(
         _ if *workload == "thread" => "[load.burst]\nclients = [4, 16]\nrounds = 80",
         0 => "[load.burst]\nclients = [4, 16]\nrounds = 240",
         _ if !correct => "[load.burst]\nclients = [4, 16]\nrounds = 240",
-        _ => "[load.closed]\nclients = 12\nduration = \"2s\"\nkeys = { uniform = { count = 150 } }",
+        _ => "[load.closed]\nclients = 12\nduration = \"2s\"\nkeys = { uniform = { count = 12 } }",
     };
     format!(
         "name = \"{name}\"\nworkload = \"{workload}\"\n[target.mongo]\nstrategy = \"{strategy}\"\nunique_index = {index}\n{concern}\
@@ -222,6 +223,10 @@ fn count(
             tally.false_violated += 1;
             told("false violated", report);
         }
+        (None, _) => {
+            tally.broken += 1;
+            told("no report", report);
+        }
         _ => {
             tally.inconclusive += 1;
             told("inconclusive", report);
@@ -253,9 +258,10 @@ fn print(tallies: &BTreeMap<&str, Tally>) {
         all.false_violated += one.false_violated;
         all.false_holds += one.false_holds;
         all.hung += one.hung;
+        all.broken += one.broken;
     }
     println!(
-        "runs={} struck={} inconclusive={} false_violated={} false_holds={} hung={}",
-        all.runs, all.struck, all.inconclusive, all.false_violated, all.false_holds, all.hung
+        "runs={} struck={} inconclusive={} false_violated={} false_holds={} hung={} broken={}",
+        all.runs, all.struck, all.inconclusive, all.false_violated, all.false_holds, all.hung, all.broken
     );
 }

@@ -8,7 +8,8 @@
 //!
 //! *Soundness*: what is lost is the end of a journal or an oplog, from a moment on that is known; a key of which every operation
 //! had ended before it, or began after the server was back, is as if nothing had happened. Where the write concern survives,
-//! acknowledged writes are not lost, but what others read before it was durable may be, so that only the former accuses.
+//! acknowledged writes are not lost, but what others read before it was durable may be, so that only the former accuses: what
+//! was read on touched keys is left out.
 //! *Completeness*: a race that shows on touched keys alone, in answers alone, is not told from a loss.
 
 use std::borrow::Cow;
@@ -18,10 +19,11 @@ use std::sync::Arc;
 use super::{Recording, RunRecord, server};
 use crate::checker::judge;
 use crate::history::{
-    Cause, CauseKind, FaultInterval, History, Nanos, Observation, Operation, Outcome, Phase, Transport, family_of,
+    Action, Cause, CauseKind, FaultInterval, History, Nanos, Observation, Operation, Outcome, Phase, Transport,
+    family_of,
 };
 use crate::report::FaultReport;
-use crate::scenario::Scenario;
+use crate::scenario::{FaultTarget, Scenario};
 use crate::target::mongo::Identity;
 use crate::verdict::{Invariant, InvariantResult, Verdict};
 
@@ -88,13 +90,17 @@ impl Loss {
 
     /// A result in the light of it.
     fn explained(&self, result: InvariantResult, run: &Recording<'_>, phase: Phase) -> InvariantResult {
-        if result.verdict != Verdict::Violated || server::is_there(&result) || self.is_evidence(&result.name) {
+        // Bursts that are held against serial ones were over before the load and its faults began.
+        let is_earlier = result.name == Invariant::AsIfSerial;
+        if result.verdict != Verdict::Violated || is_earlier || server::is_there(&result) {
             return result;
         }
         // The user's own queries look at all documents together.
         if !matches!(result.name, Invariant::Custom(_)) {
-            let history = self.untouched(run.history);
-            let observation = run.observation.map(|observation| self.unread(observation));
+            let (history, observation) = match self.is_evidence(&result.name) {
+                true => (self.acknowledged(run.history), run.observation.cloned()),
+                false => (self.untouched(run.history), run.observation.map(|observation| self.unread(observation))),
+            };
             let apart = judge(&history, observation.as_ref(), phase, std::slice::from_ref(&result.name));
             if let Some(apart) = apart.into_iter().find(|apart| apart.verdict == Verdict::Violated) {
                 return apart;
@@ -129,6 +135,15 @@ impl Loss {
         History { operations: operations.cloned().collect(), ..history.clone_without_operations() }
     }
 
+    /// Without what was read on touched keys: it need not have been durable.
+    fn acknowledged(&self, history: &History) -> History {
+        let is_read =
+            |operation: &Operation| matches!(operation.action, Action::Get | Action::Read | Action::ReadThread);
+        let kept = |operation: &&Operation| !self.is_touched(&operation.key) || !is_read(operation);
+        let operations = history.operations.iter().filter(kept);
+        History { operations: operations.cloned().collect(), ..history.clone_without_operations() }
+    }
+
     fn unread(&self, observation: &Observation) -> Observation {
         let documents = observation.documents.iter().filter(|document| !self.is_touched(&document.key));
         Observation { documents: documents.cloned().collect(), ..observation.clone() }
@@ -156,10 +171,19 @@ fn elections(record: &RunRecord) -> Option<String> {
 }
 
 /// Whether another process or another primary is what the plan of the run led to, and no accident.
-pub(super) fn explain_the_server(record: &RunRecord) -> bool {
+pub(super) fn explain_the_server(record: &RunRecord, scenario: &Scenario) -> bool {
     let strikes_it = |kind: &str| matches!(kind, "kill-mongod" | "restart-mongod" | "pause-mongod" | "step-down");
+    // That a secondary was struck makes nobody else the primary.
+    let is_secondary = |one: &FaultInterval| {
+        scenario.faults.get(one.number).is_some_and(|spec| spec.target == Some(FaultTarget::Secondary))
+    };
     let intervals = record.faults.iter().flat_map(|faults| &faults.intervals);
-    record.server_after.is_some() && intervals.into_iter().any(|one| strikes_it(&one.kind) && one.error.is_none())
+    let strikes = intervals.filter(|one| strikes_it(&one.kind) && one.error.is_none() && !is_secondary(one)).count();
+    let term = |identity: &Option<Identity>| identity.as_ref().and_then(|identity| identity.term);
+    let elections = term(&record.server_after).zip(term(&record.server_before));
+    let elections = elections.map_or(0, |(after, before)| after.saturating_sub(before));
+    // More elections than strikes: one of them was an accident.
+    record.server_after.is_some() && strikes > 0 && i64::try_from(strikes).is_ok_and(|strikes| elections <= strikes)
 }
 
 /// Why a run with faults proves less than it was meant to.

@@ -78,15 +78,71 @@ fn a_race_on_another_key_is_found_beside_a_loss() {
 
 #[test]
 fn where_the_write_concern_survives_only_what_is_gone_is_evidence() {
-    let lost = InvariantResult::new(Invariant::NoLostMessages, 5, 1, Vec::new());
-    let history = History::default();
-    for (survives, verdict) in [(Some("j: true"), Verdict::Violated), (None, Verdict::Inconclusive)] {
+    let acknowledged = serde_json::json!({ "ok": { "appended": { "session": { "id": "d", "created": false } } } });
+    let unknown = serde_json::json!({ "unknown": { "message": "lost" } });
+    for (survives, outcome, verdict) in [
+        (Some("j: true"), &acknowledged, Verdict::Violated),
+        // Somebody read it, and it was in memory alone.
+        (Some("j: true"), &unknown, Verdict::Inconclusive),
+        (None, &acknowledged, Verdict::Inconclusive),
+    ] {
+        let (history, observation) = a_message_that_was_read_and_is_gone(outcome);
         let record = killed(survives);
-        let run = Recording { record: &record, history: &history, observation: None };
+        let run = Recording { record: &record, history: &history, observation: Some(&observation) };
+        let lost = judge(&history, Some(&observation), Phase::Main, &[Invariant::NoLostMessages]).remove(0);
+        assert_eq!(lost.verdict, Verdict::Violated, "{lost:?}");
         let loss = Loss::of(&run, &scenario()).unwrap();
-        assert_eq!(loss.explained(lost.clone(), &run, Phase::Main).verdict, verdict);
+        assert_eq!(loss.explained(lost, &run, Phase::Main).verdict, verdict, "{survives:?} {outcome}");
         let read = InvariantResult::new(Invariant::SameId, 5, 1, Vec::new());
         assert_eq!(loss.explained(read, &run, Phase::Main).verdict, Verdict::Inconclusive);
+        let bursts = InvariantResult::new(Invariant::AsIfSerial, 5, 1, Vec::new());
+        assert_eq!(loss.explained(bursts, &run, Phase::Main).verdict, Verdict::Violated, "they were over before");
+    }
+}
+
+/// A message, appended with this outcome just before the kill and read by another at once; the document is there without it.
+fn a_message_that_was_read_and_is_gone(outcome: &serde_json::Value) -> (History, Observation) {
+    let line = |op: u64, at: Nanos, action: serde_json::Value, outcome: &serde_json::Value| -> Operation {
+        serde_json::from_value(serde_json::json!({
+            "op": op, "client": op, "round": 0, "key": "k", "action": action,
+            "intended_ns": at, "invoked_ns": at, "completed_ns": at + 1_000, "outcome": outcome,
+        }))
+        .unwrap()
+    };
+    let append = serde_json::json!({ "append": { "path": "text", "sender": 1, "n": 0, "text": "hello" } });
+    let seen = serde_json::json!({ "ok": { "messages": { "id": "d", "length": 2, "hash": 0, "body": "0u 0b" } } });
+    let operations = vec![
+        line(0, SECOND * 195 / 100, append, outcome),
+        line(1, SECOND * 196 / 100, serde_json::json!("read"), &seen),
+    ];
+    let observation = serde_json::from_value(serde_json::json!({
+        "source": "memory", "quiescent": true,
+        "documents": [{ "id": "d", "key": "k", "stored_key": "k", "messages": [], "fields": { "_id": "d" } }],
+    }));
+    (History { operations, ..History::default() }, observation.unwrap())
+}
+
+#[test]
+fn only_a_strike_that_takes_the_primary_explains_another_one() {
+    let of = |term| {
+        Some(Identity {
+            address: "127.0.0.1:1".into(),
+            process: Some("a".into()),
+            term: Some(term),
+            rollbacks: Some(0),
+        })
+    };
+    let striking = |target: &str| {
+        let text =
+            format!("{SCENARIO}[mongod]\nreplica_set = 3\n[[fault]]\nkind = \"kill-mongod\"\nat = \"1s\"\n{target}\n")
+                .replace("clients = 2\nrounds = 3", "clients = 2\nrounds = 3000");
+        crate::scenario::load_text("t.toml".as_ref(), text, &[], &|_| None, &crate::strategy::names).unwrap()
+    };
+    for (target, after, explains) in
+        [("", 2, true), ("", 3, false), ("target = \"primary\"", 2, true), ("target = \"secondary\"", 2, false)]
+    {
+        let record = RunRecord { server_before: of(1), server_after: of(after), ..killed(None) };
+        assert_eq!(explain_the_server(&record, &striking(target)), explains, "{target} {after}");
     }
 }
 

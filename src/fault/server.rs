@@ -71,12 +71,16 @@ async fn choose(mongod: &Mongod, target: Option<FaultTarget>, draw: u64) -> Opti
 /// Has the primary step down. It does not stand for election for as long as the fault goes on.
 async fn step_down(mongod: &Mongod, member: &Member, hold: Hold<'_>) -> Result<(), Failure> {
     let seconds = i64::try_from(hold.lasts.as_secs_f64().ceil().max(1.0) as u64).unwrap_or(i64::MAX);
-    let command = doc! {
-        "replSetStepDown": seconds, "secondaryCatchUpPeriodSecs": seconds.min(10),
-        // Alone there is nobody to catch up.
-        "force": mongod.members().len() == 1,
-    };
+    // Alone there is nobody to catch up, and whoever waits for that steps down only then.
+    let alone = mongod.members().len() == 1;
+    let catch_up = if alone { 0 } else { seconds.min(10) };
+    let command = doc! { "replSetStepDown": seconds, "secondaryCatchUpPeriodSecs": catch_up, "force": alone };
     member.admin("step down", command).await?;
+    if alone {
+        hold.wait().await;
+        // Refused by one that is the primary again already.
+        member.admin("stand for election again", doc! { "replSetFreeze": 0 }).await.ok();
+    }
     Ok(mongod.await_whole().await?)
 }
 
@@ -92,21 +96,27 @@ pub(super) async fn fail_commands(mongod: &Mongod, spec: &FaultSpec, hold: Hold<
         data.insert("errorLabels", spec.labels.clone());
     }
     let on = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+    let processes = || mongod.members().iter().map(Member::pid).collect::<Vec<_>>();
+    let began = processes();
     let before = configure(mongod, "switch its fail point on", &on).await;
     if before.is_ok() {
         hold.wait().await;
     }
     let off = doc! { "configureFailPoint": "failCommand", "mode": "off" };
     let after = configure(mongod, "switch its fail point off", &off).await?;
-    let count = after.saturating_sub(before?);
-    Ok(Struck { met: spec.commands.join(", "), count: Some(count), ..Struck::default() })
+    let before = before?;
+    // Who was started again in between has counted anew.
+    let count = (began == processes()).then(|| after.saturating_sub(before));
+    Ok(Struck { met: spec.commands.join(", "), count, ..Struck::default() })
 }
 
 /// Has every member configure its fail point; how often it struck so far, all members together.
 async fn configure(mongod: &Mongod, step: &'static str, command: &Document) -> Result<u64, Failure> {
+    // All at once: none waits for one that is away, and none is left out because another refuses.
+    let asked = mongod.members().iter().map(|member| member.admin(step, command.clone()));
     let mut struck = 0;
-    for member in mongod.members() {
-        let answer = member.admin(step, command.clone()).await?;
+    for answer in futures::future::join_all(asked).await {
+        let answer = answer?;
         let count = answer.get("count").and_then(|count| count.as_i64().or_else(|| count.as_i32().map(i64::from)));
         struck += count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
     }

@@ -7,8 +7,9 @@ use toml::Spanned;
 
 use super::super::diagnostic::Problem;
 use super::super::http::ServiceSpec;
+use super::super::load::Load;
 use super::super::load_fault::{Fault, FaultNeeds, FaultSpec, FaultTarget, LoadFault};
-use super::super::model::{Load, MongodSpec, TargetSpec};
+use super::super::model::{MongodSpec, TargetSpec};
 use super::Check;
 
 /// What the rest of the scenario says.

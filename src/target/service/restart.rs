@@ -80,7 +80,11 @@ impl Service {
             let number = u32::try_from(position + 1).unwrap_or(u32::MAX);
             let instance = starter.launch_at(&self.supervisor, number, Reservation::of_before(first.port.port()))?;
             let mut processes = self.processes();
-            processes[position] = instance.process.clone();
+            // Shorter than it was where some of them could not be started again.
+            match processes.get_mut(position) {
+                Some(process) => *process = instance.process.clone(),
+                None => processes.push(instance.process.clone()),
+            }
             lives.send_modify(|lives| lives.processes = Some(processes));
             Self::ready_as_before(&starter, instance, first).await
         };
