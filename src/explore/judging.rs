@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::explorer::Explorer;
-use super::fault::pardon;
+use super::fault::{Removal, pardon};
 use super::lint::Indexes;
 use super::reported::{reported, tell};
 use super::spent::Part;
@@ -103,10 +103,14 @@ impl Explorer<'_> {
     /// Documents that the server removes: an execution with a fault is not judged without knowing them.
     pub(super) fn learn_what_expires(&mut self, indexes: &Indexes) {
         let Some(comparison) = &mut self.comparison else { return };
-        for (namespace, fields) in &indexes.expiring {
+        for (namespace, facts) in &indexes.facts {
             let Some((_, collection)) = namespace.split_once('.') else { continue };
-            let expiring = comparison.expiring.entry(collection.to_owned()).or_default();
-            expiring.extend(fields.iter().map(|(field, _)| field.clone()));
+            for removal in facts.iter().filter_map(Removal::of) {
+                let known = comparison.expiring.entry(collection.to_owned()).or_default();
+                if !known.contains(&removal) {
+                    known.push(removal);
+                }
+            }
         }
         if let (Some(why), Some(_)) = (&indexes.unread, &self.scheduler.faults) {
             comparison.failure.get_or_insert(format!(

@@ -141,12 +141,16 @@ fn may_refuse(facts: &KeyFacts<'_>, indexes: &[IndexFact]) -> Option<String> {
 
 fn unguarded(why: &str, create: Option<&str>) -> String {
     let mut says = format!("{why}: nothing in the database refuses a second document of a key.");
-    if create.is_none() {
-        says.push_str(
+    says.push_str(match create {
+        Some(_) => {
+            " To an index all documents without the key have the same one: where there may be several of them, make it partial, \
+             with `$exists: true` for the key."
+        }
+        None => {
             " No index can be named that would, because of the conditions of `where`. Keep what is to be unique under a key of \
-             its own.",
-        );
-    }
+             its own."
+        }
+    });
     says
 }
 

@@ -40,6 +40,7 @@ fn check(cases: &[Case<'_>], adjust: impl Fn(&mut KeyFacts<'_>)) {
         assert!(told.says.contains(says), "{key:?} {filter:?} {indexes:?}: {}", told.says);
         let nothing_refuses = told.says.contains("nothing in the database refuses");
         assert!(create.is_none() || nothing_refuses, "{}", told.says);
+        assert!(create.is_none() || told.says.contains("without the key"), "{}", told.says);
     }
 }
 

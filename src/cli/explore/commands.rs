@@ -5,7 +5,7 @@ use super::asked::search;
 use super::faults;
 use crate::explore::search::Search;
 use crate::scenario::JudgeKind;
-use crate::session::reproduce::{quoted, variables};
+use crate::session::reproduce::{quoted, set_words, variables};
 
 impl One<'_> {
     /// The command for these operations, without what says how to explore; none are those of the scenario.
@@ -13,7 +13,7 @@ impl One<'_> {
         let common = &self.args.common;
         let mut words = variables(self.scenario);
         words.extend(["onlyone explore".to_owned(), quoted(&self.scenario.file.display().to_string())]);
-        words.extend(common.overrides.iter().map(|set| format!("--set {}", quoted(set))));
+        words.extend(common.overrides.iter().map(|set| set_words(set)));
         let judge = JudgeKind::ALL.iter().find(|(_, kind)| self.args.judge == Some(*kind));
         words.extend(judge.map(|(name, _)| format!("--judge {name}")));
         words.extend(self.args.strict.then(|| "--strict".to_owned()));

@@ -11,10 +11,48 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
+use crate::lint::IndexFact;
 use crate::serial::{Change, Judge, Judgement, Sample, Value};
 
-/// By collection, the fields after whose date the server removes a document.
-pub(in crate::explore) type Expiring = BTreeMap<String, BTreeSet<String>>;
+/// By collection, what the server removes by itself.
+pub(in crate::explore) type Expiring = BTreeMap<String, Vec<Removal>>;
+
+/// A TTL index: the field after whose date the server removes a document, and what else must be in that.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::explore) struct Removal {
+    field: String,
+    only: Vec<(String, Value)>,
+}
+
+impl Removal {
+    pub(in crate::explore) fn of(index: &IndexFact) -> Option<Self> {
+        index.expires_after_s?;
+        let only = index.partial.as_deref().map(equalities).unwrap_or_default();
+        Some(Removal { field: index.first_field()?.to_owned(), only })
+    }
+
+    fn removes(&self, document: &Value) -> bool {
+        let Value::Map(fields) = document else { return false };
+        // A list has one of several.
+        let may_be = |(field, value): &(String, Value)| {
+            fields.get(field).is_some_and(|found| found == value || matches!(found, Value::List(_)))
+        };
+        document.holds_date_at(&self.field) && self.only.iter().all(may_be)
+    }
+}
+
+/// The conditions of a partial index that can be told from a document; by others a document is taken to be in the index.
+fn equalities(filter: &str) -> Vec<(String, Value)> {
+    let Ok(Json::Object(conditions)) = serde_json::from_str(filter) else { return Vec::new() };
+    let plain = |(field, condition): (String, Json)| {
+        let value = condition.get("$eq").unwrap_or(&condition);
+        let known = matches!(value, Json::String(_) | Json::Bool(_) | Json::Number(_)) && !field.contains('.');
+        known.then(|| (field, Value::of_json(value)))
+    };
+    conditions.into_iter().filter_map(plain).collect()
+}
 
 /// How many documents of each collection the server removes by itself.
 type Counts = BTreeMap<String, usize>;
@@ -153,10 +191,12 @@ fn runs_out(change: &Change, written: i64) -> bool {
     fields.iter().any(|(name, value)| name != "_id" && value.is_later(written))
 }
 
-/// Whether the server removes a document by itself: without a date in the field of the index it never does.
+/// Whether the server removes a document by itself: without a date in the field of the index it never does. One that would
+/// have stayed, and goes now, was removed by who wrote the date.
 fn expires(change: &Change, expiring: &Expiring) -> bool {
-    let (Some(fields), Some(after)) = (expiring.get(&change.collection), &change.after) else { return false };
-    fields.iter().any(|field| after.holds_date_at(field))
+    let (Some(removals), Some(after)) = (expiring.get(&change.collection), &change.after) else { return false };
+    let would_go = |one: &Removal| change.before.as_ref().is_none_or(|before| one.removes(before));
+    removals.iter().any(|one| one.removes(after) && would_go(one))
 }
 
 fn counts(sample: &Sample, expiring: &Expiring) -> Counts {

@@ -46,7 +46,8 @@ fn class_of(execution: Sample, expiring: &[&str]) -> Class {
         judge.end_round();
     }
     let samples = [Arc::new(execution)];
-    let expiring = expiring.iter().map(|name| ((*name).to_owned(), BTreeSet::from(["until".to_owned()]))).collect();
+    let until = || vec![Removal { field: "until".to_owned(), only: Vec::new() }];
+    let expiring = expiring.iter().map(|name| ((*name).to_owned(), until())).collect();
     let moments = |_, one: &Sample| vec![WRITTEN; one.outcome.changes.len()];
     pardon(judge.judge(&samples), &judge, &samples, moments, &expiring).executions[0].class
 }
@@ -74,6 +75,28 @@ fn a_lock_that_the_server_never_removes_is_found_whatever_the_indexes_of_its_col
     }
     let dates = Value::List(vec![Value::Null, BEFORE]);
     assert_eq!(class(&KILLED, &[("locks", "one", dates)], &["locks"]), Class::Serial, "a date in a list is one");
+}
+
+#[test]
+fn what_was_to_stay_and_is_given_a_date_is_lost() {
+    let before = Value::Map(BTreeMap::from([("count".to_owned(), Value::Int(1))]));
+    let mut lost = sample(&WELL, true, &[("payouts", "one", BEFORE)]);
+    lost.outcome.changes.push(change("payouts", "precious", Some(before), document(BEFORE, 1)));
+    assert_eq!(class_of(lost, &["payouts"]), Class::Lasting);
+}
+
+#[test]
+fn a_partial_index_removes_its_documents_only() {
+    let index = |partial: &str| IndexFact {
+        key: "until: 1".to_owned(),
+        partial: Some(partial.to_owned()),
+        expires_after_s: Some(9),
+        ..IndexFact::default()
+    };
+    let removes = |partial: &str| Removal::of(&index(partial)).unwrap().removes(&document(BEFORE, 1));
+    assert!(removes(r#"{"count":1}"#) && removes(r#"{"count":{"$gte":1}}"#) && !removes(r#"{"count":2}"#));
+    assert!(!removes(r#"{"status":"held"}"#));
+    assert!(Removal::of(&IndexFact { expires_after_s: None, ..index("{}") }).is_none());
 }
 
 #[test]

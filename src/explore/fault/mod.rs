@@ -17,7 +17,7 @@ mod searches;
 mod shrink;
 
 pub use kind::Fault;
-pub(super) use leases::{Expiring, pardon};
+pub(super) use leases::{Expiring, Removal, pardon};
 pub use plan::{Faults, Restart};
 pub(super) use plan::{Mode, end_sessions};
 pub use refusal::Refusal;
