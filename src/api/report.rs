@@ -136,7 +136,7 @@ impl Report {
         self.report.operations.iter().map(|(name, stats)| Operations::of(name, stats)).collect()
     }
 
-    /// Pairs of operations on one key that were really in flight together: without any, nothing was tried.
+    /// Keys on which at least two operations were really in flight together: without any, nothing was tried.
     pub fn effective_trials(&self) -> u64 {
         self.report.concurrency.effective_trials
     }

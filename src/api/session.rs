@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use rand::RngExt;
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio_util::sync::CancellationToken;
 
 use super::{Error, Report, Scenario};
 use crate::driver::Progress;
@@ -98,7 +99,8 @@ impl Session {
         self
     }
 
-    /// Sends no new operations after this time, counted from the call of [`run`](Self::run). What was sent until then is judged;
+    /// Sends no new operations after this time, counted from when the future of [`run`](Self::run)
+    /// is first awaited. What was sent until then is judged;
     /// nothing that was cut short holds.
     #[must_use]
     pub fn deadline(mut self, within: Duration) -> Self {
@@ -112,17 +114,18 @@ impl Session {
     /// A future that is dropped ends the run at once; what was recorded until then can be judged with [`check`](crate::check).
     ///
     /// # Errors
-    /// When something is asked for that is not allowed, when the run cannot be set up, or when the deadline passes before the
-    /// load begins. A violation is no error: the report tells it.
+    /// When something is asked for that is not allowed, when the run cannot be set up, or when the deadline passes while
+    /// it is set up. A violation is no error: the report tells it.
     pub fn run(self) -> impl Future<Output = Result<Report, Error>> {
         // A future is compiled where it is polled: boxed, this one is compiled with the library, not with each test.
         self.carry_out().boxed_local()
     }
 
     async fn carry_out(self) -> Result<Report, Error> {
-        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        let several = Handle::try_current().is_ok_and(|it| it.runtime_flavor() != RuntimeFlavor::CurrentThread);
+        if !several {
             return Err(Error::usage(
-                "on a runtime of one thread requests do not meet",
+                "this is not a tokio runtime of several threads: on one thread requests do not meet",
                 "use one of several threads: #[tokio::test(flavor = \"multi_thread\")]",
             ));
         }
@@ -143,20 +146,30 @@ impl Session {
             },
         };
         let mut problems = Problems::default();
-        let concluded = self.within_deadline(&options, session.run(&mut problems)).await.map_err(Error::of)?;
-        let concluded = concluded.ok_or_else(|| Error::setup("the deadline passed before the load began"))?;
-        problems.0.extend(concluded.unwritten.into_iter().map(Error::of));
-        Ok(Report::new(concluded.report, concluded.directory, problems.0))
+        let load_ended = problems.load_ended.clone();
+        let running = session.run(&mut problems);
+        let concluded = self.within_deadline(&options.interrupt.stop, &load_ended, running).await.map_err(Error::of)?;
+        let concluded = concluded.ok_or_else(|| Error::setup("the deadline passed while the run was set up"))?;
+        problems.errors.extend(concluded.unwritten.into_iter().map(Error::of));
+        Ok(Report::new(concluded.report, concluded.directory, problems.errors))
     }
 
     /// What the future gives; it is told to stop when the deadline passes.
-    async fn within_deadline<T>(&self, options: &Options, running: impl Future<Output = T>) -> T {
+    async fn within_deadline<T>(
+        &self,
+        stop: &CancellationToken,
+        load_ended: &CancellationToken,
+        running: impl Future<Output = T>,
+    ) -> T {
         let Some(within) = self.deadline else { return running.await };
         let mut running = std::pin::pin!(running);
         tokio::select! {
+            biased;
             ended = &mut running => ended,
+            // What is left sends nothing: the final state is read, however long that takes.
+            () = load_ended.cancelled() => running.await,
             () = tokio::time::sleep(within) => {
-                options.interrupt.stop.cancel();
+                stop.cancel();
                 running.await
             }
         }
@@ -175,18 +188,50 @@ impl Session {
     }
 }
 
-/// Keeps what fails beside the verdict.
+/// Keeps what fails beside the verdict, and says when the load has ended.
 #[derive(Default)]
-struct Problems(Vec<Error>);
+struct Problems {
+    errors: Vec<Error>,
+    load_ended: CancellationToken,
+}
 
 impl Observer for Problems {
     fn ready(&mut self, _: &Preflight) {}
 
     fn load_begins(&mut self, _: &Arc<Progress>, _: Option<u64>) {}
 
-    fn load_ended(&mut self) {}
+    fn load_ended(&mut self) {
+        self.load_ended.cancel();
+    }
 
     fn failed(&mut self, error: SessionError) {
-        self.0.push(Error::of(error));
+        self.errors.push(Error::of(error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(deadline: Duration) -> Session {
+        let text = "name = \"t\"\nworkload = \"create-or-get\"\n[target.mongo]\nstrategy = \"upsert-retry\"\n[load.burst]\nclients = 2\nrounds = 3\n";
+        Session::new(Scenario::parse(text, ".").unwrap()).deadline(deadline)
+    }
+
+    #[tokio::test]
+    async fn a_deadline_stops_a_load_and_not_what_is_read_after_it() {
+        let (stop, load_ended) = (CancellationToken::new(), CancellationToken::new());
+        session(Duration::ZERO).within_deadline(&stop, &load_ended, stop.clone().cancelled_owned()).await;
+        assert!(stop.is_cancelled());
+
+        let (stop, reading) = (CancellationToken::new(), async {
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        load_ended.cancel();
+        session(Duration::ZERO).within_deadline(&stop, &load_ended, reading).await;
+        assert!(!stop.is_cancelled());
     }
 }

@@ -19,21 +19,25 @@ pub fn step(rate: f64, report: &Report, lost: Option<String>) -> LimitStep {
         let too_few = bounds(report).find(|result| result.too_few)?;
         Some(format!("{}: {}", too_few.threshold, too_few.reason.as_deref().unwrap_or("too few samples")))
     });
+    let dropped = report.generator.dropped_arrivals;
     let found = match (&untold, broke.is_empty()) {
         (_, false) => AtRate::Breaks,
         (Some(_), true) => AtRate::Untold,
+        // What was not sent was not answered either, whatever the thresholds are of.
+        (None, true) if dropped > 0 => AtRate::Breaks,
         (None, true) => AtRate::Holds,
     };
+    let unsent = (found == AtRate::Breaks && broke.is_empty()).then(|| format!("{dropped} arrivals could not be sent"));
     LimitStep {
         rate,
         run_id: report.run_id.clone(),
         found,
         verdict: report.verdict,
-        reason: untold,
+        reason: untold.or(unsent),
         limited_by: (found == AtRate::Breaks).then(|| limited_by(&broke, &report.generator)),
         broke,
         attempted: report.operations.values().map(|stats| stats.attempted).sum(),
-        dropped_arrivals: report.generator.dropped_arrivals,
+        dropped_arrivals: dropped,
         throughput_per_s: report.throughput_per_s,
         cpu_share: report.generator.cpu_share,
         machine_busy: report.generator.machine_busy,
@@ -66,7 +70,7 @@ pub struct Limit {
     pub breaks_at: Option<f64>,
     /// Whose limit it was.
     pub limited_by: Option<LimitedBy>,
-    /// The worst verdict on the invariants.
+    /// Violated where any rate showed that; else what the invariants are at the highest rate that held.
     pub verdict: Verdict,
     /// What readers have to know of it.
     pub reasons: Vec<String>,
@@ -113,7 +117,10 @@ pub fn limit(steps: &[LimitStep], search: &RateSearch, interrupted: bool) -> Lim
         );
     }
     for step in steps.iter().filter(|step| step.found == AtRate::Untold && step.reason.is_some()) {
-        note(None, format!("at {:.1}/s: {}", step.rate, step.reason.as_deref().unwrap_or_default()));
+        // Below what held it is of no account.
+        let open = holds_at.is_none_or(|holds| holds < step.rate);
+        let status = open.then_some(ExitStatus::Inconclusive);
+        note(status, format!("at {:.1}/s: {}", step.rate, step.reason.as_deref().unwrap_or_default()));
     }
     let verdict = match (violated, at_hold) {
         (Some(_), _) => Verdict::Violated,
@@ -187,6 +194,26 @@ mod tests {
         let mut slow = run(false, None, 0, (0.1, 0.1));
         slow.thresholds[0].unit = Unit::PerS;
         assert_eq!(step(1.0, &slow, None).found, AtRate::Holds);
+    }
+
+    #[test]
+    fn a_rate_of_which_not_all_was_sent_does_not_hold_whatever_the_thresholds_are() {
+        let mut errors = run(true, None, 70, (0.1, 0.3));
+        errors.thresholds[0].unit = Unit::Share;
+        let found = step(100.0, &errors, None);
+        assert_eq!((found.found, found.limited_by), (AtRate::Breaks, Some(LimitedBy::MaxClients)));
+        assert_eq!(found.reason.as_deref(), Some("70 arrivals could not be sent"));
+    }
+
+    #[test]
+    fn what_could_not_be_told_above_the_rate_that_held_is_no_good_end() {
+        let idle = (0.1, 0.3);
+        let (holds, breaks) = (run(true, None, 0, idle), run(false, Some(false), 0, idle));
+        let cut = Report { partial: true, ..holds.clone() };
+        for (at, status) in [(141.0, ExitStatus::Inconclusive), (50.0, ExitStatus::Holds)] {
+            let found = concluded(&[(100.0, holds.clone()), (200.0, breaks.clone()), (at, cut.clone())], false);
+            assert_eq!(found.status, status, "{at}: {found:?}");
+        }
     }
 
     /// The conclusion from steps of these rates.

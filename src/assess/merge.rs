@@ -280,17 +280,17 @@ fn record(runs: &[(ShardRun, Shard)], reader: Option<&ShardRun>, shards: Vec<Sha
 
 /// Where stages lie in each shard; what each dropped, together.
 fn stages(runs: &[(ShardRun, Shard)], zeros: &Zeros, of: u32) -> Option<StageMarks> {
-    let mut all = StageMarks { begun_ns: vec![0; of as usize], dropped: Vec::new() };
+    let mut begun: Vec<Option<Nanos>> = vec![None; of as usize];
+    let mut dropped: Vec<u64> = Vec::new();
     let marked = runs.iter().filter_map(|(run, shard)| Some((run, shard, run.record.stages.as_ref()?)));
-    let mut any = None;
     for (run, shard, marks) in marked {
-        let begun = marks.begun_ns.first().copied().unwrap_or_default();
-        all.begun_ns[shard.index as usize] = begun.saturating_add(zeros.later(&run.record));
-        all.dropped.resize(all.dropped.len().max(marks.dropped.len()), 0);
-        all.dropped.iter_mut().zip(&marks.dropped).for_each(|(sum, one)| *sum += one);
-        any = Some(());
+        begun[shard.index as usize] = marks.begun_ns.first().map(|at| at.saturating_add(zeros.later(&run.record)));
+        dropped.resize(dropped.len().max(marks.dropped.len()), 0);
+        dropped.iter_mut().zip(&marks.dropped).for_each(|(sum, one)| *sum += one);
     }
-    any.map(|()| all)
+    // All begin at one moment: who died before that could be written down began when the others did.
+    let others = begun.iter().flatten().max().copied()?;
+    Some(StageMarks { begun_ns: begun.into_iter().map(|at| at.unwrap_or(others)).collect(), dropped })
 }
 
 /// What they say, each thing once; `None` where nothing is said.

@@ -222,3 +222,12 @@ fn one_shard_alone_is_judged_by_its_own_answers() {
         }
     }
 }
+
+#[test]
+fn a_shard_that_died_before_its_stages_were_written_down_began_when_the_others_did() {
+    let mut runs = shards(2, false);
+    runs[0].record.stages = Some(StageMarks { begun_ns: vec![5_000], dropped: vec![0, 3] });
+    runs[1].record.stages = None;
+    let marks = merge(runs).unwrap().record.stages;
+    assert_eq!(marks, Some(StageMarks { begun_ns: vec![5_000, 5_000], dropped: vec![0, 3] }));
+}

@@ -101,7 +101,7 @@ pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError>
     results.extend(run.record.as_if_serial.iter().map(AsIfSerialReport::result));
     let loss = faults::Loss::of(&run, &scenario);
     // What was planned to happen to the server is judged by what it may have lost.
-    let disturbed = server::disturbed(run.record).filter(|_| !faults::explain_the_server(run.record));
+    let disturbed = server::disturbed(run.record).filter(|_| !faults::explain_the_server(run.record, &scenario));
     let in_doubt = |result, phase| {
         let result = server::explained(fit::doubted(result, misfit.as_deref(), &scenario), disturbed.as_deref());
         faults::explained(result, loss.as_ref(), &run, phase)
@@ -180,6 +180,7 @@ fn overlap(run: &Recording<'_>, scenario: &Scenario, judged: Verdict) -> Concurr
         views.iter().map(|view| Evidence::of_phase(view, run.observation, Phase::Main)).collect();
     stats::concurrency(
         &views,
+        &shards::late(run.history, &run.record.shards),
         Conditions {
             clients: run.record.shard.as_ref().map_or(scenario.load.clients(), |shard| shard.clients),
             burst: matches!(scenario.load, Load::Burst { .. } | Load::Waves { .. }),

@@ -7,11 +7,12 @@
 
 use std::borrow::Cow;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::history::{History, Late, Nanos, Operation, Phase};
+use crate::history::{History, Late, Nanos, OpId, Operation, Phase};
 use crate::report::ShardReport;
 use crate::shard::{Shard, ShardRecord, ShardState};
+use crate::stats::is_answered;
 use crate::verdict::{Invariant, InvariantResult};
 
 /// What a shard can judge by its own answers: each accusation rests on answers that contradict each other, whatever others did.
@@ -112,6 +113,31 @@ pub(super) fn overlapping<'a>(recorded: &'a History, shards: &[ShardRecord]) -> 
         Cow::Owned(History { operations: own.cloned().collect(), ..*recorded })
     });
     std::iter::once(Cow::Owned(certain)).chain(alone).collect()
+}
+
+/// Operations that may have begun after somebody had been answered with the document: not every view shows that answer.
+pub(super) fn late(recorded: &History, shards: &[ShardRecord]) -> FxHashSet<OpId> {
+    if shards.len() < 2 {
+        return FxHashSet::default();
+    }
+    // When each shard's first answer came, by its own clock.
+    let mut first: FxHashMap<&str, Vec<Option<Nanos>>> = FxHashMap::default();
+    for operation in recorded.operations.iter().filter(|operation| is_answered(operation)) {
+        let of_key = first.entry(&operation.key).or_insert_with(|| vec![None; shards.len()]);
+        let answered = &mut of_key[shard_of(operation, shards)];
+        *answered = Some(answered.unwrap_or(Nanos::MAX).min(operation.returned()));
+    }
+    let is_late = |operation: &&Operation| {
+        let (own, began) = (shard_of(operation, shards), operation.started());
+        let answered = first.get(&*operation.key).into_iter().flatten().enumerate();
+        answered.into_iter().any(|(shard, answered)| {
+            answered.is_some_and(|answered| match shard == own {
+                true => answered < began,
+                false => shards[shard].clock.earliest(answered) < shards[own].clock.latest(began),
+            })
+        })
+    };
+    recorded.operations.iter().filter(is_late).map(|operation| operation.id).collect()
 }
 
 /// The history of one shard that is judged by itself: operations of others are missing.

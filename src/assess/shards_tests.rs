@@ -4,10 +4,11 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::checker::judge;
+use crate::checker::{Evidence, judge};
 use crate::history::fixture::operation;
 use crate::history::{Action, Id, Outcome, Returned, Value};
 use crate::shard::{Clock, Mark};
+use crate::stats::{Conditions, concurrency};
 use crate::verdict::Verdict;
 
 /// Two shards, whose times are off by up to this much either way.
@@ -67,12 +68,32 @@ fn what_is_only_out_of_order_by_a_doubtful_clock_is_no_violation() {
     assert_eq!(linearizable(&doubted(&of(1), &unknown(shards(0)))), Verdict::Holds, "nothing is known of one clock");
 }
 
+/// On how many keys operations could race, as it is counted.
+fn race_trials(recorded: &History, shards: &[ShardRecord]) -> u64 {
+    let views = overlapping(recorded, shards);
+    let views: Vec<Evidence<'_>> = views.iter().map(|view| Evidence::of_phase(view, None, Phase::Main)).collect();
+    let conditions = Conditions { clients: 2, burst: false, connections: None, violated: false };
+    concurrency(&views, &late(recorded, shards), conditions).race_trials
+}
+
+#[test]
+fn who_began_after_another_shard_had_answered_takes_no_part_in_a_race() {
+    // The first shard has made it by 120; both of the second begin later.
+    let recorded =
+        history(vec![created(0, "k", 0, [100, 120]), created(1, "k", 1, [130, 190]), created(2, "k", 1, [140, 200])]);
+    assert_eq!(race_trials(&recorded, &shards(0)), 0);
+    assert_eq!(race_trials(&recorded, &shards(4)), 0);
+    let sooner =
+        history(vec![created(0, "k", 0, [100, 150]), created(1, "k", 1, [130, 190]), created(2, "k", 1, [140, 200])]);
+    assert_eq!(race_trials(&sooner, &shards(4)), 1);
+}
+
 /// Random histories of two shards with true times, recorded with clocks that are off: what is violated as judged must be
 /// violated in truth, and what overlaps for certain must overlap in truth.
 #[test]
 fn no_clock_within_its_bounds_makes_a_violation_or_an_overlap() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
-    let (mut violated, mut overlapped) = (0, 0);
+    let (mut violated, mut overlapped, mut raced) = (0, 0, 0);
     for _ in 0..3_000 {
         let off = random.random_range(0..30_i64);
         let errors = [random.random_range(-off..=off), random.random_range(-off..=off)];
@@ -98,6 +119,9 @@ fn no_clock_within_its_bounds_makes_a_violation_or_an_overlap() {
             violated += 1;
             assert_eq!(linearizable(&truth), Verdict::Violated, "off by {errors:?}: {recorded:#?}");
         }
+        let (measured, exact) = (race_trials(&recorded, &shards(off)), race_trials(&truth, &[]));
+        raced += measured;
+        assert!(measured <= exact, "off by {errors:?}: a race that there was not in {recorded:#?}");
         let certain = overlapping(&recorded, &shards(off)).remove(0);
         for (number, one) in certain.operations.iter().enumerate() {
             for other in &certain.operations[number + 1..] {
@@ -113,7 +137,7 @@ fn no_clock_within_its_bounds_makes_a_violation_or_an_overlap() {
             }
         }
     }
-    assert!(violated > 100 && overlapped > 100, "{violated} {overlapped}");
+    assert!(violated > 100 && overlapped > 100 && raced > 100, "{violated} {overlapped} {raced}");
 }
 
 #[test]

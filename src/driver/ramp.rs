@@ -41,7 +41,8 @@ impl Arriving {
         if arrivals >= all - ROUNDING {
             return None;
         }
-        let at = self.due.iter().skip(1).position(|due| arrivals < *due)?;
+        // Stages of no time have the sum of the one before: the last that fits is the one with arrivals.
+        let at = self.due.partition_point(|due| *due <= arrivals).checked_sub(1)?;
         let (stage, into) = (self.stages.get(at)?, (arrivals - self.due.get(at)?).max(0.0));
         // The area below a line from `from` on is `into`: the smaller root, in the form that loses no digits.
         let slope = (stage.to - stage.from) / stage.length_s();

@@ -61,6 +61,8 @@ pub(super) enum Message {
     Operations(Vec<Operation>),
     Late(OpId, Box<Late>),
     Interrupted,
+    /// All clients have ended: nothing is missing.
+    Complete,
 }
 
 /// A worker's way to the recorder: a buffer of its own, handed over when it is full or has waited long enough.
@@ -133,6 +135,7 @@ impl Recorder {
             seen,
             stop,
             enough,
+            complete: false,
         };
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || state.run(&messages))?;
         Ok(Recorder { thread, to_recorder })
@@ -144,6 +147,8 @@ impl Recorder {
 
     /// Waits until all that was sent is recorded; all other senders must be gone. `None` if the thread panicked.
     pub(super) fn finish(self) -> Option<Recorded> {
+        // Where the recorder is gone, joining it says so.
+        self.to_recorder.send(Message::Complete).ok();
         drop(self.to_recorder);
         self.thread.join().ok()
     }
@@ -159,6 +164,7 @@ struct State {
     seen: Seen,
     stop: CancellationToken,
     enough: Enough,
+    complete: bool,
 }
 
 /// Ends a load when answers have shown a violation for some time: nothing that follows can undo it.
@@ -228,6 +234,7 @@ impl State {
                 self.lates.push((op, late));
             }
             Message::Interrupted => self.history.interrupted = true,
+            Message::Complete => self.complete = true,
         }
     }
 
@@ -268,10 +275,12 @@ impl State {
 
     fn finish(mut self) -> Recorded {
         let interrupted = self.history.interrupted;
-        if let Some(writer) = self.writer.take()
-            && let Err(error) = writer.finish(interrupted)
-        {
-            self.fail(error);
+        if let Some(mut writer) = self.writer.take() {
+            // A run that was dropped ended in the middle: without an end, the history says so.
+            let written = if self.complete { writer.finish(interrupted).map(|_| ()) } else { writer.flush() };
+            if let Err(error) = written {
+                self.fail(error);
+            }
         }
         self.history.operations.sort_unstable_by_key(|operation| operation.id);
         for (op, late) in self.lates {
@@ -279,5 +288,38 @@ impl State {
         }
         let ended_early = self.enough.end.is_cancelled() && !interrupted && self.write_error.is_none();
         Recorded { history: self.history, write_error: self.write_error, ended_early, aborted: None, stages: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::file::{self, Header};
+    use crate::history::fixture::operation;
+    use crate::history::{Action, Value};
+
+    /// What is on the disk when the recorder has ended: whether it is there in part only.
+    fn recorded(end: impl FnOnce(Recorder)) -> (usize, bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        let writer = HistoryWriter::create(&path, &Header::new("r")).unwrap();
+        let enough = Enough::new(None, CancellationToken::new());
+        let parts = (Seen::default(), enough);
+        let recorder = Recorder::start(Some(writer), None, Arc::default(), CancellationToken::new(), parts).unwrap();
+        let one = operation(0, "k", Action::Get, [0, 5], Outcome::Ok(Value::Found(None)));
+        recorder.sender().send(Message::Operations(vec![one])).unwrap();
+        end(recorder);
+        let history = file::read(&path).unwrap().1;
+        (history.operations.len(), history.partial)
+    }
+
+    #[test]
+    fn only_a_run_that_was_finished_has_an_end() {
+        assert_eq!(recorded(|recorder| assert!(recorder.finish().is_some())), (1, false));
+        let dropped = |Recorder { thread, to_recorder }: Recorder| {
+            drop(to_recorder);
+            thread.join().unwrap();
+        };
+        assert_eq!(recorded(dropped), (1, true));
     }
 }

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::gate::Gate;
 use super::load::{self, Closed, Gated, Picker, Working};
@@ -130,7 +131,8 @@ pub async fn run_together(
         next_round: AtomicU32::new(0),
     });
     progress.begun.get_or_init(|| shared.epoch);
-    let watchdog = tokio::spawn(abandon_after_drain(Arc::clone(&shared), run.plan.limits.drain));
+    let watchdog =
+        AbortOnDropHandle::new(tokio::spawn(abandon_after_drain(Arc::clone(&shared), run.plan.limits.drain)));
     let mut dropped = Vec::new();
     let phases = phases((&shared, &progress), &recorder, &run.plan, interludes, &mut dropped);
     // A panic of this task's own work, too, ends the run in good order: what was recorded is worth having.

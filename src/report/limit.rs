@@ -57,7 +57,7 @@ pub struct LimitStep {
     pub found: AtRate,
     /// Verdict on the invariants.
     pub verdict: Verdict,
-    /// Why it cannot be told whether it held.
+    /// Why it cannot be told whether it held, or why it did not where no threshold broke.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Thresholds that broke.
@@ -72,10 +72,10 @@ pub struct LimitStep {
     pub dropped_arrivals: u64,
     /// Answered operations per second.
     pub throughput_per_s: f64,
-    /// Share of the machine's processors that this process took.
+    /// Share of the processors that this process may use, and took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_share: Option<f64>,
-    /// Share of them that was busy at all.
+    /// Share of the machine's processors that was busy at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_busy: Option<f64>,
 }
@@ -95,7 +95,7 @@ pub struct LimitReport {
     pub scenario: String,
     /// Root of all randomness.
     pub seed: u64,
-    /// The worst that the invariants were found to be at any rate.
+    /// Violated where any rate showed that; else what the invariants are at the highest rate that held.
     pub verdict: Verdict,
     /// The code the process ends with.
     pub exit_code: u8,

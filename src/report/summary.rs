@@ -2,13 +2,14 @@
 //!
 //! The verdict comes first. When the text would be too long, detail goes first: witnesses, then latency.
 
-use super::faults::{MOST_ROWS, rows, sentence as told_together};
+mod course;
+
+use course::{faults, shards, stages};
+
 use super::format::{count, measured, plural, quantile, seconds, visible};
 use super::junit::told;
-use super::shards::sentence;
 use super::terminal::{explore_sentence, held_under_doubt, overlap_sentence};
 use super::{LintFinding, Report, render_diagram};
-use crate::shard::ShardState;
 use crate::stats::ThresholdResult;
 use crate::verdict::Verdict;
 
@@ -140,67 +141,6 @@ fn lint(report: &Report) -> String {
     };
     let lines: String = report.lint().map(line).collect();
     if lines.is_empty() { lines } else { format!("Lint:\n\n{lines}") }
-}
-
-/// What broke on purpose.
-fn faults(report: &Report) -> String {
-    if report.faults.is_empty() {
-        return String::new();
-    }
-    let mut text = format!(
-        "Faults: {}.\n\n| Fault | When | Met | Operations | Unknown |\n|---|---|---|--:|--:|\n",
-        cell(&told_together(&report.faults))
-    );
-    let (shown, left_out) = rows(&report.faults, MOST_ROWS);
-    for fault in shown {
-        text.push_str(&format!(
-            "| {} | {} | {} | {} | {} |\n",
-            cell(&fault.kind),
-            cell(&fault.when()),
-            cell(&fault.whom()),
-            count(fault.operations),
-            count(fault.unknown)
-        ));
-    }
-    if left_out > 0 {
-        text.push_str(&format!("\n{} in report.json\n", plural(left_out, "more fault")));
-    }
-    text
-}
-
-/// The shards of a run from several processes.
-fn shards(report: &Report) -> String {
-    if report.shards.len() < 2 {
-        return String::new();
-    }
-    let mut text = format!(
-        "{}.\n\n| Shard | State | Clients | Operations | Clock |\n|---|---|--:|--:|--:|\n",
-        cell(&sentence(&report.shards))
-    );
-    for shard in &report.shards {
-        let sign = if shard.state == ShardState::Whole { "✅" } else { "⚠️" };
-        text.push_str(&format!(
-            "| {} | {sign} {} | {} | {} | {} |\n",
-            cell(&shard.shard),
-            shard.state.as_str(),
-            count(shard.clients.into()),
-            count(shard.operations),
-            cell(&shard.uncertainty())
-        ));
-    }
-    text
-}
-
-fn stages(report: &Report) -> String {
-    if report.stages.is_empty() {
-        return String::new();
-    }
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let titles = super::stages::TITLES.map(str::to_owned);
-    let mut text = format!("{}.\n\n{}", cell(&super::stages::sentence(report)), line(&titles));
-    text.push_str("|---|--:|--:|--:|--:|--:|--:|--:|\n");
-    super::stages::rows(report).iter().for_each(|row| text.push_str(&line(&row.clone().map(|text| cell(&text)))));
-    text
 }
 
 /// What the indexes behind a service mean for its key.

@@ -13,6 +13,7 @@ mod file_stages;
 mod filters;
 mod http;
 mod json_path;
+mod load;
 mod load_fault;
 mod messages;
 mod model;
@@ -43,11 +44,12 @@ pub use http::{
     ServiceSpec, StatusSpec, TlsSpec,
 };
 pub use json_path::JsonPath;
+pub use load::{Arrivals, Keys, Load};
 pub use load_fault::{FaultNeeds, FaultSpec, FaultTarget, LoadFault};
 pub use messages::MessageSpec;
 pub use model::{
-    Arrivals, Comparison, Deliveries, Expectation, ExploreSpec, FaultKind, JudgeKind, Judging, Keys, Limits, Load,
-    Metric, MongoSpec, MongodSpec, Scenario, SearchKind, TargetSpec, Threshold, WriteConcern,
+    Comparison, Deliveries, Expectation, ExploreSpec, FaultKind, JudgeKind, Judging, Limits, Metric, MongoSpec,
+    MongodSpec, Scenario, SearchKind, TargetSpec, Threshold, WriteConcern,
 };
 pub use network::NetworkSpec;
 pub use observed::{Expected, InvariantSpec, ObserveHttp, ObserveMongo, ObserveSpec, the_number};

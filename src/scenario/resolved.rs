@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::http::ServiceSpec;
+use super::load::Load;
 use super::load_fault::FaultSpec;
-use super::model::{Deliveries, Expectation, ExploreSpec, Limits, Load, MongodSpec, Scenario, TargetSpec};
+use super::model::{Deliveries, Expectation, ExploreSpec, Limits, MongodSpec, Scenario, TargetSpec};
 use super::network::NetworkSpec;
 use super::observed::{InvariantSpec, ObserveSpec, one_or_list};
 use super::prior::PriorSpec;

@@ -33,6 +33,7 @@ pub fn schema(known: KnownStrategies<'_>) -> Value {
         ("/$defs/Fault/properties/kind", words(&LoadFault::ALL.map(|(name, _)| name))),
         ("/$defs/Fault/properties/target", words(&["primary", "secondary", "one", "all"])),
         ("/$defs/Open/properties/arrivals", words(&["constant", "poisson"])),
+        ("/$defs/Stages/properties/arrivals", words(&["constant", "poisson"])),
         ("/$defs/Mongod/properties/replica_set", json!({ "enum": [0, 1, 3] })),
         ("/$defs/Expect/properties/verdict", verdicts.clone()),
         (
@@ -77,6 +78,7 @@ mod tests {
             "/properties/workload/anyOf/0/enum/0",
             "/$defs/Fault/properties/kind/anyOf/0/enum/0",
             "/$defs/Open/properties/arrivals/anyOf",
+            "/$defs/Stages/properties/arrivals/anyOf",
             "/$defs/Mongod/properties/replica_set/enum",
             "/$defs/Expect/properties/verdict/anyOf",
             "/$defs/Expect/properties/invariants/properties/single-document",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
 use serde::Serialize;
 
-use super::model::Load;
+use super::load::Load;
 
 /// One stage: what is reached at its end, in a straight line from where the one before it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -315,7 +315,8 @@ impl Bench {
         let (main, control) = (judged(Phase::Main), judged(Phase::Control));
         let conditions = Conditions { clients: 0, burst: true, connections: None, violated: false };
         let evidence = Evidence::of_phase(&history, observation.as_ref(), Phase::Main);
-        let effective_trials = stats::concurrency(std::slice::from_ref(&evidence), conditions).effective_trials;
+        let effective_trials =
+            stats::concurrency(std::slice::from_ref(&evidence), &Default::default(), conditions).effective_trials;
         Ok(Slice { main, control, effective_trials, operations: history.operations.len() as u64 })
     }
 

@@ -19,7 +19,7 @@ use crate::target::mongo::{Queries, QueryResult};
 
 /// The limits of reading back. An interruption that ended the load has not ended this, the next one does.
 pub(crate) fn reading(scenario: &Scenario, history: &History, interrupt: &Interrupt) -> Scope {
-    let stop = if history.interrupted { &interrupt.kill } else { &interrupt.stop };
+    let stop = if history.interrupted || interrupt.stop.is_cancelled() { &interrupt.kill } else { &interrupt.stop };
     let own = scenario.invariants.iter().map(|spec| spec.within).max().unwrap_or_default();
     Scope::new(READ_WITHIN + own + scenario.observe.within(), stop)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::environment::Environment;
-use super::reproduce::{quoted, variables};
+use super::reproduce::{quoted, set_words, variables};
 use super::set_up::{EnvironmentSpec, is_told};
 use crate::history::Observation;
 use crate::scenario::{ObserveMongo, Scenario};
@@ -78,7 +78,7 @@ fn explore(scenario: &Scenario, overrides: &[String]) -> String {
     words.extend(["onlyone explore".to_owned(), quoted(&scenario.file.display().to_string())]);
     // How it was loaded says nothing there.
     let overrides = overrides.iter().filter(|set| !set.starts_with("load."));
-    words.extend(overrides.map(|set| format!("--set {}", quoted(set))));
+    words.extend(overrides.map(|set| set_words(set)));
     let told = scenario.service.as_ref().is_some_and(|service| is_told(service, "mongo.uri"));
     words.extend((!told).then(|| "--attach PORT".to_owned()));
     words.join(" ")

@@ -15,7 +15,7 @@ pub(crate) fn reproduce(
 ) -> String {
     let mut words = variables(scenario);
     words.extend(["onlyone run".to_owned(), quoted(&scenario.file.display().to_string())]);
-    words.extend(options.overrides.iter().map(|set| format!("--set {}", quoted(set))));
+    words.extend(options.overrides.iter().map(|set| set_words(set)));
     words.push(format!("--seed {seed}"));
     if !options.mongo.is_embedded() {
         words.push("--mongo \"$ONLYONE_MONGO_URI\"".to_owned());
@@ -31,6 +31,16 @@ pub(crate) fn reproduce(
         }));
     }
     words.join(" ")
+}
+
+/// An override as it was given, but for what may be a secret: a password of a connection string is in no report.
+pub(crate) fn set_words(set: &str) -> String {
+    let secret = set.split_once('=').filter(|(key, value)| {
+        let named = key.rsplit('.').next().is_some_and(|name| scenario::names_a_secret(name.trim()));
+        named || (value.contains("://") && value.contains('@'))
+    });
+    let shown = secret.map_or_else(|| set.to_owned(), |(key, _)| format!("{key}=***"));
+    format!("--set {}", quoted(&shown))
 }
 
 /// The variables that chose the variant; what may be a secret stays in the environment.
@@ -49,5 +59,22 @@ pub(crate) fn quoted(word: &str) -> String {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_override_is_shown_unless_it_may_hold_a_password() {
+        for (set, shown) in [
+            ("load.burst.clients=8", "--set load.burst.clients=8"),
+            ("observe.mongo.uri=mongodb://h/", "--set observe.mongo.uri=mongodb://h/"),
+            ("observe.mongo.uri=mongodb://u:hunter2@h/", "--set 'observe.mongo.uri=***'"),
+            ("service.env.PASSWORD=hunter2", "--set 'service.env.PASSWORD=***'"),
+        ] {
+            assert_eq!(set_words(set), shown);
+        }
     }
 }

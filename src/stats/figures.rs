@@ -185,7 +185,7 @@ pub struct Generator {
     /// where it cannot be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_load: Option<f64>,
-    /// Share of the machine's processors that this process took; absent where it cannot be told.
+    /// Share of the processors that this process may use, and took; absent where it cannot be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_share: Option<f64>,
     /// Share of the machine's processors that was busy at all.

@@ -67,7 +67,9 @@ impl RateSearch {
             (None, None) => last * 2.0,
         };
         let is_new = !self.tried.iter().any(|(rate, _)| (rate / next - 1.0).abs() < 1e-9);
-        (is_new && self.tried.len() < MOST_STEPS && RATES.contains(&next)).then_some(next)
+        // A search may begin beyond these rates, and comes back.
+        let goes_on = if next > last { next <= *RATES.end() } else { next >= *RATES.start() };
+        (is_new && self.tried.len() < MOST_STEPS && goes_on).then_some(next)
     }
 
     fn of(&self, found: AtRate) -> impl Iterator<Item = f64> + '_ {
@@ -91,7 +93,7 @@ mod tests {
     #[test]
     fn a_limit_is_enclosed_wherever_the_search_begins() {
         for limit in [0.7, 99.0, 1_000.0, 12_345.0, 400_000.0] {
-            for first in [1.0, 80.0, 5_000.0, 900_000.0] {
+            for first in [0.03, 1.0, 80.0, 5_000.0, 900_000.0, 5e6] {
                 let (holds, breaks, tried) =
                     search(first, |rate| if rate <= limit { AtRate::Holds } else { AtRate::Breaks });
                 let (holds, breaks) = (holds.unwrap(), breaks.unwrap());

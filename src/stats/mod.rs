@@ -22,6 +22,7 @@ pub use figures::{
 pub use latency::{Clock, LatencyStats, Samples};
 pub use limit::{AtRate, RateSearch};
 pub use machine::machine;
+pub(crate) use overlap::is_answered;
 pub use overlap::{Conditions, concurrency};
 pub use process::{Meter, UsageError, usage};
 pub use stages::{Ramped, StageMarks, StageStats, stage_stats};

@@ -3,11 +3,11 @@
 //! [`concurrency`] sweeps over the intervals in which operations held a connection: waiting for one is not concurrency.
 //! Intervals that only touch do not overlap. It says nothing about what happened inside the server.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Concurrency, Skew};
 use crate::checker::{Evidence, KeyEvidence};
-use crate::history::{Action, CauseKind, Nanos, Operation, Outcome, Value};
+use crate::history::{Action, CauseKind, Nanos, OpId, Operation, Outcome, Value};
 
 /// What the operations alone do not tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +31,9 @@ struct Trial {
 }
 
 /// Measures the overlap of the operations of the main phase. Where they are seen in several ways, each of which shows less
-/// than there was, what any of them shows counts.
-pub fn concurrency(views: &[Evidence<'_>], conditions: Conditions) -> Concurrency {
+/// than there was, what any of them shows counts. Of those that are `late`, somebody whom a view may not show had perhaps been
+/// answered before they began.
+pub fn concurrency(views: &[Evidence<'_>], late: &FxHashSet<OpId>, conditions: Conditions) -> Concurrency {
     let limit = conditions.connections.unwrap_or(u32::MAX);
     let mut sweep = Sweep::default();
     let mut peak_in_flight = 0;
@@ -47,7 +48,7 @@ pub fn concurrency(views: &[Evidence<'_>], conditions: Conditions) -> Concurrenc
             let peak = sweep.peak(key.operations()).min(limit);
             let trial = trials.entry(key.key).or_default();
             trial.peak = peak.max(trial.peak);
-            trial.raced |= peak >= 2 && could_race(&key, &mut sweep);
+            trial.raced |= peak >= 2 && could_race(&key, late, &mut sweep);
         }
     }
     let peak_in_flight_same_key = trials.values().map(|trial| trial.peak).max().unwrap_or(0);
@@ -72,13 +73,15 @@ pub fn concurrency(views: &[Evidence<'_>], conditions: Conditions) -> Concurrenc
 /// Whether operations on the key could race: of those that got through, one that writes was in flight together with another
 /// that it concerns. Where only a creation writes, an operation that began after somebody had been answered with the
 /// document can no longer take part in it.
-fn could_race(key: &KeyEvidence<'_>, sweep: &mut Sweep) -> bool {
+fn could_race(key: &KeyEvidence<'_>, late: &FxHashSet<OpId>, sweep: &mut Sweep) -> bool {
     let creates = |operation: &Operation| matches!(operation.action, Action::CreateOrGet { .. });
     let only_creation = key.operations().all(|operation| creates(operation) || reads(&operation.action));
     let answered = key.operations().filter(|operation| is_answered(operation)).map(Operation::returned).min();
     let until = answered.filter(|_| only_creation).unwrap_or(Nanos::MAX);
-    let racers = || key.operations().filter(|operation| got_through(operation) && operation.started() <= until);
-    let racers: Vec<&Operation> = racers().collect();
+    let in_time =
+        |operation: &Operation| operation.started() <= until && !(only_creation && late.contains(&operation.id));
+    let racers: Vec<&Operation> =
+        key.operations().filter(|operation| got_through(operation) && in_time(operation)).collect();
     racers.iter().any(|operation| !reads(&operation.action)) && sweep.peak(racers.iter().copied()) >= 2
 }
 
@@ -87,7 +90,7 @@ fn reads(action: &Action) -> bool {
 }
 
 /// Whether it was answered with the document.
-fn is_answered(operation: &Operation) -> bool {
+pub(crate) fn is_answered(operation: &Operation) -> bool {
     matches!(operation.value(), Some(Value::Document(_) | Value::Found(Some(_))))
 }
 
@@ -172,7 +175,7 @@ mod tests {
 
     fn measured(operations: &[Operation], conditions: Conditions) -> Concurrency {
         let history = History { operations: operations.to_vec(), ..History::default() };
-        concurrency(&[Evidence::of_phase(&history, None, Phase::Main)], conditions)
+        concurrency(&[Evidence::of_phase(&history, None, Phase::Main)], &FxHashSet::default(), conditions)
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the run cost this process, and what others took of the machine meanwhile, as the operating system counts it.
 
+use std::time::Instant;
+
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
@@ -16,6 +18,8 @@ pub struct UsageError(#[from] nix::Error);
 /// Measures a run, from its start to its end.
 #[derive(Debug)]
 pub struct Meter {
+    /// When it was started; nothing for all of the process's life.
+    since: Option<Instant>,
     own_s: f64,
     children_s: f64,
     machine: Option<Ticks>,
@@ -35,14 +39,14 @@ fn micro(value: f64) -> f64 {
 
 /// What this process used since it was started.
 pub fn usage() -> Result<Generator, UsageError> {
-    Meter { own_s: 0.0, children_s: 0.0, machine: None }.stop(true)
+    Meter { since: None, own_s: 0.0, children_s: 0.0, machine: None }.stop(true)
 }
 
 impl Meter {
     /// Starts to measure.
     pub fn start() -> Result<Self, UsageError> {
         let (own_s, children_s) = (cpu_s(UsageWho::RUSAGE_SELF)?, cpu_s(UsageWho::RUSAGE_CHILDREN)?);
-        Ok(Meter { own_s, children_s, machine: ticks() })
+        Ok(Meter { since: Some(Instant::now()), own_s, children_s, machine: ticks() })
     }
 
     /// What was used since the start. Servers that this process started count when they have ended; where the run went to
@@ -62,10 +66,19 @@ impl Meter {
             max_rss_bytes: u64::try_from(max_rss).unwrap_or(0) * unit,
             dropped_arrivals: 0,
             other_load,
-            cpu_share: machine.map(|(_, all)| share(own_s, all)),
+            cpu_share: self.since.and_then(|since| {
+                let processors = std::thread::available_parallelism().ok()?;
+                taken(own_s, since.elapsed().as_secs_f64(), processors.get())
+            }),
             machine_busy: machine.map(|(busy, all)| share(busy, all)),
         })
     }
+}
+
+/// The share of so many processors that was taken in this time.
+fn taken(own_s: f64, elapsed_s: f64, processors: usize) -> Option<f64> {
+    let all = elapsed_s * processors as f64;
+    (all > 0.0).then(|| micro((own_s / all).clamp(0.0, 1.0)))
 }
 
 fn cpu_s(who: UsageWho) -> Result<f64, UsageError> {
@@ -98,6 +111,15 @@ mod tests {
         assert!(usage.max_rss_bytes > 1 << 20, "{usage:?}");
         assert!(usage.cpu_s >= 0.0 && usage.other_load.is_none_or(|share| (0.0..=1.0).contains(&share)), "{usage:?}");
         assert_eq!(meter.stop(true).unwrap().other_load, None);
+    }
+
+    #[test]
+    fn a_process_that_may_use_one_processor_of_several_can_have_none_left() {
+        assert_eq!(taken(0.95, 1.0, 1), Some(0.95));
+        assert_eq!(taken(0.95, 1.0, 2), Some(0.475));
+        assert_eq!((taken(2.5, 1.0, 2), taken(0.0, 0.0, 2)), (Some(1.0), None));
+        let share = Meter::start().unwrap().stop(false).unwrap().cpu_share;
+        assert!(share.is_none_or(|share| (0.0..=1.0).contains(&share)), "{share:?}");
     }
 
     #[test]

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use clap::Parser;
+use onlyone::cli::Cli;
+
 use super::{commands, pages, read, root, words};
 
 /// How many are run.
@@ -110,6 +113,18 @@ fn external_commands_of_the_documentation_run_as_printed() {
         let (code, said) = carry_out(&command, folder.path());
         println!("exit {code:?}  {command}");
         assert!(code.is_some_and(|code| WORKED.contains(&code)), "seed {seed}: {command}\n{said}");
+    }
+}
+
+/// Without one that it needs, such as a scenario, a command cannot be run, and belongs into the text as an option.
+#[test]
+fn every_command_that_may_be_chosen_is_whole() {
+    for command in runnable() {
+        let words = words(&command).unwrap();
+        let parsed = Cli::try_parse_from(std::iter::once("onlyone".to_owned()).chain(words));
+        // Help and version are results.
+        let wrong = parsed.err().filter(clap::Error::use_stderr);
+        assert!(wrong.is_none(), "{command}\n{}", wrong.unwrap());
     }
 }
 

@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+
+use crate::support::{Running, report, run_below};
 
 /// A service in Python alone: a log-in that sets a cookie, chats in memory, and a route that lists them.
 const SERVICE: &str = r#"
@@ -95,19 +97,7 @@ fn scenario(folder: &Path, mode: &str, http: &str, rest: &str) -> PathBuf {
 }
 
 fn onlyone(folder: &Path, scenario: &Path, flags: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_onlyone"))
-        .args(["run", "--quiet", "--format", "json", "--run-id", "one", "--out"])
-        .arg(folder.join("reports"))
-        .arg(scenario)
-        .args(flags)
-        .env_remove("ONLYONE_MONGO_URI")
-        .output()
-        .unwrap()
-}
-
-fn report(output: &Output) -> Value {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
+    run_below(folder, scenario, &[&["--run-id", "one"], flags].concat())
 }
 
 /// The operations of a stored run.
@@ -188,34 +178,10 @@ fn a_private_key_is_one_clients_own_and_a_shared_one_is_everyones() {
     assert!(common.iter().any(|count| *count > 1), "{clients:?}");
 }
 
-/// A server that was there before the run, ended with this value.
-struct Mongod(Child);
-
-impl Mongod {
-    fn start() -> (Self, String) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_onlyone"))
-            .args(["mongod"])
-            .env_remove("ONLYONE_MONGO_URI")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let uri = lines.find_map(|line| line.ok().filter(|line| line.starts_with("mongodb://"))).unwrap();
-        (Mongod(child), uri)
-    }
-}
-
-impl Drop for Mongod {
-    fn drop(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).ok();
-        self.0.wait().ok();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_on_a_named_server_is_judged_there_and_leaves_nothing() {
-    let (mongod, uri) = Mongod::start();
+    let mongod = Running::start(&["mongod"]);
+    let uri = mongod.url.clone();
     let client = mongodb::Client::with_uri_str(&uri).await.unwrap();
     client.database("chatapp").collection("chats").insert_one(mongodb::bson::doc! { "mine": 1 }).await.unwrap();
     for (file, wanted) in [("http-create-or-get", "holds"), ("http-create-or-get-race", "violated")] {

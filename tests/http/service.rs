@@ -8,11 +8,13 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::support::{report, run_below};
 
 /// What a service does with the request of this number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -164,22 +166,6 @@ fn scenario(folder: &Path, port: u16, more: &str, rest: &str) -> std::path::Path
     path
 }
 
-fn onlyone(folder: &Path, scenario: &Path, flags: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_onlyone"))
-        .args(["run", "--quiet", "--format", "json", "--out"])
-        .arg(folder.join("reports"))
-        .arg(scenario)
-        .args(flags)
-        .env_remove("ONLYONE_MONGO_URI")
-        .output()
-        .unwrap()
-}
-
-fn report(output: &Output) -> Value {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
-}
-
 /// Every file that a run left behind, as one text.
 fn everything(folder: &Path) -> String {
     let mut text = String::new();
@@ -210,7 +196,7 @@ fn a_service_that_misbehaves_is_never_accused_and_never_holds() {
             let folder = tempfile::tempdir().unwrap();
             let service = Service::start(manner, every_third);
             let path = scenario(folder.path(), service.port, &format!("release = '{release}'"), "");
-            let output = onlyone(folder.path(), &path, &[]);
+            let output = run_below(folder.path(), &path, &[]);
             let report = report(&output);
             let what = format!("{manner:?} {release}: {}", report["reasons"]);
             assert_eq!(report["verdict"], "inconclusive", "{what}");
@@ -228,7 +214,7 @@ fn a_service_that_behaves_holds_on_its_responses_alone() {
         let folder = tempfile::tempdir().unwrap();
         let service = Service::start(Manner::Correct, |_| false);
         let path = scenario(folder.path(), service.port, &format!("release = '{release}'"), "");
-        let output = onlyone(folder.path(), &path, &[]);
+        let output = run_below(folder.path(), &path, &[]);
         let report = report(&output);
         assert_eq!(report["verdict"], "holds", "{report}");
         assert!(report["invariants"].to_string().contains("only responses were judged"), "{}", report["invariants"]);
@@ -250,7 +236,7 @@ fn retries_are_attempts_and_no_doubt_is_lost() {
         let folder = tempfile::tempdir().unwrap();
         let service = Service::start(Manner::Closes, |number| number % 3 == 0);
         let path = scenario(folder.path(), service.port, &format!("retries = 5\nrelease = '{release}'"), "");
-        let output = onlyone(folder.path(), &path, &[]);
+        let output = run_below(folder.path(), &path, &[]);
         let report = report(&output);
         assert_eq!(report["verdict"], "holds", "{release}: {report}");
         let attempts = attempts(&folder.path().join("reports"));
@@ -265,7 +251,7 @@ fn retries_that_are_used_up_leave_the_operation_unknown() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(Manner::Closes, |_| true);
     let path = scenario(folder.path(), service.port, "retries = 2", "");
-    let output = onlyone(folder.path(), &path, &[]);
+    let output = run_below(folder.path(), &path, &[]);
     let report = report(&output);
     assert_eq!((&report["verdict"], output.status.code()), (&"inconclusive".into(), Some(3)), "{report}");
     let attempts = attempts(&folder.path().join("reports"));
@@ -278,7 +264,7 @@ fn an_answer_before_its_request_is_complete_is_told() {
     let service = Service::start(Manner::Eager, |_| true);
     let path = scenario(folder.path(), service.port, "release = 'last-byte'", "");
     // Time for the service to answer too early in, also where it shares one processor with its clients.
-    let report = report(&onlyone(folder.path(), &path, &["--set", "load.burst.jitter=50ms"]));
+    let report = report(&run_below(folder.path(), &path, &["--set", "load.burst.jitter=50ms"]));
     assert!(report["preflight"]["notes"].to_string().contains("before their request was complete"), "{report}");
     assert_ne!(report["verdict"], "violated", "{report}");
 }
@@ -311,11 +297,11 @@ fn secrets_are_in_no_file_and_no_output() {
 fn a_host_that_is_not_this_machine_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = scenario(folder.path(), 1, "", "");
-    let output = onlyone(folder.path(), &path, &["--set", "target.http.base_urls=['http://example.net']"]);
+    let output = run_below(folder.path(), &path, &["--set", "target.http.base_urls=['http://example.net']"]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{errors}");
     assert!(errors.contains("--allow-target example.net"), "{errors}");
-    let output = onlyone(folder.path(), &path, &[]);
+    let output = run_below(folder.path(), &path, &[]);
     assert_eq!(output.status.code(), Some(4), "nothing listens there");
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot reach the service at http://127.0.0.1:1"));
 }
@@ -374,11 +360,11 @@ fn a_private_authority_is_trusted_only_when_it_is_named() {
     std::io::BufRead::read_line(&mut std::io::BufReader::new(service.stdout.take().unwrap()), &mut line).unwrap();
     let url = format!("target.http.base_urls=['https://127.0.0.1:{}']", line.trim());
     let path = scenario(folder.path(), 1, "", "");
-    let trusted = onlyone(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=ca.pem"]);
-    let unknown = onlyone(folder.path(), &path, &["--set", &url]);
-    let wrong = onlyone(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=other.pem"]);
-    let none = onlyone(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=server.key"]);
-    let missing = onlyone(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=gone.pem"]);
+    let trusted = run_below(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=ca.pem"]);
+    let unknown = run_below(folder.path(), &path, &["--set", &url]);
+    let wrong = run_below(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=other.pem"]);
+    let none = run_below(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=server.key"]);
+    let missing = run_below(folder.path(), &path, &["--set", &url, "--set", "target.http.tls.ca=gone.pem"]);
     service.kill().unwrap();
     service.wait().unwrap();
     let trusted = report(&trusted);
@@ -411,7 +397,7 @@ async fn http_2_is_spoken_when_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = scenario(folder.path(), port, "http2 = true", "");
     let out = folder.path().to_owned();
-    let output = tokio::task::spawn_blocking(move || onlyone(&out, &path, &[])).await.unwrap();
+    let output = tokio::task::spawn_blocking(move || run_below(&out, &path, &[])).await.unwrap();
     let report = report(&output);
     assert_eq!(report["verdict"], "holds", "{report}");
 }

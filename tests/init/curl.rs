@@ -6,9 +6,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use serde_json::Value;
-
-use crate::support::practice;
+use crate::support::{practice, report};
 
 fn root(path: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
@@ -20,11 +18,6 @@ fn onlyone(folder: &Path, mode: &str, arguments: &[&str]) -> Output {
     command.args(arguments).current_dir(folder).env_remove("ONLYONE_MONGO_URI").env_remove("DATABASE_URL");
     command.env("MODE", mode).env("INDEX", if mode == "fixed" { "yes" } else { "no" });
     command.env("NODE_PATH", packages).env("PATH", practice::path_with_node()).output().unwrap()
-}
-
-fn report(output: &Output) -> Value {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
 }
 
 /// A route, what its scenario must say, and the invariants that its race breaks.

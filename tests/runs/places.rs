@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::practice;
+use crate::support::{practice, report};
 
 fn onlyone(arguments: &[&str], out: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onlyone"));
@@ -20,11 +20,6 @@ fn onlyone(arguments: &[&str], out: &Path) -> Output {
 
 fn packages() -> std::path::PathBuf {
     practice::python_packages("python", &["pymongo"], "pymongo")
-}
-
-fn report(output: &Output) -> Value {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
 }
 
 #[test]

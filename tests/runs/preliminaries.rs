@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use crate::support::{report, run_below};
 
 /// A service in Python alone. Posts are made first, and then liked; whoever likes shows what the mode asks for.
 const SERVICE: &str = r#"
@@ -106,18 +106,7 @@ serial_control = 4
     );
     let path = folder.join("scenario.toml");
     std::fs::write(&path, text).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_onlyone"))
-        .args(["run", "--quiet", "--format", "json", "--run-id", "one", "--out"])
-        .arg(folder.join("reports"))
-        .arg(path)
-        .env_remove("ONLYONE_MONGO_URI")
-        .output()
-        .unwrap()
-}
-
-fn report(output: &Output) -> Value {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
+    run_below(folder, &path, &["--run-id", "one"])
 }
 
 #[test]

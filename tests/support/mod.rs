@@ -89,6 +89,12 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// `onlyone run` of a scenario, whose reports go below this folder.
+pub fn run_below(folder: &Path, scenario: &Path, flags: &[&str]) -> Output {
+    let mut command = command(&["run", "--quiet", "--format", "json", "--out"]);
+    command.arg(folder.join("reports")).arg(scenario).args(flags).output().unwrap()
+}
+
 /// What a run of a scenario ends with.
 pub struct Ended {
     pub code: Option<i32>,

@@ -5,6 +5,7 @@ use super::page::{BOLD, DIM, GREEN, PLAIN, Page, RED, Side, Span, YELLOW};
 use crate::report::format::count;
 use crate::report::limit::{LimitReport, figure, told};
 use crate::stats::AtRate;
+use crate::verdict::Verdict;
 
 /// Renders the result; `file` is where it was written.
 pub fn terminal_of_limit(report: &LimitReport, colour: bool, width: usize, file: &str) -> String {
@@ -37,7 +38,12 @@ pub fn terminal_of_limit(report: &LimitReport, colour: bool, width: usize, file:
         page.labelled("Broke", RED, &format!("at {}/s: {}", figure(step.rate), told(step)));
     }
     let (style, sign) = mark(report.verdict);
-    page.labelled("Invariants", style, &format!("{sign} {}, over all rates", report.verdict.as_str()));
+    let place = match (report.verdict, report.holds_at) {
+        (Verdict::Violated, _) => "at a rate that was tried".to_owned(),
+        (_, Some(rate)) => format!("at {}/s", figure(rate)),
+        (_, None) => "no rate held".to_owned(),
+    };
+    page.labelled("Invariants", style, &format!("{sign} {}, {place}", report.verdict.as_str()));
     for reason in &report.reasons {
         page.labelled("Note", YELLOW, reason);
     }
@@ -51,7 +57,6 @@ mod tests {
     use super::*;
     use crate::report::limit::{LIMIT_FORMAT_VERSION, LimitStep, LimitedBy};
     use crate::stats::{ThresholdResult, Unit};
-    use crate::verdict::Verdict;
 
     #[test]
     fn the_interval_what_broke_and_whose_limit_it_was_are_shown() {
@@ -99,7 +104,7 @@ mod tests {
         for part in [
             "between 1,600/s and 1,743/s",
             "at 1,743/s: like.p99 < 50ms: 312 ms",
-            "✓ holds, over all rates",
+            "✓ holds, at 1,600/s",
             "the service was the limit",
             "reports/r-limit.json",
             "--find-limit --seed 7",

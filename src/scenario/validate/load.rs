@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::super::diagnostic::Problem;
 use super::super::file;
-use super::super::model::{Arrivals, Keys, Load};
+use super::super::load::{Arrivals, Keys, Load};
 use super::super::values::{Count, Counts, Number};
 use super::{Check, MOST_CLIENTS};
 

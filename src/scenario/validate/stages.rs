@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::super::diagnostic::Problem;
 use super::super::file_stages::{ClientStage, RateStage, Stages};
-use super::super::model::{Keys, Load};
+use super::super::load::{Keys, Load};
 use super::super::stages::{Stage, StageSpan};
 use super::super::values::{DurationText, Number};
 use super::load::MOST_RATE;
