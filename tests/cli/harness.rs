@@ -148,6 +148,31 @@ impl Drop for Server {
     }
 }
 
+/// The reference service, as a process of its own.
+pub struct Service {
+    child: Child,
+    pub url: String,
+}
+
+impl Service {
+    /// With these flags of `onlyone serve`.
+    pub fn start(args: &[&str]) -> Self {
+        let home = Harness::new("");
+        let mut child = home.command(&[&["serve", "--quiet"], args].concat()).stderr(Stdio::null()).spawn().unwrap();
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        assert!(url.starts_with("http://127.0.0.1:"), "{url:?}");
+        Service { child, url: url.trim().to_owned() }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
 /// Sends SIGINT.
 pub fn interrupt(child: &Child) {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());

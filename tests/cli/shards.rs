@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
-use super::harness::{Harness, Ran, Server, interrupt, scenario, wait_for_lines};
+use super::harness::{Harness, Ran, Server, Service, interrupt, scenario, wait_for_lines};
 
 /// Two clients, so that each of two shards has one, and no shard can race with itself.
 const PAIRS: &str = "[load.burst]\nclients = 2\nrounds = 120\n[limits]\noperation_deadline = \"3s\"";
@@ -76,6 +76,61 @@ fn a_race_between_shards_that_none_of_them_sees_alone_is_found_by_the_merge() {
     let report = merge(&correct).expect(0, &[]).json();
     assert_eq!(report["operations"]["create-or-get"]["attempted"], 240);
     assert!(report["concurrency"]["effective_trials"].as_u64().unwrap() > 0, "{report}");
+}
+
+/// The reference service, and a scenario that loads it and looks into its database.
+fn service(server: &Server, database: &str, options: &[&str]) -> (Service, Harness) {
+    let service = Service::start(&[&["--mongo", &server.uri, "--database", database], options].concat());
+    let scenario = format!(
+        r#"name = "t"
+workload = "create-or-get"
+[target.http]
+base_urls = ["{url}"]
+release = "last-byte"
+auth.login = {{ request = {{ path = "/login", json = {{ user = "{{{{ client.user }}}}" }} }}, token = "$.token" }}
+[target.http.operations.create-or-get]
+path = "/api/chats/create-or-get"
+headers = {{ X-Op-Id = "{{{{ op.id }}}}" }}
+json = {{ participantId = "{{{{ pair.b }}}}" }}
+outcome = {{ id = "$.chat._id", created = "$.created", created_by = "$.chat.createdByOp" }}
+[observe.mongo]
+uri = "{uri}"
+database = "{database}"
+collection = "chats"
+key = "participantsKey"
+stamp = "createdByOp"
+[load.burst]
+clients = 2
+rounds = 60
+"#,
+        url = service.url,
+        uri = server.uri,
+    );
+    (service, Harness::new(&scenario))
+}
+
+/// Shards of a load over HTTP meet where they are told, log in each for its own clients, and only the first looks.
+#[test]
+fn a_race_between_shards_is_found_over_http_and_a_correct_service_is_not_accused() {
+    let server = Server::start();
+    let racy = ["--strategy", "create-or-get=find-then-insert", "--no-unique-index"];
+    for (database, options, code, verdict) in
+        [("onlyone_racy", &racy[..], 1, "violated"), ("onlyone_correct", &[][..], 0, "holds")]
+    {
+        let (_service, harness) = service(&server, database, options);
+        let folder = harness.path().join("meet");
+        for rendezvous in [server.uri.as_str(), folder.to_str().unwrap()] {
+            std::fs::remove_dir_all(harness.path().join("reports")).ok();
+            for shard in run(&harness, &server, 2, &["--rendezvous", rendezvous]) {
+                assert_eq!(shard.expect(0, &[]).json()["verdict"], "holds", "one alone");
+            }
+            let merged = merge(&harness);
+            let report = merged.json();
+            assert_eq!((merged.code, &report["verdict"]), (Some(code), &verdict.into()), "{}", merged.shown());
+            assert_eq!(report["operations"]["create-or-get"]["attempted"], 120, "{rendezvous}");
+            assert!(report["concurrency"]["effective_trials"].as_u64() > Some(0), "{}", report["concurrency"]);
+        }
+    }
 }
 
 #[test]

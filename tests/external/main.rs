@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test, which says why it shows nothing")]
 
+mod namespaces;
 mod runs;
 mod scale;
 mod spelling;

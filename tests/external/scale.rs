@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::tools::{limited, python, run, succeeded};
 
 /// The command.
-fn binary() -> &'static str {
+pub fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_onlyone")
 }
 
@@ -17,14 +17,14 @@ fn binary() -> &'static str {
 const WITHIN: Duration = Duration::from_secs(120);
 
 /// Four clients, one for each of four shards: none of them can race with itself.
-fn scenario(strategy: &str, unique_index: bool, rounds: u32) -> String {
+pub fn scenario(strategy: &str, unique_index: bool, rounds: u32) -> String {
     format!(
         "name = \"four\"\nworkload = \"create-or-get\"\n[target.mongo]\nstrategy = \"{strategy}\"\nunique_index = {unique_index}\n\
          database = \"onlyone_test\"\n[load.burst]\nclients = 4\nrounds = {rounds}\n[limits]\noperation_deadline = \"3s\"\ndrain = \"2s\"\n"
     )
 }
 
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
         assert!(started.elapsed() < WITHIN, "not within {WITHIN:?}: {what}");
@@ -32,16 +32,16 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn in_path(program: &str) -> bool {
+pub fn in_path(program: &str) -> bool {
     let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status();
     found.is_ok_and(|status| status.success())
 }
 
 /// A process that dies with this value.
-struct Daemon(Child);
+pub struct Daemon(Child);
 
 impl Daemon {
-    fn start(command: &mut Command, log: &Path) -> Daemon {
+    pub fn start(command: &mut Command, log: &Path) -> Daemon {
         let log = std::fs::File::create(log).unwrap();
         let command = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         Daemon(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
