@@ -3,7 +3,9 @@
 //!
 //!     cargo bench --bench faults                 # 60 runs
 //!     cargo bench --bench faults -- 1000         # so many; or ONLYONE_FAULT_RUNS=1000
-//!     cargo bench --bench faults -- 200 failover # step-downs and killed primaries of a replica set of three alone
+//!     cargo bench --bench faults -- 200 failover # step-downs, killed and cut off primaries of a replica set of three alone
+//!
+//!     cargo bench --bench faults -- 50 partition # those with this word in their names
 //!
 //! Another build of the command can be named by `ONLYONE_BINARY`.
 //!
@@ -60,7 +62,7 @@ const STRATEGIES: [(&str, &str, bool, bool); 24] = [
 ];
 
 /// A fault: what it is called here, its tables, and the members of the server's replica set.
-const FAULTS: [(&str, &str, u8); 12] = [
+const FAULTS: [(&str, &str, u8); 16] = [
     ("kill-mongod", "kind = \"kill-mongod\"\nat = \"300ms\"\nevery = \"900ms\"", 0),
     ("kill-mongod, journal", "kind = \"kill-mongod\"\nat = \"300ms\"\nevery = \"400ms\"", 0),
     ("pause-mongod", "kind = \"pause-mongod\"\nat = \"200ms\"\nevery = \"500ms\"\nfor = \"200ms\"", 0),
@@ -87,6 +89,14 @@ const FAULTS: [(&str, &str, u8); 12] = [
     ("step-down, w: majority", "kind = \"step-down\"\nat = \"300ms\"\nfor = \"1s\"", 3),
     ("kill-mongod of three, w: majority", "kind = \"kill-mongod\"\nat = \"300ms\"\nfor = \"500ms\"", 3),
     ("kill-mongod of three, w: 1", "kind = \"kill-mongod\"\nat = \"300ms\"\nfor = \"500ms\"", 3),
+    ("partition, w: majority", "kind = \"partition\"\nat = \"200ms\"\nfor = \"2s\"", 3),
+    ("partition, w: 1", "kind = \"partition\"\nat = \"200ms\"\nfor = \"2s\"", 3),
+    ("partition of a secondary", "kind = \"partition\"\nat = \"200ms\"\nfor = \"1s\"\ntarget = \"secondary\"", 3),
+    (
+        "slow-disk, journal",
+        "kind = \"slow-disk\"\nat = \"100ms\"\nevery = \"600ms\"\nfor = \"400ms\"\ndelay = \"100ms\"",
+        0,
+    ),
 ];
 
 /// What came of the runs with one fault.
@@ -108,8 +118,14 @@ fn main() {
     let asked = arguments.iter().find_map(|argument| argument.parse().ok());
     let variable = std::env::var("ONLYONE_FAULT_RUNS").ok().and_then(|runs| runs.parse().ok());
     let runs: usize = asked.or(variable).unwrap_or(USUAL);
-    let failover = arguments.iter().any(|argument| argument == "failover");
-    let faults: Vec<_> = FAULTS.iter().filter(|(_, _, members)| !failover || *members == 3).collect();
+    let word = arguments.iter().find(|argument| argument.starts_with(char::is_alphabetic));
+    let is_meant = |(name, _, members): &&(&str, &str, u8)| match word.map(String::as_str) {
+        None => true,
+        Some("failover") => *members == 3,
+        Some(word) => name.contains(word),
+    };
+    let faults: Vec<_> = FAULTS.iter().filter(is_meant).collect();
+    assert!(!faults.is_empty(), "no fault is called {word:?}");
     let (next, tallies) = (AtomicUsize::new(0), Mutex::new(BTreeMap::<&str, Tally>::new()));
     let folder = tempfile::tempdir().unwrap();
     std::thread::scope(|scope| {

@@ -189,6 +189,26 @@ fn every_key_is_read_and_survives_the_resolved_form() {
 }
 
 #[test]
+fn faults_read_back_from_their_resolved_form() {
+    let faults = "[mongod]\nreplica_set = 3\n\
+        [[fault]]\nkind = 'partition'\nat = '1s'\ntarget = 'secondary'\n\
+        [[fault]]\nkind = 'slow-disk'\nat = '1s'\nevery = '5s'\ndelay = '300ms'\n\
+        [[fault]]\nkind = 'fail-command'\nat = '1s'\ncode = 91\ncommands = ['insert']\nlabels = ['RetryableWriteError']\ntimes = 3\n";
+    let scenario = load_text(&format!("{HEAD}{faults}[load.burst]\nclients = 2\nrounds = 3\n"), &[]);
+    assert_eq!(scenario.faults.len(), 3);
+    assert_eq!(scenario.faults[0].duration(), Duration::from_secs(3), "long enough for an election");
+    assert_eq!(load_text(&resolved_toml(&scenario).unwrap(), &[]).faults, scenario.faults);
+
+    let service = "name = 't'\nworkload = 'custom'\n[target.http.operations.go]\npath = '/'\n[service]\ncommand = ['true']\n\
+        [load.burst]\nclients = 2\nrounds = 3\n";
+    for (by, seconds) in [("-5m", -300.0), ("+300ms", 0.3), ("1h 2s", 3602.0)] {
+        let scenario = load_text(&format!("{service}[[fault]]\nkind = 'clock'\nat = '1s'\nby = '{by}'\n"), &[]);
+        assert_eq!(scenario.faults[0].by.map(|by| by.as_secs_f64()), Some(seconds), "{by}");
+        assert_eq!(load_text(&resolved_toml(&scenario).unwrap(), &[]).faults, scenario.faults, "{by}");
+    }
+}
+
+#[test]
 fn overrides_take_toml_or_a_word_and_the_last_wins() {
     let scenario = load_text(
         &format!("{HEAD}{BURST}"),

@@ -82,9 +82,8 @@ impl Loss {
         let touched = touched.map(|operation| Arc::from(family_of(&operation.key))).collect();
         let times = if losing.len() == 1 { String::new() } else { format!(", {} times", losing.len()) };
         let change = server::disturbed(run.record).map(|change| format!("; {change}")).unwrap_or_default();
-        // A primary that was killed and elected again is another process in the same place.
-        let term = elections(run.record).filter(|_| !change.contains("term ")).unwrap_or_default();
-        let told = format!("`{}` at {}{times}{change}{term}", first.kind, in_seconds(first.from_ns));
+        let rollback = rollback(run.record, &change).unwrap_or_default();
+        let told = format!("`{}` at {}{times}{change}{rollback}", first.kind, in_seconds(first.from_ns));
         Some(Loss { told, touched, survives: faults.survives.clone() })
     }
 
@@ -163,16 +162,19 @@ pub(super) fn explained(
     }
 }
 
-/// By which election the set has its primary, before and after, if that is another one.
-fn elections(record: &RunRecord) -> Option<String> {
+/// What an election does to writes that no other member had, if there was one. Its term is told unless the change of the server
+/// tells it: a primary that was killed and elected again is another process in the same place.
+fn rollback(record: &RunRecord, change: &str) -> Option<String> {
     let term = |identity: &Option<Identity>| identity.as_ref()?.term;
     let (before, after) = (term(&record.server_before)?, term(&record.server_after)?);
-    (before != after).then(|| format!(", term {before} → {after}: what the old primary alone had is rolled back"))
+    let term = if change.contains("term ") { String::new() } else { format!(", term {before} → {after}") };
+    (before != after).then(|| format!("{term}: a rollback, of what the old primary alone had"))
 }
 
 /// Whether another process or another primary is what the plan of the run led to, and no accident.
 pub(super) fn explain_the_server(record: &RunRecord, scenario: &Scenario) -> bool {
-    let strikes_it = |kind: &str| matches!(kind, "kill-mongod" | "restart-mongod" | "pause-mongod" | "step-down");
+    let strikes_it =
+        |kind: &str| matches!(kind, "kill-mongod" | "restart-mongod" | "pause-mongod" | "step-down" | "partition");
     // That a secondary was struck makes nobody else the primary.
     let is_secondary = |one: &FaultInterval| {
         scenario.faults.get(one.number).is_some_and(|spec| spec.target == Some(FaultTarget::Secondary))

@@ -154,11 +154,15 @@ fn an_election_is_told_with_its_terms() {
         term: Some(term),
         rollbacks: Some(1),
     };
-    let record = RunRecord { server_before: Some(of("a", 1)), server_after: Some(of("b", 3)), ..killed(None) };
-    let two = vec![operation(0, "k", 2 * SECOND, created("1")), operation(1, "k", 4 * SECOND, created("2"))];
-    let found = told(&record, two, Invariant::CreatedOnce);
-    let reason = found.reason.unwrap_or_default();
-    assert!(reason.contains("process a → b, term 1 → 3") && reason.contains("rolled back"), "{reason}");
+    let elsewhere = Identity { address: "127.0.0.1:2".into(), ..of("b", 3) };
+    for (after, change) in
+        [(of("b", 3), "process a → b, term 1 → 3: a rollback"), (elsewhere, ":2, term 1 → 3: a rollback")]
+    {
+        let record = RunRecord { server_before: Some(of("a", 1)), server_after: Some(after), ..killed(None) };
+        let two = vec![operation(0, "k", 2 * SECOND, created("1")), operation(1, "k", 4 * SECOND, created("2"))];
+        let reason = told(&record, two, Invariant::CreatedOnce).reason.unwrap_or_default();
+        assert!(reason.contains(change), "{reason}");
+    }
 }
 
 #[test]

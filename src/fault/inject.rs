@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::durable::DurableMark;
 use super::moments::{Moment, moments};
-use super::{server, service, way};
+use super::{clock, journal, server, service, way};
 use crate::driver::Progress;
 use crate::explore::proxy::Proxy;
 use crate::history::{FaultInterval, Nanos};
@@ -65,22 +65,36 @@ enum Thing {
     Delay,
     Answers,
     Service,
+    Journal,
+    Clock,
 }
 
 impl Thing {
-    const ALL: [Thing; 6] =
-        [Thing::Server, Thing::FailPoint, Thing::Connections, Thing::Delay, Thing::Answers, Thing::Service];
+    const ALL: [Thing; 8] = [
+        Thing::Server,
+        Thing::FailPoint,
+        Thing::Connections,
+        Thing::Delay,
+        Thing::Answers,
+        Thing::Service,
+        Thing::Journal,
+        Thing::Clock,
+    ];
 
     fn of(kind: LoadFault) -> Self {
         match kind {
-            LoadFault::KillMongod | LoadFault::PauseMongod | LoadFault::RestartMongod | LoadFault::StepDown => {
-                Thing::Server
-            }
+            LoadFault::KillMongod
+            | LoadFault::PauseMongod
+            | LoadFault::RestartMongod
+            | LoadFault::StepDown
+            | LoadFault::Partition => Thing::Server,
             LoadFault::FailCommand => Thing::FailPoint,
             LoadFault::ResetConnections => Thing::Connections,
             LoadFault::Delay => Thing::Delay,
             LoadFault::LostAnswer => Thing::Answers,
             LoadFault::KillService => Thing::Service,
+            LoadFault::SlowDisk => Thing::Journal,
+            LoadFault::Clock => Thing::Clock,
         }
     }
 }
@@ -182,15 +196,17 @@ impl Injector<'_> {
     }
 
     async fn carry_out(&self, spec: &FaultSpec, moment: Moment) -> Result<Option<Struck>, Failure> {
-        let hold = Hold { over: self.over, lasts: spec.duration() };
+        let hold = Hold { over: self.over, lasts: spec.duration(), begun: Instant::now() };
         let Equipment { mongod, proxy, service } = self.equipment;
         match (Thing::of(spec.kind), mongod, proxy, service) {
             (Thing::Server, Some(mongod), ..) => server::strike(mongod, spec, moment.draw, hold).await,
             (Thing::FailPoint, Some(mongod), ..) => server::fail_commands(mongod, spec, hold).await.map(Some),
+            (Thing::Journal, Some(mongod), ..) => journal::slow_down(mongod, spec, hold).await.map(Some),
             (Thing::Connections, _, Some(proxy), _) => Ok(Some(way::reset(proxy, spec))),
             (Thing::Delay, _, Some(proxy), _) => Ok(Some(way::delay(proxy, spec, hold).await)),
             (Thing::Answers, _, Some(proxy), _) => Ok(Some(way::lose_answers(proxy, spec, hold).await)),
             (Thing::Service, _, _, Some(service)) => service::kill(service, spec, moment.draw, hold).await.map(Some),
+            (Thing::Clock, _, _, Some(service)) => clock::shift(service, spec, moment.draw, hold).await.map(Some),
             _ => Err("the run has nothing that this fault could be carried out on".into()),
         }
     }
@@ -244,14 +260,25 @@ impl Over<'_> {
 pub(super) struct Hold<'a> {
     over: Over<'a>,
     pub(super) lasts: Duration,
+    begun: Instant,
 }
 
 impl Hold<'_> {
+    /// Waits until it is over, counted from now: it takes its time to break something.
     pub(super) async fn wait(self) {
+        self.until(Instant::now() + self.lasts).await;
+    }
+
+    /// Waits for what is left of it, counted from when it began.
+    pub(super) async fn rest(self) {
+        self.until(self.begun + self.lasts).await;
+    }
+
+    async fn until(self, moment: Instant) {
         tokio::select! {
             biased;
             () = self.over.wait() => {}
-            () = tokio::time::sleep(self.lasts) => {}
+            () = tokio::time::sleep_until(moment.into()) => {}
         }
     }
 }

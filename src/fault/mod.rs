@@ -4,8 +4,10 @@
 //! gives back what happened. It judges nothing, and it strikes no server that the harness did not start: others are met
 //! through the proxy in front of them alone.
 
+mod clock;
 mod durable;
 mod inject;
+mod journal;
 mod moments;
 mod server;
 mod service;

@@ -70,6 +70,7 @@ mod tests {
             target: None,
             probability: None,
             delay: None,
+            by: None,
             code: None,
             labels: Vec::new(),
             commands: Vec::new(),

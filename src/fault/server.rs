@@ -1,6 +1,6 @@
 //! Faults of the embedded server: its processes, its elections, its fail point.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mongodb::bson::{Bson, Document, doc};
 
@@ -10,6 +10,8 @@ use crate::scenario::{FaultSpec, FaultTarget, LoadFault};
 
 /// How long a server that ends in good order goes on to answer, in a replica set.
 const QUIESCE_MS: i32 = 100;
+/// How often a member that is cut off is asked whether it is still the primary.
+const ASKED_EVERY: Duration = Duration::from_millis(50);
 
 /// Has the server, or a member of the set, meet a fault, and waits until all is well again. Nothing where nobody is there to
 /// meet it: no member is the primary at that moment.
@@ -40,6 +42,12 @@ pub(super) async fn strike(
             mongod.bring_back(member).await?;
         }
         LoadFault::StepDown => step_down(mongod, member, hold).await?,
+        LoadFault::Partition => {
+            mongod.cut_off(member);
+            down = until_it_steps_down(member, hold).await.filter(|_| is_primary);
+            hold.rest().await;
+            mongod.join_again().await?;
+        }
         _ => {
             member.pause()?;
             hold.wait().await;
@@ -55,6 +63,21 @@ pub(super) async fn strike(
     // A kill takes away what is in memory alone; an election, what no other member has.
     let loses = is_primary && (is_set || spec.kind == LoadFault::KillMongod);
     Ok(Some(Struck { met: format!("{role} at {}", member.address()), count: None, loses, down }))
+}
+
+/// Waits until a member that is cut off gives up to be the primary, but no longer than it is; the moment of it.
+async fn until_it_steps_down(member: &Member, hold: Hold<'_>) -> Option<Instant> {
+    let primary = async {
+        // A member that does not answer acknowledges nothing either, but it may again.
+        while member.is_primary().await != Some(false) {
+            tokio::time::sleep(ASKED_EVERY).await;
+        }
+        Instant::now()
+    };
+    tokio::select! {
+        () = hold.rest() => None,
+        down = primary => Some(down),
+    }
 }
 
 /// The member that is meant.
@@ -96,18 +119,23 @@ pub(super) async fn fail_commands(mongod: &Mongod, spec: &FaultSpec, hold: Hold<
         data.insert("errorLabels", spec.labels.clone());
     }
     let on = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+    let count = while_set(mongod, &on, hold).await?;
+    Ok(Struck { met: spec.commands.join(", "), count, ..Struck::default() })
+}
+
+/// Has a fail point be set for a while, and switched off again, whatever happens before; how often it struck, if that is known.
+pub(super) async fn while_set(mongod: &Mongod, on: &Document, hold: Hold<'_>) -> Result<Option<u64>, Failure> {
+    let off = doc! { "configureFailPoint": on.get_str("configureFailPoint")?, "mode": "off" };
     let processes = || mongod.members().iter().map(Member::pid).collect::<Vec<_>>();
     let began = processes();
-    let before = configure(mongod, "switch its fail point on", &on).await;
+    let before = configure(mongod, "switch its fail point on", on).await;
     if before.is_ok() {
         hold.wait().await;
     }
-    let off = doc! { "configureFailPoint": "failCommand", "mode": "off" };
     let after = configure(mongod, "switch its fail point off", &off).await?;
     let before = before?;
     // Who was started again in between has counted anew.
-    let count = (began == processes()).then(|| after.saturating_sub(before));
-    Ok(Struck { met: spec.commands.join(", "), count, ..Struck::default() })
+    Ok((began == processes()).then(|| after.saturating_sub(before)))
 }
 
 /// Has every member configure its fail point; how often it struck so far, all members together.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mongodb::Client;
@@ -16,7 +16,8 @@ use tokio::sync::watch;
 use crate::process::{Process, ProcessError, ProcessSpec, Supervisor};
 
 use super::log::tail;
-use super::{MongodError, Options};
+use super::relay::{Cut, Relay};
+use super::{MongodError, Options, replica};
 
 /// The name of the embedded replica set.
 pub(super) const REPLICA_SET: &str = "onlyone";
@@ -37,6 +38,8 @@ pub struct Member {
     spec: ProcessSpec,
     data: PathBuf,
     process: Mutex<Process>,
+    /// What others reach it through, where members may be cut off.
+    relay: Option<Relay>,
     /// Whether, and how often, it was taken down on purpose.
     taken_down: watch::Sender<TakenDown>,
 }
@@ -68,7 +71,7 @@ impl Member {
             let log = supervisor.dir().join(format!("mongod-{index}-{attempt}.log"));
             let spec = arguments(ProcessSpec::new(program, log), port, &data, options);
             let process = Mutex::new(supervisor.spawn(&spec)?);
-            let member = Member { port, spec, data, process, taken_down: watch::Sender::default() };
+            let member = Member { port, spec, data, process, relay: None, taken_down: watch::Sender::default() };
             match member.wait_until_ready().await {
                 Err(MongodError::Died { log, .. }) if log.to_ascii_lowercase().contains("address already in use") => {
                     log_tail = log;
@@ -144,6 +147,11 @@ impl Member {
         answer.map_err(refused)
     }
 
+    /// Whether it says that it is the primary of its set, if it says anything.
+    pub async fn is_primary(&self) -> Option<bool> {
+        replica::is_primary(self).await
+    }
+
     pub(super) fn not_ready(&self, expected: &'static str) -> MongodError {
         let log = tail(self.process().log(), LOG_LINES);
         MongodError::NotReady { expected, seconds: READY_DEADLINE.as_secs(), log }
@@ -171,14 +179,20 @@ impl Member {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its port on 127.0.0.1.
+    /// Has others reach it through a relay from now on.
+    pub(super) async fn relayed(mut self, cut: Arc<Cut>) -> Result<Self, MongodError> {
+        self.relay = Some(Relay::start(self.port, cut).await?);
+        Ok(self)
+    }
+
+    /// Its own port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its host and port.
+    /// The host and port at which clients and other members find it.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.relay.as_ref().map_or(self.port, Relay::port))
     }
 
     /// The number of its process.
@@ -261,7 +275,7 @@ fn arguments(spec: ProcessSpec, port: u16, data: &std::path::Path, options: &Opt
     if options.spec.replica_set > 0 {
         spec = spec.args(["--replSet", REPLICA_SET, "--oplogSize", "128"]);
     }
-    if options.spec.test_commands {
+    if options.spec.test_commands || options.divisible {
         spec = spec.args(["--setParameter", "enableTestCommands=1"]);
     }
     for (name, value) in &options.parameters {

@@ -9,6 +9,7 @@ mod log;
 mod member;
 mod options;
 mod provision;
+mod relay;
 mod replica;
 mod server;
 

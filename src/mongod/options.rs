@@ -15,6 +15,9 @@ pub struct Options {
     /// A replica set acknowledges a write when its members have it in memory, as a server without one does by default; not when
     /// it is in their journals.
     pub unjournaled: bool,
+    /// Members of its replica set may be cut off from each other: they meet through relays, and elect another primary sooner. Takes
+    /// test commands.
+    pub divisible: bool,
     /// Further parameters of the server, by name.
     pub parameters: BTreeMap<String, String>,
     /// Where a mongod comes from.
@@ -29,6 +32,7 @@ impl Options {
         Options {
             spec,
             unjournaled: false,
+            divisible: false,
             parameters: BTreeMap::new(),
             environment: Environment::of_process(),
             notice: Arc::new(|_| {}),
@@ -41,6 +45,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("spec", &self.spec)
             .field("unjournaled", &self.unjournaled)
+            .field("divisible", &self.divisible)
             .field("parameters", &self.parameters)
             .field("environment", &self.environment)
             .finish_non_exhaustive()

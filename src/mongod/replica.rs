@@ -7,17 +7,19 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
 
 use super::member::{POLL, READY_DEADLINE, REPLICA_SET};
-use super::{Member, MongodError};
+use super::{Member, MongodError, Options};
 
 /// Initiates the set and waits for a writable primary, usually the first member, and for the others to be secondaries.
-/// `journaled`: a majority has a write when it is in the journals.
-pub(super) async fn initiate(members: &[Member], journaled: bool) -> Result<(), MongodError> {
+pub(super) async fn initiate(members: &[Member], options: &Options) -> Result<(), MongodError> {
     let hosts: Vec<Bson> = (0_i32..)
         .zip(members)
         .map(|(index, member)| Bson::from(doc! { "_id": index, "host": member.address() }))
         .collect();
     // Elections are quick, because a run should not wait ten seconds for one that it has provoked itself.
-    let settings = doc! { "electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500 };
+    let (timeout, interval) = if options.divisible { (1000, 250) } else { (2000, 500) };
+    let settings = doc! { "electionTimeoutMillis": timeout, "heartbeatIntervalMillis": interval };
+    // Otherwise a majority has a write when its members have it in memory.
+    let journaled = !options.unjournaled;
     let config = doc! {
         "_id": REPLICA_SET, "version": 1, "members": hosts, "settings": settings,
         "writeConcernMajorityJournalDefault": journaled,
@@ -45,13 +47,16 @@ const ROLE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The member that says that it is the primary.
 pub(super) async fn primary(members: &[Member]) -> Option<&Member> {
-    let asked = members.iter().map(|member| async move {
-        let client = client(member).ok()?;
-        let role = tokio::time::timeout(ROLE_WITHIN, role(&client)).await;
-        client.shutdown().immediate(true).await;
-        matches!(role, Ok(Ok(Role::Primary))).then_some(member)
-    });
+    let asked = members.iter().map(|member| async move { (is_primary(member).await == Some(true)).then_some(member) });
     futures::future::join_all(asked).await.into_iter().flatten().next()
+}
+
+/// Whether a member says that it is the primary, if it says anything.
+pub(super) async fn is_primary(member: &Member) -> Option<bool> {
+    let client = client(member).ok()?;
+    let role = tokio::time::timeout(ROLE_WITHIN, role(&client)).await;
+    client.shutdown().immediate(true).await;
+    role.ok()?.ok().map(|role| matches!(role, Role::Primary))
 }
 
 /// Asks the members for their roles until they are as they must be.

@@ -1,12 +1,14 @@
 //! [`Mongod`]: the embedded server, standalone or a replica set.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use futures::future::try_join_all;
 
 use crate::process::Supervisor;
 
 use super::member::REPLICA_SET;
+use super::relay::Cut;
 use super::{Binary, Member, MongodError, Options, locate, replica};
 
 /// The embedded server. Dropping it kills it and removes its data, in the background; [`Mongod::stop`] does so and waits.
@@ -16,6 +18,8 @@ pub struct Mongod {
     binary: Binary,
     members: Vec<Member>,
     replica_set: bool,
+    /// The members that are cut off from the others.
+    cut: Arc<Cut>,
 }
 
 impl Mongod {
@@ -29,11 +33,15 @@ impl Mongod {
         let supervisor = Supervisor::start("onlyone-mongod-")?;
         let indexes = 0..usize::from(count.max(1));
         let starting = indexes.map(|index| Member::start(&supervisor, &binary.path, index, options));
-        let members = try_join_all(starting).await?;
-        if count > 0 {
-            replica::initiate(&members, !options.unjournaled).await?;
+        let mut members = try_join_all(starting).await?;
+        let cut = Arc::new(Cut::default());
+        if options.divisible {
+            members = try_join_all(members.into_iter().map(|member| member.relayed(Arc::clone(&cut)))).await?;
         }
-        Ok(Mongod { supervisor, binary, members, replica_set: count > 0 })
+        if count > 0 {
+            replica::initiate(&members, options).await?;
+        }
+        Ok(Mongod { supervisor, binary, members, replica_set: count > 0, cut })
     }
 
     /// The address that drivers connect to.
@@ -80,6 +88,18 @@ impl Mongod {
         let back = back.await;
         member.is_back();
         back
+    }
+
+    /// Cuts a member off from the others, both ways: open connections between them are closed, and no new ones come about. Clients
+    /// reach it as before. Of a set that was not started to be [divisible](Options::divisible) nothing is cut.
+    pub fn cut_off(&self, member: &Member) {
+        self.cut.send_replace(vec![member.port()]);
+    }
+
+    /// Lets all members reach each other again, and waits until the whole set is well.
+    pub async fn join_again(&self) -> Result<(), MongodError> {
+        self.cut.send_replace(Vec::new());
+        self.await_whole().await
     }
 
     /// Waits until the set has a primary and all other members follow it; a standalone server is whole when it answers.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use jiff::fmt::serde::duration::friendly::compact::optional as maybe_signed;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::optional as maybe_friendly;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::values::{Count, DurationText, Share};
+use super::values::{Count, DurationText, Share, SignedDurationText};
 
 /// One fault of a run, once or again and again.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,9 +31,12 @@ pub struct FaultSpec {
     /// Share of what it could meet that it does meet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
-    /// How much later a delayed command comes to the server.
+    /// How much later a delayed command comes to the server, or how long each flush of the journal is held back.
     #[serde(with = "maybe_friendly", skip_serializing_if = "Option::is_none")]
     pub delay: Option<Duration>,
+    /// How far the clock is moved, forwards or backwards.
+    #[serde(serialize_with = "maybe_signed", skip_serializing_if = "Option::is_none")]
+    pub by: Option<SignedDuration>,
     /// The error that a failed command is answered with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<i32>,
@@ -80,6 +85,12 @@ pub enum LoadFault {
     LostAnswer,
     /// The service is killed, and started again where it was.
     KillService,
+    /// A member of the embedded replica set is cut off from the others.
+    Partition,
+    /// Each flush of the embedded server's journal is held back.
+    SlowDisk,
+    /// The clock of the service is moved.
+    Clock,
 }
 
 /// Whom a fault needs.
@@ -95,7 +106,7 @@ pub enum FaultNeeds {
 
 impl LoadFault {
     /// All, with their words.
-    pub const ALL: [(&'static str, LoadFault); 9] = [
+    pub const ALL: [(&'static str, LoadFault); 12] = [
         ("kill-mongod", LoadFault::KillMongod),
         ("pause-mongod", LoadFault::PauseMongod),
         ("restart-mongod", LoadFault::RestartMongod),
@@ -105,6 +116,9 @@ impl LoadFault {
         ("delay", LoadFault::Delay),
         ("lost-answer", LoadFault::LostAnswer),
         ("kill-service", LoadFault::KillService),
+        ("partition", LoadFault::Partition),
+        ("slow-disk", LoadFault::SlowDisk),
+        ("clock", LoadFault::Clock),
     ];
 
     /// Its word.
@@ -119,9 +133,11 @@ impl LoadFault {
             | LoadFault::PauseMongod
             | LoadFault::RestartMongod
             | LoadFault::FailCommand
-            | LoadFault::StepDown => FaultNeeds::OwnServer,
+            | LoadFault::StepDown
+            | LoadFault::Partition
+            | LoadFault::SlowDisk => FaultNeeds::OwnServer,
             LoadFault::ResetConnections | LoadFault::Delay | LoadFault::LostAnswer => FaultNeeds::Proxy,
-            LoadFault::KillService => FaultNeeds::OwnService,
+            LoadFault::KillService | LoadFault::Clock => FaultNeeds::OwnService,
         }
     }
 
@@ -129,10 +145,15 @@ impl LoadFault {
     pub(super) fn usual_duration(self) -> Option<Duration> {
         match self {
             LoadFault::KillMongod | LoadFault::RestartMongod | LoadFault::KillService => Some(Duration::ZERO),
-            LoadFault::PauseMongod | LoadFault::FailCommand | LoadFault::Delay | LoadFault::LostAnswer => {
-                Some(Duration::from_secs(1))
-            }
+            LoadFault::PauseMongod
+            | LoadFault::FailCommand
+            | LoadFault::Delay
+            | LoadFault::LostAnswer
+            | LoadFault::SlowDisk
+            | LoadFault::Clock => Some(Duration::from_secs(1)),
             LoadFault::StepDown => Some(Duration::from_secs(2)),
+            // The others elect a primary after the first of these seconds.
+            LoadFault::Partition => Some(Duration::from_secs(3)),
             LoadFault::ResetConnections => None,
         }
     }
@@ -141,12 +162,14 @@ impl LoadFault {
     pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
             LoadFault::KillMongod | LoadFault::PauseMongod | LoadFault::RestartMongod => &["for", "target"],
-            LoadFault::KillService => &["for", "target"],
+            LoadFault::KillService | LoadFault::Partition => &["for", "target"],
             LoadFault::StepDown => &["for"],
             LoadFault::FailCommand => &["for", "code", "labels", "commands", "times", "probability"],
             LoadFault::ResetConnections => &["probability"],
             LoadFault::Delay => &["for", "delay", "probability"],
             LoadFault::LostAnswer => &["for", "probability"],
+            LoadFault::SlowDisk => &["for", "delay"],
+            LoadFault::Clock => &["for", "by", "target"],
         }
     }
 }
@@ -169,8 +192,9 @@ pub enum FaultTarget {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Fault {
-    /// What happens: `kill-mongod`, `pause-mongod`, `restart-mongod`, `fail-command`, `step-down` (the embedded server);
-    /// `reset-connections`, `delay`, `lost-answer` (the way to the server); `kill-service` (the service that the harness starts).
+    /// What happens: `kill-mongod`, `pause-mongod`, `restart-mongod`, `fail-command`, `step-down`, `partition`, `slow-disk` (the
+    /// embedded server); `reset-connections`, `delay`, `lost-answer` (the way to the server); `kill-service`, `clock` (the service
+    /// that the harness starts).
     #[schemars(with = "String")]
     pub(super) kind: Option<Spanned<String>>,
     /// When it happens first, counted from the load's start.
@@ -190,9 +214,12 @@ pub(super) struct Fault {
     /// Share of the connections, commands or answers that it meets; all by default.
     #[schemars(with = "Option<Share>")]
     pub(super) probability: Option<Spanned<Share>>,
-    /// How much later a delayed command comes to the server.
+    /// How much later a delayed command comes to the server; of a slow disk, how long each flush of the journal is held back.
     #[schemars(with = "Option<DurationText>")]
     pub(super) delay: Option<Spanned<DurationText>>,
+    /// How far the service's clock is moved: `"-5m"`, `"+300ms"`.
+    #[schemars(with = "Option<SignedDurationText>")]
+    pub(super) by: Option<Spanned<SignedDurationText>>,
     /// The code of the error that failed commands are answered with.
     #[schemars(with = "Option<Count>")]
     pub(super) code: Option<Spanned<Count>>,
@@ -218,6 +245,7 @@ impl Fault {
             ("target", self.target.as_ref().map(Spanned::span)),
             ("probability", self.probability.as_ref().map(Spanned::span)),
             ("delay", self.delay.as_ref().map(Spanned::span)),
+            ("by", self.by.as_ref().map(Spanned::span)),
             ("code", self.code.as_ref().map(Spanned::span)),
             ("labels", first(&self.labels)),
             ("commands", first(&self.commands)),

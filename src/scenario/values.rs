@@ -27,6 +27,10 @@ pub(super) enum Counts {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DurationText(pub(super) String);
 
+/// A duration forwards or backwards, still as text: `"-5m"`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct SignedDurationText(pub(super) String);
+
 /// A bound: a number, or an expression over counts.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Bound {
@@ -114,6 +118,12 @@ deserialize!(DurationText, "a duration such as \"10s\", \"5ms\" or \"1m 30s\"", 
     }
 });
 
+deserialize!(SignedDurationText, "a duration with a sign, such as \"-5m\" or \"+300ms\"", {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(SignedDurationText(text.to_owned()))
+    }
+});
+
 deserialize!(Bound, "a number or an expression such as \"like.acknowledged\"", {
     visit_integers!(number => Ok(Bound::Number(number as f64)));
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
@@ -157,6 +167,7 @@ json_schema!(Counts, {
     "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "array", "items": { "type": "integer", "minimum": 1 }, "minItems": 1 }]
 });
 json_schema!(DurationText, { "type": "string", "examples": ["10s", "5ms", "1m 30s"] });
+json_schema!(SignedDurationText, { "type": "string", "examples": ["-5m", "+300ms"] });
 json_schema!(Bound, { "anyOf": [{ "type": "number" }, { "type": "string", "examples": ["like.acknowledged"] }] });
 json_schema!(Share, {
     "anyOf": [{ "type": "string", "examples": ["5%"] }, { "type": "number", "minimum": 0, "maximum": 1 }]

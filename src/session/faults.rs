@@ -8,6 +8,7 @@ use crate::driver::Progress;
 use crate::fault::{inject, plan_in_words, why_writes_survive};
 use crate::history::Faults;
 use crate::scenario::{FaultNeeds, FaultSpec, LoadFault, Scenario, TargetSpec};
+use crate::target::ClockLibrary;
 
 /// Refuses faults that cannot be had on this server, or in one process of several, before anything is started.
 pub(crate) fn check(scenario: &Scenario, is_own_server: bool, is_shard: bool) -> Result<(), SessionError> {
@@ -40,7 +41,27 @@ pub(super) fn need_proxy(scenario: &Scenario) -> bool {
 
 /// Whether its server must take fail points.
 pub(super) fn need_fail_points(scenario: &Scenario) -> bool {
-    scenario.faults.iter().any(|spec| spec.kind == LoadFault::FailCommand)
+    scenario.faults.iter().any(|spec| matches!(spec.kind, LoadFault::FailCommand | LoadFault::SlowDisk))
+}
+
+/// Whether members of its server's replica set are to be cut off from each other.
+pub(super) fn need_partitions(scenario: &Scenario) -> bool {
+    scenario.faults.iter().any(|spec| spec.kind == LoadFault::Partition)
+}
+
+/// What moves the clock of the service, where that is asked for.
+pub(super) fn clock_library(scenario: &Scenario) -> Result<Option<ClockLibrary>, SessionError> {
+    if !scenario.faults.iter().any(|spec| spec.kind == LoadFault::Clock) {
+        return Ok(None);
+    }
+    match ClockLibrary::find() {
+        Some(library) => Ok(Some(library)),
+        None => {
+            let why = anyhow::anyhow!("`clock` moves the service's clock by libfaketime, which is not installed");
+            let hint = "install it, on Debian and Ubuntu by `apt-get install libfaketime`, or leave that fault out";
+            Err(SessionError::setup(why).hint(hint))
+        }
+    }
 }
 
 /// The lines of `--dry-run`.

@@ -35,6 +35,15 @@ impl Server {
         Self::start_with(mongo, mongod::Options { unjournaled, ..mongod_options(spec, log) }).await
     }
 
+    /// Starts a replica set whose members can be cut off from each other.
+    pub(crate) async fn start_divisible(
+        mongo: &MongoLocation,
+        spec: MongodSpec,
+        log: &Log,
+    ) -> Result<Self, SessionError> {
+        Self::start_with(mongo, mongod::Options { divisible: true, ..mongod_options(spec, log) }).await
+    }
+
     async fn start_with(mongo: &MongoLocation, options: mongod::Options) -> Result<Self, SessionError> {
         let MongoLocation::Named(uri) = mongo else {
             return Ok(Server::Embedded(Box::new(Mongod::start(&options).await?)));

@@ -160,11 +160,16 @@ impl EnvironmentSpec<'_> {
         match self.explored.is_some() && self.scenario.judging().as_if_serial {
             // What each execution wrote is read from the oplog, which a standalone server does not keep.
             true => Server::start_with_oplog(mongo, spec, &self.options.log).await,
+            false if faults::need_partitions(self.scenario) => {
+                Server::start_divisible(mongo, spec, &self.options.log).await
+            }
             false => Server::start(mongo, spec, &self.options.log).await,
         }
     }
 
     async fn http(&self, spec: &HttpSpec) -> Result<Environment, SessionError> {
+        // An exploration has no faults of a load. Said before anything is started.
+        let clock = if self.explored.is_none() { faults::clock_library(self.scenario)? } else { None };
         let server =
             if self.attach.is_some() || needs_server(self.scenario) { Some(self.server().await?) } else { None };
         let own = server.as_ref().map(|server| (server.uri(), own_database(self.run_id)));
@@ -183,6 +188,8 @@ impl EnvironmentSpec<'_> {
         });
         let mut context = self.context(told);
         let companions = self.companions(&mut context).await?;
+        // Only the service itself: what it needs beside it keeps the machine's clock.
+        context.clock = clock;
         let service = match &self.scenario.service {
             Some(service) => Some(Arc::new(Service::start(service, &context).await?)),
             None => None,
@@ -248,6 +255,7 @@ impl EnvironmentSpec<'_> {
             logs: self.store.directory.clone(),
             host: self.scenario.network.service.clone(),
             others: BTreeMap::new(),
+            clock: None,
         }
     }
 

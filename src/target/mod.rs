@@ -21,7 +21,7 @@ use crate::history::{Action, Observation, OpId, Outcome, Phase, Sightings};
 pub use answer::RawAnswer;
 pub use delayed::Delayed;
 pub use safety::{Guard, Refused, is_this_machine};
-pub use service::{INHERITED, Service, ServiceContext};
+pub use service::{ClockLibrary, INHERITED, Service, ServiceContext};
 pub use uri::MongoUri;
 
 /// One operation, ready to be carried out.

@@ -4,6 +4,7 @@
 //! own environment it gets a few harmless variables, so that a token of the CI job is not handed to it; everything else is
 //! in the scenario's `env`.
 
+mod clock;
 mod env_file;
 mod port;
 mod restart;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use minijinja::{Value, context};
 
+pub use self::clock::ClockLibrary;
 use self::port::Reservation;
 use self::restart::Restarts;
 use super::{MongoUri, TargetError};
@@ -47,6 +49,8 @@ pub struct ServiceContext {
     pub host: String,
     /// The services that were started before, by name: where each answers.
     pub others: BTreeMap<String, String>,
+    /// What moves its clock, where that is asked for.
+    pub clock: Option<ClockLibrary>,
 }
 
 /// The instances of a service.
@@ -166,7 +170,10 @@ impl Starter<'_> {
     }
 
     fn launch_at(&self, supervisor: &Supervisor, number: u32, port: Reservation) -> Result<Instance, TargetError> {
-        let process = process_spec(self.spec, self.context, number, port.port())?;
+        let mut process = process_spec(self.spec, self.context, number, port.port())?;
+        if let Some(library) = &self.context.clock {
+            process = library.told(process, &clock::file(supervisor.dir(), number))?;
+        }
         let log_from = std::fs::metadata(&process.log).map_or(0, |log| log.len());
         let process = supervisor.spawn(&process).map_err(|error| step(STARTING, error))?;
         let url = format!("http://{}:{}", self.context.host, port.port());

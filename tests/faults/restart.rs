@@ -34,6 +34,7 @@ async fn started(folder: &Path) -> Service {
         logs: folder.to_owned(),
         host: "127.0.0.1".to_owned(),
         others: Default::default(),
+        clock: None,
     };
     Service::start(&spec, &context).await.unwrap()
 }

@@ -1,10 +1,17 @@
 //! Faults of a run, through the real binary: what breaks is mended, correct strategies are left alone, racy ones are found,
 //! and what was lost is told as that.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
 
+use onlyone::target::ClockLibrary;
 use serde_json::Value;
 
-use crate::support::{self, Ended, Running, command};
+use crate::support::{self, Ended, Running, carried_out, command, node_path, path_with_node};
 
 /// A short load on MongoDB with a fault in the middle of it.
 fn scenario(workload: &str, target: &str, load: &str, faults: &str) -> String {
@@ -111,6 +118,61 @@ fn a_fault_that_never_happened_leaves_the_run_inconclusive() {
     assert!(ended.report["reasons"].to_string().contains("`pause-mongod` never happened"), "{}", ended.why());
 }
 
+/// A set of three whose primary is cut off long enough for the others to elect one of themselves.
+const PARTITION: &str = "[mongod]\nreplica_set = 3\n[[fault]]\nkind = \"partition\"\nat = \"200ms\"\nfor = \"2500ms\"";
+const LONG: &str = "[load.closed]\nclients = 4\nduration = \"2500ms\"\nkeys = { uniform = { count = 60 } }";
+
+#[test]
+fn what_a_primary_that_is_cut_off_had_alone_is_told_as_a_rollback_with_its_term() {
+    let target = "strategy = \"upsert-push\"\nwrite_concern = \"memory\"";
+    let ended = run(&scenario("append", target, LONG, PARTITION), &[]);
+    // It acknowledged writes for a second, which are gone.
+    assert_eq!((ended.code, ended.verdict()), (Some(3), "inconclusive"), "{}", ended.why());
+    assert!(ended.report["faults"][0]["met"].to_string().contains("the primary"), "{}", ended.why());
+    let lost = ended.report["invariants"].as_array().unwrap().iter().find(|one| one["name"] == "no-lost-messages");
+    let why = lost.unwrap()["reason"].to_string();
+    assert!(why.contains("`partition`") && why.contains("term 1 → 2") && why.contains("a rollback"), "{why}");
+}
+
+#[test]
+fn a_slow_disk_makes_who_waits_for_the_journal_late_and_loses_nothing() {
+    let target = "strategy = \"upsert-push\"\nwrite_concern = \"journal\"";
+    let fault = "[[fault]]\nkind = \"slow-disk\"\nat = \"200ms\"\nfor = \"1s\"\ndelay = \"300ms\"";
+    let ended = run(&scenario("append", target, CLOSED, fault), &[]);
+    assert_eq!((ended.code, ended.verdict()), (Some(0), "holds"), "{}", ended.why());
+    assert!(faults(&ended)[0].1 > 0, "{}", ended.why());
+    // Who is held back once is held back for a tenth of a second.
+    let latest = ended.report["operations"]["append"]["latency_us"]["max"].as_u64();
+    assert!(latest > Some(50_000), "{latest:?}");
+}
+
+/// Two instances of `tests/services/moments`, one of which has its clock moved.
+#[test]
+fn a_lock_by_the_services_own_clock_breaks_when_that_is_moved_and_one_by_the_databases_holds() {
+    if ClockLibrary::find().is_none() {
+        println!("skipped: libfaketime is not installed");
+        return;
+    }
+    for (mode, expected) in [("racy", (Some(1), "violated")), ("", (Some(0), "holds"))] {
+        let fault = "[[fault]]\nkind = \"clock\"\nat = \"100ms\"\nby = \"+5m\"\nfor = \"1m\"";
+        let ended = tickets(mode, "clients = 2\nrounds = 150", fault);
+        assert_eq!((ended.code, ended.verdict()), expected, "{mode}: {}", ended.why());
+        assert_eq!(faults_of(&ended, "clock"), 1);
+    }
+}
+
+/// Runs the ticket office of `tests/services/moments` with this burst and these tables.
+fn tickets(mode: &str, burst: &str, more: &str) -> Ended {
+    let folder = support::project().join("tests/services/moments");
+    let text = std::fs::read_to_string(folder.join("tickets.toml")).unwrap();
+    let text = text.split("[load.burst]").next().unwrap().replace("[service]", &format!("[service]\ndir = {folder:?}"));
+    let (packages, programs) = (node_path(), path_with_node());
+    let environment = [("MODE", mode), ("NODE_PATH", packages.to_str().unwrap()), ("PATH", programs.to_str().unwrap())];
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    std::fs::write(file.path(), format!("{text}[load.burst]\n{burst}\n{more}\n")).unwrap();
+    carried_out("run", file.path(), &[], &environment)
+}
+
 /// A service of the harness's own, of two instances, on its own server.
 fn over_http(faults: &str) -> String {
     let text = std::fs::read_to_string(support::project().join("scenarios/http-append.toml")).unwrap();
@@ -136,9 +198,11 @@ fn a_service_that_is_killed_comes_back_and_nothing_acknowledged_is_lost() {
 #[test]
 #[ignore = "takes long: services and replica sets"]
 fn a_failover_loses_nothing_that_a_majority_has() {
-    for (kind, more) in [("step-down", ""), ("kill-mongod", "for = \"500ms\""), ("restart-mongod", "")] {
-        let faults = format!("[mongod]\nreplica_set = 3\n[[fault]]\nkind = \"{kind}\"\nat = \"400ms\"\n{more}");
-        let ended = run(&scenario("append", "strategy = \"upsert-push\"", CLOSED, &faults), &[]);
+    for (kind, more) in
+        [("step-down", ""), ("kill-mongod", "for = \"500ms\""), ("restart-mongod", ""), ("partition", "for = \"2s\"")]
+    {
+        let faults = format!("[mongod]\nreplica_set = 3\n[[fault]]\nkind = \"{kind}\"\nat = \"200ms\"\n{more}");
+        let ended = run(&scenario("append", "strategy = \"upsert-push\"", LONG, &faults), &[]);
         assert_eq!((ended.code, ended.verdict()), (Some(0), "holds"), "{kind}: {}", ended.why());
         assert_eq!(faults_of(&ended, kind), 1);
     }

@@ -105,6 +105,7 @@ impl Stage {
             logs: logs.path().to_owned(),
             host: "127.0.0.1".to_owned(),
             others: std::collections::BTreeMap::new(),
+            clock: None,
         };
         let service = Service::start(spec, &context).await.map_err(|error| {
             CliError::from(error).hint("the command after `--` must start the service in the foreground; it is told a free PORT and its database's address, and everything of this shell's environment")

@@ -3,13 +3,16 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use jiff::fmt::friendly::SpanParser;
 use toml::Spanned;
 
 use super::super::diagnostic::Problem;
 use super::super::http::ServiceSpec;
 use super::super::load::Load;
 use super::super::load_fault::{Fault, FaultNeeds, FaultSpec, FaultTarget, LoadFault};
-use super::super::model::{MongodSpec, TargetSpec};
+use super::super::model::{MongodSpec, TargetSpec, WriteConcern};
+use super::super::values::{DurationText, Share, SignedDurationText};
 use super::Check;
 
 /// What the rest of the scenario says.
@@ -27,6 +30,8 @@ const MOST_FAULTS: usize = 32;
 const SHORTEST_EVERY: Duration = Duration::from_millis(10);
 /// As many connections as the proxy serves, with room for those that watch the server.
 const MOST_THROUGH_THE_PROXY: u32 = 900;
+/// A clock is moved by this at most.
+const FURTHEST_CLOCK: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 /// The answer of a unique index: it says something about data, and is no fault.
 const DUPLICATE_KEY: u64 = 11000;
 
@@ -95,9 +100,10 @@ impl Check<'_> {
         let target = self.fault_target(kind, fault.target.as_ref(), around);
         let probability = fault.probability.as_ref().map_or(Some(None), |share| self.probability(share).map(Some));
         let delay = match (&fault.delay, kind) {
-            (None, LoadFault::Delay) => self.required(None, "delay", "[fault]", Some(&span)),
+            (None, LoadFault::Delay | LoadFault::SlowDisk) => self.required(None, "delay", "[fault]", Some(&span)),
             (delay, _) => self.maybe_duration(delay.as_ref(), "delay", false),
         };
+        let by = self.clock_shift(kind, fault.by.as_ref(), &span);
         let failing = self.failing(kind, &fault, &span);
         let (code, times) = failing?;
         Some(FaultSpec {
@@ -108,6 +114,7 @@ impl Check<'_> {
             target: target?,
             probability: probability?,
             delay: delay?,
+            by: by?,
             code,
             labels: fault.labels.into_iter().map(Spanned::into_inner).collect(),
             commands: fault.commands.into_iter().map(Spanned::into_inner).collect(),
@@ -117,7 +124,7 @@ impl Check<'_> {
 
     fn maybe_duration(
         &mut self,
-        text: Option<&Spanned<super::super::values::DurationText>>,
+        text: Option<&Spanned<DurationText>>,
         key: &str,
         zero: bool,
     ) -> Option<Option<Duration>> {
@@ -173,14 +180,64 @@ impl Check<'_> {
         if let Some((what, help)) = missing {
             self.problems.push(Problem::at(place.clone(), what).help(help));
         }
-        if kind == LoadFault::StepDown && around.mongod.is_some_and(|mongod| mongod.replica_set == 0) {
-            let problem = Problem::at(place.clone(), "a standalone server cannot step down");
-            self.problems.push(problem.help("write `replica_set = 3` into `[mongod]`, or 1"));
-        }
+        self.server_for(kind, place, around);
         let clients = around.load.map_or(0, Load::clients);
         if kind.needs() == FaultNeeds::Proxy && !over_http && clients > MOST_THROUGH_THE_PROXY {
             let what = format!("`{word}` takes a proxy, which serves {MOST_THROUGH_THE_PROXY} clients at most");
             self.problems.push(Problem::at(place.clone(), what).help("let the load have fewer clients"));
+        }
+    }
+
+    /// The embedded server must be one that the fault can strike.
+    fn server_for(&mut self, kind: LoadFault, place: &Range<usize>, around: Surroundings<'_>) {
+        let Some(members) = around.mongod.map(|mongod| mongod.replica_set) else { return };
+        let unjournaled = |target: &TargetSpec| match target {
+            TargetSpec::Mongo(spec) => match spec.write_concern {
+                Some(concern) => concern == WriteConcern::Memory,
+                None => members == 0,
+            },
+            // How a service has its writes acknowledged is not known.
+            TargetSpec::Http(_) => false,
+        };
+        let problem = match kind {
+            LoadFault::StepDown if members == 0 => {
+                ("a standalone server cannot step down", "write `replica_set = 3` into `[mongod]`, or 1")
+            }
+            LoadFault::Partition if members < 3 => (
+                "there are no members that could be cut off from each other",
+                "write `replica_set = 3` into `[mongod]`",
+            ),
+            LoadFault::SlowDisk if around.target.is_some_and(unjournaled) => (
+                "no write waits for the disk: all are acknowledged from memory",
+                "write `write_concern = \"journal\"` into `[target.mongo]`",
+            ),
+            _ => return,
+        };
+        self.problems.push(Problem::at(place.clone(), problem.0).help(problem.1));
+    }
+
+    /// How far a clock is moved.
+    fn clock_shift(
+        &mut self,
+        kind: LoadFault,
+        text: Option<&Spanned<SignedDurationText>>,
+        span: &Range<usize>,
+    ) -> Option<Option<SignedDuration>> {
+        if kind != LoadFault::Clock {
+            return Some(None);
+        }
+        let text = self.required(text, "by", "[fault]", Some(span))?;
+        let written = text.get_ref().0.trim();
+        match SpanParser::new().parse_duration(written) {
+            Ok(by) if by.is_zero() => self.note(Problem::at(text.span(), "`by` must not be zero")),
+            Ok(by) if by.unsigned_abs() > FURTHEST_CLOCK => {
+                self.note(Problem::at(text.span(), "`by` must be at most 10 years"))
+            }
+            Ok(by) => Some(Some(by)),
+            Err(_) => self.note(
+                Problem::at(text.span(), format!("`{written}` is no duration with a sign"))
+                    .help("write how far the clock is moved: \"-5m\" backwards, \"+300ms\" forwards"),
+            ),
         }
     }
 
@@ -196,7 +253,7 @@ impl Check<'_> {
             // Told already.
             return None;
         }
-        if kind == LoadFault::KillService {
+        if kind.needs() == FaultNeeds::OwnService {
             return self.word(word, "target", &INSTANCES).map(Some);
         }
         if around.mongod.is_some_and(|mongod| mongod.replica_set < 3) {
@@ -208,7 +265,7 @@ impl Check<'_> {
         self.word(word, "target", &MEMBERS).map(Some)
     }
 
-    fn probability(&mut self, share: &Spanned<super::super::values::Share>) -> Option<f64> {
+    fn probability(&mut self, share: &Spanned<Share>) -> Option<f64> {
         let probability = self.share(share, "probability")?;
         match probability > 0.0 {
             true => Some(probability),
