@@ -44,6 +44,9 @@ pub enum ServiceError {
     /// An instance cannot be started or stopped.
     #[error("cannot run an instance of the service")]
     Process(#[from] ProcessError),
+    /// A task that was cut off before the start cannot be carried out again.
+    #[error("cannot carry out a task that was cut off: {0}")]
+    Recovery(String),
     /// An instance ended by itself.
     #[error("instance {instance} ended by itself; the end of its log:\n{log}")]
     Ended {

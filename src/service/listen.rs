@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::refusal::Refusal;
-use super::{Service, ServiceError, auth, body, chats, conversations, merged, openapi, threads};
+use super::{Service, ServiceError, auth, body, chats, conversations, merged, openapi, tasks, threads};
 
 /// How long requests in flight may take to end once the service stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -84,6 +84,8 @@ fn router(service: Arc<Service>) -> Router {
         .route("/api/user-chats/{chat}/webhook", post(merged::webhook))
         .route("/api/user-chats/{chat}/polling", post(merged::polling))
         .route("/api/user-chats/{chat}/manual-merge", post(merged::manual))
+        .route("/api/user-chats/{chat}/tasks/{merge}/webhook", post(tasks::webhook))
+        .route("/api/user-chats/{chat}/tasks/{merge}/polling", post(tasks::polling))
         .route("/api/chat/check-existing-thread", post(threads::check))
         .route("/api/chat/start-conversation", post(threads::start))
         .route("/api/chat/threads", get(threads::list))

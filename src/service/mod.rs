@@ -18,6 +18,7 @@ mod page;
 mod refusal;
 mod settings;
 mod state;
+mod tasks;
 mod threads;
 
 pub use error::ServiceError;

@@ -8,6 +8,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, Database, IndexModel};
 
+use super::tasks::Tasks;
 use super::{ServiceError, Settings};
 use crate::strategy::MemoryLocks;
 use crate::strategy::append::{self, Sessions};
@@ -25,6 +26,7 @@ pub struct Service {
     pub(super) chats: Chats,
     pub(super) sessions: Sessions,
     pub(super) user_chats: UserChats,
+    pub(super) tasks: Tasks,
     pub(super) threads: Threads,
 }
 
@@ -53,13 +55,15 @@ impl Service {
             memory: MemoryLocks::default(),
             comment: comment.clone(),
         };
+        let tasks = Tasks::new(database.collection("tasks"), user_chats.clone(), settings.strategies.merge);
         let threads = Threads {
             threads: database.collection("chat_threads"),
             messages: database.collection("chat_messages"),
             comment,
         };
-        let service = Service { settings, connected, chats, sessions, user_chats, threads };
+        let service = Service { settings, connected, chats, sessions, user_chats, tasks, threads };
         service.prepare(uri, &database).await?;
+        service.tasks.recover().await?;
         service.connected.warm_up(service.settings.pool.max(1)).await;
         Ok(Arc::new(service))
     }

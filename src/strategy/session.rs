@@ -1,5 +1,7 @@
 //! Commands of one operation, with the one thing its outcome depends on: whether an effect may have been left behind.
 
+use std::fmt;
+
 use mongodb::Collection;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
@@ -27,6 +29,15 @@ pub enum Reason {
     GaveUp(String),
     /// Another caller has what was asked for: a refusal before anything was written.
     Conflict(String),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Driver(error) => error.fmt(f),
+            Reason::GaveUp(reason) | Reason::Conflict(reason) => f.write_str(reason),
+        }
+    }
 }
 
 /// Sends the commands of one operation to one collection.

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod restart;
+mod story;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -112,6 +113,12 @@ fn an_answer_before_what_it_promises_is_stored() {
 fn a_count_that_is_repeated_with_its_request() {
     let case = Case { routes: &["visit"], faults: "crash", requests: "2" };
     found_and_not_accused(&case, "R1.update R1.update!crash R1'.update R1'.update");
+}
+
+#[test]
+fn a_message_of_an_outbox_that_is_consumed_twice() {
+    let case = Case { routes: &["order"], faults: "crash", requests: "1" };
+    found_and_not_accused(&case, "R1.update R1.find R1.update!crash R1'.update R1'.find R1'.update R1'.update");
 }
 
 #[test]

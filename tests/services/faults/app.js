@@ -94,6 +94,17 @@ const routes = (client, db) => {
       else await client.withSession((session) => session.withTransaction(() => step(session)));
       return [201, { ok: true }];
     },
+    // An order and the word of it in one document, as an outbox; the relay tells the stock of it, and marks it as sent.
+    async order({ key, op }) {
+      const id = `${key}/${op}`;
+      await c('orders').updateOne({ _id: id }, { $setOnInsert: { key, sent: false } }, { upsert: true });
+      if (await c('orders').findOne({ _id: id, sent: false })) {
+        if (buggy) await c('stocks').updateOne({ _id: key }, { $inc: { reserved: 1 } }, { upsert: true });
+        else await c('stocks').updateOne({ _id: id }, { $setOnInsert: { key, reserved: 1 } }, { upsert: true });
+        await c('orders').updateOne({ _id: id }, { $set: { sent: true } });
+      }
+      return [201, { ok: true }];
+    },
     // Two names of one route, as a webhook and a poller have them.
     webhook(asked) { return this.deliver(asked); },
     poll(asked) { return this.deliver(asked); },
@@ -104,7 +115,7 @@ const routes = (client, db) => {
   const client = new MongoClient(process.env.MONGO_URL, { retryWrites: process.env.RETRY_WRITES !== 'no' });
   await client.connect();
   const db = client.db();
-  for (const name of ['rooms', 'senders', 'letters', 'pages', 'locks', 'payouts', 'tasks', 'chats', 'transfers', 'accounts', 'starts', 'attempts', 'limits']) {
+  for (const name of ['rooms', 'senders', 'letters', 'pages', 'locks', 'payouts', 'tasks', 'chats', 'transfers', 'accounts', 'starts', 'attempts', 'limits', 'orders', 'stocks']) {
     await db.createCollection(name).catch((error) => { if (error.codeName !== 'NamespaceExists') throw error; });
   }
   for (const name of ['attempts', 'limits']) await db.collection(name).createIndex({ at: 1 }, { expireAfterSeconds: 3600 });
