@@ -23,7 +23,7 @@ fn scenario(load: &str) -> Scenario {
         .unwrap_or_else(|e| panic!("{}", e.render(false)))
 }
 
-async fn carry_out(load: &str, target: &MemoryTarget, stop: CancellationToken) -> (History, Option<Observation>, u64) {
+async fn execute(load: &str, target: &MemoryTarget, stop: CancellationToken) -> (History, Option<Observation>, u64) {
     let (run, _) = prepared(load, target, stop);
     let (recorded, dropped) = driver::run(run).await.unwrap();
     (recorded.history, target.observe().await.unwrap(), dropped)
@@ -46,7 +46,7 @@ fn prepared(load: &str, target: &MemoryTarget, stop: CancellationToken) -> (Run,
 const BURST: &str = "[load.burst]\nclients = 8\nrounds = 20";
 
 async fn violated(lie: Lie) -> Vec<Invariant> {
-    let (history, observation, _) = carry_out(BURST, &MemoryTarget::new(lie), CancellationToken::new()).await;
+    let (history, observation, _) = execute(BURST, &MemoryTarget::new(lie), CancellationToken::new()).await;
     let invariants = workload::of_kind(scenario(BURST).workload, "r").invariants();
     let results = judge(&history, observation.as_ref(), Phase::Main, &invariants);
     results.into_iter().filter(|result| result.verdict == Verdict::Violated).map(|result| result.name).collect()
@@ -101,7 +101,7 @@ async fn every_load_sends_what_it_promises() {
         ("[load.closed]\nclients = 3\nduration = \"1h\"\noperations = 500\nkeys = { uniform = { count = 7 } }", 500),
     ];
     for (load, expected) in cases {
-        let (history, _, _) = carry_out(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
+        let (history, _, _) = execute(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
         assert_eq!(history.phase(Phase::Main).len(), expected, "{load}");
         assert_eq!(history.phase(Phase::Control).len(), 20, "{load}");
         assert!(!history.partial && !history.interrupted, "{load}");
@@ -111,7 +111,7 @@ async fn every_load_sends_what_it_promises() {
 #[tokio::test]
 async fn an_open_load_starts_at_computed_times_and_counts_what_it_could_not_send() {
     let load = "[load.open]\nrate = 1000\nduration = \"200ms\"\nmax_clients = 50\narrivals = \"constant\"";
-    let (history, _, dropped) = carry_out(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
+    let (history, _, dropped) = execute(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
     let main = history.phase(Phase::Main);
     assert_eq!(main.len() as u64 + dropped, 200);
     let first = main[0].intended - 1_000_000 * (main[0].id.0 - 20);
@@ -119,7 +119,7 @@ async fn an_open_load_starts_at_computed_times_and_counts_what_it_could_not_send
     // Nobody answers: all but the clients' first operations are dropped.
     let load = "[load.open]\nrate = 1000\nduration = \"100ms\"\nmax_clients = 5\n[limits]\noperation_deadline = \"1s\"\ndrain = \"10ms\"";
     let silent = MemoryTarget::new(Lie::NeverAnswers);
-    let (history, _, dropped) = carry_out(load, &silent, CancellationToken::new()).await;
+    let (history, _, dropped) = execute(load, &silent, CancellationToken::new()).await;
     assert_eq!(history.phase(Phase::Main).len(), 5);
     assert!(dropped > 20, "{dropped}");
 }
@@ -170,7 +170,7 @@ async fn clients_that_change_over_time_work_in_their_shifts_only() {
 #[tokio::test]
 async fn an_operation_without_an_answer_is_unknown_and_its_client_goes_on_as_another() {
     let load = "[load.burst]\nclients = 2\nrounds = 2\n[limits]\noperation_deadline = \"50ms\"\ndrain = \"10ms\"";
-    let (history, _, _) = carry_out(load, &MemoryTarget::new(Lie::NeverAnswers), CancellationToken::new()).await;
+    let (history, _, _) = execute(load, &MemoryTarget::new(Lie::NeverAnswers), CancellationToken::new()).await;
     let main = history.phase(Phase::Main);
     assert_eq!(main.len(), 4);
     assert!(main.iter().all(|op| op.is_unknown() && op.late.is_none()), "{main:?}");
@@ -234,8 +234,8 @@ async fn the_same_seed_gives_the_same_operations() {
         let of = |op: &onlyone::history::Operation| (op.id, op.key.clone(), op.action.clone());
         history.operations.iter().map(of).take(200).collect::<Vec<_>>()
     };
-    let (first, _, _) = carry_out(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
-    let (again, _, _) = carry_out(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
+    let (first, _, _) = execute(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
+    let (again, _, _) = execute(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;
     assert_eq!(asked(&first), asked(&again));
     assert!(matches!(scenario(load).load, Load::Closed { .. }));
 }

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use onlyone::checker::judge;
 use onlyone::history::{
     Action, Appended, Compactor, Element, History, Id, Message, MessagePath, Observation, Observed, OpId, Operation,
-    Outcome, Phase, Returned, Role, Said, Seen, Source, Value, answer_to,
+    Outcome, Phase, ReadResult, Returned, Role, Said, Source, Value, answer_to,
 };
 use onlyone::verdict::{Invariant, Verdict};
 
@@ -69,7 +69,7 @@ fn synthetic(operations: u64) -> (History, Observation) {
         bytes[4..].copy_from_slice(&(op / SESSION).to_be_bytes());
         let id = Id::from(bytes);
         let (action, value) = if op % 20 < 3 && op % SESSION > 0 {
-            (Action::Read, Value::Messages(Seen::new(Some(id.clone()), list.clone())))
+            (Action::Read, Value::Messages(ReadResult::new(Some(id.clone()), list.clone())))
         } else {
             list.extend([Role::User, Role::Bot].map(|role| Element::new(Some(OpId(op)), role)));
             let session = Returned { id: Some(id.clone()), created: Some(op % SESSION == 0), ..Returned::default() };

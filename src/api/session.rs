@@ -118,10 +118,10 @@ impl Session {
     /// it is set up. A violation is no error: the report tells it.
     pub fn run(self) -> impl Future<Output = Result<Report, Error>> {
         // A future is compiled where it is polled: boxed, this one is compiled with the library, not with each test.
-        self.carry_out().boxed_local()
+        self.execute().boxed_local()
     }
 
-    async fn carry_out(self) -> Result<Report, Error> {
+    async fn execute(self) -> Result<Report, Error> {
         let several = Handle::try_current().is_ok_and(|it| it.runtime_flavor() != RuntimeFlavor::CurrentThread);
         if !several {
             return Err(Error::usage(

@@ -22,7 +22,7 @@ pub(super) fn judge(run: &Recording<'_>, scenario: &Scenario) -> Own {
         let load = looks::judge(specs, &record.looks, &record.queries, &run.history.operations);
         return Own { load, serially: looks::judge_control(&record.looks, control) };
     }
-    let seen = queries::Seen {
+    let context = queries::QueryContext {
         operations: &run.history.operations,
         cut_short: run.history.partial || run.history.interrupted || record.aborted.is_some(),
     };
@@ -34,10 +34,10 @@ pub(super) fn judge(run: &Recording<'_>, scenario: &Scenario) -> Own {
         [] => before_control,
         after_control => after_control,
     };
-    let mut load = queries::judge(specs, &record.queries, before, &seen);
+    let mut load = queries::judge(specs, &record.queries, before, &context);
     if !record.queries_first.is_empty() {
-        let seen = queries::Seen { cut_short: true, ..seen };
-        let first = queries::judge(specs, &record.queries_first, &record.queries_before, &seen);
+        let context = queries::QueryContext { cut_short: true, ..context };
+        let first = queries::judge(specs, &record.queries_first, &record.queries_before, &context);
         load = load.into_iter().map(|result| with_first(result, &first)).collect();
     }
     let serially = queries::judge_serial(specs, &record.queries_serial, before_control, control);

@@ -17,7 +17,7 @@ const MOST_SHOWN: usize = 4;
 
 /// The run that the aggregations were carried out after.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen<'a> {
+pub(super) struct QueryContext<'a> {
     /// All operations.
     pub(super) operations: &'a [Operation],
     /// The run ended before its end: what is missing may be missing for that.
@@ -30,9 +30,9 @@ pub(super) fn judge(
     specs: &[InvariantSpec],
     results: &[QueryResult],
     before: &[QueryResult],
-    seen: &Seen<'_>,
+    context: &QueryContext<'_>,
 ) -> Vec<InvariantResult> {
-    let judged = |spec| judge_one(spec, named(results, spec), named(before, spec), seen);
+    let judged = |spec| judge_one(spec, named(results, spec), named(before, spec), context);
     specs.iter().map(judged).collect()
 }
 
@@ -44,9 +44,9 @@ pub(super) fn judge_serial(
     before: &[QueryResult],
     operations: &[Operation],
 ) -> Vec<InvariantResult> {
-    let seen = Seen { operations, cut_short: true };
+    let context = QueryContext { operations, cut_short: true };
     let asked = specs.iter().filter(|spec| named(results, spec).is_some());
-    let judged = asked.map(|spec| judge_one(spec, named(results, spec), named(before, spec), &seen));
+    let judged = asked.map(|spec| judge_one(spec, named(results, spec), named(before, spec), &context));
     judged.filter(|result| result.verdict != Verdict::Inconclusive).collect()
 }
 
@@ -58,7 +58,7 @@ fn judge_one(
     spec: &InvariantSpec,
     result: Option<&QueryResult>,
     before: Option<&QueryResult>,
-    seen: &Seen<'_>,
+    context: &QueryContext<'_>,
 ) -> InvariantResult {
     let name = Invariant::Custom(spec.name.as_str().into());
     let Some(result) = result else {
@@ -67,7 +67,7 @@ fn judge_one(
     if let Some(why) = result.blindness() {
         return InvariantResult::inconclusive(name, why);
     }
-    let wrong = match wrong(spec, result, before.filter(|before| before.error.is_none()), seen.cut_short) {
+    let wrong = match wrong(spec, result, before.filter(|before| before.error.is_none()), context.cut_short) {
         Ok(wrong) => wrong,
         Err(why) => return InvariantResult::inconclusive(name, why),
     };
@@ -78,7 +78,7 @@ fn judge_one(
     }
     let witnesses = match wrong.count {
         0 => Vec::new(),
-        _ => vec![witness(spec, result, before, seen, wrong.what)],
+        _ => vec![witness(spec, result, before, context, wrong.what)],
     };
     let looked_at = result.looked_at.as_ref().map_or(1, |looked_at| looked_at.documents);
     let judged = InvariantResult::new(name, looked_at.max(wrong.count), wrong.count, witnesses);
@@ -92,7 +92,7 @@ fn judge_one(
 }
 
 /// How much of what an aggregation gave is wrong.
-struct Wrong {
+struct QueryViolations {
     count: u64,
     /// In words.
     what: String,
@@ -105,13 +105,13 @@ fn wrong(
     result: &QueryResult,
     before: Option<&QueryResult>,
     cut_short: bool,
-) -> Result<Wrong, String> {
+) -> Result<QueryViolations, String> {
     let found = result.documents;
     let (min, max) = match spec.expect {
         Expected::Empty => {
             let before = before.map_or(0, |before| before.documents).min(found);
             let what = format!("the aggregation gave {}, and must give none", plural(found, "document"));
-            return Ok(Wrong { count: found - before, what, before });
+            return Ok(QueryViolations { count: found - before, what, before });
         }
         Expected::Number { min, max } => (min, max),
     };
@@ -124,7 +124,7 @@ fn wrong(
         return Err(format!("{what}; but the run ended before its end"));
     }
     let is_wrong = number < min || number > too_large_before.unwrap_or(max);
-    Ok(Wrong { count: u64::from(is_wrong), what, before: u64::from(too_large_before.is_some()) })
+    Ok(QueryViolations { count: u64::from(is_wrong), what, before: u64::from(too_large_before.is_some()) })
 }
 
 /// What was found, with the operations on the first key that it names: those that say they created something, or else the
@@ -133,7 +133,7 @@ fn witness(
     spec: &InvariantSpec,
     result: &QueryResult,
     before: Option<&QueryResult>,
-    seen: &Seen<'_>,
+    context: &QueryContext<'_>,
     mut explanation: String,
 ) -> Witness {
     let known = |document: &&Json| before.is_some_and(|before| before.examples.contains(document));
@@ -142,11 +142,11 @@ fn witness(
         documents.clone_from(&result.examples);
     }
     documents.truncate(MOST_DOCUMENTS);
-    let named = documents.iter().find_map(|document| key_named_in(document, seen.operations));
+    let named = documents.iter().find_map(|document| key_named_in(document, context.operations));
     let Some(key) = named else {
         return Witness { key: spec.name.clone(), operations: Vec::new(), documents, explanation };
     };
-    let mut on_key: Vec<&Operation> = seen.operations.iter().filter(|operation| *operation.key == *key).collect();
+    let mut on_key: Vec<&Operation> = context.operations.iter().filter(|operation| *operation.key == *key).collect();
     if on_key.iter().any(|operation| created(operation)) {
         on_key.retain(|operation| created(operation));
     }
@@ -191,7 +191,7 @@ fn answered_id(operation: &Operation) -> Option<&Id> {
         Value::Appended(appended) => appended.session.id.as_ref(),
         Value::Found(found) => found.as_ref(),
         Value::Thread(answer) => answer.id.as_ref(),
-        Value::Messages(seen) => seen.id.as_ref(),
+        Value::Messages(read) => read.id.as_ref(),
         Value::Delivered(_) => None,
     }
 }
@@ -226,7 +226,7 @@ mod tests {
     use crate::target::mongo::LookedAt;
     use crate::verdict::Verdict::{Holds, Inconclusive, Violated};
 
-    const NOTHING: Seen<'static> = Seen { operations: &[], cut_short: false };
+    const NOTHING: QueryContext<'static> = QueryContext { operations: &[], cut_short: false };
 
     fn spec(expect: Expected) -> InvariantSpec {
         let text = |text: &str| Template::compile(SecretText::plain(text), Scope::Run).unwrap();
@@ -273,7 +273,7 @@ mod tests {
         for (cut_short, number, verdict) in cases {
             let spec = spec(Expected::Number { min: 2.0, max: 3.0 });
             let result = result(vec![json!({ "n": number })]);
-            let judged = judge(&[spec], &[result], &[], &Seen { operations: &[], cut_short });
+            let judged = judge(&[spec], &[result], &[], &QueryContext { operations: &[], cut_short });
             assert_eq!(judged[0].verdict, verdict, "{cut_short} {number}");
         }
     }
@@ -291,8 +291,8 @@ mod tests {
         let operations = [operation(1, "a", true), operation(2, "b", true), operation(3, "b", false)];
         let found = vec![json!({ "_id": { "$oid": "x" }, "n": 2 }), json!({ "_id": { "seat": ["b"] }, "n": 2 })];
         let judge = |operations: &[Operation]| {
-            let seen = Seen { operations, cut_short: false };
-            judge(&[spec(Expected::Empty)], &[result(found.clone())], &[], &seen).remove(0).witnesses.remove(0)
+            let context = QueryContext { operations, cut_short: false };
+            judge(&[spec(Expected::Empty)], &[result(found.clone())], &[], &context).remove(0).witnesses.remove(0)
         };
         let shown = judge(&operations);
         let ids: Vec<u64> = shown.operations.iter().map(|operation| operation.id.0).collect();

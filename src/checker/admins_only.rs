@@ -17,7 +17,7 @@ use crate::history::{Action, Observed, Operation, ThreadState};
 use crate::verdict::{Invariant, InvariantResult};
 
 use super::findings::{Findings, ms, short};
-use super::thread_sight::{Sight, Thread, failed};
+use super::thread_view::{Thread, ThreadView, failed};
 use super::{Budget, Checker, Evidence, final_state};
 
 /// Judges [`Invariant::AdminsOnly`].
@@ -35,10 +35,10 @@ impl Checker for AdminsOnly {
             if !budget.take(1 + key.operations().len() as u64) {
                 return Budget::exhausted(findings.into_result());
             }
-            let sight = Sight::of(evidence, &key);
+            let view = ThreadView::of(evidence, &key);
             let tried = |operation: &&&Operation| caller(operation).is_some() && !operation.is_unknown();
-            findings.checked += sight.operations.iter().filter(tried).count() as u64;
-            for thread in sight.threads.values() {
+            findings.checked += view.operations.iter().filter(tried).count() as u64;
+            for thread in view.threads.values() {
                 if let Some((operations, explanation)) = defect(evidence, thread) {
                     let documents: Vec<&Observed> = thread.last.iter().map(|(document, _)| *document).collect();
                     findings.add(key.key, &operations, &documents, || explanation);

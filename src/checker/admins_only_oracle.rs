@@ -119,8 +119,8 @@ fn the_rule_agrees_with_enumeration() {
     let (mut holds, mut violated) = (0_u64, 0_u64);
     for (key, (changes, admin)) in evidence.keys().zip(&expected) {
         let operations: Vec<&Operation> = key.operations().collect();
-        let sight = Sight::of(&evidence, &key);
-        let found = sight.threads.values().find_map(|thread| defect(&evidence, thread));
+        let view = ThreadView::of(&evidence, &key);
+        let found = view.threads.values().find_map(|thread| defect(&evidence, thread));
         let fits = fits_an_order(&operations, changes, *admin);
         assert_eq!(found.is_none(), fits, "{found:?} {changes:?} {admin} {operations:#?}");
         *(if fits { &mut holds } else { &mut violated }) += 1;

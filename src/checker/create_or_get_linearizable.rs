@@ -52,14 +52,14 @@ fn check_with(
         if !budget.take(1 + key.operations().len() as u64) {
             return Budget::exhausted(findings.into_result());
         }
-        let sight = Sight::of(&key);
-        findings.checked += u64::from(sight.any);
-        if let Some(operation) = sight.backwards {
+        let view = KeyView::of(&key);
+        findings.checked += u64::from(view.any);
+        if let Some(operation) = view.backwards {
             doubt.get_or_insert_with(|| format!("harness error: {} returned before it was invoked", operation.id));
             continue;
         }
-        let Some(defect) = sight.defect(evidence.partial()) else { continue };
-        match second_opinion(&sight.certificate(&key, &defect), budget) {
+        let Some(defect) = view.defect(evidence.partial()) else { continue };
+        match second_opinion(&view.certificate(&key, &defect), budget) {
             Search::Impossible => findings.add(key.key, &defect.operations(), &[], || defect.explain()),
             Search::Exhausted => return Budget::exhausted(findings.into_result()),
             Search::Linearizable => {
@@ -78,7 +78,7 @@ fn check_with(
 
 /// What was seen of one key, as far as the rule needs it.
 #[derive(Default)]
-struct Sight<'a> {
+struct KeyView<'a> {
     any: bool,
     first_id: Option<(&'a Operation, &'a Id)>,
     other_id: Option<(&'a Operation, &'a Id)>,
@@ -94,13 +94,13 @@ struct Sight<'a> {
     backwards: Option<&'a Operation>,
 }
 
-impl<'a> Sight<'a> {
+impl<'a> KeyView<'a> {
     fn of(key: &KeyEvidence<'a>) -> Self {
-        let mut sight = Sight::default();
+        let mut view = KeyView::default();
         for operation in key.operations() {
-            sight.add(operation);
+            view.add(operation);
         }
-        sight
+        view
     }
 
     fn add(&mut self, operation: &'a Operation) {

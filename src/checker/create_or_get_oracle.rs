@@ -192,12 +192,12 @@ fn the_fast_rule_agrees_with_the_search_and_with_enumeration() {
     let missing = Arc::from("missing");
     for key in evidence.keys() {
         let mut operations: Vec<&Operation> = key.operations().collect();
-        let sight = Sight::of(&key);
-        let fast = sight.defect(false).is_none();
+        let view = KeyView::of(&key);
+        let fast = view.defect(false).is_none();
         let search = linearize(&CreateOrGet::new(), &entries(&operations), &mut Budget::default());
         assert_eq!(fast, search == Search::Linearizable, "search: {operations:#?}");
         assert_eq!(fast, fits_an_order(&operations), "enumeration: {operations:#?}");
-        match sight.defect(false) {
+        match view.defect(false) {
             None => {}
             Some(Defect::SeveralIds(..)) => kinds[0] += 1,
             Some(Defect::SeveralCreations(..)) => kinds[1] += 1,
@@ -209,7 +209,7 @@ fn the_fast_rule_agrees_with_the_search_and_with_enumeration() {
         let create = Action::CreateOrGet { reversed: false };
         let cut = operation(u64::MAX, &missing, create, (0, 0), Outcome::Unknown(Cause::new("missing")), None);
         operations.push(&cut);
-        let fast = sight.defect(true).is_none();
+        let fast = view.defect(true).is_none();
         assert_eq!(fast, fits_an_order(&operations), "cut short: {operations:#?}");
         partly += u64::from(fast);
     }

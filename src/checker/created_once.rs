@@ -65,11 +65,11 @@ struct Claims<'a> {
 #[derive(Clone, Copy)]
 struct Stamp<'a> {
     by: OpId,
-    carrier: Carrier<'a>,
+    source: StampSource<'a>,
 }
 
 #[derive(Clone, Copy)]
-enum Carrier<'a> {
+enum StampSource<'a> {
     Answer(&'a Operation),
     Document(&'a Observed),
 }
@@ -79,7 +79,7 @@ impl<'a> Claims<'a> {
         let mut claims = Claims::default();
         for document in key.documents() {
             if let Some(by) = document.created_by {
-                claims.stamped(Stamp { by, carrier: Carrier::Document(document) });
+                claims.stamped(Stamp { by, source: StampSource::Document(document) });
             }
         }
         for operation in key.operations() {
@@ -89,7 +89,7 @@ impl<'a> Claims<'a> {
                 claims.created(operation);
             }
             if let Some(by) = answer.created_by {
-                claims.stamped(Stamp { by, carrier: Carrier::Answer(operation) });
+                claims.stamped(Stamp { by, source: StampSource::Answer(operation) });
             }
         }
         claims
@@ -217,8 +217,8 @@ fn two_creators(one: &Operation, other: &Operation) -> String {
 
 impl<'a> Stamp<'a> {
     fn describe(self) -> String {
-        match self.carrier {
-            Carrier::Answer(operation) => {
+        match self.source {
+            StampSource::Answer(operation) => {
                 format!(
                     "the answer to {} at {} carries the stamp of {}",
                     operation.id,
@@ -226,7 +226,7 @@ impl<'a> Stamp<'a> {
                     self.by
                 )
             }
-            Carrier::Document(document) => {
+            StampSource::Document(document) => {
                 format!("document {} carries the stamp of {} in the end", short(&document.id), self.by)
             }
         }
@@ -234,9 +234,9 @@ impl<'a> Stamp<'a> {
 
     /// The operation to show for it: the one that carried it, or the one that it names.
     fn witness(self, evidence: &Evidence<'a>) -> Option<&'a Operation> {
-        match self.carrier {
-            Carrier::Answer(operation) => Some(operation),
-            Carrier::Document(_) => evidence.operation(self.by),
+        match self.source {
+            StampSource::Answer(operation) => Some(operation),
+            StampSource::Document(_) => evidence.operation(self.by),
         }
     }
 }

@@ -35,9 +35,9 @@ impl Checker for InsertFieldsIntact {
             if !budget.take(key.operations().len() as u64) {
                 return Budget::exhausted(findings.into_result());
             }
-            let sight = Sight::of(&key, &mut records);
-            findings.checked += u64::from(sight.any);
-            judge(evidence, &key, &sight, &mut findings);
+            let view = KeyView::of(&key, &mut records);
+            findings.checked += u64::from(view.any);
+            judge(evidence, &key, &view, &mut findings);
         }
         let result = findings.into_result();
         if result.checked == 0 && result.violations == 0 {
@@ -91,37 +91,37 @@ impl<'a> Records<'a> {
 
 /// What was seen of one key's documents: the first defect of each kind.
 #[derive(Default)]
-struct Sight<'a> {
+struct KeyView<'a> {
     any: bool,
     incomplete: Option<View<'a>>,
     changed: Option<(Stamp<'a>, Stamp<'a>)>,
 }
 
-impl<'a> Sight<'a> {
+impl<'a> KeyView<'a> {
     fn of(key: &KeyEvidence<'a>, records: &mut Records<'a>) -> Self {
-        let mut sight = Sight::default();
+        let mut view = KeyView::default();
         records.positions.clear();
         records.records.clear();
         for operation in key.operations() {
             let Some(answer) = returned(operation) else { continue };
-            sight.view(View::Answer(operation), !answer.missing.is_empty(), answer.created_by.is_some());
+            view.view(View::Answer(operation), !answer.missing.is_empty(), answer.created_by.is_some());
             let Some(id) = &answer.id else { continue };
             let record = records.of(id);
             if answer.created == Some(true) {
                 record.creator.get_or_insert(operation);
                 record.creators += 1;
             }
-            sight.stamp(record, answer.created_by.map(|by| Stamp { by, view: View::Answer(operation) }));
+            view.stamp(record, answer.created_by.map(|by| Stamp { by, view: View::Answer(operation) }));
         }
         for document in key.documents() {
-            sight.view(View::Final(document), !document.missing.is_empty(), true);
+            view.view(View::Final(document), !document.missing.is_empty(), true);
             let stamp = document.created_by.map(|by| Stamp { by, view: View::Final(document) });
-            sight.stamp(records.of(&document.id), stamp);
+            view.stamp(records.of(&document.id), stamp);
         }
         for record in &records.records {
-            sight.compare_creator(record);
+            view.compare_creator(record);
         }
-        sight
+        view
     }
 
     fn view(&mut self, view: View<'a>, incomplete: bool, shown: bool) {
@@ -149,15 +149,15 @@ impl<'a> Sight<'a> {
     }
 }
 
-fn judge(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, sight: &Sight<'_>, findings: &mut Findings) {
-    if let Some(view) = sight.incomplete {
+fn judge(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, view: &KeyView<'_>, findings: &mut Findings) {
+    if let Some(view) = view.incomplete {
         let operation = match view {
             View::Answer(operation) => Some(operation),
             View::Final(document) => document.created_by.and_then(|stamp| evidence.operation(stamp)),
         };
         let operations: Vec<&Operation> = operation.into_iter().collect();
         findings.add(key.key, &operations, &documents(&[view]), || incomplete(view));
-    } else if let Some((one, other)) = sight.changed {
+    } else if let Some((one, other)) = view.changed {
         let mut operations: Vec<&Operation> = Vec::new();
         operations.extend([one, other].iter().filter_map(|stamp| match stamp.view {
             View::Answer(operation) => Some(operation),

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::history::{
-    Action, Appended, Delivered, Element, Observed, OpId, Operation, Outcome, Role, Seen, Value, chain,
+    Action, Appended, Delivered, Element, Observed, OpId, Operation, Outcome, ReadResult, Role, Value, chain,
 };
 
 use super::KeyEvidence;
@@ -52,7 +52,7 @@ pub(crate) fn parts(operation: &Operation) -> Option<&'static [Role]> {
 }
 
 /// What a read saw, also when its answer came late.
-pub(super) fn seen(operation: &Operation) -> Option<&Seen> {
+pub(super) fn seen(operation: &Operation) -> Option<&ReadResult> {
     match told(operation) {
         Outcome::Ok(Value::Messages(seen)) => Some(seen),
         _ => None,

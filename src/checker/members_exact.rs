@@ -26,7 +26,7 @@ use crate::verdict::{Invariant, InvariantResult};
 
 use super::findings::{Findings, list, ms, short};
 use super::precedence::{Event, Precedence};
-use super::thread_sight::{Sight, Thread, failed, joining, repeated, shown, stamps_of};
+use super::thread_view::{Thread, ThreadView, failed, joining, repeated, shown, stamps_of};
 use super::{Budget, Checker, Evidence, final_state};
 
 /// Judges [`Invariant::MembersExact`].
@@ -41,15 +41,15 @@ impl Checker for MembersExact {
     fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
         let mut findings = Findings::new(self.invariant());
         for key in evidence.keys() {
-            let sight = Sight::of(evidence, &key);
-            for thread in sight.threads.values() {
+            let view = ThreadView::of(evidence, &key);
+            for thread in view.threads.values() {
                 let shown: usize =
                     thread.answers.iter().map(|(_, answer)| answer.members.as_ref().map_or(4, Vec::len)).sum();
                 if !budget.take(1 + shown as u64) {
                     return Budget::exhausted(findings.into_result());
                 }
                 findings.checked += 1;
-                if let Some(defect) = defect(evidence, &sight, thread) {
+                if let Some(defect) = defect(evidence, &view, thread) {
                     let documents: Vec<&Observed> = thread.last.iter().map(|(document, _)| *document).collect();
                     findings.add(key.key, &defect.operations, &documents, || defect.explanation);
                 }
@@ -76,7 +76,7 @@ impl<'a> Defect<'a> {
 }
 
 /// The first defect of a thread, the plainest kind first.
-pub(super) fn defect<'a>(evidence: &Evidence<'a>, sight: &Sight<'a>, thread: &Thread<'a>) -> Option<Defect<'a>> {
+pub(super) fn defect<'a>(evidence: &Evidence<'a>, view: &ThreadView<'a>, thread: &Thread<'a>) -> Option<Defect<'a>> {
     thread
         .last
         .and_then(|(document, state)| {
@@ -89,7 +89,7 @@ pub(super) fn defect<'a>(evidence: &Evidence<'a>, sight: &Sight<'a>, thread: &Th
         .or_else(|| twice_in_an_answer(thread))
         .or_else(|| claimed_twice(thread))
         .or_else(|| unasked(thread))
-        .or_else(|| order(evidence, sight, thread))
+        .or_else(|| order(evidence, view, thread))
 }
 
 fn twice_in_the_end<'a>(evidence: &Evidence<'a>, thread: &Thread<'a>, state: &ThreadState) -> Option<Defect<'a>> {
@@ -253,9 +253,9 @@ struct Order<'t, 'a> {
     added: BTreeMap<&'t str, Option<Event>>,
 }
 
-fn order<'a>(evidence: &Evidence<'a>, sight: &Sight<'a>, thread: &Thread<'a>) -> Option<Defect<'a>> {
+fn order<'a>(evidence: &Evidence<'a>, view: &ThreadView<'a>, thread: &Thread<'a>) -> Option<Defect<'a>> {
     let mut order = Order { precedence: Precedence::new(), events: BTreeMap::new(), added: BTreeMap::new() };
-    order.adders(evidence, sight, thread);
+    order.adders(evidence, view, thread);
     let everybody: Vec<&'a str> = everybody(thread);
     for &(operation, answer) in &thread.answers {
         let event = order.event(operation);
@@ -269,7 +269,7 @@ fn order<'a>(evidence: &Evidence<'a>, sight: &Sight<'a>, thread: &Thread<'a>) ->
         order.has(event, operation);
     }
     // An unknown operation that a stamp proves to have happened had all of its people in the thread then.
-    let proven: Vec<&Operation> = sight
+    let proven: Vec<&Operation> = view
         .operations
         .iter()
         .copied()
@@ -319,7 +319,7 @@ impl<'a> Order<'a, 'a> {
     }
 
     /// When each participant was added: by the final stamp, by the answer of who added them, or by nobody known.
-    fn adders(&mut self, evidence: &Evidence<'a>, sight: &Sight<'a>, thread: &Thread<'a>) {
+    fn adders(&mut self, evidence: &Evidence<'a>, view: &ThreadView<'a>, thread: &Thread<'a>) {
         if let Some((_, state)) = thread.last {
             for member in state.members.iter().filter(|member| !member.adder_hidden) {
                 let event = match member.added_by {
@@ -343,13 +343,11 @@ impl<'a> Order<'a, 'a> {
         }
         for user in everybody(thread) {
             if !self.added.contains_key(user) {
-                let may = sight
-                    .operations
-                    .iter()
-                    .filter(|operation| !failed(operation) && joining(operation).contains(&user));
+                let may =
+                    view.operations.iter().filter(|operation| !failed(operation) && joining(operation).contains(&user));
                 let earliest: Nanos = may.map(|operation| operation.invoked).min().unwrap_or(0);
                 // Somebody whom every operation found there may have been there before all of them.
-                let given = !sight.observed && thread.answers.iter().all(|(_, answer)| answer.created != Some(true));
+                let given = !view.observed && thread.answers.iter().all(|(_, answer)| answer.created != Some(true));
                 let event = self.precedence.not_before(if given { 0 } else { earliest });
                 self.added.insert(user, Some(event));
             }

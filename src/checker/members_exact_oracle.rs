@@ -266,8 +266,8 @@ fn the_rule_agrees_with_the_search_and_with_enumeration() {
     let (mut holds, mut violated, mut without) = (0_u64, 0_u64, 0_u64);
     for (key, state) in evidence.keys().zip(&states) {
         let operations: Vec<&Operation> = key.operations().collect();
-        let sight = Sight::of(&evidence, &key);
-        let found = sight.threads.values().find_map(|thread| defect(&evidence, &sight, thread));
+        let view = ThreadView::of(&evidence, &key);
+        let found = view.threads.values().find_map(|thread| defect(&evidence, &view, thread));
         let words = found.as_ref().map(|defect| &defect.explanation);
         let expected = fits_an_order(&operations, Some(state));
         assert_eq!(found.is_none(), expected, "enumeration: {words:?} {state:?} {operations:#?}");
@@ -278,8 +278,8 @@ fn the_rule_agrees_with_the_search_and_with_enumeration() {
     }
     for key in unread.keys() {
         let operations: Vec<&Operation> = key.operations().collect();
-        let sight = Sight::of(&unread, &key);
-        let found = sight.threads.values().find_map(|thread| defect(&unread, &sight, thread));
+        let view = ThreadView::of(&unread, &key);
+        let found = view.threads.values().find_map(|thread| defect(&unread, &view, thread));
         if let Some(defect) = found {
             without += 1;
             assert!(!fits_an_order(&operations, None), "accused wrongly: {} {operations:#?}", defect.explanation);
@@ -304,8 +304,8 @@ fn without_stamps(history: &History, observation: &Observation, states: &[State]
     let (mut accused, mut wrongly) = (0, Vec::new());
     for (key, state) in evidence.keys().zip(states) {
         let operations: Vec<&Operation> = key.operations().collect();
-        let sight = Sight::of(&evidence, &key);
-        if let Some(defect) = sight.threads.values().find_map(|thread| defect(&evidence, &sight, thread)) {
+        let view = ThreadView::of(&evidence, &key);
+        if let Some(defect) = view.threads.values().find_map(|thread| defect(&evidence, &view, thread)) {
             accused += 1;
             if fits_an_order(&operations, Some(state)) {
                 wrongly.push(defect.explanation);

@@ -60,7 +60,7 @@ fn content(operation: &Operation) -> Option<u32> {
 
 /// What is known of one content.
 #[derive(Default)]
-struct Sight<'a> {
+struct ContentView<'a> {
     /// Deliveries that were told that they pushed it: the first two.
     applied: Vec<&'a Operation>,
     /// Writers of two of its messages that one list, or the final documents, show, and where.
@@ -68,7 +68,7 @@ struct Sight<'a> {
 }
 
 fn judge(key: &str, lists: &Lists<'_>, findings: &mut Findings) {
-    let mut contents = FxHashMap::<u32, Sight<'_>>::default();
+    let mut contents = FxHashMap::<u32, ContentView<'_>>::default();
     let mut order = Vec::new();
     for operation in &lists.operations {
         let Some(content) = content(operation) else { continue };
@@ -76,12 +76,12 @@ fn judge(key: &str, lists: &Lists<'_>, findings: &mut Findings) {
         if !matches!(told, Some(Write::Acknowledged | Write::Deduplicated)) {
             continue;
         }
-        let sight = contents.entry(content).or_insert_with(|| {
+        let view = contents.entry(content).or_insert_with(|| {
             order.push(content);
-            Sight::default()
+            ContentView::default()
         });
-        if told == Some(Write::Acknowledged) && sight.applied.len() < 2 {
-            sight.applied.push(operation);
+        if told == Some(Write::Acknowledged) && view.applied.len() < 2 {
+            view.applied.push(operation);
         }
     }
     let reads = lists.reads().len();
@@ -91,15 +91,15 @@ fn judge(key: &str, lists: &Lists<'_>, findings: &mut Findings) {
     }
     order.sort_unstable();
     for content in order {
-        let sight = &contents[&content];
+        let view = &contents[&content];
         findings.checked += 1;
-        if let Some((writers, at)) = sight.twice {
+        if let Some((writers, at)) = view.twice {
             let list = &lists.lists[at];
             let mut operations = writers.to_vec();
             operations.extend(list.view.operation());
             let documents: Vec<_> = list.view.document().into_iter().collect();
             findings.add(key, &operations, &documents, || twice(writers, list));
-        } else if let [one, other] = sight.applied[..] {
+        } else if let [one, other] = view.applied[..] {
             findings.add(key, &[one, other], &[], || {
                 format!(
                     "{} was told at {} and {} at {} that it had pushed {}; the second must find it there",
@@ -119,7 +119,7 @@ fn repeated<'a>(
     lists: &Lists<'a>,
     group: &[List<'a>],
     first: usize,
-    contents: &mut FxHashMap<u32, Sight<'a>>,
+    contents: &mut FxHashMap<u32, ContentView<'a>>,
     order: &mut Vec<u32>,
     findings: Option<&mut Findings>,
 ) {
@@ -130,16 +130,16 @@ fn repeated<'a>(
             messages += 1;
             let Some(writer) = lists.writer(*element).map(|at| lists.operations[at]) else { continue };
             let Some(content) = content(writer) else { continue };
-            let sight = contents.entry(content).or_insert_with(|| {
+            let view = contents.entry(content).or_insert_with(|| {
                 order.push(content);
-                Sight::default()
+                ContentView::default()
             });
             let known = seen.entry(content).or_insert((writer, 0));
             known.1 += 1;
             if known.1 > 1 {
                 duplicates += 1;
                 affected += u64::from(known.1 == 2);
-                sight.twice.get_or_insert(([known.0, writer], first + offset));
+                view.twice.get_or_insert(([known.0, writer], first + offset));
             }
         }
     }

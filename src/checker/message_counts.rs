@@ -9,7 +9,7 @@ use crate::history::{Observed, Operation, ThreadState};
 
 use super::findings::{Findings, count, short};
 use super::lists::Write;
-use super::thread_sight::{Sight, Thread, thread_answer};
+use super::thread_view::{Thread, ThreadView, thread_answer};
 use super::{Evidence, KeyEvidence};
 
 /// Whether the final documents of a key are threads whose messages were only counted.
@@ -20,8 +20,8 @@ pub(super) fn are_all_there_is(key: &KeyEvidence<'_>) -> bool {
 
 /// Threads that have fewer messages than were acknowledged to be in them.
 pub(super) fn too_few(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findings: &mut Findings) {
-    let sight = Sight::of(evidence, key);
-    for (thread, document, says) in counted(&sight) {
+    let view = ThreadView::of(evidence, key);
+    for (thread, document, says) in counted(&view) {
         let acknowledged: Vec<&Operation> = thread.answers.iter().map(|(operation, _)| *operation).collect();
         let acknowledged: Vec<&Operation> =
             acknowledged.into_iter().filter(|operation| Write::of(operation) == Some(Write::Acknowledged)).collect();
@@ -42,8 +42,8 @@ pub(super) fn too_few(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findings: 
 
 /// Threads that have more messages than can have been sent to them.
 pub(super) fn too_many(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findings: &mut Findings) {
-    let sight = Sight::of(evidence, key);
-    for (thread, document, says) in counted(&sight) {
+    let view = ThreadView::of(evidence, key);
+    for (thread, document, says) in counted(&view) {
         let elsewhere = |operation: &Operation| {
             let answered = thread_answer(operation).and_then(|answer| answer.id.as_ref());
             answered.is_some_and(|answered| *answered != document.id)
@@ -51,7 +51,7 @@ pub(super) fn too_many(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findings:
         let may = |operation: &&&Operation| {
             Write::of(operation).is_some_and(|write| write != Write::Failed) && !elsewhere(operation)
         };
-        let writers: Vec<&Operation> = sight.operations.iter().filter(may).copied().collect();
+        let writers: Vec<&Operation> = view.operations.iter().filter(may).copied().collect();
         let started = thread.answers.iter().any(|(_, answer)| answer.created == Some(true));
         let most = writers.len() as u64 + u64::from(!started);
         findings.checked += writers.len() as u64;
@@ -69,8 +69,8 @@ pub(super) fn too_many(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findings:
 }
 
 /// Final threads that count their messages.
-fn counted<'s, 'a>(sight: &'s Sight<'a>) -> impl Iterator<Item = (&'s Thread<'a>, &'a Observed, u64)> {
-    sight.threads.values().filter_map(|thread| {
+fn counted<'s, 'a>(view: &'s ThreadView<'a>) -> impl Iterator<Item = (&'s Thread<'a>, &'a Observed, u64)> {
+    view.threads.values().filter_map(|thread| {
         let (document, state): (&Observed, &ThreadState) = thread.last?;
         Some((thread, document, state.message_count?))
     })

@@ -45,7 +45,7 @@ mod same_id;
 pub mod search;
 mod single_document;
 mod somebody_served;
-mod thread_sight;
+mod thread_view;
 mod zero_duplicates;
 
 pub use admins_only::AdminsOnly;

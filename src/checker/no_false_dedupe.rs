@@ -52,7 +52,7 @@ impl Checker for NoFalseDedupe {
 
 /// What is known of one content.
 #[derive(Default)]
-struct Sight<'a> {
+struct ContentView<'a> {
     /// A final document holds it.
     there: bool,
     /// Of the deliveries that may have pushed it, the one invoked first.
@@ -60,7 +60,7 @@ struct Sight<'a> {
 }
 
 fn judge(partial: bool, key: &str, lists: &Lists<'_>, findings: &mut Findings) {
-    let mut contents = FxHashMap::<u32, Sight<'_>>::default();
+    let mut contents = FxHashMap::<u32, ContentView<'_>>::default();
     for operation in &lists.operations {
         let Action::Deliver(delivery) = &operation.action else { continue };
         let may_have_pushed = matches!(Write::of(operation), Some(Write::Acknowledged | Write::Unknown));
@@ -71,9 +71,9 @@ fn judge(partial: bool, key: &str, lists: &Lists<'_>, findings: &mut Findings) {
     for element in lists.finals().iter().flat_map(|list| &*list.elements) {
         let Some(writer) = lists.writer(*element).map(|at| lists.operations[at]) else { continue };
         let Action::Deliver(delivery) = &writer.action else { continue };
-        let sight = contents.entry(delivery.content).or_default();
-        sight.there = true;
-        candidate(sight, writer);
+        let view = contents.entry(delivery.content).or_default();
+        view.there = true;
+        candidate(view, writer);
     }
     let documents: Vec<_> = lists.finals().iter().filter_map(|list| list.view.document()).collect();
     for operation in &lists.operations {
@@ -81,7 +81,7 @@ fn judge(partial: bool, key: &str, lists: &Lists<'_>, findings: &mut Findings) {
         let Outcome::Ok(Value::Delivered(Delivered { applied: false, chat_seen })) = told(operation) else { continue };
         findings.checked += 1;
         findings.figure("ambiguous_answers", u64::from(chat_seen.is_none()));
-        let sight = contents.get(&delivery.content);
+        let view = contents.get(&delivery.content);
         let answer = || {
             format!(
                 "{} was told at {} that `{}` is there already",
@@ -94,14 +94,14 @@ fn judge(partial: bool, key: &str, lists: &Lists<'_>, findings: &mut Findings) {
             findings.add(key, &[operation], &documents, || {
                 format!("{}, although a read had found no chat; a chat that is missing has no message", answer())
             });
-        } else if !sight.is_some_and(|sight| sight.there) {
+        } else if !view.is_some_and(|view| view.there) {
             let ground =
                 if documents.is_empty() { "the chat does not exist" } else { "no message of it is there in the end" };
             findings.add(key, &[operation], &documents, || {
                 format!("{}, but {ground}; \"matched nothing\" is not \"already there\"", answer())
             });
         } else if let Some(pusher) =
-            sight.and_then(|sight| sight.pusher).filter(|pusher| !partial && operation.returned() < pusher.invoked)
+            view.and_then(|view| view.pusher).filter(|pusher| !partial && operation.returned() < pusher.invoked)
         {
             findings.add(key, &[operation, pusher], &documents, || {
                 format!(
@@ -115,8 +115,8 @@ fn judge(partial: bool, key: &str, lists: &Lists<'_>, findings: &mut Findings) {
     }
 }
 
-fn candidate<'a>(sight: &mut Sight<'a>, operation: &'a Operation) {
-    if sight.pusher.is_none_or(|pusher| operation.invoked < pusher.invoked) {
-        sight.pusher = Some(operation);
+fn candidate<'a>(view: &mut ContentView<'a>, operation: &'a Operation) {
+    if view.pusher.is_none_or(|pusher| operation.invoked < pusher.invoked) {
+        view.pusher = Some(operation);
     }
 }

@@ -25,7 +25,7 @@ use crate::verdict::{Invariant, InvariantResult};
 
 use super::facts::told;
 use super::findings::{Findings, count, list, ms, short, short_pair};
-use super::thread_sight::{Sight, Thread, failed, joining, thread_answer};
+use super::thread_view::{Thread, ThreadView, failed, joining, thread_answer};
 use super::{Budget, Checker, Evidence, KeyEvidence, final_state};
 
 /// Judges [`Invariant::OneThreadPerSet`].
@@ -66,7 +66,7 @@ struct Defect<'a> {
 
 /// The sets of participants of one family.
 struct Sets<'a> {
-    sight: Sight<'a>,
+    view: ThreadView<'a>,
     by_key: BTreeMap<String, Set<'a>>,
 }
 
@@ -93,9 +93,9 @@ fn conversation(operation: &Operation) -> Option<&Conversation> {
 
 impl<'a> Sets<'a> {
     fn of(evidence: &Evidence<'a>, key: &KeyEvidence<'a>) -> Self {
-        let sight = Sight::of(evidence, key);
+        let view = ThreadView::of(evidence, key);
         let mut by_key: BTreeMap<String, Set<'a>> = BTreeMap::new();
-        for &operation in &sight.operations {
+        for &operation in &view.operations {
             let Some(conversation) = conversation(operation) else { continue };
             let answer = thread_answer(operation);
             let absent = matches!(told(operation), Outcome::Ok(Value::Found(None)));
@@ -107,7 +107,7 @@ impl<'a> Sets<'a> {
             set.answers.extend(answer.map(|answer| (operation, conversation, answer)));
             set.absent.extend(absent.then_some(operation));
         }
-        for thread in sight.threads.values() {
+        for thread in view.threads.values() {
             let Some((document, state)) = thread.last else { continue };
             let set = by_key.entry(state.key()).or_default();
             set.members.extend(state.set());
@@ -120,7 +120,7 @@ impl<'a> Sets<'a> {
                 set.given.push(&document.id);
             }
         }
-        Sets { sight, by_key }
+        Sets { view, by_key }
     }
 
     /// The first defect of each set.
@@ -129,8 +129,8 @@ impl<'a> Sets<'a> {
             set.several_in_the_end(evidence, key)
                 .or_else(|| set.wrong_size())
                 .or_else(|| set.stray(evidence))
-                .or_else(|| set.wrong_answer(&self.sight, key))
-                .or_else(|| set.creations(evidence, &self.sight))
+                .or_else(|| set.wrong_answer(&self.view, key))
+                .or_else(|| set.creations(evidence, &self.view))
                 .or_else(|| self.at_once(evidence, key, set))
         };
         self.by_key.iter().filter_map(defect).collect()
@@ -194,7 +194,7 @@ impl<'a> Sets<'a> {
 
     /// The earliest moment at which somebody can have been added by an expansion.
     fn earliest_to_ask_for(&self, user: &str) -> Nanos {
-        let may = self.sight.operations.iter().filter(|operation| {
+        let may = self.view.operations.iter().filter(|operation| {
             matches!(operation.action, Action::ExpandThread(_))
                 && !failed(operation)
                 && joining(operation).contains(&user)
@@ -205,7 +205,7 @@ impl<'a> Sets<'a> {
     /// The earliest moment at which a thread can have left a set; `None` if it never did.
     fn leaves(&self, evidence: &Evidence<'a>, set: &Set<'a>, id: &Id) -> Option<Nanos> {
         let more = |users: Vec<&str>| users.into_iter().any(|user| !set.members.contains(user));
-        match self.sight.threads.get(id) {
+        match self.view.threads.get(id) {
             Some(Thread { last: Some((_, state)), .. }) => {
                 let others = state.members.iter().filter(|member| !set.members.contains(&*member.user));
                 let adder = |stamp| evidence.operation(stamp).map_or(0, |operation| operation.invoked);
@@ -216,7 +216,7 @@ impl<'a> Sets<'a> {
                 others.map(added).min()
             }
             _ => {
-                let may = self.sight.operations.iter().filter(|operation| {
+                let may = self.view.operations.iter().filter(|operation| {
                     matches!(operation.action, Action::ExpandThread(_))
                         && !failed(operation)
                         && more(joining(operation))
@@ -326,15 +326,15 @@ impl<'a> Set<'a> {
     }
 
     /// An answer that names no thread, one that is not there, or one of other participants.
-    fn wrong_answer(&self, sight: &Sight<'a>, key: &str) -> Option<Defect<'a>> {
+    fn wrong_answer(&self, view: &ThreadView<'a>, key: &str) -> Option<Defect<'a>> {
         self.answers.iter().find_map(|&(operation, conversation, answer)| {
             let (op, at) = (operation.id, ms(operation.completed));
-            let last = answer.id.as_ref().and_then(|id| sight.threads.get(id)).and_then(|thread| thread.last);
+            let last = answer.id.as_ref().and_then(|id| view.threads.get(id)).and_then(|thread| thread.last);
             let shown =
                 answer.members.as_ref().map(|members| thread_key(conversation.kind, members.iter().map(AsRef::as_ref)));
             let why = match (&answer.id, last, shown) {
                 (None, _, _) => "the answer names no thread".to_owned(),
-                (Some(id), None, _) if sight.observed => format!("thread {} is not there in the end", short(id)),
+                (Some(id), None, _) if view.observed => format!("thread {} is not there in the end", short(id)),
                 (Some(id), Some((_, state)), _) if state.kind != conversation.kind => {
                     format!("thread {} is a {} thread; kinds never change", short(id), state.kind)
                 }
@@ -350,7 +350,7 @@ impl<'a> Set<'a> {
     }
 
     /// Who created the set's threads, by answers and stamps.
-    fn creations(&self, evidence: &Evidence<'a>, sight: &Sight<'a>) -> Option<Defect<'a>> {
+    fn creations(&self, evidence: &Evidence<'a>, view: &ThreadView<'a>) -> Option<Defect<'a>> {
         let mut creators: BTreeMap<&Id, &'a Operation> = BTreeMap::new();
         for &(operation, _, answer) in &self.answers {
             let (Some(id), Some(created)) = (&answer.id, answer.created) else { continue };
@@ -363,7 +363,7 @@ impl<'a> Set<'a> {
                 );
                 return Some(Defect { operations: vec![other, operation], documents: Vec::new(), explanation });
             }
-            let Some((document, state)) = sight.threads.get(id).and_then(|thread| thread.last) else { continue };
+            let Some((document, state)) = view.threads.get(id).and_then(|thread| thread.last) else { continue };
             if !state.creator_hidden && created != (document.created_by == Some(operation.id)) {
                 let by = document.created_by.map_or("no stamp".to_owned(), |stamp| format!("the stamp of {stamp}"));
                 let says = if created { "created" } else { "found" };
@@ -378,7 +378,7 @@ impl<'a> Set<'a> {
         self.answers.iter().find_map(|&(operation, _, answer)| {
             let id = answer.id.as_ref()?;
             let stamp =
-                sight.threads.get(id).and_then(|thread| thread.last).and_then(|(document, _)| document.created_by);
+                view.threads.get(id).and_then(|thread| thread.last).and_then(|(document, _)| document.created_by);
             let creator = creators.get(id).copied().or_else(|| evidence.operation(stamp?))?;
             let early = operation.returned() < creator.invoked;
             let explanation = || {

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::values::{Ci, Format, faults, judges, parse_duration, parse_members, parse_pace, parse_share, searches};
 use crate::explore::schedule::Schedule;
 use crate::scenario::{FaultKind, JudgeKind, SearchKind};
-use crate::strategy::Pace;
+use crate::strategy::InjectedDelay;
 
 /// Variables by which an instance of the service is told its secrets.
 pub(super) const MONGO_ENV: &str = "ONLYONE_MONGO_URI";
@@ -279,7 +279,7 @@ pub struct ServeArgs {
     pub instances: u16,
     /// Pauses after the commands of a request, which widen the windows of races: `read=2ms,write=500us`
     #[arg(long, value_name = "DELAYS", value_parser = parse_pace)]
-    pub delay: Option<Pace>,
+    pub delay: Option<InjectedDelay>,
     /// Connections of each instance to MongoDB, made before the first request
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub pool: u32,

@@ -11,7 +11,7 @@ use super::{CliError, Io};
 use crate::scenario::MongodSpec;
 use crate::service::{Fleet, FleetSpec, Listening, Secret, Service, ServiceError, Settings, Strategies};
 use crate::session::{MongoLocation, Server};
-use crate::strategy::Pace;
+use crate::strategy::InjectedDelay;
 use crate::target::Guard;
 use crate::verdict::ExitStatus;
 
@@ -123,7 +123,7 @@ fn instance_arguments(args: &ServeArgs) -> Vec<OsString> {
     for choice in &args.strategy {
         flag("--strategy", choice.clone());
     }
-    if let Some(Pace { read, write }) = args.delay {
+    if let Some(InjectedDelay { read, write }) = args.delay {
         flag("--delay", format!("read={}us,write={}us", read.as_micros(), write.as_micros()));
     }
     for host in &args.allow_target {

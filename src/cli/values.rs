@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::scenario::{FaultKind, JudgeKind, SearchKind};
-use crate::strategy::Pace;
+use crate::strategy::InjectedDelay;
 
 /// The CI service that a run announces its result to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -78,8 +78,8 @@ pub(super) fn parse_members(text: &str) -> Result<u8, String> {
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Reads `read=2ms,write=500us`.
-pub(super) fn parse_pace(text: &str) -> Result<Pace, String> {
-    let mut pace = Pace::default();
+pub(super) fn parse_pace(text: &str) -> Result<InjectedDelay, String> {
+    let mut pace = InjectedDelay::default();
     for part in text.split(',') {
         let form = || format!("`{part}` is not of the form read=2ms or write=500us");
         let (command, length) = part.split_once('=').ok_or_else(form)?;
@@ -117,9 +117,9 @@ mod tests {
     fn delays_are_read_and_mistakes_named() {
         let ms = Duration::from_millis;
         let good = [
-            ("read=2ms", Pace { read: ms(2), write: ms(0) }),
-            ("read=2ms,write=1500us", Pace { read: ms(2), write: Duration::from_micros(1500) }),
-            ("write=1s, read=0ms", Pace { read: ms(0), write: ms(1000) }),
+            ("read=2ms", InjectedDelay { read: ms(2), write: ms(0) }),
+            ("read=2ms,write=1500us", InjectedDelay { read: ms(2), write: Duration::from_micros(1500) }),
+            ("write=1s, read=0ms", InjectedDelay { read: ms(0), write: ms(1000) }),
         ];
         for (text, pace) in good {
             assert_eq!(parse_pace(text), Ok(pace), "{text}");

@@ -8,51 +8,51 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, Zipf};
 
-use super::gate::{Gate, Ticket};
+use super::barrier::{Barrier, BarrierSlot};
 use super::plan::Segment;
 use super::ramp;
-use super::worker::{Shared, Turn, Worker};
+use super::worker::{OperationSlot, Shared, Worker};
 use crate::history::Phase;
 use crate::scenario::{Keys, StageSpan};
-use crate::workload::Slot;
+use crate::workload::Position;
 
 /// A segment with its gate.
 pub(super) struct Gated {
     pub(super) segment: Segment,
-    pub(super) gate: Gate,
+    pub(super) barrier: Barrier,
 }
 
 /// One client's rounds.
 pub(super) async fn rounds(shared: Arc<Shared>, segments: Arc<Vec<Gated>>, client: u32, mut worker: Worker) {
-    for Gated { segment, gate } in segments.iter().filter(|gated| client < gated.segment.clients) {
-        let mut ticket = gate.ticket();
+    for Gated { segment, barrier } in segments.iter().filter(|gated| client < gated.segment.clients) {
+        let mut barrier_slot = barrier.barrier_slot();
         for round in &segment.rounds {
-            let slot = Slot { phase: Phase::Main, client, round: round.number, key: round.key, fresh: true };
+            let position = Position { phase: Phase::Main, client, round: round.number, key: round.key, fresh: true };
             let op = shared.first_main + round.first_op + u64::from(client);
-            let mut turn = Turn { op, slot, key: round.key, intended: Instant::now() };
+            let mut slot = OperationSlot { op, position, key: round.key, intended: Instant::now() };
             let mut staged = None;
             if shared.target.stages() {
                 // Nothing of this round is sent before everything of the last one has ended.
-                if pass(&shared, gate, &mut ticket, here()).await.is_none() {
+                if pass(&shared, barrier, &mut barrier_slot, here()).await.is_none() {
                     return;
                 }
                 if client < round.acting {
-                    staged = Some(worker.stage(turn).await);
+                    staged = Some(worker.stage(slot).await);
                 }
             }
             let moment = shared.moment(round.number, segment.clients);
-            let Some(released) = pass(&shared, gate, &mut ticket, moment).await else { return };
+            let Some(released) = pass(&shared, barrier, &mut barrier_slot, moment).await else { return };
             if client >= round.acting {
                 continue;
             }
-            turn.intended = released + jitter(segment.jitter, &mut worker.random);
-            let offset = async { tokio::time::sleep_until(turn.intended.into()).await };
-            if turn.intended > released && shared.stop.run_until_cancelled(offset).await.is_none() {
+            slot.intended = released + jitter(segment.jitter, &mut worker.random);
+            let offset = async { tokio::time::sleep_until(slot.intended.into()).await };
+            if slot.intended > released && shared.stop.run_until_cancelled(offset).await.is_none() {
                 return;
             }
             match staged {
-                Some((invocation, staged)) => worker.finish(turn, invocation, staged).await,
-                None => worker.carry_out(turn).await,
+                Some((invocation, staged)) => worker.finish(slot, invocation, staged).await,
+                None => worker.execute(slot).await,
             }
         }
     }
@@ -61,14 +61,14 @@ pub(super) async fn rounds(shared: Arc<Shared>, segments: Arc<Vec<Gated>>, clien
 /// Waits at the gate; `None` when the run is to stop.
 async fn pass(
     shared: &Shared,
-    gate: &Gate,
-    ticket: &mut Ticket,
+    barrier: &Barrier,
+    barrier_slot: &mut BarrierSlot,
     moment: impl Future<Output = Option<Instant>>,
 ) -> Option<Instant> {
     tokio::select! {
         biased;
         () = shared.stop.cancelled() => None,
-        released = gate.pass(ticket, moment) => Some(released),
+        released = barrier.pass(barrier_slot, moment) => Some(released),
     }
 }
 
@@ -95,11 +95,17 @@ pub(super) struct Closed {
 }
 
 /// The first operation of a client of a closed load, together with those of all others.
-pub(super) async fn first_turn(shared: Arc<Shared>, gate: Arc<Gate>, keys: Picker, client: u32, mut worker: Worker) {
-    let Some(intended) = pass(&shared, &gate, &mut gate.ticket(), here()).await else { return };
+pub(super) async fn first_turn(
+    shared: Arc<Shared>,
+    barrier: Arc<Barrier>,
+    keys: Picker,
+    client: u32,
+    mut worker: Worker,
+) {
+    let Some(intended) = pass(&shared, &barrier, &mut barrier.barrier_slot(), here()).await else { return };
     let key = keys.pick(&mut worker.random);
-    let slot = Slot { phase: Phase::Main, client, round: 0, key, fresh: false };
-    worker.carry_out(Turn { op: shared.first_main + u64::from(client), slot, key, intended }).await;
+    let position = Position { phase: Phase::Main, client, round: 0, key, fresh: false };
+    worker.execute(OperationSlot { op: shared.first_main + u64::from(client), position, key, intended }).await;
 }
 
 /// When the clients of a closed load work.
@@ -147,9 +153,9 @@ async fn work(
             return;
         }
         let key = load.keys.pick(&mut worker.random);
-        let slot = Slot { phase: Phase::Main, client, round: *round, key, fresh: false };
+        let position = Position { phase: Phase::Main, client, round: *round, key, fresh: false };
         let op = shared.first_main + u64::from(*round) * u64::from(load.clients) + u64::from(client);
-        worker.carry_out(Turn { op, slot, key, intended }).await;
+        worker.execute(OperationSlot { op, position, key, intended }).await;
         *round += 1;
     }
 }

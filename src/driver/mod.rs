@@ -3,14 +3,14 @@
 //! It owns every task of a run. Workers share nothing on the hot path: an operation costs two clock reads and one push
 //! to the worker's own buffer. It judges nothing.
 
-mod gate;
+mod barrier;
+mod live_violations;
 mod load;
 mod open;
 mod plan;
 mod ramp;
 mod recorder;
 mod run;
-mod seen;
 mod silence;
 mod worker;
 

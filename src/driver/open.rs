@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 
 use super::load::Picker;
 use super::ramp::Arriving;
-use super::worker::{Shared, Turn, Worker};
+use super::worker::{OperationSlot, Shared, Worker};
 use crate::history::Phase;
 use crate::scenario::Arrivals;
-use crate::workload::Slot;
+use crate::workload::Position;
 
 /// An open load.
 pub(super) struct Open {
@@ -66,9 +66,9 @@ pub(super) async fn open(shared: Arc<Shared>, load: Arc<Open>, workers: Vec<Work
             worker.random = shared.random(FIRST_STREAM + arrival.number);
             let key = load.keys.pick(&mut worker.random);
             let round = u32::try_from(arrival.number).unwrap_or(u32::MAX);
-            let slot = Slot { phase: Phase::Main, client: 0, round, key, fresh: false };
+            let position = Position { phase: Phase::Main, client: 0, round, key, fresh: false };
             let op = shared.first_main + arrival.number;
-            worker.carry_out(Turn { op, slot, key, intended: arrival.intended }).await;
+            worker.execute(OperationSlot { op, position, key, intended: arrival.intended }).await;
             free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(worker);
         });
         while running.try_join_next().is_some_and(|joined| joined.is_ok()) {}

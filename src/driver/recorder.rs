@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::seen::Seen;
+use super::live_violations::LiveViolations;
 use crate::history::file::{HistoryError, HistoryWriter};
 use crate::history::{Compactor, History, Late, OpId, Operation, Outcome};
 use crate::stats::StageMarks;
@@ -119,7 +119,7 @@ impl Recorder {
         expected: Option<u64>,
         progress: Arc<Progress>,
         stop: CancellationToken,
-        (seen, enough): (Seen, Enough),
+        (seen, enough): (LiveViolations, Enough),
     ) -> std::io::Result<Self> {
         let (to_recorder, messages) = channel();
         // Reserved memory costs nothing until it is used; growing step by step would copy.
@@ -161,7 +161,7 @@ struct State {
     lates: Vec<(OpId, Box<Late>)>,
     write_error: Option<HistoryError>,
     progress: Arc<Progress>,
-    seen: Seen,
+    seen: LiveViolations,
     stop: CancellationToken,
     enough: Enough,
     complete: bool,
@@ -304,7 +304,7 @@ mod tests {
         let path = folder.path().join("history.jsonl");
         let writer = HistoryWriter::create(&path, &Header::new("r")).unwrap();
         let enough = Enough::new(None, CancellationToken::new());
-        let parts = (Seen::default(), enough);
+        let parts = (LiveViolations::default(), enough);
         let recorder = Recorder::start(Some(writer), None, Arc::default(), CancellationToken::new(), parts).unwrap();
         let one = operation(0, "k", Action::Get, [0, 5], Outcome::Ok(Value::Found(None)));
         recorder.sender().send(Message::Operations(vec![one])).unwrap();

@@ -11,13 +11,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::gate::Gate;
+use super::barrier::Barrier;
+use super::live_violations::LiveViolations;
 use super::load::{self, Closed, Gated, Picker, Working};
 use super::open::{self, Open};
 use super::plan::{self, CONTROL_CLIENTS, Plan, Segment};
 use super::ramp::Arriving;
 use super::recorder::{Enough, Message, Progress, Recorded, Recorder};
-use super::seen::Seen;
 use super::silence::Silence;
 use super::worker::{Shared, Worker, control_turn};
 use crate::history::file::HistoryWriter;
@@ -110,7 +110,7 @@ pub async fn run_together(
     let rounds = matches!(run.plan.load, Load::Burst { .. } | Load::Waves { .. });
     let progress = Arc::clone(&run.progress);
     let enough = Enough::new(rounds.then_some(run.plan.limits.after_violation), stop.clone());
-    let seen = Seen::without(&run.plan.ignored);
+    let seen = LiveViolations::without(&run.plan.ignored);
     let recorder = Recorder::start(run.writer, run.plan.operations(), run.progress, run.stop, (seen, enough))
         .map_err(DriverError::Recorder)?;
     let shared = Arc::new(Shared {
@@ -232,11 +232,11 @@ struct Remaining {
 
 /// Starts the clients of a closed load with one operation each, all at once.
 fn first_turns(shared: &Arc<Shared>, recorder: &Recorder, clients: u32, keys: Picker) -> JoinSet<()> {
-    let gate = Arc::new(Gate::new(clients));
+    let barrier = Arc::new(Barrier::new(clients));
     let mut tasks = JoinSet::new();
     for client in 0..clients {
         let worker = Worker::new(Arc::clone(shared), client, recorder.sender());
-        tasks.spawn(load::first_turn(Arc::clone(shared), Arc::clone(&gate), keys, client, worker));
+        tasks.spawn(load::first_turn(Arc::clone(shared), Arc::clone(&barrier), keys, client, worker));
     }
     tasks
 }
@@ -244,7 +244,7 @@ fn first_turns(shared: &Arc<Shared>, recorder: &Recorder, clients: u32, keys: Pi
 /// Starts clients that come together round after round.
 fn rounds(shared: &Arc<Shared>, recorder: &Recorder, segments: Vec<Segment>) -> JoinSet<()> {
     let clients = segments.iter().map(|segment| segment.clients).max().unwrap_or(0);
-    let gated = |segment: Segment| Gated { gate: Gate::new(shared.share(segment.clients)), segment };
+    let gated = |segment: Segment| Gated { barrier: Barrier::new(shared.share(segment.clients)), segment };
     let segments = Arc::new(segments.into_iter().map(gated).collect::<Vec<_>>());
     let mut tasks = JoinSet::new();
     for client in (0..clients).filter(|client| shared.owns(*client)) {
@@ -283,8 +283,8 @@ async fn control(shared: &Arc<Shared>, recorder: &Recorder, operations: u32) {
         if shared.stop.is_cancelled() {
             return;
         }
-        let turn = control_turn(number, CONTROL_CLIENTS);
-        workers[turn.slot.client as usize].carry_out(turn).await;
+        let slot = control_turn(number, CONTROL_CLIENTS);
+        workers[slot.position.client as usize].execute(slot).await;
     }
 }
 

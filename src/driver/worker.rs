@@ -20,7 +20,7 @@ use super::silence::Silence;
 use crate::history::{Cause, Late, Nanos, OpId, Operation, Outcome, Phase};
 use crate::shard::{Meeting, Parted, Shard};
 use crate::target::{Completion, Invocation, Staged, Target};
-use crate::workload::{KeyTable, Slot, Workload};
+use crate::workload::{KeyTable, Position, Workload};
 
 /// What all workers of a run share; none of it is written on the hot path.
 pub(super) struct Shared {
@@ -128,9 +128,9 @@ impl Shared {
 
 /// One operation to carry out.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Turn {
+pub(super) struct OperationSlot {
     pub(super) op: u64,
-    pub(super) slot: Slot,
+    pub(super) position: Position,
     /// Number of the key.
     pub(super) key: u32,
     /// When the load wants it to start.
@@ -139,7 +139,7 @@ pub(super) struct Turn {
 
 /// Waits for deadlines with one timer for all of a client's operations: setting one for each would cost more than
 /// recording it.
-struct Patience {
+struct DeadlineTimer {
     timer: Pin<Box<Sleep>>,
     abandon: CancellationToken,
 }
@@ -150,12 +150,12 @@ enum Exhausted {
     Abandoned,
 }
 
-impl Patience {
+impl DeadlineTimer {
     /// How late an abandoned run is noticed at most.
     const TICK: Duration = Duration::from_millis(100);
 
     fn new(shared: &Shared) -> Self {
-        Patience { timer: Box::pin(tokio::time::sleep(Self::TICK)), abandon: shared.abandon.clone() }
+        DeadlineTimer { timer: Box::pin(tokio::time::sleep(Self::TICK)), abandon: shared.abandon.clone() }
     }
 
     /// Ready when the deadline has passed or the run is abandoned, which is looked at once a tick.
@@ -176,7 +176,7 @@ impl Patience {
 
 /// An operation of which a byte may be out.
 struct Begun {
-    turn: Turn,
+    slot: OperationSlot,
     invocation: Invocation,
     invoked: Instant,
 }
@@ -188,7 +188,7 @@ pub(super) struct Worker {
     staged_late: bool,
     /// Kinds of operations that were answered to it.
     heard: Vec<String>,
-    patience: Patience,
+    patience: DeadlineTimer,
     shared: Arc<Shared>,
     buffer: Buffer,
     to_recorder: Sender<Message>,
@@ -206,7 +206,7 @@ impl Worker {
             begun: None,
             staged_late: false,
             heard: Vec::new(),
-            patience: Patience::new(&shared),
+            patience: DeadlineTimer::new(&shared),
             buffer: Buffer::new(to_recorder.clone()),
             to_recorder,
             client,
@@ -216,17 +216,17 @@ impl Worker {
     }
 
     /// Carries out one operation and records it.
-    pub(super) async fn carry_out(&mut self, turn: Turn) {
-        let invocation = self.invocation(turn);
+    pub(super) async fn execute(&mut self, slot: OperationSlot) {
+        let invocation = self.invocation(slot);
         let finish = self.shared.target.apply(invocation.clone());
-        self.finish(turn, invocation, Staged { sent: None, finish }).await;
+        self.finish(slot, invocation, Staged { sent: None, finish }).await;
     }
 
     /// Does what can be done of an operation ahead of its release; the rest is for [`Worker::finish`].
-    pub(super) async fn stage(&mut self, turn: Turn) -> (Invocation, Staged) {
-        let invocation = self.invocation(turn);
+    pub(super) async fn stage(&mut self, slot: OperationSlot) -> (Invocation, Staged) {
+        let invocation = self.invocation(slot);
         let begin = Instant::now();
-        self.begun = Some(Begun { turn, invocation: invocation.clone(), invoked: begin });
+        self.begun = Some(Begun { slot, invocation: invocation.clone(), invoked: begin });
         let staging = self.shared.target.stage(invocation.clone());
         let staged = tokio::select! {
             staged = tokio::time::timeout(self.shared.deadline, staging) => {
@@ -244,23 +244,23 @@ impl Worker {
         // A log-in that is never answered comes before anything is sent.
         self.staged_late = begin.elapsed() >= self.shared.deadline * 9 / 10;
         // What was not sent has no effect, whatever becomes of its owner.
-        self.begun = staged.sent.map(|invoked| Begun { turn, invocation: invocation.clone(), invoked });
+        self.begun = staged.sent.map(|invoked| Begun { slot, invocation: invocation.clone(), invoked });
         (invocation, staged)
     }
 
     /// The operation of a turn.
-    fn invocation(&mut self, turn: Turn) -> Invocation {
+    fn invocation(&mut self, slot: OperationSlot) -> Invocation {
         let workload = &self.shared.workload;
-        let action = workload.action(turn.slot, &mut self.random);
-        let key = workload.own_key(&action, turn.slot, self.shared.keys.get(turn.slot.phase, turn.key));
-        Invocation { id: OpId(turn.op), client: self.client, phase: turn.slot.phase, key, action }
+        let action = workload.action(slot.position, &mut self.random);
+        let key = workload.own_key(&action, slot.position, self.shared.keys.get(slot.position.phase, slot.key));
+        Invocation { id: OpId(slot.op), client: self.client, phase: slot.position.phase, key, action }
     }
 
     /// Carries out the rest of an operation and records it.
-    pub(super) async fn finish(&mut self, turn: Turn, invocation: Invocation, staged: Staged) {
+    pub(super) async fn finish(&mut self, slot: OperationSlot, invocation: Invocation, staged: Staged) {
         let invoked = staged.sent.unwrap_or_else(Instant::now);
         let id = invocation.id;
-        self.begun = Some(Begun { turn, invocation, invoked });
+        self.begun = Some(Begun { slot, invocation, invoked });
         let answer = self.answer(staged.finish, id, invoked).await;
         if let Some(begun) = self.begun.take() {
             self.record(begun, answer);
@@ -270,15 +270,15 @@ impl Worker {
     /// Hands an operation over with what came of it.
     fn record(&mut self, begun: Begun, answer: Completion) {
         let completed = Instant::now();
-        let Begun { turn, invocation: Invocation { id, client, phase, key, action }, invoked } = begun;
+        let Begun { slot, invocation: Invocation { id, client, phase, key, action }, invoked } = begun;
         let record = Operation {
             id,
             client,
-            round: turn.slot.round,
+            round: slot.position.round,
             phase,
             key,
             action,
-            intended: self.shared.at(turn.intended),
+            intended: self.shared.at(slot.intended),
             invoked: self.shared.at(invoked),
             connected: answer.connected.map(|connected| self.shared.at(connected)),
             completed: self.shared.at(completed),
@@ -362,10 +362,10 @@ impl Drop for Worker {
 }
 
 /// The control's operation with this number: a few clients in turn, several operations on each key.
-pub(super) fn control_turn(number: u32, clients: u32) -> Turn {
+pub(super) fn control_turn(number: u32, clients: u32) -> OperationSlot {
     let key = number / clients;
-    let slot = Slot { phase: Phase::Control, client: number % clients, round: number, key, fresh: false };
-    Turn { op: u64::from(number), slot, key, intended: Instant::now() }
+    let position = Position { phase: Phase::Control, client: number % clients, round: number, key, fresh: false };
+    OperationSlot { op: u64::from(number), position, key, intended: Instant::now() }
 }
 
 #[cfg(test)]

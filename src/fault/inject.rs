@@ -174,7 +174,7 @@ impl Injector<'_> {
         durable: &Durable,
     ) -> Option<FaultInterval> {
         let from = self.at(Instant::now());
-        let struck = self.carry_out(spec, moment).await.transpose()?;
+        let struck = self.execute(spec, moment).await.transpose()?;
         let to = self.at(Instant::now());
         let interval = FaultInterval {
             kind: spec.kind.as_str().to_owned(),
@@ -195,7 +195,7 @@ impl Injector<'_> {
         })
     }
 
-    async fn carry_out(&self, spec: &FaultSpec, moment: Moment) -> Result<Option<Struck>, Failure> {
+    async fn execute(&self, spec: &FaultSpec, moment: Moment) -> Result<Option<Struck>, Failure> {
         let hold = Hold { over: self.over, lasts: spec.duration(), begun: Instant::now() };
         let Equipment { mongod, proxy, service } = self.equipment;
         match (Thing::of(spec.kind), mongod, proxy, service) {

@@ -1,6 +1,6 @@
 //! Messages: as operations send them, as reads saw them, as the final documents hold them.
 //!
-//! A message is identified by the operation that wrote it and its part of that operation. [`Seen`] is one read: its
+//! A message is identified by the operation that wrote it and its part of that operation. [`ReadResult`] is one read: its
 //! length and the chained hash of its elements always, the elements themselves only where no other read of the key shows
 //! them ([`Compactor`]), so that a history with many reads of long lists stays small.
 
@@ -138,7 +138,7 @@ pub fn chain(hash: u64, element: Element) -> u64 {
 
 /// The messages that one read saw, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Seen {
+pub struct ReadResult {
     /// The document that holds them; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
@@ -152,12 +152,12 @@ pub struct Seen {
     pub body: Option<Box<[Element]>>,
 }
 
-impl Seen {
+impl ReadResult {
     /// A read of this list.
     pub fn new(id: Option<Id>, body: Vec<Element>) -> Self {
         let hash = body.iter().fold(0, |hash, element| chain(hash, *element));
         let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        Seen { id, length, hash, body: Some(body.into_boxed_slice()) }
+        ReadResult { id, length, hash, body: Some(body.into_boxed_slice()) }
     }
 }
 
@@ -198,7 +198,7 @@ impl Compactor {
         operations.push(operation);
     }
 
-    fn compact(&mut self, operations: &mut [Operation], key: &Arc<str>, seen: &mut Seen) {
+    fn compact(&mut self, operations: &mut [Operation], key: &Arc<str>, seen: &mut ReadResult) {
         let next = operations.len();
         let Some(&at) = self.longest.get(key) else {
             self.longest.insert(Arc::clone(key), next);
@@ -275,7 +275,7 @@ mod tests {
             key,
             Action::Read,
             [op, op],
-            Outcome::Ok(Value::Messages(Seen::new(None, list(body)))),
+            Outcome::Ok(Value::Messages(ReadResult::new(None, list(body)))),
         )
     }
 
@@ -285,12 +285,12 @@ mod tests {
             assert_eq!(text.parse::<Element>().unwrap().to_string(), text);
         }
         assert!("17".parse::<Element>().is_err() && "xu".parse::<Element>().is_err() && "".parse::<Element>().is_err());
-        let seen = Seen::new(None, list("1u 1b ?"));
+        let seen = ReadResult::new(None, list("1u 1b ?"));
         let text = serde_json::to_string(&seen).unwrap();
-        assert_eq!(serde_json::from_str::<Seen>(&text).unwrap(), seen, "{text}");
-        let without = Seen { body: None, ..seen };
+        assert_eq!(serde_json::from_str::<ReadResult>(&text).unwrap(), seen, "{text}");
+        let without = ReadResult { body: None, ..seen };
         let text = serde_json::to_string(&without).unwrap();
-        assert_eq!(serde_json::from_str::<Seen>(&text).unwrap(), without, "{text}");
+        assert_eq!(serde_json::from_str::<ReadResult>(&text).unwrap(), without, "{text}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use effects::{Effects, ElementCount, Elements, KeyElements, NumberRule, Numb
 pub use faults::{FaultInterval, Faults};
 pub use id::{Id, OpId};
 pub use looks::{Looks, Tally, Worsening};
-pub use messages::{Appended, Compactor, Element, Message, MessagePath, Role, Said, Seen, answer_to, chain};
+pub use messages::{Appended, Compactor, Element, Message, MessagePath, ReadResult, Role, Said, answer_to, chain};
 pub use observation::{Observation, Observed, Source};
 pub use operation::{Action, FIRST_USE, Late, Nanos, Operation, Outcome, Phase, Returned, Value};
 pub use sightings::{DocumentSightings, Exchange, FieldSighting, Sample, Sightings};

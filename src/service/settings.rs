@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::scenario::WorkloadKind;
-use crate::strategy::{self, Pace, append, create_or_get, merge};
+use crate::strategy::{self, InjectedDelay, append, create_or_get, merge};
 
 /// How the service behaves.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Settings {
     /// Connections to the server.
     pub pool: u32,
     /// Pauses between the commands of a request, which widen the windows of races.
-    pub pace: Pace,
+    pub pace: InjectedDelay,
     /// What log-in asks for; any password is good without it.
     pub password: Option<Secret>,
     /// What tokens are made with: instances that share it take each other's tokens.

@@ -19,7 +19,7 @@ use written_back::{version_ignored, versioned, whole_array};
 
 use super::session::{Failure, Session, by};
 use super::{Description, Named, bug, correct, document_id, stamp};
-use crate::history::{Appended, OpId, Returned, Said, Seen};
+use crate::history::{Appended, OpId, ReadResult, Returned, Said};
 
 /// Field of the key.
 pub const KEY: &str = "sessionId";
@@ -199,13 +199,13 @@ impl Sessions {
     }
 
     /// All messages of a session.
-    pub async fn read(&self, session: &str) -> Result<Seen, Failure> {
+    pub async fn read(&self, session: &str) -> Result<ReadResult, Failure> {
         let mut io = Session::new(&self.sessions, &self.comment);
         let projection = doc! { "messages.opId": 1, "messages.role": 1 };
         let found = io.find_part(by(KEY, session), projection).await?;
         Ok(match found {
-            Some(document) => Seen::new(document_id(&document), elements(&document)),
-            None => Seen::new(None, Vec::new()),
+            Some(document) => ReadResult::new(document_id(&document), elements(&document)),
+            None => ReadResult::new(None, Vec::new()),
         })
     }
 }

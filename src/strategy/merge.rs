@@ -17,7 +17,7 @@ pub use documents::{identity, new_chat};
 use super::lock::{CollectionLock, MemoryLocks};
 use super::session::{Failure, Session, by};
 use super::{Description, Named, append, bug, correct, document_id, stamp};
-use crate::history::{CodePath, ContentKind, Delivered, Delivery, OpId, Returned, Seen, Via};
+use crate::history::{CodePath, ContentKind, Delivered, Delivery, OpId, ReadResult, Returned, Via};
 
 /// Field of the key.
 pub const KEY: &str = "chatId";
@@ -274,11 +274,11 @@ impl UserChats {
     }
 
     /// All messages of a chat.
-    pub async fn read(&self, chat: &str) -> Result<Seen, Failure> {
+    pub async fn read(&self, chat: &str) -> Result<ReadResult, Failure> {
         let mut io = Session::new(&self.chats, &self.comment);
         Ok(match io.find_part(by(KEY, chat), doc! { "messages.opId": 1 }).await? {
-            Some(document) => Seen::new(document_id(&document), append::elements(&document)),
-            None => Seen::new(None, Vec::new()),
+            Some(document) => ReadResult::new(document_id(&document), append::elements(&document)),
+            None => ReadResult::new(None, Vec::new()),
         })
     }
 

@@ -6,9 +6,9 @@
 pub mod append;
 pub mod create_or_get;
 mod creation;
+mod injected_delay;
 mod lock;
 pub mod merge;
-mod pace;
 mod session;
 pub mod thread;
 
@@ -18,8 +18,8 @@ use crate::history::{Id, OpId};
 use crate::scenario::WorkloadKind;
 
 pub use creation::{Creation, How, creations};
+pub use injected_delay::{InjectedDelay, paced};
 pub use lock::MemoryLocks;
-pub use pace::{Pace, paced};
 pub use session::{Failure, Reason, Session, server_answer};
 
 /// A strategy as users see it.

@@ -58,28 +58,28 @@ impl<'a> Session<'a> {
     /// Finds one document.
     pub async fn find_one(&mut self, filter: Document) -> Result<Option<Document>, Failure> {
         let result = self.collection.find_one(filter).comment(self.comment.clone()).await;
-        super::pace::after_read().await;
+        super::injected_delay::after_read().await;
         result.map_err(|error| self.failure(error, false))
     }
 
     /// Finds one document, and of it only what the projection names.
     pub async fn find_part(&mut self, filter: Document, projection: Document) -> Result<Option<Document>, Failure> {
         let found = self.collection.find_one(filter).projection(projection).comment(self.comment.clone()).await;
-        super::pace::after_read().await;
+        super::injected_delay::after_read().await;
         found.map_err(|error| self.failure(error, false))
     }
 
     /// Inserts one document.
     pub async fn insert_one(&mut self, document: &Document) -> Result<(), Failure> {
         let result = self.collection.insert_one(document).comment(self.comment.clone()).await;
-        super::pace::after_write().await;
+        super::injected_delay::after_write().await;
         self.after_write(result).map(|_| ())
     }
 
     /// Updates one document; the number matched.
     pub async fn update_one(&mut self, filter: Document, update: Document) -> Result<u64, Failure> {
         let result = self.collection.update_one(filter, update).comment(self.comment.clone()).await;
-        super::pace::after_write().await;
+        super::injected_delay::after_write().await;
         let matched = result.map_err(|error| self.failure(error, true))?.matched_count;
         // What matched nothing had no effect.
         self.wrote |= matched > 0;
@@ -95,7 +95,7 @@ impl<'a> Session<'a> {
             .return_document(ReturnDocument::After)
             .comment(self.comment.clone())
             .await;
-        super::pace::after_write().await;
+        super::injected_delay::after_write().await;
         let found = self.after_write(result)?;
         found.ok_or_else(|| self.give_up("the upsert returned no document"))
     }
@@ -115,7 +115,7 @@ impl<'a> Session<'a> {
             .projection(projection)
             .comment(self.comment.clone())
             .await;
-        super::pace::after_write().await;
+        super::injected_delay::after_write().await;
         let found = self.after_write(result)?;
         found.ok_or_else(|| self.give_up("the upsert returned no document"))
     }
@@ -150,14 +150,14 @@ impl<'a> Session<'a> {
             .return_document(ReturnDocument::Before)
             .comment(self.comment.clone())
             .await;
-        super::pace::after_write().await;
+        super::injected_delay::after_write().await;
         self.after_write(result)
     }
 
     /// How many documents there are.
     pub async fn count(&mut self, filter: Document) -> Result<u64, Failure> {
         let result = self.collection.count_documents(filter).comment(self.comment.clone()).await;
-        super::pace::after_read().await;
+        super::injected_delay::after_read().await;
         result.map_err(|error| self.failure(error, false))
     }
 

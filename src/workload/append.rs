@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::{Slot, Workload};
+use super::{Position, Workload};
 use crate::history::{Action, MessagePath, Phase, Said};
 use crate::verdict::Invariant;
 
@@ -77,20 +77,22 @@ impl Workload for Append {
         Arc::from(format!("session-{}-{part}{number}", self.tag))
     }
 
-    fn action(&self, slot: Slot, random: &mut ChaCha8Rng) -> Action {
-        let (read, voice) = match slot.phase {
+    fn action(&self, position: Position, random: &mut ChaCha8Rng) -> Action {
+        let (read, voice) = match position.phase {
             // The control ends on a read, and has both paths, on each key.
-            Phase::Control => (slot.client == 3, slot.client == 1),
+            Phase::Control => (position.client == 3, position.client == 1),
             // Where all meet on a fresh session, the first ones race to create it.
-            Phase::Main => {
-                (random.random_bool(Self::READS) && !(slot.fresh && slot.client < 3), random.random_bool(Self::VOICE))
-            }
+            Phase::Main => (
+                random.random_bool(Self::READS) && !(position.fresh && position.client < 3),
+                random.random_bool(Self::VOICE),
+            ),
         };
         if read && self.reads {
             return Action::Read;
         }
         // On a fresh session three clients are one sender, who types three messages quickly.
-        let (sender, n) = if slot.fresh { (slot.client / 3, slot.client % 3) } else { (slot.client, slot.round) };
+        let (sender, n) =
+            if position.fresh { (position.client / 3, position.client % 3) } else { (position.client, position.round) };
         let text = Arc::clone(&self.texts[n as usize % QUICK.len()]);
         let path = if voice { MessagePath::Voice } else { MessagePath::Text };
         Action::Append(Said { path, sender, n, text, answered: self.answers })
@@ -106,8 +108,8 @@ mod tests {
     fn actions(seed: u64) -> Vec<Action> {
         let workload = Append::new("r7");
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let slot = |round| Slot { phase: Phase::Main, client: 2, round, key: 0, fresh: false };
-        (0..1000).map(|round| workload.action(slot(round), &mut random)).collect()
+        let position = |round| Position { phase: Phase::Main, client: 2, round, key: 0, fresh: false };
+        (0..1000).map(|round| workload.action(position(round), &mut random)).collect()
     }
 
     #[test]
@@ -127,8 +129,8 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let texts: Vec<String> = (0..200)
             .filter_map(|client| {
-                let slot = Slot { phase: Phase::Main, client, round: 0, key: 0, fresh: true };
-                match workload.action(slot, &mut random) {
+                let position = Position { phase: Phase::Main, client, round: 0, key: 0, fresh: true };
+                match workload.action(position, &mut random) {
                     Action::Append(said) if said.sender == 0 => Some(said.text.to_string()),
                     _ => None,
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::{Slot, Workload};
+use super::{Position, Workload};
 use crate::history::{Action, Phase};
 use crate::verdict::Invariant;
 
@@ -55,17 +55,17 @@ impl Workload for CreateOrGet {
         Arc::from(format!("{tag}-{part}{number}a_{tag}-{part}{number}b"))
     }
 
-    fn action(&self, slot: Slot, random: &mut ChaCha8Rng) -> Action {
-        if self.gets && !slot.fresh && slot.phase == Phase::Main && random.random_bool(Self::GETS) {
+    fn action(&self, position: Position, random: &mut ChaCha8Rng) -> Action {
+        if self.gets && !position.fresh && position.phase == Phase::Main && random.random_bool(Self::GETS) {
             return Action::Get;
         }
         // The control ends on a read of each key: whether what was created is found needs no race.
-        if self.gets && slot.phase == Phase::Control && slot.client == 3 {
+        if self.gets && position.phase == Phase::Control && position.client == 3 {
             return Action::Get;
         }
         // The control alternates, so that both orders are sure to occur on each key.
-        let reversed = match slot.phase {
-            Phase::Control => slot.client % 2 == 1,
+        let reversed = match position.phase {
+            Phase::Control => position.client % 2 == 1,
             Phase::Main => random.random(),
         };
         Action::CreateOrGet { reversed }
@@ -86,8 +86,8 @@ mod tests {
     fn actions(seed: u64) -> Vec<Action> {
         let workload = CreateOrGet::new("r7");
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let slot = |round| Slot { phase: Phase::Main, client: 0, round, key: 0, fresh: false };
-        (0..200).map(|round| workload.action(slot(round), &mut random)).collect()
+        let position = |round| Position { phase: Phase::Main, client: 0, round, key: 0, fresh: false };
+        (0..200).map(|round| workload.action(position(round), &mut random)).collect()
     }
 
     #[test]

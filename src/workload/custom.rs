@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::{Slot, Workload};
+use super::{Position, Workload};
 use crate::history::{Action, Phase};
 use crate::scenario::{KeySharing, OperationSpec};
 use crate::verdict::Invariant;
@@ -53,7 +53,7 @@ impl Workload for Custom {
         Arc::from(format!("{}-{part}{number}", self.tag))
     }
 
-    fn action(&self, _: Slot, random: &mut ChaCha8Rng) -> Action {
+    fn action(&self, _: Position, random: &mut ChaCha8Rng) -> Action {
         let mut left = random.random_range(0..self.total.max(1));
         for own in &self.operations {
             match left.checked_sub(own.weight) {
@@ -64,10 +64,10 @@ impl Workload for Custom {
         Action::Custom(Arc::from("none"))
     }
 
-    fn own_key(&self, action: &Action, slot: Slot, key: Arc<str>) -> Arc<str> {
+    fn own_key(&self, action: &Action, position: Position, key: Arc<str>) -> Arc<str> {
         let own = self.operations.iter().find(|own| *own.name == *action.name());
         match own.map(|own| own.keys) {
-            Some(KeySharing::Private) => Arc::from(format!("{key}-{}", slot.client)),
+            Some(KeySharing::Private) => Arc::from(format!("{key}-{}", position.client)),
             Some(KeySharing::Shared) | None => key,
         }
     }
@@ -85,12 +85,12 @@ mod tests {
         let operations = vec![own("rare", 1, KeySharing::Private), own("usual", 9, KeySharing::Shared)];
         let workload = Custom { tag: Arc::from("r"), operations, total: 10 };
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let slot = Slot { phase: Phase::Main, client: 4, round: 0, key: 0, fresh: true };
-        let actions: Vec<Action> = (0..1000).map(|_| workload.action(slot, &mut random)).collect();
+        let position = Position { phase: Phase::Main, client: 4, round: 0, key: 0, fresh: true };
+        let actions: Vec<Action> = (0..1000).map(|_| workload.action(position, &mut random)).collect();
         let rare = actions.iter().filter(|action| action.name() == "rare").count();
         assert!((50..150).contains(&rare), "{rare}");
         let key = workload.key(Phase::Main, 3);
-        assert_eq!(&*workload.own_key(&Action::Custom(Arc::from("rare")), slot, Arc::clone(&key)), "r-k3-4");
-        assert_eq!(workload.own_key(&Action::Custom(Arc::from("usual")), slot, Arc::clone(&key)), key);
+        assert_eq!(&*workload.own_key(&Action::Custom(Arc::from("rare")), position, Arc::clone(&key)), "r-k3-4");
+        assert_eq!(workload.own_key(&Action::Custom(Arc::from("usual")), position, Arc::clone(&key)), key);
     }
 }

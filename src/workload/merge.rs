@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::{Slot, Workload};
+use super::{Position, Workload};
 use crate::history::{Action, Delivery, Phase, Via};
 use crate::verdict::Invariant;
 
@@ -75,28 +75,28 @@ impl Workload for Merge {
         number % Self::MISSING != Self::MISSING - 1
     }
 
-    fn action(&self, slot: Slot, random: &mut ChaCha8Rng) -> Action {
+    fn action(&self, position: Position, random: &mut ChaCha8Rng) -> Action {
         let via = if random.random() { Via::Webhook } else { Via::Polling };
         let read = random.random_bool(Self::READS);
-        let missing = !self.exists_before(slot.key);
-        let (content, nth) = match slot.phase {
+        let missing = !self.exists_before(position.key);
+        let (content, nth) = match position.phase {
             // One after another: the first two clients deliver one content, the third another, the last one reads.
-            Phase::Control => (4 * slot.key + slot.client / 2, slot.client % 2),
-            Phase::Main if slot.fresh => self.share(slot.client),
-            Phase::Main => (random.random_range(0..Self::CONTENTS), slot.round),
+            Phase::Control => (4 * position.key + position.client / 2, position.client % 2),
+            Phase::Main if position.fresh => self.share(position.client),
+            Phase::Main => (random.random_range(0..Self::CONTENTS), position.round),
         };
         let paths = Delivery::paths(content);
         let path = paths[random.random_range(0..paths.len())];
-        let opens = match slot.phase {
-            Phase::Control => missing && slot.client == 0,
-            Phase::Main if slot.fresh => missing && slot.client == 0,
+        let opens = match position.phase {
+            Phase::Control => missing && position.client == 0,
+            Phase::Main if position.fresh => missing && position.client == 0,
             Phase::Main => missing && random.random_bool(0.05),
         };
         if opens {
             Action::Open
-        } else if match slot.phase {
-            Phase::Control => slot.client == 3,
-            Phase::Main => read && !(slot.fresh && slot.client < 2),
+        } else if match position.phase {
+            Phase::Control => position.client == 3,
+            Phase::Main => read && !(position.fresh && position.client < 2),
         } {
             Action::Read
         } else {
@@ -136,8 +136,8 @@ mod tests {
         let (mut kinds, mut opened) = (std::collections::BTreeSet::new(), 0);
         for key in 0..10 {
             for client in 0..60 {
-                let slot = Slot { phase: Phase::Main, client, round: key, key, fresh: true };
-                match workload.action(slot, &mut random) {
+                let position = Position { phase: Phase::Main, client, round: key, key, fresh: true };
+                match workload.action(position, &mut random) {
                     Action::Deliver(delivery) => {
                         kinds.insert((delivery.path, delivery.via));
                     }

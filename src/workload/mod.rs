@@ -30,7 +30,7 @@ pub use unique::Unique;
 
 /// The place of an operation in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slot {
+pub struct Position {
     /// Part of the run.
     pub phase: Phase,
     /// Position of the client, from 0; it stays when the client goes on under a new number.
@@ -61,11 +61,11 @@ pub trait Workload: Send + Sync + 'static {
         false
     }
 
-    /// What the client asks for in this slot. `random` is the client's own stream.
-    fn action(&self, slot: Slot, random: &mut ChaCha8Rng) -> Action;
+    /// What the client asks for in this position. `random` is the client's own stream.
+    fn action(&self, position: Position, random: &mut ChaCha8Rng) -> Action;
 
-    /// The key that the action is on, where it is not the one that all clients of the slot meet on.
-    fn own_key(&self, _action: &Action, _slot: Slot, key: Arc<str>) -> Arc<str> {
+    /// The key that the action is on, where it is not the one that all clients of the position meet on.
+    fn own_key(&self, _action: &Action, _position: Position, key: Arc<str>) -> Arc<str> {
         key
     }
 }

@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
 use super::thread::{BASE, POOL, participant};
-use super::{Slot, Workload};
+use super::{Position, Workload};
 use crate::history::{Action, Conversation, Delivery, Expansion, MessagePath, Phase, Said, ThreadKind, Via};
 use crate::scenario::WorkloadKind;
 
@@ -137,9 +137,14 @@ impl Requests {
             }
             (WorkloadKind::Custom | WorkloadKind::Unique, Some(name)) => Action::Custom(Arc::from(name)),
             _ => {
-                let slot =
-                    Slot { phase: Phase::Main, client: request, round: 0, key: self.number(execution), fresh: true };
-                self.workload.action(slot, &mut ChaCha8Rng::seed_from_u64(self.seed))
+                let position = Position {
+                    phase: Phase::Main,
+                    client: request,
+                    round: 0,
+                    key: self.number(execution),
+                    fresh: true,
+                };
+                self.workload.action(position, &mut ChaCha8Rng::seed_from_u64(self.seed))
             }
         }
     }

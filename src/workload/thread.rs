@@ -10,7 +10,7 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
-use super::{Slot, Workload};
+use super::{Position, Workload};
 use crate::history::{Action, Conversation, Expansion, Phase, ThreadKind};
 use crate::verdict::Invariant;
 
@@ -83,13 +83,13 @@ impl Threads {
         Threads { resigns, reads, ..self }
     }
 
-    fn start(family: &str, class: Class, slot: Slot, random: &mut ChaCha8Rng) -> Action {
+    fn start(family: &str, class: Class, position: Position, random: &mut ChaCha8Rng) -> Action {
         let (kind, letters) = match class {
             Class::Direct => (ThreadKind::Direct, &BASE[..2]),
             _ => (ThreadKind::Group, &BASE[..]),
         };
         let conversation = Box::new(conversation(family, kind, letters, random));
-        if !slot.fresh && slot.phase == Phase::Main && random.random_bool(Self::CHECKS) {
+        if !position.fresh && position.phase == Phase::Main && random.random_bool(Self::CHECKS) {
             return Action::CheckExisting(conversation);
         }
         Action::StartConversation(conversation)
@@ -164,10 +164,10 @@ impl Workload for Threads {
         Arc::from(format!("{}-{part}{number}{}", self.tag, Class::of_number(number).1))
     }
 
-    fn action(&self, slot: Slot, random: &mut ChaCha8Rng) -> Action {
-        let family = self.key(slot.phase, slot.key);
-        match Class::of_number(slot.key).0 {
-            class @ (Class::Direct | Class::Group) => Self::start(&family, class, slot, random),
+    fn action(&self, position: Position, random: &mut ChaCha8Rng) -> Action {
+        let family = self.key(position.phase, position.key);
+        match Class::of_number(position.key).0 {
+            class @ (Class::Direct | Class::Group) => Self::start(&family, class, position, random),
             Class::Resigning if self.resigns => self.resigning(&family, random),
             Class::Expanding | Class::Resigning => self.expanding(&family, random),
         }
@@ -186,8 +186,8 @@ mod tests {
     fn actions(seed: u64) -> Vec<(u32, Action)> {
         let workload = Threads::new("r.7");
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let slot = |round| Slot { phase: Phase::Main, client: 0, round, key: round % 4, fresh: round % 8 < 4 };
-        (0..800).map(|round| (round % 4, workload.action(slot(round), &mut random))).collect()
+        let position = |round| Position { phase: Phase::Main, client: 0, round, key: round % 4, fresh: round % 8 < 4 };
+        (0..800).map(|round| (round % 4, workload.action(position(round), &mut random))).collect()
     }
 
     #[test]

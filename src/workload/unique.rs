@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::rngs::ChaCha8Rng;
 
-use super::{Slot, Workload};
+use super::{Position, Workload};
 use crate::history::{Action, Phase};
 use crate::verdict::Invariant;
 
@@ -44,7 +44,7 @@ impl Workload for Unique {
         Arc::from(format!("{}-{part}{number}", self.tag))
     }
 
-    fn action(&self, _: Slot, _: &mut ChaCha8Rng) -> Action {
+    fn action(&self, _: Position, _: &mut ChaCha8Rng) -> Action {
         Action::Custom(Arc::clone(&self.create))
     }
 }
@@ -58,8 +58,8 @@ mod tests {
     #[test]
     fn everybody_creates_on_the_key_of_the_round() {
         let workload = Unique::new("r");
-        let slot = Slot { phase: Phase::Main, client: 1, round: 0, key: 7, fresh: true };
-        let action = workload.action(slot, &mut ChaCha8Rng::seed_from_u64(1));
+        let position = Position { phase: Phase::Main, client: 1, round: 0, key: 7, fresh: true };
+        let action = workload.action(position, &mut ChaCha8Rng::seed_from_u64(1));
         assert_eq!((action.name(), &*workload.key(Phase::Main, 7)), ("create", "r-u7"));
         assert_ne!(workload.key(Phase::Control, 7), workload.key(Phase::Main, 7));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use onlyone::service::ServiceError;
-use onlyone::strategy::Pace;
+use onlyone::strategy::InjectedDelay;
 use serde_json::{Value, json};
 
 use super::support::{Answer, Api, mongod, settings, start, try_start};
@@ -131,7 +131,7 @@ fn created(answers: &[Answer]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn correct_strategies_leave_one_chat_and_racy_ones_do_what_they_are_there_for() {
     let mongod = mongod().await;
-    let pace = Pace { read: Duration::from_millis(100), write: Duration::ZERO };
+    let pace = InjectedDelay { read: Duration::from_millis(100), write: Duration::ZERO };
     for (index, name) in ["upsert-retry", "insert-first", "lock-collection", "lock-in-memory"].into_iter().enumerate() {
         let choice = format!("create-or-get={name}");
         let api = start(&mongod, settings(&format!("correct{index}"), &[&choice])).await;

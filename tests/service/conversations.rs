@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use onlyone::service::Settings;
-use onlyone::strategy::Pace;
+use onlyone::strategy::InjectedDelay;
 use serde_json::{Value, json};
 
 use super::support::{Answer, Api, mongod, settings, start};
@@ -82,7 +82,7 @@ fn messages(conversations: &[Value]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn correct_strategies_keep_every_message_and_racy_ones_do_not() {
     let mongod = mongod().await;
-    let pace = Pace { read: Duration::from_millis(100), write: Duration::ZERO };
+    let pace = InjectedDelay { read: Duration::from_millis(100), write: Duration::ZERO };
     for (index, name) in ["upsert-push", "save-retry", "whole-array-versioned"].into_iter().enumerate() {
         let api = start(&mongod, settings(&format!("kept{index}"), &[&format!("append={name}")])).await;
         let (answers, conversations) = burst(&api).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use onlyone::service::Settings;
-use onlyone::strategy::Pace;
+use onlyone::strategy::InjectedDelay;
 use serde_json::{Value, json};
 
 use super::support::{Answer, Api, mongod, settings, start};
@@ -108,7 +108,7 @@ async fn deliveries(api: &Api) -> (Vec<Answer>, usize) {
 async fn correct_strategies_merge_once_and_racy_ones_do_not() {
     let mongod = mongod().await;
     let with = |name: &str| {
-        let pace = Pace { read: Duration::from_millis(100), write: Duration::ZERO };
+        let pace = InjectedDelay { read: Duration::from_millis(100), write: Duration::ZERO };
         Settings { pace, ..settings(&format!("m_{name}"), &[&format!("merge={name}")]) }
     };
     for name in ["conditional-push", "lock-collection", "lock-in-memory"] {

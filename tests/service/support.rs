@@ -5,7 +5,7 @@ use std::sync::Once;
 use onlyone::mongod::{Mongod, Options};
 use onlyone::scenario::MongodSpec;
 use onlyone::service::{Listening, Secret, Service, ServiceError, Settings, Strategies};
-use onlyone::strategy::Pace;
+use onlyone::strategy::InjectedDelay;
 use onlyone::target::{Guard, MongoUri};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub(crate) fn settings(database: &str, choices: &[&str]) -> Settings {
         strategies,
         unique_index: true,
         pool: 30,
-        pace: Pace::default(),
+        pace: InjectedDelay::default(),
         password: None,
         token_secret: Secret::new("test"),
     }

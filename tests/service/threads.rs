@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use onlyone::service::Settings;
-use onlyone::strategy::Pace;
+use onlyone::strategy::InjectedDelay;
 use serde_json::{Value, json};
 
 use super::support::{Answer, Api, mongod, settings, start};
@@ -157,7 +157,7 @@ async fn expansions(api: &Api) -> Vec<String> {
 async fn correct_strategies_keep_the_rules_under_concurrency_and_racy_ones_do_not() {
     let mongod = mongod().await;
     let with = |name: &str, unique_index: bool| {
-        let pace = Pace { read: Duration::from_millis(100), write: Duration::ZERO };
+        let pace = InjectedDelay { read: Duration::from_millis(100), write: Duration::ZERO };
         Settings { unique_index, pace, ..settings(&format!("t_{name}_{unique_index}"), &[&format!("thread={name}")]) }
     };
     let api = start(&mongod, with("keyed-upsert", true)).await;

@@ -7,8 +7,8 @@ use mongodb::Collection;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc, oid::ObjectId};
 use rustc_hash::FxHashMap;
 
+use super::hash_index::hash;
 use super::scan::paths;
-use super::seen::hash;
 use super::{AuditOptions, collation};
 use crate::audit::canon::Texts;
 use crate::audit::error::{Result, Step};

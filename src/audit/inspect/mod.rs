@@ -4,12 +4,12 @@ mod collation;
 mod filters;
 mod findings;
 mod groups;
+mod hash_index;
 mod index;
 mod options;
 mod orphans;
 mod run;
 mod scan;
-mod seen;
 mod server;
 mod source;
 

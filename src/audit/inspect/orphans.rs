@@ -7,8 +7,8 @@ use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::{Collection, Database};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::hash_index::{Partition, hash_id};
 use super::scan::{Tally, paths};
-use super::seen::{Partition, hash_id};
 use super::{AuditOptions, source};
 use crate::audit::canon::values_at;
 use crate::audit::error::{Result, Step};

@@ -6,10 +6,10 @@ use mongodb::options::{DatabaseOptions, ReadPreference, SelectionCriteria};
 
 use super::findings::{Audited, Read, judge};
 use super::groups::{self, Groups};
+use super::hash_index::Partition;
 use super::index::{self, IndexCheck, Narrower};
 use super::orphans::{self, OrphanFacts};
 use super::scan::{Facts, Scan};
-use super::seen::Partition;
 use super::server::{self, Counters};
 use super::{AuditOptions, collation, source};
 use crate::audit::Profile;

@@ -7,7 +7,7 @@ use mongodb::bson::{Bson, Document, RawBsonRef, RawDocument, doc};
 use rustc_hash::FxHashSet;
 
 use super::groups::Candidate;
-use super::seen::{Partition, Seen, hash, hash_id};
+use super::hash_index::{HashIndex, Partition, hash, hash_id};
 use super::{AuditOptions, source};
 use crate::audit::canon::{Texts, Unindexable};
 use crate::audit::dedupe::repeated;
@@ -97,7 +97,7 @@ pub(super) struct Scan<'a> {
     options: &'a AuditOptions,
     keep: usize,
     partition: Partition,
-    seen: Seen,
+    seen: HashIndex,
     /// Hashes of the documents' ids, for the references.
     ids: Option<FxHashSet<u64>>,
     scratch: Vec<u8>,
@@ -116,7 +116,7 @@ impl<'a> Scan<'a> {
     ) -> Self {
         let ids = referred.then(FxHashSet::default);
         let collation = profile.key.as_ref().and_then(KeySpec::collation);
-        Scan { profile, options, keep, partition, seen: Seen::default(), ids, scratch: Vec::new(), collation }
+        Scan { profile, options, keep, partition, seen: HashIndex::default(), ids, scratch: Vec::new(), collation }
     }
 
     /// Reads the collection. Only the first part counts; every part looks for its own candidates. Returns the hashes of

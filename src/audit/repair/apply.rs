@@ -13,9 +13,9 @@ use super::lease::Lease;
 use super::mend::Mending;
 use super::merge::TakeIn;
 use super::outlook::{not_built, slow};
-use super::pace::batches;
 use super::plan::{Plan, draft, repairable};
 use super::preflight;
+use super::rate_limiter::batches;
 use super::redirect::are_referred_to;
 use super::refer::{Referring, name, references_of, targets};
 use super::there::{Now, is_there, replaced};
@@ -206,7 +206,7 @@ impl Repair<'_> {
             rounds += 1;
             let work = format!("steps of round {rounds}");
             self.options.audit.progress.begin(work, Some(plan.size() as u64));
-            self.carry_out(&plan, &referring).await?;
+            self.execute(&plan, &referring).await?;
             match &plan.index {
                 Some(name) if self.refused > 0 => {
                     self.left(not_built(name, self.refused));
@@ -220,7 +220,7 @@ impl Repair<'_> {
         }
     }
 
-    async fn carry_out(&mut self, plan: &Plan, referring: &[Referring<'_>]) -> Result<()> {
+    async fn execute(&mut self, plan: &Plan, referring: &[Referring<'_>]) -> Result<()> {
         for groups in batches(&plan.merges, |group| group.documents.len(), self.options.rate) {
             self.pace.turns(groups.iter().map(|group| group.documents.len()).sum()).await;
             self.merge(groups, referring).await?;

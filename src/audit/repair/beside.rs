@@ -11,7 +11,7 @@ use mongodb::bson::{Bson, Document};
 use super::decide::id_of;
 use super::edit::{Edit, Written, evidence};
 use super::journal::{After, MergeState, Touched, TwinEntry};
-use super::pace::batches;
+use super::rate_limiter::batches;
 use super::redirect::edit;
 use super::refer::{Redirection, Referring, Targets, Twin, name, redirected, united};
 use super::there::{Now, is_there, replaced};

@@ -8,7 +8,7 @@ use super::decide::id_of;
 use super::edit::{Edit, Written};
 use super::guard::{From, rearranged, same_beginning, same_field};
 use super::merging::{Lost, size, value::identical};
-use super::pace::at_once;
+use super::rate_limiter::at_once;
 use super::work::{Repair, still_changing};
 use crate::audit::dedupe::repeated;
 use crate::audit::error::{DUPLICATE_KEY, Result, Step};

@@ -5,7 +5,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::edit::{Edit, Written};
 use super::guard::same_field;
-use super::pace::at_once;
+use super::rate_limiter::at_once;
 use super::refer::{Redirection, ReferenceOutcome, Referring, Targets, resolve, targets};
 use super::work::Repair;
 use crate::audit::error::{Result, Step};

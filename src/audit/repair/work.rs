@@ -8,7 +8,7 @@ use mongodb::{Collection, Database};
 
 use super::journal::Journal;
 use super::lease::Lease;
-use super::pace::{Pace, Tries};
+use super::rate_limiter::{RateLimiter, Tries};
 use super::record::Record;
 use super::refer::name;
 use crate::audit::error::Result;
@@ -53,7 +53,7 @@ pub(super) struct Repair<'a> {
     pub(super) profile: &'a Profile,
     pub(super) options: &'a RepairOptions,
     pub(super) journal: Journal,
-    pub(super) pace: Pace,
+    pub(super) pace: RateLimiter,
     /// Merges whose duplicate is removed and not taken in: its content is in the backup only.
     pub(super) unfinished: Vec<String>,
     /// Its backup exists.
@@ -89,7 +89,7 @@ impl<'a> Repair<'a> {
             profile,
             options,
             journal,
-            pace: Pace::new(options.rate),
+            pace: RateLimiter::new(options.rate),
             unfinished: Vec::new(),
             opened: resumed,
             refused: 0,

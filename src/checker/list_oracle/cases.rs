@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 
 use crate::history::{
     Action, Appended, Cause, CodePath, Delivered, Delivery, Element, Id, Message, MessagePath, Observed, OpId,
-    Operation, Outcome, Returned, Role, Said, Seen, Value, Via, answer_to,
+    Operation, Outcome, ReadResult, Returned, Role, Said, Value, Via, answer_to,
 };
 
 /// A small history of one key with its final documents.
@@ -47,7 +47,7 @@ pub(super) fn case(rng: &mut ChaCha8Rng, number: u64, first: u64) -> Case {
     for (op, (_, invoked, completed)) in (first..).zip(moments) {
         let time = (invoked, completed);
         if rng.random_range(0..3) == 0 {
-            let outcome = Outcome::Ok(Value::Messages(Seen::new(Some(Id::from([1; 12])), list.clone())));
+            let outcome = Outcome::Ok(Value::Messages(ReadResult::new(Some(Id::from([1; 12])), list.clone())));
             operations.push(operation(op, &key, Action::Read, time, outcome));
             continue;
         }
@@ -108,7 +108,7 @@ pub(super) fn damage(rng: &mut ChaCha8Rng, first: u64, operations: &mut [Operati
                     }
                     _ => body.clone_from(list),
                 }
-                *seen = Seen::new(seen.id.clone(), body);
+                *seen = ReadResult::new(seen.id.clone(), body);
             }
         }
         _ => {}

@@ -185,8 +185,8 @@ fn a_session_is_a_list_and_a_shortened_read_is_made_whole() {
     let element = |op, role| Element::new(Some(OpId(op)), role);
     let list: Vec<Element> =
         [(1, Role::User), (1, Role::Bot), (2, Role::User), (2, Role::Bot)].map(|(op, role)| element(op, role)).into();
-    let whole = crate::history::Seen::new(None, list.clone());
-    let short = crate::history::Seen { body: None, ..crate::history::Seen::new(None, list[..2].to_vec()) };
+    let whole = crate::history::ReadResult::new(None, list.clone());
+    let short = crate::history::ReadResult { body: None, ..crate::history::ReadResult::new(None, list[..2].to_vec()) };
     let unknown = Outcome::Unknown(Cause::new("no answer"));
     let operations = vec![
         operation(1, 0, [0, 9], said.clone(), Outcome::Ok(Value::Appended(Default::default()))),

@@ -12,7 +12,7 @@ use super::messages;
 use super::redactor::Redactor;
 use super::value::id_of;
 use crate::history::{
-    Action, Appended, Cause, CauseKind, DatabaseError, Delivered, Element, Id, OpId, Outcome, Returned, Seen,
+    Action, Appended, Cause, CauseKind, DatabaseError, Delivered, Element, Id, OpId, Outcome, ReadResult, Returned,
     ThreadAnswer, Transport, Value,
 };
 use crate::scenario::{JsonPath, MessageSpec, OperationSpec};
@@ -221,7 +221,7 @@ fn names_by_body(action: &Action) -> bool {
 fn absent(action: &Action) -> Option<Value> {
     match action {
         Action::Get | Action::CheckExisting(_) | Action::ReadThread => Some(Value::Found(None)),
-        Action::Read => Some(Value::Messages(Seen::new(None, Vec::new()))),
+        Action::Read => Some(Value::Messages(ReadResult::new(None, Vec::new()))),
         _ => None,
     }
 }
@@ -245,7 +245,7 @@ fn read(spec: &OperationSpec, messages: Option<&MessageSpec>, id: Option<Id>, js
         _ => selected,
     };
     let elements: Result<Vec<Element>, String> = list.into_iter().map(|one| messages::element(messages, one)).collect();
-    Ok(Value::Messages(Seen::new(id, elements?)))
+    Ok(Value::Messages(ReadResult::new(id, elements?)))
 }
 
 fn delivered(spec: &OperationSpec, json: &Json) -> Result<Value, String> {

@@ -4,10 +4,10 @@
 //! the answer. Requests go through reqwest, or, for a release by the last byte, through a writer of its own.
 
 mod answer;
-mod carry;
 mod client;
 mod effects;
-mod given;
+mod fixtures;
+mod http_client;
 mod login;
 mod messages;
 mod observe;
@@ -30,7 +30,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rustc_hash::FxHashSet;
 
-use self::carry::{Core, Transport};
+use self::http_client::{HttpClient, Transport};
 use super::{Completion, Guard, Invocation, MongoUri, Preflight, Staged, Target, TargetError};
 use crate::history::{DocumentSightings, Exchange, Observation, Sightings};
 use crate::scenario::{HttpSpec, NumberSpec, ObserveSpec, PriorSpec, Release, WorkloadKind};
@@ -71,7 +71,7 @@ pub struct HttpRun {
 
 /// A service over HTTP.
 pub struct HttpTarget {
-    core: Arc<Core>,
+    core: Arc<HttpClient>,
     run: HttpRun,
     guard: Guard,
     /// What the last reading of the final state saw besides the documents.
@@ -84,13 +84,13 @@ impl HttpTarget {
         check_hosts(&run.base_urls, guard)?;
         let transport = match spec.release {
             Release::Task => Transport::Client(client::build(&spec, &run.folder)?),
-            Release::LastByte => Transport::Raw(run.base_urls.iter().map(|_| carry::Pool::default()).collect()),
+            Release::LastByte => Transport::Raw(run.base_urls.iter().map(|_| http_client::Pool::default()).collect()),
         };
         let before = spec.operations.values().flat_map(|operation| operation.before.iter().cloned()).collect();
-        let core = Core {
+        let core = HttpClient {
             redactor: redactor::Redactor::new(spec.secrets()),
             samples: samples::Samples::new(spec.operations.len()),
-            bases: run.base_urls.iter().map(|url| carry::Base::new(url)).collect(),
+            bases: run.base_urls.iter().map(|url| http_client::Base::new(url)).collect(),
             run_id: Arc::clone(&run.run_id),
             operations: spec.operations.iter().map(|(name, one)| (name.clone(), Arc::new(one.clone()))).collect(),
             spec,
@@ -103,7 +103,7 @@ impl HttpTarget {
             open: AtomicU64::new(0),
             own_operations: AtomicU64::new(0),
             of_threads: run.workload == WorkloadKind::Thread,
-            given: given::Given::default(),
+            fixtures: fixtures::Fixtures::default(),
             keeps_answers: run.keeps_answers,
             abandoned: AtomicU64::new(0),
         };
@@ -123,7 +123,7 @@ pub fn check_hosts(base_urls: &[String], guard: &Guard) -> Result<(), TargetErro
 
 /// Whether something accepts connections where an instance is said to be.
 pub async fn is_listening(base_url: &str) -> bool {
-    tokio::net::TcpStream::connect(carry::Base::new(base_url).address()).await.is_ok()
+    tokio::net::TcpStream::connect(http_client::Base::new(base_url).address()).await.is_ok()
 }
 
 impl Target for HttpTarget {

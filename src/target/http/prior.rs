@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::OnceCell;
 
 use super::answer::Answer;
-use super::carry::Core;
+use super::http_client::HttpClient;
 use super::login::Session;
 use super::redactor::Redactor;
 use super::request::Prepared;
@@ -90,7 +90,7 @@ pub(super) fn with_placeholders(variables: Value) -> Value {
     minijinja::context! { ..variables, ..minijinja::context! { setup, before, login } }
 }
 
-impl Core {
+impl HttpClient {
     /// Carries the set-up out, once.
     pub(super) async fn set_up(self: &Arc<Self>) -> Result<(), TargetError> {
         let carried_out = self.priors.captured.get_or_try_init(|| async {
@@ -133,7 +133,7 @@ impl Core {
             step: "doing what comes before the requests".to_owned(),
             source: self.redactor.clear(&why).into(),
         };
-        for operations in operations.chunks(super::carry::AT_A_TIME) {
+        for operations in operations.chunks(super::http_client::AT_A_TIME) {
             let each = operations.iter().map(|operation| async move {
                 self.before(operation).await?;
                 let variables = Subject::of(&self.run_id, operation).variables();
@@ -149,7 +149,7 @@ impl Core {
     async fn before_key(self: &Arc<Self>, operation: &Invocation) -> Result<Captured, String> {
         let mut captured = Captured::new();
         for prior in &self.priors.before {
-            let id = OpId(super::carry::OWN + self.own_operations.fetch_add(1, Ordering::Relaxed));
+            let id = OpId(super::http_client::OWN + self.own_operations.fetch_add(1, Ordering::Relaxed));
             let own = Invocation { id, ..operation.clone() };
             let setup = self.priors.of_setup();
             let subject = Subject::of(&self.run_id, &own).variables();

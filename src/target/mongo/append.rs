@@ -9,7 +9,7 @@ use mongodb::bson::{Bson, Document, doc};
 use rustc_hash::FxHashSet;
 
 use super::super::Invocation;
-use super::carrier::{Carrier, Index, Place, ReadError, read_all};
+use super::adapter::{Index, ReadError, RunDatabase, WorkloadAdapter, read_all};
 use super::create_or_get::unique_index;
 use crate::history::{Action, Message, Observed, OpId, Value};
 use crate::strategy::append::{
@@ -25,12 +25,15 @@ pub(super) struct Direct {
 
 impl Direct {
     /// On the run's collection.
-    pub(super) fn new(strategy: Strategy, place: &Place) -> Self {
-        Direct { strategy, sessions: Sessions { sessions: place.collection("sessions"), comment: place.comment() } }
+    pub(super) fn new(strategy: Strategy, run_database: &RunDatabase) -> Self {
+        Direct {
+            strategy,
+            sessions: Sessions { sessions: run_database.collection("sessions"), comment: run_database.comment() },
+        }
     }
 }
 
-impl Carrier for Direct {
+impl WorkloadAdapter for Direct {
     fn description(&self) -> Description {
         self.strategy.description()
     }
@@ -47,7 +50,7 @@ impl Carrier for Direct {
         doc! { KEY: "session-1" }
     }
 
-    fn carry_out(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>> {
+    fn execute(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>> {
         async move {
             match &operation.action {
                 Action::Append(said) => {

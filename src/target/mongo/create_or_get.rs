@@ -11,7 +11,7 @@ use mongodb::options::IndexOptions;
 use mongodb::{Collection, IndexModel};
 
 use super::super::Invocation;
-use super::carrier::{Carrier, Index, Place, ReadError, read_all};
+use super::adapter::{Index, ReadError, RunDatabase, WorkloadAdapter, read_all};
 use crate::history::{Action, Observed, Value};
 use crate::strategy::create_or_get::{Call, Chats, KEY, Strategy, canonical_key, document_stamp, missing_fields};
 use crate::strategy::{Description, Failure, MemoryLocks, document_id};
@@ -25,18 +25,18 @@ pub(super) struct Direct {
 
 impl Direct {
     /// On the run's collections.
-    pub(super) fn new(strategy: Strategy, place: &Place) -> Self {
+    pub(super) fn new(strategy: Strategy, run_database: &RunDatabase) -> Self {
         let chats = Chats {
-            chats: place.collection("chats"),
-            locks: place.collection("locks"),
+            chats: run_database.collection("chats"),
+            locks: run_database.collection("locks"),
             memory: MemoryLocks::default(),
-            comment: place.comment(),
+            comment: run_database.comment(),
         };
         Direct { strategy, chats }
     }
 }
 
-impl Carrier for Direct {
+impl WorkloadAdapter for Direct {
     fn description(&self) -> Description {
         self.strategy.description()
     }
@@ -60,7 +60,7 @@ impl Carrier for Direct {
         doc! { KEY: "a_b" }
     }
 
-    fn carry_out(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>> {
+    fn execute(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>> {
         async move {
             let [a, b] = participants(&operation.key);
             match operation.action {

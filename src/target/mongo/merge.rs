@@ -8,8 +8,8 @@ use mongodb::Collection;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::super::Invocation;
+use super::adapter::{Index, ReadError, RunDatabase, WorkloadAdapter, read_all};
 use super::append::{Texts, without_messages};
-use super::carrier::{Carrier, Index, Place, ReadError, read_all};
 use super::create_or_get::{lock_index, unique_index};
 use crate::history::{Action, Message, Observed, Role, Value};
 use crate::strategy::append::{document_stamp, message_stamp};
@@ -24,18 +24,18 @@ pub(super) struct Direct {
 
 impl Direct {
     /// On the run's collections.
-    pub(super) fn new(strategy: Strategy, place: &Place) -> Self {
+    pub(super) fn new(strategy: Strategy, run_database: &RunDatabase) -> Self {
         let chats = UserChats {
-            chats: place.collection("user_chats"),
-            locks: place.collection("message_locks"),
+            chats: run_database.collection("user_chats"),
+            locks: run_database.collection("message_locks"),
             memory: MemoryLocks::default(),
-            comment: place.comment(),
+            comment: run_database.comment(),
         };
         Direct { strategy, chats }
     }
 }
 
-impl Carrier for Direct {
+impl WorkloadAdapter for Direct {
     fn description(&self) -> Description {
         self.strategy.description()
     }
@@ -74,7 +74,7 @@ impl Carrier for Direct {
         .boxed()
     }
 
-    fn carry_out(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>> {
+    fn execute(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>> {
         async move {
             match operation.action {
                 Action::Deliver(delivery) => {

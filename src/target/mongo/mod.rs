@@ -1,8 +1,8 @@
 //! The direct target: strategies carried out in this process, on MongoDB.
 
+mod adapter;
 mod aggregations;
 mod append;
-mod carrier;
 mod classify;
 mod connect;
 mod create_or_get;
@@ -30,8 +30,8 @@ use crate::history::{Observation, Outcome};
 use crate::scenario::{MongoSpec, WorkloadKind};
 
 pub(in crate::target) use self::thread::observed as observed_thread;
+pub use adapter::{Index, ReadError, RunDatabase, WorkloadAdapter, adapter, read_all};
 pub use aggregations::filter_of;
-pub use carrier::{Carrier, Index, Place, ReadError, carrier, read_all};
 pub use classify::outcome as outcome_of_failure;
 use connect::WARM_UP_TIMEOUT;
 pub use connect::{Connected, PoolOptions, noting_connection};
@@ -48,10 +48,10 @@ pub use usage::used_replica_set;
 pub struct MongoTarget {
     connected: Connected,
     uri: MongoUri,
-    place: Place,
+    run_database: RunDatabase,
     spec: MongoSpec,
     workload: WorkloadKind,
-    carrier: Arc<dyn Carrier>,
+    adapter: Arc<dyn WorkloadAdapter>,
     /// Another process creates and removes the collections.
     follows: bool,
 }
@@ -84,9 +84,10 @@ impl MongoTarget {
         workload: WorkloadKind,
         run_id: &str,
     ) -> Result<Self, TargetError> {
-        let place = Place { database: connected.client.database(&spec.database), run_id: Arc::from(run_id) };
-        let carrier = carrier(workload, &spec.strategy, &place)?;
-        Ok(MongoTarget { connected, uri, place, spec, workload, carrier, follows: false })
+        let run_database =
+            RunDatabase { database: connected.client.database(&spec.database), run_id: Arc::from(run_id) };
+        let adapter = adapter(workload, &spec.strategy, &run_database)?;
+        Ok(MongoTarget { connected, uri, run_database, spec, workload, adapter, follows: false })
     }
 
     /// The same on collections that another process creates before, and removes afterwards.
@@ -101,7 +102,7 @@ impl MongoTarget {
     }
 
     fn database(&self) -> &Database {
-        &self.place.database
+        &self.run_database.database
     }
 
     fn step(&self, step: impl Into<String>) -> impl FnOnce(mongodb::error::Error) -> TargetError {
@@ -111,10 +112,10 @@ impl MongoTarget {
 
     async fn create_collections(&self) -> Result<(), TargetError> {
         // Created now, so that no operation pays for it or fails on it; and the indexes before the first document.
-        for collection in self.carrier.collections() {
+        for collection in self.adapter.collections() {
             self.database().create_collection(collection.name()).await.map_err(self.step("creating the collection"))?;
         }
-        for Index { collection, model, name } in self.carrier.indexes(self.spec.unique_index) {
+        for Index { collection, model, name } in self.adapter.indexes(self.spec.unique_index) {
             collection.create_index(model).await.map_err(self.step(format!("creating {name}")))?;
         }
         Ok(())
@@ -146,13 +147,13 @@ impl Target for MongoTarget {
     }
 
     fn seed<'a>(&'a self, keys: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), TargetError>> {
-        async move { self.carrier.seed(keys).await.map_err(self.step("creating documents before the run")) }.boxed()
+        async move { self.adapter.seed(keys).await.map_err(self.step("creating documents before the run")) }.boxed()
     }
 
     fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion> {
-        let carrier = Arc::clone(&self.carrier);
+        let adapter = Arc::clone(&self.adapter);
         async move {
-            let (result, connected) = noting_connection(carrier.carry_out(operation)).await;
+            let (result, connected) = noting_connection(adapter.execute(operation)).await;
             let outcome = match result {
                 Ok(value) => Outcome::Ok(value),
                 Err(failure) => classify::outcome(&failure),
@@ -168,7 +169,7 @@ impl Target for MongoTarget {
 
     fn tear_down(&self) -> BoxFuture<'_, Result<(), TargetError>> {
         async move {
-            for collection in self.carrier.collections().into_iter().filter(|_| !self.follows) {
+            for collection in self.adapter.collections().into_iter().filter(|_| !self.follows) {
                 collection.drop().await.map_err(self.step("dropping the run's collections"))?;
             }
             Ok(())

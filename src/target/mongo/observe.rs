@@ -40,7 +40,7 @@ pub(super) async fn final_state(target: &MongoTarget) -> Result<Observation, Tar
 async fn end_in_flight(target: &MongoTarget) -> Result<bool, TargetError> {
     let deadline = Instant::now() + QUIESCE_TIMEOUT;
     loop {
-        let question = doc! { "currentOp": 1, "command.comment": target.place.comment() };
+        let question = doc! { "currentOp": 1, "command.comment": target.run_database.comment() };
         let Ok(answer) = target.connected.admin(question).await else { return Ok(true) };
         let running = answer.get_array("inprog").map(|operations| operations.as_slice()).unwrap_or_default();
         let ids: Vec<Bson> = running
@@ -65,7 +65,7 @@ async fn end_in_flight(target: &MongoTarget) -> Result<bool, TargetError> {
 
 async fn documents(target: &MongoTarget) -> Result<Vec<Observed>, TargetError> {
     const STEP: &str = "reading the final state";
-    let mut documents = target.carrier.observe().await.map_err(|error| match error {
+    let mut documents = target.adapter.observe().await.map_err(|error| match error {
         ReadError::Driver(error) => target.step(STEP)(error),
         ReadError::Document(reason) => TargetError::Step { step: STEP.to_owned(), source: reason.into() },
     })?;

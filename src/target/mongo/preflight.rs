@@ -17,7 +17,7 @@ pub(super) async fn facts(target: &MongoTarget) -> Result<Preflight, TargetError
     let admin = |command: Document| target.connected.admin(command);
     let build = admin(doc! { "buildInfo": 1 }).await.map_err(target.step("asking for the server's version"))?;
     let hello = admin(doc! { "hello": 1 }).await.map_err(target.step("asking for the topology"))?;
-    let mut notes: Vec<String> = target.carrier.description().blind_spot.map(str::to_owned).into_iter().collect();
+    let mut notes: Vec<String> = target.adapter.description().blind_spot.map(str::to_owned).into_iter().collect();
     if let Some(note) = connection_limit(target).await {
         notes.push(note);
     }
@@ -104,7 +104,7 @@ pub(super) fn too_few(wanted: u32, why: &str) -> TargetError {
 }
 
 async fn indexes(target: &MongoTarget) -> Result<Vec<IndexFact>, TargetError> {
-    let collections = target.carrier.collections();
+    let collections = target.adapter.collections();
     let Some(collection) = collections.first() else { return Ok(Vec::new()) };
     let listed = list_indexes(&target.connected.client, target.database().name(), collection.name()).await;
     listed.map_err(target.step("listing the indexes"))
@@ -112,8 +112,8 @@ async fn indexes(target: &MongoTarget) -> Result<Vec<IndexFact>, TargetError> {
 
 /// The plan that the server chooses for the lookup by key.
 async fn lookup_plan(target: &MongoTarget) -> Result<String, TargetError> {
-    let collections = target.carrier.collections();
+    let collections = target.adapter.collections();
     let Some(collection) = collections.first() else { return Ok("unknown".to_owned()) };
-    let planned = plan(target.database(), collection.name(), target.carrier.lookup()).await;
+    let planned = plan(target.database(), collection.name(), target.adapter.lookup()).await;
     planned.map_err(target.step("explaining the lookup"))
 }

@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::OnceCell;
 
 use super::super::Invocation;
-use super::carrier::{Carrier, Index, Place, ReadError, read_all};
+use super::adapter::{Index, ReadError, RunDatabase, WorkloadAdapter, read_all};
 use super::create_or_get::unique_index;
 use crate::history::{
     Action, Expansion, Id, Member, Message, Observed, OpId, Role, ThreadAnswer, ThreadKind, ThreadState, Value,
@@ -34,11 +34,11 @@ pub(super) struct Direct {
 
 impl Direct {
     /// On the run's collections.
-    pub(super) fn new(strategy: Strategy, place: &Place) -> Self {
+    pub(super) fn new(strategy: Strategy, run_database: &RunDatabase) -> Self {
         let threads = Threads {
-            threads: place.collection("chat_threads"),
-            messages: place.collection("chat_messages"),
-            comment: place.comment(),
+            threads: run_database.collection("chat_threads"),
+            messages: run_database.collection("chat_messages"),
+            comment: run_database.comment(),
         };
         Direct { strategy, threads, given: std::sync::Mutex::default() }
     }
@@ -128,7 +128,7 @@ fn shown(document: &Document) -> ThreadAnswer {
     ThreadAnswer { id: document_id(document), members: Some(members), ..ThreadAnswer::default() }
 }
 
-impl Carrier for Direct {
+impl WorkloadAdapter for Direct {
     fn description(&self) -> Description {
         self.strategy.description()
     }
@@ -165,7 +165,7 @@ impl Carrier for Direct {
         .boxed()
     }
 
-    fn carry_out(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>> {
+    fn execute(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>> {
         async move { self.answer(operation).await }.boxed()
     }
 

@@ -7,7 +7,7 @@ use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 
 use super::super::HttpTarget;
-use super::super::carry::is_own;
+use super::super::http_client::is_own;
 use super::super::{answer, path, value};
 use super::forms::Forms;
 use super::{List, QUIESCE_TIMEOUT, Read, STEP, step};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::super::answer::stamp_of;
-use super::super::carry::is_own;
+use super::super::http_client::is_own;
 use crate::history::{
     Action, Conversation, DocumentSightings, Member, Observed, OpId, ThreadKind, ThreadState, family_of, thread_key,
 };

@@ -1,4 +1,4 @@
-//! Carries operations out over HTTP: logs in, sends, waits, and tells what came of it. Main type: [`Core`].
+//! Carries operations out over HTTP: logs in, sends, waits, and tells what came of it. Main type: [`HttpClient`].
 
 mod attempts;
 mod sending;
@@ -16,7 +16,7 @@ pub(super) use self::sending::{Base, Pool, Transport};
 use self::sending::{Open, lost};
 use super::answer::{Answer, NoAnswer, outcome};
 use super::effects::Left;
-use super::given::Given;
+use super::fixtures::Fixtures;
 use super::login::{Logins, Session};
 use super::prior::Priors;
 use super::redactor::Redactor;
@@ -42,7 +42,7 @@ pub(super) fn is_own(op: OpId) -> bool {
 
 /// What all operations of a run share.
 #[derive(Debug)]
-pub(super) struct Core {
+pub(super) struct HttpClient {
     pub(super) spec: HttpSpec,
     /// The operations of `spec`, shared by all who carry one out.
     pub(super) operations: BTreeMap<String, Arc<OperationSpec>>,
@@ -67,7 +67,7 @@ pub(super) struct Core {
     /// The workload is that of threads.
     pub(super) of_threads: bool,
     /// Threads that families have from the start.
-    pub(super) given: Given,
+    pub(super) fixtures: Fixtures,
     /// Answers are handed on as they came.
     pub(super) keeps_answers: bool,
     /// Requests that were given up: the service may still be at work on them.
@@ -84,7 +84,7 @@ struct Ready {
     base: usize,
 }
 
-impl Core {
+impl HttpClient {
     /// Carries an operation out at once.
     pub(super) async fn apply(self: Arc<Self>, operation: Invocation) -> Completion {
         match self.ready(&operation).await {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Core, Ready};
+use super::{HttpClient, Ready};
 use crate::history::{Appended, Cause, Outcome, Returned, ThreadAnswer, Value};
 use crate::target::Completion;
 
-impl Core {
+impl HttpClient {
     /// Sends, and as often again as the scenario says while there is no answer that tells.
     pub(super) async fn attempts(self: Arc<Self>, ready: Ready) -> Completion {
         if self.spec.retries == 0 {

@@ -6,19 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustc_hash::FxHashMap;
 use tokio::sync::OnceCell;
 
-use super::carry::Core;
+use super::http_client::HttpClient;
 use crate::history::{Action, Conversation, ThreadKind, Value};
 use crate::target::Invocation;
 use crate::workload::thread::{BASE, Class, participant};
 
 /// Their identifiers, by family.
 #[derive(Debug, Default)]
-pub(super) struct Given(Mutex<FxHashMap<Arc<str>, Cell>>);
+pub(super) struct Fixtures(Mutex<FxHashMap<Arc<str>, Cell>>);
 
 /// An identifier, once it is known.
 type Cell = Arc<OnceCell<Arc<str>>>;
 
-impl Core {
+impl HttpClient {
     /// The identifier of the given thread of an operation's family, if it has one.
     pub(super) async fn given(self: &Arc<Self>, operation: &Invocation) -> Result<Option<Arc<str>>, String> {
         let family = &operation.key;
@@ -26,7 +26,7 @@ impl Core {
             return Ok(None);
         }
         let cell = {
-            let mut cells = self.given.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut cells = self.fixtures.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(cells.entry(Arc::clone(family)).or_default())
         };
         cell.get_or_try_init(|| self.give(family)).await.map(|id| Some(Arc::clone(id)))
@@ -34,7 +34,7 @@ impl Core {
 
     /// The identifier of a family's given thread, if it was started.
     pub(super) fn known_given(&self, family: &str) -> Option<Arc<str>> {
-        let cells = self.given.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cells = self.fixtures.0.lock().unwrap_or_else(PoisonError::into_inner);
         cells.get(family).and_then(|cell| cell.get().cloned())
     }
 

@@ -7,31 +7,35 @@ use tokio::sync::watch;
 
 /// Holds clients back until all of them are there, round after round.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct Barrier {
     size: u32,
     arrived: AtomicU32,
     release: watch::Sender<Instant>,
 }
 
 /// A client's place at a gate.
-pub(super) type Ticket = watch::Receiver<Instant>;
+pub(super) type BarrierSlot = watch::Receiver<Instant>;
 
-impl Gate {
+impl Barrier {
     /// A gate for so many clients.
     pub(super) fn new(size: u32) -> Self {
-        Gate { size, arrived: AtomicU32::new(0), release: watch::Sender::new(Instant::now()) }
+        Barrier { size, arrived: AtomicU32::new(0), release: watch::Sender::new(Instant::now()) }
     }
 
     /// A place for one client, which keeps it for all rounds.
-    pub(super) fn ticket(&self) -> Ticket {
+    pub(super) fn barrier_slot(&self) -> BarrierSlot {
         self.release.subscribe()
     }
 
     /// Waits for all clients; the moment of the release, the same for each of them. The last to come waits for what others
     /// say of that moment, if anybody does; where they give none, nobody is let go.
-    pub(super) async fn pass(&self, ticket: &mut Ticket, moment: impl Future<Output = Option<Instant>>) -> Instant {
+    pub(super) async fn pass(
+        &self,
+        barrier_slot: &mut BarrierSlot,
+        moment: impl Future<Output = Option<Instant>>,
+    ) -> Instant {
         // Before arriving, or the release that this arrival causes would be taken for an old one.
-        ticket.mark_unchanged();
+        barrier_slot.mark_unchanged();
         if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.size {
             // Nobody can arrive for the next round before this release.
             self.arrived.store(0, Ordering::Release);
@@ -41,10 +45,10 @@ impl Gate {
             }
         }
         // The sender lives as long as the gate, so there is always a next release.
-        if ticket.changed().await.is_err() {
+        if barrier_slot.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
-        *ticket.borrow()
+        *barrier_slot.borrow()
     }
 }
 
@@ -58,15 +62,15 @@ mod tests {
     async fn everyone_sees_the_same_release_and_nobody_runs_ahead() {
         const CLIENTS: u32 = 16;
         const ROUNDS: usize = 200;
-        let gate = Arc::new(Gate::new(CLIENTS));
+        let barrier = Arc::new(Barrier::new(CLIENTS));
         let inside = Arc::new(AtomicU32::new(0));
         let clients = (0..CLIENTS).map(|_| {
-            let (gate, inside) = (Arc::clone(&gate), Arc::clone(&inside));
+            let (barrier, inside) = (Arc::clone(&barrier), Arc::clone(&inside));
             tokio::spawn(async move {
-                let mut ticket = gate.ticket();
+                let mut barrier_slot = barrier.barrier_slot();
                 let mut releases = Vec::new();
                 for round in 0..ROUNDS {
-                    releases.push(gate.pass(&mut ticket, async { Some(Instant::now()) }).await);
+                    releases.push(barrier.pass(&mut barrier_slot, async { Some(Instant::now()) }).await);
                     let before = inside.fetch_add(1, Ordering::SeqCst);
                     assert!((before / CLIENTS) as usize == round, "a client ran ahead");
                 }

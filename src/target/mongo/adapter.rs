@@ -1,6 +1,6 @@
 //! What the direct target needs of a workload: its collections, how an operation is carried out, its final documents.
 //!
-//! The main type is [`Carrier`]. Each workload has one implementation, which translates between operations of a history
+//! The main type is [`WorkloadAdapter`]. Each workload has one implementation, which translates between operations of a history
 //! and the plain calls of its strategies. It knows neither connections nor deadlines, and classifies nothing.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::scenario::WorkloadKind;
 use crate::strategy::{Description, Failure, UnknownStrategy};
 
 /// A workload carried out on MongoDB by one strategy.
-pub trait Carrier: Send + Sync + 'static {
+pub trait WorkloadAdapter: Send + Sync + 'static {
     /// What users are told of the strategy.
     fn description(&self) -> Description;
 
@@ -36,7 +36,7 @@ pub trait Carrier: Send + Sync + 'static {
     }
 
     /// Carries an operation out.
-    fn carry_out(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>>;
+    fn execute(self: Arc<Self>, operation: Invocation) -> BoxFuture<'static, Result<Value, Failure>>;
 
     /// Reads the final documents, in any order.
     fn observe(&self) -> BoxFuture<'_, Result<Vec<Observed>, ReadError>>;
@@ -55,14 +55,14 @@ pub struct Index {
 
 /// Where a run's collections are.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct RunDatabase {
     /// The database.
     pub database: Database,
     /// The run: part of every collection's name.
     pub run_id: Arc<str>,
 }
 
-impl Place {
+impl RunDatabase {
     /// The run's collection of this name.
     pub fn collection(&self, name: &str) -> Collection<Document> {
         self.database.collection(&format!("onlyone_{}_{name}", self.run_id))
@@ -99,13 +99,17 @@ pub async fn read_all(
     Ok(documents)
 }
 
-/// The carrier of a workload by the strategy of this name.
-pub fn carrier(kind: WorkloadKind, strategy: &str, place: &Place) -> Result<Arc<dyn Carrier>, UnknownStrategy> {
+/// The adapter of a workload by the strategy of this name.
+pub fn adapter(
+    kind: WorkloadKind,
+    strategy: &str,
+    run_database: &RunDatabase,
+) -> Result<Arc<dyn WorkloadAdapter>, UnknownStrategy> {
     match kind {
-        WorkloadKind::CreateOrGet => Ok(Arc::new(create_or_get::Direct::new(strategy.parse()?, place))),
-        WorkloadKind::Merge => Ok(Arc::new(merge::Direct::new(strategy.parse()?, place))),
-        WorkloadKind::Append => Ok(Arc::new(append::Direct::new(strategy.parse()?, place))),
+        WorkloadKind::CreateOrGet => Ok(Arc::new(create_or_get::Direct::new(strategy.parse()?, run_database))),
+        WorkloadKind::Merge => Ok(Arc::new(merge::Direct::new(strategy.parse()?, run_database))),
+        WorkloadKind::Append => Ok(Arc::new(append::Direct::new(strategy.parse()?, run_database))),
         WorkloadKind::Custom | WorkloadKind::Unique => Err(UnknownStrategy::new("custom", strategy)),
-        WorkloadKind::Thread => Ok(Arc::new(thread::Direct::new(strategy.parse()?, place))),
+        WorkloadKind::Thread => Ok(Arc::new(thread::Direct::new(strategy.parse()?, run_database))),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Core;
+use super::HttpClient;
 use crate::target::TargetError;
 use crate::target::http::answer::{Answer, NoAnswer};
 use crate::target::http::client;
@@ -52,12 +52,12 @@ pub(in crate::target::http) enum Transport {
 
 /// Counts a request as open until it is answered; one that is dropped before counts as abandoned.
 pub(super) struct Open {
-    core: Arc<Core>,
+    core: Arc<HttpClient>,
     answered: bool,
 }
 
 impl Open {
-    pub(super) fn new(core: &Arc<Core>) -> Self {
+    pub(super) fn new(core: &Arc<HttpClient>) -> Self {
         core.open.fetch_add(1, Ordering::Relaxed);
         Open { core: Arc::clone(core), answered: false }
     }
@@ -76,7 +76,7 @@ impl Drop for Open {
     }
 }
 
-impl Core {
+impl HttpClient {
     /// Makes connections, or lets the client make them, by asking for this path as often as there are clients; their
     /// number, where it is known.
     pub(in crate::target::http) async fn warm_up(

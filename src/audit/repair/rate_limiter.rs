@@ -6,17 +6,17 @@ use tokio::time::Instant;
 
 /// Lets so many documents through a second.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     interval: Duration,
     next: Instant,
 }
 
-impl Pace {
+impl RateLimiter {
     /// At most `rate` documents a second; without a rate, all at once.
     pub(super) fn new(rate: Option<f64>) -> Self {
         let interval =
             rate.filter(|rate| *rate > 0.0).map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
-        Pace { interval, next: Instant::now() }
+        RateLimiter { interval, next: Instant::now() }
     }
 
     /// Waits until it is the turn of so many documents.

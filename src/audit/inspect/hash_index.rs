@@ -24,7 +24,7 @@ impl Partition {
 
 /// Keys seen, and the documents of those that were seen more than once.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct HashIndex {
     /// Where the id of the first document with this hash begins in `ids`.
     first: FxHashMap<u64, u32>,
     ids: Vec<u8>,
@@ -32,7 +32,7 @@ pub(super) struct Seen {
     again: FxHashMap<u64, Vec<Bson>>,
 }
 
-impl Seen {
+impl HashIndex {
     /// Notes that the document has the key.
     pub(super) fn note(&mut self, hash: u64, id: RawBsonRef<'_>) {
         let next = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn only_keys_seen_again_become_groups_with_all_their_documents() {
-        let mut seen = Seen::default();
+        let mut seen = HashIndex::default();
         let ids: Vec<Bson> = vec![1.into(), ObjectId::from_bytes([7; 12]).into(), "x".into(), 2_i64.into(), "y".into()];
         for (id, hash) in ids.iter().zip([5, 6, 5, 7, 6]) {
             let raw = RawBson::try_from(id.clone()).unwrap();

@@ -1,6 +1,6 @@
 //! What was seen of each thread of a family: the answers that name it and the final document.
 //!
-//! The main type is [`Sight`]. It sorts the evidence of one key by thread; it compares nothing and judges nothing.
+//! The main type is [`ThreadView`]. It sorts the evidence of one key by thread; it compares nothing and judges nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::facts::told;
 use super::{Evidence, KeyEvidence};
 
 /// The threads of one family.
-pub(super) struct Sight<'a> {
+pub(super) struct ThreadView<'a> {
     /// By identifier.
     pub(super) threads: BTreeMap<&'a Id, Thread<'a>>,
     /// Whether the final state was read.
@@ -29,7 +29,7 @@ pub(super) struct Thread<'a> {
     pub(super) last: Option<(&'a Observed, &'a ThreadState)>,
 }
 
-impl<'a> Sight<'a> {
+impl<'a> ThreadView<'a> {
     pub(super) fn of(evidence: &Evidence<'a>, key: &KeyEvidence<'a>) -> Self {
         let mut threads: BTreeMap<&'a Id, Thread<'a>> = BTreeMap::new();
         let operations: Vec<&Operation> = key.operations().collect();
@@ -45,7 +45,7 @@ impl<'a> Sight<'a> {
                 threads.entry(&document.id).or_default().last = Some((document, state));
             }
         }
-        Sight { threads, observed: evidence.observation().is_some(), operations }
+        ThreadView { threads, observed: evidence.observation().is_some(), operations }
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Seen`]: violations that show while a run is under way, for the progress line.
+//! [`LiveViolations`]: violations that show while a run is under way, for the progress line.
 //!
 //! It counts what an answer alone gives away: a key for which two answers of create-or-get name different documents, and
 //! an error that only the loser of a race gets. The verdict is not made of it: the checkers find these too, and more.
@@ -12,20 +12,20 @@ use crate::verdict::Invariant;
 
 /// What was answered so far.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct LiveViolations {
     /// What is not judged.
     ignored: Vec<Invariant>,
     /// The first identifier of each key; `None` once another one was answered, which counts once.
     first: FxHashMap<Arc<str>, Option<Id>>,
 }
 
-impl Seen {
+impl LiveViolations {
     /// Beyond so many keys it starts afresh: it may then count less, and never more.
     const MOST_KEYS: usize = 100_000;
 
     /// Without these invariants, which the run is not judged by.
     pub(super) fn without(ignored: &[Invariant]) -> Self {
-        Seen { ignored: ignored.to_vec(), ..Seen::default() }
+        LiveViolations { ignored: ignored.to_vec(), ..LiveViolations::default() }
     }
 
     /// Whether this operation shows a violation that was not shown before.
@@ -77,7 +77,7 @@ mod tests {
         let named =
             |id: &str| Outcome::Ok(Value::Document(Returned { id: Some(Id::Text(id.into())), ..Returned::default() }));
         let failed = |code: i32| Outcome::Failed(Cause::database(code, "x"));
-        let mut seen = Seen::default();
+        let mut seen = LiveViolations::default();
         for (step, (key, phase, outcome, violates)) in [
             ("a", Phase::Main, named("1"), false),
             ("a", Phase::Main, named("1"), false),
@@ -101,20 +101,20 @@ mod tests {
     #[test]
     fn what_is_not_judged_is_no_violation() {
         let leaked = || operation("a", Phase::Main, Outcome::Failed(Cause::database(11000, "x")));
-        assert!(Seen::default().violates(&leaked()));
-        assert!(!Seen::without(&[Invariant::NoLeakedErrors]).violates(&leaked()));
+        assert!(LiveViolations::default().violates(&leaked()));
+        assert!(!LiveViolations::without(&[Invariant::NoLeakedErrors]).violates(&leaked()));
         let named = |id: &str| {
             let returned = Returned { id: Some(Id::Text(id.into())), ..Returned::default() };
             operation("a", Phase::Main, Outcome::Ok(Value::Document(returned)))
         };
-        let mut seen = Seen::without(&[Invariant::SameId]);
+        let mut seen = LiveViolations::without(&[Invariant::SameId]);
         assert!(!seen.violates(&named("1")) && !seen.violates(&named("2")));
     }
 
     #[test]
     fn many_keys_take_no_more_memory_than_some() {
-        let mut seen = Seen::default();
-        for key in 0..=Seen::MOST_KEYS {
+        let mut seen = LiveViolations::default();
+        for key in 0..=LiveViolations::MOST_KEYS {
             assert!(!seen.differs(&key.to_string().into(), &Id::Text("1".into())));
         }
         assert_eq!(seen.first.len(), 1);
