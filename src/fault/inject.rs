@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::durable::DurableMark;
-use super::moments::{Moment, moments};
+use super::moments::{Moment, is_skipped, moments};
 use super::{clock, journal, server, service, way};
 use crate::driver::Progress;
 use crate::explore::proxy::Proxy;
@@ -135,8 +135,8 @@ impl Injector<'_> {
         let mut durable = Durable::new(self.equipment.mongod.filter(|_| Thing::of(spec.kind) == Thing::Server)).await;
         for moment in moments(spec, number, self.seed) {
             let due = self.begun + moment.due;
-            if intervals.last().is_some_and(|last| self.at(due) < last.to_ns) {
-                // It was still going on.
+            let mended = intervals.last().map(|last| self.epoch + Duration::from_nanos(last.to_ns));
+            if is_skipped(spec, moment.due, mended.map(|mended| mended.saturating_duration_since(self.begun))) {
                 continue;
             }
             if !self.until(due.checked_sub(MARKED_BEFORE).unwrap_or(due)).await {

@@ -36,6 +36,15 @@ pub fn moments(spec: &FaultSpec, number: usize, seed: u64) -> impl Iterator<Item
     })
 }
 
+/// Whether a moment comes too soon after the last fault was mended, which is counted from the load's start as well: while it
+/// still goes on, or before half of the time that the scenario has between two faults. What a fault breaks may take longer to
+/// come back than the scenario thinks, on a busy machine above all, and a load that is struck again before it has done anything
+/// never comes to its end.
+pub fn is_skipped(spec: &FaultSpec, due: Duration, mended: Option<Duration>) -> bool {
+    let between = spec.every.unwrap_or_default().saturating_sub(spec.duration());
+    mended.is_some_and(|mended| due < mended + between / 2)
+}
+
 /// One line for each fault: what it is, and when it happens in a load that ends after so long, if that is known.
 pub fn plan_in_words(specs: &[FaultSpec], seed: u64, load: Option<Duration>) -> Vec<String> {
     let line = |(number, spec): (usize, &FaultSpec)| {
@@ -97,6 +106,26 @@ mod tests {
         assert_eq!(of(0, 7), of(0, 7));
         assert_ne!(of(0, 7), of(0, 8));
         assert_ne!(of(0, 7), of(1, 7));
+    }
+
+    #[test]
+    fn what_takes_long_to_come_back_is_left_alone_for_a_while() {
+        let spec = spec(Some(900));
+        // Each time it takes five seconds to come back.
+        let (mut mended, mut struck) = (None, Vec::new());
+        for moment in moments(&spec, 0, 7).take(100) {
+            if !is_skipped(&spec, moment.due, mended) {
+                assert!(mended.is_none_or(|mended| moment.due >= mended + Duration::from_millis(450)), "{moment:?}");
+                mended = Some(moment.due + Duration::from_secs(5));
+                struck.push(moment.due);
+            }
+        }
+        assert!(struck.len() > 10, "{struck:?}");
+        // What comes back at once meets each of its moments.
+        let at_once = |moment: &Moment| {
+            is_skipped(&spec, moment.due, Some(moment.due.saturating_sub(Duration::from_millis(700))))
+        };
+        assert!(!moments(&spec, 0, 7).take(100).any(|moment| at_once(&moment)));
     }
 
     #[test]

@@ -43,12 +43,14 @@ Server(("127.0.0.1", port), Handler).serve_forever()
 
 /// A scenario of that service. `auth` and `more` are lines of `[target.http]` and of the file.
 pub(super) fn served(silent: &str, auth: &str, release: &str, load: &str, more: &str) -> Harness {
+    // One that answers is waited for, however busy the machine is.
+    let patience = if silent == "/ready" { "3s" } else { "30s" };
     let text = format!(
         "name = \"t\"\nworkload = \"create-or-get\"\n[target.http]\ntimeout = \"1s\"\nrelease = \"{release}\"\n{auth}\n\
          [target.http.operations.create-or-get]\npath = \"/rooms\"\n\
          json = {{ room = \"{{{{ key }}}}\", op = \"{{{{ op.id }}}}\" }}\noutcome = {{ id = \"$.id\" }}\n\
          [service]\ncommand = [\"python3\", \"service.py\", \"{{{{ service.port }}}}\", \"{silent}\"]\nready = \"/ready\"\n\
-         ready_timeout = \"3s\"\n{load}\n[limits]\ndrain = \"1s\"\n{more}\n"
+         ready_timeout = \"{patience}\"\n{load}\n[limits]\ndrain = \"1s\"\n{more}\n"
     );
     let harness = Harness::new(&text);
     std::fs::write(harness.path().join("service.py"), SERVICE).unwrap();
