@@ -248,9 +248,33 @@ async fn nothing_is_asked_after_a_first_round_that_there_is_not() {
         let was_asked = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&was_asked);
         let first_use: driver::Between = Box::new(move || Box::pin(async move { told.store(true, Ordering::Relaxed) }));
-        let interludes = driver::Interludes { first_use: Some(first_use), before_load: None };
+        let interludes = driver::Interludes { first_use: Some(first_use), before_load: None, before_rounds: None };
         let (recorded, _) = driver::run_with(run, interludes).await.unwrap();
         assert_eq!(was_asked.load(Ordering::Relaxed), asked, "{rounds} rounds");
         assert_eq!(recorded.history.phase(Phase::Main).len(), 2 * rounds);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn something_is_done_before_each_round_of_a_burst_and_an_error_of_it_ends_the_load() {
+    for (fails_at, carried_out) in [(9, 4), (3, 2)] {
+        let (run, _) = prepared(
+            "[load.burst]\nclients = [2, 3]\nrounds = 4",
+            &MemoryTarget::new(Lie::Honest),
+            CancellationToken::new(),
+        );
+        let begun = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let counted = Arc::clone(&begun);
+        let before: driver::BeforeRound = Arc::new(move || {
+            let number = counted.fetch_add(1, Ordering::Relaxed) + 1;
+            Box::pin(async move { if number == fails_at { Err("no database".to_owned()) } else { Ok(()) } })
+        });
+        let interludes = driver::Interludes { before_rounds: Some(before), ..driver::Interludes::default() };
+        let (recorded, _) = driver::run_with(run, interludes).await.unwrap();
+        let rounds: std::collections::BTreeSet<u32> =
+            recorded.history.phase(Phase::Main).iter().map(|operation| operation.round).collect();
+        assert_eq!(rounds.len(), carried_out, "{rounds:?}");
+        let aborted = (fails_at == 3).then(|| "no database".to_owned());
+        assert_eq!(recorded.aborted, aborted);
     }
 }

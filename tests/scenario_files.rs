@@ -209,6 +209,18 @@ fn faults_read_back_from_their_resolved_form() {
 }
 
 #[test]
+fn what_is_fresh_reads_back_from_its_resolved_form() {
+    let text = "name = 't'\nworkload = 'custom'\n[target.http.operations.go]\npath = '/'\n\
+        [service]\ncommand = ['true', '{{ mongo.uri }}']\n[load]\nfresh = 'service'\n[load.burst]\nclients = 2\nrounds = 3\n";
+    let scenario = load_text(text, &[]);
+    assert_eq!(scenario.fresh, Some(scenario::Fresh::Service));
+    let resolved = resolved_toml(&scenario).unwrap();
+    let again = load_text(&resolved, &[]);
+    assert_eq!((again.fresh, again.load), (scenario.fresh, scenario.load), "{resolved}");
+    assert_eq!(load_text(text, &["load.fresh=database"]).fresh, Some(scenario::Fresh::Database));
+}
+
+#[test]
 fn overrides_take_toml_or_a_word_and_the_last_wins() {
     let scenario = load_text(
         &format!("{HEAD}{BURST}"),

@@ -31,6 +31,8 @@ pub(super) fn judge(run: &Recording<'_>, scenario: &Scenario) -> Own {
         after_first => after_first,
     };
     let before = match record.queries_serial.as_slice() {
+        // Nothing was there before the rounds.
+        _ if scenario.fresh.is_some() => &[],
         [] => before_control,
         after_control => after_control,
     };

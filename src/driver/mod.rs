@@ -16,4 +16,4 @@ mod worker;
 
 pub use plan::Plan;
 pub use recorder::{Progress, Recorded, Watcher};
-pub use run::{Between, DriverError, Interludes, Run, run, run_together, run_with};
+pub use run::{BeforeRound, Between, DriverError, Interludes, Run, run, run_together, run_with};

@@ -150,6 +150,13 @@ pub(super) fn take_first(segments: &mut [Segment]) -> Option<Segment> {
     Some(Segment { rounds: vec![first], ..widest.clone() })
 }
 
+/// Takes the round that comes next, in the order in which segments have them.
+pub(super) fn take_next(segments: &mut [Segment]) -> Option<Segment> {
+    let segment = segments.iter_mut().find(|segment| !segment.rounds.is_empty())?;
+    let next = segment.rounds.remove(0);
+    Some(Segment { rounds: vec![next], ..segment.clone() })
+}
+
 /// Hands out numbers of rounds, keys and operations.
 #[derive(Default)]
 struct Numbers {

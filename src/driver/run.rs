@@ -83,7 +83,12 @@ pub struct Interludes {
     pub first_use: Option<Between>,
     /// Between the serial control and the load.
     pub before_load: Option<Between>,
+    /// Before each round of a burst, while nothing is in flight; an error ends the load.
+    pub before_rounds: Option<BeforeRound>,
 }
+
+/// Something to be done before each round.
+pub type BeforeRound = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// Carries out a run as [`run`] does, with this in between.
 pub async fn run_with(run: Run, interludes: Interludes) -> Result<(Recorded, u64), DriverError> {
@@ -184,6 +189,7 @@ async fn phases(
     interludes: Interludes,
     dropped: &mut Vec<u64>,
 ) -> Result<(), DriverError> {
+    let before_rounds = interludes.before_rounds;
     let (controls, _) = plan.control();
     let mut segments = plan.segments();
     let mut turns = 0;
@@ -217,7 +223,7 @@ async fn phases(
     let Some(begin) = shared.begin().await else { return Ok(()) };
     progress.load_begun.get_or_init(|| begin);
     progress.load_begins.cancel();
-    main_phase(shared, recorder, plan, Remaining { segments, turns, begin }, dropped).await
+    main_phase(shared, recorder, plan, Remaining { segments, turns, begin, before_rounds }, dropped).await
 }
 
 /// What is left of a load once its beginning has been carried out.
@@ -228,6 +234,8 @@ struct Remaining {
     turns: u32,
     /// When the load begins.
     begin: Instant,
+    /// What comes before each round.
+    before_rounds: Option<BeforeRound>,
 }
 
 /// Starts the clients of a closed load with one operation each, all at once.
@@ -252,6 +260,26 @@ fn rounds(shared: &Arc<Shared>, recorder: &Recorder, segments: Vec<Segment>) -> 
         tasks.spawn(load::rounds(Arc::clone(shared), Arc::clone(&segments), client, worker));
     }
     tasks
+}
+
+/// Carries out rounds one by one, with this before each of them.
+async fn rounds_apart(
+    shared: &Arc<Shared>,
+    recorder: &Recorder,
+    mut segments: Vec<Segment>,
+    before: BeforeRound,
+) -> Result<(), DriverError> {
+    while let Some(round) = plan::take_next(&mut segments) {
+        match shared.stop.run_until_cancelled(before()).await {
+            None => break,
+            Some(Ok(())) => joined(shared, rounds(shared, recorder, vec![round])).await?,
+            Some(Err(why)) => {
+                _ = shared.parted.set(why);
+                shared.stop.cancel();
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Waits for clients to end.
@@ -299,7 +327,10 @@ async fn main_phase(
     let clients = (0..plan.load.clients()).filter(|client| shared.owns(*client));
     let mut tasks = JoinSet::new();
     match &plan.load {
-        Load::Burst { .. } | Load::Waves { .. } => tasks = rounds(shared, recorder, remaining.segments),
+        Load::Burst { .. } | Load::Waves { .. } => match remaining.before_rounds {
+            Some(before) => rounds_apart(shared, recorder, remaining.segments, before).await?,
+            None => tasks = rounds(shared, recorder, remaining.segments),
+        },
         Load::RampingClients { keys, .. } => {
             let closed = Arc::new(Closed {
                 clients: plan.load.clients(),

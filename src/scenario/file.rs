@@ -193,11 +193,17 @@ pub(super) struct Explore {
     pub(super) strict: Option<bool>,
 }
 
-/// `[load]`: one of these.
+/// `[load]`: one of these, and `fresh`.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table with one load, such as `[load.burst]`")]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+#[schemars(extend("oneOf" = [
+    { "required": ["burst"] }, { "required": ["closed"] }, { "required": ["open"] }, { "required": ["waves"] }, { "required": ["stages"] }
+]))]
 pub(super) struct Loads {
+    /// What is not there yet when a round of a burst begins: `database` (the service is started on a new one, and then the round begins) or
+    /// `service` (its instances start together on a new database, and the round begins as soon as they listen).
+    #[schemars(with = "Option<String>")]
+    pub(super) fresh: Option<Spanned<String>>,
     /// All clients released together, round after round, a fresh key each round.
     #[schemars(with = "Option<Burst>")]
     pub(super) burst: Option<Spanned<Burst>>,

@@ -95,6 +95,21 @@ impl Load {
     }
 }
 
+/// What was not there before each round of a burst (`[load] fresh`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fresh {
+    /// The database: the service is started on a new one, instance after instance, and the round begins when all are ready.
+    Database,
+    /// The database and the service: its instances are started together, and the round begins as soon as they listen.
+    Service,
+}
+
+impl Fresh {
+    /// All, with their words.
+    pub const ALL: [(&'static str, Fresh); 2] = [("database", Fresh::Database), ("service", Fresh::Service)];
+}
+
 /// Which keys the operations of a closed or open load meet on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]

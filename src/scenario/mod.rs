@@ -44,7 +44,7 @@ pub use http::{
     ServiceSpec, StatusSpec, TlsSpec,
 };
 pub use json_path::JsonPath;
-pub use load::{Arrivals, Keys, Load};
+pub use load::{Arrivals, Fresh, Keys, Load};
 pub use load_fault::{FaultNeeds, FaultSpec, FaultTarget, LoadFault};
 pub use messages::MessageSpec;
 pub use model::{

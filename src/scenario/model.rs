@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::environment::Variable;
 use super::http::{HttpSpec, ServiceSpec};
-use super::load::Load;
+use super::load::{Fresh, Load};
 use super::load_fault::FaultSpec;
 use super::network::NetworkSpec;
 use super::observed::{InvariantSpec, ObserveSpec};
@@ -45,6 +45,8 @@ pub struct Scenario {
     pub deliveries: Deliveries,
     /// How they are let go.
     pub load: Load,
+    /// What is not there yet when a round of a burst begins.
+    pub fresh: Option<Fresh>,
     /// What breaks on purpose while they go on.
     pub faults: Vec<FaultSpec>,
     /// How they are explored.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::http::ServiceSpec;
-use super::load::Load;
+use super::load::{Fresh, Load};
 use super::load_fault::FaultSpec;
 use super::model::{Deliveries, Expectation, ExploreSpec, Limits, MongodSpec, Scenario, TargetSpec};
 use super::network::NetworkSpec;
@@ -28,7 +28,7 @@ struct Resolved<'a> {
     mongod: MongodSpec,
     #[serde(skip_serializing_if = "Option::is_none")]
     deliveries: Option<Deliveries>,
-    load: &'a Load,
+    load: LoadTable<'a>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     fault: &'a [FaultSpec],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,6 +37,15 @@ struct Resolved<'a> {
     expect: &'a Expectation,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     invariant: Vec<Own<'a>>,
+}
+
+/// `[load]`
+#[derive(Serialize)]
+struct LoadTable<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fresh: Option<Fresh>,
+    #[serde(flatten)]
+    load: &'a Load,
 }
 
 /// One of the user's own invariants.
@@ -62,6 +71,7 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         mongod,
         deliveries,
         load,
+        fresh,
         faults,
         explore,
         limits,
@@ -80,7 +90,7 @@ pub fn resolved_toml(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         observe,
         mongod: *mongod,
         deliveries: (*workload == WorkloadKind::Merge).then_some(*deliveries),
-        load,
+        load: LoadTable { fresh: *fresh, load },
         fault: faults,
         explore: (*explore != ExploreSpec::default()).then_some(explore),
         limits,

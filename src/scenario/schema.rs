@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::file::File;
+use super::load::Fresh;
 use super::load_fault::LoadFault;
 use super::model::{FaultKind, WriteConcern};
 use super::validate::KnownStrategies;
@@ -32,6 +33,7 @@ pub fn schema(known: KnownStrategies<'_>) -> Value {
         ("/$defs/Explore/properties/faults", json!({ "items": words(&FaultKind::ALL.map(|(name, _)| name)) })),
         ("/$defs/Fault/properties/kind", words(&LoadFault::ALL.map(|(name, _)| name))),
         ("/$defs/Fault/properties/target", words(&["primary", "secondary", "one", "all"])),
+        ("/$defs/Loads/properties/fresh", words(&Fresh::ALL.map(|(name, _)| name))),
         ("/$defs/Open/properties/arrivals", words(&["constant", "poisson"])),
         ("/$defs/Stages/properties/arrivals", words(&["constant", "poisson"])),
         ("/$defs/Mongod/properties/replica_set", json!({ "enum": [0, 1, 3] })),

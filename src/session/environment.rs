@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::SessionError;
 use super::error::in_one_line;
+use super::fresh::FreshRounds;
 use super::server::Server;
 use crate::explore::proxy::Proxy;
 use crate::fault::Equipment;
@@ -35,6 +36,8 @@ pub(crate) struct Environment {
     pub(super) data: Option<(MongoUri, String)>,
     /// A database that the run made for its service, on a server that was there before.
     pub(super) made: bool,
+    /// What makes each round begin on a new database, where that is asked for.
+    pub(super) fresh: Option<Arc<FreshRounds>>,
     /// What stands between it and the server, in an exploration.
     pub(crate) attachment: Option<ProxyAttachment>,
 }
@@ -173,6 +176,9 @@ impl Environment {
     /// Removes what the run made.
     async fn tear_down(&self, guard: &Guard) -> Result<(), TargetError> {
         self.target.tear_down().await?;
+        if let Some(fresh) = &self.fresh {
+            fresh.tear_down().await?;
+        }
         match &self.data {
             Some((uri, database)) if self.made && database.starts_with("onlyone_") => {
                 drop_database(uri, guard, database).await

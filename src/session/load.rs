@@ -125,7 +125,8 @@ impl<'a> Execution<'a> {
             true => ask(&asked.first).or_else(|| Some(nothing())),
             false => None,
         };
-        Interludes { first_use, before_load: ask(&asked.serial) }
+        let before_rounds = self.environment.fresh.as_ref().map(|fresh| fresh.before_round());
+        Interludes { first_use, before_load: ask(&asked.serial), before_rounds }
     }
 
     /// Carries out all operations, or those until the server or the service is lost.
@@ -190,6 +191,9 @@ impl<'a> Execution<'a> {
         if let (Some(meeting), true) = (meeting, self.session.leads()) {
             apart.extend(shards::end(meeting).await);
         }
+        if let Some(fresh) = &self.environment.fresh {
+            apart.push(fresh.note().await);
+        }
         let gone = self.complete(&recorded, asked.unasked.into_iter().chain(apart), lost, &observation);
         Executed { meter, recorded, dropped, record: self.record, observation: observation.unwrap_or_default(), gone }
     }
@@ -214,7 +218,9 @@ impl<'a> Execution<'a> {
         let history = &recorded.history;
         let read = async {
             // Asked while the service still runs: it may have work to do in the background.
-            if let Some(queries) = queries {
+            if let Some(fresh) = &self.environment.fresh {
+                self.record.queries = fresh.ask_last().await.map_err(in_one_line)?;
+            } else if let Some(queries) = queries {
                 self.record.queries = queries.run_until_at_rest(&scenario.invariants).await;
             }
             wait_until_settled(self.environment, scenario, run_id, history).await;

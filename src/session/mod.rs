@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod evidence;
 pub(crate) mod faults;
+mod fresh;
 mod interrupt;
 mod load;
 mod observed_key;

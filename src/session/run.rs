@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::load::{Executed, Execution};
 use super::set_up::{EnvironmentSpec, check};
 use super::store::Store;
-use super::{Observer, Options, SessionError, faults, shards};
+use super::{Observer, Options, SessionError, faults, fresh, shards};
 use crate::assess::{Recording, RunRecord};
 use crate::scenario::Scenario;
 use crate::shard::{Meeting, Shard};
@@ -33,6 +33,7 @@ impl LoadSession<'_> {
     /// Refuses what is not allowed; [`run`](Self::run) does so first of all.
     pub(crate) fn check(&self) -> Result<(), SessionError> {
         check(self.scenario, &self.options.guard)?;
+        fresh::check(self.scenario, self.meeting.is_some())?;
         faults::check(self.scenario, self.options.mongo.is_embedded(), self.meeting.is_some())
     }
 

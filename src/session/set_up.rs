@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::environment::{Environment, ProxyAttachment};
+use super::fresh::{FreshRounds, Rounds};
 use super::server::Server;
 use super::store::Store;
 use super::{MongoLocation, Options, SessionError, bursts, faults};
@@ -19,7 +20,7 @@ use crate::scope::{Ended, Scope};
 use crate::shard::Shard;
 use crate::target::http::{HttpRun, HttpTarget, check_hosts, is_listening};
 use crate::target::mongo::{Connected, MongoTarget, PoolOptions};
-use crate::target::{Delayed, Guard, MongoUri, Preflight, Service, ServiceContext, Target, TargetError};
+use crate::target::{Delayed, Guard, MongoUri, Preflight, Renewed, Service, ServiceContext, Target, TargetError};
 use crate::workload;
 
 /// MongoDB's own limit on the name of a database, in bytes.
@@ -61,6 +62,10 @@ const ATTACH_WITHIN: Duration = Duration::from_secs(120);
 impl EnvironmentSpec<'_> {
     /// Starts what the scenario needs and proves that it is ready.
     pub(crate) async fn set_up(&self) -> Result<Environment, SessionError> {
+        if self.explored.is_some() && self.scenario.fresh.is_some() {
+            let why = anyhow::anyhow!("`[load] fresh` is for the rounds of `run`: an exploration has no rounds");
+            return Err(SessionError::usage(why).hint("leave `fresh` out"));
+        }
         match &self.scenario.target {
             TargetSpec::Mongo(spec) => self.mongo(spec).await,
             TargetSpec::Http(spec) => self.http(spec).await,
@@ -89,6 +94,7 @@ impl EnvironmentSpec<'_> {
             data: Some((uri, spec.database.clone())),
             made: false,
             attachment,
+            fresh: None,
         })
     }
 
@@ -172,7 +178,7 @@ impl EnvironmentSpec<'_> {
         let clock = if self.explored.is_none() { faults::clock_library(self.scenario)? } else { None };
         let server =
             if self.attach.is_some() || needs_server(self.scenario) { Some(self.server().await?) } else { None };
-        let own = server.as_ref().map(|server| (server.uri(), own_database(self.run_id)));
+        let own = server.as_ref().map(|server| (server.uri(), own_database(self.run_id, "")));
         if let (Some((uri, _)), Some(_)) = (&own, &self.scenario.service) {
             // A service is handed this server: what may not be loaded directly may not be loaded through it.
             uri.hosts().iter().try_for_each(|host| self.options.guard.check_host(host)).map_err(TargetError::from)?;
@@ -204,12 +210,41 @@ impl EnvironmentSpec<'_> {
             None => own.clone(),
         };
         let display_target = base_urls.join(", ");
-        let run = self.http_run(own, base_urls, service.is_some());
-        let target = HttpTarget::new(spec.clone(), run, &self.options.guard)?;
+        let run = self.http_run(own.clone(), base_urls, service.is_some());
+        let target = HttpTarget::new(spec.clone(), run.clone(), &self.options.guard)?;
         let preflight = prepared(&target, self.clients()).await?;
         let made = service.is_some() && matches!(server, Some(Server::Named(_))) && !self.follows();
-        let target = Arc::new(target);
-        Ok(Environment { target, preflight, display_target, server, service, companions, data, made, attachment })
+        let mut target: Arc<dyn Target> = Arc::new(target);
+        let mut fresh = None;
+        if let (Some(how), Some(service), Some((uri, _))) = (self.scenario.fresh, &service, own) {
+            let renewed = Arc::new(Renewed::new(Arc::clone(&target)));
+            target = Arc::clone(&renewed) as Arc<dyn Target>;
+            fresh = Some(Arc::new(FreshRounds {
+                fresh: how,
+                clients: self.clients(),
+                uri,
+                is_embedded: !made,
+                guard: self.options.guard.clone(),
+                http: spec.clone(),
+                run,
+                invariants: self.scenario.invariants.clone(),
+                service: Arc::downgrade(service),
+                target: renewed,
+                rounds: tokio::sync::Mutex::new(Rounds::default()),
+            }));
+        }
+        Ok(Environment {
+            fresh,
+            target,
+            preflight,
+            display_target,
+            server,
+            service,
+            companions,
+            data,
+            made,
+            attachment,
+        })
     }
 
     /// What the requests of this run have in common.
@@ -286,18 +321,18 @@ pub(crate) fn is_told(service: &ServiceSpec, variable: &str) -> bool {
 const PREPARE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Makes the target ready. An interruption drops this as a whole.
-async fn prepared(target: &dyn Target, clients: u32) -> Result<Preflight, TargetError> {
+pub(super) async fn prepared(target: &dyn Target, clients: u32) -> Result<Preflight, TargetError> {
     let late = |late: Ended| TargetError::Step { step: "making the target ready".to_owned(), source: late.into() };
     Scope::new(PREPARE_WITHIN, &CancellationToken::new()).wait(target.prepare(clients)).await.map_err(late)?
 }
 
-/// The database of a run's own service.
-fn own_database(run_id: &str) -> String {
+/// The database of a run's own service, with this after its name.
+pub(super) fn own_database(run_id: &str, suffix: &str) -> String {
     let plain: String = run_id.chars().map(|letter| if letter == '.' { '-' } else { letter }).collect();
     let mut name = format!("onlyone_{plain}");
     // A run id has ASCII letters only, so this cuts between two of them.
-    name.truncate(LONGEST_DATABASE);
-    name
+    name.truncate(LONGEST_DATABASE.saturating_sub(suffix.len()));
+    name + suffix
 }
 
 #[cfg(test)]
@@ -306,7 +341,9 @@ mod tests {
 
     #[test]
     fn the_database_of_a_run_can_be_one() {
-        assert_eq!(own_database("20260101-1.2"), "onlyone_20260101-1-2");
-        assert_eq!(own_database(&"x".repeat(64)).len(), LONGEST_DATABASE);
+        assert_eq!(own_database("20260101-1.2", ""), "onlyone_20260101-1-2");
+        assert_eq!(own_database(&"x".repeat(64), "").len(), LONGEST_DATABASE);
+        let round = own_database(&"x".repeat(64), "_12");
+        assert!(round.len() == LONGEST_DATABASE && round.ends_with("x_12"), "{round}");
     }
 }

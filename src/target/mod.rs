@@ -6,6 +6,7 @@ mod delayed;
 pub mod http;
 pub mod memory;
 pub mod mongo;
+mod renewed;
 mod safety;
 mod service;
 mod uri;
@@ -20,8 +21,9 @@ use crate::history::{Action, Observation, OpId, Outcome, Phase, Sightings};
 
 pub use answer::RawAnswer;
 pub use delayed::Delayed;
+pub use renewed::Renewed;
 pub use safety::{Guard, Refused, is_this_machine};
-pub use service::{ClockLibrary, INHERITED, Service, ServiceContext};
+pub use service::{Awaited, ClockLibrary, INHERITED, Service, ServiceContext};
 pub use uri::MongoUri;
 
 /// One operation, ready to be carried out.

@@ -17,6 +17,7 @@ use minijinja::{Value, context};
 
 pub use self::clock::ClockLibrary;
 use self::port::Reservation;
+pub use self::restart::Awaited;
 use self::restart::Restarts;
 use super::{MongoUri, TargetError};
 use crate::process::{Process, ProcessSpec, Supervisor};

@@ -161,8 +161,29 @@ fn a_lock_by_the_services_own_clock_breaks_when_that_is_moved_and_one_by_the_dat
     }
 }
 
+/// What an office makes at its start, two instances make at once, if they start together.
+#[test]
+fn what_is_made_at_a_start_is_raced_for_when_instances_start_together_on_a_new_database() {
+    let (violated, holds) = ((Some(1), "violated"), (Some(0), "holds"));
+    for (mode, fresh, rounds, expected) in
+        [("racy", "service", 3, violated), ("", "service", 3, holds), ("racy", "database", 2, holds)]
+    {
+        let flags = ["--set", &format!("load.fresh={fresh}")];
+        let ended = tickets_with(mode, &format!("clients = 2\nrounds = {rounds}"), "", &flags);
+        assert_eq!((ended.code, ended.verdict()), expected, "{mode} {fresh}: {}", ended.why());
+        // The first round of all comes before the others.
+        let told = format!("each of {} rounds", rounds - 1);
+        let notes = ended.report["preflight"]["notes"].to_string();
+        assert!(notes.contains(&told), "{told}: {notes}");
+    }
+}
+
 /// Runs the ticket office of `tests/services/moments` with this burst and these tables.
 fn tickets(mode: &str, burst: &str, more: &str) -> Ended {
+    tickets_with(mode, burst, more, &[])
+}
+
+fn tickets_with(mode: &str, burst: &str, more: &str, flags: &[&str]) -> Ended {
     let folder = support::project().join("tests/services/moments");
     let text = std::fs::read_to_string(folder.join("tickets.toml")).unwrap();
     let text = text.split("[load.burst]").next().unwrap().replace("[service]", &format!("[service]\ndir = {folder:?}"));
@@ -170,7 +191,7 @@ fn tickets(mode: &str, burst: &str, more: &str) -> Ended {
     let environment = [("MODE", mode), ("NODE_PATH", packages.to_str().unwrap()), ("PATH", programs.to_str().unwrap())];
     let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     std::fs::write(file.path(), format!("{text}[load.burst]\n{burst}\n{more}\n")).unwrap();
-    carried_out("run", file.path(), &[], &environment)
+    carried_out("run", file.path(), flags, &environment)
 }
 
 /// A service of the harness's own, of two instances, on its own server.

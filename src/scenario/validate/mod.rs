@@ -5,6 +5,7 @@ mod elements;
 mod expect;
 mod explore;
 mod fault;
+mod fresh;
 mod http;
 mod invariant;
 mod load;
@@ -63,6 +64,7 @@ pub(super) fn validate(
     let observe = check.observe(file.observe, workload, target.as_ref(), own_service);
     let mongod = check.mongod(file.mongod);
     let deliveries = check.deliveries(file.deliveries, workload);
+    let fresh = file.load.as_ref().and_then(|loads| loads.get_ref().fresh.clone());
     let load = check.load(file.load);
     let limits = check.limits(file.limits, target.as_ref());
     let around = fault::Surroundings {
@@ -71,18 +73,29 @@ pub(super) fn validate(
         mongod: mongod.as_ref(),
         load: load.as_ref(),
     };
+    let has_faults = !file.fault.is_empty();
     let faults = check.faults(file.fault, around);
     let operations = target.as_ref().map(operations).unwrap_or_default();
     let explore = check.explore(file.explore, workload, &operations);
     let expect =
         check.expect(file.expect, workload, &operations, target.as_ref().is_some_and(|target| target.http().is_some()));
     let invariants = check.invariants(file.invariant, workload, target.as_ref(), observe.as_ref());
+    let rest = fresh::Rest {
+        service: around.service,
+        has_companions: services.as_ref().is_some_and(|(_, companions)| !companions.is_empty()),
+        load: load.as_ref(),
+        observe: observe.as_ref(),
+        has_faults,
+        names_database: invariants.as_ref().is_some_and(|(own, _)| own.iter().any(|spec| spec.database.is_some())),
+        has_numbers: invariants.as_ref().is_some_and(|(_, numbers)| !numbers.is_empty()),
+    };
+    let fresh = check.fresh(fresh.as_ref(), rest);
     let problems = check.problems;
     let parts = (
         name.zip(workload),
         target.zip(services.zip(network.zip(setup))),
         observe.zip(mongod.zip(deliveries)),
-        load.zip(faults).zip(explore.zip(limits)),
+        load.zip(fresh).zip(faults).zip(explore.zip(limits)),
         expect.zip(invariants),
     );
     match parts {
@@ -90,7 +103,7 @@ pub(super) fn validate(
             Some((name, workload)),
             Some((target, ((service, companions), (network, setup)))),
             Some((observe, (mongod, deliveries))),
-            Some(((load, faults), (explore, limits))),
+            Some((((load, fresh), faults), (explore, limits))),
             Some((expect, (invariants, numbers))),
         ) if problems.is_empty() => {
             let file = path.to_owned();
@@ -107,6 +120,7 @@ pub(super) fn validate(
                 mongod,
                 deliveries,
                 load,
+                fresh,
                 faults,
                 explore,
                 limits,

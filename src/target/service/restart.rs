@@ -1,6 +1,7 @@
 //! A service that is killed on purpose, and started again where it was.
 
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::future::{join_all, select_all};
 use tokio::sync::watch;
@@ -11,11 +12,15 @@ use crate::process::{Process, ProcessError};
 use crate::scenario::ServiceSpec;
 use crate::target::{ServiceContext, TargetError};
 
+/// How often it is tried whether an instance listens.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
 /// What it takes to start a service again, and the processes that it has had since.
 #[derive(Debug)]
 pub(super) struct Restarts {
     spec: ServiceSpec,
-    context: ServiceContext,
+    /// Its database may become another one.
+    context: Mutex<ServiceContext>,
     lives: watch::Sender<Lives>,
 }
 
@@ -30,9 +35,48 @@ struct Lives {
     processes: Option<Vec<Process>>,
 }
 
+/// How instances are waited for that are started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// All are started at once, and waited for until they are ready.
+    Together,
+    /// Each is ready before the next is started.
+    InTurn,
+    /// All are started at once, and waited for no longer than until they listen.
+    Listening,
+}
+
+impl Starter<'_> {
+    /// Waits until an instance listens where it did before, or has ended.
+    async fn listening(&self, instance: &Instance, first: &Instance) -> Result<(), TargetError> {
+        let address = first.url.trim_start_matches("http://");
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            let why = match instance.process.try_exit_status() {
+                Some(status) => format!("it ended with {status} before it listened"),
+                None if Instant::now() >= self.deadline => format!("nothing listens at {address}"),
+                None => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                    continue;
+                }
+            };
+            return Err(step(STARTING, format!("{why}{}", instance.quoted(&instance.log()))));
+        }
+        instance.no_stranger()
+    }
+}
+
 impl Restarts {
+    fn use_database(&self, database: &str) {
+        let own = &mut self.context.lock().unwrap_or_else(PoisonError::into_inner).mongo;
+        *own = own.take().map(|(uri, _)| (uri, database.to_owned()));
+    }
+
+    fn context(&self) -> ServiceContext {
+        self.context.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn new(spec: &ServiceSpec, context: &ServiceContext) -> Self {
-        Restarts { spec: spec.clone(), context: context.clone(), lives: watch::Sender::default() }
+        Restarts { spec: spec.clone(), context: Mutex::new(context.clone()), lives: watch::Sender::default() }
     }
 }
 
@@ -73,8 +117,10 @@ impl Service {
     /// Starts one instance again where it was, and waits until it is ready. Where it does not come up, it stays gone, and is
     /// taken for lost.
     pub async fn start_one_again(&self, position: usize) -> Result<(), TargetError> {
-        let Restarts { spec, context, lives } = &self.restarts;
-        let starter = Starter { spec, context, client: http_client()?, deadline: Instant::now() + spec.ready_timeout };
+        let Restarts { spec, lives, .. } = &self.restarts;
+        let context = self.restarts.context();
+        let starter =
+            Starter { spec, context: &context, client: http_client()?, deadline: Instant::now() + spec.ready_timeout };
         let Some(first) = self.instances.get(position) else { return Ok(()) };
         let started = async {
             let number = u32::try_from(position + 1).unwrap_or(u32::MAX);
@@ -95,11 +141,22 @@ impl Service {
 
     /// Starts all instances again, each where it was, and waits until they are ready. What does not come up is killed.
     pub async fn start_again(&self) -> Result<(), TargetError> {
-        let Restarts { spec, context, lives } = &self.restarts;
+        self.start_all_again(Awaited::Together).await
+    }
+
+    /// Starts all instances again that were killed, each where it was, on a database that need not exist yet.
+    pub async fn start_on(&self, database: &str, awaited: Awaited) -> Result<(), TargetError> {
+        self.restarts.use_database(database);
+        self.start_all_again(awaited).await
+    }
+
+    async fn start_all_again(&self, awaited: Awaited) -> Result<(), TargetError> {
+        let Restarts { spec, lives, .. } = &self.restarts;
+        let context = self.restarts.context();
         let deadline = Instant::now() + spec.ready_timeout;
-        let starter = Starter { spec, context, client: http_client()?, deadline };
+        let starter = Starter { spec, context: &context, client: http_client()?, deadline };
         lives.send_modify(|lives| lives.processes = Some(Vec::new()));
-        let started = self.start_each(&starter).await;
+        let started = self.start_each(&starter, awaited).await;
         match &started {
             Ok(()) => lives.send_modify(|lives| lives.is_down = false),
             Err(why) => self.kill().await.map_err(|error| step(STARTING, format!("{why}; and {error}")))?,
@@ -107,19 +164,25 @@ impl Service {
         started
     }
 
-    /// Launches all instances, as at first, and waits for one after the other. Each process is known from its launch on: who
-    /// stops waiting can still end it.
-    async fn start_each(&self, starter: &Starter<'_>) -> Result<(), TargetError> {
+    /// Launches all instances, as at first, and waits for them. Each process is known from its launch on: who stops waiting can
+    /// still end it.
+    async fn start_each(&self, starter: &Starter<'_>, awaited: Awaited) -> Result<(), TargetError> {
         let mut launched = Vec::new();
         for (number, first) in (1..).zip(&self.instances) {
             let port = Reservation::of_before(first.port.port());
             let instance = starter.launch_at(&self.supervisor, number, port)?;
             let process = instance.process.clone();
             self.restarts.lives.send_modify(|lives| lives.processes.get_or_insert_default().push(process));
-            launched.push(instance);
+            match awaited {
+                Awaited::InTurn => Self::ready_as_before(starter, instance, first).await?,
+                Awaited::Together | Awaited::Listening => launched.push((instance, first)),
+            }
         }
-        for (instance, first) in launched.into_iter().zip(&self.instances) {
-            Self::ready_as_before(starter, instance, first).await?;
+        for (instance, first) in launched {
+            match awaited {
+                Awaited::Listening => starter.listening(&instance, first).await?,
+                Awaited::Together | Awaited::InTurn => Self::ready_as_before(starter, instance, first).await?,
+            }
         }
         Ok(())
     }

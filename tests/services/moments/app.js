@@ -25,7 +25,10 @@ async function prepare(db) {
   const rates = db.collection('rates');
   const normal = { name: 'normal', price: 7 };
   if (!racy) return void (await rates.updateOne({ _id: 'normal' }, { $setOnInsert: normal }, { upsert: true }));
-  if (!(await rates.findOne({ name: 'normal' }))) await rates.insertOne(normal);
+  if (await rates.findOne({ name: 'normal' })) return;
+  // Long enough for the other instance to look as well, on a machine that is busy.
+  await new Promise((done) => setTimeout(done, 300));
+  await rates.insertOne(normal);
 }
 
 async function main() {
