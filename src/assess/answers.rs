@@ -15,9 +15,14 @@ pub(super) struct Understood<'a> {
     pub(super) reasons: Vec<String>,
 }
 
-/// Reads the answers of one run together.
-pub(super) fn understand(history: &History) -> Understood<'_> {
-    let blind = reads_that_find_nothing(history);
+/// Whether it is a read that found something.
+pub(super) fn sees(operation: &Operation) -> bool {
+    reads(&operation.action) && operation.value().is_some_and(|value| !found_nothing(value))
+}
+
+/// Reads the answers of one run together; `seeing` are the kinds of reads of which some found something.
+pub(super) fn understand<'a>(history: &'a History, seeing: &BTreeSet<String>) -> Understood<'a> {
+    let blind = reads_that_find_nothing(history, seeing);
     let naming = Naming::of(history.phase(crate::history::Phase::Control));
     let by_design = history.operations.iter().any(|operation| naming.is_by_design(operation));
     if blind.is_empty() && !by_design {
@@ -28,7 +33,7 @@ pub(super) fn understand(history: &History) -> Understood<'_> {
         operation if blind.contains_key(operation.action.name()) => proves_nothing(operation),
         operation => operation.clone(),
     });
-    let history = History { operations: operations.collect(), ..*history };
+    let history = history.with_operations(operations.collect());
     let reasons = blind.into_iter().map(|(name, read)| {
         format!(
             "the scenario does not describe this service: none of {} `{name}` found anything, although {} had been \
@@ -47,16 +52,12 @@ struct Blind {
 }
 
 /// Kinds of reads none of which found anything, although one of them came after an answer with the document.
-fn reads_that_find_nothing(history: &History) -> BTreeMap<String, Blind> {
+fn reads_that_find_nothing(history: &History, seeing: &BTreeSet<String>) -> BTreeMap<String, Blind> {
     let mut first: BTreeMap<&str, (Nanos, &Operation)> = BTreeMap::new();
-    let mut seeing: BTreeSet<&str> = BTreeSet::new();
     for operation in &history.operations {
         match &operation.outcome {
             Outcome::Ok(value) if found_nothing(value) => {}
             Outcome::Ok(value) => {
-                if reads(&operation.action) {
-                    seeing.insert(operation.action.name());
-                }
                 if shows_existence(value) {
                     let known = first.entry(&operation.key).or_insert((operation.completed, operation));
                     if operation.completed < known.0 {
@@ -126,6 +127,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::assess::gather::Facts;
 
     fn operation(op: u64, phase: &str, key: &str, action: serde_json::Value, outcome: Outcome) -> Operation {
         let line = json!({
@@ -147,6 +149,10 @@ mod tests {
         Outcome::Unknown(Cause { kind: CauseKind::Unnamed { status: 200, created: None }, message: "no id".into() })
     }
 
+    fn read(history: &History) -> Understood<'_> {
+        understand(history, &Facts::of(history).seeing)
+    }
+
     #[test]
     fn a_name_that_serially_only_creators_are_told_is_missed_by_nobody() {
         let control = |later: Outcome| {
@@ -157,10 +163,10 @@ mod tests {
             ]
         };
         let history = History { operations: control(unnamed()), ..History::default() };
-        let understood = understand(&history);
+        let understood = read(&history);
         assert!(understood.history.operations[2].returned_document().is_some_and(|answer| answer.nameless));
         let history = History { operations: control(named()), ..History::default() };
-        assert!(understand(&history).history.operations[2].is_unknown());
+        assert!(read(&history).history.operations[2].is_unknown());
     }
 
     #[test]
@@ -175,11 +181,11 @@ mod tests {
             ..History::default()
         };
         let blind = history(None);
-        let understood = understand(&blind);
+        let understood = read(&blind);
         assert!(understood.reasons[0].contains("none of 2 `get` found anything"), "{:?}", understood.reasons);
         assert!(!understood.history.operations[1].is_ok());
         // One that found something shows where the documents are: then the other is evidence.
         let seeing = history(Some([7; 12].into()));
-        assert!(understand(&seeing).reasons.is_empty() && understand(&seeing).history.operations[1].is_ok());
+        assert!(read(&seeing).reasons.is_empty() && read(&seeing).history.operations[1].is_ok());
     }
 }

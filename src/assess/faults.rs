@@ -189,7 +189,7 @@ pub(super) fn explain_the_server(record: &RunRecord, scenario: &Scenario) -> boo
 }
 
 /// Why a run with faults proves less than it was meant to.
-pub(super) fn reasons(record: &RunRecord, operations: &[Operation]) -> Vec<String> {
+pub(super) fn reasons(record: &RunRecord, unknown: u64, all: u64) -> Vec<String> {
     let Some(faults) = &record.faults else { return Vec::new() };
     let mut reasons = Vec::new();
     for (number, kind) in faults.planned.iter().enumerate() {
@@ -204,10 +204,7 @@ pub(super) fn reasons(record: &RunRecord, operations: &[Operation]) -> Vec<Strin
             reasons.push(format!("`{kind}` met nothing: no connection, command or answer"));
         }
     }
-    let unknown = operations.iter().filter(|operation| operation.is_unknown()).count();
-    let share = super::conditions::ratio(unknown, operations.len());
-    if share > MOST_UNKNOWN {
-        let all = operations.len();
+    if super::counted::ratio(unknown, all) > MOST_UNKNOWN {
         reasons.push(format!(
             "{unknown} of {all} operations have an unknown outcome: the faults left too little to judge"
         ));

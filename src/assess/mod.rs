@@ -5,14 +5,17 @@
 
 mod answers;
 mod conditions;
+mod counted;
 mod expectation;
 mod faults;
 mod fit;
+mod gather;
 mod keys;
 mod limit;
 mod looks;
 mod merge;
 mod own;
+mod part;
 mod queries;
 mod record;
 mod serial;
@@ -24,16 +27,19 @@ mod unsent;
 use std::path::Path;
 
 pub use fit::fit;
+pub use gather::Facts;
 pub use limit::{Limit, ends_search, limit, step as limit_step};
 pub use looks::{meant_for_a_load, worsening};
 pub use merge::{MergedRun, ShardRun, Unmergeable, merge};
+pub use part::{Joined, PART_FORMAT_VERSION, Part, PartError, indivisible, judge_part};
 pub use record::{RUN_FORMAT_VERSION, RunRecord};
 
-use crate::checker::{Evidence, judge};
+use self::gather::{Gathered, gather};
+use crate::checker::{self, Evidence, Looked};
 use crate::history::{FIRST_USE, History, Observation, Operation, Phase};
-use crate::report::{AsIfSerialReport, ExploreReport, FORMAT_VERSION, Fit, Origin, Report};
-use crate::scenario::{self, Load, Scenario, ScenarioError, Threshold};
-use crate::stats::{self, Clock, Concurrency, Conditions, LatencyStats, StageStats, ThresholdResult};
+use crate::report::{AsIfSerialReport, ExploreReport, FORMAT_VERSION, Fit, Origin, Report, SerialControl};
+use crate::scenario::{self, Scenario, ScenarioError, Threshold};
+use crate::stats::{self, LatencyStats, ThresholdResult};
 use crate::target::Preflight;
 use crate::target::http::describe;
 use crate::verdict::{ExitStatus, Invariant, InvariantResult, Verdict};
@@ -64,150 +70,153 @@ pub struct Recording<'a> {
 /// Judges a recorded run. The statistics come with the report for the latency files.
 pub fn assess(run: Recording<'_>) -> Result<(Report, LatencyStats), AssessError> {
     let scenario = scenario_of(run.record)?;
-    // As they were recorded: what answers mean in the light of all of them is worked out from a description that fits.
-    let described = described(&run, &scenario);
-    // An exploration may be judged by its serial runs alone: they need no description of what answers mean.
-    let alone = run.record.as_if_serial.is_some() && !scenario.judging().checkers;
+    let gathered = gather(&run, Facts::of(run.history), &scenario)?;
+    Ok(conclude(run.record, &scenario, gathered))
+}
+
+/// The report of a run, from all that was gathered from its operations.
+fn conclude(record: &RunRecord, scenario: &Scenario, gathered: Gathered<'_>) -> (Report, LatencyStats) {
+    let Gathered { facts, history, observation, looked, stats, overlap, described, misread, .. } = gathered;
+    let run = Recording { record, history: &history, observation: observation.as_deref() };
+    let is_one_of_several = shards::note(record.shard.as_ref()).is_some();
+    let alone = gather::by_serial_runs_alone(record, scenario);
     let misfit = described.as_ref().filter(|_| !alone).and_then(Fit::misfit);
-    let (shards, shard) = (run.record.shards.as_slice(), run.record.shard.as_ref());
-    let recorded = run.history;
-    let doubted_times = shards::doubted(recorded, shards);
-    let understood = match scenario.target.http() {
-        Some(_) => answers::understand(&doubted_times),
-        None => answers::Understood { history: std::borrow::Cow::Borrowed(&*doubted_times), reasons: Vec::new() },
-    };
-    let judged_history = faults::masked(shards::alone(&understood.history, shard), run.record);
-    // What is asked of the run, and what is stored, is judged for all shards together.
-    let is_one_of_several = shards::note(shard).is_some();
-    let observation = run.observation.filter(|_| !is_one_of_several);
-    let run = Recording { history: &judged_history, observation, ..run };
-    let invariants = shards::judged_alone(workload::invariants_of(&scenario, &run.record.run_id), shard);
-    let invariants = if alone { Vec::new() } else { invariants };
-    let mut results = judge(run.history, run.observation, Phase::Main, &invariants);
-    // Without a serial control there is nothing to hold the load against.
-    results.retain(|result| result.name != Invariant::SomebodyServed || result.checked > 0);
-    if let Some(error) = &run.record.observe_error {
-        let unread = |result: InvariantResult| result.weaken(format!("the final state could not be read: {error}"));
-        results = results.into_iter().map(unread).collect();
-    }
-    if run.record.explore.is_some() {
-        results.iter_mut().for_each(what_can_be_repeated_first);
-    }
-    let own = own::judge(&run, &scenario);
-    if !alone && !is_one_of_several {
-        results.extend(own.load);
-    }
-    results = shards::seen_alone(results, shard);
-    results.extend(run.record.as_if_serial.iter().map(AsIfSerialReport::result));
-    let loss = faults::Loss::of(&run, &scenario);
     // What was planned to happen to the server is judged by what it may have lost.
-    let disturbed = server::disturbed(run.record).filter(|_| !faults::explain_the_server(run.record, &scenario));
-    let in_doubt = |result, phase| {
-        let result = server::explained(fit::doubted(result, misfit.as_deref(), &scenario), disturbed.as_deref());
-        faults::explained(result, loss.as_ref(), &run, phase)
-    };
-    results = results.into_iter().map(|result| in_doubt(result, Phase::Main)).collect();
-    let control =
-        if alone { None } else { serial::judged(&run, &invariants, own.serially, |one| in_doubt(one, Phase::Control)) };
-    if let Some((_, serially)) = &control {
-        results = serial::used(results, serially);
-    }
-    let keys = keys::of_violations(&results, &run, &scenario);
-    let results = over_http(results, &scenario, run.record);
+    let disturbed = server::disturbed(record).filter(|_| !faults::explain_the_server(record, scenario));
+    let judging = Judging { run, scenario, facts: &facts, misfit: misfit.as_deref(), disturbed: disturbed.as_deref() };
+    let (results, control) = judging.results(looked);
+    let keys = keys::of_violations(&results, &run, scenario);
+    let results = over_http(results, scenario, record);
     let judged = Verdict::combine(results.iter().map(|result| result.verdict));
-    let timed = shards::as_recorded(run.history, recorded, shards);
-    let stats = LatencyStats::of(Clock::of(&scenario.load), measured(&Recording { history: &timed, ..run }))?;
-    let concurrency = overlap(&Recording { history: &timed, ..run }, &scenario, judged);
-    let mut reasons = misfit.as_ref().map_or_else(|| understood.reasons.clone(), |misfit| vec![misfit.clone()]);
-    let weakly = run.record.as_if_serial.as_ref().is_some_and(|serial| serial.bursts_of.is_some());
+    let concurrency = overlap.concurrency(gather::conditions(record, scenario, judged != Verdict::Holds));
+    let mut reasons = misfit.as_ref().map_or(misread, |misfit| vec![misfit.clone()]);
+    let weakly = record.as_if_serial.as_ref().is_some_and(|serial| serial.bursts_of.is_some());
     if !is_one_of_several {
-        reasons.extend(conditions::nothing_said(&scenario, &results, weakly));
+        reasons.extend(conditions::nothing_said(scenario, &results, weakly));
     }
-    reasons.extend(several::documents(&run, &scenario));
-    reasons.extend(conditions::reasons(&run, &scenario, &concurrency));
+    reasons.extend(gathered.several.reason());
+    reasons.extend(conditions::reasons(record, &facts, &gathered.counted, scenario, &concurrency));
     // What weakens the run weakens a verdict that holds; a violation stays one.
     let verdict = if reasons.is_empty() { judged } else { judged.max(Verdict::Inconclusive) };
     let expect = if is_one_of_several { scenario::Expectation::default() } else { scenario.expect.clone() };
-    let thresholds = held_against(&expect.thresholds, &stats, &Recording { history: &timed, ..run })?;
+    let thresholds = held_against(&expect.thresholds, &stats, gathered.sent.as_ref(), record);
     let expectation = expectation::evaluate(&expect, verdict, &results, reasons.is_empty());
     // A run that ended early for a reason of its own was not interrupted by anyone.
-    let interrupted = (run.history.interrupted || run.record.interrupted) && run.record.aborted.is_none();
+    let interrupted = (facts.interrupted || record.interrupted) && record.aborted.is_none();
     let status = expectation::exit_status(verdict, expectation.as_ref(), &thresholds, interrupted);
     // What its schedules are accused of rests on the same results.
     let doubted = misfit.is_some() || (disturbed.is_some() && judged == Verdict::Inconclusive);
     let report = Report {
         format_version: FORMAT_VERSION,
         tool: "onlyone".to_owned(),
-        version: run.record.version.clone(),
-        run_id: run.record.run_id.clone(),
+        version: record.version.clone(),
+        run_id: record.run_id.clone(),
         scenario: scenario.name.clone(),
-        seed: run.record.seed,
+        seed: record.seed,
         verdict,
         reasons,
         exit_code: status.code(),
         expectation,
-        partial: run.history.partial || run.history.interrupted || run.record.interrupted,
-        reproduce: run.record.reproduce.clone(),
+        partial: facts.partial || facts.interrupted || record.interrupted,
+        reproduce: record.reproduce.clone(),
         invariants: results,
         keys,
-        origin: run.record.origin.clone().or_else(|| dated(run.record)),
-        serial_control: control.map(|(told, _)| told),
+        origin: record.origin.clone().or_else(|| dated(record)),
+        serial_control: control,
         operations: stats.operations(),
         concurrency,
         throughput_per_s: stats.throughput_per_s(),
         duration_s: stats.duration_s(),
         over_time: stats.timeline().figures(),
-        stages: stages(&Recording { history: &timed, ..run }, &scenario)?,
+        stages: stats::stages_of(&scenario.load, record.stages.as_ref(), &gathered.stages),
         thresholds,
-        generator: run.record.generator,
-        machine: run.record.machine.clone(),
-        preflight: preflight(&run, described.as_ref(), disturbed.as_deref(), &scenario),
-        explore: run.record.explore.clone().map(|explore| doubted_exploration(explore, doubted)),
-        as_if_serial: run.record.as_if_serial.clone(),
+        generator: record.generator,
+        machine: record.machine.clone(),
+        preflight: preflight(record, &facts, described.as_ref(), disturbed.as_deref(), scenario),
+        explore: record.explore.clone().map(|explore| doubted_exploration(explore, doubted)),
+        as_if_serial: record.as_if_serial.clone(),
         selftest: None,
-        shards: shards::shown(shards, shard, recorded),
-        faults: faults::shown(run.record, run.history),
+        shards: gathered.shards,
+        faults: gathered.faults,
         findings: None,
         actions: None,
     };
-    Ok((report, stats))
+    (report, stats)
 }
 
-/// The overlap that the run achieved.
-fn overlap(run: &Recording<'_>, scenario: &Scenario, judged: Verdict) -> Concurrency {
-    let views = shards::overlapping(run.history, &run.record.shards);
-    let views: Vec<Evidence<'_>> =
-        views.iter().map(|view| Evidence::of_phase(view, run.observation, Phase::Main)).collect();
-    stats::concurrency(
-        &views,
-        &shards::late(run.history, &run.record.shards),
-        Conditions {
-            clients: run.record.shard.as_ref().map_or(scenario.load.clients(), |shard| shard.clients),
-            burst: matches!(scenario.load, Load::Burst { .. } | Load::Waves { .. }),
-            connections: run.record.preflight.connections_ready,
-            violated: judged != Verdict::Holds,
-        },
-    )
+/// What results are judged in the light of.
+struct Judging<'a> {
+    run: Recording<'a>,
+    scenario: &'a Scenario,
+    facts: &'a Facts,
+    misfit: Option<&'a str>,
+    disturbed: Option<&'a str>,
+}
+
+impl Judging<'_> {
+    /// One result for each invariant, and what the serial control says.
+    fn results(&self, looked: Vec<Looked>) -> (Vec<InvariantResult>, Option<SerialControl>) {
+        let Judging { run, scenario, .. } = self;
+        let shard = run.record.shard.as_ref();
+        let invariants = gather::invariants(run.record, scenario);
+        let mut results = self.concluded(&invariants, looked);
+        // Without a serial control there is nothing to hold the load against.
+        results.retain(|result| result.name != Invariant::SomebodyServed || result.checked > 0);
+        if let Some(error) = &run.record.observe_error {
+            let unread = |result: InvariantResult| result.weaken(format!("the final state could not be read: {error}"));
+            results = results.into_iter().map(unread).collect();
+        }
+        if run.record.explore.is_some() {
+            results.iter_mut().for_each(what_can_be_repeated_first);
+        }
+        let own = own::judge(run, scenario);
+        let alone = gather::by_serial_runs_alone(run.record, scenario);
+        if !alone && shards::note(shard).is_none() {
+            results.extend(own.load);
+        }
+        results = shards::seen_alone(results, shard);
+        results.extend(run.record.as_if_serial.iter().map(AsIfSerialReport::result));
+        let loss = faults::Loss::of(run, scenario);
+        let in_doubt = |result, phase| {
+            let result = server::explained(fit::doubted(result, self.misfit, scenario), self.disturbed);
+            faults::explained(result, loss.as_ref(), run, phase)
+        };
+        results = results.into_iter().map(|result| in_doubt(result, Phase::Main)).collect();
+        if alone {
+            return (results, None);
+        }
+        match serial::judged(run, &invariants, own.serially, |one| in_doubt(one, Phase::Control)) {
+            Some((told, serially)) => (serial::used(results, &serially), Some(told)),
+            None => (results, None),
+        }
+    }
+
+    /// What follows from what was found on all keys.
+    fn concluded(&self, invariants: &[Invariant], looked: Vec<Looked>) -> Vec<InvariantResult> {
+        let Facts { partial, interrupted, of_a_shard, .. } = *self.facts;
+        let bare = History { partial, interrupted, of_a_shard, ..History::default() };
+        let read = self.run.observation.map(|observation| Observation {
+            source: observation.source,
+            quiescent: observation.quiescent,
+            documents: Vec::new(),
+            effects: std::sync::Arc::clone(&observation.effects),
+        });
+        checker::conclude(&Evidence::of_phase(&bare, read.as_ref(), Phase::Main), invariants, looked)
+    }
 }
 
 /// The thresholds, held against what was measured; in an open load also against the time since operations were really sent.
 fn held_against(
     thresholds: &[Threshold],
     stats: &LatencyStats,
-    run: &Recording<'_>,
-) -> Result<Vec<ThresholdResult>, AssessError> {
-    let mut results = stats::evaluate(thresholds, stats, run.record.generator.dropped_arrivals);
-    if stats.clock() == Clock::Response && !thresholds.is_empty() {
-        let sent = LatencyStats::of(Clock::Service, measured(run))?;
-        stats::add_service_times(&mut results, thresholds, &sent);
+    sent: Option<&LatencyStats>,
+    record: &RunRecord,
+) -> Vec<ThresholdResult> {
+    let mut results = stats::evaluate(thresholds, stats, record.generator.dropped_arrivals);
+    if let Some(sent) = sent.filter(|_| !thresholds.is_empty()) {
+        stats::add_service_times(&mut results, thresholds, sent);
     }
-    Ok(results)
-}
-
-/// Figures of each stage of the load.
-fn stages(run: &Recording<'_>, scenario: &Scenario) -> Result<Vec<StageStats>, AssessError> {
-    let of = |operation: &Operation| shards::shard_of(operation, &run.record.shards);
-    Ok(stats::stage_stats(&scenario.load, run.record.stages.as_ref(), measured(run), of)?)
+    results
 }
 
 /// Proofs that can be carried out again come first: the very first requests were sent once.
@@ -217,12 +226,10 @@ fn what_can_be_repeated_first(result: &mut InvariantResult) {
 
 /// Operations whose times count: a round that came before the serial control found nothing warm. An exploration goes to and
 /// fro between both.
-fn measured<'a>(run: &Recording<'a>) -> impl Iterator<Item = &'a Operation> + use<'a> {
-    let control = run.history.phase(Phase::Control).iter().map(|operation| operation.invoked).max();
-    let begun = control.filter(|_| run.record.explore.is_none());
-    let main = run.history.phase(Phase::Main);
-    let all = !main.iter().any(|operation| Some(operation.invoked) > begun);
-    main.iter().filter(move |operation| all || Some(operation.invoked) > begun)
+fn measured<'a>(run: &Recording<'a>, facts: &Facts) -> impl Iterator<Item = &'a Operation> + use<'a> {
+    let begun = facts.control_until.filter(|_| run.record.explore.is_none());
+    let all = facts.load_until.is_none_or(|last| Some(last) <= begun);
+    run.history.phase(Phase::Main).iter().filter(move |operation| all || Some(operation.invoked) > begun)
 }
 
 /// Results of a run over HTTP: witnesses name the requests, and what was not read is said.
@@ -253,14 +260,20 @@ fn over_http(results: Vec<InvariantResult>, scenario: &Scenario, record: &RunRec
 }
 
 /// What was found before the run, with what was noticed of the service's documents.
-fn preflight(run: &Recording<'_>, described: Option<&Fit>, disturbed: Option<&str>, scenario: &Scenario) -> Preflight {
-    let mut preflight = run.record.preflight.clone();
+fn preflight(
+    record: &RunRecord,
+    facts: &Facts,
+    described: Option<&Fit>,
+    disturbed: Option<&str>,
+    scenario: &Scenario,
+) -> Preflight {
+    let mut preflight = record.preflight.clone();
     preflight.notes.extend(described.and_then(|fit| others(fit, scenario)));
     preflight.notes.extend(disturbed.map(str::to_owned));
-    preflight.notes.extend(shards::note(run.record.shard.as_ref()));
-    preflight.notes.extend(faults::note(run.record));
+    preflight.notes.extend(shards::note(record.shard.as_ref()));
+    preflight.notes.extend(faults::note(record));
     preflight.notes.extend(described.into_iter().flat_map(Fit::unseen));
-    preflight.notes.extend(unsent::notes(run, scenario));
+    preflight.notes.extend(unsent::notes(record, facts, scenario));
     preflight
 }
 
@@ -281,7 +294,11 @@ pub fn scenario_of(record: &RunRecord) -> Result<Scenario, AssessError> {
 /// The scenario, held against what was seen of the service; nothing where there is no service, or nothing was kept of it.
 fn described(run: &Recording<'_>, scenario: &Scenario) -> Option<Fit> {
     let sightings = run.record.sightings.as_ref().filter(|_| scenario.target.http().is_some())?;
-    Some(fit(scenario, &run.record.run_id, run.history, run.observation, sightings))
+    let sightings = match run.history.part {
+        None => std::borrow::Cow::Borrowed(sightings),
+        Some(part) => std::borrow::Cow::Owned(sightings.of_part(part, run.history)),
+    };
+    Some(fit(scenario, &run.record.run_id, run.history, run.observation, &sightings))
 }
 
 /// What readers are told of documents that are none of the run's.

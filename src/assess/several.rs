@@ -9,9 +9,10 @@
 //!   kinds, or where `single` says what is right.
 //! - Cost: one pass over operations and documents.
 
-use std::collections::BTreeSet;
+use serde::{Deserialize, Serialize};
 
 use super::Recording;
+use super::gather::Facts;
 use crate::checker::Evidence;
 use crate::history::{Operation, Outcome, Phase};
 use crate::scenario::{Scenario, WorkloadKind};
@@ -19,12 +20,63 @@ use crate::scenario::{Scenario, WorkloadKind};
 /// Fewest acknowledged operations of a key of the serial control that show that one document takes them all.
 const FEWEST: usize = 2;
 
-/// Why a run that found no violation does not hold, if keys have documents that operations one after another do not leave.
-pub(super) fn documents(run: &Recording<'_>, scenario: &Scenario) -> Option<String> {
-    let asked = scenario.workload == WorkloadKind::Custom && scenario.observe.single().is_none();
-    if !asked || run.record.explore.is_some() || run.observation.is_none() || of_several_kinds(run) {
-        return None;
+/// Keys that have several documents. What was found on some keys and on others can be joined.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Several {
+    /// How many operations one after another leave one document; 0 where that is not known, or nothing is to be said.
+    taken: u64,
+    /// Keys with more documents than that explains.
+    several: u64,
+    /// The one with most of them.
+    most: Option<(u64, std::cmp::Reverse<String>)>,
+    /// All keys.
+    keys: u64,
+}
+
+impl Several {
+    /// Looks at the keys that are there.
+    pub(super) fn of(run: &Recording<'_>, facts: &Facts, scenario: &Scenario) -> Self {
+        let asked = scenario.workload == WorkloadKind::Custom && scenario.observe.single().is_none();
+        // Where operations of several kinds meet, those of one may make documents and those of another none: how many of which
+        // a key had decides then.
+        if !asked || run.record.explore.is_some() || run.observation.is_none() || facts.names.len() > 1 {
+            return Several::default();
+        }
+        let Some(taken) = taken_by_one(run) else { return Several::default() };
+        let load = Evidence::of_phase(run.history, run.observation, Phase::Main);
+        let sent = |operation: &&Operation| !matches!(operation.outcome, Outcome::Failed(_));
+        let mut found = Several { taken: taken as u64, keys: load.keys().len() as u64, ..Several::default() };
+        for key in load.keys() {
+            let (documents, explained) = (key.documents().len(), key.operations().filter(sent).count().div_ceil(taken));
+            if explained > 0 && documents > explained {
+                found.several += 1;
+                found.most = found.most.max(Some((documents as u64, std::cmp::Reverse(key.key.to_owned()))));
+            }
+        }
+        found
     }
+
+    /// Joins what was found on other keys.
+    pub(super) fn join(&mut self, other: Several) {
+        self.taken = self.taken.max(other.taken);
+        self.several += other.several;
+        self.keys += other.keys;
+        self.most = self.most.take().max(other.most);
+    }
+
+    /// Why a run that found no violation does not hold, if keys have documents that operations one after another do not leave.
+    pub(super) fn reason(&self) -> Option<String> {
+        let Several { taken, several, keys, most } = self;
+        let (most, std::cmp::Reverse(key)) = most.as_ref()?;
+        Some(format!(
+            "{several} of {keys} keys have several documents (`{key}` has {most}), where {taken} operations one after another \
+             leave one: say whether a key may have one only, `single = true`, or more, `single = false`, in `[observe.*]`"
+        ))
+    }
+}
+
+/// How many operations of the serial control left one document, if each of its keys has one.
+fn taken_by_one(run: &Recording<'_>) -> Option<usize> {
     let control = Evidence::of_phase(run.history, run.observation, Phase::Control);
     let mut taken = 0;
     for key in control.keys() {
@@ -36,31 +88,7 @@ pub(super) fn documents(run: &Recording<'_>, scenario: &Scenario) -> Option<Stri
             _ => return None,
         }
     }
-    if taken == 0 {
-        return None;
-    }
-    let load = Evidence::of_phase(run.history, run.observation, Phase::Main);
-    let sent = |operation: &&Operation| !matches!(operation.outcome, Outcome::Failed(_));
-    let mut several: Vec<(usize, &str)> = (load.keys())
-        .map(|key| (key.documents().len(), key.operations().filter(sent).count().div_ceil(taken), key.key))
-        .filter(|(found, explained, _)| *explained > 0 && found > explained)
-        .map(|(found, _, key)| (found, key))
-        .collect();
-    several.sort_unstable_by(|(most, key), (other, than)| (other, key).cmp(&(most, than)));
-    let (most, key) = several.first()?;
-    Some(format!(
-        "{} of {} keys have several documents (`{key}` has {most}), where {taken} operations one after another leave one: say \
-         whether a key may have one only, `single = true`, or more, `single = false`, in `[observe.*]`",
-        several.len(),
-        load.keys().len()
-    ))
-}
-
-/// Where operations of several kinds meet, those of one may make documents and those of another none: how many of which a key
-/// had decides then.
-fn of_several_kinds(run: &Recording<'_>) -> bool {
-    let kinds: BTreeSet<&str> = run.history.operations.iter().map(|operation| operation.action.name()).collect();
-    kinds.len() > 1
+    (taken > 0).then_some(taken)
 }
 
 #[cfg(test)]
@@ -110,7 +138,8 @@ mod tests {
         }
         history.operations.sort_by_key(|operation| operation.phase == Phase::Main);
         let record = RunRecord::default();
-        documents(&Recording { record: &record, history: &history, observation: Some(&observation) }, &scenario)
+        let run = Recording { record: &record, history: &history, observation: Some(&observation) };
+        Several::of(&run, &Facts::of(&history), &scenario).reason()
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn with_times(
         });
         Operation { invoked, completed, late, ..operation.clone() }
     });
-    History { operations: operations.collect(), ..*history }
+    history.with_operations(operations.collect())
 }
 
 /// The history as it is judged: nothing is ordered that may have been the other way round.
@@ -84,7 +84,7 @@ pub(super) fn as_recorded<'a>(understood: &'a History, recorded: &History, shard
         completed: recorded.completed,
         ..understood.clone()
     });
-    Cow::Owned(History { operations: operations.collect(), ..*understood })
+    Cow::Owned(understood.with_operations(operations.collect()))
 }
 
 /// The histories by which overlap is counted: where several shards met only as far as it is certain, and each shard alone.
@@ -110,7 +110,7 @@ pub(super) fn overlapping<'a>(recorded: &'a History, shards: &[ShardRecord]) -> 
     };
     let alone = (0..shards.len()).map(|index| {
         let own = recorded.operations.iter().filter(|operation| shard_of(operation, shards) == index);
-        Cow::Owned(History { operations: own.cloned().collect(), ..*recorded })
+        Cow::Owned(recorded.with_operations(own.cloned().collect()))
     });
     std::iter::once(Cow::Owned(certain)).chain(alone).collect()
 }
@@ -141,10 +141,10 @@ pub(super) fn late(recorded: &History, shards: &[ShardRecord]) -> FxHashSet<OpId
 }
 
 /// The history of one shard that is judged by itself: operations of others are missing.
-pub(super) fn alone<'a>(history: &'a History, shard: Option<&ShardRecord>) -> Cow<'a, History> {
+pub(super) fn alone<'a>(history: Cow<'a, History>, shard: Option<&ShardRecord>) -> Cow<'a, History> {
     match shard {
-        Some(shard) if shard.shard.of > 1 => Cow::Owned(History { of_a_shard: true, ..history.clone() }),
-        _ => Cow::Borrowed(history),
+        Some(shard) if shard.shard.of > 1 => Cow::Owned(History { of_a_shard: true, ..history.into_owned() }),
+        _ => history,
     }
 }
 

@@ -1,18 +1,18 @@
 //! Operations of the scenario that a run did not send: what the scenario says of them was not looked at.
 
-use super::Recording;
+use super::RunRecord;
+use super::gather::Facts;
 use crate::scenario::Scenario;
 
 /// A note for each of them. An exploration sends those that it was asked for.
-pub(super) fn notes(run: &Recording<'_>, scenario: &Scenario) -> Vec<String> {
-    let Some(http) = scenario.target.http().filter(|_| run.record.explore.is_none()) else { return Vec::new() };
-    let is_sent = |name: &str| run.history.operations.iter().any(|operation| operation.action.name() == name);
+pub(super) fn notes(record: &RunRecord, facts: &Facts, scenario: &Scenario) -> Vec<String> {
+    let Some(http) = scenario.target.http().filter(|_| record.explore.is_none()) else { return Vec::new() };
     let note = |(name, spec): (&String, &crate::scenario::OperationSpec)| {
         let paths: Vec<String> = spec.outcome.iter().map(|(what, path)| format!("{what} = {path}")).collect();
         let said = if paths.is_empty() { String::new() } else { format!(" (`outcome`: {})", paths.join(", ")) };
         format!("`{name}` was never sent, and nothing of what the scenario says of it was seen{said}")
     };
-    http.operations.iter().filter(|(name, _)| !is_sent(name)).map(note).collect()
+    http.operations.iter().filter(|(name, _)| !facts.names.contains(*name)).map(note).collect()
 }
 
 #[cfg(test)]
@@ -36,7 +36,7 @@ mod tests {
         let sent = |action: Action| operation(0, "k", action, [0, 1], Outcome::Ok(Value::Found(None)));
         let create = History { operations: vec![sent(Action::CreateOrGet { reversed: false })], ..History::default() };
         let said =
-            |history: &History, record: &RunRecord| notes(&Recording { record, history, observation: None }, &scenario);
+            |history: &History, record: &RunRecord| notes(record, &Facts::of(history), &scenario);
         let told = said(&create, &RunRecord::default());
         assert!(
             matches!(told.as_slice(), [one] if one.starts_with("`get` was never sent") && one.contains("$.chat")),

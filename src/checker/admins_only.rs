@@ -29,11 +29,11 @@ impl Checker for AdminsOnly {
         Invariant::AdminsOnly
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         for key in evidence.keys() {
             if !budget.take(1 + key.operations().len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             let view = ThreadView::of(evidence, &key);
             let tried = |operation: &&&Operation| caller(operation).is_some() && !operation.is_unknown();
@@ -45,6 +45,10 @@ impl Checker for AdminsOnly {
                 }
             }
         }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
         let result = findings.into_result();
         match evidence.observation() {
             Some(_) => final_state::weaken(evidence, result),

@@ -39,23 +39,29 @@ impl Checker for AppendOrder {
         Invariant::AppendOrder
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
-        check_with(evidence, budget, |entries, budget| linearize(&AppendOnly, entries, budget))
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
+        look_with(evidence, budget, |entries, budget| linearize(&AppendOnly, entries, budget))
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
+        findings.into_result_with(|result| match evidence.observation() {
+            None => result.weaken("the final state was not read"),
+            Some(_) => final_state::weaken(evidence, result),
+        })
     }
 }
 
 /// The check, with the second opinion as a parameter so that a disagreement can be tested.
-pub(super) fn check_with(
+pub(super) fn look_with(
     evidence: &Evidence<'_>,
     budget: &mut Budget,
     second_opinion: impl Fn(&[Entry<list_model::Event>], &mut Budget) -> Search,
-) -> InvariantResult {
+) -> Findings {
     let mut findings = Findings::new(Invariant::AppendOrder);
-    let mut doubt: Option<String> = None;
     for key in evidence.keys() {
         let lists = Lists::of(&key);
         if !budget.take(1 + 20 * lists.operations.len() as u64) {
-            return Budget::exhausted(findings.into_result());
+            return findings.exhausted();
         }
         let order = Order::of(&lists);
         findings.checked += order.events.len() as u64 + order.defects.len() as u64;
@@ -66,9 +72,9 @@ pub(super) fn check_with(
                 certified += 1;
                 match second_opinion(&defect.certificate(&lists, order.longest()), budget) {
                     Search::Impossible => {}
-                    Search::Exhausted => return Budget::exhausted(findings.into_result()),
+                    Search::Exhausted => return findings.exhausted(),
                     Search::Linearizable => {
-                        doubt.get_or_insert_with(|| {
+                        findings.doubt(|| {
                             format!(
                                 "harness error: on key `{}` the search finds an order that the fast rule excludes",
                                 key.key
@@ -83,15 +89,7 @@ pub(super) fn check_with(
         }
         derived(&key, &lists, order.longest(), &mut findings);
     }
-    let result = findings.into_result();
-    let result = match evidence.observation() {
-        None => result.weaken("the final state was not read"),
-        Some(_) => final_state::weaken(evidence, result),
-    };
-    match doubt {
-        Some(reason) => result.doubt(reason),
-        None => result,
-    }
+    findings
 }
 
 /// The events of one key in the order that its longest list forces on them.

@@ -35,45 +35,44 @@ impl Checker for CreateOrGetLinearizable {
         Invariant::CreateOrGetLinearizable
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
-        check_with(evidence, budget, |operations, budget| linearize(&CreateOrGet::new(), &entries(operations), budget))
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
+        look_with(evidence, budget, |operations, budget| linearize(&CreateOrGet::new(), &entries(operations), budget))
+    }
+
+    fn conclude(&self, _: &Evidence<'_>, findings: Findings) -> InvariantResult {
+        findings.into_result()
     }
 }
 
 /// The check, with the second opinion as a parameter so that a disagreement can be tested.
-fn check_with(
+fn look_with(
     evidence: &Evidence<'_>,
     budget: &mut Budget,
     second_opinion: impl Fn(&[&Operation], &mut Budget) -> Search,
-) -> InvariantResult {
+) -> Findings {
     let mut findings = Findings::new(Invariant::CreateOrGetLinearizable);
-    let mut doubt: Option<String> = None;
     for key in evidence.keys() {
         if !budget.take(1 + key.operations().len() as u64) {
-            return Budget::exhausted(findings.into_result());
+            return findings.exhausted();
         }
         let view = KeyView::of(&key);
         findings.checked += u64::from(view.any);
         if let Some(operation) = view.backwards {
-            doubt.get_or_insert_with(|| format!("harness error: {} returned before it was invoked", operation.id));
+            findings.doubt(|| format!("harness error: {} returned before it was invoked", operation.id));
             continue;
         }
         let Some(defect) = view.defect(evidence.partial()) else { continue };
         match second_opinion(&view.certificate(&key, &defect), budget) {
             Search::Impossible => findings.add(key.key, &defect.operations(), &[], || defect.explain()),
-            Search::Exhausted => return Budget::exhausted(findings.into_result()),
+            Search::Exhausted => return findings.exhausted(),
             Search::Linearizable => {
-                doubt.get_or_insert_with(|| {
+                findings.doubt(|| {
                     format!("harness error: on key `{}` the search finds an order that the fast rule excludes", key.key)
                 });
             }
         }
     }
-    let result = findings.into_result();
-    match doubt {
-        Some(reason) => result.doubt(reason),
-        None => result,
-    }
+    findings
 }
 
 /// What was seen of one key, as far as the rule needs it.

@@ -30,11 +30,11 @@ impl Checker for CreatedOnce {
         Invariant::CreatedOnce
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         for key in evidence.keys().filter(|key| key.operations().len() > 0) {
             if !budget.take(key.operations().len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             let claims = Claims::of(&key);
             if claims.told {
@@ -42,6 +42,10 @@ impl Checker for CreatedOnce {
                 judge(evidence, &key, &claims, &mut findings);
             }
         }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
         let result = findings.into_result();
         if result.checked == 0 && result.violations == 0 {
             return InvariantResult::inconclusive(self.invariant(), "no created flag and no creator's stamp was told");

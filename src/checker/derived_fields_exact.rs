@@ -25,14 +25,14 @@ impl Checker for DerivedFieldsExact {
         Invariant::DerivedFieldsExact
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
-        if evidence.observation().is_none() {
-            return final_state::missing(self.invariant());
-        }
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
+        if evidence.observation().is_none() {
+            return findings;
+        }
         for key in evidence.keys() {
             if !budget.take(1 + key.documents().len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             for document in key.documents() {
                 let (changes, messages) = (Counts::of(document), message_count(document));
@@ -44,6 +44,13 @@ impl Checker for DerivedFieldsExact {
                     findings.add(key.key, &[], &[document], explain);
                 }
             }
+        }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
+        if evidence.observation().is_none() {
+            return final_state::missing(self.invariant());
         }
         final_state::weaken(evidence, findings.into_result())
     }

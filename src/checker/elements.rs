@@ -40,6 +40,11 @@ pub enum ElementRule {
     Order,
 }
 
+/// Elements that were found, those of which operations are known, and whether anybody was answered well.
+const FOUND: &str = "found";
+const KNOWN: &str = "known";
+const ANSWERED: &str = "answered";
+
 /// Judges one rule of elements.
 #[derive(Debug, Clone, Copy)]
 pub struct OfElements(pub ElementRule);
@@ -54,18 +59,18 @@ impl Checker for OfElements {
         }
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
-        let Some(elements) = evidence.effects().and_then(|effects| effects.elements.as_ref()) else {
-            return final_state::missing(self.invariant());
-        };
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
+        let Some(elements) = evidence.effects().and_then(|effects| effects.elements.as_ref()) else {
+            return findings;
+        };
         let none = KeyElements::default();
         let (mut found, mut known) = (0, 0);
         for key in evidence.keys().filter(|key| key.operations().len() > 0) {
             let of_key = elements.keys.get(key.key).unwrap_or(&none);
             let lists = of_key.found.iter().map(|list| list.len() as u64).sum::<u64>();
             if !budget.take(1 + key.operations().len() as u64 + lists) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             let left = Left::of(&key, of_key);
             found += lists;
@@ -79,7 +84,19 @@ impl Checker for OfElements {
                 ElementRule::Order => judged.order(&mut findings),
             }
         }
-        if known == 0 && evidence.operations().any(|operation| matches!(told(operation), Outcome::Ok(_))) {
+        findings.sum(FOUND, found);
+        findings.sum(KNOWN, known);
+        let is_ok = |operation: &Operation| matches!(told(operation), Outcome::Ok(_));
+        findings.sum(ANSWERED, u64::from(known == 0 && evidence.operations().any(is_ok)));
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
+        if evidence.effects().is_none_or(|effects| effects.elements.is_none()) {
+            return final_state::missing(self.invariant());
+        }
+        let found = findings.summed(FOUND);
+        if findings.summed(KNOWN) == 0 && findings.summed(ANSWERED) > 0 {
             let why = match found {
                 0 => "no element was found on any key: see where they are looked for (`in`, and the key's field)"
                     .to_owned(),

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::history::{Effects, History, Observation, Observed, OpId, Operation, Phase, Source};
+use crate::history::{Effects, History, KeyPart, Observation, Observed, OpId, Operation, Phase, Source};
 
 /// Operations and final documents, grouped by their canonical key. Built once, read by every checker.
 #[derive(Debug)]
 pub struct Evidence<'a> {
     /// All operations of the run, of both phases, ordered by number.
     run: &'a [Operation],
+    /// Operations on keys that are judged elsewhere and that these, or documents, name.
+    context: &'a [Operation],
+    /// The keys that are judged here, where others are judged elsewhere.
+    part: Option<KeyPart>,
+    elsewhere: Elsewhere<'a>,
     /// Those of the phase.
     operations: &'a [Operation],
     observation: Option<&'a Observation>,
@@ -25,6 +30,13 @@ pub struct Evidence<'a> {
     partial: bool,
     /// It is because of that.
     cut_short: bool,
+}
+
+/// Where operations are looked up.
+struct Sources<'a> {
+    run: &'a [Operation],
+    context: &'a [Operation],
+    part: Option<KeyPart>,
 }
 
 /// What a history lacks.
@@ -52,10 +64,14 @@ pub struct KeyEvidence<'a> {
     document_order: &'a [u32],
 }
 
+/// Keys without an operation come after those with one, ordered by their first document.
+const WITHOUT_OPERATIONS: u64 = 1 << 63;
+
 /// Mark of the documents that are no evidence of this phase.
 const LEFT_OUT: u32 = u32::MAX;
 
 /// Keys that are not of this phase, among those that its operations do not have.
+#[derive(Debug)]
 enum Elsewhere<'a> {
     All,
     Keys(FxHashSet<&'a str>),
@@ -110,20 +126,22 @@ impl<'a> Evidence<'a> {
         };
         let operations = history.phase(phase);
         let lacking = Lacking { partial: history.partial || history.of_a_shard, cut_short: history.partial };
-        Self::group(&history.operations, operations, observation, &elsewhere, lacking)
+        let sources = Sources { run: &history.operations, context: &history.context, part: history.part };
+        Self::group(sources, operations, observation, elsewhere, lacking)
     }
 
     /// Groups the evidence of a history that has no phases.
     pub fn new(operations: &'a [Operation], observation: Option<&'a Observation>, partial: bool) -> Self {
         let lacking = Lacking { partial, cut_short: partial };
-        Self::group(operations, operations, observation, &Elsewhere::Keys(FxHashSet::default()), lacking)
+        let sources = Sources { run: operations, context: &[], part: None };
+        Self::group(sources, operations, observation, Elsewhere::Keys(FxHashSet::default()), lacking)
     }
 
     fn group(
-        run: &'a [Operation],
+        Sources { run, context, part }: Sources<'a>,
         operations: &'a [Operation],
         observation: Option<&'a Observation>,
-        elsewhere: &Elsewhere<'_>,
+        elsewhere: Elsewhere<'a>,
         Lacking { partial, cut_short }: Lacking,
     ) -> Self {
         let effects = observation.map(|observation| (&observation.effects, observation.quiescent));
@@ -136,6 +154,7 @@ impl<'a> Evidence<'a> {
             .map(|document| match keys.numbers.get(&*document.key) {
                 Some(&number) => number,
                 None if elsewhere.has(&document.key) => LEFT_OUT,
+                None if part.is_some_and(|part| !part.has(&document.key)) => LEFT_OUT,
                 None => keys.number(&document.key),
             })
             .collect();
@@ -151,7 +170,20 @@ impl<'a> Evidence<'a> {
                 documents: document_bounds[index]..document_bounds[index + 1],
             })
             .collect();
-        Evidence { run, operations, observation, effects, order, document_order, groups, partial, cut_short }
+        Evidence {
+            run,
+            context,
+            part,
+            elsewhere,
+            operations,
+            observation,
+            effects,
+            order,
+            document_order,
+            groups,
+            partial,
+            cut_short,
+        }
     }
 
     /// The final state, if it was read at all.
@@ -181,8 +213,11 @@ impl<'a> Evidence<'a> {
 
     /// The operation of this number, whichever phase it belongs to.
     pub fn operation(&self, id: OpId) -> Option<&'a Operation> {
-        let position = self.run.binary_search_by_key(&id, |operation| operation.id).ok()?;
-        self.run.get(position)
+        let found = |operations: &'a [Operation]| {
+            let position = operations.binary_search_by_key(&id, |operation| operation.id).ok()?;
+            operations.get(position)
+        };
+        found(self.run).or_else(|| found(self.context))
     }
 
     /// The operations of the serial control, ordered by number, whichever phase this is the evidence of.
@@ -199,6 +234,28 @@ impl<'a> Evidence<'a> {
     pub fn documents(&self) -> impl ExactSizeIterator<Item = &'a Observed> {
         let documents = self.observation.map_or(&[][..], |observation| &observation.documents);
         self.document_order.iter().map(move |&position| &documents[position as usize])
+    }
+
+    /// The final documents of the phase, also those of keys that are judged elsewhere, in the order in which they were read.
+    pub fn all_documents(&self) -> impl Iterator<Item = &'a Observed> {
+        let documents = self.observation.map_or(&[][..], |observation| &observation.documents);
+        let (all, own) = match &self.elsewhere {
+            Elsewhere::Keys(_) => (documents, &[][..]),
+            Elsewhere::All => (&[][..], self.document_order.as_slice()),
+        };
+        let of_phase = all.iter().filter(|document| !self.elsewhere.has(&document.key));
+        of_phase.chain(own.iter().map(move |&position| &documents[position as usize]))
+    }
+
+    /// Whether what belongs to no single key is looked at here.
+    pub fn is_first_part(&self) -> bool {
+        self.part.is_none_or(KeyPart::is_first)
+    }
+
+    /// Where a key stands among all keys of the run: the order in which checkers meet them. What is no key comes last.
+    pub(super) fn place_of(&self, key: &str) -> u64 {
+        let index = self.groups.iter().position(|group| group.key == key);
+        index.map_or(u64::MAX, |index| self.key(index).place())
     }
 
     /// The evidence on each key.
@@ -220,6 +277,12 @@ impl<'a> Evidence<'a> {
 }
 
 impl<'a> KeyEvidence<'a> {
+    /// Where the key stands among all keys of the run.
+    pub(super) fn place(&self) -> u64 {
+        let document = || self.document_order.first().map_or(u64::MAX, |at| WITHOUT_OPERATIONS + u64::from(*at));
+        self.operations().next().map_or_else(document, |operation| operation.id.0)
+    }
+
     /// The key's operations, ordered by number.
     pub fn operations(&self) -> impl ExactSizeIterator<Item = &'a Operation> + Clone + use<'a> {
         let operations = self.operations;

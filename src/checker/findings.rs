@@ -5,22 +5,45 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::history::{Id, Nanos, Observed, Operation};
 use crate::verdict::{Invariant, InvariantResult, WITNESS_DOCUMENTS, Witness};
 
 use super::facts::answered_at;
+use super::{Budget, Evidence, KeyEvidence};
 
-/// The violations that a checker found.
-#[derive(Debug)]
-pub(super) struct Findings {
+/// What a checker found. Findings on some keys and on others of one run can be joined: what follows from all of them, such as that
+/// nothing was checked, is said when they are concluded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Findings {
     invariant: Invariant,
     /// How many things were checked.
     pub(super) checked: u64,
     violations: u64,
     /// Figures of the invariant.
     counts: BTreeMap<String, u64>,
+    /// Sums that the conclusion needs and that are no figures.
+    sums: BTreeMap<String, u64>,
+    /// The largest of something that the conclusion needs.
+    most: u64,
+    /// What is said of the last key of some kind, and where that stands among all.
+    remark: Option<(u64, String)>,
     /// The best witnesses, the smallest and earliest first, equal ones in the order found.
-    kept: Vec<(Rank, Witness)>,
+    kept: Vec<Kept>,
+    /// The budget ran out.
+    exhausted: bool,
+    /// Something went wrong in judging.
+    doubt: Option<String>,
+}
+
+/// A witness and what it is ordered by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    rank: Rank,
+    /// Where its key stands among all keys of the run; known once findings are to be joined.
+    place: u64,
+    witness: Witness,
 }
 
 /// Order of witnesses: fewer operations first, then the earlier proof.
@@ -29,7 +52,18 @@ type Rank = (usize, Nanos);
 impl Findings {
     /// Nothing checked and nothing found yet.
     pub(super) fn new(invariant: Invariant) -> Self {
-        Findings { invariant, checked: 0, violations: 0, counts: BTreeMap::new(), kept: Vec::new() }
+        Findings {
+            invariant,
+            checked: 0,
+            violations: 0,
+            counts: BTreeMap::new(),
+            sums: BTreeMap::new(),
+            most: 0,
+            remark: None,
+            kept: Vec::new(),
+            exhausted: false,
+            doubt: None,
+        }
     }
 
     /// Counts a violation, and keeps its witness if it is among the best. `explain` is called only then.
@@ -44,19 +78,110 @@ impl Findings {
         let proof = operations.iter().map(|operation| answered_at(operation)).max();
         let rank = (operations.len(), proof.unwrap_or_default());
         let full = self.kept.len() >= InvariantResult::MAX_WITNESSES;
-        if full && self.kept.last().is_some_and(|(worst, _)| *worst <= rank) {
+        if full && self.kept.last().is_some_and(|worst| worst.rank <= rank) {
             return;
         }
-        let at = self.kept.partition_point(|(other, _)| *other <= rank);
-        self.kept.insert(at, (rank, witness(key, operations, documents, explain())));
+        let at = self.kept.partition_point(|other| other.rank <= rank);
+        let witness = witness(key, operations, documents, explain());
+        self.kept.insert(at, Kept { rank, place: 0, witness });
         self.kept.truncate(InvariantResult::MAX_WITNESSES);
     }
 
-    /// The result.
+    /// The result, if nothing else is to be said.
     pub(super) fn into_result(self) -> InvariantResult {
-        let witnesses = self.kept.into_iter().map(|(_, witness)| witness).collect();
+        self.into_result_with(|result| result)
+    }
+
+    /// The result with what is to be said of it; that the budget ran out or that something went wrong goes before.
+    pub(super) fn into_result_with(self, say: impl FnOnce(InvariantResult) -> InvariantResult) -> InvariantResult {
+        let witnesses = self.kept.into_iter().map(|kept| kept.witness).collect();
         let result = InvariantResult::new(self.invariant, self.checked, self.violations, witnesses);
-        InvariantResult { counts: self.counts, ..result }
+        let result = InvariantResult { counts: self.counts, ..result };
+        if self.exhausted {
+            return Budget::exhausted(result);
+        }
+        match self.doubt {
+            Some(reason) => say(result).doubt(reason),
+            None => say(result),
+        }
+    }
+
+    /// These findings, of a checker whose budget ran out.
+    pub(super) fn exhausted(self) -> Self {
+        Findings { exhausted: true, ..self }
+    }
+
+    /// Whether the budget ran out.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    /// Notes that something went wrong in judging; the first such thing is told.
+    pub(super) fn doubt(&mut self, why: impl FnOnce() -> String) {
+        self.doubt.get_or_insert_with(why);
+    }
+
+    /// Adds to a sum that the conclusion needs.
+    pub(super) fn sum(&mut self, name: &str, more: u64) {
+        *self.sums.entry(name.to_owned()).or_default() += more;
+    }
+
+    /// A sum that was added to.
+    pub(super) fn summed(&self, name: &str) -> u64 {
+        self.sums.get(name).copied().unwrap_or_default()
+    }
+
+    /// Notes a number of which the conclusion needs the largest.
+    pub(super) fn reach(&mut self, number: u64) {
+        self.most = self.most.max(number);
+    }
+
+    /// The largest number that was noted.
+    pub(super) fn reached(&self) -> u64 {
+        self.most
+    }
+
+    /// Notes something of a key; of all keys the last one's is told.
+    pub(super) fn remark(&mut self, key: &KeyEvidence<'_>, text: impl FnOnce() -> String) {
+        self.remark = Some((key.place(), text()));
+    }
+
+    /// What was noted last.
+    pub(super) fn last_remark(&self) -> Option<&str> {
+        self.remark.as_ref().map(|(_, text)| text.as_str())
+    }
+
+    /// Keys of which witnesses are kept.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.kept.iter().map(|kept| kept.witness.key.as_str())
+    }
+
+    /// These findings with the place of each witness among all keys of the run, so that they can be joined with others.
+    pub(super) fn placed(mut self, evidence: &Evidence<'_>) -> Self {
+        for kept in &mut self.kept {
+            kept.place = evidence.place_of(&kept.witness.key);
+        }
+        self
+    }
+
+    /// Joins the findings on other keys of the same run.
+    pub(super) fn join(&mut self, other: Findings) {
+        self.checked += other.checked;
+        self.violations += other.violations;
+        for (name, more) in other.counts {
+            *self.counts.entry(name).or_default() += more;
+        }
+        for (name, more) in other.sums {
+            *self.sums.entry(name).or_default() += more;
+        }
+        self.most = self.most.max(other.most);
+        self.remark = self.remark.take().max(other.remark);
+        self.exhausted |= other.exhausted;
+        self.doubt = self.doubt.take().or(other.doubt);
+        self.kept.extend(other.kept);
+        // Those of one key come from one part, where they are in the order found.
+        self.kept.sort_by_key(|kept| (kept.rank, kept.place));
+        self.kept.truncate(InvariantResult::MAX_WITNESSES);
     }
 
     /// Adds to a figure of the invariant.

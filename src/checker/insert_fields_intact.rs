@@ -28,17 +28,21 @@ impl Checker for InsertFieldsIntact {
         Invariant::InsertFieldsIntact
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         let mut records = Records::default();
         for key in evidence.keys().filter(|key| key.operations().len() > 0) {
             if !budget.take(key.operations().len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             let view = KeyView::of(&key, &mut records);
             findings.checked += u64::from(view.any);
             judge(evidence, &key, &view, &mut findings);
         }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
         let result = findings.into_result();
         if result.checked == 0 && result.violations == 0 {
             let reason = "no answer showed the fields written on insert, and no final document was read";

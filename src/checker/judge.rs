@@ -5,13 +5,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::history::{History, Observation, Phase};
 use crate::verdict::{Invariant, InvariantResult, Verdict};
 
 use super::{
     AdminsOnly, AppendOrder, Budget, Checker, CreateOrGetLinearizable, CreatedOnce, DerivedFieldsExact, ElementRule,
-    Evidence, InsertFieldsIntact, KeyNumbers, MembersExact, MergeOnce, NoDuplicateMessages, NoFalseDedupe,
+    Evidence, Findings, InsertFieldsIntact, KeyNumbers, MembersExact, MergeOnce, NoDuplicateMessages, NoFalseDedupe,
     NoLeakedErrors, NoLostMessages, NoPhantomMessages, OfElements, OneThreadPerSet, PairAdjacent, PayloadIntact,
     SameId, SingleDocument, SomebodyServed, ZeroDuplicates,
 };
@@ -28,13 +29,87 @@ pub fn judge(
     invariants: &[Invariant],
 ) -> Vec<InvariantResult> {
     let evidence = Evidence::of_phase(history, observation, phase);
+    judge_each(&evidence, invariants)
+}
+
+fn judge_each(evidence: &Evidence<'_>, invariants: &[Invariant]) -> Vec<InvariantResult> {
     invariants
         .par_iter()
-        .map(|invariant| match checker_of(invariant).or_else(|| own_checker(invariant, &evidence)) {
-            Some(checker) => guarded(checker.as_ref(), &evidence, Budget::default()),
-            None => InvariantResult::inconclusive(invariant.clone(), "what it asks for was not read"),
+        .map(|invariant| match checker_of(invariant).or_else(|| own_checker(invariant, evidence)) {
+            Some(checker) => guarded(checker.as_ref(), evidence, Budget::default()),
+            None => unread(invariant),
         })
         .collect()
+}
+
+/// What a checker found on some keys of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Looked {
+    /// It ran to its end, or to that of its budget.
+    Found(Findings),
+    /// It panicked, with this message.
+    Panicked(String),
+    /// What it asks for was not read.
+    Unread,
+}
+
+impl Looked {
+    /// Joins what was found on other keys of the same run.
+    pub fn join(&mut self, other: Looked) {
+        match (self, other) {
+            (Looked::Found(findings), Looked::Found(others)) => findings.join(others),
+            (Looked::Found(_) | Looked::Unread, Looked::Unread) | (Looked::Panicked(_), _) => {}
+            (this, other) => *this = other,
+        }
+    }
+
+    /// Keys of which witnesses are kept.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Looked::Found(findings) => Some(findings.keys()),
+            Looked::Panicked(_) | Looked::Unread => None,
+        }
+        .into_iter()
+        .flatten()
+    }
+}
+
+/// Looks at the evidence on some keys of a run for each invariant; [`conclude`] says what follows from that and from what was
+/// found on all others.
+pub fn look(evidence: &Evidence<'_>, invariants: &[Invariant]) -> Vec<Looked> {
+    let looked = |invariant| {
+        let Some(checker) = checker_of(invariant).or_else(|| own_checker(invariant, evidence)) else {
+            return Looked::Unread;
+        };
+        match caught(|| checker.look(evidence, &mut Budget::default())) {
+            Ok(findings) => Looked::Found(findings.placed(evidence)),
+            Err(text) => Looked::Panicked(text),
+        }
+    };
+    invariants.par_iter().map(looked).collect()
+}
+
+/// What follows from what was found on all keys, invariant by invariant. `evidence` needs no operations and no documents.
+pub fn conclude(
+    evidence: &Evidence<'_>,
+    invariants: &[Invariant],
+    looked: impl IntoIterator<Item = Looked>,
+) -> Vec<InvariantResult> {
+    let concluded = |(invariant, looked): (&Invariant, Looked)| {
+        let checker = checker_of(invariant).or_else(|| own_checker(invariant, evidence));
+        match (looked, checker) {
+            (Looked::Found(findings), Some(checker)) => {
+                weakened(evidence, caught(|| checker.judged(evidence, findings)), || invariant.clone())
+            }
+            (Looked::Panicked(text), _) => weakened(evidence, Err(text), || invariant.clone()),
+            (Looked::Unread | Looked::Found(_), _) => unread(invariant),
+        }
+    };
+    invariants.iter().zip(looked).map(concluded).collect()
+}
+
+fn unread(invariant: &Invariant) -> InvariantResult {
+    InvariantResult::inconclusive(invariant.clone(), "what it asks for was not read")
 }
 
 /// Whether anything is violated, in either part of a run, if this is the final state.
@@ -86,26 +161,33 @@ fn own_checker(invariant: &Invariant, evidence: &Evidence<'_>) -> Option<Box<dyn
 
 /// Runs one checker; whatever goes wrong in it becomes an inconclusive result.
 pub fn guarded(checker: &dyn Checker, evidence: &Evidence<'_>, mut budget: Budget) -> InvariantResult {
+    weakened(evidence, caught(|| checker.check(evidence, &mut budget)), || checker.invariant())
+}
+
+/// What a checker gives, or the message that it panicked with.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     // Nothing that the closure borrows is looked at again after a panic, except the evidence, which is never written.
-    let outcome = catch_unwind(AssertUnwindSafe(|| checker.check(evidence, &mut budget)));
-    let result = match outcome {
-        Ok(result) => result,
-        Err(payload) => {
-            let text = payload
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| payload.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            return InvariantResult::inconclusive(
-                checker.invariant(),
-                format!("harness error: the checker panicked: {text}"),
-            );
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
+    })
+}
+
+/// A result in the light of what is missing.
+fn weakened(
+    evidence: &Evidence<'_>,
+    result: Result<InvariantResult, String>,
+    invariant: impl FnOnce() -> Invariant,
+) -> InvariantResult {
+    match result {
+        Err(text) => {
+            InvariantResult::inconclusive(invariant(), format!("harness error: the checker panicked: {text}"))
         }
-    };
-    if evidence.cut_short() {
-        return result.weaken("the run was cut short, so the history may lack operations");
+        Ok(result) if evidence.cut_short() => {
+            result.weaken("the run was cut short, so the history may lack operations")
+        }
+        Ok(result) => result,
     }
-    result
 }
 
 #[cfg(test)]
@@ -137,8 +219,12 @@ mod tests {
             Invariant::SameId
         }
 
-        fn check(&self, _: &Evidence<'_>, _: &mut Budget) -> InvariantResult {
+        fn look(&self, _: &Evidence<'_>, _: &mut Budget) -> Findings {
             panic!("index out of bounds")
+        }
+
+        fn conclude(&self, _: &Evidence<'_>, findings: Findings) -> InvariantResult {
+            findings.into_result()
         }
     }
 

@@ -49,39 +49,54 @@ impl Checker for KeyNumbers {
         Invariant::Custom(Arc::clone(&self.effects.numbers[self.at].name))
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
+        let numbers = &self.effects.numbers[self.at];
+        let findings = Findings::new(self.invariant());
+        if numbers.error.is_some() {
+            return findings;
+        }
+        if !budget.take(1 + evidence.operations().len() as u64) {
+            return findings.exhausted();
+        }
+        match &numbers.rule {
+            NumberRule::Bounds { min, max } => bounds(numbers, [min.as_deref(), max.as_deref()], evidence, findings),
+            NumberRule::AtMost(most) => at_most(numbers, *most, evidence, findings),
+            NumberRule::Distinct { gaps } => distinct(numbers, *gaps, evidence, findings),
+        }
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
         let numbers = &self.effects.numbers[self.at];
         if let Some(error) = &numbers.error {
             return InvariantResult::inconclusive(self.invariant(), error.as_str());
         }
-        if !budget.take(1 + evidence.operations().len() as u64) {
-            return Budget::exhausted(InvariantResult::inconclusive(self.invariant(), ""));
-        }
         let result = match &numbers.rule {
-            NumberRule::Bounds { min, max } => bounds(numbers, [min.as_deref(), max.as_deref()], evidence),
-            NumberRule::AtMost(most) => at_most(numbers, *most, evidence),
-            NumberRule::Distinct { gaps } => distinct(numbers, *gaps, evidence),
+            NumberRule::Bounds { min, max } => within_bounds(numbers, [min.as_deref(), max.as_deref()], findings),
+            NumberRule::AtMost(most) => limited(*most, findings),
+            NumberRule::Distinct { .. } => told_apart(numbers, findings),
         };
         // Answers do not move any more; what was read from the database may.
         if numbers.found.is_some() { final_state::weaken_effects(evidence, result) } else { result }
     }
 }
 
+/// Keys that have a value, and those of which nothing can be said.
+const VALUED: &str = "valued";
+const UNDECIDED: &str = "undecided";
+
 fn is_meant(numbers: &Numbers, operation: &Operation) -> bool {
     numbers.operations.is_empty() || numbers.operations.iter().any(|name| **name == *operation.action.name())
 }
 
 /// The value of each key lies between two expressions.
-fn bounds(numbers: &Numbers, written: [Option<&str>; 2], evidence: &Evidence<'_>) -> InvariantResult {
-    let name = || Invariant::Custom(Arc::clone(&numbers.name));
+fn bounds(
+    numbers: &Numbers,
+    written: [Option<&str>; 2],
+    evidence: &Evidence<'_>,
+    mut findings: Findings,
+) -> Findings {
     let [min, max] = written.map(|text| text.map(Expression::parse).transpose());
-    let (Ok(min), Ok(max)) = (min, max) else {
-        return InvariantResult::inconclusive(name(), "harness error: a bound cannot be read");
-    };
-    let Some(found) = &numbers.found else {
-        return InvariantResult::inconclusive(name(), "the aggregation was not carried out");
-    };
-    let mut findings = Findings::new(name());
+    let (Ok(min), Ok(max), Some(found)) = (min, max, &numbers.found) else { return findings };
     let (mut valued, mut undecided) = (false, 0_u64);
     for key in evidence.keys().filter(|key| key.operations().len() > 0) {
         let counts = Counts::of(key.operations());
@@ -105,6 +120,21 @@ fn bounds(numbers: &Numbers, written: [Option<&str>; 2], evidence: &Evidence<'_>
             undecided += 1;
         }
     }
+    findings.sum(VALUED, u64::from(valued));
+    findings.sum(UNDECIDED, undecided);
+    findings
+}
+
+/// What follows from the values of all keys.
+fn within_bounds(numbers: &Numbers, written: [Option<&str>; 2], findings: Findings) -> InvariantResult {
+    let name = || Invariant::Custom(Arc::clone(&numbers.name));
+    if written.into_iter().flatten().any(|text| Expression::parse(text).is_err()) {
+        return InvariantResult::inconclusive(name(), "harness error: a bound cannot be read");
+    }
+    if numbers.found.is_none() {
+        return InvariantResult::inconclusive(name(), "the aggregation was not carried out");
+    }
+    let (valued, undecided) = (findings.summed(VALUED) > 0, findings.summed(UNDECIDED));
     let result = findings.into_result();
     if !valued && result.checked > 0 {
         let why = "the aggregation names no key of the run: it must give one document per key, with the key as text (as \
@@ -161,9 +191,7 @@ fn explain(read: &[f64], sum: f64, [least, most]: [Limit<'_>; 2], counts: &Count
 }
 
 /// No more operations are acknowledged than that.
-fn at_most(numbers: &Numbers, most: u64, evidence: &Evidence<'_>) -> InvariantResult {
-    let mut findings = Findings::new(Invariant::Custom(Arc::clone(&numbers.name)));
-    let mut reached = 0;
+fn at_most(numbers: &Numbers, most: u64, evidence: &Evidence<'_>, mut findings: Findings) -> Findings {
     let mut judge = |key: &str, operations: &mut dyn Iterator<Item = &Operation>| {
         let meant: Vec<&Operation> = operations.filter(|operation| is_meant(numbers, operation)).collect();
         if meant.is_empty() {
@@ -172,7 +200,7 @@ fn at_most(numbers: &Numbers, most: u64, evidence: &Evidence<'_>) -> InvariantRe
         findings.checked += 1;
         let served: Vec<&Operation> =
             meant.into_iter().filter(|operation| matches!(told(operation), Outcome::Ok(_))).collect();
-        reached = reached.max(served.len() as u64);
+        findings.reach(served.len() as u64);
         if served.len() as u64 > most {
             let enough = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(1);
             findings.add(key, &served[..enough.min(served.len())], &[], || {
@@ -184,6 +212,12 @@ fn at_most(numbers: &Numbers, most: u64, evidence: &Evidence<'_>) -> InvariantRe
         true => evidence.keys().for_each(|key| judge(key.key, &mut key.operations())),
         false => judge("all keys", &mut evidence.operations()),
     }
+    findings
+}
+
+/// What follows from how many were acknowledged anywhere.
+fn limited(most: u64, findings: Findings) -> InvariantResult {
+    let reached = findings.reached();
     let result = findings.into_result();
     match reached {
         reached if reached < most && result.checked > 0 => result.note(format!(
@@ -197,8 +231,7 @@ fn at_most(numbers: &Numbers, most: u64, evidence: &Evidence<'_>) -> InvariantRe
 type Named<'a> = (String, Option<&'a Operation>);
 
 /// All numbers are different, and there are none between them.
-fn distinct(numbers: &Numbers, gaps: bool, evidence: &Evidence<'_>) -> InvariantResult {
-    let mut findings = Findings::new(Invariant::Custom(Arc::clone(&numbers.name)));
+fn distinct(numbers: &Numbers, gaps: bool, evidence: &Evidence<'_>, mut findings: Findings) -> Findings {
     let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let of_key = |key: &str| -> Option<Vec<Named<'_>>> {
         let found = numbers.found.as_ref()?;
@@ -226,6 +259,11 @@ fn distinct(numbers: &Numbers, gaps: bool, evidence: &Evidence<'_>) -> Invariant
     if !numbers.per_key {
         judge_numbers("all keys", &all, (!gaps).then_some(open), &mut findings);
     }
+    findings
+}
+
+/// What follows from all numbers.
+fn told_apart(numbers: &Numbers, findings: Findings) -> InvariantResult {
     let result = findings.into_result();
     if result.checked == 0 {
         let why = match numbers.found {

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::append_order::{Order, check_with};
+use super::append_order::{Order, look_with};
 use super::lists::Lists;
 use super::search::Search;
 use super::*;
@@ -119,8 +119,8 @@ fn a_second_opinion_that_disagrees_is_never_silent() {
     let (_, history, observation) = histories(2, 300);
     let evidence = Evidence::of_phase(&history, Some(&observation), Phase::Main);
     assert!((0..300).any(|index| !Order::of(&Lists::of(&evidence.key(index))).fits()));
-    let result = check_with(&evidence, &mut Budget::default(), |_, _| Search::Linearizable);
+    let result = AppendOrder.judged(&evidence, look_with(&evidence, &mut Budget::default(), |_, _| Search::Linearizable));
     assert!(result.reason.is_some_and(|reason| reason.starts_with("harness error: on key `k")));
-    let result = check_with(&evidence, &mut Budget::default(), |_, _| Search::Exhausted);
+    let result = AppendOrder.judged(&evidence, look_with(&evidence, &mut Budget::default(), |_, _| Search::Exhausted));
     assert_eq!(result.verdict, crate::verdict::Verdict::Inconclusive);
 }

@@ -38,7 +38,7 @@ impl Checker for MembersExact {
         Invariant::MembersExact
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         for key in evidence.keys() {
             let view = ThreadView::of(evidence, &key);
@@ -46,7 +46,7 @@ impl Checker for MembersExact {
                 let shown: usize =
                     thread.answers.iter().map(|(_, answer)| answer.members.as_ref().map_or(4, Vec::len)).sum();
                 if !budget.take(1 + shown as u64) {
-                    return Budget::exhausted(findings.into_result());
+                    return findings.exhausted();
                 }
                 findings.checked += 1;
                 if let Some(defect) = defect(evidence, &view, thread) {
@@ -55,6 +55,10 @@ impl Checker for MembersExact {
                 }
             }
         }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
         let result = findings.into_result();
         match evidence.observation() {
             Some(_) => final_state::weaken(evidence, result),

@@ -30,7 +30,7 @@ impl Checker for MergeOnce {
         Invariant::MergeOnce
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         for figure in ["messages", "duplicates", "affected_contents"] {
             findings.figure(figure, 0);
@@ -38,10 +38,14 @@ impl Checker for MergeOnce {
         for key in evidence.keys() {
             let lists = Lists::of(&key);
             if !budget.take(1 + lists.operations.len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             judge(key.key, &lists, &mut findings);
         }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
         let result = findings.into_result();
         if evidence.observation().is_none() {
             return result.weaken("the final state was not read");

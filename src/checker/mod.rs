@@ -55,9 +55,10 @@ pub use created_once::CreatedOnce;
 pub use derived_fields_exact::DerivedFieldsExact;
 pub use elements::{ElementRule, OfElements};
 pub use evidence::{Evidence, KeyEvidence};
+pub use findings::Findings;
 pub(crate) use facts::told;
 pub use insert_fields_intact::InsertFieldsIntact;
-pub use judge::{checker_of, guarded, is_wrong, judge};
+pub use judge::{Looked, checker_of, conclude, guarded, is_wrong, judge, look};
 pub use key_numbers::KeyNumbers;
 pub(crate) use lists::parts;
 pub use members_exact::MembersExact;
@@ -83,8 +84,25 @@ pub trait Checker: Send + Sync {
     /// The invariant that it judges.
     fn invariant(&self) -> Invariant;
 
-    /// Judges the evidence. `budget` bounds the work of searches that are not near-linear.
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult;
+    /// Looks at the evidence, key after key. `budget` bounds the work of searches that are not near-linear.
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings;
+
+    /// What follows from findings on all keys. `evidence` tells how the final state was read and what is missing; its operations
+    /// and documents need not be there.
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult;
+
+    /// What follows from findings, also where the budget ran out.
+    fn judged(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
+        match findings.is_exhausted() {
+            true => findings.into_result(),
+            false => self.conclude(evidence, findings),
+        }
+    }
+
+    /// Judges the evidence.
+    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+        self.judged(evidence, self.look(evidence, budget))
+    }
 }
 
 /// Steps that a checker may still take. It counts work, not time, so that a verdict stays a function of the evidence.

@@ -26,18 +26,22 @@ impl Checker for NoDuplicateMessages {
         Invariant::NoDuplicateMessages
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         for key in evidence.keys() {
             let lists = Lists::of(&key);
             if !budget.take(1 + lists.operations.len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             match message_counts::are_all_there_is(&key) {
                 true => message_counts::too_many(evidence, &key, &mut findings),
                 false => judge(key.key, &lists, &mut findings),
             }
         }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
         let result = findings.into_result();
         if evidence.observation().is_none() {
             return result.weaken("the final state was not read");

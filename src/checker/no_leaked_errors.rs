@@ -28,11 +28,11 @@ impl Checker for NoLeakedErrors {
         Invariant::NoLeakedErrors
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         for key in evidence.keys() {
             if !budget.take(1 + key.operations().len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             let mut winner = None;
             for operation in key.operations() {
@@ -50,6 +50,10 @@ impl Checker for NoLeakedErrors {
                 }
             }
         }
+        findings
+    }
+
+    fn conclude(&self, _: &Evidence<'_>, findings: Findings) -> InvariantResult {
         findings.into_result()
     }
 }

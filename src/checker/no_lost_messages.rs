@@ -32,20 +32,27 @@ impl Checker for NoLostMessages {
         Invariant::NoLostMessages
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
-        if evidence.observation().is_none() {
-            return final_state::missing(self.invariant());
-        }
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
+        if evidence.observation().is_none() {
+            return findings;
+        }
         for key in evidence.keys() {
             let lists = Lists::of(&key);
             if !budget.take(1 + lists.operations.len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             match message_counts::are_all_there_is(&key) {
                 true => message_counts::too_few(evidence, &key, &mut findings),
                 false => judge(key.key, &lists, &mut findings),
             }
+        }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
+        if evidence.observation().is_none() {
+            return final_state::missing(self.invariant());
         }
         final_state::weaken(evidence, findings.into_result())
     }

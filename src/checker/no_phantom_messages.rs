@@ -28,12 +28,12 @@ impl Checker for NoPhantomMessages {
         Invariant::NoPhantomMessages
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         for key in evidence.keys() {
             let lists = Lists::of(&key);
             if !budget.take(1 + lists.operations.len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             for list in &lists.lists {
                 findings.checked += list.elements.len() as u64;
@@ -42,6 +42,10 @@ impl Checker for NoPhantomMessages {
                 }
             }
         }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
         let result = findings.into_result();
         if evidence.observation().is_none() {
             return result.weaken("the final state was not read");

@@ -37,11 +37,11 @@ impl Checker for OneThreadPerSet {
         Invariant::OneThreadPerSet
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         for key in evidence.keys() {
             if !budget.take(1 + key.operations().len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             let sets = Sets::of(evidence, &key);
             findings.checked += sets.by_key.len() as u64;
@@ -49,6 +49,10 @@ impl Checker for OneThreadPerSet {
                 findings.add(key.key, &defect.operations, &defect.documents, || defect.explanation);
             }
         }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
         let result = findings.into_result();
         match evidence.observation() {
             Some(_) => final_state::weaken(evidence, result),

@@ -31,13 +31,13 @@ impl Checker for SameId {
         Invariant::SameId
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         let naming = Naming::of(evidence.control());
         let elsewhere = Elsewhere { evidence, by_id: OnceCell::new() };
         for key in evidence.keys() {
             if !budget.take(1 + key.operations().len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             let answers = Answers::of(&key, &naming);
             if answers.any {
@@ -45,6 +45,10 @@ impl Checker for SameId {
                 judge(&elsewhere, &key, &answers, &mut findings);
             }
         }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
         let result = findings.into_result();
         match evidence.observation() {
             Some(_) => result,
@@ -160,7 +164,7 @@ struct Elsewhere<'e, 'a> {
 impl<'a> Elsewhere<'_, 'a> {
     fn find(&self, id: &Id) -> Option<&'a Observed> {
         let by_id =
-            self.by_id.get_or_init(|| self.evidence.documents().map(|document| (&document.id, document)).collect());
+            self.by_id.get_or_init(|| self.evidence.all_documents().map(|document| (&document.id, document)).collect());
         by_id.get(id).copied()
     }
 }

@@ -28,14 +28,14 @@ impl Checker for SingleDocument {
         Invariant::SingleDocument
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
-        if evidence.observation().is_none() {
-            return final_state::missing(self.invariant());
-        }
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
+        if evidence.observation().is_none() {
+            return findings;
+        }
         for key in evidence.keys() {
             if !budget.take(1 + key.operations().len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             if key.operations().len() == 0 {
                 phantoms(evidence, &key, &mut findings);
@@ -43,6 +43,13 @@ impl Checker for SingleDocument {
                 findings.checked += 1;
                 judge(evidence, &key, &mut findings);
             }
+        }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
+        if evidence.observation().is_none() {
+            return final_state::missing(self.invariant());
         }
         final_state::weaken(evidence, findings.into_result())
     }

@@ -28,6 +28,9 @@ const CONFLICT: [u16; 3] = [409, 412, 423];
 /// Operations shown in one witness.
 const SHOWN: usize = 4;
 
+/// Keys on which nobody was served for a reason that serially nobody was told.
+const UNEXPLAINED: &str = "unexplained";
+
 /// Judges [`Invariant::SomebodyServed`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SomebodyServed;
@@ -37,13 +40,12 @@ impl Checker for SomebodyServed {
         Invariant::SomebodyServed
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let serial = serially(evidence.control());
         let mut findings = Findings::new(self.invariant());
-        let mut unexplained: Option<(u64, &Cause)> = None;
         for key in evidence.keys() {
             if !budget.take(1 + key.operations().len() as u64) {
-                return Budget::exhausted(findings.into_result());
+                return findings.exhausted();
             }
             let Some((kind, operations)) = of_one_kind(&key) else { continue };
             let Some(kind) = serial.get(kind).filter(|kind| kind.somebody_everywhere()) else { continue };
@@ -57,21 +59,27 @@ impl Checker for SomebodyServed {
                 }
                 Served::Unexplained(cause) => {
                     findings.checked += 1;
-                    unexplained = Some((unexplained.map_or(1, |(keys, _)| keys + 1), cause));
+                    findings.sum(UNEXPLAINED, 1);
+                    findings.remark(&key, || cause.message.to_string());
                 }
             }
         }
+        findings
+    }
+
+    fn conclude(&self, _: &Evidence<'_>, findings: Findings) -> InvariantResult {
         if findings.checked == 0 {
             let why = "nothing to compare with: serially no such operation was served, or none was run";
             return InvariantResult::inconclusive(self.invariant(), why);
         }
+        let keys = findings.summed(UNEXPLAINED);
+        let last = findings.last_remark().unwrap_or_default().to_owned();
         let result = findings.into_result();
-        match unexplained {
-            None => result,
-            Some((keys, cause)) => result.weaken(format!(
-                "nobody was served on {}, for a reason that serially nobody was told: {}",
+        match keys {
+            0 => result,
+            _ => result.weaken(format!(
+                "nobody was served on {}, for a reason that serially nobody was told: {last}",
                 count(usize::try_from(keys).unwrap_or(usize::MAX), "key"),
-                cause.message
             )),
         }
     }

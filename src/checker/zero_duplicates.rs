@@ -30,21 +30,30 @@ impl Checker for ZeroDuplicates {
         Invariant::ZeroDuplicates
     }
 
-    fn check(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> InvariantResult {
-        if evidence.observation().is_none() {
-            return final_state::missing(self.invariant());
-        }
+    fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
+        if evidence.observation().is_none() {
+            return findings;
+        }
         findings.checked = evidence.documents().len() as u64;
         if !budget.take(2 * findings.checked) {
-            return Budget::exhausted(findings.into_result());
+            return findings.exhausted();
         }
         for key in evidence.keys().filter(|key| key.documents().len() > 1) {
             let documents: Vec<&Observed> = key.documents().collect();
             let operations = makers(evidence, &key, &documents);
             findings.add(key.key, &operations, &documents, || explain("canonical key", key.key, &documents));
         }
-        stored_keys(evidence, &mut findings);
+        if evidence.is_first_part() {
+            stored_keys(evidence, &mut findings);
+        }
+        findings
+    }
+
+    fn conclude(&self, evidence: &Evidence<'_>, findings: Findings) -> InvariantResult {
+        if evidence.observation().is_none() {
+            return final_state::missing(self.invariant());
+        }
         final_state::weaken(evidence, findings.into_result())
     }
 }
@@ -53,7 +62,7 @@ impl Checker for ZeroDuplicates {
 fn stored_keys(evidence: &Evidence<'_>, findings: &mut Findings) {
     let mut first = FxHashMap::<&str, &Observed>::default();
     let mut shared = FxHashMap::<&str, Vec<&Observed>>::default();
-    for document in evidence.documents() {
+    for document in evidence.all_documents() {
         let Some(stored) = document.stored_key.as_deref() else { continue };
         let holder = *first.entry(stored).or_insert(document);
         if holder.key != document.key {

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::values::{Ci, Format, faults, judges, parse_duration, parse_members, parse_pace, parse_share, searches};
 use crate::explore::schedule::Schedule;
+use crate::history::KeyPart;
 use crate::scenario::{FaultKind, JudgeKind, SearchKind};
 use crate::strategy::InjectedDelay;
 
@@ -245,6 +246,12 @@ pub struct CheckArgs {
     /// Folder of a run
     #[arg(value_name = "RUN_DIR")]
     pub run_dir: PathBuf,
+    /// Judge one of N parts of the keys only, and write what was found into a file for `onlyone merge`: 0/4 is the first of four
+    #[arg(long, value_name = "I/N")]
+    pub part: Option<KeyPart>,
+    /// Folder for the file of a part
+    #[arg(long, value_name = "DIR", default_value = "reports", requires = "part")]
+    pub out: PathBuf,
     /// Form of the result on stdout
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,

@@ -1,4 +1,4 @@
-//! `onlyone merge`: one verdict and one report from the shards of a run.
+//! `onlyone merge`: one verdict and one report from the shards of a run, or from parts that were judged apart.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -13,14 +13,15 @@ use super::{CliError, Io};
 use crate::assess::{MergedRun, Recording, ShardRun, Unmergeable, assess, merge as merged, status_of};
 use crate::history::History;
 use crate::history::file::{Header, HistoryError, HistoryWriter};
+use crate::session::parts;
 use crate::session::store::{self, Store};
 use crate::verdict::ExitStatus;
 
 /// `onlyone merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// Folders that the shards of one run wrote, in any order
-    #[arg(value_name = "SHARD_DIR", required = true)]
+    /// Folders that the shards of one run wrote, or files that `check --part` wrote, in any order
+    #[arg(value_name = "SHARD_DIR|PART", required = true)]
     pub shard_dirs: Vec<PathBuf>,
     /// Folder in which the merged run gets a folder of its own, called after it
     #[arg(long, value_name = "DIR", default_value = "reports")]
@@ -35,6 +36,9 @@ pub struct MergeArgs {
 
 /// Joins the shards, judges the run that they are, and writes its folder.
 pub(super) fn merge(args: &MergeArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    if args.shard_dirs.iter().any(|path| parts::is_part(path)) {
+        return join(args, io);
+    }
     let runs = args.shard_dirs.iter().map(|directory| read(directory)).collect::<Result<Vec<_>, _>>()?;
     let MergedRun { record, history, observation } = merged(runs).map_err(refused)?;
     let (report, stats) = assess(Recording { record: &record, history: &history, observation: observation.as_ref() })
@@ -51,6 +55,14 @@ pub(super) fn merge(args: &MergeArgs, io: &mut Io) -> Result<ExitStatus, CliErro
     show(&report, Some(&store.directory.display().to_string()), args.format, io)?;
     Announcer::new(args.ci).announce(&report, io);
     Ok(with_unwritten(status_of(&report), written, io))
+}
+
+/// Joins the parts of a run that were judged apart. Nothing is written, as by `check`.
+fn join(args: &MergeArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    let (report, ..) = parts::join(&args.shard_dirs)?;
+    let shown = show(&report, None, args.format, io);
+    Announcer::new(args.ci).announce(&report, io);
+    Ok(with_unwritten(status_of(&report), [shown], io))
 }
 
 /// Reads what one shard recorded.

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -21,10 +23,48 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// What was found of these keys, with all rules.
+    pub(super) fn of_keys(&self, keys: &FxHashSet<&str>) -> Effects {
+        let numbers = self.numbers.iter().map(|numbers| Numbers {
+            found: numbers.found.as_ref().map(|found| restricted(found, keys)),
+            name: Arc::clone(&numbers.name),
+            rule: numbers.rule.clone(),
+            operations: numbers.operations.clone(),
+            per_key: numbers.per_key,
+            error: numbers.error.clone(),
+        });
+        let elements = self.elements.as_ref().map(|elements| Elements {
+            keys: restricted(&elements.keys, keys),
+            count: elements.count,
+            ordered: elements.ordered,
+            form: elements.form.clone(),
+        });
+        Effects { numbers: numbers.collect(), elements }
+    }
+
+    /// What was found of the keys of both; they have the same rules.
+    pub(crate) fn joined(&self, other: &Effects) -> Effects {
+        let mut joined = self.clone();
+        for (one, other) in joined.numbers.iter_mut().zip(&other.numbers) {
+            let further = other.found.iter().flatten().map(|(key, values)| (Arc::clone(key), values.clone()));
+            one.found.iter_mut().for_each(|found| found.extend(further.clone()));
+        }
+        if let (Some(one), Some(other)) = (&mut joined.elements, &other.elements) {
+            one.keys.extend(other.keys.iter().map(|(key, of_key)| (Arc::clone(key), of_key.clone())));
+        }
+        joined
+    }
+
     /// Whether nothing of the kind was asked for.
     pub fn is_empty(&self) -> bool {
         self.numbers.is_empty() && self.elements.is_none()
     }
+}
+
+/// What a table has of these keys.
+fn restricted<T: Clone>(table: &BTreeMap<Arc<str>, T>, keys: &FxHashSet<&str>) -> BTreeMap<Arc<str>, T> {
+    let of_key = |key: &&str| table.get_key_value(*key).map(|(key, value)| (Arc::clone(key), value.clone()));
+    keys.iter().filter_map(of_key).collect()
 }
 
 /// One rule about numbers.

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compactor, History, Late, OpId, Operation};
+use rustc_hash::FxHashSet;
+
+use super::{Compactor, History, KeyPart, Late, OpId, Operation};
 
 /// Version of the history format.
 pub const FORMAT_VERSION: u32 = 1;
@@ -158,23 +160,71 @@ pub fn is_unwritten(path: &Path) -> Result<bool, HistoryError> {
 
 /// Reads a history back, operations ordered by number.
 pub fn read(path: &Path) -> Result<(Header, History), HistoryError> {
+    read_only(path, Only::All, &mut |_| {})
+}
+
+/// Reads the operations of one part of the keys and those of the serial control; every operation is met on the way.
+pub fn read_part(
+    path: &Path,
+    part: KeyPart,
+    meet: &mut dyn FnMut(&Operation),
+) -> Result<(Header, History), HistoryError> {
+    let (header, history) = read_only(path, Only::Part(part), meet)?;
+    Ok((header, History { part: Some(part), ..history }))
+}
+
+/// Reads the operations of these numbers, as far as they are there.
+pub fn read_some(path: &Path, numbers: &FxHashSet<OpId>) -> Result<Vec<Operation>, HistoryError> {
+    Ok(read_only(path, Only::Some(numbers), &mut |_| {})?.1.operations)
+}
+
+fn read_only(
+    path: &Path,
+    only: Only<'_>,
+    meet: &mut dyn FnMut(&Operation),
+) -> Result<(Header, History), HistoryError> {
     let file = File::open(path).map_err(|source| io_error("read", path, source))?;
     Reader {
         path,
+        only,
+        meet,
         history: History { partial: true, ..History::default() },
         compactor: Compactor::default(),
         lates: Vec::new(),
+        found: 0,
         end: None,
         line: 0,
     }
     .read(BufReader::with_capacity(1 << 16, file))
 }
 
+/// Which operations are kept.
+#[derive(Clone, Copy)]
+enum Only<'a> {
+    All,
+    Part(KeyPart),
+    Some(&'a FxHashSet<OpId>),
+}
+
+impl Only<'_> {
+    fn has(self, operation: &Operation) -> bool {
+        match self {
+            Only::All => true,
+            Only::Part(part) => !operation.phase.is_main() || part.has(&operation.key),
+            Only::Some(numbers) => numbers.contains(&operation.id),
+        }
+    }
+}
+
 struct Reader<'a> {
     path: &'a Path,
+    only: Only<'a>,
+    meet: &'a mut dyn FnMut(&Operation),
     history: History,
     compactor: Compactor,
     lates: Vec<(OpId, Late, usize)>,
+    /// Operations that are there, kept or not.
+    found: u64,
     /// What the end line counted.
     end: Option<u64>,
     line: usize,
@@ -225,7 +275,11 @@ impl Reader<'_> {
         }
         if line.starts_with(b"{\"op\":") {
             let operation = serde_json::from_slice(line).map_err(|error| self.damaged(self.line, error))?;
-            self.compactor.push(&mut self.history.operations, operation);
+            self.found += 1;
+            (self.meet)(&operation);
+            if self.only.has(&operation) {
+                self.compactor.push(&mut self.history.operations, operation);
+            }
             return Ok(());
         }
         match serde_json::from_slice(line).map_err(|error| self.damaged(self.line, error))? {
@@ -240,7 +294,7 @@ impl Reader<'_> {
     }
 
     fn finish(mut self) -> Result<History, HistoryError> {
-        let found = self.history.operations.len() as u64;
+        let found = self.found;
         if let Some(counted) = self.end.filter(|&counted| counted != found) {
             return Err(self.damaged(self.line, format!("the end line counts {counted} operations, there are {found}")));
         }
@@ -252,7 +306,7 @@ impl Reader<'_> {
             return Err(self.damaged(self.line, format!("{} of the control comes after the main phase", pair[1].id)));
         }
         for (op, late, line) in std::mem::take(&mut self.lates) {
-            if !self.history.attach(op, late) {
+            if !self.history.attach(op, late) && matches!(self.only, Only::All) {
                 return Err(self.damaged(line, format!("it answers {op}, which is not there or is not unknown")));
             }
         }

@@ -16,6 +16,7 @@ mod looks;
 mod messages;
 mod observation;
 mod operation;
+mod part;
 mod sightings;
 mod thread;
 
@@ -27,7 +28,10 @@ pub use id::{Id, OpId};
 pub use looks::{Looks, Tally, Worsening};
 pub use messages::{Appended, Compactor, Element, Message, MessagePath, ReadResult, Role, Said, answer_to, chain};
 pub use observation::{Observation, Observed, Source};
+pub(crate) use operation::OUTCOME_LABELS;
 pub use operation::{Action, FIRST_USE, Late, Nanos, Operation, Outcome, Phase, Returned, Value};
+pub use part::KeyPart;
+pub(crate) use part::named_elsewhere;
 pub use sightings::{DocumentSightings, Exchange, FieldSighting, Sample, Sightings};
 pub use thread::{Conversation, Expansion, Member, ThreadAnswer, ThreadKind, ThreadState, family_of, thread_key};
 
@@ -47,6 +51,10 @@ pub struct History {
     pub interrupted: bool,
     /// Operations of other shards of the run are missing, and all of this one are here.
     pub of_a_shard: bool,
+    /// Only the operations of this part of the keys are here, beside those of the serial control.
+    pub part: Option<KeyPart>,
+    /// Operations on other keys that these, or documents, name; ordered by [`OpId`].
+    pub context: Vec<Operation>,
 }
 
 impl History {
@@ -63,8 +71,20 @@ impl History {
 
     /// What it says of itself, without an operation.
     pub fn clone_without_operations(&self) -> Self {
-        let History { operations: _, partial, interrupted, of_a_shard } = *self;
-        History { operations: Vec::new(), partial, interrupted, of_a_shard }
+        self.with_operations(Vec::new())
+    }
+
+    /// The same history with other operations.
+    pub fn with_operations(&self, operations: Vec<Operation>) -> Self {
+        let History { operations: _, partial, interrupted, of_a_shard, part, context } = self;
+        History {
+            operations,
+            partial: *partial,
+            interrupted: *interrupted,
+            of_a_shard: *of_a_shard,
+            part: *part,
+            context: context.clone(),
+        }
     }
 
     /// The operations of one phase: the control comes first, so each phase is one slice.

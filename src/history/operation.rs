@@ -156,6 +156,26 @@ pub enum Outcome {
     Unknown(Cause),
 }
 
+/// Every name that [`Operation::outcome_label`] gives.
+pub(crate) const OUTCOME_LABELS: [&str; 16] = [
+    "duplicate-key-handled",
+    "created",
+    "existing",
+    "ok",
+    "nothing-added",
+    "added",
+    "found",
+    "absent",
+    "appended",
+    "read",
+    "delivered",
+    "already-there",
+    "refused",
+    "duplicate-key-leaked",
+    "failed",
+    "unknown",
+];
+
 /// Rounds from this one on are the very first requests of an exploration, which can be sent only once.
 pub const FIRST_USE: u32 = 900_000_000;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::OpId;
+use super::{History, KeyPart, OpId};
 
 /// What was seen of a service.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -72,6 +72,22 @@ pub struct Sample {
     pub collection: String,
     /// The document.
     pub fields: serde_json::Value,
+}
+
+impl Sightings {
+    /// Without the answers to operations that are looked at in another part.
+    pub(crate) fn of_part(&self, part: KeyPart, history: &History) -> Sightings {
+        let is_here = |answer: &&Exchange| {
+            let at = answer.op.map(|op| history.operations.binary_search_by_key(&op, |operation| operation.id));
+            match at {
+                None => part.is_first(),
+                Some(Ok(at)) => history.operations[at].phase.is_main() || part.is_first(),
+                Some(Err(_)) => false,
+            }
+        };
+        let answers = self.answers.iter().filter(is_here).cloned().collect();
+        Sightings { answers, documents: self.documents.clone() }
+    }
 }
 
 impl DocumentSightings {

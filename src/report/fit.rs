@@ -65,6 +65,28 @@ pub struct Fit {
 }
 
 impl Fit {
+    /// Adds the cases of other keys of the same run.
+    pub(crate) fn join(&mut self, other: Fit) {
+        let mut before = 0;
+        for row in other.rows {
+            let same = |known: &FitRow| known.setting == row.setting && known.expected == row.expected;
+            match self.rows.iter().position(same) {
+                Some(at) => {
+                    let known = &mut self.rows[at];
+                    known.looked_at += row.looked_at;
+                    known.fitting += row.fitting;
+                    known.not_required += row.not_required;
+                    before = at + 1;
+                }
+                // It stands after the one that it followed there.
+                None => {
+                    self.rows.insert(before, row);
+                    before += 1;
+                }
+            }
+        }
+    }
+
     /// Why the scenario does not describe the service; nothing if it does as far as it was looked at.
     pub fn misfit(&self) -> Option<String> {
         let wrong: Vec<String> = self.rows.iter().filter(|row| row.never()).map(sentence).collect();

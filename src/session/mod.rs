@@ -17,6 +17,7 @@ mod load;
 mod observed_key;
 mod observer;
 mod options;
+pub(crate) mod parts;
 pub(crate) mod own_invariants;
 pub(crate) mod reproduce;
 mod run;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SessionError;
 use crate::assess::{RUN_FORMAT_VERSION, RunRecord};
-use crate::history::{History, Observation, file};
+use crate::history::{History, KeyPart, Observation, Operation, file};
 use crate::report::{Report, from_json, read_hlog, write_all, write_atomic};
 use crate::stats::LatencyStats;
 use crate::stats::LoggedInterval;
@@ -192,11 +192,38 @@ pub(crate) fn read_observation(directory: &Path) -> Result<Option<Observation>, 
 
 /// Reads `history.jsonl`, which must be that of the record. A run that was killed before its first line was written has none.
 pub(crate) fn read_history(directory: &Path, record: &RunRecord) -> Result<History, SessionError> {
-    let path = directory.join("history.jsonl");
-    if !path.exists() || file::is_unwritten(&path).map_err(SessionError::usage)? {
-        return Ok(History { partial: true, ..History::default() });
+    match written_history(directory)? {
+        Some(path) => of_the_record(file::read(&path), record),
+        None => Ok(History { partial: true, ..History::default() }),
     }
-    let (header, history) = file::read(&path).map_err(SessionError::usage)?;
+}
+
+/// Reads what it has of one part of the keys, and meets all operations on the way. With it comes the file, if there is one.
+pub(crate) fn read_history_part(
+    directory: &Path,
+    record: &RunRecord,
+    part: KeyPart,
+    meet: &mut dyn FnMut(&Operation),
+) -> Result<(History, Option<PathBuf>), SessionError> {
+    match written_history(directory)? {
+        Some(path) => Ok((of_the_record(file::read_part(&path, part, meet), record)?, Some(path))),
+        None => Ok((History { partial: true, part: Some(part), ..History::default() }, None)),
+    }
+}
+
+/// The history's file, if anything was written into it.
+fn written_history(directory: &Path) -> Result<Option<PathBuf>, SessionError> {
+    let path = directory.join("history.jsonl");
+    let unwritten = !path.exists() || file::is_unwritten(&path).map_err(SessionError::usage)?;
+    Ok((!unwritten).then_some(path))
+}
+
+/// A history that must be that of the record.
+fn of_the_record(
+    read: Result<(file::Header, History), file::HistoryError>,
+    record: &RunRecord,
+) -> Result<History, SessionError> {
+    let (header, history) = read.map_err(SessionError::usage)?;
     if header.run_id == record.run_id {
         return Ok(history);
     }

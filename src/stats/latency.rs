@@ -69,12 +69,12 @@ impl Clock {
 /// A histogram in nanoseconds that knows its exact maximum.
 #[derive(Debug, Clone)]
 pub struct Samples {
-    histogram: Histogram<u64>,
-    max: Nanos,
+    pub(super) histogram: Histogram<u64>,
+    pub(super) max: Nanos,
 }
 
 impl Samples {
-    fn new(histogram: Histogram<u64>) -> Self {
+    pub(super) fn new(histogram: Histogram<u64>) -> Self {
         Samples { histogram, max: 0 }
     }
 
@@ -159,23 +159,23 @@ pub(super) fn micros(ns: Nanos) -> u64 {
 }
 
 #[derive(Debug, Default)]
-struct PerOperation {
-    attempted: u64,
-    ok: u64,
-    failed: u64,
-    unknown: u64,
-    outcomes: BTreeMap<&'static str, u64>,
-    samples: BTreeMap<&'static str, Samples>,
+pub(super) struct PerOperation {
+    pub(super) attempted: u64,
+    pub(super) ok: u64,
+    pub(super) failed: u64,
+    pub(super) unknown: u64,
+    pub(super) outcomes: BTreeMap<&'static str, u64>,
+    pub(super) samples: BTreeMap<&'static str, Samples>,
 }
 
 /// Accumulates counts and latencies of the main phase.
 #[derive(Debug)]
 pub struct LatencyStats {
     clock: Clock,
-    empty: Histogram<u64>,
-    operations: BTreeMap<Cow<'static, str>, PerOperation>,
-    timeline: Timeline,
-    span: Option<(Nanos, Nanos)>,
+    pub(super) empty: Histogram<u64>,
+    pub(super) operations: BTreeMap<Cow<'static, str>, PerOperation>,
+    pub(super) timeline: Timeline,
+    pub(super) span: Option<(Nanos, Nanos)>,
 }
 
 impl LatencyStats {

@@ -4,6 +4,7 @@
 //! Intervals that only touch do not overlap. It says nothing about what happened inside the server.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
 
 use super::{Concurrency, Skew};
 use crate::checker::{Evidence, KeyEvidence};
@@ -30,44 +31,86 @@ struct Trial {
     raced: bool,
 }
 
-/// Measures the overlap of the operations of the main phase. Where they are seen in several ways, each of which shows less
-/// than there was, what any of them shows counts. Of those that are `late`, somebody whom a view may not show had perhaps been
-/// answered before they began.
-pub fn concurrency(views: &[Evidence<'_>], late: &FxHashSet<OpId>, conditions: Conditions) -> Concurrency {
-    let limit = conditions.connections.unwrap_or(u32::MAX);
-    let mut sweep = Sweep::default();
-    let mut peak_in_flight = 0;
-    let mut trials: FxHashMap<&str, Trial> = FxHashMap::default();
-    for evidence in views {
-        peak_in_flight = sweep.peak(evidence.operations()).max(peak_in_flight);
-        for index in 0..evidence.keys().len() {
-            let key = evidence.key(index);
-            if key.operations().len() == 0 {
-                continue;
+/// The overlap of operations on some keys. That on other keys can be added, but for the peak over all keys.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Overlap {
+    keys: u64,
+    /// The most in flight at one moment, on whatever key.
+    pub(crate) peak_in_flight: u32,
+    peak_in_flight_same_key: u32,
+    effective_trials: u64,
+    race_trials: u64,
+    /// Of each round of a burst, how late the first and the last were released.
+    rounds: FxHashMap<u32, (i128, i128)>,
+}
+
+impl Overlap {
+    /// Measures the overlap of the operations of the main phase. Where they are seen in several ways, each of which shows less
+    /// than there was, what any of them shows counts. Of those that are `late`, somebody whom a view may not show had perhaps
+    /// been answered before they began.
+    pub fn of(views: &[Evidence<'_>], late: &FxHashSet<OpId>, conditions: Conditions) -> Self {
+        let limit = conditions.connections.unwrap_or(u32::MAX);
+        let mut sweep = Sweep::default();
+        let mut peak_in_flight = 0;
+        let mut trials: FxHashMap<&str, Trial> = FxHashMap::default();
+        for evidence in views {
+            peak_in_flight = sweep.peak(evidence.operations()).max(peak_in_flight);
+            for index in 0..evidence.keys().len() {
+                let key = evidence.key(index);
+                if key.operations().len() == 0 {
+                    continue;
+                }
+                let peak = sweep.peak(key.operations()).min(limit);
+                let trial = trials.entry(key.key).or_default();
+                trial.peak = peak.max(trial.peak);
+                trial.raced |= peak >= 2 && could_race(&key, late, &mut sweep);
             }
-            let peak = sweep.peak(key.operations()).min(limit);
-            let trial = trials.entry(key.key).or_default();
-            trial.peak = peak.max(trial.peak);
-            trial.raced |= peak >= 2 && could_race(&key, late, &mut sweep);
+        }
+        // The first of several views has times that are certain, those of single shards the recorded ones.
+        let timed = views.get(1..).filter(|timed| !timed.is_empty()).unwrap_or(views);
+        let rounds = || lateness(timed.iter().flat_map(Evidence::operations));
+        Overlap {
+            keys: trials.len() as u64,
+            peak_in_flight,
+            peak_in_flight_same_key: trials.values().map(|trial| trial.peak).max().unwrap_or(0),
+            effective_trials: trials.values().filter(|trial| trial.peak >= 2).count() as u64,
+            race_trials: trials.values().filter(|trial| trial.raced).count() as u64,
+            rounds: if conditions.burst { rounds() } else { FxHashMap::default() },
         }
     }
-    let peak_in_flight_same_key = trials.values().map(|trial| trial.peak).max().unwrap_or(0);
-    let effective_trials = trials.values().filter(|trial| trial.peak >= 2).count() as u64;
-    let race_trials = trials.values().filter(|trial| trial.raced).count() as u64;
-    // The first of several views has times that are certain, those of single shards the recorded ones.
-    let timed = views.get(1..).filter(|timed| !timed.is_empty()).unwrap_or(views);
-    let skew = || release_skew(timed.iter().flat_map(Evidence::operations));
-    let bounded = race_trials > 0 && !conditions.violated;
-    Concurrency {
-        clients: conditions.clients,
-        keys: trials.len() as u64,
-        peak_in_flight: peak_in_flight.min(limit),
-        peak_in_flight_same_key,
-        release_skew_us: if conditions.burst { skew() } else { Skew::default() },
-        effective_trials,
-        race_trials,
-        violation_rate_upper_bound_95: bounded.then(|| rule_of_three(race_trials)),
+
+    /// Adds the overlap on other keys. The peak over all keys does not follow from those over some of them.
+    pub fn join(&mut self, other: Overlap) {
+        self.keys += other.keys;
+        self.peak_in_flight_same_key = self.peak_in_flight_same_key.max(other.peak_in_flight_same_key);
+        self.effective_trials += other.effective_trials;
+        self.race_trials += other.race_trials;
+        for (round, (least, most)) in other.rounds {
+            let known = self.rounds.entry(round).or_insert((least, most));
+            *known = (known.0.min(least), known.1.max(most));
+        }
     }
+
+    /// The figures of the report.
+    pub fn concurrency(&self, conditions: Conditions) -> Concurrency {
+        let limit = conditions.connections.unwrap_or(u32::MAX);
+        let bounded = self.race_trials > 0 && !conditions.violated;
+        Concurrency {
+            clients: conditions.clients,
+            keys: self.keys,
+            peak_in_flight: self.peak_in_flight.min(limit),
+            peak_in_flight_same_key: self.peak_in_flight_same_key,
+            release_skew_us: if conditions.burst { release_skew(&self.rounds) } else { Skew::default() },
+            effective_trials: self.effective_trials,
+            race_trials: self.race_trials,
+            violation_rate_upper_bound_95: bounded.then(|| rule_of_three(self.race_trials)),
+        }
+    }
+}
+
+/// Measures the overlap of operations that are all there, as [`Overlap::of`] does.
+pub fn concurrency(views: &[Evidence<'_>], late: &FxHashSet<OpId>, conditions: Conditions) -> Concurrency {
+    Overlap::of(views, late, conditions).concurrency(conditions)
 }
 
 /// Whether operations on the key could race: of those that got through, one that writes was in flight together with another
@@ -138,8 +181,8 @@ impl Sweep {
     }
 }
 
-/// Per round, the time from the first release to the last, each relative to what was intended.
-fn release_skew<'a>(operations: impl Iterator<Item = &'a Operation>) -> Skew {
+/// How late the first and the last operation of each round were released, each relative to what was intended.
+fn lateness<'a>(operations: impl Iterator<Item = &'a Operation>) -> FxHashMap<u32, (i128, i128)> {
     let mut rounds = FxHashMap::<u32, (i128, i128)>::default();
     for operation in operations {
         let late = i128::from(operation.released()) - i128::from(operation.intended);
@@ -147,6 +190,11 @@ fn release_skew<'a>(operations: impl Iterator<Item = &'a Operation>) -> Skew {
         *least = late.min(*least);
         *most = late.max(*most);
     }
+    rounds
+}
+
+/// Per round, the time from the first release to the last.
+fn release_skew(rounds: &FxHashMap<u32, (i128, i128)>) -> Skew {
     let mut skews: Vec<u64> =
         rounds.values().map(|(least, most)| u64::try_from(most - least).unwrap_or(u64::MAX)).collect();
     skews.sort_unstable();

@@ -69,6 +69,16 @@ pub fn stage_stats<'a>(
     operations: impl Iterator<Item = &'a Operation>,
     shard: impl Fn(&Operation) -> usize,
 ) -> Result<Vec<StageStats>, CreationError> {
+    Ok(stages_of(load, marks, &stage_sums(load, marks, operations, shard)?))
+}
+
+/// What the operations of each stage add up to; nothing of a load that has no stages.
+pub(crate) fn stage_sums<'a>(
+    load: &Load,
+    marks: Option<&StageMarks>,
+    operations: impl Iterator<Item = &'a Operation>,
+    shard: impl Fn(&Operation) -> usize,
+) -> Result<Vec<LatencyStats>, CreationError> {
     let spans = load.stages();
     let Some(marks) = marks.filter(|_| !spans.is_empty()) else { return Ok(Vec::new()) };
     let new = || LatencyStats::new(Clock::of(load));
@@ -80,14 +90,16 @@ pub fn stage_stats<'a>(
             stats.record(operation);
         }
     }
+    Ok(each)
+}
+
+/// The figures of the stages of a load.
+pub(crate) fn stages_of(load: &Load, marks: Option<&StageMarks>, each: &[LatencyStats]) -> Vec<StageStats> {
+    let Some(marks) = marks else { return Vec::new() };
     let ramped = if matches!(load, Load::RampingRate { .. }) { Ramped::Rate } else { Ramped::Clients };
     let dropped = marks.dropped.iter().copied().chain(std::iter::repeat(0));
-    Ok(spans
-        .iter()
-        .zip(each)
-        .zip(dropped)
-        .map(|((span, stats), dropped)| stage(ramped, span, &stats, dropped))
-        .collect())
+    let staged = load.stages().into_iter().zip(each).zip(dropped);
+    staged.map(|((span, stats), dropped)| stage(ramped, &span, stats, dropped)).collect()
 }
 
 fn stage(ramped: Ramped, span: &StageSpan, stats: &LatencyStats, dropped_arrivals: u64) -> StageStats {

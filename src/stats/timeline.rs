@@ -30,9 +30,9 @@ pub struct Interval {
 /// The intervals of a run.
 #[derive(Debug)]
 pub struct Timeline {
-    empty: Histogram<u32>,
-    length: Nanos,
-    intervals: BTreeMap<u64, Interval>,
+    pub(super) empty: Histogram<u32>,
+    pub(super) length: Nanos,
+    pub(super) intervals: BTreeMap<u64, Interval>,
 }
 
 impl Timeline {
@@ -57,7 +57,7 @@ impl Timeline {
         }
     }
 
-    fn double(&mut self) {
+    pub(super) fn double(&mut self) {
         self.length *= 2;
         for (index, interval) in std::mem::take(&mut self.intervals) {
             let joined = self.intervals.entry(index / 2).or_default();
