@@ -18,6 +18,17 @@ fn a_stored_run_is_judged_the_same_byte_for_byte() {
         assert_eq!(ran.stdout, stored);
         let checked = harness.run(&["check", directory.to_str().unwrap(), "--format", "json"]).expect(code, &[]);
         assert_eq!(checked.stdout, stored);
+        let part = |part: &str| {
+            let args = ["check", directory.to_str().unwrap(), "--part", part, "--out", "parts"];
+            harness.run(&args).expect(0, &[]).stdout.trim().to_owned()
+        };
+        let parts: Vec<String> = ["0/3", "1/3", "2/3"].map(part).to_vec();
+        let merge = |parts: &[&str]| harness.run(&[&["merge"], parts, &["--format", "json"]].concat());
+        let merged = merge(&[&parts[2], &parts[0], &parts[1]]).expect(code, &[]);
+        assert_eq!(merged.stdout, stored, "parts of the keys give the report of the whole");
+        merge(&[&parts[0], &parts[2]]).expect(2, &["of 3 parts one is missing: 1", "name all parts"]);
+        merge(&[&parts[0], &parts[0]]).expect(2, &["part 0/3 is there twice"]);
+        merge(&["s.toml"]).expect(2, &["not the file of a part"]);
     }
 }
 
