@@ -1,8 +1,8 @@
 //! Conditions under which a run that found no violation still proves nothing.
 
+use super::RunRecord;
 use super::counted::Counted;
 use super::gather::Facts;
-use super::RunRecord;
 use crate::scenario::{Scenario, WorkloadKind};
 use crate::stats::Concurrency;
 use crate::verdict::{Invariant, InvariantResult, Verdict};

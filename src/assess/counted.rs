@@ -207,7 +207,9 @@ impl OfKind {
         (share > limit).then(|| {
             let (share, limit) = (share * 100.0, limit * 100.0);
             let why = self.unknown.most_frequent();
-            format!("{unknown} of {all} {what} ({share:.1} %) have an unknown outcome, at most {limit} % are allowed{why}")
+            format!(
+                "{unknown} of {all} {what} ({share:.1} %) have an unknown outcome, at most {limit} % are allowed{why}"
+            )
         })
     }
 }

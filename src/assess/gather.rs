@@ -137,10 +137,7 @@ pub(super) fn gather<'a>(
     // What is asked of the run, and what is stored, is judged for all shards together.
     let observation = run.observation.filter(|_| shards::note(record.shard.as_ref()).is_none());
     let judged_run = Recording { history: &judged, observation, ..*run };
-    let looked = look(
-        &Evidence::of_phase(&judged, observation, Phase::Main),
-        &invariants(record, scenario),
-    );
+    let looked = look(&Evidence::of_phase(&judged, observation, Phase::Main), &invariants(record, scenario));
     let timed = shards::as_recorded(&judged, recorded, of_shards);
     let timed_run = Recording { history: &timed, ..judged_run };
     let counting = || measured(&timed_run, &facts);

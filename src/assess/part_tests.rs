@@ -63,7 +63,11 @@ fn action(workload: &str, rng: &mut ChaCha8Rng, key: &str) -> Json {
             json!("read"),
             json!({ "deliver": { "content": rng.random_range(0..3), "kind": "image", "path": "image-handler", "via": "first" } }),
         ],
-        "thread" => vec![json!({ "start-conversation": conversation }), json!({ "check-existing": conversation }), json!("read-thread")],
+        "thread" => vec![
+            json!({ "start-conversation": conversation }),
+            json!({ "check-existing": conversation }),
+            json!("read-thread"),
+        ],
         _ => vec![json!({ "custom": "add" })],
     };
     actions[rng.random_range(0..actions.len())].clone()
@@ -129,7 +133,8 @@ fn recorded(workload: &str, seed: u64) -> (History, Option<Observation>) {
     };
     let mut documents: Vec<Observed> = (0..14).map(|number| document(&mut rng, number)).collect();
     documents.sort_by(|one, other| (&one.key, &one.id).cmp(&(&other.key, &other.id)));
-    let observation = Observation { source: Source::Memory, quiescent: seed % 7 != 6, documents, ..Observation::default() };
+    let observation =
+        Observation { source: Source::Memory, quiescent: seed % 7 != 6, documents, ..Observation::default() };
     (history, (seed % 4 != 3).then_some(observation))
 }
 

@@ -21,7 +21,9 @@ fn history(load: &[u64]) -> History {
 #[test]
 fn a_round_before_the_control_does_not_count_and_executions_of_an_exploration_do() {
     let counted = |record: &RunRecord, history: &History| -> Vec<u64> {
-        measured(&Recording { record, history, observation: None }, &Facts::of(history)).map(|operation| operation.invoked).collect()
+        measured(&Recording { record, history, observation: None }, &Facts::of(history))
+            .map(|operation| operation.invoked)
+            .collect()
     };
     let run = RunRecord::default();
     let exploration = RunRecord { explore: Some(ExploreReport::default()), ..RunRecord::default() };

@@ -35,8 +35,7 @@ mod tests {
         let scenario = load_text(Path::new("a.toml"), text.to_owned(), &[], &|_| None, known).unwrap();
         let sent = |action: Action| operation(0, "k", action, [0, 1], Outcome::Ok(Value::Found(None)));
         let create = History { operations: vec![sent(Action::CreateOrGet { reversed: false })], ..History::default() };
-        let said =
-            |history: &History, record: &RunRecord| notes(record, &Facts::of(history), &scenario);
+        let said = |history: &History, record: &RunRecord| notes(record, &Facts::of(history), &scenario);
         let told = said(&create, &RunRecord::default());
         assert!(
             matches!(told.as_slice(), [one] if one.starts_with("`get` was never sent") && one.contains("$.chat")),

@@ -225,9 +225,11 @@ fn the_fast_rule_agrees_with_the_search_and_with_enumeration() {
 fn a_second_opinion_that_disagrees_is_never_silent() {
     let history = random_history(2, 100);
     let evidence = Evidence::of_phase(&history, None, Phase::Main);
-    let result = CreateOrGetLinearizable.judged(&evidence, look_with(&evidence, &mut Budget::default(), |_, _| Search::Linearizable));
+    let result = CreateOrGetLinearizable
+        .judged(&evidence, look_with(&evidence, &mut Budget::default(), |_, _| Search::Linearizable));
     assert_eq!((result.verdict, result.violations), (crate::verdict::Verdict::Inconclusive, 0));
     assert!(result.reason.is_some_and(|reason| reason.starts_with("harness error: on key `k")));
-    let result = CreateOrGetLinearizable.judged(&evidence, look_with(&evidence, &mut Budget::default(), |_, _| Search::Exhausted));
+    let result = CreateOrGetLinearizable
+        .judged(&evidence, look_with(&evidence, &mut Budget::default(), |_, _| Search::Exhausted));
     assert_eq!(result.verdict, crate::verdict::Verdict::Inconclusive);
 }

@@ -180,9 +180,7 @@ fn weakened(
     invariant: impl FnOnce() -> Invariant,
 ) -> InvariantResult {
     match result {
-        Err(text) => {
-            InvariantResult::inconclusive(invariant(), format!("harness error: the checker panicked: {text}"))
-        }
+        Err(text) => InvariantResult::inconclusive(invariant(), format!("harness error: the checker panicked: {text}")),
         Ok(result) if evidence.cut_short() => {
             result.weaken("the run was cut short, so the history may lack operations")
         }

@@ -89,12 +89,7 @@ fn is_meant(numbers: &Numbers, operation: &Operation) -> bool {
 }
 
 /// The value of each key lies between two expressions.
-fn bounds(
-    numbers: &Numbers,
-    written: [Option<&str>; 2],
-    evidence: &Evidence<'_>,
-    mut findings: Findings,
-) -> Findings {
+fn bounds(numbers: &Numbers, written: [Option<&str>; 2], evidence: &Evidence<'_>, mut findings: Findings) -> Findings {
     let [min, max] = written.map(|text| text.map(Expression::parse).transpose());
     let (Ok(min), Ok(max), Some(found)) = (min, max, &numbers.found) else { return findings };
     let (mut valued, mut undecided) = (false, 0_u64);

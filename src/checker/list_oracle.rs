@@ -119,7 +119,8 @@ fn a_second_opinion_that_disagrees_is_never_silent() {
     let (_, history, observation) = histories(2, 300);
     let evidence = Evidence::of_phase(&history, Some(&observation), Phase::Main);
     assert!((0..300).any(|index| !Order::of(&Lists::of(&evidence.key(index))).fits()));
-    let result = AppendOrder.judged(&evidence, look_with(&evidence, &mut Budget::default(), |_, _| Search::Linearizable));
+    let result =
+        AppendOrder.judged(&evidence, look_with(&evidence, &mut Budget::default(), |_, _| Search::Linearizable));
     assert!(result.reason.is_some_and(|reason| reason.starts_with("harness error: on key `k")));
     let result = AppendOrder.judged(&evidence, look_with(&evidence, &mut Budget::default(), |_, _| Search::Exhausted));
     assert_eq!(result.verdict, crate::verdict::Verdict::Inconclusive);

@@ -178,11 +178,7 @@ pub fn read_some(path: &Path, numbers: &FxHashSet<OpId>) -> Result<Vec<Operation
     Ok(read_only(path, Only::Some(numbers), &mut |_| {})?.1.operations)
 }
 
-fn read_only(
-    path: &Path,
-    only: Only<'_>,
-    meet: &mut dyn FnMut(&Operation),
-) -> Result<(Header, History), HistoryError> {
+fn read_only(path: &Path, only: Only<'_>, meet: &mut dyn FnMut(&Operation)) -> Result<(Header, History), HistoryError> {
     let file = File::open(path).map_err(|source| io_error("read", path, source))?;
     Reader {
         path,

@@ -26,9 +26,9 @@ impl KeyPart {
     /// The number of the part that a key belongs to. It is the same on every machine and in every version.
     pub fn index_of(key: &str, of: u32) -> u32 {
         // FNV-1a, then a multiplication that brings the upper bits, which are the mixed ones, into the range.
-        let hash = family_of(key).bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let hash = family_of(key)
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         let mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         u32::try_from((mixed * u64::from(of.max(1))) >> 32).unwrap_or_default()
     }
@@ -60,7 +60,9 @@ impl FromStr for KeyPart {
         let (index, of) = (index.parse().map_err(|_| wrong())?, of.parse().map_err(|_| wrong())?);
         match index < of && of <= MOST {
             true => Ok(KeyPart { index, of }),
-            false => Err(format!("there is no part {index} of {of}: they are counted from 0, and there are at most {MOST}")),
+            false => {
+                Err(format!("there is no part {index} of {of}: they are counted from 0, and there are at most {MOST}"))
+            }
         }
     }
 }

@@ -7,7 +7,9 @@ use anyhow::Context;
 
 use super::SessionError;
 use super::store::{read_history_part, read_observation, read_record};
-use crate::assess::{Facts, Joined, PART_FORMAT_VERSION, Part, PartError, Recording, RunRecord, indivisible, judge_part as judged};
+use crate::assess::{
+    Facts, Joined, PART_FORMAT_VERSION, Part, PartError, Recording, RunRecord, indivisible, judge_part as judged,
+};
 use crate::history::{KeyPart, named_elsewhere};
 use crate::report::{Report, write_atomic};
 use crate::stats::{LatencyStats, Moments};
@@ -93,7 +95,9 @@ fn unjoinable(error: PartError) -> SessionError {
     let hint = match &error {
         PartError::Nothing | PartError::Damaged { .. } => "name files that `onlyone check RUN_DIR --part I/N` wrote",
         PartError::Indivisible(_) => "judge it as a whole, with `onlyone check RUN_DIR`",
-        PartError::Different { .. } => "name the parts of one run, which are called after it, all of the same number of parts",
+        PartError::Different { .. } => {
+            "name the parts of one run, which are called after it, all of the same number of parts"
+        }
         PartError::Twice(_) => "name each part once",
         PartError::Missing { .. } => "judge them too, with `onlyone check RUN_DIR --part I/N`, and name all parts",
         PartError::Assess(_) => "the run was recorded by another version",

@@ -24,12 +24,12 @@ pub use figures::{
 pub use latency::{Clock, LatencyStats, Samples};
 pub use limit::{AtRate, RateSearch};
 pub use machine::machine;
-pub(crate) use overlap::is_answered;
 pub use moments::Moments;
+pub(crate) use overlap::is_answered;
 pub use overlap::{Conditions, Overlap, concurrency};
 pub use process::{Meter, UsageError, usage};
-pub(crate) use stages::{stage_sums, stages_of};
 pub use stages::{Ramped, StageMarks, StageStats, stage_stats};
+pub(crate) use stages::{stage_sums, stages_of};
 pub(crate) use sums::{LatencySums, UnknownOutcome};
 pub use thresholds::{add_service_times, evaluate, samples_needed};
 pub use timeline::{Interval, Timeline};

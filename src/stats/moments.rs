@@ -172,7 +172,8 @@ mod tests {
 
     /// The peak, by asking at each beginning who is in flight.
     fn counted(operations: &[Operation]) -> u32 {
-        let in_flight = |at: Nanos| operations.iter().filter(|one| one.started() <= at && at < ended(one)).count() as u32;
+        let in_flight =
+            |at: Nanos| operations.iter().filter(|one| one.started() <= at && at < ended(one)).count() as u32;
         operations.iter().map(|one| in_flight(one.started())).max().unwrap_or(0)
     }
 
