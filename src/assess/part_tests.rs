@@ -125,7 +125,7 @@ fn document(rng: &mut ChaCha8Rng, number: u64) -> Observed {
 
 fn recorded(workload: &str, seed: u64) -> (History, Option<Observation>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let wild = seed % 3 != 0;
+    let wild = !seed.is_multiple_of(3);
     let history = History {
         operations: (0..90).map(|number| operation(workload, number, &mut rng, wild)).collect(),
         partial: seed % 5 == 4,
@@ -173,7 +173,7 @@ fn joined(parts: Vec<Part>) -> Result<(Report, LatencyStats), PartError> {
 fn parts_of_the_keys_give_the_report_of_the_whole() {
     let mut violated = 0;
     for (workload, seed) in WORKLOADS.into_iter().flat_map(|workload| (0..5).map(move |seed| (workload, seed))) {
-        let record = record(workload, seed % 2 == 0);
+        let record = record(workload, seed.is_multiple_of(2));
         let (history, observation) = recorded(workload, seed);
         let run = Recording { record: &record, history: &history, observation: observation.as_ref() };
         let (whole, stats) = assess(run).unwrap();
