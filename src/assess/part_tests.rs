@@ -172,7 +172,7 @@ fn joined(parts: Vec<Part>) -> Result<(Report, LatencyStats), PartError> {
 #[test]
 fn parts_of_the_keys_give_the_report_of_the_whole() {
     let mut violated = 0;
-    for (workload, seed) in WORKLOADS.into_iter().flat_map(|workload| (0..5).map(move |seed| (workload, seed))) {
+    for (workload, seed) in WORKLOADS.into_iter().flat_map(|workload| (0..5_u64).map(move |seed| (workload, seed))) {
         let record = record(workload, seed.is_multiple_of(2));
         let (history, observation) = recorded(workload, seed);
         let run = Recording { record: &record, history: &history, observation: observation.as_ref() };
