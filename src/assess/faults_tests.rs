@@ -187,7 +187,7 @@ fn an_error_that_was_injected_is_no_leak_and_any_other_is() {
 #[test]
 fn a_fault_that_never_happened_or_was_not_mended_leaves_the_run_inconclusive() {
     let record = killed(None);
-    let ok = vec![operation(0, "k", 1, created("1"))];
+    let ok = [operation(0, "k", 1, created("1"))];
     assert_eq!(reasons(&record, 0, ok.len() as u64), Vec::<String>::new());
     let with = |change: &dyn Fn(&mut Faults)| {
         let mut record = killed(None);
@@ -199,7 +199,7 @@ fn a_fault_that_never_happened_or_was_not_mended_leaves_the_run_inconclusive() {
     assert!(with(&|faults| faults.intervals[0].struck = Some(0)).contains("met nothing"));
     assert_eq!(with(&|faults| faults.intervals[0].struck = Some(1)), "");
     let unknown = serde_json::json!({ "unknown": { "message": "lost" } });
-    let most = vec![operation(0, "k", 1, unknown), operation(1, "k", 1, created("1"))];
+    let most = [operation(0, "k", 1, unknown), operation(1, "k", 1, created("1"))];
     assert!(reasons(&record, 1, most.len() as u64).is_empty());
     assert!(reasons(&record, 1, 1).join("").contains("too little to judge"));
 }

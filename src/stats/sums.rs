@@ -143,7 +143,7 @@ mod tests {
     fn sums_of_parts_are_those_of_the_whole_whichever_order_they_are_added_in() {
         let operation = |at: u64| match at % 11 {
             0 => unknown(at * 3_000_000, 900_000),
-            _ => answered(at * 3_000_000, 1_000 + at * at * 37 % 50_000_000, at % 3 == 0),
+            _ => answered(at * 3_000_000, 1_000 + at * at * 37 % 50_000_000, at.is_multiple_of(3)),
         };
         let all: Vec<_> = (0..2_000).map(operation).collect();
         let of = |operations: &mut dyn Iterator<Item = usize>| {
