@@ -63,7 +63,7 @@ const STRATEGIES: [(&str, &str, bool, bool); 24] = [
 ];
 
 /// A fault: what it is called here, its tables, and the members of the server's replica set.
-const FAULTS: [(&str, &str, u8); 16] = [
+const FAULTS: [(&str, &str, u8); 18] = [
     ("kill-mongod", "kind = \"kill-mongod\"\nat = \"300ms\"\nevery = \"3s\"", 0),
     ("kill-mongod, journal", "kind = \"kill-mongod\"\nat = \"200ms\"\nevery = \"3s\"", 0),
     ("pause-mongod", "kind = \"pause-mongod\"\nat = \"200ms\"\nevery = \"500ms\"\nfor = \"200ms\"", 0),
@@ -98,6 +98,8 @@ const FAULTS: [(&str, &str, u8); 16] = [
         "kind = \"slow-disk\"\nat = \"100ms\"\nevery = \"600ms\"\nfor = \"400ms\"\ndelay = \"100ms\"",
         0,
     ),
+    ("kill-service over HTTP", "kind = \"kill-service\"\nat = \"300ms\"\nevery = \"2s\"", 0),
+    ("clock over HTTP", "kind = \"clock\"\nat = \"100ms\"\nevery = \"500ms\"\nfor = \"300ms\"\nby = \"-5m\"", 0),
 ];
 
 /// What came of the runs with one fault.
@@ -165,9 +167,12 @@ fn scenario(
         _ => "",
     };
     // A burst meets each of many keys once, which is where the race is to create; a steady load meets keys again and again.
+    if name.ends_with("over HTTP") {
+        return over_http((workload, strategy, *index), tables);
+    }
     let sweep = number / (FAULTS.len() * STRATEGIES.len());
     let load = match (number + sweep) % 2 {
-        _ if *workload == "thread" => "[load.burst]\nclients = [4, 16]\nrounds = 80",
+        _ if *workload == "thread" => "[load.burst]\nclients = [4, 16]\nrounds = 320",
         0 => "[load.burst]\nclients = [4, 16]\nrounds = 240",
         _ if !correct => "[load.burst]\nclients = [4, 16]\nrounds = 240",
         _ => "[load.closed]\nclients = 12\nduration = \"2s\"\nkeys = { uniform = { count = 12 } }",
@@ -175,6 +180,20 @@ fn scenario(
     format!(
         "name = \"{name}\"\nworkload = \"{workload}\"\n[target.mongo]\nstrategy = \"{strategy}\"\nunique_index = {index}\n{concern}\
          {load}\n[mongod]\nreplica_set = {members}\n[[fault]]\n{tables}\n[limits]\nafter_violation = \"1s\"\n"
+    )
+}
+
+/// The strategy behind the reference service, which is asked as a shipped scenario does.
+fn over_http((workload, strategy, index): (&str, &str, bool), tables: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scenarios/http-{workload}.toml"));
+    let text = std::fs::read_to_string(file).unwrap();
+    let own = text.split("[load.burst]").next().unwrap();
+    let (before, after) = own.split_once(&format!("\"{workload}=")).unwrap();
+    let (_, after) = after.split_once('"').unwrap();
+    let index = if index { "" } else { ", \"--no-unique-index\"" };
+    format!(
+        "{before}\"{workload}={strategy}\"{index}{after}[load.burst]\nclients = [4, 16]\nrounds = 160\n[[fault]]\n{tables}\n\
+         [limits]\nafter_violation = \"1s\"\n"
     )
 }
 

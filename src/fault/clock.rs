@@ -15,5 +15,5 @@ pub(super) async fn shift(service: &Service, spec: &FaultSpec, draw: u64, hold: 
     }
     positions.clone().try_for_each(|position| service.move_clock(position, jiff::SignedDuration::ZERO))?;
     moved?;
-    Ok(Struck { met: format!("{met}, by {by:#}"), ..Struck::default() })
+    Ok(Struck { met: format!("{met}, by {}", spec.shift().unwrap_or_default()), ..Struck::default() })
 }

@@ -54,7 +54,8 @@ pub fn plan_in_words(specs: &[FaultSpec], seed: u64, load: Option<Duration>) -> 
         let more = if all.next().is_some() { ", and so on until the load ends" } else { "" };
         let lasts = spec.lasts.filter(|lasts| !lasts.is_zero());
         let lasts = lasts.map_or(String::new(), |lasts| format!(" for {}", in_seconds(lasts)));
-        format!("{}{lasts} at {}{more}", spec.kind.as_str(), shown.join(", "))
+        let shift = spec.shift().map_or(String::new(), |shift| format!(" by {shift}"));
+        format!("{}{shift}{lasts} at {}{more}", spec.kind.as_str(), shown.join(", "))
     };
     specs.iter().enumerate().map(line).collect()
 }
@@ -132,6 +133,13 @@ mod tests {
     fn a_plan_names_its_moments_and_says_where_there_are_more() {
         let words = |every, load| plan_in_words(&[spec(every)], 7, load).remove(0);
         assert_eq!(words(None, None), "kill-mongod at 0.5 s");
+        let clock = |seconds| FaultSpec {
+            kind: LoadFault::Clock,
+            by: Some(jiff::SignedDuration::from_secs(seconds)),
+            ..spec(None)
+        };
+        assert_eq!(plan_in_words(&[clock(-300)], 7, None), ["clock by -5m at 0.5 s"]);
+        assert_eq!(plan_in_words(&[clock(3600)], 7, None), ["clock by +1h at 0.5 s"]);
         let long = words(Some(1_000), None);
         assert!(long.starts_with("kill-mongod at 0.5 s, 1.5") && long.ends_with("until the load ends"), "{long}");
         let short = words(Some(1_000), Some(Duration::from_secs(3)));

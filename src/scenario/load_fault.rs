@@ -57,6 +57,12 @@ impl FaultSpec {
         self.lasts.unwrap_or_default()
     }
 
+    /// How far it moves the clock, with a sign: `-5m`.
+    pub fn shift(&self) -> Option<String> {
+        let sign = |by: SignedDuration| if by.is_negative() { '-' } else { '+' };
+        self.by.map(|by| format!("{}{:#}", sign(by), by.abs()))
+    }
+
     /// The share of what it could meet that it does meet.
     pub fn share(&self) -> f64 {
         self.probability.unwrap_or(1.0)
