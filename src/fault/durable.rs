@@ -14,6 +14,8 @@ use mongodb::options::ClientOptions;
 use crate::mongod::Mongod;
 use crate::scenario::{MongodSpec, WriteConcern};
 
+/// How long that may take before the load: a set that has just been started, on a machine that is busy.
+const PREPARED_WITHIN: Duration = Duration::from_secs(30);
 /// Where the marks are.
 const DATABASE: &str = "onlyone_faults";
 
@@ -40,6 +42,15 @@ impl DurableMark {
         let database = self.client.database(DATABASE);
         let answer = tokio::time::timeout(within, database.run_command(command)).await;
         answer.ok()?.ok().filter(|answer| !answer.contains_key("writeConcernError")).map(|_| sent)
+    }
+}
+
+/// Has all be made durable that is there before the load, above all its indexes: a unique index that is lost with its server lets the
+/// most correct strategy store twice. Whether that was possible.
+pub async fn make_durable(mongod: &Mongod) -> bool {
+    match DurableMark::open(mongod, PREPARED_WITHIN).await {
+        Ok(mark) => mark.set(PREPARED_WITHIN).await.is_some(),
+        Err(_) => false,
     }
 }
 

@@ -13,6 +13,6 @@ mod server;
 mod service;
 mod way;
 
-pub use durable::why_writes_survive;
+pub use durable::{make_durable, why_writes_survive};
 pub use inject::{Equipment, inject};
 pub use moments::plan_in_words;

@@ -5,8 +5,8 @@ use tokio_util::sync::CancellationToken;
 use super::SessionError;
 use super::environment::Environment;
 use crate::driver::Progress;
-use crate::fault::{inject, plan_in_words, why_writes_survive};
-use crate::history::Faults;
+use crate::fault::{inject, make_durable, plan_in_words, why_writes_survive};
+use crate::history::{FaultInterval, Faults};
 use crate::scenario::{FaultNeeds, FaultSpec, LoadFault, Scenario, TargetSpec};
 use crate::target::ClockLibrary;
 
@@ -77,7 +77,7 @@ pub(super) fn unrecorded(scenario: &Scenario) -> Option<Faults> {
 }
 
 /// The faults of a run that has not begun; none where none are planned.
-async fn planned(scenario: &Scenario, environment: &Environment) -> Option<Faults> {
+async fn planned(scenario: &Scenario, environment: &Environment, stop: &CancellationToken) -> Option<Faults> {
     if scenario.faults.is_empty() {
         return None;
     }
@@ -89,7 +89,18 @@ async fn planned(scenario: &Scenario, environment: &Environment) -> Option<Fault
         _ => None,
     };
     let planned = scenario.faults.iter().map(|spec| spec.kind.as_str().to_owned()).collect();
-    Some(Faults { survives, planned, intervals: Vec::new() })
+    let is_durable = match environment.equipment().mongod {
+        Some(mongod) => stop.run_until_cancelled(make_durable(mongod)).await.unwrap_or_default(),
+        None => true,
+    };
+    let undurable = FaultInterval {
+        kind: scenario.faults.first()?.kind.as_str().to_owned(),
+        loses_from_ns: Some(0),
+        error: Some("what was there before the load could not be made durable".to_owned()),
+        ..FaultInterval::default()
+    };
+    let intervals = if is_durable { Vec::new() } else { vec![undurable] };
+    Some(Faults { survives, planned, intervals })
 }
 
 /// Carries out a load, with the faults of its scenario beside it; what came of both.
@@ -100,8 +111,8 @@ pub(super) async fn beside<T>(
     (progress, stop): (&Progress, &CancellationToken),
     load: impl Future<Output = T>,
 ) -> (T, Option<Faults>) {
-    let planned = planned(scenario, environment).await;
+    let planned = planned(scenario, environment, stop).await;
     let breaking = inject(&scenario.faults, seed, environment.equipment(), progress, stop);
     let (loaded, intervals) = tokio::join!(load, breaking);
-    (loaded, planned.map(|planned| Faults { intervals, ..planned }))
+    (loaded, planned.map(|planned| Faults { intervals: [planned.intervals, intervals].concat(), ..planned }))
 }

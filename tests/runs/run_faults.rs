@@ -119,7 +119,9 @@ fn a_fault_that_never_happened_leaves_the_run_inconclusive() {
 }
 
 /// A set of three whose primary is cut off long enough for the others to elect one of themselves.
-const PARTITION: &str = "[mongod]\nreplica_set = 3\n[[fault]]\nkind = \"partition\"\nat = \"200ms\"\nfor = \"2500ms\"";
+/// It comes soon after the unique index was made, which is not to be lost with it.
+const PARTITION: &str = "[limits]\nserial_control = 0\n[mongod]\nreplica_set = 3\n\
+    [[fault]]\nkind = \"partition\"\nat = \"200ms\"\nfor = \"2500ms\"";
 const LONG: &str = "[load.closed]\nclients = 4\nduration = \"2500ms\"\nkeys = { uniform = { count = 60 } }";
 
 #[test]
