@@ -155,7 +155,7 @@ impl One<'_> {
         let options = options(common, self.interrupt);
         let guard = &options.guard;
         check(self.args, self.scenario, guard)?;
-        faults::check(self.args, self.scenario)?;
+        faults::check(self.args, self.scenario, options.mongo.is_embedded())?;
         let store = Store::create(&common.out, &self.run_id)?;
         if let Some(text) = self.text {
             super::init::write_scenario(&self.scenario.file, text)?;
@@ -244,7 +244,7 @@ impl One<'_> {
             return self.explore_pairs(names, environment, guard, &stop).await;
         }
         let (subject, plan) = (self.subject(environment, &self.operations, self.requests), self.plan(None, true));
-        let explorer = self.watched(self.explorer(environment, &subject, &plan, stop)?, environment, guard).await?;
+        let explorer = self.watched(self.explorer(environment, &subject, &plan, stop).await?, environment, guard).await?;
         let client = attachment(environment)?.direct.client.clone();
         let read = |namespaces| async move { indexes::read(&client, namespaces).await };
         Ok(explorer.explore(read, &self.command(&self.args.operations)).await)
@@ -284,7 +284,7 @@ impl One<'_> {
         }
     }
 
-    fn explorer<'e>(
+    async fn explorer<'e>(
         &self,
         environment: &'e Environment,
         subject: &'e Operations,
@@ -295,7 +295,7 @@ impl One<'_> {
         let explorer = Explorer::new(&attachment.proxy, Arc::clone(&environment.target), subject, plan, stop)
             .on_server(attachment.direct.client.clone())
             .telling(Arc::clone(&self.so_far), self.looks());
-        let explorer = match faults::of(self.args, self.scenario, environment) {
+        let explorer = match faults::of(self.args, self.scenario, environment).await? {
             Some(faults) => explorer.with_faults(faults),
             None => explorer,
         };

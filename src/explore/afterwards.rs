@@ -58,6 +58,7 @@ impl Explorer<'_> {
         let unread = |ended: Ended| Indexes { unread: Some(ended.to_string()), ..Indexes::new() };
         let indexes = reading.unwrap_or_else(unread);
         self.learn_what_expires(&indexes);
+        self.tell_of_expiry(&indexes);
         self.look_at_catalogue_again().await;
         let findings = self.lint(&indexes);
         if self.plan.search != Search::Stress

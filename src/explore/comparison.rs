@@ -11,7 +11,7 @@ use super::capture::{Capture, CaptureError, Window, Written};
 use super::cause::chain;
 use super::conflict::may_meet;
 use super::execution::Execution;
-use super::fault::Expiring;
+use super::fault::{Expiring, Fault};
 use super::sent::{changes_sent, last_told, sent_to, written_at, written_to};
 use super::subject::Operations;
 use super::wire::{Kind, Reply};
@@ -245,9 +245,10 @@ impl Comparison {
             .filter_map(|request| Some((*request, answer(execution.requests.get(*request)?.completion.as_ref()?))));
         let changes = window.written().filter(|written| !self.is_background(&written.namespace)).map(Written::change);
         let outcome = Outcome { answers: answers.collect(), probes, changes: changes.collect() };
-        let touched = execution.fault().map(|_| execution.touched.clone());
         // That a fault strikes is what there is to survive, whether or not the requests meet.
-        self.met |= touched.is_some();
+        self.met |= execution.fault().is_some();
+        let is_doubtful = |fault: &Fault| fault.is_doubtful() || !execution.touched.is_empty();
+        let touched = execution.fault().filter(is_doubtful).map(|_| execution.touched.clone());
         Some(Sample { order, marks: marks(&subject.invocation(execution.number, 0).key), outcome, touched })
     }
 

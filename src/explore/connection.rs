@@ -26,6 +26,8 @@ struct Connection {
     server: AsyncMutex<OwnedWriteHalf>,
     /// Requests whose answer is more than bytes to forward, by their number.
     pending: Mutex<HashMap<i32, Pending>>,
+    /// Connections to other members of the set.
+    elsewhere: AsyncMutex<HashMap<String, BufReader<TcpStream>>>,
     closed: CancellationToken,
     tasks: TaskTracker,
     /// A command was parked on it.
@@ -55,6 +57,7 @@ pub(super) async fn run(client: TcpStream, server: TcpStream, hub: Arc<Hub>, tas
         client: AsyncMutex::new(to_client),
         server: AsyncMutex::new(to_server),
         pending: Mutex::default(),
+        elsewhere: AsyncMutex::default(),
         tasks,
         used: AtomicBool::new(false),
     });
@@ -110,6 +113,12 @@ impl Connection {
             if let Some(delay) = met.delay {
                 tokio::time::sleep(delay).await;
             }
+            if let Some(member) = self.hub.detour(&command, false) {
+                let answer = self.ask(member, &frame).await?;
+                self.pending().remove(&frame.request_id());
+                self.client.lock().await.write_all(answer.bytes()).await?;
+                continue;
+            }
             self.server.lock().await.write_all(frame.bytes()).await?;
         }
         Ok(())
@@ -121,10 +130,11 @@ impl Connection {
             self.hub.uses_one_more();
         }
         let (gate, opened) = oneshot::channel();
-        let answered = command.answered;
+        let command = Arc::new(command);
+        let (answered, asked) = (command.answered, Arc::clone(&command));
         // Entered before the event: it may be lost from now on.
         self.pending().insert(frame.request_id(), Pending::Step(step, events.clone()));
-        if !tell(&events, Event::Parked(Parked { step, command: Arc::new(command), gate })) {
+        if !tell(&events, Event::Parked(Parked { step, command, gate })) {
             self.pending().remove(&frame.request_id());
         }
         let connection = Arc::clone(self);
@@ -134,10 +144,14 @@ impl Connection {
                 release = opened => release.unwrap_or(Release::Forward),
                 () = connection.closed.cancelled() => return,
             };
+            let member = connection.hub.detour(&asked, release == Release::Lagging);
             match release {
-                Release::Forward => {}
+                Release::Forward | Release::Lagging => {}
                 Release::Reset => return connection.closed.cancel(),
                 Release::Refuse(refusal) => return connection.refuse(&frame, refusal, step, events),
+            }
+            if let Some(member) = member {
+                return connection.answer_from(member, &frame, step, events).await;
             }
             if !answered {
                 connection.pending().remove(&frame.request_id());
@@ -150,6 +164,54 @@ impl Connection {
                 tell(&events, Event::Replied(Replied { step, reply: Reply { ok: true, ..Reply::default() }, gate }));
             }
         });
+    }
+
+    /// Has another member of the set answer than the one that this connection leads to.
+    async fn answer_from(
+        self: &Arc<Self>,
+        member: String,
+        frame: &Frame,
+        step: StepId,
+        events: mpsc::UnboundedSender<Event>,
+    ) {
+        let asked = async {
+            let answer = self.ask(member, frame).await?;
+            let reply = Reply::parse(&Message::parse(&answer)?);
+            Ok::<_, FrameError>((answer, reply))
+        };
+        let answer = tokio::select! {
+            answer = asked => answer,
+            () = self.closed.cancelled() => return,
+        };
+        match answer {
+            Ok((answer, reply)) => {
+                self.pending().remove(&frame.request_id());
+                self.hub.opened(reply.cursor.unwrap_or_default());
+                self.hold(answer, reply, step, events);
+            }
+            Err(error) => {
+                self.hub.complain(format!("a read could not be answered by another member: {error}"));
+                self.closed.cancel();
+            }
+        }
+    }
+
+    /// What another member of the set says.
+    async fn ask(&self, member: String, frame: &Frame) -> Result<Frame, FrameError> {
+        let mut elsewhere = self.elsewhere.lock().await;
+        // Taken out, so that one on which something went wrong is not used again.
+        let mut server = match elsewhere.remove(&member) {
+            Some(server) => server,
+            None => BufReader::new(TcpStream::connect(&member).await?),
+        };
+        server.get_mut().write_all(frame.bytes()).await?;
+        let Some(answer) = Frame::read(&mut server).await? else {
+            return Err(FrameError::Malformed { what: "answer: the connection ended before it" });
+        };
+        elsewhere.insert(member.clone(), server);
+        let reply = Reply::parse(&Message::parse(&answer)?);
+        self.hub.opened_elsewhere(reply.cursor.unwrap_or_default(), member);
+        Ok(answer)
     }
 
     /// Answers in the server's place.

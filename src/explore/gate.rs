@@ -65,6 +65,8 @@ pub struct Replied {
 pub enum Release {
     /// To the server.
     Forward,
+    /// To the member of the set that lags.
+    Lagging,
     /// Nowhere: its connection is closed before the server sees it.
     Reset,
     /// Nowhere: this is the answer.

@@ -40,11 +40,35 @@ pub(super) struct State {
     /// Cursors that parked commands opened. Others belong to work that passes.
     pub(super) cursors: BTreeSet<i64>,
     pub(super) complaints: BTreeMap<String, u64>,
+    /// Where reads go that a secondary may answer.
+    pub(super) route: Option<Route>,
+    /// Cursors that were opened elsewhere than their connection leads, and where.
+    pub(super) elsewhere: BTreeMap<i64, String>,
     /// Namespaces whose commands may concern other places or values than they name.
     pub(super) broad: BTreeSet<String>,
 }
 
+/// Members of a replica set, as `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Route {
+    /// Knows everything.
+    pub(super) primary: String,
+    /// Is held behind, now and then.
+    pub(super) lagging: String,
+}
+
 impl Hub {
+    /// Where a read goes that does not go where its connection leads: one that a secondary may answer is answered by the primary,
+    /// unless it is to be answered by the one that lags.
+    pub(super) fn detour(&self, command: &Command, lags: bool) -> Option<String> {
+        let state = self.state();
+        if let Some(cursor) = command.cursor {
+            return state.elsewhere.get(&cursor).cloned();
+        }
+        let route = state.route.as_ref().filter(|_| lags || (command.kind == Kind::Read && command.secondary))?;
+        Some(if lags { route.lagging.clone() } else { route.primary.clone() })
+    }
+
     pub(super) fn new(addresses: Addresses) -> Self {
         Hub {
             addresses,
@@ -93,6 +117,13 @@ impl Hub {
             && state.broad.contains(&format!("{}.{collection}", command.database))
         {
             command.spans = true;
+        }
+    }
+
+    /// Remembers a cursor that was opened elsewhere than its connection leads.
+    pub(super) fn opened_elsewhere(&self, cursor: i64, member: String) {
+        if cursor != 0 {
+            self.state().elsewhere.insert(cursor, member);
         }
     }
 

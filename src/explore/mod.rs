@@ -20,6 +20,7 @@ pub mod diagram;
 mod disturbance;
 mod evidence;
 pub mod execution;
+mod expiry;
 pub mod explorer;
 #[cfg(test)]
 mod fake;

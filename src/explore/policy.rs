@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::conflict::commute;
+use super::fault::Fault;
 use super::schedule::{Choice, Pick, Schedule};
 use super::wire::{Command, Kind};
 
@@ -63,6 +64,11 @@ pub(super) const MISFIT: &str = "the schedule does not fit";
 pub trait Policy: Send {
     /// One of the enabled commands, or several to be released together.
     fn choose(&mut self, view: &View<'_>) -> Result<Choice, Undecided>;
+
+    /// What is to happen in the execution, if that is known before it.
+    fn plans(&self) -> Option<Fault> {
+        None
+    }
 }
 
 /// One request after the other, each to its end.
@@ -114,6 +120,10 @@ impl Replay {
 }
 
 impl Policy for Replay {
+    fn plans(&self) -> Option<Fault> {
+        self.schedule.fault()
+    }
+
     fn choose(&mut self, view: &View<'_>) -> Result<Choice, Undecided> {
         while let Some(choice) = self.schedule.0.get(self.next) {
             self.next += 1;

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connection;
 use super::gate::Event;
-use super::hub::{Hub, MAX_CONNECTIONS};
+use super::hub::{Hub, MAX_CONNECTIONS, Route};
 
 /// Why there is no proxy.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +94,11 @@ impl Proxy {
         &self.listeners
     }
 
+    /// The servers that it stands in front of, as `host:port`.
+    pub fn servers(&self) -> Vec<String> {
+        self.hub.addresses.keys().cloned().collect()
+    }
+
     /// Whether anybody has connected so far.
     pub fn was_used(&self) -> bool {
         self.hub.accepted.load(Ordering::Relaxed) > 0
@@ -148,6 +153,12 @@ impl Proxy {
     /// Connections so far over which a command was parked.
     pub fn used_connections(&self) -> u64 {
         self.hub.used.load(Ordering::Relaxed)
+    }
+
+    /// From now on reads that a secondary may answer go to this member, the primary, unless they are to be answered by that one,
+    /// which lags; both as `host:port`.
+    pub fn route(&self, primary: String, lagging: String) {
+        self.hub.state().route = Some(Route { primary, lagging });
     }
 
     /// Draws whom a disturbance meets from this seed.

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod faults;
+mod stale;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -72,12 +73,18 @@ impl<'a> Run<'a> {
         }
         // What is left of an earlier execution has nothing to do with this one.
         self.drain();
-        let ended = self.run(requests, policy).await;
+        let lags = policy.plans() == Some(Fault::StaleRead);
+        let ended = match self.fall_behind(lags).await {
+            Ok(()) => self.run(requests, policy).await,
+            Err(reason) => Err(reason),
+        };
+        let ended = self.catch_up(lags).await.and(ended);
         self.drain();
         if let Err(reason) = ended {
             self.execution.stuck = Some(reason);
             self.clean_up().await;
         }
+        self.excuse_stale_answers();
         self.doubt_outcomes();
         self.execution
     }

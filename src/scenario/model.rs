@@ -127,15 +127,18 @@ pub enum FaultKind {
     LostCommand,
     /// An error is the answer, and the server never sees the command.
     ErrorAnswer,
+    /// A secondary that lags answers a read.
+    StaleRead,
 }
 
 impl FaultKind {
     /// All, with their words.
-    pub const ALL: [(&'static str, FaultKind); 4] = [
+    pub const ALL: [(&'static str, FaultKind); 5] = [
         ("crash", FaultKind::Crash),
         ("lost-answer", FaultKind::LostAnswer),
         ("lost-command", FaultKind::LostCommand),
         ("error-answer", FaultKind::ErrorAnswer),
+        ("stale-read", FaultKind::StaleRead),
     ];
 }
 

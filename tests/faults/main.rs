@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod restart;
+mod stale;
 mod story;
 #[path = "../support/mod.rs"]
 mod support;
@@ -277,6 +278,8 @@ fn what_cannot_happen_is_refused() {
     refused(&["--faults", "crash"], "none that the harness started");
     refused(&["--schedule", "1 1:crash"], "none that the harness started");
     refused(&["--faults", "lost-answer", "--search", "stress"], "`stress` parks none");
+    refused(&["--faults", "stale-read"], "of the harness's own replica set");
+    refused(&["--schedule", "1:stale"], "of the harness's own replica set");
     refused(&["--faults", "crush"], "crash");
     refused(&["--redeliver"], "no fault is asked for");
     refused(&["--schedule", "1:lost-answer 2:lost-answer"], "several faults");

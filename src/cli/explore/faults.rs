@@ -9,7 +9,7 @@ use super::asked::search;
 use crate::cli::CliError;
 use crate::cli::args::ExploreArgs;
 use crate::explore::cause::chain;
-use crate::explore::fault::{Faults, Restart, spared};
+use crate::explore::fault::{Fault, Faults, Lag, Restart, spared};
 use crate::explore::outcome::Exploration;
 use crate::explore::search::Search;
 use crate::scenario::{FaultKind, Scenario};
@@ -29,7 +29,13 @@ pub(super) fn are_there(args: &ExploreArgs, scenario: &Scenario) -> bool {
 }
 
 /// Refuses what cannot happen.
-pub(super) fn check(args: &ExploreArgs, scenario: &Scenario) -> Result<(), CliError> {
+pub(super) fn check(args: &ExploreArgs, scenario: &Scenario, is_embedded: bool) -> Result<(), CliError> {
+    if are_stale(args, scenario) && (!is_embedded || scenario.mongod.replica_set != 3 || args.attach.is_some()) {
+        return Err(CliError::usage(anyhow::anyhow!(
+            "`stale-read` holds a secondary of the harness's own replica set behind, and there is none"
+        ))
+        .hint("`[mongod]`, then `replica_set = 3`; and leave --mongo and --attach out"));
+    }
     let in_schedule = args.schedule.as_ref().and_then(|schedule| schedule.fault());
     if args.schedule.as_ref().is_some_and(|schedule| schedule.faults() > 1) {
         return Err(CliError::usage(anyhow::anyhow!("the schedule has several faults, and an execution has one"))
@@ -60,13 +66,38 @@ pub(super) fn check(args: &ExploreArgs, scenario: &Scenario) -> Result<(), CliEr
 }
 
 /// The faults of an exploration, where there are any.
-pub(super) fn of(args: &ExploreArgs, scenario: &Scenario, environment: &Environment) -> Option<Faults> {
+pub(super) async fn of(
+    args: &ExploreArgs,
+    scenario: &Scenario,
+    environment: &Environment,
+) -> Result<Option<Faults>, CliError> {
     let spec = &scenario.explore;
-    are_there(args, scenario).then(|| Faults {
+    if !are_there(args, scenario) {
+        return Ok(None);
+    }
+    let lag = match are_stale(args, scenario) {
+        true => Some(Arc::new(lag(environment).await?)),
+        false => None,
+    };
+    Ok(Some(Faults {
         kinds: spec.faults.iter().copied().collect(),
         redeliver: spec.redeliver,
+        lag,
         restart: environment.service().map(|service| Arc::new(Restarted(service)) as Arc<dyn Restart>),
-    })
+    }))
+}
+
+/// Whether reads may be stale.
+fn are_stale(args: &ExploreArgs, scenario: &Scenario) -> bool {
+    let replayed = args.schedule.as_ref().is_some_and(|schedule| schedule.fault() == Some(Fault::StaleRead));
+    replayed || scenario.explore.faults.contains(&FaultKind::StaleRead)
+}
+
+/// A secondary that can be held behind.
+async fn lag(environment: &Environment) -> Result<Lag, CliError> {
+    let attachment = super::attachment(environment)?;
+    let lag = Lag::prepare(&attachment.proxy).await;
+    lag.map_err(|why| CliError::setup(anyhow::anyhow!("no secondary can be held behind: {why}")))
 }
 
 /// Nothing is shown where no fault struck, of those that were asked for.

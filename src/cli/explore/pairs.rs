@@ -70,7 +70,7 @@ impl One<'_> {
         let survey = {
             let all = u32::try_from(names.len()).unwrap_or(u32::MAX);
             let (subject, plan) = (self.subject(environment, names, all), self.plan(None, true));
-            self.explorer(environment, &subject, &plan, stop.clone())?.starting(0, start).survey().await
+            self.explorer(environment, &subject, &plan, stop.clone()).await?.starting(0, start).survey().await
         };
         let mut chosen = choices(names.len(), self.requests as usize);
         chosen.sort_by_key(|choice| std::cmp::Reverse((survey.conflicts(choice), survey.may_meet(choice))));
@@ -86,7 +86,7 @@ impl One<'_> {
                 Some(budget) if !stop.is_cancelled() => {
                     let (subject, plan) =
                         (self.subject(environment, &operations, self.requests), self.plan(Some(budget), false));
-                    let explorer = self.explorer(environment, &subject, &plan, stop.clone())?.starting(next, start);
+                    let explorer = self.explorer(environment, &subject, &plan, stop.clone()).await?.starting(next, start);
                     let client = attachment(environment)?.direct.client.clone();
                     let read = |namespaces| async move { indexes::read(&client, namespaces).await };
                     Some(

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::Fault;
 use super::plan::Planned;
 use crate::explore::policy::{Enabled, LaneView, Policy, Undecided, View};
 use crate::explore::schedule::Choice;
@@ -52,6 +53,10 @@ impl<P> Injecting<P> {
 }
 
 impl<P: Policy> Policy for Injecting<P> {
+    fn plans(&self) -> Option<Fault> {
+        Some(self.planned.fault)
+    }
+
     fn choose(&mut self, view: &View<'_>) -> Result<Choice, Undecided> {
         let (enabled, lanes) = self.shown(view);
         let mut choice = self.inner.choose(&View { enabled: &enabled, lanes: &lanes })?;
@@ -71,7 +76,6 @@ mod tests {
     use super::*;
     use crate::explore::dfs::Dfs;
     use crate::explore::fake::{Fake, find_then_insert};
-    use crate::explore::fault::Fault;
     use crate::explore::policy::{Replay, Serial};
 
     const LOST: Planned = Planned { request: 0, ordinal: 1, fault: Fault::LostCommand };

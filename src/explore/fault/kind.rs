@@ -18,10 +18,12 @@ pub enum Fault {
     CrashBefore,
     /// The server carries it out, and the service is killed before it hears of it.
     Crash,
+    /// A secondary answers a read that is as far as the primary was when the execution began.
+    StaleRead,
 }
 
 impl Fault {
-    const ALL: [Fault; 7] = [
+    const ALL: [Fault; 8] = [
         Fault::LostAnswer,
         Fault::LostCommand,
         Fault::Error(Refusal::Retryable),
@@ -29,6 +31,7 @@ impl Fault {
         Fault::Error(Refusal::WriteConflict),
         Fault::CrashBefore,
         Fault::Crash,
+        Fault::StaleRead,
     ];
 
     /// The fault with this word.
@@ -41,10 +44,16 @@ impl Fault {
         matches!(self, Fault::Crash | Fault::CrashBefore)
     }
 
+    /// Whether a request that it strikes may have happened or not: what is only answered by another member of the set has happened.
+    pub(in crate::explore) fn is_doubtful(self) -> bool {
+        self != Fault::StaleRead
+    }
+
     /// How the command goes on; nothing where it must not while the service lives.
     pub(in crate::explore) fn release(self) -> Option<Release> {
         match self {
             Fault::LostAnswer | Fault::Crash => Some(Release::Forward),
+            Fault::StaleRead => Some(Release::Lagging),
             Fault::LostCommand => Some(Release::Reset),
             Fault::Error(refusal) => Some(Release::Refuse(refusal)),
             Fault::CrashBefore => None,
@@ -55,7 +64,7 @@ impl Fault {
     pub(in crate::explore) fn deliver(self) -> Deliver {
         match self {
             Fault::LostAnswer | Fault::Crash => Deliver::Drop,
-            Fault::LostCommand | Fault::Error(_) | Fault::CrashBefore => Deliver::Forward,
+            Fault::LostCommand | Fault::Error(_) | Fault::CrashBefore | Fault::StaleRead => Deliver::Forward,
         }
     }
 
@@ -65,6 +74,7 @@ impl Fault {
             Fault::LostAnswer => format!("{answer}, but that answer is lost: its connection is closed"),
             Fault::LostCommand => "lost: its connection is closed before the database sees it".to_owned(),
             Fault::Error(refusal) => format!("the database refuses: {refusal}"),
+            Fault::StaleRead => format!("{answer}, by a secondary that knows nothing of these requests yet"),
             Fault::CrashBefore => "the service is killed before the database sees it".to_owned(),
             Fault::Crash => format!("{answer}, and the service is killed before it hears of it"),
         }
@@ -81,6 +91,7 @@ impl fmt::Display for Fault {
             Fault::Error(Refusal::WriteConflict) => "error-112",
             Fault::CrashBefore => "crash-before",
             Fault::Crash => "crash",
+            Fault::StaleRead => "stale",
         })
     }
 }

@@ -10,6 +10,7 @@
 
 mod inject;
 mod kind;
+mod lag;
 mod leases;
 mod plan;
 mod refusal;
@@ -17,6 +18,7 @@ mod searches;
 mod shrink;
 
 pub use kind::Fault;
+pub use lag::Lag;
 pub(super) use leases::{Expiring, Removal, pardon};
 pub use plan::{Faults, Restart};
 pub(super) use plan::{Mode, end_sessions};

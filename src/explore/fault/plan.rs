@@ -14,7 +14,7 @@ use mongodb::Client;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, doc};
 
-use super::{Fault, Refusal};
+use super::{Fault, Lag, Refusal};
 use crate::explore::cause::chain;
 use crate::explore::predict::Trace;
 use crate::explore::wire::{Command, Kind};
@@ -38,6 +38,8 @@ pub struct Faults {
     pub redeliver: bool,
     /// The service, where it can be killed.
     pub restart: Option<Arc<dyn Restart>>,
+    /// The secondary that lags, where there is one.
+    pub lag: Option<Arc<Lag>>,
 }
 
 /// What an execution must know of faults.
@@ -45,6 +47,7 @@ pub struct Faults {
 pub(in crate::explore) struct Mode {
     pub(in crate::explore) redeliver: bool,
     pub(in crate::explore) restart: Option<Arc<dyn Restart>>,
+    pub(in crate::explore) lag: Option<Arc<Lag>>,
     /// The server itself, past the proxy.
     pub(in crate::explore) server: Option<Client>,
     /// Commands that came after their request was answered: its class, and their position.
@@ -60,7 +63,8 @@ pub(in crate::explore) struct Planned {
     pub(super) fault: Fault,
 }
 
-/// Where faults may strike. Only the first request of each class is struck: the others are like it. Crashes come first, then
+/// Where faults may strike. Only one request of each class is struck, because the others are like it: the first, but for what is
+/// only wrong when somebody has been there before. Crashes come first, then
 /// the other faults, each kind at all of its places: what is most often harmful, soonest.
 pub(super) fn planned(
     kinds: &BTreeSet<FaultKind>,
@@ -72,7 +76,8 @@ pub(super) fn planned(
     for kind in kinds {
         for (request, trace) in traces.iter().enumerate() {
             let class = classes[request];
-            if classes[..request].contains(&class) {
+            let alike = if *kind == FaultKind::StaleRead { &classes[request + 1..] } else { &classes[..request] };
+            if alike.contains(&class) {
                 continue;
             }
             for (ordinal, command) in trace.iter().enumerate() {
@@ -102,6 +107,7 @@ fn faults_of(kind: FaultKind, command: &Command, after_a_write: bool, is_late: b
         (FaultKind::ErrorAnswer, Kind::Write) => {
             vec![Fault::Error(Refusal::Retryable), Fault::Error(Refusal::TimedOut)]
         }
+        (FaultKind::StaleRead, _) if command.may_lag() => vec![Fault::StaleRead],
         (FaultKind::ErrorAnswer, Kind::Read) if after_a_write => vec![Fault::Error(Refusal::TimedOut)],
         _ => Vec::new(),
     }
@@ -149,6 +155,14 @@ mod tests {
         let refused = ["0.1 error-262", "0.1 error-50", "0.2 error-50"];
         assert_eq!(texts(&[FaultKind::ErrorAnswer], &both, &[]), refused);
         assert!(texts(&[], &both, &[]).is_empty());
+    }
+
+    #[test]
+    fn what_a_secondary_may_answer_is_stale_in_the_last_request_of_each_class() {
+        let from = |mode: &str| rawdoc! { "find": "chats", "filter": {}, "$db": "app", "$readPreference": { "mode": mode } };
+        let insert = rawdoc! { "insert": "chats", "documents": [{}], "$db": "app" };
+        let one = trace(&[from("primaryPreferred"), from("secondary"), insert]);
+        assert_eq!(texts(&[FaultKind::StaleRead], &[one.clone(), one], &[]), ["1.1 stale"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::explore::outcome::Exploration;
 use crate::explore::policy::{Alternate, Policy, Serial};
 use crate::explore::subject::Subject;
 use crate::history::Phase;
+use crate::scenario::FaultKind;
 use crate::report::{FaultTally, ScheduleResult};
 use crate::scope::Scope;
 use crate::verdict::Verdict;
@@ -43,7 +44,7 @@ pub(in crate::explore) fn tally<'a>(
 /// Why nothing is shown of faults that were asked for, where none struck.
 pub fn spared(exploration: &Exploration) -> Option<String> {
     let why = match exploration.fault_places {
-        0 => "faults strike what a request writes when it is alone, and here no such command was released",
+        0 => "faults strike what a request writes when it is alone, or reads from a secondary, and here no such command was released",
         _ => "the exploration ended before one could",
     };
     exploration.report.faults.is_empty().then(|| format!("no fault struck: {why}"))
@@ -52,8 +53,8 @@ pub fn spared(exploration: &Exploration) -> Option<String> {
 impl Explorer<'_> {
     /// Has faults happen, too.
     pub fn with_faults(mut self, faults: Faults) -> Self {
-        let (redeliver, restart) = (faults.redeliver, faults.restart.clone());
-        self.scheduler.faults = Some(Mode { redeliver, restart, ..Mode::default() });
+        let Faults { redeliver, restart, lag, .. } = faults.clone();
+        self.scheduler.faults = Some(Mode { redeliver, restart, lag, ..Mode::default() });
         self.faults = faults.kinds;
         self
     }
@@ -71,11 +72,25 @@ impl Explorer<'_> {
     /// The search begins: what each request does alone is known.
     pub(in crate::explore) fn expect_faults(&mut self) {
         let server = self.server.clone();
+        self.tell_of_secondaries();
         let Some(mode) = &mut self.scheduler.faults else { return };
         mode.server = server;
         let stall = self.scheduler.timing.stall.max(RECOVERY).min(self.plan.timing.deadline / 2);
         self.scheduler.timing.stall = stall;
         self.found.patience = Patience::Usual(stall);
+    }
+
+    /// Says so where no read could be stale.
+    fn tell_of_secondaries(&mut self) {
+        let mut reads = self.found.traces.iter().flatten().filter(|command| command.secondary);
+        if !self.faults.contains(&FaultKind::StaleRead) || reads.clone().any(|command| command.may_lag()) {
+            return;
+        }
+        let why = match reads.next() {
+            Some(_) => "what reads from a secondary waits there for what it must see",
+            None => "nothing reads from a secondary",
+        };
+        self.found.notes.insert(format!("no read was stale: {why}"));
     }
 
     /// Every fault at every place.

@@ -33,7 +33,8 @@ impl Run<'_> {
     /// Takes note of the faults of a choice before it is released.
     pub(super) fn touch(&mut self, choice: &Choice) {
         for pick in &choice.0 {
-            let (Some(fault), Some(lane)) = (pick.fault, self.lanes.get_mut(pick.request)) else { continue };
+            let fault = pick.fault.filter(|fault| fault.is_doubtful());
+            let (Some(fault), Some(lane)) = (fault, self.lanes.get_mut(pick.request)) else { continue };
             self.execution.touched.insert(pick.request);
             lane.suffer(fault);
         }

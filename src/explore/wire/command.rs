@@ -51,6 +51,10 @@ pub struct Command {
     pub tails: bool,
     /// The session of its transaction.
     pub session: Option<Vec<u8>>,
+    /// Its read preference lets a secondary answer it while there is a primary.
+    pub secondary: bool,
+    /// It is to be answered as of a certain moment, or a later one.
+    pub causal: bool,
 }
 
 /// One statement of a command.
@@ -137,7 +141,15 @@ impl Command {
             cursor: None,
             tails: false,
             session: None,
+            secondary: false,
+            causal: false,
         }
+    }
+
+    /// Whether a secondary that lags may answer it.
+    pub fn may_lag(&self) -> bool {
+        let is_read = self.kind == Kind::Read && self.name != "getMore";
+        is_read && self.secondary && !self.causal && !self.in_transaction
     }
 
     pub(super) fn push(&mut self, statement: Statement) {
@@ -175,6 +187,11 @@ impl Command {
         command.in_transaction = document.get_bool("autocommit").is_ok_and(|autocommit| !autocommit);
         let session = document.get_document("lsid").and_then(|session| session.get_binary("id"));
         command.session = session.ok().filter(|_| command.in_transaction).map(|id| id.bytes.to_vec());
+        let preference = document.get_document("$readPreference").and_then(|preference| preference.get_str("mode"));
+        command.secondary = preference.is_ok_and(|mode| matches!(mode, "secondary" | "secondaryPreferred" | "nearest"));
+        let moments = ["afterClusterTime", "atClusterTime"];
+        let concern = document.get_document("readConcern");
+        command.causal = concern.is_ok_and(|concern| moments.iter().any(|moment| concern.get_timestamp(moment).is_ok()));
         command.collation = document.get_document("collation").is_ok();
         let collection = match name.as_str() {
             "getMore" => document.get_str("collection").ok(),

@@ -108,3 +108,26 @@ fn older_drivers_are_understood() {
     assert_eq!((find.name.as_str(), find.collection.as_deref(), find.kind), ("find", Some("chats"), Kind::Read));
     assert!(find.statements[0].filter.is_equality());
 }
+
+#[test]
+fn a_secondary_that_lags_may_answer_what_does_not_wait_for_it() {
+    use mongodb::bson::Timestamp;
+    let find = |mode: &str, more: RawDocumentBuf| {
+        let mut document = rawdoc! { "find": "chats", "filter": {}, "$db": "app", "$readPreference": { "mode": mode } };
+        for (key, value) in more.iter().flatten() {
+            document.append(key, value.to_raw_bson());
+        }
+        command(document).may_lag()
+    };
+    assert!(["secondary", "secondaryPreferred", "nearest"].iter().all(|mode| find(mode, rawdoc! {})));
+    // Without a primary nothing is written, and so nothing is missed.
+    assert!(["primary", "primaryPreferred"].iter().all(|mode| !find(mode, rawdoc! {})));
+    let after = Timestamp { time: 1, increment: 1 };
+    assert!(!find("secondary", rawdoc! { "readConcern": { "level": "majority", "afterClusterTime": after } }));
+    assert!(!find("secondary", rawdoc! { "readConcern": { "level": "snapshot", "atClusterTime": after } }));
+    assert!(find("secondary", rawdoc! { "readConcern": { "level": "majority" } }));
+    assert!(!find("secondary", rawdoc! { "autocommit": false }));
+    assert!(!command(rawdoc! { "find": "chats", "filter": {}, "$db": "app" }).may_lag());
+    let more = rawdoc! { "getMore": 7_i64, "collection": "chats", "$db": "app", "$readPreference": { "mode": "secondary" } };
+    assert!(!command(more).may_lag());
+}

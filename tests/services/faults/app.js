@@ -105,6 +105,25 @@ const routes = (client, db) => {
       }
       return [201, { ok: true }];
     },
+    // A user is registered and read back, and registered again if not found: from a secondary, which may lag, or in a session
+    // that waits for what it wrote (or from the primary, where MODE says so).
+    async register({ key, op }) {
+      const id = `${key}/${op}`;
+      const once = async (options, read) => {
+        await c('users').updateOne({ _id: id }, { $setOnInsert: { key, op } }, { upsert: true, ...options });
+        const found = await c('users').findOne({ _id: id }, { ...options, ...read });
+        if (!found) await c('users').insertOne({ key, op });
+      };
+      const anywhere = { readPreference: 'secondaryPreferred' };
+      if (buggy) await once({}, process.env.MODE === 'primary' ? {} : anywhere);
+      else await client.withSession({ causalConsistency: true }, (session) => once({ session }, { ...anywhere, readConcern: 'majority' }));
+      return [201, { ok: true }];
+    },
+    // Who is there, as far as a secondary knows.
+    async present({ key }) {
+      const rooms = await c('rooms').find({ key }, { readPreference: 'secondary' }).toArray();
+      return rooms.length ? [200, { rooms: rooms.length }] : [404, { error: 'none' }];
+    },
     // Two names of one route, as a webhook and a poller have them.
     webhook(asked) { return this.deliver(asked); },
     poll(asked) { return this.deliver(asked); },
@@ -115,7 +134,7 @@ const routes = (client, db) => {
   const client = new MongoClient(process.env.MONGO_URL, { retryWrites: process.env.RETRY_WRITES !== 'no' });
   await client.connect();
   const db = client.db();
-  for (const name of ['rooms', 'senders', 'letters', 'pages', 'locks', 'payouts', 'tasks', 'chats', 'transfers', 'accounts', 'starts', 'attempts', 'limits', 'orders', 'stocks']) {
+  for (const name of ['rooms', 'senders', 'letters', 'pages', 'locks', 'payouts', 'tasks', 'chats', 'transfers', 'accounts', 'starts', 'attempts', 'limits', 'orders', 'stocks', 'users']) {
     await db.createCollection(name).catch((error) => { if (error.codeName !== 'NamespaceExists') throw error; });
   }
   for (const name of ['attempts', 'limits']) await db.collection(name).createIndex({ at: 1 }, { expireAfterSeconds: 3600 });
