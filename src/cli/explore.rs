@@ -244,7 +244,8 @@ impl One<'_> {
             return self.explore_pairs(names, environment, guard, &stop).await;
         }
         let (subject, plan) = (self.subject(environment, &self.operations, self.requests), self.plan(None, true));
-        let explorer = self.watched(self.explorer(environment, &subject, &plan, stop).await?, environment, guard).await?;
+        let explorer =
+            self.watched(self.explorer(environment, &subject, &plan, stop).await?, environment, guard).await?;
         let client = attachment(environment)?.direct.client.clone();
         let read = |namespaces| async move { indexes::read(&client, namespaces).await };
         Ok(explorer.explore(read, &self.command(&self.args.operations)).await)

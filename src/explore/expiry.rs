@@ -18,7 +18,8 @@ impl Explorer<'_> {
     pub(super) fn tell_of_expiry(&mut self, indexes: &Indexes) {
         let mut places = to_come(self.found.executions.iter().map(|(execution, ..)| execution));
         for (namespace, fields) in &indexes.expiring {
-            places.extend(fields.iter().map(|(field, _)| place(own_name(namespace), field)));
+            let collection = namespace.split_once('.').map_or(namespace.as_str(), |(_, collection)| collection);
+            places.extend(fields.iter().map(|(field, _)| place(collection, field)));
         }
         if places.is_empty() {
             return;
@@ -47,7 +48,7 @@ fn of_step(step: &Step) -> Vec<String> {
 }
 
 fn place(collection: &str, field: &str) -> String {
-    format!("{collection}.{field}")
+    format!("{}.{field}", own_name(collection))
 }
 
 fn millis(moment: SystemTime) -> i64 {

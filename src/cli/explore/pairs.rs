@@ -86,7 +86,8 @@ impl One<'_> {
                 Some(budget) if !stop.is_cancelled() => {
                     let (subject, plan) =
                         (self.subject(environment, &operations, self.requests), self.plan(Some(budget), false));
-                    let explorer = self.explorer(environment, &subject, &plan, stop.clone()).await?.starting(next, start);
+                    let explorer =
+                        self.explorer(environment, &subject, &plan, stop.clone()).await?.starting(next, start);
                     let client = attachment(environment)?.direct.client.clone();
                     let read = |namespaces| async move { indexes::read(&client, namespaces).await };
                     Some(

@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn what_a_secondary_may_answer_is_stale_in_the_last_request_of_each_class() {
-        let from = |mode: &str| rawdoc! { "find": "chats", "filter": {}, "$db": "app", "$readPreference": { "mode": mode } };
+        let from =
+            |mode: &str| rawdoc! { "find": "chats", "filter": {}, "$db": "app", "$readPreference": { "mode": mode } };
         let insert = rawdoc! { "insert": "chats", "documents": [{}], "$db": "app" };
         let one = trace(&[from("primaryPreferred"), from("secondary"), insert]);
         assert_eq!(texts(&[FaultKind::StaleRead], &[one.clone(), one], &[]), ["1.1 stale"]);

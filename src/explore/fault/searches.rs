@@ -13,8 +13,8 @@ use crate::explore::outcome::Exploration;
 use crate::explore::policy::{Alternate, Policy, Serial};
 use crate::explore::subject::Subject;
 use crate::history::Phase;
-use crate::scenario::FaultKind;
 use crate::report::{FaultTally, ScheduleResult};
+use crate::scenario::FaultKind;
 use crate::scope::Scope;
 use crate::verdict::Verdict;
 
@@ -44,7 +44,9 @@ pub(in crate::explore) fn tally<'a>(
 /// Why nothing is shown of faults that were asked for, where none struck.
 pub fn spared(exploration: &Exploration) -> Option<String> {
     let why = match exploration.fault_places {
-        0 => "faults strike what a request writes when it is alone, or reads from a secondary, and here no such command was released",
+        0 => {
+            "faults strike what a request writes when it is alone, or reads from a secondary, and here no such command was released"
+        }
         _ => "the exploration ended before one could",
     };
     exploration.report.faults.is_empty().then(|| format!("no fault struck: {why}"))

@@ -191,7 +191,8 @@ impl Command {
         command.secondary = preference.is_ok_and(|mode| matches!(mode, "secondary" | "secondaryPreferred" | "nearest"));
         let moments = ["afterClusterTime", "atClusterTime"];
         let concern = document.get_document("readConcern");
-        command.causal = concern.is_ok_and(|concern| moments.iter().any(|moment| concern.get_timestamp(moment).is_ok()));
+        command.causal =
+            concern.is_ok_and(|concern| moments.iter().any(|moment| concern.get_timestamp(moment).is_ok()));
         command.collation = document.get_document("collation").is_ok();
         let collection = match name.as_str() {
             "getMore" => document.get_str("collection").ok(),

@@ -128,6 +128,7 @@ fn a_secondary_that_lags_may_answer_what_does_not_wait_for_it() {
     assert!(find("secondary", rawdoc! { "readConcern": { "level": "majority" } }));
     assert!(!find("secondary", rawdoc! { "autocommit": false }));
     assert!(!command(rawdoc! { "find": "chats", "filter": {}, "$db": "app" }).may_lag());
-    let more = rawdoc! { "getMore": 7_i64, "collection": "chats", "$db": "app", "$readPreference": { "mode": "secondary" } };
+    let more =
+        rawdoc! { "getMore": 7_i64, "collection": "chats", "$db": "app", "$readPreference": { "mode": "secondary" } };
     assert!(!command(more).may_lag());
 }
