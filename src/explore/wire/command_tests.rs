@@ -115,7 +115,7 @@ fn a_secondary_that_lags_may_answer_what_does_not_wait_for_it() {
     let find = |mode: &str, more: RawDocumentBuf| {
         let mut document = rawdoc! { "find": "chats", "filter": {}, "$db": "app", "$readPreference": { "mode": mode } };
         for (key, value) in more.iter().flatten() {
-            document.append(key, value.to_raw_bson());
+            document.append(key, value);
         }
         command(document).may_lag()
     };
