@@ -77,7 +77,7 @@ impl Scenario {
         Self::read(Source::Text(folder.as_ref().join(NO_FILE), text.to_owned()), Vec::new())
     }
 
-    /// The same scenario with another value for a key, as `--set KEY=VALUE` of the command line gives it: the key is dotted, the
+    /// The scenario with another value for a key, as `--set KEY=VALUE` of the command line gives it: the key is dotted, the
     /// value is TOML or a word.
     ///
     /// # Errors

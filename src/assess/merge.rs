@@ -51,7 +51,7 @@ pub enum Unmergeable {
         /// Another.
         other: (String, String),
     },
-    /// The same shard is there twice.
+    /// A shard is there twice.
     #[error("{one} and {other} are both shard {shard}")]
     Twice {
         /// Which.

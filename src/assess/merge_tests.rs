@@ -60,7 +60,7 @@ fn whole(defect: bool) -> (RunRecord, History, Observation) {
     (record, history, observation)
 }
 
-/// The same run as so many processes made it, each with a zero of its own and an exact clock.
+/// The whole run as if several processes had made it, each with its own zero and an exact clock.
 fn shards(of: u32, defect: bool) -> Vec<ShardRun> {
     let (record, history, observation) = whole(defect);
     let shard = |index: u32| {

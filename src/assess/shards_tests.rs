@@ -56,7 +56,7 @@ fn what_is_only_out_of_order_by_a_doubtful_clock_is_no_violation() {
         (1, 49, Verdict::Violated),
         (1, 50, Verdict::Holds),
         (1, 1_000, Verdict::Holds),
-        // The same shard's own clock leaves no doubt.
+        // A shard's own clock leaves no doubt.
         (2, 1_000, Verdict::Violated),
     ] {
         assert_eq!(linearizable(&doubted(&of(client), &shards(off))), verdict, "client {client}, off by {off}");

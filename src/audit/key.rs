@@ -46,7 +46,7 @@ pub(super) enum KeyState {
 /// In which way a stored key differs from what the participants give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Difference {
-    /// The same participants in another order.
+    /// Participants in another order.
     Order,
     /// Differs in case, or in space around a part.
     Case,

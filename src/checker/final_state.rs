@@ -19,7 +19,7 @@ pub(super) fn weaken(evidence: &Evidence<'_>, result: InvariantResult) -> Invari
     }
 }
 
-/// The same of a result that rests on values and elements.
+/// A result that rests on values and elements becomes inconclusive if these were still in motion when they were read.
 pub(super) fn weaken_effects(evidence: &Evidence<'_>, result: InvariantResult) -> InvariantResult {
     match evidence.effects_are_quiescent() {
         true => result,

@@ -108,7 +108,7 @@ impl Plan {
         }
     }
 
-    /// The same with those of the serial control, which comes before.
+    /// Operations of the load and of the serial control, which comes before, where that is known.
     pub fn all_operations(&self) -> Option<u64> {
         self.operations().map(|operations| operations + u64::from(self.control().0))
     }

@@ -303,7 +303,7 @@ async fn abandon_after_drain(shared: Arc<Shared>, drain: Duration) {
     shared.abandon.cancel();
 }
 
-/// The same kind of operations one after another, on keys of their own.
+/// The serial control: operations of the load's kind one after another, on keys of their own.
 async fn control(shared: &Arc<Shared>, recorder: &Recorder, operations: u32) {
     let mut workers: Vec<Worker> =
         (0..CONTROL_CLIENTS).map(|client| Worker::new(Arc::clone(shared), client, recorder.sender())).collect();

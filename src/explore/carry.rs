@@ -311,7 +311,7 @@ impl Explorer<'_> {
         }
     }
 
-    /// The same releases led to something else.
+    /// Releases that were repeated led to something else.
     fn diverged(&mut self, reason: String) {
         self.found.diverged += 1;
         if self.found.diverged == 1 {

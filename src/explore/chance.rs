@@ -24,7 +24,7 @@ impl Random {
 }
 
 impl Clone for Random {
-    /// The same walk from its beginning.
+    /// The walk from its beginning.
     fn clone(&self) -> Self {
         Random::new(self.seed, self.execution)
     }

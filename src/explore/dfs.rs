@@ -103,7 +103,7 @@ impl Policy for Dfs {
                 )));
             }
             self.depth += 1;
-            // The same commands, with the key of this execution.
+            // Those commands, with the key of this execution.
             decision.enabled = view.enabled.to_vec();
             return Ok(Choice(vec![decision.enabled[decision.candidates[decision.chosen]].pick]));
         }

@@ -113,7 +113,7 @@ impl Execution {
         self.stuck.is_none() && self.strays.is_empty() && !self.ambiguous
     }
 
-    /// The same, followed by another request that was sent when all of it was over.
+    /// This execution, followed by another request that was sent when all of it was over.
     pub(super) fn followed_by(mut self, later: Execution, request: usize) -> Self {
         let (releases, steps) = (self.schedule.0.len(), self.steps.len());
         self.answers.extend(later.answers.into_iter().map(|(release, step)| (release + releases, step + steps)));

@@ -18,7 +18,7 @@ use crate::verdict::Invariant;
 pub(super) struct Confirmed {
     /// It came to no end.
     pub(super) stuck: bool,
-    /// The same releases led to something else.
+    /// Releases that were repeated led to something else.
     pub(super) diverged: bool,
     /// It could not be told whose command is whose.
     pub(super) inexact: bool,

@@ -34,7 +34,7 @@ impl Choice {
 }
 
 impl Pick {
-    /// The same command, with nothing happening to it.
+    /// The command without a fault.
     pub fn without_fault(self) -> Self {
         Pick { fault: None, ..self }
     }

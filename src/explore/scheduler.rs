@@ -131,7 +131,7 @@ impl Scheduler {
         passed.iter().map(|command| super::hub::signature(command)).collect()
     }
 
-    /// The same, but it may be given up at any time: what came until then is there.
+    /// Lets what comes after an execution pass, and may be given up at any time: what came until then is there.
     pub(super) async fn hear_out(&mut self, quiet: Duration, passed: &mut Vec<Arc<Command>>) {
         let mut open = std::collections::BTreeSet::new();
         let until = Instant::now() + self.timing.deadline;

@@ -75,7 +75,7 @@ impl Action {
         }
     }
 
-    /// The same, for a table of figures: nothing is allocated for a fixed name.
+    /// The operation's name for a table of figures: nothing is allocated for a fixed one.
     pub fn label(&self) -> Cow<'static, str> {
         match self {
             Action::Custom(name) => Cow::Owned(name.to_string()),

@@ -176,7 +176,7 @@ impl ThreadState {
         thread_key(self.kind, self.members.iter().map(|member| &*member.user))
     }
 
-    /// The same thread, as a service shows it that keeps no stamps.
+    /// The thread as a service shows it that keeps no stamps.
     #[cfg(test)]
     pub(crate) fn without_stamps(mut self, created: bool) -> Self {
         self.creator_hidden = created;

@@ -72,7 +72,7 @@ impl Login {
         })
     }
 
-    /// The same with what its answer tells; none where that is not the answer to a log-in.
+    /// This log-in with what its answer tells; none where that is not the answer to a log-in.
     pub(super) fn answered(&self, reply: &Reply) -> Option<Self> {
         if !(200..400).contains(&reply.status) {
             return None;

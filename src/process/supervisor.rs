@@ -110,7 +110,7 @@ impl Supervisor {
         Self::start_in(&std::env::temp_dir(), prefix)
     }
 
-    /// The same with a directory inside `parent`.
+    /// Makes a private directory inside `parent` and starts watching.
     pub fn start_in(parent: &Path, prefix: &str) -> Result<Self, ProcessError> {
         let dir = tempfile::Builder::new()
             .prefix(prefix)

@@ -46,7 +46,7 @@ pub fn load(
     }
 }
 
-/// The same from a text; `path` is its name in messages.
+/// Reads and validates a scenario that is a text; `path` is its name in messages.
 pub fn load_text(
     path: &Path,
     text: String,

@@ -172,7 +172,7 @@ impl Template {
         Self::compile_with(text, scope, &[])
     }
 
-    /// The same where further variables exist, such as what earlier requests captured.
+    /// Compiles a text where further variables exist, such as what earlier requests captured.
     pub fn compile_with(text: SecretText, scope: Scope, further: &[String]) -> Result<Self, TemplateMistake> {
         let source = text.expose();
         if !source.contains("{{") && !source.contains("{%") && !source.contains("{#") {
@@ -223,7 +223,7 @@ impl Template {
         template.render(variables).map_err(|error| self.error(&error))
     }
 
-    /// The same as JSON: a text that is nothing but one variable keeps the variable's type.
+    /// The text with these variables filled in, as JSON: one that is nothing but a variable keeps the variable's type.
     pub fn render_json(&self, variables: &Value) -> Result<serde_json::Value, RenderError> {
         if let Some(path) = &self.variable {
             let mut value = variables.clone();

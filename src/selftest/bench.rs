@@ -205,7 +205,7 @@ impl Bench {
         })
     }
 
-    /// The same while the server stops upserts for a moment again and again, if it is one that can: on a single processor,
+    /// Carries the slices out while the server stops upserts for a moment again and again, if it is one that can: on a single processor,
     /// or a busy one, they hardly ever meet by themselves.
     async fn meeting<T>(&self, slicing: impl Future<Output = T>) -> T {
         let Some(meeting) = Meeting::of(Some(&self.connected.client)).await else { return slicing.await };

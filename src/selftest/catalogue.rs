@@ -19,7 +19,7 @@ pub struct Planted {
     pub crowd: Crowd,
     /// Rounds after which it has escaped.
     pub budget: u32,
-    /// The same without the bug: must not be accused.
+    /// The strategy without the bug, which must not be accused.
     pub twin: Plant,
 }
 

@@ -227,7 +227,7 @@ fn taking_part(normal: &Normal, requests: &[usize]) -> Vec<usize> {
     if normal.is_coarse { (0..requests.len()).collect() } else { sorted(requests) }
 }
 
-/// The same requests, whatever their order.
+/// The requests, whatever their order.
 pub(crate) fn sorted(requests: &[usize]) -> Vec<usize> {
     let mut sorted = requests.to_vec();
     sorted.sort_unstable();

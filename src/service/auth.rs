@@ -88,7 +88,7 @@ fn user_of(secret: &Secret, token: &str) -> Option<String> {
 }
 
 fn check(secret: &Secret, user: &str) -> u64 {
-    // The same in every process of this program, which is all that is asked of it.
+    // Equal in every process of this program, which is all that is asked of it.
     let mut hasher = DefaultHasher::new();
     (secret.expose(), user, secret.expose()).hash(&mut hasher);
     hasher.finish()

@@ -75,7 +75,7 @@ impl Clock {
         self.marks.iter().any(|mark| self.difference(mark.at_ns).is_none())
     }
 
-    /// The same knowledge for times that count from this later moment. What was measured before it counts as measured then,
+    /// What is known of the clock, for times that count from this later moment. What was measured before it counts as measured then,
     /// less precisely by what drifted meanwhile.
     pub fn counted_from(&self, zero: Nanos) -> Self {
         let ahead = i64::try_from(zero).unwrap_or(i64::MAX);
@@ -96,7 +96,7 @@ impl Clock {
         i64::try_from(drift).unwrap_or(i64::MAX)
     }
 
-    /// The same knowledge where both clocks have other zeros: the shard's began `later`, the other was `ahead`.
+    /// What is known of the clock where both clocks have other zeros: the shard's began `later`, the other was `ahead`.
     pub fn rebased(&self, later: Nanos, ahead: i64) -> Self {
         let moved = |mark: &Mark| Mark {
             at_ns: mark.at_ns.saturating_add(later),

@@ -20,7 +20,7 @@ pub struct OperationStats {
     pub outcomes: BTreeMap<String, u64>,
     /// Latency of the answered operations.
     pub latency_us: Latency,
-    /// The same per outcome.
+    /// Latency of the answered operations, per outcome.
     #[serde(default)]
     pub latency_by_outcome_us: BTreeMap<String, Latency>,
     /// Distribution of the latency per outcome, ten steps per decade, without the empty ones.

@@ -33,18 +33,18 @@ pub const INSERT_FIELDS: [&str; 4] = [KEY, "language", "createdAt", "createdByOp
 pub enum Strategy {
     /// Find; insert the session with the messages if there is none, else push them.
     FindThenSave,
-    /// The same, and a duplicate-key error is answered by pushing.
+    /// `find-then-save` in which a duplicate-key error is answered by pushing.
     SaveRetry,
     /// Read the list, add to it, write the whole list.
     WholeArray,
-    /// The same under a version that is compared, and tried again when it has changed; a session that is not there is
-    /// inserted with the messages in it.
+    /// `whole-array` under a version that is compared, and tried again when it has changed; a session that is not there
+    /// is inserted with the messages in it.
     WholeArrayVersioned,
     /// The version is compared, but a conflict is answered as a success.
     VersionIgnored,
     /// One upsert that pushes both messages.
     UpsertPush,
-    /// The same with `$set` instead of `$setOnInsert`.
+    /// `upsert-push` with `$set` instead of `$setOnInsert`.
     UpsertSet,
     /// Two pushes.
     PushSeparately,
@@ -54,7 +54,7 @@ pub enum Strategy {
     SequenceInUpdate,
     /// Pushed again when the reply is lost.
     PushRetry,
-    /// The same, unless the operation's messages are there already.
+    /// Pushed again when the reply is lost, unless the operation's messages are there already.
     PushRetryGuarded,
     /// A push whose `matchedCount` nobody looks at, and no upsert.
     UnmatchedPush,

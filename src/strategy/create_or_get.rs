@@ -31,7 +31,7 @@ pub enum Strategy {
     CreateThenFill,
     /// One upsert with `$setOnInsert`.
     Upsert,
-    /// The same, and a duplicate-key error is answered with the chat that exists.
+    /// One upsert with `$setOnInsert`; a duplicate-key error is answered with the chat that exists.
     UpsertRetry,
     /// Insert; on a duplicate-key error, read.
     InsertFirst,
@@ -162,7 +162,7 @@ impl Chats {
         self.answer(strategy, call).await.map(|answer| answer.returned)
     }
 
-    /// The same, with the chat itself.
+    /// Creates the chat of the call's participants or gets it, and answers with the chat itself.
     pub async fn answer(&self, strategy: Strategy, call: Call<'_>) -> Result<Answer, Failure> {
         let mut session = Session::new(&self.chats, &self.comment);
         let key = canonical_key(call.participants);

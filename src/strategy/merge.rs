@@ -41,9 +41,9 @@ pub enum Strategy {
     NullId,
     /// One update that pushes if the content is not there; a read tells a missing chat apart.
     ConditionalPush,
-    /// The same with `upsert`.
+    /// `conditional-push` with `upsert`.
     ConditionalPushUpsert,
-    /// The same, and the duplicate-key error is taken for a repetition.
+    /// `conditional-push` with `upsert`, and the duplicate-key error is taken for a repetition.
     UpsertSwallowed,
     /// An update that matched nothing is taken for a repetition.
     MissingIsMerged,
@@ -59,7 +59,7 @@ pub enum Strategy {
     LockInMemory,
     /// Find, then push, under a lock document.
     LockCollection,
-    /// The same, with slow work under a lock that runs out before it.
+    /// Find, then push, with slow work under a lock document that runs out before it.
     LockExpires,
 }
 

@@ -100,7 +100,7 @@ impl<'a> Session<'a> {
         found.ok_or_else(|| self.give_up("the upsert returned no document"))
     }
 
-    /// The same, with an update in stages if need be, and of the document only what the projection names.
+    /// `findOneAndUpdate` with `upsert`, with an update in stages if need be, returning what the projection names.
     pub async fn upsert_part(
         &mut self,
         filter: Document,
@@ -198,7 +198,7 @@ impl Failure {
         Failure { reason: Reason::Conflict(reason.into()), in_write: false, after_write: false }
     }
 
-    /// The same failure of an operation that may have written something before.
+    /// This failure, of an operation that may have written something before.
     pub fn after_write(self) -> Self {
         Failure { after_write: true, ..self }
     }

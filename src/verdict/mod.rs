@@ -100,7 +100,7 @@ impl InvariantResult {
         }
     }
 
-    /// The same result, but a verdict that holds becomes inconclusive for this reason. A violation stays one.
+    /// Turns a verdict that holds into an inconclusive one, for this reason. A violation stays one.
     pub fn weaken(mut self, reason: impl Into<String>) -> Self {
         if self.verdict == Verdict::Holds {
             self.verdict = Verdict::Inconclusive;
@@ -109,15 +109,15 @@ impl InvariantResult {
         self
     }
 
-    /// The same result after something went wrong in judging: a violation stays one and carries the reason, anything else
-    /// is inconclusive for it.
+    /// What is left of the result after something went wrong in judging: a violation stays one and carries the reason,
+    /// anything else is inconclusive for it.
     pub fn doubt(mut self, reason: impl Into<String>) -> Self {
         self.verdict = self.verdict.max(Verdict::Inconclusive);
         self.reason = Some(reason.into());
         self
     }
 
-    /// The same result; one that holds says what it does not cover.
+    /// Has a result that holds say what it does not cover.
     pub fn note(mut self, reason: impl Into<String>) -> Self {
         if self.verdict == Verdict::Holds {
             self.reason = Some(reason.into());

@@ -32,13 +32,13 @@ impl Append {
         Append { tag: Arc::from(tag), texts: QUICK.map(Arc::from), reads: true, answers: true }
     }
 
-    /// The same without reads, for a service that has none.
+    /// The workload without reads, for a service that has none.
     #[must_use]
     pub fn without_reads(self) -> Self {
         Append { reads: false, ..self }
     }
 
-    /// The same for a service that stores messages without answers.
+    /// The workload for a service that stores messages without answers.
     #[must_use]
     pub fn without_answers(self) -> Self {
         Append { answers: false, ..self }

@@ -25,7 +25,7 @@ impl CreateOrGet {
         CreateOrGet { tag: Arc::from(tag.replace('_', "-")), gets: true }
     }
 
-    /// The same without reads, for a service that has none.
+    /// The workload without reads, for a service that has none.
     #[must_use]
     pub fn without_gets(self) -> Self {
         CreateOrGet { gets: false, ..self }

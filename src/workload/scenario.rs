@@ -116,7 +116,7 @@ pub fn blind_spots(scenario: &Scenario, processes: u32) -> Vec<String> {
 /// Said of a service that was run as one process.
 const ONE_INSTANCE: &str = "one instance of the service was asked: where a single process puts its requests in order, by a lock or by having one thread, this proves nothing for two instances";
 
-/// The same where the user's own invariants look into the database.
+/// Said of responses alone, where the user's own invariants look into the database.
 const ONLY_RESPONSES_AND_QUERIES: &str = "apart from your own invariants only responses were judged: without [observe.mongo] or [observe.http] a duplicate that neither shows stays unseen";
 
 /// Said of every verdict without a final state.

@@ -195,7 +195,7 @@ impl Capture {
         Ok(number)
     }
 
-    /// The same, having sent write commands to whatever there is.
+    /// Closes the window, having sent write commands to whatever there is.
     pub(super) async fn close_all(&mut self) -> Result<usize, CaptureError> {
         let touched = if self.has_oplog { BTreeSet::new() } else { self.with_dropped(self.namespaces().await?) };
         self.close(&touched, None).await

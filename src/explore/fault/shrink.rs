@@ -81,7 +81,7 @@ fn struck(execution: &Execution) -> Option<Planned> {
     execution.steps.iter().find_map(of)
 }
 
-/// The same order with nothing happening in it. What was delivered again is left out.
+/// The schedule's order with no fault in it. What was delivered again is left out.
 fn without_faults(schedule: &Schedule) -> Schedule {
     let spared = |choice: &Choice| Choice(choice.0.iter().map(|pick| pick.without_fault()).collect());
     Schedule(schedule.0.iter().filter(|choice| choice.0.iter().all(|pick| pick.delivery == 0)).map(spared).collect())

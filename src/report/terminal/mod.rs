@@ -176,7 +176,7 @@ fn invariants(page: &mut Page, report: &Report) {
     }
     let mut said: Vec<&str> = Vec::new();
     for result in &report.invariants {
-        // The same reason for several invariants is read once.
+        // A reason that several invariants share is read once.
         if let Some(reason) = result.reason.as_deref().filter(|reason| !said.contains(reason)) {
             said.push(reason);
             let same = report.invariants.iter().filter(|other| other.reason.as_deref() == Some(reason));

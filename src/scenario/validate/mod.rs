@@ -201,7 +201,7 @@ impl Check<'_> {
         }
     }
 
-    /// The same, where the model has 32 bits.
+    /// A whole number in a range, where the model has 32 bits.
     fn count32(&mut self, count: &Spanned<Count>, key: &str, range: RangeInclusive<u32>) -> Option<u32> {
         let range = u64::from(*range.start())..=u64::from(*range.end());
         self.count(count, key, range).and_then(|number| u32::try_from(number).ok())

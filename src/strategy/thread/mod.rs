@@ -43,7 +43,7 @@ pub enum Strategy {
     MembersAddToSet,
     /// Read the members, write the whole array back.
     MembersOverwrite,
-    /// The same, only if the thread is still as it was read.
+    /// Write the whole array of members back, only if the thread is still as it was read.
     MembersVersioned,
     /// Add members, then work the key out anew and write it.
     RecomputeKey,

@@ -90,7 +90,7 @@ impl MongoTarget {
         Ok(MongoTarget { connected, uri, run_database, spec, workload, adapter, follows: false })
     }
 
-    /// The same on collections that another process creates before, and removes afterwards.
+    /// A target on collections that another process creates before, and removes afterwards.
     #[must_use]
     pub fn following(self) -> Self {
         MongoTarget { follows: true, ..self }
