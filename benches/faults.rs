@@ -27,8 +27,8 @@ use serde_json::Value;
 
 /// Runs where nobody says how many.
 const USUAL: usize = 60;
-/// Runs at a time.
-const AT_ONCE: usize = 2;
+/// Runs at a time: most of one is waiting.
+const AT_ONCE: usize = 4;
 /// A run hangs that has not ended, and recorded nothing, for so long: an operation is given up after ten seconds. How long all of it
 /// takes says nothing: on a busy machine a server that is killed again and again is away for most of the time.
 const HUNG_AFTER: Duration = Duration::from_secs(180);

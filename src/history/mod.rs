@@ -74,7 +74,7 @@ impl History {
         self.with_operations(Vec::new())
     }
 
-    /// The same history with other operations.
+    /// This history with other operations.
     pub fn with_operations(&self, operations: Vec<Operation>) -> Self {
         let History { operations: _, partial, interrupted, of_a_shard, part, context } = self;
         History {
