@@ -232,6 +232,9 @@ pub struct SelftestArgs {
     /// Plant only bugs of these kinds, as in `C1`; all when not given
     #[arg(long, value_name = "ID")]
     pub bug: Vec<String>,
+    /// Also explore the bugs that need a fault (a crash, a lost answer), crafted data, other indexes or other requests
+    #[arg(long)]
+    pub faults: bool,
     /// Database of the trials
     #[arg(long, value_name = "NAME", default_value = "onlyone_selftest")]
     pub database: String,
@@ -290,6 +293,12 @@ pub struct ServeArgs {
     /// Connections of each instance to MongoDB, made before the first request
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub pool: u32,
+    /// Plant the bug of this kind, as in `C7`, at `POST /planted/…`, and nothing else
+    #[arg(long, value_name = "ID", hide = true)]
+    pub planted: Option<String>,
+    /// The correct control of that bug instead of it
+    #[arg(long, requires = "planted", hide = true)]
+    pub planted_control: bool,
     /// Password that log-in asks for; without it, any will do
     #[arg(long, env = PASSWORD_ENV, hide_env_values = true)]
     pub password: Option<String>,

@@ -16,7 +16,8 @@ use super::{CliError, Io};
 use crate::assess::status_of;
 use crate::report::{Report, write_all};
 use crate::scenario::MongodSpec;
-use crate::selftest::{Bench, CATALOGUE, Facts, Outcome, Planted, Step};
+use crate::selftest::{Bench, CATALOGUE, Facts, Outcome, Pair, Planted, Step, Trials as Routes};
+use crate::service::planted_routes;
 use crate::session::commit::origin;
 use crate::session::reproduce::quoted;
 use crate::session::store::{Store, check_run_id, fresh_run_id};
@@ -34,9 +35,15 @@ pub(super) async fn selftest(args: SelftestArgs, io: &mut Io) -> Result<ExitStat
     if !common.overrides.is_empty() {
         return Err(CliError::usage(anyhow::anyhow!("--set overrides a scenario, and selftest has none")));
     }
-    let table = table(&args.bug)?;
+    if args.faults && common.mongo != "embedded" {
+        return Err(CliError::usage(anyhow::anyhow!("--faults explores on a replica set of its own"))
+            .hint("leave --mongo out, and unset ONLYONE_MONGO_URI"));
+    }
+    let (table, routes) = (table(&args)?, routes(&args));
     if common.dry_run {
-        io.result(&dry_run(&table)).context("cannot write to stdout").map_err(CliError::setup)?;
+        io.result(&(dry_run(&table) + &dry_run_routes(&routes)))
+            .context("cannot write to stdout")
+            .map_err(CliError::setup)?;
         return Ok(ExitStatus::Holds);
     }
     let guard = guard(common);
@@ -45,7 +52,7 @@ pub(super) async fn selftest(args: SelftestArgs, io: &mut Io) -> Result<ExitStat
     let interrupt = Interrupt::listen(move |text| note(text, quiet))?;
     let run_id = common.run_id.clone().unwrap_or_else(fresh_run_id);
     let store = Store::create(&common.out, &run_id)?;
-    let one = One { args: &args, table, guard, run_id, interrupt: &interrupt };
+    let one = One { args: &args, table, routes, guard, run_id, interrupt: &interrupt };
     let done = tokio::select! {
         biased;
         () = interrupt.kill.cancelled() => {
@@ -62,14 +69,36 @@ pub(super) async fn selftest(args: SelftestArgs, io: &mut Io) -> Result<ExitStat
 }
 
 /// The bugs that are asked for.
-fn table(ids: &[String]) -> Result<Vec<Planted>, CliError> {
-    let known = |id: &String| CATALOGUE.iter().any(|planted| planted.id.eq_ignore_ascii_case(id));
-    if let Some(unknown) = ids.iter().find(|id| !known(id)) {
-        return Err(CliError::usage(anyhow::anyhow!("no planted bug is called `{unknown}`"))
-            .hint("`onlyone selftest --dry-run` lists them"));
+fn table(args: &SelftestArgs) -> Result<Vec<Planted>, CliError> {
+    let by_load = |id: &String| CATALOGUE.iter().any(|planted| planted.id.eq_ignore_ascii_case(id));
+    let by_route = |id: &String| planted_routes().any(|route| route.id.eq_ignore_ascii_case(id));
+    if let Some(unknown) = args.bug.iter().find(|id| !(by_load(id) || args.faults && by_route(id))) {
+        let error = CliError::usage(anyhow::anyhow!("no planted bug is called `{unknown}`"));
+        return Err(match by_route(unknown) {
+            true => error.hint("it is planted with --faults"),
+            false => error.hint("`onlyone selftest --dry-run` lists them"),
+        });
     }
-    let wanted = |planted: &&Planted| ids.is_empty() || ids.iter().any(|id| planted.id.eq_ignore_ascii_case(id));
-    Ok(CATALOGUE.iter().filter(wanted).cloned().collect())
+    Ok(CATALOGUE.iter().filter(|planted| is_wanted(args, planted.id)).cloned().collect())
+}
+
+/// The planted routes that are asked for.
+fn routes(args: &SelftestArgs) -> Vec<Pair> {
+    let wanted = planted_routes().filter(|route| args.faults && is_wanted(args, route.id));
+    wanted.map(|mutant| Pair { mutant, swapped: false }).collect()
+}
+
+fn is_wanted(args: &SelftestArgs, id: &str) -> bool {
+    args.bug.is_empty() || args.bug.iter().any(|wanted| wanted.eq_ignore_ascii_case(id))
+}
+
+fn dry_run_routes(routes: &[Pair]) -> String {
+    let line = |Pair { mutant, .. }: &Pair| {
+        let faults = mutant.faults.iter().map(|fault| format!(" with {fault}")).collect::<String>();
+        let requests = mutant.requests.join(" + ");
+        format!("{:<4} {requests:<28} {}: explored{faults}; twin {}\n", mutant.id, mutant.bug, mutant.twin)
+    };
+    routes.iter().map(line).collect()
 }
 
 fn dry_run(table: &[Planted]) -> String {
@@ -92,6 +121,7 @@ fn dry_run(table: &[Planted]) -> String {
 struct One<'a> {
     args: &'a SelftestArgs,
     table: Vec<Planted>,
+    routes: Vec<Pair>,
     guard: Guard,
     run_id: String,
     interrupt: &'a Interrupt,
@@ -101,23 +131,59 @@ impl One<'_> {
     async fn carry_out(&self, terminal: bool) -> Result<Report, CliError> {
         let common = &self.args.common;
         let seed = common.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
-        let spec = MongodSpec { replica_set: 0, test_commands: true };
-        let server = Server::start(&MongoLocation::of(&common.mongo), spec, &log(common.quiet)).await?;
         let meter = Meter::start().map_err(CliError::setup)?;
         let (begin, date) = (Instant::now(), jiff::Timestamp::now().to_string());
+        let (mut outcome, mut preflight) = Default::default();
+        if !self.table.is_empty() {
+            (outcome, preflight) = self.by_load(seed, terminal).await?;
+        }
+        if self.args.faults {
+            outcome = outcome.with_routes(self.by_route(seed, terminal).await?);
+        }
+        let duration_s = begin.elapsed().as_secs_f64();
+        let generator = meter.stop(common.mongo != "embedded").map_err(CliError::setup)?;
+        let facts = Facts { duration_s, generator, machine: crate::stats::machine(), preflight };
+        let report = outcome.report(&self.run_id, seed, self.reproduce(seed), facts);
+        Ok(Report { origin: Some(origin(date)), ..report })
+    }
+
+    /// The table of strategies, on one server.
+    async fn by_load(&self, seed: u64, terminal: bool) -> Result<(Outcome, Preflight), CliError> {
+        let common = &self.args.common;
+        let spec = MongodSpec { replica_set: 0, test_commands: true };
+        let server = Server::start(&MongoLocation::of(&common.mongo), spec, &log(common.quiet)).await?;
         let tried = tokio::select! {
             biased;
             reason = server.lost() => Err(CliError::setup(anyhow::anyhow!(reason))),
             outcome = self.matrix(&server, seed, terminal) => outcome,
         };
-        let duration_s = begin.elapsed().as_secs_f64();
         let stopped = server.stop().await;
-        let (outcome, preflight) = tried?;
+        let tried = tried?;
         stopped?;
-        let generator = meter.stop(common.mongo != "embedded").map_err(CliError::setup)?;
-        let facts = Facts { duration_s, generator, machine: crate::stats::machine(), preflight };
-        let report = outcome.report(&self.run_id, seed, self.reproduce(seed), facts);
-        Ok(Report { origin: Some(origin(date)), ..report })
+        Ok(tried)
+    }
+
+    /// The planted routes, on one server with an oplog. It has no test commands: one exploration must not hold what another sends.
+    async fn by_route(&self, seed: u64, terminal: bool) -> Result<Outcome, CliError> {
+        let common = &self.args.common;
+        let program = std::env::current_exe().context("cannot find this program").map_err(CliError::setup)?;
+        let spec = MongodSpec { replica_set: 0, test_commands: false };
+        let server = Server::start_with_oplog(&MongoLocation::of(&common.mongo), spec, &log(common.quiet)).await?;
+        let routes = Routes { program, mongo: server.uri(), seed, stop: self.interrupt.stop.clone() };
+        let trials = Arc::new(Trials::default());
+        let extent = Extent { count: Some(self.routes.len() as u64), time: None };
+        let line = ProgressLine::start(Counted::Trials(Arc::clone(&trials)), extent, terminal, common.quiet);
+        let step = |done, _, id: &str, wrong| trials.set(done, format!("{wrong} wrong so far  last {id}"));
+        let tried = tokio::select! {
+            biased;
+            reason = server.lost() => Err(CliError::setup(anyhow::anyhow!(reason))),
+            outcome = routes.carry_out(&self.routes, step) => outcome.map_err(CliError::setup),
+        };
+        drop(line);
+        let stopped = server.stop().await;
+        let tried = tried?;
+        stopped?;
+        Ok(tried)
     }
 
     async fn matrix(&self, server: &Server, seed: u64, terminal: bool) -> Result<(Outcome, Preflight), CliError> {
@@ -146,6 +212,9 @@ impl One<'_> {
 
     fn reproduce(&self, seed: u64) -> String {
         let mut words = vec!["onlyone selftest".to_owned()];
+        if self.args.faults {
+            words.push("--faults".to_owned());
+        }
         words.extend(self.args.bug.iter().map(|id| format!("--bug {}", quoted(id))));
         words.push(format!("--seed {seed}"));
         if self.args.common.mongo != "embedded" {

@@ -9,7 +9,9 @@ use super::interrupt::Interrupt;
 use super::options::log;
 use super::{CliError, Io};
 use crate::scenario::MongodSpec;
-use crate::service::{Fleet, FleetSpec, Listening, Secret, Service, ServiceError, Settings, Strategies};
+use crate::service::{
+    Fleet, FleetSpec, Listening, Planted, Secret, Service, ServiceError, Settings, Strategies, planted_route,
+};
 use crate::session::{MongoLocation, Server};
 use crate::strategy::InjectedDelay;
 use crate::target::Guard;
@@ -48,8 +50,20 @@ fn settings(args: &ServeArgs) -> Result<Settings, CliError> {
         pool: args.pool,
         pace: args.delay.unwrap_or_default(),
         password: args.password.clone().map(Secret::new),
+        planted: planted(args)?,
         token_secret: args.tokens.clone().map_or_else(Secret::random, Secret::new),
     })
+}
+
+/// What is planted, if anything is.
+fn planted(args: &ServeArgs) -> Result<Option<Planted>, CliError> {
+    let Some(id) = &args.planted else { return Ok(None) };
+    let unknown = || {
+        CliError::usage(anyhow::anyhow!("no planted route is called `{id}`"))
+            .hint("`onlyone selftest --faults --dry-run` lists them")
+    };
+    let mutant = planted_route(id).ok_or_else(unknown)?;
+    Ok(Some(Planted { mutant, correct: args.planted_control }))
 }
 
 async fn alone(
@@ -120,6 +134,9 @@ fn instance_arguments(args: &ServeArgs) -> Vec<OsString> {
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
     flag("--pool", args.pool.to_string());
     flag("--unique-index", (args.unique_index && !args.no_unique_index).to_string());
+    if let Some(id) = &args.planted {
+        flag("--planted", id.clone());
+    }
     for choice in &args.strategy {
         flag("--strategy", choice.clone());
     }
@@ -131,6 +148,9 @@ fn instance_arguments(args: &ServeArgs) -> Vec<OsString> {
     }
     for name in &args.allow_database {
         flag("--allow-database", name.clone());
+    }
+    if args.planted_control {
+        words.push("--planted-control".to_owned());
     }
     words.into_iter().map(OsString::from).collect()
 }

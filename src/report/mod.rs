@@ -59,7 +59,7 @@ pub use key_history::{KeyHistory, MissingElement, SentRequest, StoredElement, St
 pub use limit::{LIMIT_FORMAT_VERSION, LimitReport, LimitStep, LimitedBy, limit_to_json};
 pub use model::{ExpectationResult, FORMAT_VERSION, Origin, Report, SerialControl};
 pub use schema::schema;
-pub use selftest::{SelftestBug, SelftestNotPlanted, SelftestReport, SelftestTwin};
+pub use selftest::{SelftestBug, SelftestKinds, SelftestNotPlanted, SelftestReport, SelftestTwin};
 pub use several::{Ended, Row, junit_of_all, several};
 pub use shards::ShardReport;
 pub use summary::{summary, summary_within};

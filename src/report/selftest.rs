@@ -15,6 +15,20 @@ pub struct SelftestReport {
     pub twins: Vec<SelftestTwin>,
     /// Known kinds of bugs that are not planted.
     pub not_planted: Vec<SelftestNotPlanted>,
+    /// How many of the known kinds there were, with faults and by load together; only `--faults` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<SelftestKinds>,
+}
+
+/// Known kinds of bugs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SelftestKinds {
+    /// All that are known.
+    pub known: u32,
+    /// Those of which at least one bug was planted.
+    pub planted: u32,
+    /// Those of which each planted bug was caught.
+    pub caught: u32,
 }
 
 /// A planted bug.
@@ -90,7 +104,11 @@ impl SelftestReport {
         let caught = self.bugs.iter().filter(|bug| bug.caught).count();
         let accused = self.twins.iter().filter(|twin| twin.accused).count();
         let (bugs, twins) = (self.bugs.len(), self.twins.len());
-        format!("{caught} of {bugs} planted bugs caught, {accused} of {twins} correct twins accused")
+        let mut text = format!("{caught} of {bugs} planted bugs caught, {accused} of {twins} correct twins accused");
+        if let Some(SelftestKinds { known, planted, caught }) = self.kinds {
+            text.push_str(&format!("; planted {planted} of {known} known kinds, caught {caught}"));
+        }
+        text
     }
 
     /// The kinds of bugs that are not planted, those with one reason together: `C2 C7` and why.

@@ -1,7 +1,13 @@
 //! [`Outcome`]: what came of the table, and the report that it makes.
 
-use super::not_planted::NOT_PLANTED;
-use crate::report::{FORMAT_VERSION, Report, SelftestBug, SelftestNotPlanted, SelftestReport, SelftestTwin};
+use std::collections::BTreeMap;
+
+use super::catalogue::CATALOGUE;
+use super::not_planted::{NOT_PLANTED, is_known_kind, known_kinds};
+use crate::report::{
+    FORMAT_VERSION, Report, SelftestBug, SelftestKinds, SelftestNotPlanted, SelftestReport, SelftestTwin,
+};
+use crate::service::planted_routes;
 use crate::stats::{Concurrency, Generator, Machine};
 use crate::target::Preflight;
 use crate::verdict::{ExitStatus, Invariant, InvariantResult, Verdict, Witness};
@@ -26,6 +32,8 @@ pub struct Outcome {
     pub operations: u64,
     /// It was told to stop.
     pub interrupted: bool,
+    /// The planted routes were tried as well.
+    pub faults: bool,
 }
 
 impl Default for Outcome {
@@ -37,11 +45,34 @@ impl Default for Outcome {
             accusing: Vec::new(),
             operations: 0,
             interrupted: false,
+            faults: false,
         }
     }
 }
 
 impl Outcome {
+    /// Puts what came of the planted routes beside what came of the load.
+    pub fn with_routes(mut self, routes: Outcome) -> Self {
+        self.bugs.extend(routes.bugs);
+        self.twins.extend(routes.twins);
+        self.accusing.extend(routes.accusing);
+        self.operations += routes.operations;
+        self.interrupted |= routes.interrupted;
+        self.faults = true;
+        self
+    }
+
+    /// How many of the known kinds there were.
+    fn kinds(&self) -> SelftestKinds {
+        let mut kinds: BTreeMap<&str, bool> = BTreeMap::new();
+        for bug in self.bugs.iter().filter(|bug| is_known_kind(&bug.id)) {
+            *kinds.entry(&bug.id).or_insert(true) &= bug.caught;
+        }
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let caught = kinds.values().filter(|caught| **caught).count();
+        SelftestKinds { known: known_kinds(), planted: count(kinds.len()), caught: count(caught) }
+    }
+
     /// Bugs that escaped so far, and twins that were accused.
     pub(super) fn wrong(&self) -> usize {
         let escaped = self.bugs.iter().filter(|bug| !bug.caught).count();
@@ -100,9 +131,7 @@ impl Outcome {
             (Verdict::Inconclusive, false) => ExitStatus::Inconclusive,
             (Verdict::Holds, false) => ExitStatus::Holds,
         };
-        let not_planted = NOT_PLANTED.iter().flat_map(|not| {
-            not.ids.iter().map(|id| SelftestNotPlanted { id: (*id).to_owned(), reason: not.reason.to_owned() })
-        });
+        let kinds = self.faults.then(|| self.kinds());
         #[expect(clippy::cast_precision_loss, reason = "a rate does not need more than 52 bits")]
         let throughput_per_s = if facts.duration_s > 0.0 { self.operations as f64 / facts.duration_s } else { 0.0 };
         Report {
@@ -144,7 +173,8 @@ impl Outcome {
                 operations: self.operations,
                 bugs: self.bugs,
                 twins: self.twins,
-                not_planted: not_planted.collect(),
+                not_planted: not_planted(self.faults),
+                kinds,
             }),
             findings: None,
             shards: Vec::new(),
@@ -152,6 +182,17 @@ impl Outcome {
             actions: None,
         }
     }
+}
+
+/// Kinds that are not planted; without `--faults`, those as well that only the planted routes have.
+fn not_planted(faults: bool) -> Vec<SelftestNotPlanted> {
+    const ELSEWHERE: &str = "takes a fault, crafted data or other requests: `onlyone selftest --faults`";
+    let by_load = |id: &str| CATALOGUE.iter().any(|planted| planted.id == id);
+    let routes = planted_routes().map(|route| route.id).filter(|id| !faults && !by_load(id));
+    let elsewhere = routes.map(|id| (id, ELSEWHERE));
+    let nowhere = NOT_PLANTED.iter().map(|not| (not.id, not.reason));
+    let told = |(id, reason): (&str, &str)| SelftestNotPlanted { id: id.to_owned(), reason: reason.to_owned() };
+    elsewhere.chain(nowhere).map(told).collect()
 }
 
 /// What was measured around the trials.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::refusal::Refusal;
-use super::{Service, ServiceError, auth, body, chats, conversations, merged, openapi, tasks, threads};
+use super::{Service, ServiceError, auth, body, chats, conversations, merged, openapi, planted, tasks, threads};
 
 /// How long requests in flight may take to end once the service stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -93,6 +93,7 @@ fn router(service: Arc<Service>) -> Router {
         .route("/api/chat/threads/{id}/expand", post(threads::expand))
         .route("/api/chat/threads/{id}/resign", post(threads::resign))
         .route("/api/chat/threads/{id}/messages", get(threads::messages))
+        .route("/planted/{operation}/{key}/{op}", post(planted::answer))
         .fallback(async || Refusal::not_found("there is no such route; see GET /openapi.json"))
         .method_not_allowed_fallback(async || Refusal::method("the route knows other methods; see GET /openapi.json"))
         // The one limit of a body is the one of `whole`.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::planted::Planted;
 use crate::scenario::WorkloadKind;
 use crate::strategy::{self, InjectedDelay, append, create_or_get, merge};
 
@@ -22,6 +23,8 @@ pub struct Settings {
     pub password: Option<Secret>,
     /// What tokens are made with: instances that share it take each other's tokens.
     pub token_secret: Secret,
+    /// A bug that is planted, or its control: then nothing else is prepared.
+    pub planted: Option<Planted>,
 }
 
 /// A word that no output shows.

@@ -8,6 +8,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, Database, IndexModel};
 
+use super::planted::Room;
 use super::tasks::Tasks;
 use super::{ServiceError, Settings};
 use crate::strategy::MemoryLocks;
@@ -28,6 +29,7 @@ pub struct Service {
     pub(super) user_chats: UserChats,
     pub(super) tasks: Tasks,
     pub(super) threads: Threads,
+    pub(super) planted: Option<Arc<Room>>,
 }
 
 impl Service {
@@ -38,7 +40,8 @@ impl Service {
     pub async fn connect(uri: &MongoUri, guard: &Guard, settings: Settings) -> Result<Arc<Self>, ServiceError> {
         guard.check_database(&settings.database).map_err(TargetError::from)?;
         // As drivers have it by default, and so most services.
-        let pool = PoolOptions { connections: settings.pool.max(1), retry_writes: true, retry_reads: true };
+        let retry_writes = settings.planted.is_none_or(|planted| planted.mutant.retry_writes);
+        let pool = PoolOptions { connections: settings.pool.max(1), retry_writes, retry_reads: true };
         let connected = Connected::open(uri, guard, pool).await?;
         let database = connected.client.database(&settings.database);
         let comment = Bson::String("onlyone serve".to_owned());
@@ -61,15 +64,21 @@ impl Service {
             messages: database.collection("chat_messages"),
             comment,
         };
-        let service = Service { settings, connected, chats, sessions, user_chats, tasks, threads };
+        let planted = settings.planted.map(|planted| Arc::new(Room::new(planted, database.clone())));
+        let service = Service { settings, connected, chats, sessions, user_chats, tasks, threads, planted };
         service.prepare(uri, &database).await?;
-        service.tasks.recover().await?;
+        if service.planted.is_none() {
+            service.tasks.recover().await?;
+        }
         service.connected.warm_up(service.settings.pool.max(1)).await;
         Ok(Arc::new(service))
     }
 
     async fn prepare(&self, uri: &MongoUri, database: &Database) -> Result<(), ServiceError> {
         let prepare = Prepare { uri, database };
+        if let Some(planted) = &self.planted {
+            return planted.prepare().await.map_err(|error| prepare.failed("creating indexes", error));
+        }
         let unique = self.settings.unique_index;
         prepare.key(&self.chats.chats, create_or_get::KEY, unique).await?;
         prepare.key(&self.sessions.sessions, append::KEY, unique).await?;

@@ -26,6 +26,7 @@ pub(crate) fn settings(database: &str, choices: &[&str]) -> Settings {
         pace: InjectedDelay::default(),
         password: None,
         token_secret: Secret::new("test"),
+        planted: None,
     }
 }
 

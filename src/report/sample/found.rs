@@ -197,6 +197,7 @@ pub(in crate::report) fn selftested() -> Report {
             operations: 4_321,
             bugs: vec![bug("C1", Some(Invariant::SameId)), bug("C2", None)],
             twins: vec![twin(Verdict::Holds, None), twin(Verdict::Inconclusive, Some("no overlap | none"))],
+            kinds: None,
             not_planted: vec![not("F1"), not("F2")],
         }),
         ..violated()
