@@ -115,7 +115,7 @@ fn commands(text: &str) -> Vec<String> {
 /// The words of a command as a shell splits them; none where it only names a command, as in `onlyone run …`. Anything else is
 /// one that a shell can read.
 fn words(command: &str) -> Option<Vec<String>> {
-    let end = ["   #", " | ", " > ", " < "].iter().filter_map(|end| command.find(end)).min().unwrap_or(command.len());
+    let end = ["  #", " | ", " > ", " < "].iter().filter_map(|end| command.find(end)).min().unwrap_or(command.len());
     let shown = &command[..end];
     let has_place = shown.contains(['…', '*', '<']) || shown.contains(" [");
     if has_place || shown.split_whitespace().nth(1).is_some_and(|word| word.ends_with(':')) {
