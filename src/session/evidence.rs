@@ -17,9 +17,10 @@ use crate::scope::Scope;
 use crate::target::TargetError;
 use crate::target::mongo::{Queries, QueryResult};
 
-/// The limits of reading back. An interruption that ended the load has not ended this, the next one does.
+/// The limits of reading back. An interruption that ended the load has not ended this, the next one does; one that came when the
+/// load had just ended by itself does, too, or nobody would be told of it.
 pub(crate) fn reading(scenario: &Scenario, history: &History, interrupt: &Interrupt) -> Scope {
-    let stop = if history.interrupted || interrupt.stop.is_cancelled() { &interrupt.kill } else { &interrupt.stop };
+    let stop = if history.interrupted { &interrupt.kill } else { &interrupt.stop };
     let own = scenario.invariants.iter().map(|spec| spec.within).max().unwrap_or_default();
     Scope::new(READ_WITHIN + own + scenario.observe.within(), stop)
 }
@@ -77,4 +78,34 @@ pub(crate) async fn read_back(
     // Saved at once: what was read is evidence, whatever follows.
     spec.store.write_observation(observation.as_ref()).map_err(|error| error.render(false))?;
     Ok(observation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope::Ended;
+
+    #[tokio::test]
+    async fn an_interruption_is_of_the_load_or_of_what_is_read_after_it() {
+        let text = "name = \"t\"\nworkload = \"create-or-get\"\n[target.mongo]\nstrategy = \"upsert-retry\"\n\
+                    [load.burst]\nclients = 2\nrounds = 3\n";
+        let scenario =
+            crate::scenario::load_text("a.toml".as_ref(), text.to_owned(), &[], &|_| None, &crate::strategy::names);
+        let scenario = scenario.unwrap();
+        let interrupt = Interrupt::default();
+        // Between the load's last answer and the first look.
+        interrupt.stop.cancel();
+        let waited = async |history: &History| {
+            reading(&scenario, history, &interrupt).wait(std::future::pending::<()>()).await.unwrap_err()
+        };
+        assert_eq!(waited(&History::default()).await, Ended::Stopped);
+        let ended_by_it = History { interrupted: true, ..History::default() };
+        tokio::select! {
+            biased;
+            ended = waited(&ended_by_it) => panic!("{ended}"),
+            () = tokio::task::yield_now() => {}
+        }
+        interrupt.kill.cancel();
+        assert_eq!(waited(&ended_by_it).await, Ended::Stopped);
+    }
 }
