@@ -11,7 +11,7 @@ use super::counted::Counted;
 use super::several::Several;
 use super::{AssessError, Recording, RunRecord, answers, described, faults, measured, shards};
 use crate::checker::{Evidence, Looked, look};
-use crate::history::{History, KeyPart, Nanos, Observation, Operation, Phase};
+use crate::history::{History, Nanos, Observation, Operation, Phase};
 use crate::report::{FaultReport, Fit, ShardReport};
 use crate::scenario::Scenario;
 use crate::stats::{Clock, Conditions, LatencyStats, Moments, Overlap, stage_sums};
@@ -203,12 +203,14 @@ fn proofs<'a>(
     observation: Option<&'a Observation>,
     looked: &[Looked],
 ) -> (Cow<'a, History>, Option<Cow<'a, Observation>>) {
-    if judged.part.is_none() {
-        return (judged, observation.map(Cow::Borrowed));
-    }
-    let mut keys: FxHashSet<&str> = looked.iter().flat_map(Looked::keys).collect();
-    if judged.part.is_some_and(KeyPart::is_first) {
-        keys.extend(judged.phase(Phase::Control).iter().map(|operation| &*operation.key));
+    let Some(part) = judged.part else { return (judged, observation.map(Cow::Borrowed)) };
+    let control: FxHashSet<&str> = judged.phase(Phase::Control).iter().map(|operation| &*operation.key).collect();
+    // What the first part finds of a stored key is called after it, which may be a key of any part.
+    let stored = observation.into_iter().flat_map(Observation::shared_stored_keys);
+    let named = looked.iter().flat_map(Looked::keys).chain(stored);
+    let mut keys: FxHashSet<&str> = named.filter(|key| part.has(key) && !control.contains(key)).collect();
+    if part.is_first() {
+        keys.extend(control);
     }
     let named = judged.operations.iter().filter(|operation| keys.contains(&*operation.key)).cloned().collect();
     let read = observation.map(|observation| Cow::Owned(observation.of_keys(&keys)));

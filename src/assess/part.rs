@@ -11,11 +11,11 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::counted::Counted;
-use super::gather::{Facts, Gathered, gather};
+use super::gather::{self, Facts, Gathered, gather};
 use super::several::Several;
 use super::{AssessError, Recording, RunRecord, conclude, own, scenario_of};
 use crate::checker::Looked;
-use crate::history::{History, KeyPart, NumberRule, Observation, Operation};
+use crate::history::{History, KeyPart, NumberRule, Observation, Operation, Source};
 use crate::report::{FaultReport, Fit, Report, ShardReport};
 use crate::scenario::Scenario;
 use crate::stats::{Clock, LatencyStats, LatencySums, Moments, Overlap};
@@ -33,9 +33,13 @@ pub struct Part {
     pub tool: String,
     /// Which part.
     pub part: KeyPart,
+    /// Version of the tool that judged it.
+    version: String,
     /// The run.
     pub record: RunRecord,
     facts: Facts,
+    /// The final state that it was judged by, if one was read.
+    read: Option<Read>,
     operations: Vec<Operation>,
     context: Vec<Operation>,
     observation: Option<Observation>,
@@ -51,6 +55,21 @@ pub struct Part {
     faults: Vec<FaultReport>,
     described: Option<Fit>,
     misread: bool,
+}
+
+/// What all parts of a run must have read alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Read {
+    source: Source,
+    quiescent: bool,
+    documents: u64,
+}
+
+impl Read {
+    fn of(observation: &Observation) -> Self {
+        let Observation { source, quiescent, ref documents, .. } = *observation;
+        Read { source, quiescent, documents: documents.len() as u64 }
+    }
 }
 
 /// Why parts do not make a whole.
@@ -141,8 +160,10 @@ pub fn judge_part(run: Recording<'_>, facts: Facts) -> Result<Part, AssessError>
         format_version: PART_FORMAT_VERSION,
         tool: "onlyone".to_owned(),
         part,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         record: run.record.clone(),
         facts: found.facts,
+        read: run.observation.map(Read::of),
         operations: history.operations,
         context: history.context,
         observation: found.observation.map(Cow::into_owned),
@@ -203,6 +224,17 @@ impl Joined {
         if known.facts != part.facts {
             return Err(differ("history"));
         }
+        // A checker that has no final state finds nothing, which must not be joined with what another one found.
+        if known.read != part.read {
+            return Err(differ("final state"));
+        }
+        // What was found is told apart by its place alone.
+        if known.version != part.version {
+            return Err(differ("version of onlyone that judged it"));
+        }
+        if known.looked.len() != part.looked.len() {
+            return Err(differ("number of invariants"));
+        }
         self.add_sums(part.part, (&part.stats, part.sent.as_ref(), &part.stages))?;
         let known = &mut self.first;
         known.operations.extend(part.operations);
@@ -262,6 +294,10 @@ impl Joined {
         }
         let Part { record, facts, mut operations, mut context, observation, mut overlap, .. } = self.first;
         let Part { looked, counted, several, mut shards, faults, described, misread, .. } = self.first;
+        if looked.len() != gather::invariants(&record, &self.scenario).len() {
+            let what = "it was judged by other invariants than those of its run".to_owned();
+            return Err(PartError::Damaged { part: self.first.part, what });
+        }
         if misread || described.as_ref().is_some_and(|fit| fit.rows.iter().any(|row| row.never())) {
             let why = "what the scenario says of the service was not seen on the keys of some part";
             return Err(PartError::Indivisible(why.to_owned()));

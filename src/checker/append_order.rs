@@ -74,7 +74,7 @@ pub(super) fn look_with(
                     Search::Impossible => {}
                     Search::Exhausted => return findings.exhausted(),
                     Search::Linearizable => {
-                        findings.doubt(|| {
+                        findings.doubt(&key, || {
                             format!(
                                 "harness error: on key `{}` the search finds an order that the fast rule excludes",
                                 key.key

@@ -58,7 +58,7 @@ fn look_with(
         let view = KeyView::of(&key);
         findings.checked += u64::from(view.any);
         if let Some(operation) = view.backwards {
-            findings.doubt(|| format!("harness error: {} returned before it was invoked", operation.id));
+            findings.doubt(&key, || format!("harness error: {} returned before it was invoked", operation.id));
             continue;
         }
         let Some(defect) = view.defect(evidence.partial()) else { continue };
@@ -66,7 +66,7 @@ fn look_with(
             Search::Impossible => findings.add(key.key, &defect.operations(), &[], || defect.explain()),
             Search::Exhausted => return findings.exhausted(),
             Search::Linearizable => {
-                findings.doubt(|| {
+                findings.doubt(&key, || {
                     format!("harness error: on key `{}` the search finds an order that the fast rule excludes", key.key)
                 });
             }

@@ -331,17 +331,7 @@ mod tests {
     }
 
     fn document(number: u8, key: &str) -> Observed {
-        Observed {
-            id: [number; 12].into(),
-            key: key.into(),
-            stored_key: None,
-            created_by: None,
-            missing: Vec::new(),
-            messages: Vec::new(),
-            last_message: None,
-            thread: None,
-            fields: serde_json::Value::Null,
-        }
+        crate::history::fixture::observed([number; 12].into(), key)
     }
 
     /// Each key with the numbers of its operations and the count of its documents.

@@ -33,8 +33,8 @@ pub struct Findings {
     kept: Vec<Kept>,
     /// The budget ran out.
     exhausted: bool,
-    /// Something went wrong in judging.
-    doubt: Option<String>,
+    /// What went wrong in judging, and where the key stands on which it did first.
+    doubt: Option<(u64, String)>,
 }
 
 /// A witness and what it is ordered by.
@@ -45,6 +45,9 @@ struct Kept {
     place: u64,
     witness: Witness,
 }
+
+/// The place of what belongs to several keys.
+const AFTER_ALL_KEYS: u64 = u64::MAX;
 
 /// Order of witnesses: fewer operations first, then the earlier proof.
 type Rank = (usize, Nanos);
@@ -74,6 +77,17 @@ impl Findings {
         documents: &[&'a Observed],
         explain: impl FnOnce() -> String,
     ) {
+        self.add_at(0, key, operations, documents, explain);
+    }
+
+    fn add_at(
+        &mut self,
+        place: u64,
+        key: &str,
+        operations: &[&Operation],
+        documents: &[&Observed],
+        explain: impl FnOnce() -> String,
+    ) {
         self.violations += 1;
         let proof = operations.iter().map(|operation| answered_at(operation)).max();
         let rank = (operations.len(), proof.unwrap_or_default());
@@ -83,7 +97,7 @@ impl Findings {
         }
         let at = self.kept.partition_point(|other| other.rank <= rank);
         let witness = witness(key, operations, documents, explain());
-        self.kept.insert(at, Kept { rank, place: 0, witness });
+        self.kept.insert(at, Kept { rank, place, witness });
         self.kept.truncate(InvariantResult::MAX_WITNESSES);
     }
 
@@ -101,7 +115,7 @@ impl Findings {
             return Budget::exhausted(result);
         }
         match self.doubt {
-            Some(reason) => say(result).doubt(reason),
+            Some((_, reason)) => say(result).doubt(reason),
             None => say(result),
         }
     }
@@ -116,9 +130,9 @@ impl Findings {
         self.exhausted
     }
 
-    /// Notes that something went wrong in judging; the first such thing is told.
-    pub(super) fn doubt(&mut self, why: impl FnOnce() -> String) {
-        self.doubt.get_or_insert_with(why);
+    /// Notes that something went wrong in judging a key; the first such thing is told.
+    pub(super) fn doubt(&mut self, key: &KeyEvidence<'_>, why: impl FnOnce() -> String) {
+        self.doubt.get_or_insert_with(|| (key.place(), why()));
     }
 
     /// Adds to a sum that the conclusion needs.
@@ -158,10 +172,21 @@ impl Findings {
 
     /// These findings with the place of each witness among all keys of the run, so that they can be joined with others.
     pub(super) fn placed(mut self, evidence: &Evidence<'_>) -> Self {
-        for kept in &mut self.kept {
+        for kept in self.kept.iter_mut().filter(|kept| kept.place != AFTER_ALL_KEYS) {
             kept.place = evidence.place_of(&kept.witness.key);
         }
         self
+    }
+
+    /// Counts a violation of several keys together, which is found after those of single keys, whatever it is called.
+    pub(super) fn add_after_all_keys(
+        &mut self,
+        name: &str,
+        operations: &[&Operation],
+        documents: &[&Observed],
+        explain: impl FnOnce() -> String,
+    ) {
+        self.add_at(AFTER_ALL_KEYS, name, operations, documents, explain);
     }
 
     /// Joins the findings on other keys of the same run.
@@ -177,7 +202,7 @@ impl Findings {
         self.most = self.most.max(other.most);
         self.remark = self.remark.take().max(other.remark);
         self.exhausted |= other.exhausted;
-        self.doubt = self.doubt.take().or(other.doubt);
+        self.doubt = self.doubt.take().into_iter().chain(other.doubt).min();
         self.kept.extend(other.kept);
         // Those of one key come from one part, where they are in the order found.
         self.kept.sort_by_key(|kept| (kept.rank, kept.place));

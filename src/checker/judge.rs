@@ -29,14 +29,10 @@ pub fn judge(
     invariants: &[Invariant],
 ) -> Vec<InvariantResult> {
     let evidence = Evidence::of_phase(history, observation, phase);
-    judge_each(&evidence, invariants)
-}
-
-fn judge_each(evidence: &Evidence<'_>, invariants: &[Invariant]) -> Vec<InvariantResult> {
     invariants
         .par_iter()
-        .map(|invariant| match checker_of(invariant).or_else(|| own_checker(invariant, evidence)) {
-            Some(checker) => guarded(checker.as_ref(), evidence, Budget::default()),
+        .map(|invariant| match checker_of(invariant).or_else(|| own_checker(invariant, &evidence)) {
+            Some(checker) => guarded(checker.as_ref(), &evidence, Budget::default()),
             None => unread(invariant),
         })
         .collect()

@@ -73,7 +73,9 @@ fn stored_keys(evidence: &Evidence<'_>, findings: &mut Findings) {
     shared.sort_unstable_by_key(|(stored, _)| *stored);
     for (stored, documents) in shared {
         let makers = documents.iter().take(2).filter_map(|document| evidence.operation(document.created_by?));
-        findings.add(stored, &makers.collect::<Vec<_>>(), &documents, || explain("stored key", stored, &documents));
+        findings.add_after_all_keys(stored, &makers.collect::<Vec<_>>(), &documents, || {
+            explain("stored key", stored, &documents)
+        });
     }
 }
 

@@ -129,6 +129,11 @@ fn named_by_document(document: &Observed, name: &mut impl FnMut(OpId)) {
 }
 
 impl Observation {
+    /// Keys as they are stored that documents of several keys have.
+    pub(crate) fn shared_stored_keys(&self) -> impl Iterator<Item = &str> {
+        shared_under_another_key(&self.documents).filter_map(|document| document.stored_key.as_deref())
+    }
+
     /// What was read of these keys, with all that is said of the reading itself.
     pub(crate) fn of_keys(&self, keys: &FxHashSet<&str>) -> Observation {
         let documents = self.documents.iter().filter(|document| keys.contains(&*document.key));

@@ -28,7 +28,7 @@ pub use moments::Moments;
 pub(crate) use overlap::is_answered;
 pub use overlap::{Conditions, Overlap, concurrency};
 pub use process::{Meter, UsageError, usage};
-pub use stages::{Ramped, StageMarks, StageStats, stage_stats};
+pub use stages::{Ramped, StageMarks, StageStats};
 pub(crate) use stages::{stage_sums, stages_of};
 pub(crate) use sums::{LatencySums, UnknownOutcome};
 pub use thresholds::{add_service_times, evaluate, samples_needed};

@@ -62,17 +62,8 @@ pub struct StageStats {
     pub operations: BTreeMap<String, OperationStats>,
 }
 
-/// The stages of a load; none of one that has none. `shard` is the position of the process that carried an operation out.
-pub fn stage_stats<'a>(
-    load: &Load,
-    marks: Option<&StageMarks>,
-    operations: impl Iterator<Item = &'a Operation>,
-    shard: impl Fn(&Operation) -> usize,
-) -> Result<Vec<StageStats>, CreationError> {
-    Ok(stages_of(load, marks, &stage_sums(load, marks, operations, shard)?))
-}
-
-/// What the operations of each stage add up to; nothing of a load that has no stages.
+/// What the operations of each stage add up to; nothing of a load that has no stages. `shard` is the position of the process
+/// that carried an operation out.
 pub(crate) fn stage_sums<'a>(
     load: &Load,
     marks: Option<&StageMarks>,
@@ -137,6 +128,16 @@ mod tests {
             rate: vec![stage(10.0, 1), stage(5.0, 0), stage(5.0, 2)],
             keys: Keys::Uniform { count: 1 },
         }
+    }
+
+    /// The stages of a load.
+    fn stage_stats<'a>(
+        load: &Load,
+        marks: Option<&StageMarks>,
+        operations: impl Iterator<Item = &'a Operation>,
+        shard: impl Fn(&Operation) -> usize,
+    ) -> Result<Vec<StageStats>, CreationError> {
+        Ok(stages_of(load, marks, &stage_sums(load, marks, operations, shard)?))
     }
 
     #[test]

@@ -101,7 +101,7 @@ key = "participantsKey"
 stamp = "createdByOp"
 [load.burst]
 clients = 2
-rounds = 60
+rounds = 240
 "#,
         url = service.url,
         uri = server.uri,
@@ -126,9 +126,14 @@ fn a_race_between_shards_is_found_over_http_and_a_correct_service_is_not_accused
             }
             let merged = merge(&harness);
             let report = merged.json();
-            assert_eq!(report["operations"]["create-or-get"]["attempted"], 120, "{rendezvous}");
-            // By two clocks few operations overlap for certain, and on a busy machine none.
-            let uncertain = report["reasons"].to_string().contains("ever overlapped") && verdict == "holds";
+            assert_eq!(report["operations"]["create-or-get"]["attempted"], 480, "{rendezvous}");
+            // By the clock of a folder few operations overlap for certain, and on a busy machine none. By that of a MongoDB some do.
+            let only_reason = match report["reasons"].as_array().map(Vec::as_slice) {
+                Some([only]) => only.to_string(),
+                _ => String::new(),
+            };
+            let by_folder = rendezvous != server.uri;
+            let uncertain = by_folder && verdict == "holds" && only_reason.contains("ever overlapped");
             let (code, verdict) = if uncertain { (3, "inconclusive") } else { (code, verdict) };
             assert_eq!((merged.code, &report["verdict"]), (Some(code), &verdict.into()), "{}", merged.shown());
         }

@@ -3,8 +3,8 @@
 use rustc_hash::FxHashMap;
 
 use crate::history::{
-    Action, Appended, Delivered, Effects, History, Id, Observation, Observed, OpId, Operation, Outcome, Returned,
-    Sightings, Value,
+    Action, Appended, Delivered, Effects, History, Id, KeyPart, Observation, Observed, OpId, Operation, Outcome,
+    Returned, Sightings, Value,
 };
 use crate::scenario::Scenario;
 
@@ -19,6 +19,8 @@ pub(super) struct Context<'a> {
     pub(super) effects: Option<&'a Effects>,
     /// The final state was read.
     pub(super) observed: bool,
+    /// The serial control, which is at hand in every part of a run, is counted here.
+    pub(super) counts_control: bool,
     by_key: FxHashMap<&'a str, OfKey<'a>>,
 }
 
@@ -46,7 +48,9 @@ impl<'a> Context<'a> {
         }
         let observed = observation.is_some();
         let effects = observation.map(|observation| &*observation.effects);
-        Context { scenario, sightings, operations: &history.operations, documents, effects, observed, by_key }
+        let counts_control = history.part.is_none_or(KeyPart::is_first);
+        let operations = &history.operations;
+        Context { scenario, sightings, operations, documents, effects, observed, counts_control, by_key }
     }
 
     /// The keys in the order of their first operation.

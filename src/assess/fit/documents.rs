@@ -27,7 +27,8 @@ fn empty(context: &Context<'_>) -> Option<FitRow> {
         return None;
     }
     let mut cases = Cases::default();
-    let answered = context.keys().into_iter().filter(|key| key.operations.iter().any(|operation| operation.is_ok()));
+    let counts = |operation: &&Operation| operation.is_ok() && (context.counts_control || operation.phase.is_main());
+    let answered = context.keys().into_iter().filter(|key| key.operations.iter().any(&counts));
     answered.for_each(|_| cases.count(false));
     let paths = mongo.key.iter().chain([&mongo.id]).chain(&mongo.stamp).chain(&mongo.insert_fields);
     let named: Vec<String> = paths.map(|path| format!("`{path}`")).collect();
