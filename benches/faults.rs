@@ -32,6 +32,8 @@ const AT_ONCE: usize = 4;
 /// A run hangs that has not ended, and recorded nothing, for so long: an operation is given up after ten seconds. How long all of it
 /// takes says nothing: on a busy machine a server that is killed again and again is away for most of the time.
 const HUNG_AFTER: Duration = Duration::from_secs(180);
+/// Nor does one end that goes on to record for so long: more than if every operation of every round were given up.
+const ENDLESS_AFTER: Duration = Duration::from_secs(3600);
 
 /// A strategy: its workload, its name, whether the unique index stands behind it, and whether it is correct. The racy ones are
 /// those of which a short burst finds the race without faults, each time.
@@ -166,10 +168,10 @@ fn scenario(
         name if name.ends_with("w: 1") => "write_concern = \"memory\"\n",
         _ => "",
     };
-    // A burst meets each of many keys once, which is where the race is to create; a steady load meets keys again and again.
     if name.ends_with("over HTTP") {
         return over_http((workload, strategy, *index), tables);
     }
+    // A burst meets each of many keys once, which is where the race is to create; a steady load meets keys again and again.
     let sweep = number / (FAULTS.len() * STRATEGIES.len());
     let load = match (number + sweep) % 2 {
         _ if *workload == "thread" => "[load.burst]\nclients = [4, 16]\nrounds = 320",
@@ -209,13 +211,14 @@ fn run(folder: &Path, number: usize, strategy: &(&str, &str, bool, bool), fault:
     command.env_remove("ONLYONE_MONGO_URI").stdin(Stdio::null()).stderr(Stdio::null());
     let mut child = command.stdout(std::fs::File::create(&output).unwrap()).spawn().unwrap();
     let history = folder.join(format!("run-{number}")).join("history.jsonl");
-    let (mut recorded, mut since) = (0, Instant::now());
+    let begun = Instant::now();
+    let (mut recorded, mut since) = (0, begun);
     while child.try_wait().unwrap().is_none() {
         let length = std::fs::metadata(&history).map_or(0, |history| history.len());
         if length != recorded {
             (recorded, since) = (length, Instant::now());
         }
-        if since.elapsed() > HUNG_AFTER {
+        if since.elapsed() > HUNG_AFTER || begun.elapsed() > ENDLESS_AFTER {
             child.kill().unwrap();
             child.wait().unwrap();
             return None;

@@ -1,13 +1,19 @@
-//! What can be typed. Nothing below `cli` knows of it.
+//! What can be typed. Nothing below `cli` knows of it. What runs something is here; what looks at stored runs is in `stored`,
+//! what tells of the program itself in `about`.
+
+mod about;
+mod stored;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use super::values::{Ci, Format, faults, judges, parse_duration, parse_members, parse_pace, parse_share, searches};
+pub use self::about::{CompletionsArgs, ExplainArgs, ManArgs, SchemaArgs, SchemaKind};
+pub use self::stored::{CheckArgs, CompareArgs, ExportArgs, ExportFormat, ReportArgs};
+
+use super::values::{Ci, Format, faults, judges, parse_delay, parse_duration, parse_members, searches};
 use crate::explore::schedule::Schedule;
-use crate::history::KeyPart;
 use crate::scenario::{FaultKind, JudgeKind, SearchKind};
 use crate::strategy::InjectedDelay;
 
@@ -243,23 +249,6 @@ pub struct SelftestArgs {
     pub common: Common,
 }
 
-/// `onlyone check`.
-#[derive(Debug, Args)]
-pub struct CheckArgs {
-    /// Folder of a run
-    #[arg(value_name = "RUN_DIR")]
-    pub run_dir: PathBuf,
-    /// Judge one of N parts of the keys only, and write what was found into a file for `onlyone merge`: 0/4 is the first of four
-    #[arg(long, value_name = "I/N")]
-    pub part: Option<KeyPart>,
-    /// Folder for the file of a part
-    #[arg(long, value_name = "DIR", default_value = "reports", requires = "part")]
-    pub out: PathBuf,
-    /// Form of the result on stdout
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    pub format: Format,
-}
-
 /// `onlyone serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -288,7 +277,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub instances: u16,
     /// Pauses after the commands of a request, which widen the windows of races: `read=2ms,write=500us`
-    #[arg(long, value_name = "DELAYS", value_parser = parse_pace)]
+    #[arg(long, value_name = "DELAYS", value_parser = parse_delay)]
     pub delay: Option<InjectedDelay>,
     /// Connections of each instance to MongoDB, made before the first request
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -314,126 +303,6 @@ pub struct ServeArgs {
     /// Allow a database whose name does not begin with `onlyone_`
     #[arg(long, value_name = "NAME")]
     pub allow_database: Vec<String>,
-}
-
-/// `onlyone report`.
-#[derive(Debug, Args)]
-pub struct ReportArgs {
-    /// Folder of a run
-    #[arg(value_name = "RUN_DIR")]
-    pub run_dir: PathBuf,
-    /// Judge the stored history again, and report that; otherwise report.json is what counts
-    #[arg(long)]
-    pub judge: bool,
-    /// Form of the result on stdout
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    pub format: Format,
-}
-
-/// `onlyone compare`.
-#[derive(Debug, Args)]
-pub struct CompareArgs {
-    /// Folder of the run to compare with, and of the new run; with `--baseline`, `--save-baseline` or `--trend`, of the new run
-    #[arg(required = true, num_args = 1..=2, value_names = ["BASE_DIR", "NEW_DIR"])]
-    pub runs: Vec<PathBuf>,
-    /// Compare with the run that is kept under this name for the same scenario
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["save_baseline", "trend"])]
-    pub baseline: Option<String>,
-    /// Keep the run under this name, as in `main`, for later comparisons of its scenario; compare nothing
-    #[arg(long, value_name = "NAME", conflicts_with = "trend")]
-    pub save_baseline: Option<String>,
-    /// Show how the runs of the same scenario beside it went, oldest first; compare nothing
-    #[arg(long)]
-    pub trend: bool,
-    /// A difference in latency or throughput up to this share counts for nothing
-    #[arg(long, value_name = "SHARE", default_value = "10%", value_parser = parse_share)]
-    pub threshold: f64,
-    /// Compare runs of different scenarios, clients or machines
-    #[arg(long)]
-    pub force: bool,
-    /// Folder in which the comparison gets a folder of its own, and where baselines are kept
-    #[arg(long, value_name = "DIR", default_value = "reports")]
-    pub out: PathBuf,
-    /// Form of the result on stdout
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    pub format: Format,
-    /// For whom the result is announced beside the files: on GitHub, the step summary
-    #[arg(long, value_enum, default_value_t = Ci::Auto)]
-    pub ci: Ci,
-}
-
-/// `onlyone export`.
-#[derive(Debug, Args)]
-pub struct ExportArgs {
-    /// Folder of a run
-    #[arg(value_name = "RUN_DIR")]
-    pub run_dir: PathBuf,
-    /// Form of the history
-    #[arg(long, value_enum)]
-    pub format: ExportFormat,
-    /// File to write; stdout when not given
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-}
-
-/// Form of an exported history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// EDN for Elle, one operation per line.
-    ElleEdn,
-    /// A JSON array of the operations, for elle-cli.
-    ElleJson,
-    /// JSON in the shape of Porcupine's `[]Operation`.
-    PorcupineJson,
-}
-
-/// `onlyone explain`.
-#[derive(Debug, Args)]
-pub struct ExplainArgs {
-    /// Names, as in `single-document`, `upsert-not-retried`, `C5` or `3`; every name in a line each when none is given
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
-    /// Print the page of documentation that explains every name
-    #[arg(long, conflicts_with = "names")]
-    pub markdown: bool,
-}
-
-/// `onlyone schema`.
-#[derive(Debug, Args)]
-pub struct SchemaArgs {
-    /// Of what
-    #[arg(value_enum)]
-    pub kind: SchemaKind,
-}
-
-/// What has a JSON Schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SchemaKind {
-    /// The scenario file.
-    Scenario,
-    /// `report.json`.
-    Report,
-    /// The profile of an audit.
-    Profile,
-}
-
-/// `onlyone completions`.
-#[derive(Debug, Args)]
-pub struct CompletionsArgs {
-    /// The shell
-    #[arg(value_enum)]
-    pub shell: clap_complete::Shell,
-}
-
-/// `onlyone man`.
-#[derive(Debug, Args)]
-pub struct ManArgs {
-    /// Command whose page is wanted; the program's when not given
-    #[arg(value_name = "COMMAND")]
-    pub command: Option<String>,
-    /// Write the pages of all commands into this folder instead
-    #[arg(long, value_name = "DIR", conflicts_with = "command")]
-    pub out: Option<PathBuf>,
 }
 
 /// `onlyone mongod`.

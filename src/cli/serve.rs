@@ -48,7 +48,7 @@ fn settings(args: &ServeArgs) -> Result<Settings, CliError> {
         strategies,
         unique_index: args.unique_index && !args.no_unique_index,
         pool: args.pool,
-        pace: args.delay.unwrap_or_default(),
+        delay: args.delay.unwrap_or_default(),
         password: args.password.clone().map(Secret::new),
         planted: planted(args)?,
         token_secret: args.tokens.clone().map_or_else(Secret::random, Secret::new),

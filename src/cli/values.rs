@@ -78,19 +78,19 @@ pub(super) fn parse_members(text: &str) -> Result<u8, String> {
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Reads `read=2ms,write=500us`.
-pub(super) fn parse_pace(text: &str) -> Result<InjectedDelay, String> {
-    let mut pace = InjectedDelay::default();
+pub(super) fn parse_delay(text: &str) -> Result<InjectedDelay, String> {
+    let mut delay = InjectedDelay::default();
     for part in text.split(',') {
         let form = || format!("`{part}` is not of the form read=2ms or write=500us");
         let (command, length) = part.split_once('=').ok_or_else(form)?;
         let length = parse_duration(length).ok().filter(|length| *length <= LONGEST_PAUSE).ok_or_else(form)?;
         match command.trim() {
-            "read" => pace.read = length,
-            "write" => pace.write = length,
+            "read" => delay.read = length,
+            "write" => delay.write = length,
             other => return Err(format!("there is no delay after `{other}`: there are `read` and `write`")),
         }
     }
-    Ok(pace)
+    Ok(delay)
 }
 
 #[cfg(test)]
@@ -121,8 +121,8 @@ mod tests {
             ("read=2ms,write=1500us", InjectedDelay { read: ms(2), write: Duration::from_micros(1500) }),
             ("write=1s, read=0ms", InjectedDelay { read: ms(0), write: ms(1000) }),
         ];
-        for (text, pace) in good {
-            assert_eq!(parse_pace(text), Ok(pace), "{text}");
+        for (text, delay) in good {
+            assert_eq!(parse_delay(text), Ok(delay), "{text}");
         }
         for (text, part) in [
             ("2ms", "not of the form"),
@@ -132,7 +132,7 @@ mod tests {
             ("read=1h", "form"),
             ("", "form"),
         ] {
-            assert!(parse_pace(text).unwrap_err().contains(part), "{text}");
+            assert!(parse_delay(text).unwrap_err().contains(part), "{text}");
         }
     }
 }

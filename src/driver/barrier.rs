@@ -13,29 +13,25 @@ pub(super) struct Barrier {
     release: watch::Sender<Instant>,
 }
 
-/// A client's place at a gate.
+/// A client's place at a barrier.
 pub(super) type BarrierSlot = watch::Receiver<Instant>;
 
 impl Barrier {
-    /// A gate for so many clients.
+    /// A barrier for so many clients.
     pub(super) fn new(size: u32) -> Self {
         Barrier { size, arrived: AtomicU32::new(0), release: watch::Sender::new(Instant::now()) }
     }
 
     /// A place for one client, which keeps it for all rounds.
-    pub(super) fn barrier_slot(&self) -> BarrierSlot {
+    pub(super) fn slot(&self) -> BarrierSlot {
         self.release.subscribe()
     }
 
     /// Waits for all clients; the moment of the release, the same for each of them. The last to come waits for what others
     /// say of that moment, if anybody does; where they give none, nobody is let go.
-    pub(super) async fn pass(
-        &self,
-        barrier_slot: &mut BarrierSlot,
-        moment: impl Future<Output = Option<Instant>>,
-    ) -> Instant {
+    pub(super) async fn pass(&self, slot: &mut BarrierSlot, moment: impl Future<Output = Option<Instant>>) -> Instant {
         // Before arriving, or the release that this arrival causes would be taken for an old one.
-        barrier_slot.mark_unchanged();
+        slot.mark_unchanged();
         if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.size {
             // Nobody can arrive for the next round before this release.
             self.arrived.store(0, Ordering::Release);
@@ -44,11 +40,11 @@ impl Barrier {
                 None => std::future::pending().await,
             }
         }
-        // The sender lives as long as the gate, so there is always a next release.
-        if barrier_slot.changed().await.is_err() {
+        // The sender lives as long as the barrier, so there is always a next release.
+        if slot.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
-        *barrier_slot.borrow()
+        *slot.borrow()
     }
 }
 
@@ -67,10 +63,10 @@ mod tests {
         let clients = (0..CLIENTS).map(|_| {
             let (barrier, inside) = (Arc::clone(&barrier), Arc::clone(&inside));
             tokio::spawn(async move {
-                let mut barrier_slot = barrier.barrier_slot();
+                let mut slot = barrier.slot();
                 let mut releases = Vec::new();
                 for round in 0..ROUNDS {
-                    releases.push(barrier.pass(&mut barrier_slot, async { Some(Instant::now()) }).await);
+                    releases.push(barrier.pass(&mut slot, async { Some(Instant::now()) }).await);
                     let before = inside.fetch_add(1, Ordering::SeqCst);
                     assert!((before / CLIENTS) as usize == round, "a client ran ahead");
                 }

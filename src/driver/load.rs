@@ -16,7 +16,7 @@ use crate::history::Phase;
 use crate::scenario::{Keys, StageSpan};
 use crate::workload::Position;
 
-/// A segment with its gate.
+/// A segment with its barrier.
 pub(super) struct Gated {
     pub(super) segment: Segment,
     pub(super) barrier: Barrier,
@@ -25,11 +25,11 @@ pub(super) struct Gated {
 /// One client's rounds.
 pub(super) async fn rounds(shared: Arc<Shared>, segments: Arc<Vec<Gated>>, client: u32, mut worker: Worker) {
     for Gated { segment, barrier } in segments.iter().filter(|gated| client < gated.segment.clients) {
-        let mut barrier_slot = barrier.barrier_slot();
+        let mut barrier_slot = barrier.slot();
         for round in &segment.rounds {
             let position = Position { phase: Phase::Main, client, round: round.number, key: round.key, fresh: true };
             let op = shared.first_main + round.first_op + u64::from(client);
-            let mut slot = OperationSlot { op, position, key: round.key, intended: Instant::now() };
+            let mut operation_slot = OperationSlot { op, position, key: round.key, intended: Instant::now() };
             let mut staged = None;
             if shared.target.stages() {
                 // Nothing of this round is sent before everything of the last one has ended.
@@ -37,7 +37,7 @@ pub(super) async fn rounds(shared: Arc<Shared>, segments: Arc<Vec<Gated>>, clien
                     return;
                 }
                 if client < round.acting {
-                    staged = Some(worker.stage(slot).await);
+                    staged = Some(worker.stage(operation_slot).await);
                 }
             }
             let moment = shared.moment(round.number, segment.clients);
@@ -45,20 +45,20 @@ pub(super) async fn rounds(shared: Arc<Shared>, segments: Arc<Vec<Gated>>, clien
             if client >= round.acting {
                 continue;
             }
-            slot.intended = released + jitter(segment.jitter, &mut worker.random);
-            let offset = async { tokio::time::sleep_until(slot.intended.into()).await };
-            if slot.intended > released && shared.stop.run_until_cancelled(offset).await.is_none() {
+            operation_slot.intended = released + jitter(segment.jitter, &mut worker.random);
+            let offset = async { tokio::time::sleep_until(operation_slot.intended.into()).await };
+            if operation_slot.intended > released && shared.stop.run_until_cancelled(offset).await.is_none() {
                 return;
             }
             match staged {
-                Some((invocation, staged)) => worker.finish(slot, invocation, staged).await,
-                None => worker.execute(slot).await,
+                Some((invocation, staged)) => worker.finish(operation_slot, invocation, staged).await,
+                None => worker.execute(operation_slot).await,
             }
         }
     }
 }
 
-/// Waits at the gate; `None` when the run is to stop.
+/// Waits at the barrier; `None` when the run is to stop.
 async fn pass(
     shared: &Shared,
     barrier: &Barrier,
@@ -102,7 +102,7 @@ pub(super) async fn first_turn(
     client: u32,
     mut worker: Worker,
 ) {
-    let Some(intended) = pass(&shared, &barrier, &mut barrier.barrier_slot(), here()).await else { return };
+    let Some(intended) = pass(&shared, &barrier, &mut barrier.slot(), here()).await else { return };
     let key = keys.pick(&mut worker.random);
     let position = Position { phase: Phase::Main, client, round: 0, key, fresh: false };
     worker.execute(OperationSlot { op: shared.first_main + u64::from(client), position, key, intended }).await;

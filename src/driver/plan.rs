@@ -41,7 +41,7 @@ pub(super) struct Round {
 /// Rounds with the same clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Segment {
-    /// Clients at the gate.
+    /// Clients at the barrier.
     pub(super) clients: u32,
     pub(super) rounds: Vec<Round>,
     /// Largest random offset of a start.

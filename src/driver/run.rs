@@ -19,7 +19,7 @@ use super::plan::{self, CONTROL_CLIENTS, Plan, Segment};
 use super::ramp::Arriving;
 use super::recorder::{Enough, Message, Progress, Recorded, Recorder};
 use super::silence::Silence;
-use super::worker::{Shared, Worker, control_turn};
+use super::worker::{Shared, Worker, control_slot};
 use crate::history::file::HistoryWriter;
 use crate::scenario::Load;
 use crate::scope::{Ended, Scope};
@@ -287,7 +287,7 @@ async fn joined(shared: &Shared, mut tasks: JoinSet<()>) -> Result<(), DriverErr
     let mut result = Ok(());
     while let Some(joined) = tasks.join_next().await {
         if joined.is_err() {
-            // Others may wait at a gate for the one that is gone.
+            // Others may wait at a barrier for the one that is gone.
             shared.stop.cancel();
             result = Err(DriverError::Panicked);
         }
@@ -311,7 +311,7 @@ async fn control(shared: &Arc<Shared>, recorder: &Recorder, operations: u32) {
         if shared.stop.is_cancelled() {
             return;
         }
-        let slot = control_turn(number, CONTROL_CLIENTS);
+        let slot = control_slot(number, CONTROL_CLIENTS);
         workers[slot.position.client as usize].execute(slot).await;
     }
 }

@@ -248,7 +248,7 @@ impl Worker {
         (invocation, staged)
     }
 
-    /// The operation of a turn.
+    /// The operation of a slot.
     fn invocation(&mut self, slot: OperationSlot) -> Invocation {
         let workload = &self.shared.workload;
         let action = workload.action(slot.position, &mut self.random);
@@ -362,7 +362,7 @@ impl Drop for Worker {
 }
 
 /// The control's operation with this number: a few clients in turn, several operations on each key.
-pub(super) fn control_turn(number: u32, clients: u32) -> OperationSlot {
+pub(super) fn control_slot(number: u32, clients: u32) -> OperationSlot {
     let key = number / clients;
     let position = Position { phase: Phase::Control, client: number % clients, round: number, key, fresh: false };
     OperationSlot { op: u64::from(number), position, key, intended: Instant::now() }

@@ -114,7 +114,7 @@ impl Connection {
                 tokio::time::sleep(delay).await;
             }
             if let Some(member) = self.hub.detour(&command, false) {
-                let answer = self.ask(member, &frame).await?;
+                let (answer, _) = self.ask(member, &frame).await?;
                 self.pending().remove(&frame.request_id());
                 self.client.lock().await.write_all(answer.bytes()).await?;
                 continue;
@@ -174,13 +174,8 @@ impl Connection {
         step: StepId,
         events: mpsc::UnboundedSender<Event>,
     ) {
-        let asked = async {
-            let answer = self.ask(member, frame).await?;
-            let reply = Reply::parse(&Message::parse(&answer)?);
-            Ok::<_, FrameError>((answer, reply))
-        };
         let answer = tokio::select! {
-            answer = asked => answer,
+            answer = self.ask(member, frame) => answer,
             () = self.closed.cancelled() => return,
         };
         match answer {
@@ -189,15 +184,18 @@ impl Connection {
                 self.hub.opened(reply.cursor.unwrap_or_default());
                 self.hold(answer, reply, step, events);
             }
-            Err(error) => {
-                self.hub.complain(format!("a read could not be answered by another member: {error}"));
-                self.closed.cancel();
-            }
+            Err(_) => self.closed.cancel(),
         }
     }
 
-    /// What another member of the set says.
-    async fn ask(&self, member: String, frame: &Frame) -> Result<Frame, FrameError> {
+    /// What another member of the set says; where it says nothing, that is told.
+    async fn ask(&self, member: String, frame: &Frame) -> Result<(Frame, Reply), FrameError> {
+        let answer = self.asked(member, frame).await;
+        answer
+            .inspect_err(|error| self.hub.complain(format!("a read could not be answered by another member: {error}")))
+    }
+
+    async fn asked(&self, member: String, frame: &Frame) -> Result<(Frame, Reply), FrameError> {
         let mut elsewhere = self.elsewhere.lock().await;
         // Taken out, so that one on which something went wrong is not used again.
         let mut server = match elsewhere.remove(&member) {
@@ -211,7 +209,7 @@ impl Connection {
         elsewhere.insert(member.clone(), server);
         let reply = Reply::parse(&Message::parse(&answer)?);
         self.hub.opened_elsewhere(reply.cursor.unwrap_or_default(), member);
-        Ok(answer)
+        Ok((answer, reply))
     }
 
     /// Answers in the server's place.

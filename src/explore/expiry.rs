@@ -17,10 +17,7 @@ impl Explorer<'_> {
     /// Tells which moments did not come in any execution.
     pub(super) fn tell_of_expiry(&mut self, indexes: &Indexes) {
         let mut places = to_come(self.found.executions.iter().map(|(execution, ..)| execution));
-        for (namespace, fields) in &indexes.expiring {
-            let collection = namespace.split_once('.').map_or(namespace.as_str(), |(_, collection)| collection);
-            places.extend(fields.iter().map(|(field, _)| place(collection, field)));
-        }
+        places.extend(removed(indexes));
         if places.is_empty() {
             return;
         }
@@ -38,6 +35,15 @@ impl Explorer<'_> {
 /// Fields that were written with a moment that was still to come.
 fn to_come<'a>(executions: impl Iterator<Item = &'a Execution>) -> BTreeSet<String> {
     executions.flat_map(|execution| &execution.steps).flat_map(of_step).collect()
+}
+
+/// Fields after whose moment the server removes a document.
+fn removed(indexes: &Indexes) -> BTreeSet<String> {
+    let of = |(namespace, fields): (&String, &Vec<(String, u64)>)| -> Vec<String> {
+        let collection = namespace.split_once('.').map_or(namespace.as_str(), |(_, collection)| collection);
+        fields.iter().map(|(field, _)| place(collection, field)).collect()
+    };
+    indexes.expiring.iter().flat_map(of).collect()
 }
 
 fn of_step(step: &Step) -> Vec<String> {
@@ -89,5 +95,17 @@ mod tests {
     fn a_moment_that_is_still_to_come_is_named_and_when_something_was_written_is_not() {
         assert_eq!(places(Duration::from_secs(60)), ["locks.expiresAt"]);
         assert!(places(Duration::ZERO).is_empty() && places(Duration::from_millis(200)).is_empty());
+    }
+
+    #[test]
+    fn what_the_server_removes_is_named_by_the_field_of_its_index() {
+        let two = vec![("until".to_owned(), 0), ("at.made".to_owned(), 3600)];
+        let expiring = [("app.locks".to_owned(), two), ("app.audit.log".to_owned(), vec![("seen".to_owned(), 60)])];
+        let indexes = Indexes { expiring: expiring.into(), ..Indexes::new() };
+        assert_eq!(
+            removed(&indexes).into_iter().collect::<Vec<_>>(),
+            ["audit.log.seen", "locks.at.made", "locks.until"]
+        );
+        assert!(removed(&Indexes::new()).is_empty());
     }
 }

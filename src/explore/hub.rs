@@ -59,13 +59,13 @@ pub(super) struct Route {
 
 impl Hub {
     /// Where a read goes that does not go where its connection leads: one that a secondary may answer is answered by the primary,
-    /// unless it is to be answered by the one that lags.
+    /// unless it is to be answered by the one that lags. So is what it reads for `$out` and `$merge`.
     pub(super) fn detour(&self, command: &Command, lags: bool) -> Option<String> {
         let state = self.state();
         if let Some(cursor) = command.cursor {
             return state.elsewhere.get(&cursor).cloned();
         }
-        let route = state.route.as_ref().filter(|_| lags || (command.kind == Kind::Read && command.secondary))?;
+        let route = state.route.as_ref().filter(|_| lags || (command.kind != Kind::Control && command.secondary))?;
         Some(if lags { route.lagging.clone() } else { route.primary.clone() })
     }
 
@@ -151,4 +151,31 @@ impl Hub {
 /// Name and namespace of a command: what background work is recognised by.
 pub fn signature(command: &Command) -> String {
     format!("{} {}.{}", command.name, command.database, command.collection.as_deref().unwrap_or("$cmd"))
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{RawDocumentBuf, rawdoc};
+
+    use super::*;
+    use crate::explore::wire::Message;
+    use crate::explore::wire::message::tests::msg;
+
+    #[test]
+    fn what_a_secondary_may_read_goes_to_the_primary_also_where_it_is_written_elsewhere() {
+        let hub = Hub::new(Addresses::new());
+        let command =
+            |document: RawDocumentBuf| Command::parse(&Message::parse(&msg(0, &document, &[])).unwrap()).unwrap();
+        let of = |stage: RawDocumentBuf, mode: &str| {
+            let preference = rawdoc! { "mode": mode };
+            command(rawdoc! { "aggregate": "chats", "pipeline": [stage], "$db": "app", "$readPreference": preference })
+        };
+        assert_eq!(hub.detour(&of(rawdoc! { "$match": {} }, "secondary"), false), None, "nothing lags");
+        hub.state().route = Some(Route { primary: "first:1".to_owned(), lagging: "second:2".to_owned() });
+        for stage in [rawdoc! { "$match": {} }, rawdoc! { "$out": "copy" }, rawdoc! { "$merge": "copy" }] {
+            assert_eq!(hub.detour(&of(stage.clone(), "secondary"), false).as_deref(), Some("first:1"), "{stage:?}");
+            assert_eq!(hub.detour(&of(stage, "primary"), false), None);
+        }
+        assert_eq!(hub.detour(&of(rawdoc! { "$match": {} }, "nearest"), true).as_deref(), Some("second:2"));
+    }
 }

@@ -74,11 +74,15 @@ impl<'a> Run<'a> {
         // What is left of an earlier execution has nothing to do with this one.
         self.drain();
         let lags = policy.plans() == Some(Fault::StaleRead);
-        let ended = match self.fall_behind(lags).await {
+        let mut ended = match self.fall_behind(lags).await {
             Ok(()) => self.run(requests, policy).await,
             Err(reason) => Err(reason),
         };
-        let ended = self.catch_up(lags).await.and(ended);
+        // What went wrong first is the reason.
+        ended = ended.and(self.catch_up(lags).await);
+        if ended.is_ok() {
+            ended = self.only_one_read_lagged(lags).await;
+        }
         self.drain();
         if let Err(reason) = ended {
             self.execution.stuck = Some(reason);

@@ -9,11 +9,13 @@ use crate::target::Service;
 pub(super) async fn shift(service: &Service, spec: &FaultSpec, draw: u64, hold: Hold<'_>) -> Result<Struck, Failure> {
     let by = spec.by.unwrap_or_default();
     let (positions, met) = meant(service, spec, draw);
-    let moved = positions.clone().try_for_each(|position| service.move_clock(position, by));
+    // Each of them, whatever comes of the others: none is left with a wrong clock.
+    let all = |by| positions.clone().map(|position| service.move_clock(position, by)).fold(Ok(()), Result::and);
+    let moved = all(by);
     if moved.is_ok() {
         hold.wait().await;
     }
-    positions.clone().try_for_each(|position| service.move_clock(position, jiff::SignedDuration::ZERO))?;
+    all(jiff::SignedDuration::ZERO)?;
     moved?;
     Ok(Struck { met: format!("{met}, by {}", spec.shift().unwrap_or_default()), ..Struck::default() })
 }

@@ -4,9 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::process::{ProcessError, ProcessSpec, Supervisor, find_program};
+use crate::process::{ProcessError, ProcessSpec, Supervisor, find_program, tail};
 
-use super::log::tail;
 use super::provision::{cached, provision};
 use super::{Environment, MongodError};
 

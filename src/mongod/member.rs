@@ -13,9 +13,8 @@ use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::process::{Process, ProcessError, ProcessSpec, Supervisor};
+use crate::process::{Process, ProcessError, ProcessSpec, Supervisor, tail};
 
-use super::log::tail;
 use super::relay::{Cut, Relay};
 use super::{MongodError, Options, replica};
 

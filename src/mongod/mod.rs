@@ -5,7 +5,6 @@
 mod environment;
 mod error;
 mod locate;
-mod log;
 mod member;
 mod options;
 mod provision;

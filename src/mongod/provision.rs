@@ -8,9 +8,8 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::process::{ProcessError, ProcessSpec, Supervisor, find_program};
+use crate::process::{ProcessError, ProcessSpec, Supervisor, find_program, tail};
 
-use super::log::tail;
 use super::{Environment, ProvisionError};
 
 /// Where the wheel puts the program.

@@ -7,6 +7,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mongodb::bson::Document;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -20,6 +21,8 @@ use crate::process::ProcessError;
 const HEADER: usize = 16;
 /// A first message is a greeting: longer than this it is none.
 const LONGEST_GREETING: usize = 1 << 16;
+/// Before it accepts again, where it could not.
+const AFTER_A_REFUSAL: Duration = Duration::from_millis(50);
 const OP_QUERY: i32 = 2004;
 const OP_MSG: i32 = 2013;
 
@@ -54,8 +57,10 @@ async fn accept(listener: TcpListener, member: u16, cut: Arc<Cut>) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => if let Ok((from, _)) = accepted {
-                connections.spawn(pass(from, member, Arc::clone(&cut)));
+            accepted = listener.accept() => match accepted {
+                Ok((from, _)) => _ = connections.spawn(pass(from, member, Arc::clone(&cut))),
+                // Out of file descriptors, most likely: gives open connections a chance to end.
+                Err(_) => tokio::time::sleep(AFTER_A_REFUSAL).await,
             },
             Some(_ended) = connections.join_next() => {}
         }

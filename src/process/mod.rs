@@ -3,9 +3,11 @@
 //! Nothing started here outlives the harness, also when the harness is killed without warning: see [`Supervisor`].
 
 mod error;
+mod log;
 mod spec;
 mod supervisor;
 
 pub use error::ProcessError;
+pub(crate) use log::tail;
 pub use spec::{ProcessSpec, find_program};
 pub use supervisor::{Process, Supervisor};

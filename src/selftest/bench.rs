@@ -359,6 +359,7 @@ fn limits() -> Limits {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+/// Whole milliseconds.
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -72,6 +72,24 @@ fn every_known_kind_is_planted_or_has_a_reason() {
     assert!(smoke.split(' ').all(|id| planted.contains(id)));
 }
 
+#[test]
+fn the_page_of_planted_bugs_says_what_the_tables_say() {
+    let page = include_str!("../../docs/mutants.md");
+    for route in planted_routes() {
+        let by = if route.rule.is_some() { "rule" } else { "as if serial" };
+        let (id, requests, bug, twin) = (route.id, route.requests.join(" + "), route.bug, route.twin);
+        let row = format!("| {id} | `{requests}` | {bug} | {twin} | {by} | ");
+        assert!(page.contains(&row), "{row}");
+    }
+    assert_eq!(page.matches("| as if serial |").count() + page.matches("| rule |").count(), planted_routes().count());
+    let by_load: BTreeSet<&str> = CATALOGUE.iter().map(|planted| planted.id).filter(|id| is_known_kind(id)).collect();
+    for words in [format!("Of {} known kinds", known_kinds()), format!("load plants {}.", by_load.len())] {
+        assert!(page.contains(&words), "{words}");
+    }
+    let (_, nowhere) = page.split_once("## Not planted").unwrap();
+    assert!(NOT_PLANTED.iter().all(|not| nowhere.contains(not.id)), "{nowhere}");
+}
+
 fn bug(caught: bool, effective_trials: u64) -> SelftestBug {
     SelftestBug {
         id: "C1".to_owned(),

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
+use super::bench::millis;
 use super::outcome::Outcome;
 use super::scenario::scenario;
-use crate::process::{ProcessError, ProcessSpec, Supervisor};
+use crate::process::{ProcessError, ProcessSpec, Supervisor, tail};
 use crate::report::{Report, SelftestBug, SelftestTwin};
 use crate::service::Mutant;
 use crate::target::{INHERITED, MongoUri};
@@ -23,8 +24,12 @@ const BUDGET: u64 = 50;
 const AT_ONCE: usize = 2;
 /// How long an exploration that is told to stop may take to end.
 const GRACE: Duration = Duration::from_secs(10);
+/// Lines at the end of its log among which its last words are.
+const LOG_LINES: usize = 8;
 /// Time of an exploration's search: many times what any of them takes.
 const MOST_TIME: &str = "300s";
+/// Time after which an exploration is told to end, whatever it waits for: its search, twice.
+const LONGEST: Duration = Duration::from_secs(600);
 /// Variables by which a process finds the embedded server, beside those of every service.
 const SERVER: [&str; 4] = ["ONLYONE_MONGOD", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "PIP_CONFIG_FILE"];
 
@@ -40,8 +45,8 @@ pub struct Pair {
 /// Why the planted routes cannot be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum TrialError {
-    /// An exploration cannot be started.
-    #[error("the trial of {id} cannot be started")]
+    /// A process cannot be started or ended.
+    #[error("the trial of {id} cannot be carried out")]
     Process {
         /// Which.
         id: &'static str,
@@ -76,6 +81,7 @@ pub struct Trials {
 struct Explored {
     /// Its report, or why there is none.
     report: Result<Box<Report>, String>,
+    /// Milliseconds from its start to its end.
     ms: u64,
 }
 
@@ -83,14 +89,14 @@ impl Trials {
     /// Carries out these; `step` hears how many are over of how many, of which was tried last, and how many went wrong.
     ///
     /// # Errors
-    /// When an exploration cannot be started.
+    /// When an exploration cannot be started or ended.
     pub async fn carry_out(
         &self,
         pairs: &[Pair],
         mut step: impl FnMut(usize, usize, &str, usize),
     ) -> Result<Outcome, TrialError> {
-        let starting = |source| TrialError::Process { id: "the planted routes", source };
-        let supervisor = Supervisor::start("onlyone-selftest-").map_err(starting)?;
+        let failed = |source| TrialError::Process { id: "the planted routes", source };
+        let supervisor = Supervisor::start("onlyone-selftest-").map_err(failed)?;
         let trials = pairs.iter().map(|pair| self.both(pair, &supervisor));
         let mut under_way = futures::stream::iter(trials).buffered(AT_ONCE);
         let mut outcome = Outcome::default();
@@ -106,7 +112,7 @@ impl Trials {
         }
         drop(under_way);
         outcome.interrupted = self.stop.is_cancelled();
-        supervisor.stop().await.map_err(starting)?;
+        supervisor.stop().await.map_err(failed)?;
         Ok(outcome)
     }
 
@@ -139,13 +145,14 @@ impl Trials {
         tokio::select! {
             _ = process.wait() => {}
             () = self.stop.cancelled() => process.terminate(GRACE).await.map_err(failed)?,
+            () = tokio::time::sleep(LONGEST) => process.terminate(GRACE).await.map_err(failed)?,
         }
         let report = supervisor.dir().join("runs").join(&name).join("report.json");
         let report = match tokio::fs::read(&report).await {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Box::new).map_err(|error| error.to_string()),
-            Err(_) => Err(last_words(&log).await),
+            Err(_) => Err(last_words(&log)),
         };
-        Ok(Explored { report, ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX) })
+        Ok(Explored { report, ms: millis(begin.elapsed()) })
     }
 
     fn exploration(&self, mutant: &Mutant, file: &Path, name: &str, log: &Path) -> ProcessSpec {
@@ -161,8 +168,8 @@ impl Trials {
 }
 
 /// The end of what a process said.
-async fn last_words(log: &Path) -> String {
-    let text = tokio::fs::read_to_string(log).await.unwrap_or_default();
+fn last_words(log: &Path) -> String {
+    let text = tail(log, LOG_LINES);
     let last = text.lines().rev().find(|line| !line.trim().is_empty());
     format!("the exploration left no report: {}", last.unwrap_or("it said nothing"))
 }
@@ -183,10 +190,12 @@ fn bug_of(mutant: &Mutant, explored: Explored) -> SelftestBug {
     let smallest =
         exploration.and_then(|found| found.smallest.as_ref()).map(|smallest| smallest.result.schedule.clone());
     let carried_out = exploration.map_or(0, |found| found.explored);
-    let first = exploration.and_then(|found| found.first_violation_at);
-    // What needs a fault must not have been found without one. What is wrong one after another needs no schedule.
+    // A schedule, or commands that were released together: what is wrong has been seen in one of them.
+    let together = exploration.and_then(|found| found.together.as_ref()?.first_at);
+    let first = exploration.and_then(|found| found.first_violation_at).or(together);
+    // What needs a fault must not have been found without one.
     let by_its_fault = mutant.faults.is_empty() || smallest.as_ref().is_some_and(|schedule| schedule.contains('!'));
-    let caught = violated.contains(&expected) && by_its_fault && first.is_none_or(|first| first <= BUDGET);
+    let caught = violated.contains(&expected) && by_its_fault && first.is_some_and(|first| first <= BUDGET);
     SelftestBug {
         id: mutant.id.to_owned(),
         workload: mutant.requests.join(" + "),
@@ -242,4 +251,80 @@ fn twin_of(mutant: &Mutant, explored: Explored) -> (SelftestTwin, Vec<Witness>) 
         ms: explored.ms,
     };
     (twin, witnesses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outcome::Facts;
+    use super::*;
+    use crate::report::{Diagram, ExploreReport, ScheduleResult, Smallest};
+    use crate::service::planted_route;
+    use crate::stats::Generator;
+    use crate::target::Preflight;
+    use crate::verdict::InvariantResult;
+
+    /// What an exploration found, whose first violation is this schedule.
+    fn explored(schedule: &str, first_violation_at: Option<u64>, complete: bool) -> Explored {
+        let facts = Facts {
+            duration_s: 1.0,
+            generator: Generator::default(),
+            machine: crate::stats::machine(),
+            preflight: Preflight::default(),
+        };
+        let violations = u64::from(first_violation_at.is_some());
+        let verdict = if violations > 0 { Verdict::Violated } else { Verdict::Holds };
+        let result = ScheduleResult {
+            schedule: schedule.to_owned(),
+            choices: String::new(),
+            verdict,
+            invariants: vec![Invariant::AsIfSerial],
+            diagram: None,
+        };
+        let diagram = Diagram::default();
+        let smallest = Smallest { requests: 2, result, switches: 1, reproduced: true, replay: String::new(), diagram };
+        let explore = ExploreReport {
+            explored: 60,
+            complete,
+            first_violation_at,
+            smallest: first_violation_at.map(|_| smallest),
+            ..ExploreReport::default()
+        };
+        let report = Report {
+            verdict,
+            invariants: vec![InvariantResult::new(Invariant::AsIfSerial, 60, violations, Vec::new())],
+            explore: Some(explore),
+            ..Outcome::default().report("r", 1, String::new(), facts)
+        };
+        Explored { report: Ok(Box::new(report)), ms: 1 }
+    }
+
+    fn none() -> Explored {
+        Explored { report: Err("it said nothing".to_owned()), ms: 1 }
+    }
+
+    #[test]
+    fn a_bug_is_caught_within_the_budget_and_by_its_fault_or_not_at_all() {
+        let (race, crash) = (planted_route("C14").unwrap(), planted_route("A15").unwrap());
+        let caught = |mutant, explored| bug_of(mutant, explored).caught;
+        assert!(caught(race, explored("R1.find R2.find", Some(BUDGET), true)));
+        assert!(!caught(race, explored("R1.find R2.find", Some(BUDGET + 1), true)));
+        assert!(!caught(race, explored("", None, true)));
+        assert!(caught(crash, explored("R1.update!crash R1'.update", Some(1), true)));
+        assert!(!caught(crash, explored("R1.update R2.update", Some(1), true)));
+        let bug = bug_of(race, none());
+        assert!(!bug.caught && bug.effective_trials == 0, "{bug:?}");
+        // Another rule is no proof of this one.
+        assert!(!caught(planted_route("C12").unwrap(), explored("R1.insert R2.insert", Some(1), true)));
+    }
+
+    #[test]
+    fn a_twin_passes_when_all_of_it_was_explored() {
+        let mutant = planted_route("C14").unwrap();
+        let verdict = |explored| twin_of(mutant, explored).0.verdict;
+        assert_eq!(verdict(explored("", None, true)), Verdict::Holds);
+        assert_eq!(verdict(explored("", None, false)), Verdict::Inconclusive);
+        assert_eq!(verdict(none()), Verdict::Inconclusive);
+        let (accused, _) = twin_of(mutant, explored("R1.find R2.find", Some(1), false));
+        assert!(accused.accused && accused.by == [Invariant::AsIfSerial], "{accused:?}");
+    }
 }

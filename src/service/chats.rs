@@ -16,7 +16,7 @@ use super::page::{Page, Paged};
 use super::refusal::Refusal;
 use super::state::Service;
 use crate::strategy::create_or_get::{Call, KEY};
-use crate::strategy::paced;
+use crate::strategy::delayed;
 
 /// `POST /api/chats/create-or-get`.
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ pub(super) async fn create_or_get(
     }
     let call = Call { participants: [&caller.0, &body.participant_id], op: stamp.0, caller: &caller.0 };
     let strategy = service.settings.strategies.create_or_get;
-    let answer = paced(service.settings.pace, service.chats.answer(strategy, call)).await?;
+    let answer = delayed(service.settings.delay, service.chats.answer(strategy, call)).await?;
     let created = answer.returned.created_by == Some(stamp.0);
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(Created { chat: Shown(answer.document), created })))
@@ -72,7 +72,7 @@ pub(super) async fn with(
     Path(other): Path<String>,
 ) -> Result<Json<One>, Refusal> {
     let strategy = service.settings.strategies.create_or_get;
-    let found = paced(service.settings.pace, service.chats.find(strategy, [&caller.0, &other])).await?;
+    let found = delayed(service.settings.delay, service.chats.find(strategy, [&caller.0, &other])).await?;
     shown(found)
 }
 

@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::state::Service;
 use crate::history::{Id, MessagePath, Said, answer_to};
 use crate::strategy::append::{Call, KEY};
-use crate::strategy::paced;
+use crate::strategy::delayed;
 
 /// `POST /api/conversations/{sessionId}/text` and `…/voice`: a message, or what was understood of it.
 #[derive(Deserialize)]
@@ -82,7 +82,7 @@ async fn append(
     let said = Said { path, sender: input.sender, n: input.n, text: input.text, answered: true };
     let call = Call { session: &session, op: stamp.0, said: &said };
     let strategy = service.settings.strategies.append;
-    let appended = paced(service.settings.pace, service.sessions.append(strategy, call)).await?;
+    let appended = delayed(service.settings.delay, service.sessions.append(strategy, call)).await?;
     Ok(Json(Replied {
         session_id: session,
         conversation_id: appended.session.id,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::future::select_all;
 
 use super::ServiceError;
-use crate::process::{Process, ProcessError, ProcessSpec, Supervisor};
+use crate::process::{Process, ProcessError, ProcessSpec, Supervisor, tail};
 
 /// What the instances are.
 #[derive(Debug, Clone)]
@@ -109,10 +109,7 @@ async fn announced(process: &Process, index: usize) -> Result<String, ServiceErr
 }
 
 fn ended(process: &Process, index: usize) -> ServiceError {
-    let log = read(process.log()).unwrap_or_else(|error| error.to_string());
-    let lines: Vec<&str> = log.lines().collect();
-    let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-    ServiceError::Ended { instance: index + 1, log }
+    ServiceError::Ended { instance: index + 1, log: tail(process.log(), LOG_LINES) }
 }
 
 fn read(log: &Path) -> Result<String, ProcessError> {

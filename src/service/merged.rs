@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::state::Service;
 use crate::history::{CodePath, ContentKind, Id, OpId, Via};
 use crate::strategy::merge::{Call, Content, KEY, MISSING};
-use crate::strategy::{Reason, paced};
+use crate::strategy::{Reason, delayed};
 
 /// `POST /api/user-chats/{chatId}/webhook`, `…/polling` and `…/manual-merge`: a content, by the identifiers it has.
 #[derive(Deserialize)]
@@ -94,7 +94,7 @@ async fn deliver(
     name("chatId", &chat)?;
     let call = Call { chat: &chat, op: stamp.0, content: &content };
     let strategy = service.settings.strategies.merge;
-    match paced(service.settings.pace, service.user_chats.deliver(strategy, call)).await {
+    match delayed(service.settings.delay, service.user_chats.deliver(strategy, call)).await {
         Ok(delivered) => Ok(Json(Applied { applied: delivered.applied, chat_seen: delivered.chat_seen })),
         Err(failure) => Err(match &failure.reason {
             Reason::GaveUp(reason) if reason == MISSING => Refusal::not_found("there is no such chat"),
@@ -162,7 +162,7 @@ pub(super) async fn open(
     stamp: Stamp,
 ) -> Result<(StatusCode, Json<Opened>), Refusal> {
     name("chatId", &chat)?;
-    let opened = paced(service.settings.pace, service.user_chats.open(&chat, stamp.0)).await?;
+    let opened = delayed(service.settings.delay, service.user_chats.open(&chat, stamp.0)).await?;
     let created = opened.created == Some(true);
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(Opened { id: opened.id, chat_id: chat, created, created_by_op: opened.created_by })))

@@ -18,7 +18,7 @@ pub struct Settings {
     /// Connections to the server.
     pub pool: u32,
     /// Pauses between the commands of a request, which widen the windows of races.
-    pub pace: InjectedDelay,
+    pub delay: InjectedDelay,
     /// What log-in asks for; any password is good without it.
     pub password: Option<Secret>,
     /// What tokens are made with: instances that share it take each other's tokens.

@@ -20,7 +20,7 @@ use super::refusal::Refusal;
 use super::state::Service;
 use crate::history::{CodePath, ContentKind, OpId, Via};
 use crate::strategy::merge::{Call, Content, Strategy, UserChats};
-use crate::strategy::{Failure, Session, paced};
+use crate::strategy::{Failure, Session, delayed};
 
 /// `POST /api/user-chats/{chatId}/tasks/{mergeId}/webhook` and `…/polling`: the picture of a task.
 #[derive(Deserialize)]
@@ -35,39 +35,21 @@ pub(super) struct Done {
     applied: bool,
 }
 
-pub(super) async fn webhook(
-    service: State<Arc<Service>>,
-    _caller: Caller,
-    task: Path<(String, String)>,
-    stamp: Stamp,
-    Body(body): Body<Announced>,
-) -> Result<Json<Done>, Refusal> {
-    announced(service, task, stamp, body, Via::Webhook).await
-}
-
-pub(super) async fn polling(
-    service: State<Arc<Service>>,
-    _caller: Caller,
-    task: Path<(String, String)>,
-    stamp: Stamp,
-    Body(body): Body<Announced>,
-) -> Result<Json<Done>, Refusal> {
-    announced(service, task, stamp, body, Via::Polling).await
-}
-
-async fn announced(
+/// Answers an announcement that comes by webhook, or else by polling.
+pub(super) async fn announced<const WEBHOOK: bool>(
     State(service): State<Arc<Service>>,
+    _caller: Caller,
     Path((chat, merge)): Path<(String, String)>,
     Stamp(op): Stamp,
-    Announced { url }: Announced,
-    via: Via,
+    Body(Announced { url }): Body<Announced>,
 ) -> Result<Json<Done>, Refusal> {
+    let via = if WEBHOOK { Via::Webhook } else { Via::Polling };
     name("chatId", &chat)?;
     name("mergeId", &merge)?;
     let by = i64::try_from(op.0).map_err(|_| Refusal::bad_request("X-Op-Id is too large"))?;
     let id = format!("{chat}/{merge}");
     let task = Task { id, chat_id: chat, merge_id: merge, url, via, by, done: false };
-    Ok(Json(Done { applied: paced(service.settings.pace, service.tasks.announced(&task)).await? }))
+    Ok(Json(Done { applied: delayed(service.settings.delay, service.tasks.announced(&task)).await? }))
 }
 
 /// One task as it is stored, by whoever claimed it.

@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::state::Service;
 use crate::history::{OpId, ThreadKind};
 use crate::strategy::thread::{KEY, NOT_AN_ADMIN, SAME_SET, member_names, stamp_in};
-use crate::strategy::{Failure, Reason, paced};
+use crate::strategy::{Failure, Reason, delayed};
 
 /// The form of every answer that succeeds.
 #[derive(Serialize)]
@@ -126,7 +126,7 @@ pub(super) async fn check(
     let participants = names("participants", &body.participants)?;
     let kind = kind_of(&body.thread_type, &caller.0, &participants)?;
     let checking = service.threads.check(kind, &caller.0, &participants);
-    let thread = match paced(service.settings.pace, checking).await? {
+    let thread = match delayed(service.settings.delay, checking).await? {
         Some(document) => Some(counted(&service, &document).await?),
         None => None,
     };
@@ -166,7 +166,7 @@ pub(super) async fn start(
     let kind = kind_of(&body.thread_type, &caller.0, &participants)?;
     let text = content(&body.message_content)?;
     let strategy = service.settings.strategies.thread;
-    let (found, message) = paced(service.settings.pace, async {
+    let (found, message) = delayed(service.settings.delay, async {
         let found = service.threads.open(strategy, stamp.0, kind, &caller.0, &participants).await?;
         let thread = found.document.get("_id").cloned().unwrap_or(Bson::Null);
         let message = service.threads.send(stamp.0, &thread, &caller.0, text).await?;
@@ -215,7 +215,7 @@ pub(super) async fn expand(
     }
     let text = body.message_content.as_deref().map(content).transpose()?;
     let strategy = service.settings.strategies.thread;
-    let expanded = paced(service.settings.pace, async {
+    let expanded = delayed(service.settings.delay, async {
         let expanded = service.threads.expand(strategy, stamp.0, &caller.0, &id, &new).await?;
         if let Some(text) = text {
             service.threads.send(stamp.0, &id, &caller.0, text).await?;
@@ -240,7 +240,7 @@ pub(super) async fn resign(
     stamp: Stamp,
 ) -> Answer<One> {
     let id = id_of(&id)?;
-    let resigned = paced(service.settings.pace, service.threads.resign(stamp.0, &caller.0, &id)).await;
+    let resigned = delayed(service.settings.delay, service.threads.resign(stamp.0, &caller.0, &id)).await;
     match resigned {
         Ok(document) => success(One { thread: Thread::new(&document) }),
         Err(failure) => Err(refused(&service, &id, Change::Resign, failure).await),

@@ -93,14 +93,22 @@ async fn planned(scenario: &Scenario, environment: &Environment, stop: &Cancella
         Some(mongod) => stop.run_until_cancelled(make_durable(mongod)).await.unwrap_or_default(),
         None => true,
     };
-    let undurable = FaultInterval {
-        kind: scenario.faults.first()?.kind.as_str().to_owned(),
+    let intervals = if is_durable { Vec::new() } else { vec![undurable(scenario)?] };
+    Some(Faults { survives, planned, intervals })
+}
+
+/// What was there before the load may be lost: told of the first fault that takes something from the server, if one does.
+fn undurable(scenario: &Scenario) -> Option<FaultInterval> {
+    let is_harmless = |kind| matches!(kind, LoadFault::FailCommand | LoadFault::SlowDisk);
+    let takes = |spec: &FaultSpec| spec.kind.needs() == FaultNeeds::OwnServer && !is_harmless(spec.kind);
+    let number = scenario.faults.iter().position(takes).unwrap_or_default();
+    Some(FaultInterval {
+        kind: scenario.faults.get(number)?.kind.as_str().to_owned(),
+        number,
         loses_from_ns: Some(0),
         error: Some("what was there before the load could not be made durable".to_owned()),
         ..FaultInterval::default()
-    };
-    let intervals = if is_durable { Vec::new() } else { vec![undurable] };
-    Some(Faults { survives, planned, intervals })
+    })
 }
 
 /// Carries out a load, with the faults of its scenario beside it; what came of both.

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
@@ -14,18 +13,11 @@ use super::SessionError;
 use super::error::in_one_line;
 use super::set_up::{own_database, prepared};
 use crate::driver::BeforeRound;
-use crate::history::Observation;
 use crate::scenario::{Expected, Fresh, HttpSpec, InvariantSpec, Scenario, the_number};
+use crate::scope::Rest;
 use crate::target::http::{HttpRun, HttpTarget};
 use crate::target::mongo::{Queries, QueryResult, drop_database};
 use crate::target::{Awaited, Guard, MongoUri, Renewed, Service, Target, TargetError};
-
-/// Documents that have not changed for so long are taken for the final ones.
-const AT_REST_FOR: Duration = Duration::from_secs(1);
-/// Between two looks at them.
-const BETWEEN: Duration = Duration::from_millis(200);
-/// What never comes to rest is looked at no longer than this.
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// Refuses what fresh rounds cannot be had with.
 pub(super) fn check(scenario: &Scenario, is_shard: bool) -> Result<(), SessionError> {
@@ -57,6 +49,8 @@ pub(crate) struct FreshRounds {
 #[derive(Default)]
 pub(super) struct Rounds {
     number: u32,
+    /// The round whose database was asked last.
+    asked: Option<u32>,
     /// What the user's own invariants found: of each the first result that is not as expected, or else the last.
     results: Vec<QueryResult>,
     /// Those that were as expected in some round.
@@ -81,28 +75,34 @@ impl FreshRounds {
         let Some(service) = self.service.upgrade() else { return Ok(()) };
         let mut rounds = self.rounds.lock().await;
         let last = self.target.current();
-        if self.http_is_observed() {
-            at_rest(&*last, self.run.observe.within()).await?;
+        let observe = &self.run.observe;
+        let mut observation = None;
+        if observe.mongo.is_some() || observe.http.is_some() {
+            // Whatever it is, it has not changed for a while.
+            observation = Rest::within(observe.within()).reached(|| last.observe(), |_| true).await?.state;
         }
         if rounds.number > 0 {
             self.ask(&mut rounds).await?;
         }
         service.kill().await?;
-        let observation = last.observe().await?;
+        if observe.mongo.is_some() {
+            observation = last.observe().await?;
+        }
         let number = rounds.number + 1;
         let database = self.database(number);
         let awaited = match self.fresh {
             Fresh::Database => Awaited::InTurn,
             Fresh::Service => Awaited::Listening,
         };
-        service.start_on(&database, awaited).await?;
-        let run = HttpRun { mongo: Some((self.uri.clone(), database)), ..self.run.clone() };
+        let run = HttpRun { mongo: Some((self.uri.clone(), database.clone())), ..self.run.clone() };
         let has_setup = !run.setup.is_empty();
         let next = Arc::new(HttpTarget::new(self.http.clone(), run, &self.guard)?);
+        // Before the service is another one: who ends the load from here on must not look there for what the last round left.
+        self.target.replace(Arc::clone(&next) as Arc<dyn Target>, observation);
+        service.start_on(&database, awaited).await?;
         if self.fresh == Fresh::Database || has_setup {
             prepared(&*next, self.clients).await?;
         }
-        self.target.replace(next, observation);
         rounds.number = number;
         // The first is the run's own, which is removed in the end.
         if !self.is_embedded && number > 1 {
@@ -114,7 +114,9 @@ impl FreshRounds {
     /// Asks for the user's own invariants where the last round was, and removes what nobody needs any more.
     pub(super) async fn ask_last(&self) -> Result<Vec<QueryResult>, TargetError> {
         let mut rounds = self.rounds.lock().await;
-        self.ask(&mut rounds).await?;
+        if rounds.asked != Some(rounds.number) {
+            self.ask(&mut rounds).await?;
+        }
         let told = |result: &QueryResult| match self.invariants.iter().find(|spec| spec.name == result.name) {
             Some(spec) if !rounds.met.contains(&spec.name) => unless_too_little(spec, result.clone()),
             _ => result.clone(),
@@ -135,13 +137,18 @@ impl FreshRounds {
         )
     }
 
-    /// Removes the database of the last round.
+    /// Removes the database of the last round, and those around it: an interruption may have come before the one before it was
+    /// removed, or when the service had been started on the next.
     pub(super) async fn tear_down(&self) -> Result<(), TargetError> {
-        let number = self.rounds.lock().await.number;
-        match number > 0 && !self.is_embedded {
-            true => drop_database(&self.uri, &self.guard, &self.database(number)).await,
-            false => Ok(()),
+        if self.is_embedded {
+            return Ok(());
         }
+        let number = self.rounds.lock().await.number;
+        // That of round 0 is the run's own, and removed as such.
+        for number in number.saturating_sub(1).max(1)..=number.saturating_add(1) {
+            drop_database(&self.uri, &self.guard, &self.database(number)).await?;
+        }
+        Ok(())
     }
 
     async fn ask(&self, rounds: &mut Rounds) -> Result<(), TargetError> {
@@ -154,6 +161,7 @@ impl FreshRounds {
         let found = queries.run_until_at_rest(&self.invariants).await;
         rounds.met.extend(found.iter().filter(|result| is_met(&self.invariants, result)).map(|met| met.name.clone()));
         rounds.results = worst(&self.invariants, std::mem::take(&mut rounds.results), found);
+        rounds.asked = Some(rounds.number);
         Ok(())
     }
 
@@ -164,24 +172,6 @@ impl FreshRounds {
             number => own_database(&self.run.run_id, &format!("_{number}")),
         }
     }
-
-    fn http_is_observed(&self) -> bool {
-        self.run.observe.mongo.is_some() || self.run.observe.http.is_some()
-    }
-}
-
-/// Waits until a target's documents stay as they are.
-async fn at_rest(target: &dyn Target, within: Duration) -> Result<(), TargetError> {
-    let begin = Instant::now();
-    let (mut state, mut since): (Option<Observation>, _) = (target.observe().await?, begin);
-    while (since.elapsed() < AT_REST_FOR || begin.elapsed() < within) && begin.elapsed() < LONGEST + within {
-        tokio::time::sleep(BETWEEN).await;
-        let next = target.observe().await?;
-        if next != state {
-            (state, since) = (next, Instant::now());
-        }
-    }
-    Ok(())
 }
 
 /// Whether a result is as expected.
@@ -229,6 +219,8 @@ fn worst(specs: &[InvariantSpec], past: Vec<QueryResult>, last: Vec<QueryResult>
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::scenario::{Scope, SecretText, Template};
     use crate::target::mongo::LookedAt;

@@ -18,7 +18,7 @@ use crate::history::{Id, OpId};
 use crate::scenario::WorkloadKind;
 
 pub use creation::{Creation, How, creations};
-pub use injected_delay::{InjectedDelay, paced};
+pub use injected_delay::{InjectedDelay, delayed};
 pub use lock::MemoryLocks;
 pub use session::{Failure, Reason, Session, server_answer};
 

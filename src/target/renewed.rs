@@ -46,7 +46,10 @@ impl Renewed {
 
 /// Two final states as one.
 fn together(past: Option<Observation>, last: Option<Observation>) -> Option<Observation> {
-    let (Some(past), Some(mut last)) = (past.clone(), last.clone()) else { return past.or(last) };
+    let (past, mut last) = match (past, last) {
+        (Some(past), Some(last)) => (past, last),
+        (past, last) => return past.or(last),
+    };
     last.quiescent &= past.quiescent;
     last.documents.extend(past.documents);
     last.documents.sort_by(|one, other| (&one.key, &one.id).cmp(&(&other.key, &other.id)));
@@ -54,7 +57,10 @@ fn together(past: Option<Observation>, last: Option<Observation>) -> Option<Obse
 }
 
 fn seen_together(past: Option<Sightings>, last: Option<Sightings>) -> Option<Sightings> {
-    let (Some(mut past), Some(last)) = (past.clone(), last.clone()) else { return past.or(last) };
+    let (mut past, last) = match (past, last) {
+        (Some(past), Some(last)) => (past, last),
+        (past, last) => return past.or(last),
+    };
     past.answers.extend(last.answers);
     let DocumentSightings { fields, others, samples, expected_key } = last.documents;
     for field in fields {
@@ -144,20 +150,11 @@ impl Target for Renewed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{FieldSighting, Id, Observed};
+    use crate::history::fixture::observed;
+    use crate::history::{FieldSighting, Id};
 
     fn observation(key: &str, id: u8) -> Observation {
-        let document = Observed {
-            id: Id::parse(&id.to_string()),
-            key: key.into(),
-            stored_key: None,
-            created_by: None,
-            missing: Vec::new(),
-            messages: Vec::new(),
-            last_message: None,
-            thread: None,
-            fields: serde_json::Value::Null,
-        };
+        let document = observed(Id::parse(&id.to_string()), key);
         Observation { quiescent: id != 3, documents: vec![document], ..Observation::default() }
     }
 

@@ -1,7 +1,8 @@
 //! Real runs of each kind, read by other programs: a browser, xmllint, a JSON Schema validator, two HdrHistogram libraries.
 //!
 //! They need chromium, xmllint, node with npm, Python with venv and, where it can be had, Slurm, and fetch packages from PyPI and npm into `target/`.
-//! They are ignored unless asked for: `cargo test external -- --ignored`. Where a program is missing, they fail; only that of Slurm says that it was skipped. What needs none of
+//! They are ignored unless asked for: `cargo test external -- --ignored`. Where a program is missing, they fail; only those of Slurm and of
+//! network namespaces (root, iproute2, libfaketime) say that they were skipped. What needs none of
 //! them, such as the style of the help, is tested each time.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test, which says why it shows nothing")]

@@ -44,28 +44,43 @@ fn ip(arguments: &str) -> Command {
     command
 }
 
-/// Four networks and the one of the server; they are gone with this value.
-struct Networks {
-    // Ends before its network does.
-    _relay: Daemon,
-    _mongo: Daemon,
+/// The namespaces of this process, by their names; they are gone with this value, also where not all of them could be made.
+struct Namespaces {
     tag: u32,
 }
 
-impl Networks {
-    fn name(tag: u32, of: &str) -> String {
-        format!("onlyone-{tag}-{of}")
+impl Namespaces {
+    fn name(&self, of: &str) -> String {
+        format!("onlyone-{}-{of}", self.tag)
     }
+}
 
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        for of in ["hub", "0", "1", "2", "3"] {
+            ip(&format!("netns del {}", self.name(of))).status().ok();
+        }
+    }
+}
+
+/// Four networks and the one of the server.
+struct Networks {
+    // In the order in which they are to end.
+    _relay: Daemon,
+    _mongo: Daemon,
+    namespaces: Namespaces,
+}
+
+impl Networks {
     fn inside(&self, of: &str) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &Networks::name(self.tag, of)]);
+        command.args(["netns", "exec", &self.namespaces.name(of)]);
         command
     }
 
     fn start(folder: &Path) -> Networks {
-        let tag = std::process::id();
-        let hub = Networks::name(tag, "hub");
+        let namespaces = Namespaces { tag: std::process::id() };
+        let hub = namespaces.name("hub");
         let done = |command: &str| succeeded(ip(command).output().unwrap());
         done(&format!("netns add {hub}"));
         done(&format!("-n {hub} link set lo up"));
@@ -73,7 +88,7 @@ impl Networks {
         done(&format!("-n {hub} addr add {SERVER}/24 dev bridge"));
         done(&format!("-n {hub} link set bridge up"));
         for shard in 0..SHARDS {
-            let name = Networks::name(tag, &shard.to_string());
+            let name = namespaces.name(&shard.to_string());
             done(&format!("netns add {name}"));
             done(&format!("-n {name} link add eth0 type veth peer name shard{shard} netns {hub}"));
             done(&format!("-n {hub} link set shard{shard} master bridge up"));
@@ -96,15 +111,7 @@ impl Networks {
         wait_until("a MongoDB", || port().is_some());
         let relay = Daemon::start(enter("python3").args(["-c", RELAY, SERVER, &port().unwrap()]), &relayed);
         wait_until("a relay", || std::fs::read_to_string(&relayed).is_ok_and(|text| text.contains("ready")));
-        Networks { _relay: relay, _mongo: mongo, tag }
-    }
-}
-
-impl Drop for Networks {
-    fn drop(&mut self) {
-        for of in ["hub", "0", "1", "2", "3"] {
-            ip(&format!("netns del {}", Networks::name(self.tag, of))).status().ok();
-        }
+        Networks { _relay: relay, _mongo: mongo, namespaces }
     }
 }
 
@@ -170,10 +177,12 @@ fn external_four_networks_with_clocks_apart_find_the_race_and_accuse_no_correct_
     let Some(faketime) = FAKETIME.into_iter().find(|library| Path::new(library).exists()) else {
         return println!("skipped: libfaketime is not here; apt-get install faketime");
     };
-    if !in_path("ip") || !ip("netns add onlyone-probe").status().is_ok_and(|status| status.success()) {
+    // One that an earlier process was killed with must not let this one pass for ever.
+    let probe = format!("onlyone-{}-probe", std::process::id());
+    if !in_path("ip") || !ip(&format!("netns add {probe}")).status().is_ok_and(|status| status.success()) {
         return println!("skipped: network namespaces cannot be made here; they need root and iproute2");
     }
-    succeeded(ip("netns del onlyone-probe").output().unwrap());
+    succeeded(ip(&format!("netns del {probe}")).output().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let networks = Networks::start(folder.path());
     for (strategy, index, code, verdict) in

@@ -131,7 +131,7 @@ fn created(answers: &[Answer]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn correct_strategies_leave_one_chat_and_racy_ones_do_what_they_are_there_for() {
     let mongod = mongod().await;
-    let pace = InjectedDelay { read: Duration::from_millis(100), write: Duration::ZERO };
+    let delay = InjectedDelay { read: Duration::from_millis(100), write: Duration::ZERO };
     for (index, name) in ["upsert-retry", "insert-first", "lock-collection", "lock-in-memory"].into_iter().enumerate() {
         let choice = format!("create-or-get={name}");
         let api = start(&mongod, settings(&format!("correct{index}"), &[&choice])).await;
@@ -142,7 +142,7 @@ async fn correct_strategies_leave_one_chat_and_racy_ones_do_what_they_are_there_
 
     let racy = |database: &str, name: &str, unique_index: bool| {
         let choice = format!("create-or-get={name}");
-        onlyone::service::Settings { unique_index, pace, ..settings(database, &[&choice]) }
+        onlyone::service::Settings { unique_index, delay, ..settings(database, &[&choice]) }
     };
     let api = start(&mongod, racy("bare", "find-then-insert", false)).await;
     let (answers, documents) = burst(&[api], "p").await;

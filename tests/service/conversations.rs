@@ -82,7 +82,7 @@ fn messages(conversations: &[Value]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn correct_strategies_keep_every_message_and_racy_ones_do_not() {
     let mongod = mongod().await;
-    let pace = InjectedDelay { read: Duration::from_millis(100), write: Duration::ZERO };
+    let delay = InjectedDelay { read: Duration::from_millis(100), write: Duration::ZERO };
     for (index, name) in ["upsert-push", "save-retry", "whole-array-versioned"].into_iter().enumerate() {
         let api = start(&mongod, settings(&format!("kept{index}"), &[&format!("append={name}")])).await;
         let (answers, conversations) = burst(&api).await;
@@ -93,7 +93,7 @@ async fn correct_strategies_keep_every_message_and_racy_ones_do_not() {
     let racy = |name: &str, unique_index: bool| {
         let choice = format!("append={name}");
         let database = format!("lost_{name}_{unique_index}");
-        Settings { unique_index, pace, ..settings(&database, &[&choice]) }
+        Settings { unique_index, delay, ..settings(&database, &[&choice]) }
     };
     let (answers, conversations) = burst(&start(&mongod, racy("find-then-save", false)).await).await;
     assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");

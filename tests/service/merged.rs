@@ -108,8 +108,8 @@ async fn deliveries(api: &Api) -> (Vec<Answer>, usize) {
 async fn correct_strategies_merge_once_and_racy_ones_do_not() {
     let mongod = mongod().await;
     let with = |name: &str| {
-        let pace = InjectedDelay { read: Duration::from_millis(100), write: Duration::ZERO };
-        Settings { pace, ..settings(&format!("m_{name}"), &[&format!("merge={name}")]) }
+        let delay = InjectedDelay { read: Duration::from_millis(100), write: Duration::ZERO };
+        Settings { delay, ..settings(&format!("m_{name}"), &[&format!("merge={name}")]) }
     };
     for name in ["conditional-push", "lock-collection", "lock-in-memory"] {
         let (answers, stored) = deliveries(&start(&mongod, with(name)).await).await;

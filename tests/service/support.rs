@@ -23,7 +23,7 @@ pub(crate) fn settings(database: &str, choices: &[&str]) -> Settings {
         strategies,
         unique_index: true,
         pool: 30,
-        pace: InjectedDelay::default(),
+        delay: InjectedDelay::default(),
         password: None,
         token_secret: Secret::new("test"),
         planted: None,

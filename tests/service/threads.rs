@@ -157,8 +157,8 @@ async fn expansions(api: &Api) -> Vec<String> {
 async fn correct_strategies_keep_the_rules_under_concurrency_and_racy_ones_do_not() {
     let mongod = mongod().await;
     let with = |name: &str, unique_index: bool| {
-        let pace = InjectedDelay { read: Duration::from_millis(100), write: Duration::ZERO };
-        Settings { unique_index, pace, ..settings(&format!("t_{name}_{unique_index}"), &[&format!("thread={name}")]) }
+        let delay = InjectedDelay { read: Duration::from_millis(100), write: Duration::ZERO };
+        Settings { unique_index, delay, ..settings(&format!("t_{name}_{unique_index}"), &[&format!("thread={name}")]) }
     };
     let api = start(&mongod, with("keyed-upsert", true)).await;
     let (answers, threads) = starts(&api).await;

@@ -222,7 +222,7 @@ impl Repair<'_> {
 
     async fn execute(&mut self, plan: &Plan, referring: &[Referring<'_>]) -> Result<()> {
         for groups in batches(&plan.merges, |group| group.documents.len(), self.options.rate) {
-            self.pace.turns(groups.iter().map(|group| group.documents.len()).sum()).await;
+            self.rate_limiter.turns(groups.iter().map(|group| group.documents.len()).sum()).await;
             self.merge(groups, referring).await?;
             self.options.audit.progress.more(groups.len());
         }

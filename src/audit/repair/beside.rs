@@ -58,7 +58,7 @@ impl Repair<'_> {
         }
         let groups: Vec<Vec<Redirection>> = groups.into_values().filter(|group| !group.is_empty()).collect();
         for groups in batches(&groups, |group| group.len() + 1, self.options.rate) {
-            self.pace.turns(groups.iter().map(|group| group.len() + 1).sum()).await;
+            self.rate_limiter.turns(groups.iter().map(|group| group.len() + 1).sum()).await;
             again |= self.unite_groups(referring, targets, groups, &mut redirections).await?;
         }
         Ok(again)

@@ -64,7 +64,7 @@ impl Repair<'_> {
             self.left(still_changing(id, mending.what_for()));
         }
         for ids in ids.chunks(at_once(self.options.rate)) {
-            self.pace.turns(ids.len()).await;
+            self.rate_limiter.turns(ids.len()).await;
             let mut pending: Vec<Bson> = ids.iter().copied().cloned().collect();
             let mut tries = self.tries();
             while !pending.is_empty() && tries.next() {

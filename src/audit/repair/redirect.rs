@@ -50,7 +50,7 @@ impl Repair<'_> {
             // First what makes room in a unique index.
             again |= self.unite(referring, targets, gone, &mut stay).await?;
             for stay in stay.chunks(at_once(self.options.rate)) {
-                self.pace.turns(stay.len()).await;
+                self.rate_limiter.turns(stay.len()).await;
                 again |= self.redirect_all(referring.collection, stay).await?;
             }
         }

@@ -53,7 +53,7 @@ pub(super) struct Repair<'a> {
     pub(super) profile: &'a Profile,
     pub(super) options: &'a RepairOptions,
     pub(super) journal: Journal,
-    pub(super) pace: RateLimiter,
+    pub(super) rate_limiter: RateLimiter,
     /// Merges whose duplicate is removed and not taken in: its content is in the backup only.
     pub(super) unfinished: Vec<String>,
     /// Its backup exists.
@@ -89,7 +89,7 @@ impl<'a> Repair<'a> {
             profile,
             options,
             journal,
-            pace: RateLimiter::new(options.rate),
+            rate_limiter: RateLimiter::new(options.rate),
             unfinished: Vec::new(),
             opened: resumed,
             refused: 0,

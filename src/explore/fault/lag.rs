@@ -14,7 +14,7 @@ use crate::explore::proxy::Proxy;
 const STOPPED: &str = "rsSyncApplyStop";
 /// Between two looks at how far the member is.
 const PAUSE: Duration = Duration::from_millis(2);
-/// How long a member may take to catch up, and to stand still.
+/// How long a member may take to catch up and to stand still, and for each answer.
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// A secondary of a replica set. The other members go on, so that a majority acknowledges what is written.
@@ -92,6 +92,18 @@ impl Lag {
         off.map(|_| ()).map_err(|why| format!("the secondary that was held behind is not let go: {why}"))
     }
 
+    /// An error where another member has been elected: reads that were to go to the primary went to who led before.
+    pub(in crate::explore) async fn leads(&self) -> Result<(), String> {
+        let hello = asked(&self.primary, doc! { "hello": 1 }).await?;
+        match hello.get_bool("isWritablePrimary") {
+            Ok(true) => Ok(()),
+            _ => {
+                Err("the replica set has elected another primary: reads may have been stale that were not to be"
+                    .to_owned())
+            }
+        }
+    }
+
     /// Writes something that changes no document; when that was.
     async fn note(&self) -> Result<Timestamp, String> {
         let noted = asked(&self.primary, doc! { "appendOplogNote": 1, "data": { "onlyone": "lag" } }).await?;
@@ -107,7 +119,11 @@ fn alone(member: &str) -> Result<Client, String> {
 }
 
 async fn asked(client: &Client, command: Document) -> Result<Document, String> {
-    client.database("admin").run_command(command).await.map_err(|error| chain(&error))
+    let admin = client.database("admin");
+    match tokio::time::timeout(WITHIN, admin.run_command(command).into_future()).await {
+        Ok(answer) => answer.map_err(|error| chain(&error)),
+        Err(_) => Err(format!("no answer within {} s", WITHIN.as_secs())),
+    }
 }
 
 /// Up to when a member has applied what was written.

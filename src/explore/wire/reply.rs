@@ -19,6 +19,8 @@ pub struct Reply {
     pub ok: bool,
     /// The error of the command or of its first failed statement.
     pub code: Option<i32>,
+    /// It was carried out, but not acknowledged as its write concern has it.
+    pub write_concern_error: bool,
     /// Documents matched, inserted or counted.
     pub matched: Option<i64>,
     /// Documents changed.
@@ -81,6 +83,7 @@ impl Reply {
                     let first = errors.into_iter().flatten().next().and_then(RawBsonRef::as_document);
                     reply.code = first.and_then(|error| error.get_i32("code").ok());
                 }
+                ("writeConcernError", _) => reply.write_concern_error = true,
                 ("cursor", RawBsonRef::Document(cursor)) => reply.read_cursor(cursor),
                 ("lastErrorObject", RawBsonRef::Document(last)) => {
                     reply.matched = last.get("n").ok().flatten().and_then(number);

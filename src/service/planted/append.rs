@@ -29,7 +29,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         before: true,
         rule: Some(Rule {
             collection: "sessions",
-            pipeline: r#"[{"$unwind": {"path": "$messages", "includeArrayIndex": "at"}},
+            pipeline: r#"[{"$unwind": "$messages"},
                 {"$group": {"_id": {"key": "$key", "by": "$messages.by"}, "n": {"$push": "$messages.n"}}},
                 {"$match": {"n": [2, 1]}}]"#,
         }),

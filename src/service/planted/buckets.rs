@@ -4,7 +4,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use serde_json::json;
 
-use super::room::{ATTEMPTS, Answer, Call, inserted};
+use super::room::{ATTEMPTS, Answer, Call, inserted, is_duplicate_key};
 use super::table::{Form, Index, Mutant, Rule, When, crash, race, unique};
 use crate::service::refusal::Refusal;
 use crate::strategy::server_answer;
@@ -96,10 +96,14 @@ async fn send_two(call: &Call) -> Answer {
     Err(Refusal::unavailable("too many attempts"))
 }
 
-/// Positions of the documents that were there already.
+/// Positions of the documents that were there already; an error that says anything else stays one.
 fn duplicates(error: Error) -> mongodb::error::Result<Vec<usize>> {
     let ErrorKind::InsertMany(many) = error.kind.as_ref() else { return Err(error) };
-    Ok(many.write_errors.iter().flatten().map(|failed| failed.index).collect())
+    let failed = many.write_errors.as_deref().unwrap_or_default();
+    if many.write_concern_error.is_some() || !failed.iter().all(|failed| is_duplicate_key(failed.code)) {
+        return Err(error);
+    }
+    Ok(failed.iter().map(|failed| failed.index).collect())
 }
 
 /// Messages in a bucket.

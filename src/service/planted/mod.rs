@@ -1,6 +1,6 @@
 //! Small services with a planted bug, each beside its correct control: what `onlyone selftest --faults` explores.
 //!
-//! [`MUTANTS`] is the table. `onlyone serve --planted ID` answers `POST /planted/{operation}/{key}/{op}` by the mutant, or by its
+//! [`all`] is the table. `onlyone serve --planted ID` answers `POST /planted/{operation}/{key}/{op}` by the mutant, or by its
 //! control. Each is a handler of a few lines on MongoDB, in the file of its family.
 
 mod append;

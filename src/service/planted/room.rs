@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::table::{Form, Index, Mutant, When};
 use super::{append, buckets, creation, keys, merge, thread};
+use crate::history::DatabaseError;
 use crate::service::refusal::Refusal;
 use crate::service::state::Service;
 use crate::strategy::server_answer;
@@ -121,23 +122,34 @@ pub(in crate::service) async fn answer(
         return Err(missing());
     }
     let call = Call { room, operation, key, op };
-    let answered = match mutant.id {
-        "C7" | "C13" | "C14" | "C23" | "C24" | "C28" | "C29" | "C22" => creation::answer(mutant.id, &call).await,
-        "C11" | "C12" | "C16" | "G14" => keys::answer(mutant.id, &call).await,
-        "A3" | "A5" | "A6" | "A15" | "A17" | "A18" | "A22" | "A24" => append::answer(mutant.id, &call).await,
-        "A8" | "A11" | "A20" | "A21" | "A23" => buckets::answer(mutant.id, &call).await,
-        "M9" | "M12" | "M13" | "M14" | "M15" | "M17" => merge::answer(mutant.id, &call).await,
-        _ => thread::answer(mutant.id, &call).await,
+    let is_of = |family: &[Mutant]| family.iter().any(|one| one.id == mutant.id);
+    let answered = if is_of(creation::MUTANTS) {
+        creation::answer(mutant.id, &call).await
+    } else if is_of(keys::MUTANTS) {
+        keys::answer(mutant.id, &call).await
+    } else if is_of(append::MUTANTS) {
+        append::answer(mutant.id, &call).await
+    } else if is_of(buckets::MUTANTS) {
+        buckets::answer(mutant.id, &call).await
+    } else if is_of(merge::MUTANTS) {
+        merge::answer(mutant.id, &call).await
+    } else {
+        thread::answer(mutant.id, &call).await
     };
     answered.map(Json)
 }
 
 /// Whether an error is a duplicate key.
 pub(super) fn is_duplicate(error: &mongodb::error::Error) -> bool {
-    server_answer(error).is_some_and(|(code, _)| code == 11000)
+    server_answer(error).is_some_and(|(code, _)| is_duplicate_key(code))
 }
 
-/// The same for an insertion: whether it is new, where a duplicate is no mistake.
+/// Whether an error of the server with this code is a duplicate key.
+pub(super) fn is_duplicate_key(code: i32) -> bool {
+    DatabaseError::of_code(code, None) == DatabaseError::DuplicateKey
+}
+
+/// Whether an insertion made something new, where a duplicate is no mistake.
 pub(super) fn inserted<T>(result: mongodb::error::Result<T>) -> mongodb::error::Result<bool> {
     match result {
         Ok(_) => Ok(true),

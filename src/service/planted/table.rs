@@ -76,7 +76,7 @@ pub(super) enum When {
     Correct,
 }
 
-/// A unique index for both.
+/// A unique index that stands behind the bug and behind its control.
 pub(super) const fn unique(collection: &'static str, fields: &'static [&'static str]) -> Index {
     Index { collection, fields, form: Form::Whole, when: When::Both }
 }
@@ -128,7 +128,7 @@ pub fn all() -> impl Iterator<Item = &'static Mutant> {
     families.into_iter().flatten()
 }
 
-/// The one with this identifier.
+/// The planted route with this identifier, in whatever case.
 pub fn of_id(id: &str) -> Option<&'static Mutant> {
     all().find(|mutant| mutant.id.eq_ignore_ascii_case(id))
 }

@@ -129,7 +129,7 @@ async fn open(target: &HttpTarget) -> Result<Rows, TargetError> {
             source: "no server is known: give `observe.mongo.uri`".into(),
         });
     };
-    Rows::open(&uri, &target.guard, &database, &target.run.run_id, target.core.priors.of_setup()).await
+    Rows::open(&uri, &target.guard, &database, &target.run.run_id, target.client.priors.of_setup()).await
 }
 
 async fn read(target: &HttpTarget, observation: &Observation, rows: Option<&Rows>) -> Result<Effects, TargetError> {
@@ -138,7 +138,7 @@ async fn read(target: &HttpTarget, observation: &Observation, rows: Option<&Rows
         numbers.push(numbers_of(target, spec, observation, rows).await?);
     }
     let elements = match target.run.observe.elements() {
-        Some(spec) => Some(target.core.left.with(spec, found(target, spec, observation, rows).await?)),
+        Some(spec) => Some(target.client.left.with(spec, found(target, spec, observation, rows).await?)),
         None => None,
     };
     Ok(Effects { numbers, elements })

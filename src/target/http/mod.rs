@@ -71,7 +71,7 @@ pub struct HttpRun {
 
 /// A service over HTTP.
 pub struct HttpTarget {
-    core: Arc<HttpClient>,
+    client: Arc<HttpClient>,
     run: HttpRun,
     guard: Guard,
     /// What the last reading of the final state saw besides the documents.
@@ -87,7 +87,7 @@ impl HttpTarget {
             Release::LastByte => Transport::Raw(run.base_urls.iter().map(|_| http_client::Pool::default()).collect()),
         };
         let before = spec.operations.values().flat_map(|operation| operation.before.iter().cloned()).collect();
-        let core = HttpClient {
+        let client = HttpClient {
             redactor: redactor::Redactor::new(spec.secrets()),
             samples: samples::Samples::new(spec.operations.len()),
             bases: run.base_urls.iter().map(|url| http_client::Base::new(url)).collect(),
@@ -107,7 +107,7 @@ impl HttpTarget {
             keeps_answers: run.keeps_answers,
             abandoned: AtomicU64::new(0),
         };
-        Ok(HttpTarget { core: Arc::new(core), run, guard: guard.clone(), observed: std::sync::Mutex::default() })
+        Ok(HttpTarget { client: Arc::new(client), run, guard: guard.clone(), observed: std::sync::Mutex::default() })
     }
 }
 
@@ -128,16 +128,16 @@ pub async fn is_listening(base_url: &str) -> bool {
 
 impl Target for HttpTarget {
     fn seed<'a>(&'a self, keys: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), TargetError>> {
-        self.core.seed(keys).boxed()
+        self.client.seed(keys).boxed()
     }
 
     fn prepare(&self, clients: u32) -> BoxFuture<'_, Result<Preflight, TargetError>> {
         async move {
-            self.core.set_up().await?;
-            let warm_up = self.core.spec.warm_up.as_deref().unwrap_or(&self.run.warm_up);
-            let ready = self.core.warm_up(clients, warm_up).await?;
+            self.client.set_up().await?;
+            let warm_up = self.client.spec.warm_up.as_deref().unwrap_or(&self.run.warm_up);
+            let ready = self.client.warm_up(clients, warm_up).await?;
             let mut notes = self.run.notes.clone();
-            notes.push(match self.core.spec.release {
+            notes.push(match self.client.spec.release {
                 Release::Task => "released by task: each client sends its request when the gate opens".to_owned(),
                 Release::LastByte => {
                     "released by the last byte: the rest of each request was sent before the gate opened".to_owned()
@@ -147,7 +147,7 @@ impl Target for HttpTarget {
                 1 => String::new(),
                 several => format!(" ({several} instances in turn)"),
             };
-            let retries = self.core.spec.retries;
+            let retries = self.client.spec.retries;
             Ok(Preflight {
                 topology: Some(format!("service at {}{instances}", self.run.base_urls.join(", "))),
                 retries: [(format!("retries ({retries})"), retries > 0)].into(),
@@ -160,29 +160,29 @@ impl Target for HttpTarget {
     }
 
     fn captured(&self) -> std::collections::BTreeMap<String, String> {
-        self.core.priors.of_setup()
+        self.client.priors.of_setup()
     }
 
     fn was_killed(&self) {
-        self.core.abandoned.store(0, std::sync::atomic::Ordering::Relaxed);
+        self.client.abandoned.store(0, std::sync::atomic::Ordering::Relaxed);
     }
 
     fn has_preliminaries(&self) -> bool {
-        self.core.priors.are_per_key() || self.core.spec.auth.login.is_some()
+        self.client.priors.are_per_key() || self.client.spec.auth.login.is_some()
     }
 
     fn preliminaries<'a>(&'a self, operations: &'a [Invocation]) -> BoxFuture<'a, Result<(), TargetError>> {
-        self.core.preliminaries(operations).boxed()
+        self.client.preliminaries(operations).boxed()
     }
 
     fn apply(&self, operation: Invocation) -> BoxFuture<'static, Completion> {
-        let core = Arc::clone(&self.core);
-        async move { core.apply(operation).await }.boxed()
+        let client = Arc::clone(&self.client);
+        async move { client.apply(operation).await }.boxed()
     }
 
     fn make_ready(&self, operation: Invocation) -> BoxFuture<'static, BoxFuture<'static, Completion>> {
-        let core = Arc::clone(&self.core);
-        core.make_ready(operation).boxed()
+        let client = Arc::clone(&self.client);
+        client.make_ready(operation).boxed()
     }
 
     fn stages(&self) -> bool {
@@ -190,8 +190,8 @@ impl Target for HttpTarget {
     }
 
     fn stage(&self, operation: Invocation) -> BoxFuture<'static, Staged> {
-        let core = Arc::clone(&self.core);
-        async move { core.stage(operation).await }.boxed()
+        let client = Arc::clone(&self.client);
+        async move { client.stage(operation).await }.boxed()
     }
 
     fn observe(&self) -> BoxFuture<'_, Result<Option<Observation>, TargetError>> {
@@ -200,12 +200,12 @@ impl Target for HttpTarget {
 
     fn sightings(&self) -> Option<Sightings> {
         let (observed, documents) = self.observed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let answers = self.core.samples.all().into_iter().chain(observed).collect();
+        let answers = self.client.samples.all().into_iter().chain(observed).collect();
         Some(Sightings { answers, documents })
     }
 
     fn notes(&self) -> Vec<String> {
-        let early = self.core.releases.early.load(Ordering::Relaxed);
+        let early = self.client.releases.early.load(Ordering::Relaxed);
         let early = (early > 0).then(|| {
             format!(
                 "{early} answers came before their request was complete: the service did not wait for the last byte"

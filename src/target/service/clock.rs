@@ -36,9 +36,12 @@ impl ClockLibrary {
         all.find(|path| path.is_file()).map(ClockLibrary)
     }
 
-    /// A process that asks this file for the time, which is the right one at first.
+    /// A process that asks this file for the time, which is the right one at first. One that is started again finds it as it is:
+    /// a clock that is wrong stays wrong.
     pub(super) fn told(&self, process: ProcessSpec, file: &Path) -> Result<ProcessSpec, TargetError> {
-        write(file, SignedDuration::ZERO)?;
+        if !file.exists() {
+            write(file, SignedDuration::ZERO)?;
+        }
         let mut preload = OsString::from(&self.0);
         if let Some(others) = process.env.get(&OsString::from("LD_PRELOAD")) {
             preload.push(":");
@@ -74,6 +77,9 @@ fn offset(by: SignedDuration) -> String {
 impl Service {
     /// Moves the clock of the instance at this position away from that of the machine by so much. An error if it would not notice.
     pub fn move_clock(&self, position: usize, by: SignedDuration) -> Result<(), TargetError> {
+        // Also of one that is down: it is started again with this clock.
+        let number = u32::try_from(position + 1).unwrap_or(u32::MAX);
+        write(&file(self.supervisor.dir(), number), by)?;
         let processes = self.processes();
         let Some(process) = processes.get(position) else { return Ok(()) };
         // One that is just being started, or was killed, has no maps yet, or no more.
@@ -83,8 +89,7 @@ impl Service {
                 format!("instance {} does not ask the C library for the time: it is linked statically", position + 1);
             return Err(step(MOVING, why));
         }
-        let number = u32::try_from(position + 1).unwrap_or(u32::MAX);
-        write(&file(self.supervisor.dir(), number), by)
+        Ok(())
     }
 }
 
@@ -123,5 +128,16 @@ mod tests {
         let told = library.told(process, &file(folder.path(), 1)).unwrap();
         assert_eq!(told.env[&OsString::from("LD_PRELOAD")], "/lib/libfaketime.so:/mine.so");
         assert_eq!(std::fs::read_to_string(file(folder.path(), 1)).unwrap(), "+0.000000\n");
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_stays_wrong_when_its_service_is_started_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (library, clock) = (ClockLibrary("/lib/libfaketime.so".into()), file(folder.path(), 1));
+        let process = || ProcessSpec::new("true", folder.path().join("log"));
+        library.told(process(), &clock).unwrap();
+        write(&clock, SignedDuration::from_secs(-300)).unwrap();
+        library.told(process(), &clock).unwrap();
+        assert_eq!(std::fs::read_to_string(clock).unwrap(), "-300.000000\n");
     }
 }

@@ -10,6 +10,7 @@ use super::port::Reservation;
 use super::{Instance, STARTING, Service, Start, Starter, http_client, step};
 use crate::process::{Process, ProcessError};
 use crate::scenario::ServiceSpec;
+use crate::target::http::is_listening;
 use crate::target::{ServiceContext, TargetError};
 
 /// How often it is tried whether an instance listens.
@@ -49,8 +50,8 @@ pub enum Awaited {
 impl Starter<'_> {
     /// Waits until an instance listens where it did before, or has ended.
     async fn listening(&self, instance: &Instance, first: &Instance) -> Result<(), TargetError> {
-        let address = first.url.trim_start_matches("http://");
-        while tokio::net::TcpStream::connect(address).await.is_err() {
+        let address = &first.url;
+        while !matches!(tokio::time::timeout_at(self.deadline.into(), is_listening(address)).await, Ok(true)) {
             let why = match instance.process.try_exit_status() {
                 Some(status) => format!("it ended with {status} before it listened"),
                 None if Instant::now() >= self.deadline => format!("nothing listens at {address}"),

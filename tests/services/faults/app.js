@@ -124,6 +124,12 @@ const routes = (client, db) => {
       const rooms = await c('rooms').find({ key }, { readPreference: 'secondary' }).toArray();
       return rooms.length ? [200, { rooms: rooms.length }] : [404, { error: 'none' }];
     },
+    // Asks the primary and then a secondary; without a lag the second never knows less, in whatever order requests come.
+    async behind({ key }) {
+      const here = await c('rooms').find({ key }).toArray();
+      const there = await c('rooms').find({ key }, { readPreference: 'secondary' }).toArray();
+      return [200, { behind: there.length < here.length }];
+    },
     // Two names of one route, as a webhook and a poller have them.
     webhook(asked) { return this.deliver(asked); },
     poll(asked) { return this.deliver(asked); },

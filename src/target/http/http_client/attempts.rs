@@ -51,8 +51,8 @@ impl HttpClient {
 
     /// One attempt with its own time-out. It goes on after that: a request that is dropped may still happen.
     async fn attempt(self: &Arc<Self>, ready: &Ready) -> Outcome {
-        let (core, request, base) = (Arc::clone(self), ready.request.clone(), ready.base);
-        let sending = tokio::spawn(async move { core.send(request, base).await });
+        let (client, request, base) = (Arc::clone(self), ready.request.clone(), ready.base);
+        let sending = tokio::spawn(async move { client.send(request, base).await });
         match tokio::time::timeout(self.spec.timeout, sending).await {
             Ok(Ok(answer)) => self.completion(ready, &answer, None).outcome,
             Ok(Err(_)) => Outcome::Unknown(Cause::new("the harness's own task ended before the answer")),

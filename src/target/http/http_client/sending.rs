@@ -52,14 +52,14 @@ pub(in crate::target::http) enum Transport {
 
 /// Counts a request as open until it is answered; one that is dropped before counts as abandoned.
 pub(super) struct Open {
-    core: Arc<HttpClient>,
+    client: Arc<HttpClient>,
     answered: bool,
 }
 
 impl Open {
-    pub(super) fn new(core: &Arc<HttpClient>) -> Self {
-        core.open.fetch_add(1, Ordering::Relaxed);
-        Open { core: Arc::clone(core), answered: false }
+    pub(super) fn new(client: &Arc<HttpClient>) -> Self {
+        client.open.fetch_add(1, Ordering::Relaxed);
+        Open { client: Arc::clone(client), answered: false }
     }
 
     pub(super) fn done(mut self) {
@@ -69,9 +69,9 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.core.open.fetch_sub(1, Ordering::Relaxed);
+        self.client.open.fetch_sub(1, Ordering::Relaxed);
         if !self.answered {
-            self.core.abandoned.fetch_add(1, Ordering::Relaxed);
+            self.client.abandoned.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -32,7 +32,7 @@ impl Forms {
     }
 
     fn stored_by(target: &HttpTarget, fields: Vec<String>, stored: &[Template]) -> Result<Self, TargetError> {
-        let known = target.core.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = target.client.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let mut forms = Forms { fields, keys: BTreeMap::new(), pairs: Vec::new() };
         for key in known.iter() {
             if stored.is_empty() {
@@ -41,7 +41,7 @@ impl Forms {
             }
             for reversed in [false, true] {
                 let action = Action::CreateOrGet { reversed };
-                let variables = target.core.priors.with(subject(&target.run.run_id, key, &action).variables(), key);
+                let variables = target.client.priors.with(subject(&target.run.run_id, key, &action).variables(), key);
                 let form: Result<Vec<String>, _> = stored.iter().map(|template| template.render(&variables)).collect();
                 forms.keys.insert(form.map_err(|error| step(STEP, error))?, Arc::clone(key));
             }

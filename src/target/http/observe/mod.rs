@@ -35,7 +35,7 @@ pub(super) async fn final_state(target: &HttpTarget) -> Result<Option<Observatio
         return Ok(None);
     }
     let answered = all_answered(target).await;
-    let abandoned = target.core.abandoned.load(Ordering::Relaxed) > 0;
+    let abandoned = target.client.abandoned.load(Ordering::Relaxed) > 0;
     let pause = if abandoned && !target.run.own_service { LONG_PAUSE } else { PAUSE };
     let reader = match (&observe.mongo, &observe.http) {
         (Some(mongo), _) => Reader::Mongo(Box::new(Database::open(target, mongo).await?)),
@@ -75,7 +75,7 @@ struct Read {
 /// Waits until no request is open.
 pub(super) async fn all_answered(target: &HttpTarget) -> bool {
     let deadline = Instant::now() + QUIESCE_TIMEOUT;
-    while target.core.open.load(Ordering::Relaxed) > 0 {
+    while target.client.open.load(Ordering::Relaxed) > 0 {
         if Instant::now() >= deadline {
             return false;
         }
@@ -96,7 +96,7 @@ struct List<'a> {
 
 impl<'a> List<'a> {
     fn new(target: &'a HttpTarget, setting: &'static str, field: Option<&'a str>) -> Self {
-        let spec = &target.core.spec;
+        let spec = &target.client.spec;
         let delivered = target.run.workload == WorkloadKind::Merge;
         List { setting, field, spec: spec.messages.as_ref(), delivered }
     }

@@ -24,7 +24,7 @@ const STEP: &str = "reading the final state through the service";
 /// Asks the service for each key.
 pub(super) async fn read(target: &HttpTarget, spec: &ObserveHttp) -> Result<Read, TargetError> {
     let keys: Vec<Arc<str>> = {
-        let keys = target.core.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = target.client.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.iter().cloned().collect()
     };
     let asked = keys.into_iter().map(|key| async move { of_key(target, spec, key).await });
@@ -47,12 +47,12 @@ pub(super) async fn read(target: &HttpTarget, spec: &ObserveHttp) -> Result<Read
 
 /// Everything of one key.
 async fn of_key(target: &HttpTarget, spec: &ObserveHttp, key: Arc<str>) -> Result<Read, TargetError> {
-    let given = target.core.known_given(&key);
+    let given = target.client.known_given(&key);
     let mut read = Read::default();
     for action in questions(target, &spec.request, &key) {
         let subject = Subject { thread: given.as_deref(), ..subject(&target.run.run_id, &key, &action) };
         let answer = ask(target, spec, &key, subject).await?;
-        read.answers.push(target.core.samples.exchange("observe", None, &answer, &target.core.redactor));
+        read.answers.push(target.client.samples.exchange("observe", None, &answer, &target.client.redactor));
         let family = Family { key: &key, given: given.as_deref() };
         documents(target, spec, &answer, family, &mut read)?;
     }
@@ -79,14 +79,14 @@ async fn ask(
     key: &str,
     subject: Subject<'_>,
 ) -> Result<answer::Answer, TargetError> {
-    let core = &target.core;
-    let variables = core.priors.with(subject.variables(), key);
-    let session = core.session(&variables, 0, 0).await;
-    let session = session.map_err(|no_answer| step(STEP, core.redactor.clear(no_answer.why())))?;
+    let client = &target.client;
+    let variables = client.priors.with(subject.variables(), key);
+    let session = client.session(&variables, 0, 0).await;
+    let session = session.map_err(|no_answer| step(STEP, client.redactor.clear(no_answer.why())))?;
     let mut request = Prepared::new(&spec.request, &variables).map_err(|error| step(STEP, error))?;
-    core.authorize(&mut request, session.as_deref(), &variables).map_err(|why| step(STEP, why))?;
-    let answer = core.send_in_time(request, 0).await;
-    answer.map_err(|no_answer| step(STEP, core.redactor.clear(no_answer.why())))
+    client.authorize(&mut request, session.as_deref(), &variables).map_err(|why| step(STEP, why))?;
+    let answer = client.send_in_time(request, 0).await;
+    answer.map_err(|no_answer| step(STEP, client.redactor.clear(no_answer.why())))
 }
 
 /// Adds the documents of an answer.

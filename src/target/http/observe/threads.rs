@@ -167,17 +167,8 @@ mod tests {
 
     fn shown(fields: &Json, paths: &ThreadPaths, given: Option<&str>) -> Result<Option<Observed>, String> {
         let key: Arc<str> = "r-p2x".into();
-        let mut observed = Observed {
-            id: Id::parse("t1"),
-            key: Arc::clone(&key),
-            stored_key: None,
-            created_by: None,
-            missing: Vec::new(),
-            messages: Vec::new(),
-            last_message: None,
-            thread: None,
-            fields: fields.clone(),
-        };
+        let plain = crate::history::fixture::observed(Id::parse("t1"), Arc::clone(&key));
+        let mut observed = Observed { fields: fields.clone(), ..plain };
         let family = Family { key: &key, given };
         let is_of_key = complete(&mut observed, paths, family, true, &mut DocumentSightings::default())?;
         Ok(is_of_key.then_some(observed))

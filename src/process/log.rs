@@ -1,9 +1,9 @@
-//! What the log of a server or of its installation says, for errors.
+//! What the log of a process says, for errors.
 
 use std::path::Path;
 
 /// The last lines of a log; what cannot be read is said in their place, because this goes into an error.
-pub(super) fn tail(log: &Path, lines: usize) -> String {
+pub(crate) fn tail(log: &Path, lines: usize) -> String {
     match std::fs::read(log) {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes);
