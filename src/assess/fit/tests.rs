@@ -4,8 +4,8 @@ use serde_json::{Value as Json, json};
 
 use super::fit;
 use crate::history::{
-    Action, Cause, CauseKind, DocumentSightings, Exchange, History, Observation, Observed, OpId, Operation, Outcome,
-    Sample, Sightings, Source, Value,
+    Action, Cause, CauseKind, DocumentSightings, Exchange, History, KeyPart, Observation, Observed, OpId, Operation,
+    Outcome, Sample, Sightings, Source, Value,
 };
 use crate::report::Fit;
 use crate::scenario::{Scenario, load_text};
@@ -329,18 +329,19 @@ clients = 2
 rounds = 1
 "#;
     let scenario = load_text("votes.toml".as_ref(), text.to_owned(), &[], &|_| None, &crate::strategy::names).unwrap();
-    let seen = |ok: bool, documents: Vec<Observed>| {
+    let seen_by = |part: Option<KeyPart>, ok: bool, documents: Vec<Observed>| {
         let mut vote = answer(1, "k", "d1", true);
         vote.action = Action::Custom("vote".into());
         if !ok {
             vote.outcome = Outcome::Unknown(Cause::new("no answer"));
         }
-        let history = History { operations: vec![vote], ..History::default() };
+        let history = History { operations: vec![vote], part, ..History::default() };
         let observation = Observation { documents, ..Observation::default() };
         let fit = fit(&scenario, "r", &history, Some(&observation), &Sightings::default());
         assert_eq!(fit.misfit(), None, "it may be so meant");
         fit.unseen()
     };
+    let seen = |ok, documents| seen_by(None, ok, documents);
     let told = seen(true, Vec::new());
     assert!(
         matches!(told.as_slice(), [one] if one.contains("`stalls`, with `name`, `_id`, `by`, in none of 1 cases")),
@@ -348,4 +349,7 @@ rounds = 1
     );
     assert_eq!(seen(true, vec![document("d1", "k", json!({ "name": "k" }))]), Vec::<String>::new());
     assert_eq!(seen(false, Vec::new()), Vec::<String>::new());
+    // The vote is one of the serial control, which every part has: one of them counts it.
+    let by_part: Vec<_> = KeyPart::all(3).map(|part| seen_by(Some(part), true, Vec::new())).collect();
+    assert_eq!(by_part, [told, Vec::new(), Vec::new()]);
 }
