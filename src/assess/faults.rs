@@ -180,12 +180,25 @@ pub(super) fn explain_the_server(record: &RunRecord, scenario: &Scenario) -> boo
         scenario.faults.get(one.number).is_some_and(|spec| spec.target == Some(FaultTarget::Secondary))
     };
     let intervals = record.faults.iter().flat_map(|faults| &faults.intervals);
-    let strikes = intervals.filter(|one| strikes_it(&one.kind) && one.error.is_none() && !is_secondary(one)).count();
+    let strikes = intervals.filter(|one| strikes_it(&one.kind) && one.error.is_none() && !is_secondary(one));
+    let strikes: Vec<&FaultInterval> = strikes.collect();
+    record.server_after.is_some() && !strikes.is_empty() && account_for_the_term(record, &strikes)
+}
+
+/// Whether there was no election but those that strikes led to. An accident is one between them.
+fn account_for_the_term(record: &RunRecord, strikes: &[&FaultInterval]) -> bool {
     let term = |identity: &Option<Identity>| identity.as_ref().and_then(|identity| identity.term);
-    let elections = term(&record.server_after).zip(term(&record.server_before));
-    let elections = elections.map_or(0, |(after, before)| after.saturating_sub(before));
-    // More elections than strikes: one of them was an accident.
-    record.server_after.is_some() && strikes > 0 && i64::try_from(strikes).is_ok_and(|strikes| elections <= strikes)
+    let Some((before, after)) = term(&record.server_before).zip(term(&record.server_after)) else { return true };
+    let known: Option<Vec<[i64; 2]>> = strikes.iter().map(|strike| strike.terms).collect();
+    match known {
+        // Each begins with the term that the one before it led to.
+        Some(known) => {
+            let reached = known.iter().try_fold(before, |reached, [from, to]| (*from == reached).then_some(*to));
+            reached == Some(after)
+        }
+        // More elections than strikes: one of them may have been an accident.
+        None => i64::try_from(strikes.len()).is_ok_and(|strikes| after.saturating_sub(before) <= strikes),
+    }
 }
 
 /// Why a run with faults proves less than it was meant to.

@@ -144,6 +144,21 @@ fn only_a_strike_that_takes_the_primary_explains_another_one() {
         let record = RunRecord { server_before: of(1), server_after: of(after), ..killed(None) };
         assert_eq!(explain_the_server(&record, &striking(target)), explains, "{target} {after}");
     }
+    // Where the terms around each strike are known: an undecided election takes a term of its own, and one between strikes is an accident.
+    for (terms, after, explains) in [
+        (vec![[1, 3]], 3, true),
+        (vec![[1, 2]], 3, false),
+        (vec![[2, 3]], 3, false),
+        (vec![[1, 3], [3, 4]], 4, true),
+        (vec![[1, 2], [3, 4]], 4, false),
+        (vec![[1, 1]], 1, true),
+    ] {
+        let mut record = RunRecord { server_before: of(1), server_after: of(after), ..killed(None) };
+        let faults = record.faults.get_or_insert_default();
+        let one = faults.intervals.remove(0);
+        faults.intervals.extend(terms.iter().map(|terms| FaultInterval { terms: Some(*terms), ..one.clone() }));
+        assert_eq!(explain_the_server(&record, &striking("")), explains, "{terms:?} {after}");
+    }
 }
 
 #[test]

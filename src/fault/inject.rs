@@ -43,6 +43,8 @@ pub(super) struct Struck {
     pub(super) loses: bool,
     /// From then on it acknowledged nothing that may be lost, if that is before all was well again.
     pub(super) down: Option<Instant>,
+    /// The terms of the primaries before and after it.
+    pub(super) terms: Option<[i64; 2]>,
 }
 
 /// The load that faults come into.
@@ -186,10 +188,10 @@ impl Injector<'_> {
             ..FaultInterval::default()
         };
         Some(match struck {
-            Ok(Struck { met, count, loses, down }) => {
+            Ok(Struck { met, count, loses, down, terms }) => {
                 let loses_from_ns = loses.then(|| durable.since.map_or(0, |since| self.at(since)));
                 let loses_until_ns = down.filter(|_| loses).map(|down| self.at(down));
-                FaultInterval { met, struck: count, loses_from_ns, loses_until_ns, ..interval }
+                FaultInterval { met, struck: count, loses_from_ns, loses_until_ns, terms, ..interval }
             }
             Err(error) => FaultInterval { error: Some(in_one_line(&*error)), loses_from_ns: Some(0), ..interval },
         })

@@ -7,6 +7,7 @@ use mongodb::bson::{Bson, Document, doc};
 use super::inject::{Failure, Hold, Struck};
 use crate::mongod::{Member, Mongod};
 use crate::scenario::{FaultSpec, FaultTarget, LoadFault};
+use crate::target::mongo::Identity;
 
 /// How long a server that ends in good order goes on to answer, in a replica set.
 const QUIESCE_MS: i32 = 100;
@@ -24,6 +25,7 @@ pub(super) async fn strike(
     let Some(member) = choose(mongod, spec.target, draw).await else { return Ok(None) };
     let is_set = mongod.members().len() > 1;
     let is_primary = spec.target != Some(FaultTarget::Secondary);
+    let before = term(mongod).await;
     let mut down = None;
     match spec.kind {
         LoadFault::KillMongod => {
@@ -62,7 +64,16 @@ pub(super) async fn strike(
     };
     // A kill takes away what is in memory alone; an election, what no other member has.
     let loses = is_primary && (is_set || spec.kind == LoadFault::KillMongod);
-    Ok(Some(Struck { met: format!("{role} at {}", member.address()), count: None, loses, down }))
+    let terms = before.zip(term(mongod).await).map(<[i64; 2]>::from);
+    // With more than one election, who was elected first may have lost what it acknowledged since.
+    let down = down.filter(|_| terms.is_none_or(|[from, to]| to.saturating_sub(from) < 2));
+    Ok(Some(Struck { met: format!("{role} at {}", member.address()), count: None, loses, down, terms }))
+}
+
+/// The term of the set's primary.
+async fn term(mongod: &Mongod) -> Option<i64> {
+    let hello = mongod.primary().await?.admin("tell its term", doc! { "hello": 1 }).await;
+    Identity::told(&hello.ok()?).term
 }
 
 /// Waits until a member that is cut off gives up to be the primary, but no longer than it is; the moment of it.

@@ -44,6 +44,10 @@ pub struct FaultInterval {
     /// The code of the error that commands were answered with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i32>,
+    /// The term of the primary that it met, and of the one there was when all was well again: all elections between them are of its
+    /// making, of which an undecided one takes a term as well. Absent where there are no elections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<[i64; 2]>,
     /// Why it could not be carried out, or what it met did not come back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -110,7 +110,7 @@ impl Identity {
     }
 
     /// What a `hello` says.
-    fn told(hello: &Document) -> Self {
+    pub(crate) fn told(hello: &Document) -> Self {
         let process = hello.get_document("topologyVersion").ok();
         let process = process.and_then(|version| version.get_object_id("processId").ok());
         // The term stands in the last eight bytes of the election's identifier.
