@@ -3,6 +3,7 @@
 use super::RunRecord;
 use super::counted::Counted;
 use super::gather::Facts;
+use super::served;
 use crate::scenario::{Scenario, WorkloadKind};
 use crate::stats::Concurrency;
 use crate::verdict::{Invariant, InvariantResult, Verdict};
@@ -36,7 +37,10 @@ pub(super) fn reasons(
         reasons.push("no operation was carried out".to_owned());
         return reasons;
     }
-    reasons.extend(counted.none_succeeded());
+    let none_succeeded = counted.none_succeeded();
+    let is_load = none_succeeded.is_none() && record.explore.is_none() && !facts.of_a_shard;
+    reasons.extend(none_succeeded);
+    reasons.extend(is_load.then(|| served::nobody_after_the_control(facts)).flatten());
     reasons.extend(record.preflight.too_few_connections.clone());
     // A fault is a trial of its own: it takes no second request.
     let faults = record.explore.as_ref().is_some_and(|explore| !explore.faults.is_empty());

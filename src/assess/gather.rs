@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::counted::Counted;
 use super::several::Several;
-use super::{AssessError, Recording, RunRecord, answers, described, faults, measured, shards};
+use super::{AssessError, Recording, RunRecord, answers, described, faults, measured, served, shards};
 use crate::checker::{Evidence, Looked, look};
-use crate::history::{History, Nanos, Observation, Operation, Phase};
+use crate::history::{History, Nanos, Observation, Operation, Outcome, Phase};
 use crate::report::{FaultReport, Fit, ShardReport};
 use crate::scenario::Scenario;
 use crate::stats::{Clock, Conditions, LatencyStats, Moments, Overlap, stage_sums};
@@ -37,6 +37,12 @@ pub struct Facts {
     pub control_until: Option<Nanos>,
     /// When the last one of the load began.
     pub load_until: Option<Nanos>,
+    /// When the last one of it began that was served, of those that not all can be served by.
+    pub served_until: Option<Nanos>,
+    /// When the last one of these began that was refused.
+    pub refused_until: Option<Nanos>,
+    /// When the last one of the load began, of any kind, of which something may have come.
+    pub done_until: Option<Nanos>,
 }
 
 impl Facts {
@@ -63,6 +69,22 @@ impl Facts {
             Phase::Main => &mut self.load_until,
         };
         *until = (*until).max(Some(operation.invoked));
+        if operation.phase.is_main() {
+            self.meet_in_the_load(operation);
+        }
+    }
+
+    fn meet_in_the_load(&mut self, operation: &Operation) {
+        let seeks = served::seeks(&operation.action);
+        let moment = Some(operation.invoked);
+        match operation.outcome {
+            Outcome::Failed(_) if seeks => self.refused_until = self.refused_until.max(moment),
+            Outcome::Failed(_) => {}
+            Outcome::Ok(_) | Outcome::Unknown(_) => self.done_until = self.done_until.max(moment),
+        }
+        if seeks && operation.is_ok() {
+            self.served_until = self.served_until.max(moment);
+        }
     }
 
     /// Takes note of how the history ended.

@@ -19,6 +19,7 @@ mod part;
 mod queries;
 mod record;
 mod serial;
+mod served;
 mod server;
 mod several;
 mod shards;
@@ -168,6 +169,8 @@ impl Judging<'_> {
         }
         if run.record.explore.is_some() {
             results.iter_mut().for_each(what_can_be_repeated_first);
+        } else {
+            results = results.into_iter().map(|result| served::unless_it_ran_out(result, self.facts)).collect();
         }
         let own = own::judge(run, scenario);
         let alone = gather::by_serial_runs_alone(run.record, scenario);

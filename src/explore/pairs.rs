@@ -42,6 +42,8 @@ pub fn merged(parts: Vec<Part>, before: Vec<Operation>) -> Exploration {
         ..Exploration::default()
     };
     let mut serial = AsIfSerialReport::default();
+    let is_compared = |part: &Part| part.exploration.as_ref().is_some_and(|one| one.as_if_serial.is_some());
+    let compared = parts.iter().any(is_compared);
     for part in parts {
         let named = part.operations.join(" against ");
         let Some(exploration) = part.exploration else {
@@ -82,24 +84,41 @@ pub fn merged(parts: Vec<Part>, before: Vec<Operation>) -> Exploration {
     }
     whole.history.operations = in_order(std::mem::take(&mut whole.history.operations));
     whole.report.total = whole.report.total.filter(|_| whole.report.complete);
-    conclude(&mut serial, &pairs);
-    serial.pairs = pairs;
-    whole.as_if_serial = Some(serial);
+    if compared {
+        conclude(&mut serial, &pairs);
+        serial.pairs = pairs;
+        whole.as_if_serial = Some(serial);
+    } else {
+        tell(&mut whole.report, &pairs);
+    }
     whole
+}
+
+/// What readers are told of the choices where the scenario's own rules alone judge: which there were, and which were not explored.
+fn tell(whole: &mut ExploreReport, pairs: &[PairResult]) {
+    let named = |pair: &PairResult| pair.operations.join(" against ");
+    let explored = pairs.iter().filter(|pair| pair.explored > 0);
+    let shown: Vec<String> = explored.map(|pair| format!("{} ({})", named(pair), pair.explored)).collect();
+    whole.notes.insert(0, format!("each choice of operations was explored apart: {}", shown.join(", ")));
+    let missing: Vec<String> = pairs.iter().filter(|pair| pair.explored == 0).map(named).collect();
+    if !missing.is_empty() {
+        whole.doubts.push(format!("not explored, because the budget was exhausted before: {}", missing.join(", ")));
+    }
 }
 
 /// What is known of one choice, with its proof.
 fn result(part: &Part) -> PairResult {
     let mut result = PairResult { operations: part.operations.clone(), ..PairResult::default() };
-    let Some(Exploration { report, as_if_serial: Some(serial), .. }) = &part.exploration else {
-        result.in_words = match part.exploration {
-            None => "not explored: the budget was exhausted before".to_owned(),
-            Some(_) => "not judged".to_owned(),
-        };
+    let Some(Exploration { report, as_if_serial, .. }) = &part.exploration else {
+        result.in_words = "not explored: the budget was exhausted before".to_owned();
         return result;
     };
     result.complete = report.complete;
     result.explored = report.explored;
+    let Some(serial) = as_if_serial else {
+        result.in_words = "not judged".to_owned();
+        return result;
+    };
     result.classes = serial.classes.clone();
     result.apart = serial.apart && report.violated == 0;
     let together = report.together.as_ref().map_or(0, |together| together.violated);
@@ -290,6 +309,21 @@ mod tests {
             let (found, seen, _) = verdict(parts);
             assert_eq!((found, seen.as_str()), (expected, marks));
         }
+    }
+
+    #[test]
+    fn choices_that_rules_alone_judge_are_told_and_those_left_out_are_a_doubt() {
+        let ruled = |operations| {
+            let mut part = part(operations, Verdict::Holds, 1);
+            part.exploration.as_mut().unwrap().as_if_serial = None;
+            part
+        };
+        let open = Part { operations: vec!["b".to_owned(); 2], exploration: None };
+        let whole = merged(vec![ruled(["a", "a"]), ruled(["a", "b"]), open], Vec::new());
+        assert!(whole.as_if_serial.is_none());
+        assert_eq!((whole.report.violated, whole.report.explored, whole.report.complete), (2, 12, false));
+        assert_eq!(whole.report.notes[0], "each choice of operations was explored apart: a against a (6), a against b (6)");
+        assert!(whole.report.doubts[0].ends_with("before: b against b"), "{:?}", whole.report.doubts);
     }
 
     #[test]

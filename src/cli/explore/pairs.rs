@@ -32,12 +32,14 @@ pub(super) fn operations(args: &ExploreArgs, scenario: &Scenario) -> Result<Opti
         (_, _, None) => Requests::known(scenario.workload).into_iter().map(str::to_owned).collect(),
     };
     let nothing_named = args.operations.is_empty() && spec.operations.is_empty();
-    let by_default = scenario.workload == WorkloadKind::Custom && nothing_named && scenario.judging().as_if_serial;
+    // Whoever judges: to send one of them alone would leave the others unlooked at.
+    let by_default = scenario.workload == WorkloadKind::Custom && nothing_named;
+    let named = args.pairs || spec.pairs == Some(true);
     let asked = args.pairs || (args.operations.is_empty() && spec.pairs.unwrap_or(by_default));
     if !asked || !searches || (names.len() < 2 && !args.pairs) {
         return Ok(None);
     }
-    if !scenario.judging().as_if_serial {
+    if named && !scenario.judging().as_if_serial {
         return Err(CliError::usage(anyhow::anyhow!(
             "pairs of operations are judged as if serial, and `judge` leaves that out"
         ))
@@ -51,7 +53,7 @@ pub(super) fn size(args: &ExploreArgs, scenario: &Scenario) -> u32 {
     args.requests.or(scenario.explore.requests).map_or(PAIR, u32::from)
 }
 
-/// Pairs are judged as if serial, whatever else judges.
+/// Pairs that were asked for are judged as if serial, whatever else judges.
 pub(super) fn judge(args: &ExploreArgs, scenario: &Scenario) -> Option<JudgeKind> {
     let pairs = args.pairs || scenario.explore.pairs == Some(true);
     args.judge.or(scenario.explore.judge).or(pairs.then_some(JudgeKind::Both))
