@@ -89,7 +89,9 @@ fn conclude(record: &RunRecord, scenario: &Scenario, gathered: Gathered<'_>) -> 
     let keys = keys::of_violations(&results, &run, scenario);
     let results = over_http(results, scenario, record);
     let judged = Verdict::combine(results.iter().map(|result| result.verdict));
-    let concurrency = overlap.concurrency(gather::conditions(record, scenario, judged != Verdict::Holds));
+    // Schedules that were chosen are no random trials.
+    let chosen = record.explore.as_ref().is_some_and(|explore| explore.search != "stress");
+    let concurrency = overlap.concurrency(gather::conditions(record, scenario, judged != Verdict::Holds || chosen));
     let mut reasons = misfit.as_ref().map_or(misread, |misfit| vec![misfit.clone()]);
     let weakly = record.as_if_serial.as_ref().is_some_and(|serial| serial.bursts_of.is_some());
     if !is_one_of_several {

@@ -63,7 +63,7 @@ mod tests {
             let at = at as u64;
             let phase = if letter == 'c' { Phase::Control } else { Phase::Main };
             let key = format!("k{at}");
-            Operation { phase, ..operation(at, &key, Action::Custom("take".into()), [at * 10, at * 10 + 5], outcome) }
+            Operation { phase, ..operation(at, key, Action::Custom("take".into()), [at * 10, at * 10 + 5], outcome) }
         };
         History { operations: letters.chars().enumerate().map(one).collect(), ..History::default() }
     }
@@ -87,7 +87,9 @@ mod tests {
 
     #[test]
     fn a_load_in_which_everybody_is_refused_proves_nothing() {
-        for (letters, vacuous) in [("scrr", true), ("crr", true), ("crs", false), ("sr", false), ("cru", false), ("c", false)] {
+        for (letters, vacuous) in
+            [("scrr", true), ("crr", true), ("crs", false), ("sr", false), ("cru", false), ("c", false)]
+        {
             assert_eq!(nobody_after_the_control(&Facts::of(&history(letters))).is_some(), vacuous, "{letters}");
         }
     }

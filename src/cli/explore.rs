@@ -281,7 +281,7 @@ impl One<'_> {
             may_reduce: !requests_are_asked_for(self.args, self.scenario),
             twice: self.args.twice,
             park_answers: self.scenario.explore.park_answers,
-            settle: self.scenario.target.http().map(|_| self.scenario.observe.within()),
+            settle: self.scenario.target.http().map(|_| self.scenario.stored_within()),
         }
     }
 

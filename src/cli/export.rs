@@ -15,7 +15,7 @@ use crate::verdict::ExitStatus;
 pub(super) fn export(args: &ExportArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
     let record = store::read_record(&args.run_dir)?;
     let history = store::read_history(&args.run_dir, &record)?;
-    let observation = store::read_observation(&args.run_dir)?;
+    let observation = store::read_observation(&args.run_dir, &record)?;
     let form = match args.format {
         ExportFormat::ElleEdn => Form::ElleEdn,
         ExportFormat::ElleJson => Form::ElleJson,

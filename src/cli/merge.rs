@@ -49,7 +49,7 @@ pub(super) fn merge(args: &MergeArgs, io: &mut Io) -> Result<ExitStatus, CliErro
     let written = [
         store.write_record(&record),
         write_history(&store, &record.run_id, &history).map_err(CliError::setup),
-        store.write_observation(observation.as_ref()),
+        store.write_observation(&record.run_id, observation.as_ref()),
         store.write_reports(&report, &stats, started),
     ];
     show(&report, Some(&store.directory.display().to_string()), args.format, io)?;
@@ -69,7 +69,7 @@ fn join(args: &MergeArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
 fn read(directory: &Path) -> Result<ShardRun, CliError> {
     let record = store::read_record(directory)?;
     let history = store::read_history(directory, &record)?;
-    let observation = store::read_observation(directory)?;
+    let observation = store::read_observation(directory, &record)?;
     Ok(ShardRun { folder: directory.display().to_string(), record, history, observation })
 }
 

@@ -322,7 +322,10 @@ mod tests {
         let whole = merged(vec![ruled(["a", "a"]), ruled(["a", "b"]), open], Vec::new());
         assert!(whole.as_if_serial.is_none());
         assert_eq!((whole.report.violated, whole.report.explored, whole.report.complete), (2, 12, false));
-        assert_eq!(whole.report.notes[0], "each choice of operations was explored apart: a against a (6), a against b (6)");
+        assert_eq!(
+            whole.report.notes[0],
+            "each choice of operations was explored apart: a against a (6), a against b (6)"
+        );
         assert!(whole.report.doubts[0].ends_with("before: b against b"), "{:?}", whole.report.doubts);
     }
 

@@ -75,8 +75,12 @@ pub fn of_key(facts: &KeyFacts<'_>, indexes: &[IndexFact]) -> ObservedKey {
     let covers = |index: &&IndexFact| index.unique && index.is_covered_by(&pinned);
     let whole = indexes.iter().find(|index| covers(index) && guards(index, facts));
     if !facts.one {
-        let says = "A key may have several documents here, so that no index needs to refuse a second one.";
-        return told(whole, says.to_owned(), None);
+        let says = match whole {
+            // Whatever the scenario says of a key, its own `_id` for one, the index refuses a second document.
+            Some(index) => guarded(index, &names),
+            None => "A key may have several documents here, so that no index needs to refuse a second one.".to_owned(),
+        };
+        return told(whole, says, None);
     }
     if facts.stored.in_list {
         return told(None, in_list(&names), None);

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -80,26 +81,28 @@ fn render(file: &'static str, source: impl std::error::Error + Send + Sync + 'st
     WriteError::Render { file, source: Box::new(source) }
 }
 
-/// Writes a file under a temporary name in the same folder, makes it durable, and renames it.
+/// Writes a file under a temporary name in the same folder, makes it durable, and renames it. What a link leads to is written, and the
+/// link stays; what is no file, such as a device or a pipe, is written into and never replaced.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let failed = |source| WriteError::Io { path: path.to_owned(), source };
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        return File::options().write(true).open(path).and_then(|mut there| there.write_all(bytes)).map_err(failed);
+    }
+    let resolved = std::fs::canonicalize(path);
+    let path = resolved.as_deref().unwrap_or(path);
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::Builder::new().prefix(".onlyone-").tempfile_in(directory).map_err(failed)?;
+    // Temporary files are private; a report is for everyone whom the user's mask lets read it.
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".onlyone-").permissions(std::fs::Permissions::from_mode(0o666));
+    let mut file = builder.tempfile_in(directory).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
-    readable(file.as_file()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     // The rename is durable when the folder is.
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
-}
-
-/// Temporary files are private; a report is for everyone who may read the folder.
-fn readable(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
 #[cfg(test)]
@@ -125,6 +128,29 @@ mod tests {
             let bytes = std::fs::read(directory.path().join("report.json")).unwrap();
             assert_eq!(crate::report::from_json(&bytes).unwrap(), report);
         }
+    }
+
+    #[test]
+    fn links_stay_links_and_what_is_no_file_stays_what_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        std::fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_atomic(&link, b"new").unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+        let (socket, pipe) = (directory.path().join("socket"), directory.path().join("pipe"));
+        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(write_atomic(&socket, b"new").is_err(), "nobody can write there, and it is not replaced");
+        assert!(!std::fs::metadata(&socket).unwrap().is_file());
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read_to_string(pipe).unwrap()
+        });
+        write_atomic(&pipe, b"new").unwrap();
+        assert_eq!(reader.join().unwrap(), "new");
+        assert!(!std::fs::metadata(&pipe).unwrap().is_file());
     }
 
     #[test]

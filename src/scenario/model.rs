@@ -170,6 +170,12 @@ pub struct Judging {
 }
 
 impl Scenario {
+    /// How long what is accepted may take to be stored, wherever the final state is read.
+    pub fn stored_within(&self) -> Duration {
+        let numbers = self.numbers.iter().map(|rule| rule.within).max().unwrap_or_default();
+        self.observe.within().max(numbers)
+    }
+
     /// Whether the user says what must be true: queries, rules about numbers, elements that operations leave, or one
     /// document for each key.
     pub fn has_rules(&self) -> bool {

@@ -1,6 +1,9 @@
 //! What a scenario demands of values and elements: rules about numbers (`[[invariant]]` with `per`, `at_most` or
 //! `distinct`) and what operations leave (`elements`). Main types: [`NumberSpec`] and [`ElementsSpec`].
 
+use std::time::Duration;
+
+use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
 use serde::Serialize;
 
 use super::json_path::JsonPath;
@@ -45,6 +48,9 @@ pub struct NumberSpec {
     /// Between which bounds the value lies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<BoundsSpec>,
+    /// How long work in the background may take to make it true.
+    #[serde(with = "friendly", skip_serializing_if = "Duration::is_zero")]
+    pub within: Duration,
 }
 
 impl NumberSpec {

@@ -67,7 +67,7 @@ pub(crate) async fn compared(
         database,
         settings: settings(&scenario.explore),
         deadline: scenario.limits.operation_deadline,
-        within: scenario.observe.within(),
+        within: scenario.stored_within(),
         stop: stop.clone(),
     };
     let requests = requests(&scenario.load);

@@ -68,7 +68,7 @@ pub(crate) fn conclude(
 pub(crate) fn judge_again(directory: &Path) -> Result<(Report, LatencyStats, RunRecord), SessionError> {
     let record = read_record(directory)?;
     let history = read_history(directory, &record)?;
-    let observation = read_observation(directory)?;
+    let observation = read_observation(directory, &record)?;
     let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };
     let (report, stats) = assess(recording).map_err(SessionError::usage)?;
     Ok((report, stats, record))

@@ -22,7 +22,7 @@ use crate::target::mongo::{Queries, QueryResult};
 pub(crate) fn reading(scenario: &Scenario, history: &History, interrupt: &Interrupt) -> Scope {
     let stop = if history.interrupted { &interrupt.kill } else { &interrupt.stop };
     let own = scenario.invariants.iter().map(|spec| spec.within).max().unwrap_or_default();
-    Scope::new(READ_WITHIN + own + scenario.observe.within(), stop)
+    Scope::new(READ_WITHIN + own + scenario.stored_within(), stop)
 }
 
 /// Asks for the user's own invariants before the first operation; where to ask again, or why they cannot be asked for.
@@ -76,7 +76,7 @@ pub(crate) async fn read_back(
         observation.quiescent &= quiet;
     }
     // Saved at once: what was read is evidence, whatever follows.
-    spec.store.write_observation(observation.as_ref()).map_err(|error| error.render(false))?;
+    spec.store.write_observation(spec.run_id, observation.as_ref()).map_err(|error| error.render(false))?;
     Ok(observation)
 }
 

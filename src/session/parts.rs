@@ -17,7 +17,7 @@ use crate::stats::{LatencyStats, Moments};
 /// Judges one part of the keys of the run that a folder holds.
 pub(crate) fn judge_part(directory: &Path, part: KeyPart) -> Result<Part, SessionError> {
     let record = read_record(directory)?;
-    let observation = read_observation(directory)?;
+    let observation = read_observation(directory, &record)?;
     if let Some(why) = indivisible(&record, observation.as_ref()).map_err(SessionError::usage)? {
         return Err(unjoinable(PartError::Indivisible(why)));
     }

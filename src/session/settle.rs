@@ -15,12 +15,13 @@ pub(crate) async fn wait_until_settled(
     run_id: &str,
     history: &History,
 ) {
-    if scenario.observe.mongo.is_none() && scenario.observe.http.is_none() {
+    // Numbers are read by aggregations of their own, also where no documents are.
+    if scenario.observe.mongo.is_none() && scenario.observe.http.is_none() && scenario.numbers.is_empty() {
         return;
     }
     let invariants = workload::invariants_of(scenario, run_id);
     let wrong = |observation: &Option<Observation>| {
         observation.as_ref().is_some_and(|observation| is_wrong(history, observation, &invariants))
     };
-    Rest::within(scenario.observe.within()).reached(|| environment.target.observe(), wrong).await.ok();
+    Rest::within(scenario.stored_within()).reached(|| environment.target.observe(), wrong).await.ok();
 }

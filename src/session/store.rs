@@ -35,6 +35,9 @@ pub(crate) struct Store {
 #[derive(Serialize, Deserialize)]
 struct StoredObservation {
     format_version: u32,
+    /// Whose final state it is; older ones do not say.
+    #[serde(default)]
+    run_id: Option<String>,
     observation: Option<Observation>,
 }
 
@@ -98,10 +101,17 @@ impl Store {
         write_json(&self.directory.join(RECORD), record)
     }
 
-    /// Writes what was read back.
-    pub(crate) fn write_observation(&self, observation: Option<&Observation>) -> Result<(), SessionError> {
-        let observation =
-            StoredObservation { format_version: OBSERVATION_FORMAT_VERSION, observation: observation.cloned() };
+    /// Writes what was read back of this run.
+    pub(crate) fn write_observation(
+        &self,
+        run_id: &str,
+        observation: Option<&Observation>,
+    ) -> Result<(), SessionError> {
+        let observation = StoredObservation {
+            format_version: OBSERVATION_FORMAT_VERSION,
+            run_id: Some(run_id.to_owned()),
+            observation: observation.cloned(),
+        };
         write_json(&self.directory.join("observation.json"), &observation)
     }
 
@@ -173,8 +183,8 @@ fn report_alone(directory: &Path) -> Option<SessionError> {
     )
 }
 
-/// Reads `observation.json`; a run that died before its final read has none.
-pub(crate) fn read_observation(directory: &Path) -> Result<Option<Observation>, SessionError> {
+/// Reads `observation.json`, which must be that of the record; a run that died before its final read has none.
+pub(crate) fn read_observation(directory: &Path, record: &RunRecord) -> Result<Option<Observation>, SessionError> {
     let path = directory.join("observation.json");
     if !path.exists() {
         return Ok(None);
@@ -187,7 +197,13 @@ pub(crate) fn read_observation(directory: &Path) -> Result<Option<Observation>, 
             stored.format_version
         )));
     }
-    Ok(stored.observation)
+    match stored.run_id {
+        Some(run_id) if run_id != record.run_id => Err(SessionError::usage(anyhow::anyhow!(
+            "observation.json belongs to run {run_id}, run.json to run {}",
+            record.run_id
+        ))),
+        _ => Ok(stored.observation),
+    }
 }
 
 /// Reads `history.jsonl`, which must be that of the record. A run that was killed before its first line was written has none.

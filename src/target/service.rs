@@ -232,7 +232,9 @@ impl Starter<'_> {
                     "HTTP 404" => ": the service answers, but has no such path; is `service.ready` right?",
                     _ => "",
                 };
-                let why = format!("{given}{path} was not ready within {patience:?}: {last}{hint}{log}");
+                let why = format!(
+                    "{given}{path} was not ready within {patience:?} (`service.ready_timeout`): {last}{hint}{log}"
+                );
                 return Err(step(STARTING, why));
             }
             tokio::time::sleep(PAUSE).await;

@@ -144,7 +144,12 @@ impl Requests {
                     key: self.number(execution),
                     fresh: true,
                 };
-                self.workload.action(position, &mut ChaCha8Rng::seed_from_u64(self.seed))
+                // Requests of one kind may be of different operations of the user's own, the same in every execution.
+                let own = match self.kind {
+                    WorkloadKind::Custom | WorkloadKind::Unique => u64::from(request),
+                    _ => 0,
+                };
+                self.workload.action(position, &mut ChaCha8Rng::seed_from_u64(self.seed.wrapping_add(own)))
             }
         }
     }

@@ -33,6 +33,21 @@ fn a_stored_run_is_judged_the_same_byte_for_byte() {
 }
 
 #[test]
+fn the_final_state_of_another_run_is_refused() {
+    let harness = Harness::new(&scenario("upsert-retry", true, SHORT));
+    for id in ["one", "two"] {
+        harness.run(&["run", "s.toml", "--run-id", id]).expect(0, &[]);
+    }
+    let reports = harness.path().join("reports");
+    std::fs::copy(reports.join("one/observation.json"), reports.join("two/observation.json")).unwrap();
+    let told = ["observation.json belongs to run one, run.json to run two"];
+    harness.run(&["check", "reports/two"]).expect(2, &told);
+    harness.run(&["check", "reports/two", "--part", "0/2", "--out", "parts"]).expect(2, &told);
+    harness.run(&["export", "reports/two", "--format", "porcupine-json"]).expect(2, &told);
+    harness.run(&["check", "reports/one"]).expect(0, &["HOLDS"]);
+}
+
+#[test]
 fn report_json_has_what_the_contract_names() {
     let harness = Harness::new(&scenario("upsert-retry", true, SHORT));
     let report =

@@ -15,9 +15,10 @@ use crate::support;
 /// The one that is wrong by itself.
 const WRONG: &str = "no-dedupe";
 /// Kinds that are correct and cannot be explored, with what is said of them.
-const NOT_EXPLORED: [(&str, &str); 3] = [
-    // Its requests send nothing to the database before they are answered.
+const NOT_EXPLORED: [(&str, &str); 4] = [
+    // Their requests send nothing to the database before they are answered.
     ("later", "sent no command through the proxy"),
+    ("counted-later", "sent no command through the proxy"),
     // Numbers are handed out by the process, which fetches more of them when it has none left.
     ("numbers-with-gaps", "not deterministic"),
     // More requests than it serves in so short a time.
@@ -48,6 +49,13 @@ fn carry_out(command: &str, server: &Server, kind: &str, mode: &str, more: &[&st
     // Only the harness's own server can be told to let upserts meet.
     let mongo: &[&str] = if command == "explore" { &[] } else { &["--mongo", server.uri.as_str()] };
     carried_out(command, &path, &[mongo, more].concat(), &environment)
+}
+
+fn in_environment(server: &Server, kind: &str, variables: &[(&str, &str)]) -> Ended {
+    let path = support::project().join(format!("tests/services/kinds/{kind}.toml"));
+    let (packages, programs) = (node_path(), path_with_node());
+    let node = [("NODE_PATH", packages.to_str().unwrap()), ("PATH", programs.to_str().unwrap())];
+    carried_out("run", &path, &["--mongo", server.uri.as_str()], &[&node, variables].concat())
 }
 
 #[test]
@@ -99,6 +107,34 @@ fn what_is_stored_later_than_usual_is_waited_for_as_long_as_the_scenario_says() 
         ["--set", "service.env.LATER='2500'", "--set", "observe.mongo.within=30s", "--set", "load.burst.rounds=4"];
     let ended = run(&server, "later", "", &later);
     assert_eq!((ended.code, ended.verdict()), (Some(0), "holds"), "{}", ended.why());
+    // A rule about numbers says so itself.
+    let ended = in_environment(&server, "counted-later", &[("LATER", "2500"), ("WITHIN", "30s")]);
+    assert_eq!((ended.code, ended.verdict()), (Some(0), "holds"), "{}", ended.why());
+}
+
+#[test]
+fn what_runs_out_for_all_keys_is_nobodys_race_and_a_load_of_refusals_proves_nothing() {
+    let server = Server::start();
+    // The first round and the serial control are served in both; the load is served in part, or not at all.
+    for (places, why) in [("'35'", "nothing left"), ("'20'", "everybody was refused")] {
+        let ended = run(&server, "places", "", &["--set", &format!("service.env.PLACES={places}")]);
+        assert_eq!((ended.code, ended.verdict()), (Some(3), "inconclusive"), "{places}: {}", ended.why());
+        assert!(ended.report.to_string().contains(why), "{places}: {:#}", ended.report["reasons"]);
+    }
+}
+
+#[test]
+fn every_choice_of_operations_is_explored_beside_rules_of_the_scenarios_own() {
+    let server = Server::start();
+    for (mode, code) in [("racy", 1), ("", 0)] {
+        let ended = carry_out("explore", &server, "spellings", mode, &[]);
+        assert_eq!(ended.code, Some(code), "{mode}: {} {}", ended.verdict(), ended.why());
+        let notes = ended.report["explore"]["notes"].to_string();
+        for choice in ["large against large", "large against small", "small against small"] {
+            assert!(notes.contains(choice), "{mode}: {notes}");
+        }
+        assert_eq!(ended.report["explore"]["complete"], true, "{mode}: {notes}");
+    }
 }
 
 #[test]

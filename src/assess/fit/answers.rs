@@ -154,9 +154,17 @@ fn where_ids_are(context: &Context<'_>, operation: &Operation) -> String {
     let relation = |place: &search::Place| if place.whole { "holds" } else { "has in a text" };
     if let Some(place) = in_document {
         text.push_str(&format!("; `{}` of the document {} what was answered", place.path, relation(&place)));
+        let observe = &context.scenario.observe;
+        let observed = observe.mongo.as_ref().map(|_| ("mongo", "")).or(observe.http.as_ref().map(|_| ("http", "$.")));
+        if let Some((where_read, root)) = observed.filter(|_| place.whole) {
+            text.push_str(&format!(" (`observe.{where_read}.id = \"{root}{}\"` says so)", place.path));
+        }
     }
     if let Some(place) = in_answer {
         text.push_str(&format!("; `$.{}` of the answer {} what is stored", place.path, relation(&place)));
+        if place.whole {
+            text.push_str(&format!(" (`outcome.id = \"$.{}\"` says so)", place.path));
+        }
     }
     if answered.len() > 5 && stored.len() > 5 && (answered.contains(&stored) || stored.contains(&answered)) {
         text.push_str("; one is part of the other");

@@ -42,7 +42,8 @@ impl One<'_> {
             looks,
             ..record
         };
-        let written = [history_written, store.write_record(&record), store.write_observation(observation.as_ref())];
+        let written =
+            [history_written, store.write_record(&record), store.write_observation(&self.run_id, observation.as_ref())];
         let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };
         let Concluded { report, directory, unwritten } = conclude(recording, store, started, written)?;
         let shown = match self.telemetry.as_ref().is_some_and(Telemetry::has_events) {

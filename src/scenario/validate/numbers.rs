@@ -1,6 +1,7 @@
 //! Rules about numbers: `[[invariant]]` with `per`, `at_most` or `distinct`.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use toml::Spanned;
 
@@ -66,10 +67,10 @@ impl Check<'_> {
         let key = invariant.key.and_then(|text| self.template(&text, Scope::Request(workload), Kind::Open));
         let at_most = invariant.at_most.and_then(|most| self.count(&most, "at_most", 0..=1_000_000_000));
         let distinct = invariant.distinct.and_then(|word| self.word(&word, "kind of distinct value", &DISTINCTS));
-        if let Some(within) = &invariant.within {
-            let problem = Problem::at(within.span(), "`within` belongs to an aggregation over all keys");
-            self.problems.push(problem.help("leave it out: rules about numbers are judged once the service has ended"));
-        }
+        let within = match &invariant.within {
+            Some(text) => self.duration(text, "within", true),
+            None => Some(Duration::ZERO),
+        };
         if let (Some(gaps), None) = (&invariant.gaps, distinct) {
             self.problems.push(Problem::at(gaps.span(), "`gaps` belongs to `distinct`").help("leave it out"));
         }
@@ -98,6 +99,7 @@ impl Check<'_> {
             distinct,
             gaps,
             expect,
+            within: within?,
         })
     }
 

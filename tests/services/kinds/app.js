@@ -177,6 +177,41 @@ const creating = {
       return [202, { id: _id }];
     },
   },
+  'counted-later': {
+    start: unique('stalls', 'name'),
+    post: async ({ db, path }) => {
+      const count = () => stall(db.collection('stalls'), { name: path[1] }).then(() =>
+        db.collection('stalls').updateOne({ name: path[1] }, { $inc: { likes: 1 } }));
+      setTimeout(() => count().catch(console.error), Number(process.env.LATER || 400));
+      return [202];
+    },
+  },
+  // Places that all names share: whoever comes when they are gone is refused, and rightly so.
+  places: {
+    start: async (db) => db.collection('halls').insertOne({ _id: 'hall', left: Number(process.env.PLACES || 100000) }),
+    post: async ({ db }) => {
+      const taken = await db.collection('halls').updateOne({ _id: 'hall', left: { $gt: 0 } }, { $inc: { left: -1 } });
+      return taken.modifiedCount ? [201] : [409, { error: 'full' }];
+    },
+  },
+  // An address has one trader, however it is spelt. The index of the racy one tells spellings apart.
+  spellings: {
+    start: (db) => {
+      const options = racy ? { unique: true } : { unique: true, collation: { locale: 'en', strength: 2 } };
+      return db.collection('traders').createIndex({ mail: 1 }, options);
+    },
+    post: async ({ db, body }) => {
+      const taken = [409, { error: 'taken' }];
+      if (await db.collection('traders').findOne({ mail: body.mail }, { collation: { locale: 'en', strength: 2 } })) return taken;
+      try {
+        const made = await db.collection('traders').insertOne({ mail: body.mail });
+        return [201, { id: made.insertedId }];
+      } catch (error) {
+        if (!isDuplicate(error)) throw error;
+        return taken;
+      }
+    },
+  },
   queued: {
     // What is asked for is written down before the answer, and done a while later.
     start: unique('stalls', 'name'),

@@ -111,7 +111,7 @@ fn documents(
         let id = spec.id.first(&fields).and_then(value::id_of);
         let id = id.ok_or_else(|| {
             let document = answer::excerpt(&fields.to_string());
-            step(STEP, format!("a document of the key {key} has nothing at {}: {document}", spec.id))
+            step(STEP, format!("a document of the key {key} has nothing at {} (`observe.http.id` says where its identifier is): {document}", spec.id))
         })?;
         let mut observed = Observed {
             id,
