@@ -3,10 +3,11 @@
 //! [`Invariant::SomebodyServed`] takes keys for independent: where all are refused, they refused each other. Of keys that share what runs
 //! out it cannot be told from then on: the event is full, and everybody is refused rightly.
 //!
-//! *Property*: a key on which nobody was served is held against a service only if somebody was served on another key later. *Assumption*:
-//! what has run out does not come back. *Soundness*: whoever is served later was left something, and so were those who were refused before.
-//! *Completeness*: a service in which all who come at once always refuse each other, on every key, is not told from one that has
-//! nothing left; the interleavings of single requests tell it (`onlyone explore`). *Cost*: none, but two moments of the history.
+//! *Property*: a key on which nobody was served is held against a service if somebody was served on another key later, or if from the
+//! load's first request on nobody was. *Assumptions*: what has run out does not come back, and it did not run out with the very last request
+//! of the serial control, all of whose keys were served. *Soundness*: whoever is served later was left something, and so were those who
+//! were refused before. *Completeness*: a service whose callers refuse each other on all keys but the first few is not told from one that
+//! has nothing left; the interleavings of single requests tell it (`onlyone explore`). *Cost*: none, but moments of the history.
 
 use super::gather::Facts;
 use crate::history::Action;
@@ -24,6 +25,10 @@ pub(super) fn seeks(action: &Action) -> bool {
 /// A result in the light of it. An exploration carries each of its executions out on keys of its own, and holds them against serial runs.
 pub(super) fn unless_it_ran_out(result: InvariantResult, facts: &Facts) -> InvariantResult {
     if result.name != Invariant::SomebodyServed || result.verdict != Verdict::Violated {
+        return result;
+    }
+    // Everything was there for the control, and nothing for whoever came next, at once.
+    if facts.served_until <= facts.control_until {
         return result;
     }
     let before_somebody = |answered: u64| facts.served_until.is_some_and(|served| answered < served);
@@ -72,7 +77,8 @@ mod tests {
     fn who_is_refused_counts_against_a_service_only_while_others_are_served() {
         for (letters, verdict) in [
             ("csrs", Verdict::Violated),
-            ("cr", Verdict::Inconclusive),
+            ("cr", Verdict::Violated),
+            ("scrr", Verdict::Violated),
             ("csrr", Verdict::Inconclusive),
             ("crsr", Verdict::Violated),
             ("css", Verdict::Holds),

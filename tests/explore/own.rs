@@ -21,7 +21,7 @@ fn python_path() -> &'static str {
 #[test]
 fn bounds_that_are_meant_for_a_load_are_not_judged_and_the_rest_is_the_sum_of_the_executions() {
     for search in ["exhaustive", "stress"] {
-        let more = ["--search", search, "--max-schedules", "20"];
+        let more = ["--search", search, "--max-schedules", "240"];
         let (code, report) = command(&[&["scenarios/http-custom.toml"], &more[..]].concat());
         // A load has sixty conversations, an exploration has as many as it likes.
         assert!(result(&report, "custom:conversations were kept at all").is_none(), "{}", report["invariants"]);
