@@ -39,6 +39,9 @@ pub struct AuditArgs {
 
 /// Audits once, or again and again.
 pub(super) async fn run(args: &AuditArgs, io: &mut Io) -> Result<ExitStatus, CliError> {
+    if args.watch.is_some_and(|every| every < Duration::from_millis(1)) {
+        return Err(CliError::usage(anyhow::anyhow!("--watch must be a time of 1ms or more")));
+    }
     let session = Session::begin(&args.out)?;
     let opened = args.database.open(None).await?;
     let ended = carry_out(args, &session, &opened, io).await;

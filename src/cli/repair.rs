@@ -70,6 +70,12 @@ async fn repair(args: &RepairArgs, io: &mut Io) -> Result<ExitStatus, CliError> 
         return Err(CliError::usage(anyhow::anyhow!("--rate must be a number above 0")));
     }
     let session = Session::begin(&args.out)?;
+    if args.apply {
+        // What is done must be told: before anything is, not when its report cannot be written.
+        let out = &args.out.out;
+        let tried = std::fs::create_dir_all(out).and_then(|()| tempfile::tempfile_in(out));
+        tried.with_context(|| format!("cannot write reports to {}", out.display())).map_err(CliError::setup)?;
+    }
     let opened = args.database.open(args.apply.then_some(&args.allow)).await?;
     let ended = carry_out(args, &session, &opened, io).await;
     opened.close().await;
@@ -124,7 +130,7 @@ async fn carry_out(args: &RepairArgs, session: &Session, opened: &Opened, io: &m
     }
     let mut told = Ok(());
     if args.database.format == Format::Human {
-        let text = listed(&actions, args.apply, backup.as_deref());
+        let text = listed(&actions, args.apply, left.is_empty(), backup.as_deref());
         told = io.result(&text).context("cannot write to stdout").map_err(CliError::setup);
     }
     let status =
@@ -132,10 +138,12 @@ async fn carry_out(args: &RepairArgs, session: &Session, opened: &Opened, io: &m
     Ok(with_unwritten(status, [told], io))
 }
 
-/// The actions to read.
-fn listed(actions: &[RepairAction], applied: bool, backup: Option<&str>) -> String {
+/// The actions to read. `all` if nothing is left besides them.
+fn listed(actions: &[RepairAction], applied: bool, all: bool, backup: Option<&str>) -> String {
     let mut text = match (applied, actions.is_empty()) {
-        (_, true) => "nothing to do\n".to_owned(),
+        (_, true) if all => "nothing to do\n".to_owned(),
+        (true, true) => "nothing was repaired; why is said below\n".to_owned(),
+        (false, true) => "nothing of what was found can be repaired; why is said below\n".to_owned(),
         (true, false) => "done:\n".to_owned(),
         (false, false) => "plan (nothing was written; --apply does it):\n".to_owned(),
     };

@@ -31,15 +31,24 @@ pub(in crate::audit) async fn classes<'a>(
         }
     }
     let texts: Vec<String> = texts.into_iter().collect();
+    classes_of(collection, &texts, &collation).await.map(Some)
+}
+
+/// Numbers texts, those alike that are one to the collation. There must be a document in the collection.
+pub(in crate::audit) async fn classes_of(
+    collection: &Collection<Document>,
+    texts: &[String],
+    collation: &Document,
+) -> Result<FxHashMap<String, u32>> {
     let pipeline = [
         doc! { "$limit": 1 },
-        doc! { "$project": { "_id": 0, "text": { "$literal": &texts } } },
+        doc! { "$project": { "_id": 0, "text": { "$literal": texts.to_vec() } } },
         doc! { "$unwind": { "path": "$text", "includeArrayIndex": "number" } },
         doc! { "$group": { "_id": "$text", "numbers": { "$push": "$number" } } },
     ];
     let step = "compare keys by their collation";
     let database = &collection.namespace().db;
-    let cursor = collection.aggregate(pipeline).collation(collation_of(&collation)?).await.reading(database, step)?;
+    let cursor = collection.aggregate(pipeline).collation(collation_of(collation)?).await.reading(database, step)?;
     let groups: Vec<Document> = cursor.try_collect().await.reading(database, step)?;
     let mut classes = FxHashMap::default();
     for (class, group) in (0_u32..).zip(&groups) {
@@ -49,7 +58,7 @@ pub(in crate::audit) async fn classes<'a>(
             }
         }
     }
-    Ok(Some(classes))
+    Ok(classes)
 }
 
 /// Documents whose keys may be one to the collation. Every document is in one candidate at most.

@@ -18,7 +18,7 @@ pub use options::AuditOptions;
 pub use server::Counters;
 
 pub(super) use super::raw::shown;
-pub(super) use collation::classes;
+pub(super) use collation::{classes, classes_of};
 pub(super) use index::is_router;
 pub(super) use run::{Inspection, conclude, inspect, look};
 pub(super) use source::{CollectionKind, kind, options};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
-use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use mongodb::{Collection, Database};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -13,7 +13,7 @@ use super::{AuditOptions, source};
 use crate::audit::canon::values_at;
 use crate::audit::error::{Result, Step};
 use crate::audit::forms::{meant, other_form};
-use crate::audit::raw::{at, decoded, is_blank};
+use crate::audit::raw::{at, decoded, is_blank, value_at};
 use crate::audit::{Profile, Reference};
 
 /// Referring documents of one owner that is gone.
@@ -68,7 +68,9 @@ pub(super) async fn look(
     facts: &mut OrphanFacts,
 ) -> Result<()> {
     let collection = database.collection::<Document>(&reference.collection);
-    let mut projection = paths(std::iter::once(reference.field.as_str()));
+    // Of a DBRef, what it names besides the id is needed as well.
+    let projected = within_dbref(&reference.field).map_or(reference.field.as_str(), |(dbref, _)| dbref);
+    let mut projection = paths(std::iter::once(projected));
     if projection.len() > 1 {
         projection.insert("_id", 0);
     }
@@ -87,7 +89,7 @@ pub(super) async fn look(
             let Ok(Some(document)) = document.map(|document| document.as_document()) else { continue };
             documents += 1;
             values.clear();
-            values_at(document, &reference.field, &mut values);
+            owners_in(document, &reference.field, (database.name(), &profile.collection), &mut values);
             counted.clear();
             for owner in values.iter().filter(|owner| !is_blank(Some(**owner))) {
                 any = true;
@@ -112,6 +114,34 @@ pub(super) async fn look(
         facts.unused.insert((reference.collection.clone(), reference.field.clone()));
     }
     settle(database, profile, reference, suspects, options, facts).await
+}
+
+/// A path to the id within a DBRef: the path to the DBRef, and the one that is left.
+fn within_dbref(field: &str) -> Option<(&str, &str)> {
+    let at = field.find(".$id").filter(|at| matches!(field.as_bytes().get(at + 4), None | Some(b'.')))?;
+    Some((&field[..at], &field[at + 1..]))
+}
+
+/// The values at the field of a reference, but for the ids within DBRefs that name another collection or database.
+fn owners_in<'a>(
+    document: &'a RawDocument,
+    field: &str,
+    (database, collection): (&str, &str),
+    found: &mut Vec<RawBsonRef<'a>>,
+) {
+    let Some((dbref, id)) = within_dbref(field) else { return values_at(document, field, found) };
+    let mut references = Vec::new();
+    values_at(document, dbref, &mut references);
+    let names = |reference: &RawDocument, field: &str, own: &str| match reference.get(field) {
+        Ok(None | Some(RawBsonRef::Null)) => true,
+        Ok(Some(name)) => name.as_str() == Some(own),
+        Err(_) => false,
+    };
+    for reference in references.into_iter().filter_map(|reference| reference.as_document()) {
+        if names(reference, "$ref", collection) && names(reference, "$db", database) {
+            values_at(reference, id, found);
+        }
+    }
 }
 
 /// Looks the suspects up: an owner may have come after the pass over the owners.
@@ -144,6 +174,10 @@ async fn settle(
         }
     }
     let gone: Vec<_> = suspects.into_iter().filter(|(bytes, _)| !there.contains(bytes)).collect();
+    // What another reference of the profile looks into is no id to this one.
+    let (inner, gone): (Vec<_>, Vec<_>) =
+        gone.into_iter().partition(|(_, (owner, _))| is_named_within(profile, reference, owner));
+    facts.checked -= inner.iter().map(|(_, (_, count))| count).sum::<u64>();
     let (documents, gone): (Vec<_>, Vec<_>) =
         gone.into_iter().partition(|(_, (owner, _))| owner.as_document().is_some());
     let mut gone = if documents.is_empty() || is_any_id_a_document(&owners, options, &step).await? {
@@ -159,6 +193,16 @@ async fn settle(
         facts.orphans.count += documents - 1;
     }
     Ok(())
+}
+
+/// Whether the profile names a path into this value besides the one that leads to it.
+fn is_named_within(profile: &Profile, reference: &Reference, value: &Bson) -> bool {
+    let Some(document) = value.as_document() else { return false };
+    let within = |other: &Reference| {
+        let inner = other.field.strip_prefix(&reference.field)?.strip_prefix('.')?;
+        (other.collection == reference.collection).then(|| value_at(document, inner)).flatten()
+    };
+    profile.references.iter().any(|other| within(other).is_some())
 }
 
 async fn is_any_id_a_document(owners: &Collection<RawDocumentBuf>, options: &AuditOptions, step: &str) -> Result<bool> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::filter::{as_written, misplaced_null, with_nulls};
-use super::{ArraySpec, FieldRule, IdentityRule, Keep, KeySpec, MergeSpec, Profile};
+use super::{ArraySpec, FieldRule, IdentityRule, Keep, KeySpec, MergeSpec, Profile, Reference};
 use crate::scenario::nearest;
 
 /// The shipped profiles by name, as TOML.
@@ -93,7 +93,25 @@ impl Profile {
             return Some("array.answers has an empty mark, which all elements would have".to_owned());
         }
         if self.references.iter().any(|reference| reference.collection == self.collection) {
-            return Some(format!("`{}` refers to itself in [[references]]", self.collection));
+            return Some(format!(
+                "`{}` refers to itself in [[references]]: references from one of its documents to another are not repaired",
+                self.collection
+            ));
+        }
+        if let (Some(key), Some(array)) = (&self.key, &self.array)
+            && key.field.all().contains(&array.field)
+        {
+            return Some(format!("`{}` is both key.field and array.field", array.field));
+        }
+        for (position, reference) in self.references.iter().enumerate() {
+            let Reference { collection, field, .. } = reference;
+            let is_same = |other: &Reference| other.collection == *collection && other.field == *field;
+            if self.references[..position].iter().any(is_same) {
+                return Some(format!("[[references]] names `{field}` of `{collection}` twice"));
+            }
+            if reference.unique_with.contains(field) {
+                return Some(format!("references.unique_with names `{field}`, which is the reference itself"));
+            }
         }
         let merges = std::iter::once(&self.merge).chain(self.references.iter().map(|reference| &reference.merge));
         if let Some(problem) = merges.into_iter().find_map(|merge| merge.problem(self.array.as_ref())) {
@@ -148,6 +166,7 @@ impl MergeSpec {
             .chain(self.newest.iter().map(|field| ("merge.newest", Some(field))))
             .chain(self.union.iter().map(|field| ("merge.union", Some(field))))
             .chain(self.fields.keys().map(|field| ("merge.fields", Some(field))))
+            .chain(self.deleted.iter().flatten().map(|field| ("merge.deleted", Some(field))))
     }
 
     /// What makes it contradict itself or the array, if anything does.
@@ -193,10 +212,15 @@ fn told(error: &toml::de::Error) -> String {
 fn bad_field(place: &'static str, field: &str) -> Option<String> {
     let top_level =
         matches!(place, "array.field" | "merge.newest" | "merge.union" | "merge.fields" | "key.participants");
+    let of_dbref = |part: &str| place.starts_with("references.") && matches!(part, "$id" | "$ref" | "$db");
+    let is_path = !matches!(place, "name" | "collection" | "references.collection");
+    let is_odd = |part: &str| part.is_empty() || (part.starts_with('$') && !of_dbref(part));
     if field.is_empty() {
         Some(format!("{place} is empty"))
     } else if field.starts_with('$') || field.contains('\0') {
         Some(format!("{place} = {field:?} is not a name"))
+    } else if is_path && field.split('.').any(is_odd) {
+        Some(format!("{place} = {field:?} is not a path: each of its parts must be the name of a field"))
     } else if top_level && field.contains('.') {
         Some(format!("{place} = {field:?} must be a field of the document itself, not a path"))
     } else {
@@ -237,6 +261,14 @@ mod tests {
             (&format!("{key}participants = ''\n"), "key.participants is empty"),
             (&format!("{key}participants = '$where'\n"), "is not a name"),
             (&format!("{key}participants = 'a.b'\n"), "not a path"),
+            (&key.replace("'k'", "'a..b'"), "is not a path"),
+            (&key.replace("'k'", "'a.$b'"), "is not a path"),
+            (&format!("{key}[array]\nfield = 'k'\n"), "both key.field and array.field"),
+            (&format!("{key}{0}{0}", "[[references]]\ncollection = 'd'\nfield = 'f.$id'\n"), "`f.$id` of `d` twice"),
+            (
+                &format!("{key}[[references]]\ncollection = 'd'\nfield = 'f'\nunique_with = ['f']\n"),
+                "is the reference itself",
+            ),
             (&format!("{key}[array]\nfield = 'm'\nidentity = [[]]\n"), "empty rule"),
             (&format!("{key}[array]\nfield = 'm'\nanswers = [{{}}]\n"), "empty mark"),
             (&format!("{key}[[references]]\ncollection = 'c'\nfield = 'f'\n"), "refers to itself"),

@@ -107,6 +107,9 @@ pub struct MergeSpec {
     /// What becomes of a field, by its name.
     #[serde(default)]
     pub fields: BTreeMap<String, FieldRule>,
+    /// Fields that mark a document as deleted when they have a value: `deletedAt` and the like if this is absent. One that
+    /// is not deleted is kept rather than one that is.
+    pub deleted: Option<Vec<String>>,
     /// What becomes of every other field. Without it the kept document's stay, and what differs is named.
     pub default: Option<FieldRule>,
 }

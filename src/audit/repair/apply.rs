@@ -17,7 +17,7 @@ use super::plan::{Plan, draft, repairable};
 use super::preflight;
 use super::rate_limiter::batches;
 use super::redirect::are_referred_to;
-use super::refer::{Referring, name, references_of, targets};
+use super::refer::{Referring, indexes, name, references_of, targets};
 use super::there::{Now, is_there, replaced};
 use super::work::{Repair, RepairOptions};
 use crate::audit::error::{AuditError, Result};
@@ -176,6 +176,7 @@ impl Repair<'_> {
     async fn rounds(&mut self) -> Result<Plan> {
         let database = self.database.clone();
         let mut referring = references_of(&database, self.profile).await?;
+        self.indexes = indexes(&database, &self.profile.collection).await?;
         let mut rounds = 0;
         loop {
             if self.opened {
@@ -195,18 +196,14 @@ impl Repair<'_> {
                 return Err(AuditError::Usage(unsaid));
             }
             preflight::index(&self.database, self.profile, &plan).await?;
-            self.open().await?;
             let before = self.record.counts();
             self.left.clear();
             self.refused = 0;
             self.unmerged.clear();
-            if !plan.merges.is_empty() {
-                self.create_reference_indexes(&mut referring).await?;
-            }
             rounds += 1;
             let work = format!("steps of round {rounds}");
             self.options.audit.progress.begin(work, Some(plan.size() as u64));
-            self.execute(&plan, &referring).await?;
+            self.execute(&plan, &mut referring).await?;
             match &plan.index {
                 Some(name) if self.refused > 0 => {
                     self.left(not_built(name, self.refused));
@@ -220,7 +217,7 @@ impl Repair<'_> {
         }
     }
 
-    async fn execute(&mut self, plan: &Plan, referring: &[Referring<'_>]) -> Result<()> {
+    async fn execute(&mut self, plan: &Plan, referring: &mut [Referring<'_>]) -> Result<()> {
         for groups in batches(&plan.merges, |group| group.documents.len(), self.options.rate) {
             self.rate_limiter.turns(groups.iter().map(|group| group.documents.len()).sum()).await;
             self.merge(groups, referring).await?;
@@ -296,7 +293,7 @@ impl Repair<'_> {
                 new
             }
             Written::NotDone => [begun, new].concat(),
-            Written::Unknown | Written::Refused(_) => {
+            Written::Unknown | Written::Refused(_) | Written::TooLarge(_) => {
                 self.unfinished.push(format!(
                     "document {keeper}: whether it has what was merged into it cannot be told, because all its fields were \
                      changed since; the duplicates are in `{}`",

@@ -11,6 +11,7 @@ use mongodb::bson::{Bson, Document};
 use super::decide::id_of;
 use super::edit::{Edit, Written, evidence};
 use super::journal::{After, MergeState, Touched, TwinEntry};
+use super::limits;
 use super::rate_limiter::batches;
 use super::redirect::edit;
 use super::refer::{Redirection, Referring, Targets, Twin, name, redirected, united};
@@ -39,6 +40,12 @@ impl Repair<'_> {
     ) -> Result<bool> {
         let mut groups: BTreeMap<String, Vec<Redirection>> = BTreeMap::new();
         for document in gone {
+            // The plan refuses such merges: it has grown since.
+            if let Some(why) = entry(referring.collection, &document).and_then(|entry| limits::of_twin(&entry)) {
+                let id = document.id();
+                self.left(format!("document {id} of `{}` cannot be redirected: {why}", referring.collection));
+                continue;
+            }
             groups.entry(document.beside().map(name).unwrap_or_default()).or_default().push(document);
         }
         // One that goes itself, and takes others in, does so first: it goes when the documents are read again.
@@ -142,8 +149,8 @@ impl Repair<'_> {
                 match written {
                     Written::Done => self.twins_taken_in(collection, &one).await?,
                     Written::NotDone => work.push(one),
-                    Written::Refused(code) => {
-                        let why = format!("the server refuses what it would become (code {code})");
+                    Written::Refused(_) | Written::TooLarge(_) => {
+                        let why = written.refusal().unwrap_or_default();
                         self.back_or_in_backup(collection, &one, &why).await?;
                     }
                     Written::Unknown => {
@@ -262,7 +269,7 @@ impl Repair<'_> {
             match evidence(read, changed, now, None) {
                 Written::Done => self.journal.put_twins(&begun, MergeState::Done).await?,
                 Written::NotDone => twins.extend(begun),
-                Written::Unknown | Written::Refused(_) => {
+                Written::Unknown | Written::Refused(_) | Written::TooLarge(_) => {
                     let unknown = Beside { beside: beside.clone(), twins: begun, redirection: None };
                     let why = "whether it has them cannot be told, because all its fields were changed since";
                     self.twins_only_in_backup(collection, &unknown, why);
@@ -273,7 +280,7 @@ impl Repair<'_> {
     }
 }
 
-fn entry(collection: &str, document: &Redirection) -> Option<TwinEntry> {
+pub(super) fn entry(collection: &str, document: &Redirection) -> Option<TwinEntry> {
     let Twin { id, field } = document.twin.clone()?;
     Some(TwinEntry {
         collection: collection.to_owned(),
@@ -297,7 +304,7 @@ fn edit_of(referring: &Referring<'_>, targets: Option<&Targets>, one: &Beside, k
         let reference = referring.references.iter().find(|reference| reference.field == field);
         let reference = reference.ok_or_else(|| format!("the profile has no reference `{field}` any more"))?;
         let theirs = one.twins.iter().filter(|entry| entry.field == field).map(|entry| entry.content.clone());
-        let outcome = united(reference, &document.after, theirs.collect())?;
+        let outcome = united((reference, &referring.indexes), &document.after, theirs.collect())?;
         document.after = outcome.result(&document.after);
     }
     Ok(Edit { taking: one.twins.iter().map(|entry| id_of(&entry.twin)).collect(), ..edit(&document) })

@@ -2,9 +2,13 @@
 //!
 //! Pure functions; nothing here talks to a server.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
 use mongodb::bson::{Bson, Document};
 
 use super::guard::From;
+use super::merging::value::bytes;
 use crate::audit::ArraySpec;
 use crate::audit::raw::value_at;
 
@@ -94,6 +98,36 @@ pub(super) fn since<'a>(before: &[Bson], after: &[Bson], now: &'a [Bson]) -> Sin
     }
 }
 
+/// Whether a change is there, told by the elements that it adds and takes away, wherever they stand by now. `None` where
+/// some of them say so and others not, or there are none.
+pub(super) fn by_elements(before: &[Bson], after: &[Bson], now: &[Bson]) -> Option<bool> {
+    let counted = |elements: &[Bson]| {
+        let mut counts: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+        elements.iter().filter_map(bytes).for_each(|element| *counts.entry(element).or_default() += 1);
+        counts
+    };
+    let (before, after, now) = (counted(before), counted(after), counted(now));
+    let of = |counts: &BTreeMap<Vec<u8>, usize>, element| counts.get(element).copied().unwrap_or(0);
+    let (mut there, mut not_there) = (0, 0);
+    for element in before.keys().chain(after.keys().filter(|element| !before.contains_key(*element))) {
+        let (was, is_to_be, is) = (of(&before, element), of(&after, element), of(&now, element));
+        match was.cmp(&is_to_be) {
+            Ordering::Equal => {}
+            Ordering::Less if is >= is_to_be => there += 1,
+            Ordering::Less if is <= was => not_there += 1,
+            Ordering::Greater if is <= is_to_be => there += 1,
+            Ordering::Greater if is >= was => not_there += 1,
+            Ordering::Less | Ordering::Greater => return None,
+        }
+    }
+    match (there, not_there) {
+        (0, 0) => None,
+        (_, 0) => Some(true),
+        (0, _) => Some(false),
+        _ => None,
+    }
+}
+
 /// The array at a field; empty where there is none or null, `None` where there is something else.
 pub(super) fn array<'a>(document: &'a Document, field: &str) -> Option<&'a [Bson]> {
     match document.get(field) {
@@ -177,6 +211,24 @@ mod tests {
 
     fn spec() -> ArraySpec {
         ArraySpec { field: "m".into(), order: None, answers: Vec::new(), identity: Vec::new() }
+    }
+
+    #[test]
+    fn elements_tell_whether_a_change_is_there_wherever_they_stand() {
+        for (before, after, now, expected) in [
+            ("a", "a b c", "x a", Some(false)),
+            ("a", "a b c", "x a b y c", Some(true)),
+            ("a", "a b c", "x a b", None),
+            ("a", "b a", "b x", Some(true)),
+            ("a a b", "a b", "x a b", Some(true)),
+            ("a a b", "a b", "x a a b", Some(false)),
+            ("a a a", "a", "x a a", None),
+            ("a b", "b a", "x a b", None),
+            ("", "a a", "x a", None),
+        ] {
+            let found = by_elements(&elements(before), &elements(after), &elements(now));
+            assert_eq!(found, expected, "{before} to {after}: {now}");
+        }
     }
 
     #[test]

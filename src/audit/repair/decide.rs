@@ -6,9 +6,12 @@ use futures::TryStreamExt;
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 
+use super::merge::edit;
 use super::merging::{Outcome, Rules, merged, ranked};
 use super::refer::{Obstacle, PIECE, Redirection, Referring, Targets, name, obstacle, resolve, targets};
+use super::twice::Read;
 use super::validator::Validator;
+use super::{beside, limits, redirect};
 use crate::audit::Profile;
 use crate::audit::canon::Texts;
 use crate::audit::error::{Result, Step};
@@ -84,18 +87,25 @@ pub(super) struct Circumstances<'a> {
     pub(super) database: &'a Database,
     pub(super) profile: &'a Profile,
     pub(super) referring: &'a [Referring<'a>],
+    /// What the server lists of the indexes of the audited collection.
+    pub(super) indexes: &'a [Document],
     pub(super) strict: bool,
 }
 
 /// Reads the groups again, and decides.
 pub(super) async fn decide(with: Circumstances<'_>, groups: &[Group]) -> Result<Decision> {
     let ids: Vec<Bson> = groups.iter().flat_map(|group| group.documents.iter().cloned()).collect();
-    let mut found = judged(with, &ids).await?;
+    let (mut found, twice) = judged(with, &ids).await?;
     let keys = keys_of(with, &found).await?;
     let mut decision = Decision::default();
     for group in groups {
         let members = group.documents.iter().filter_map(|id| found.remove(&name(id))).collect();
-        match merge_of(with, group, of_one_key(members, &keys)) {
+        let members = of_one_key(members, &keys);
+        if let Some(refused) = has_twice(group, &members, &twice) {
+            decision.refused.push(refused);
+            continue;
+        }
+        match merge_of(with, group, members) {
             Ok(merge) => decision.merges.extend(merge),
             Err(refused) => decision.refused.push(refused),
         }
@@ -149,16 +159,34 @@ fn sentence(key: &str, why: &str) -> String {
     format!("the documents of the key `{key}` are not merged: {why}")
 }
 
+/// Refuses a group with a document that has a field twice.
+fn has_twice(group: &Group, members: &[Document], twice: &BTreeMap<String, String>) -> Option<Refused> {
+    let told = |member| {
+        let id = id_of(member);
+        twice.get(&name(&id)).map(|why| format!("document {id} cannot be merged: {why}"))
+    };
+    let why = members.iter().filter(|_| members.len() > 1).find_map(told)?;
+    Some(Refused { documents: members.iter().map(id_of).collect(), why: sentence(&group.key, &why) })
+}
+
 /// One group, as its documents are now.
 fn merge_of(
-    Circumstances { profile, strict, .. }: Circumstances<'_>,
+    Circumstances { profile, strict, indexes, .. }: Circumstances<'_>,
     group: &Group,
     members: Vec<Document>,
 ) -> Result<Option<Merge>, Refused> {
     if members.len() < 2 {
         return Ok(None);
     }
+    let rules = Rules::of(profile, indexes);
     let mut others = ranked(members, &profile.merge);
+    let mut outcome = merged(&rules, &others[0], &others[1..]);
+    if outcome.is_err()
+        && let Some((kept, rest)) = rules.livelier(&others)
+    {
+        outcome = merged(&rules, &kept, &rest);
+        others = std::iter::once(kept).chain(rest).collect();
+    }
     let kept = others.remove(0);
     let refused = |why: &str| {
         let documents = std::iter::once(&kept).chain(&others).map(id_of).collect();
@@ -167,7 +195,7 @@ fn merge_of(
     if others.iter().chain([&kept]).any(|document| matches!(id_of(document), Bson::Null)) {
         return Err(refused("one of them has no id that could be referred to"));
     }
-    let outcome = merged(&Rules::of(profile), &kept, &others).map_err(|why| refused(&why))?;
+    let outcome = outcome.map_err(|why| refused(&why))?;
     let unruled = outcome.unruled();
     if strict && !unruled.is_empty() {
         let kept = shown(&id_of(&kept));
@@ -176,23 +204,40 @@ fn merge_of(
             unruled.join(", ")
         )));
     }
-    Ok(Some(Merge { key: group.key.clone(), kept, others, outcome }))
+    let id = id_of(&kept);
+    let too_large = || {
+        let removal = |other| limits::of_removal(&profile.collection, other, &id);
+        others.iter().find_map(removal).or_else(|| {
+            let taking = others.iter().map(id_of).collect();
+            limits::of_edit(&profile.collection, &edit(kept.clone(), &outcome, taking))
+        })
+    };
+    match too_large() {
+        Some(why) => Err(refused(&why)),
+        None => Ok(Some(Merge { key: group.key.clone(), kept, others, outcome })),
+    }
 }
 
-/// The documents among which the key is unique, as they are, by the names of their ids.
-async fn judged(with: Circumstances<'_>, ids: &[Bson]) -> Result<BTreeMap<String, Document>> {
-    let mut found = BTreeMap::new();
+/// The documents among which the key is unique, as they are, by the names of their ids; and what is said of those that have
+/// a field twice.
+async fn judged(
+    with: Circumstances<'_>,
+    ids: &[Bson],
+) -> Result<(BTreeMap<String, Document>, BTreeMap<String, String>)> {
+    let (mut found, mut twice) = (BTreeMap::new(), BTreeMap::new());
     let step = format!("read `{}`", with.profile.collection);
-    let collection = with.database.collection::<Document>(&with.profile.collection);
+    let collection = with.database.collection::<RawDocumentBuf>(&with.profile.collection);
     for ids in ids.chunks(1_000) {
         let by_id = doc! { "_id": { "$in": ids } };
         let filter = with.profile.key.as_ref().map_or_else(|| by_id.clone(), |key| key.among(by_id.clone()));
         let mut read = collection.find(filter).await.reading(with.database.name(), &step)?;
-        while let Some(document) = read.try_next().await.reading(with.database.name(), &step)? {
+        while let Some(raw) = read.try_next().await.reading(with.database.name(), &step)? {
+            let Read { document, twice: told, .. } = Read::of(&raw);
+            twice.extend(told.map(|told| (name(&id_of(&document)), told)));
             found.insert(name(&id_of(&document)), document);
         }
     }
-    Ok(found)
+    Ok((found, twice))
 }
 
 /// The keys of documents, all that each of them has, by the names of their ids.
@@ -241,8 +286,13 @@ async fn redirections(with: Circumstances<'_>, decision: &mut Decision) -> Resul
             if piece.is_empty() {
                 break;
             }
-            let outcome = resolve(referring, piece, &targets, with.strict);
+            let mut outcome = resolve(referring, piece, &targets, with.strict);
             obstacles.extend(outcome.obstacles);
+            outcome.documents.retain(|document| {
+                let why = too_large(referring, document);
+                obstacles.extend(why.as_ref().map(|why| obstacle(referring, &[&document.before], &targets, why)));
+                why.is_none()
+            });
             if let Some(validator) = &validator {
                 obstacles.extend(invalid(with, (referring, validator), &outcome.documents, &targets).await?);
             }
@@ -252,6 +302,14 @@ async fn redirections(with: Circumstances<'_>, decision: &mut Decision) -> Resul
         decision.redirections.push((referring.collection.to_owned(), all));
     }
     Ok(obstacles)
+}
+
+/// Why the server would not take what becomes of a referring document.
+fn too_large(referring: &Referring<'_>, document: &Redirection) -> Option<String> {
+    match beside::entry(referring.collection, document) {
+        Some(twin) => limits::of_twin(&twin),
+        None => limits::of_edit(referring.collection, &redirect::edit(document)),
+    }
 }
 
 /// The referring documents that the validator of their collection would refuse.

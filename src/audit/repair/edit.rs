@@ -6,10 +6,11 @@ use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::bulk;
-use super::change::{Since, array, since};
+use super::change::{Since, array, by_elements, since};
 use super::decide::id_of;
 use super::guard::same_document;
 use super::journal::After;
+use super::limits;
 use super::refer::name;
 use super::touch::Touch;
 use super::work::Repair;
@@ -41,6 +42,11 @@ impl Edit {
         result.extend(self.changed.clone());
         result
     }
+
+    /// As a command takes it.
+    pub(super) fn statement(&self) -> Document {
+        doc! { "q": { "_id": self.id(), "$expr": &self.condition }, "u": [{ "$set": &self.set }] }
+    }
 }
 
 /// What came of a change.
@@ -54,11 +60,33 @@ pub(super) enum Written {
     Unknown,
     /// The server refused it.
     Refused(i32),
+    /// It was not sent, because the server would not take it: a sentence.
+    TooLarge(String),
+}
+
+impl Written {
+    /// Why it cannot be made, if that is so.
+    pub(super) fn refusal(&self) -> Option<String> {
+        match self {
+            Written::Refused(code) => Some(format!("the server refuses what it would become (code {code})")),
+            Written::TooLarge(why) => Some(why.clone()),
+            Written::Done | Written::NotDone | Written::Unknown => None,
+        }
+    }
 }
 
 impl Repair<'_> {
-    /// Writes changes of one collection.
+    /// Writes changes of one collection, but for those that the server would not take.
     pub(super) async fn write(&mut self, collection: &str, edits: &[Edit]) -> Result<Vec<Written>> {
+        let too_large: Vec<Option<String>> = edits.iter().map(|edit| limits::of_edit(collection, edit)).collect();
+        let fitting: Vec<&Edit> =
+            edits.iter().zip(&too_large).filter(|(_, too_large)| too_large.is_none()).map(|(edit, _)| edit).collect();
+        let mut written = self.write_fitting(collection, &fitting).await?.into_iter();
+        let of = |too_large: Option<String>| too_large.map(Written::TooLarge).or_else(|| written.next());
+        Ok(too_large.into_iter().filter_map(of).collect())
+    }
+
+    async fn write_fitting(&mut self, collection: &str, edits: &[&Edit]) -> Result<Vec<Written>> {
         if edits.is_empty() {
             return Ok(Vec::new());
         }
@@ -66,20 +94,17 @@ impl Repair<'_> {
             let Edit { before, changed, taking, .. }: &Edit = edit;
             Touch { now: before, after: After::Changed(changed.clone()), taking }
         };
-        let touches: Vec<Touch<'_>> = edits.iter().map(touch).collect();
+        let touches: Vec<Touch<'_>> = edits.iter().map(|edit| touch(edit)).collect();
         let field = (collection == self.profile.collection).then(|| self.array_field()).flatten();
         self.journal.touch_all(collection, &touches, field).await?;
-        let statement = |edit: &Edit| {
-            doc! { "q": { "_id": edit.id(), "$expr": &edit.condition }, "u": [{ "$set": &edit.set }] }
-        };
-        let statements: Vec<Document> = edits.iter().map(statement).collect();
+        let statements: Vec<Document> = edits.iter().map(|edit| edit.statement()).collect();
         let reply = bulk::update(&self.database, Some(self.lease), collection, &statements).await?;
         let mut written = vec![Written::Done; edits.len()];
         for (position, code, _) in &reply.refused {
             written[*position] = Written::Refused(*code);
         }
         if reply.matched < (edits.len() - reply.refused.len()) as u64 {
-            let ids: Vec<Bson> = edits.iter().map(Edit::id).collect();
+            let ids: Vec<Bson> = edits.iter().map(|edit| edit.id()).collect();
             let now = self.documents(collection, &ids).await?;
             for (edit, written) in edits.iter().zip(&mut written).filter(|(_, written)| **written == Written::Done) {
                 *written = match now.get(&name(&edit.id())) {
@@ -136,24 +161,33 @@ pub(super) async fn documents(
 /// enough. Arrays tell best, because others only append to them.
 pub(super) fn evidence(read: &Document, changed: &Document, now: &Document, field: Option<&str>) -> Written {
     let of_array = field.filter(|field| changed.contains_key(field)).and_then(|field| {
-        let after = changed.get_array(field).ok()?;
-        match since(array(read, field)?, after, array(now, field)?) {
-            Since::Changed(_) => Some(Written::Done),
-            Since::Unchanged => Some(Written::NotDone),
-            Since::Edited => None,
+        let (before, after, now) = (array(read, field)?, changed.get_array(field).ok()?, array(now, field)?);
+        match since(before, after, now) {
+            Since::Changed(_) => Some(ArraySays::Surely(Written::Done)),
+            Since::Unchanged => Some(ArraySays::Surely(Written::NotDone)),
+            // Others put elements elsewhere than at its end, or took some away.
+            Since::Edited => by_elements(before, after, now).map(ArraySays::Elements),
         }
     });
-    if let Some(written) = of_array {
-        return written;
-    }
     let others = || changed.iter().filter(|(name, _)| Some(name.as_str()) != field);
-    if others().any(|(name, after)| now.get(name) == Some(after) && read.get(name) != Some(after)) {
-        Written::Done
-    } else if others().any(|(name, _)| now.get(name) == read.get(name)) {
-        Written::NotDone
-    } else {
-        Written::Unknown
+    let done = || others().any(|(name, after)| now.get(name) == Some(after) && read.get(name) != Some(after));
+    match of_array {
+        Some(ArraySays::Surely(written)) => written,
+        Some(ArraySays::Elements(true)) => Written::Done,
+        // They may have been taken away again.
+        Some(ArraySays::Elements(false)) if !done() => Written::NotDone,
+        _ if done() => Written::Done,
+        _ if others().any(|(name, _)| now.get(name) == read.get(name)) => Written::NotDone,
+        _ => Written::Unknown,
     }
+}
+
+/// What an array tells of a change.
+enum ArraySays {
+    /// By its beginning.
+    Surely(Written),
+    /// By the elements that are added or taken away: whether they are.
+    Elements(bool),
 }
 
 #[cfg(test)]
@@ -167,9 +201,13 @@ mod tests {
         for (now, expected) in [
             (doc! { "m": ["a", "b", "c"], "sum": 5, "at": 9 }, Written::Done),
             (doc! { "m": ["a", "c"], "sum": 12, "at": 3 }, Written::NotDone),
+            (doc! { "m": 5, "sum": 12, "at": 9 }, Written::Done),
+            (doc! { "m": 5, "sum": 5, "at": 9 }, Written::NotDone),
+            (doc! { "m": 5, "sum": 13, "at": 9 }, Written::Unknown),
             (doc! { "m": ["x"], "sum": 12, "at": 9 }, Written::Done),
-            (doc! { "m": ["x"], "sum": 5, "at": 9 }, Written::NotDone),
-            (doc! { "m": ["x"], "sum": 13, "at": 9 }, Written::Unknown),
+            (doc! { "m": ["x"], "sum": 13, "at": 9 }, Written::NotDone),
+            (doc! { "m": ["x", "a"], "sum": 5, "at": 1 }, Written::NotDone),
+            (doc! { "m": ["x", "a", "b"], "sum": 13, "at": 9 }, Written::Done),
         ] {
             assert_eq!(evidence(&read, &changed, &now, Some("m")), expected, "{now}");
         }

@@ -21,6 +21,7 @@ impl Repair<'_> {
     /// Creates the unique index.
     pub(super) async fn create_index(&mut self, name: &str) -> Result<()> {
         let Some(key) = &self.profile.key else { return Ok(()) };
+        self.open().await?;
         let collection = &self.profile.collection;
         self.journal.put_index(collection, name).await?;
         self.lease.check().await?;
@@ -41,10 +42,10 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Creates the indexes that references lack, where that is wanted. One that cannot be created makes the repair slow and
+    /// Creates the indexes that references lack, where that is wanted, and once. One that cannot be created makes the repair slow and
     /// nothing else.
     pub(super) async fn create_reference_indexes(&mut self, referring: &mut [Referring<'_>]) -> Result<()> {
-        if !self.options.reference_indexes {
+        if !self.options.reference_indexes || std::mem::replace(&mut self.references_indexed, true) {
             return Ok(());
         }
         for referring in referring {

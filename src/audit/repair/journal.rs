@@ -18,7 +18,7 @@ use crate::audit::error::{AuditError, Result, Step};
 
 /// What the names of backup collections begin with.
 pub(super) const PREFIX: &str = "onlyone_backup_";
-const FORMAT_VERSION: i32 = 4;
+const FORMAT_VERSION: i32 = 5;
 const HEADER: &str = "repair";
 const INDEX: &str = "index";
 const REMOVING: &str = "removing";
@@ -101,23 +101,41 @@ pub(super) struct Touched {
     pub(super) taking: Vec<Bson>,
     /// The fields of the last change as they were read, and as they were to be.
     pub(super) last: Option<(Document, Document)>,
+    /// Where the fields that were read are noted, if that is not in the entry itself.
+    pub(super) slot: Option<i32>,
 }
 
 impl Touched {
     /// From the entries of the journal.
-    pub(super) fn of(collection: &str, before: &Document, after: Option<&Document>) -> Self {
+    pub(super) fn of(collection: &str, before: &Document, after: Option<&Document>, read: Option<&Document>) -> Self {
         let before = before.get_document("document").cloned().unwrap_or_default();
         let taking = after.and_then(|entry| entry.get_array("taking").ok()).cloned().unwrap_or_default();
-        let last = after.and_then(|entry| {
-            Some((entry.get_document("read").ok()?.clone(), entry.get_document("last").ok()?.clone()))
-        });
+        let slot = after.and_then(slot);
+        let read = if slot.is_some() { read } else { after };
+        let last = after
+            .and_then(|entry| Some((read.and_then(|entry| entry.get_document("read").ok())?.clone(), last_of(entry)?)));
         let earlier = after.and_then(|entry| entry.get_document("earlier").ok()).cloned();
         let after = after.map(|entry| match entry.get_document("changed") {
             Ok(changed) => After::Changed(changed.clone()),
             Err(_) => After::Removed,
         });
-        Touched { collection: collection.to_owned(), before, after, earlier, taking, last }
+        Touched { collection: collection.to_owned(), before, after, earlier, taking, last, slot }
     }
+}
+
+/// Which of its two entries has the fields that were read, where one of them has.
+pub(super) fn slot(after: &Document) -> Option<i32> {
+    after.get_i32("read_in").ok()
+}
+
+/// The fields of the last change as they were to be: a list of their names, or, before format 5, the fields.
+fn last_of(after: &Document) -> Option<Document> {
+    let names = match after.get("last")? {
+        Bson::Document(last) => return Some(last.clone()),
+        names => names.as_array()?.iter().filter_map(Bson::as_str),
+    };
+    let changed = after.get_document("changed").ok()?;
+    Some(names.filter_map(|name| Some((name.to_owned(), changed.get(name)?.clone()))).collect())
 }
 
 /// What the repair made of a document.
@@ -251,11 +269,7 @@ impl Journal {
 
     /// Notes how far merges got: each is a duplicate, and what it is merged into.
     pub(super) async fn put_merges(&self, merges: &[(&Document, &Bson)], state: MergeState) -> Result<()> {
-        let state = state.as_str();
-        let entry = |(duplicate, keeper): &(&Document, &Bson)| {
-            let id = id_of(duplicate);
-            doc! { "_id": { "is": "merge", "id": id }, "keeper": *keeper, "state": state, "duplicate": *duplicate }
-        };
+        let entry = |(duplicate, keeper): &(&Document, &Bson)| merge_entry(duplicate, keeper, state);
         self.put_all(merges.iter().map(entry).collect()).await
     }
 
@@ -272,14 +286,7 @@ impl Journal {
 
     /// Notes how far it got with referring documents that go beside others.
     pub(super) async fn put_twins(&self, twins: &[TwinEntry], state: MergeState) -> Result<()> {
-        let entry = |one: &TwinEntry| {
-            let id = id_of(&one.twin);
-            doc! {
-                "_id": key("twin", &one.collection, &id), "field": &one.field, "beside": &one.beside,
-                "state": state.as_str(), "twin": &one.twin, "content": &one.content,
-            }
-        };
-        self.put_all(twins.iter().map(entry).collect()).await
+        self.put_all(twins.iter().map(|twin| twin_entry(twin, state)).collect()).await
     }
 
     /// The referring documents that go beside others, where that is not done.
@@ -345,4 +352,18 @@ impl Journal {
 
 pub(super) fn key(is: &str, collection: &str, id: &Bson) -> Document {
     doc! { "is": is, "collection": collection, "id": id }
+}
+
+/// A merge as the journal has it.
+pub(super) fn merge_entry(duplicate: &Document, keeper: &Bson, state: MergeState) -> Document {
+    let id = id_of(duplicate);
+    doc! { "_id": { "is": "merge", "id": id }, "keeper": keeper, "state": state.as_str(), "duplicate": duplicate }
+}
+
+/// A referring document that goes beside another, as the journal has it.
+pub(super) fn twin_entry(one: &TwinEntry, state: MergeState) -> Document {
+    doc! {
+        "_id": key("twin", &one.collection, &id_of(&one.twin)), "field": &one.field, "beside": &one.beside,
+        "state": state.as_str(), "twin": &one.twin, "content": &one.content,
+    }
 }

@@ -1,5 +1,7 @@
 //! What a repair does to single documents, many at once: set their keys, clean their arrays.
 
+use std::collections::BTreeSet;
+
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use serde_json::{Value, json};
@@ -7,8 +9,12 @@ use serde_json::{Value, json};
 use super::decide::id_of;
 use super::edit::{Edit, Written};
 use super::guard::{From, rearranged, same_beginning, same_field};
+use super::keys::{Setting, without_room};
+use super::limits;
 use super::merging::{Lost, size, value::identical};
 use super::rate_limiter::at_once;
+use super::refer::name;
+use super::twice::Read;
 use super::work::{Repair, still_changing};
 use crate::audit::dedupe::repeated;
 use crate::audit::error::{DUPLICATE_KEY, Result, Step};
@@ -20,9 +26,6 @@ use crate::report::ActionKind;
 
 /// Bytes of documents that are held and written together.
 const BYTES: usize = 12 * 1024 * 1024;
-
-/// Bytes of a document whose array can be compared with what was read within one command.
-const COMPARABLE: usize = 15 * 1024 * 1024;
 
 /// What is done to a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +51,43 @@ pub(super) struct Mended {
     pub(super) action: Action,
 }
 
+/// What is said of a document that has a field twice.
+pub(super) fn has_twice(id: &Bson, mending: Mending, why: &str) -> String {
+    format!("document {id} does not {}: {why}", mending.what_for())
+}
+
+impl Mended {
+    /// The key that is to be set, if one is.
+    pub(super) fn setting(&self) -> Option<Setting> {
+        self.action.setting(&self.edit.id())
+    }
+
+    /// Why it is not made: a sentence, which the plan and the repair say alike.
+    pub(super) fn problem(&self, collection: &str) -> Option<String> {
+        let id = self.edit.id();
+        if self.edit.changed.contains_key("_id") {
+            return Some(format!(
+                "document {id} is left as it is: its key is part of its `_id`, which cannot be changed"
+            ));
+        }
+        limits::of_edit(collection, &self.edit).map(|why| format!("document {id} is left as it is: {why}"))
+    }
+}
+
 /// What a mending counts as.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Action {
     pub(super) kind: ActionKind,
     pub(super) count: u64,
     pub(super) detail: Value,
+}
+
+impl Action {
+    /// The key that a document is to get, if it is to get one.
+    pub(super) fn setting(&self, id: &Bson) -> Option<Setting> {
+        let key = self.detail.get("key").and_then(Value::as_str).filter(|_| self.kind == ActionKind::SetKey)?;
+        Some(Setting { id: id.clone(), key: key.to_owned() })
+    }
 }
 
 impl Repair<'_> {
@@ -81,10 +115,16 @@ impl Repair<'_> {
     /// Reads documents and changes them. Returns those that changed meanwhile.
     async fn try_to_mend(&mut self, mending: Mending, ids: &[Bson]) -> Result<Vec<Bson>> {
         let step = format!("read `{}`", self.profile.collection);
-        let found = self.collection().find(doc! { "_id": { "$in": ids } }).await;
+        let collection = self.collection().clone_with_type::<RawDocumentBuf>();
+        let found = collection.find(doc! { "_id": { "$in": ids } }).await;
         let mut found = found.reading(self.database.name(), &step)?;
         let (mut piece, mut bytes, mut again) = (Vec::new(), 0, Vec::new());
-        while let Some(document) = found.try_next().await.reading(self.database.name(), &step)? {
+        while let Some(raw) = found.try_next().await.reading(self.database.name(), &step)? {
+            let Read { document, twice, .. } = Read::of(&raw);
+            if let Some(why) = twice {
+                self.left(has_twice(&id_of(&document), mending, &why));
+                continue;
+            }
             let large = size(&document);
             if bytes + large > BYTES {
                 again.extend(self.write_mended(std::mem::take(&mut piece)).await?);
@@ -100,15 +140,27 @@ impl Repair<'_> {
     /// The change of a document; `None` if it needs none, or cannot be made.
     fn mended(&mut self, mending: Mending, document: Document) -> Option<Mended> {
         let mended = mended(self.profile, mending, document)?;
-        if mending == Mending::Deduplicate && size(&mended.edit.before) > COMPARABLE {
-            let id = mended.edit.id();
-            self.left(format!("document {id} is too large to be compared with what was read"));
-            return None;
+        match mended.problem(&self.profile.collection) {
+            Some(problem) => {
+                self.left(problem);
+                None
+            }
+            None => Some(mended),
         }
-        Some(mended)
     }
 
-    async fn write_mended(&mut self, mended: Vec<Mended>) -> Result<Vec<Bson>> {
+    async fn write_mended(&mut self, mut mended: Vec<Mended>) -> Result<Vec<Bson>> {
+        let settings: Vec<Setting> = mended.iter().filter_map(Mended::setting).collect();
+        let none = BTreeSet::new();
+        let blocked = without_room(&self.database, self.profile, &self.indexes, &settings, &none).await?;
+        for setting in settings.iter().filter(|setting| blocked.contains(&name(&setting.id))) {
+            self.left(setting.sentence());
+        }
+        mended.retain(|mended| mended.setting().is_none() || !blocked.contains(&name(&mended.edit.id())));
+        if mended.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.open().await?;
         let (edits, actions): (Vec<Edit>, Vec<Action>) =
             mended.into_iter().map(|mended| (mended.edit, mended.action)).unzip();
         let collection = self.profile.collection.clone();
@@ -120,12 +172,13 @@ impl Repair<'_> {
                 Written::Done => self.record.act(action),
                 Written::NotDone | Written::Unknown => again.push(id),
                 Written::Refused(DUPLICATE_KEY) => {
-                    let key = action.detail.get("key").unwrap_or(&Value::Null);
-                    self.left(format!("document {id}: another document has its key {key}"));
+                    let key = action.detail.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
+                    self.left(Setting { id, key }.sentence());
                 }
                 Written::Refused(code) => {
                     self.left(format!("document {id} is left as it is: the server refuses its change (code {code})"));
                 }
+                Written::TooLarge(why) => self.left(format!("document {id} is left as it is: {why}")),
             }
         }
         Ok(again)

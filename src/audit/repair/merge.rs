@@ -12,6 +12,7 @@ use super::decide::{Circumstances, Group, Merge, decide, id_of};
 use super::edit::{Edit, Written};
 use super::guard::{rearranged, same_beginning, same_field, same_rest};
 use super::journal::{After, MergeState};
+use super::limits;
 use super::merging::{FieldChange, Outcome, Rules, merged};
 use super::refer::{Referring, name};
 use super::touch::Touch;
@@ -27,19 +28,24 @@ pub(super) struct TakeIn {
 
 impl Repair<'_> {
     /// Merges groups, and redirects what refers to what is merged.
-    pub(super) async fn merge(&mut self, groups: &[Group], referring: &[Referring<'_>]) -> Result<()> {
+    pub(super) async fn merge(&mut self, groups: &[Group], referring: &mut [Referring<'_>]) -> Result<()> {
         let mut pending: Vec<Group> = groups.iter().filter(|group| self.may_be_merged(group)).cloned().collect();
         let mut merged = Vec::new();
         let mut tries = self.tries();
         while !pending.is_empty() && tries.next() {
             let (profile, strict) = (self.profile, self.options.strict);
             let database = self.database.clone();
-            let with = Circumstances { database: &database, profile, referring, strict };
+            let indexes = &self.indexes;
+            let with = Circumstances { database: &database, profile, referring, indexes, strict };
             let decision = decide(with, &pending).await?;
             for refused in decision.refused {
                 self.refused += refused.duplicates();
                 self.unmerged.extend(refused.documents.iter().map(name));
                 self.left(refused.why);
+            }
+            if !decision.merges.is_empty() {
+                self.open().await?;
+                self.create_reference_indexes(referring).await?;
             }
             pending = self.remove(&decision.merges, &mut merged).await?;
         }
@@ -146,7 +152,7 @@ impl Repair<'_> {
                     self.keeper_is_gone(&one.keeper);
                     continue;
                 };
-                match merged(&Rules::of(self.profile), &kept, &one.duplicates) {
+                match merged(&Rules::of(self.profile, &self.indexes), &kept, &one.duplicates) {
                     Err(why) => self.duplicates_back(&one, &why).await?,
                     Ok(outcome) if outcome.changes.is_empty() => done.push((one, outcome)),
                     Ok(outcome) => {
@@ -160,8 +166,8 @@ impl Repair<'_> {
                 match written {
                     Written::Done => done.push((one, outcome)),
                     Written::NotDone => work.push(one),
-                    Written::Refused(code) => {
-                        let why = format!("the server refuses what it would become (code {code})");
+                    Written::Refused(_) | Written::TooLarge(_) => {
+                        let why = written.refusal().unwrap_or_default();
                         self.duplicates_back(&one, &why).await?;
                     }
                     Written::Unknown => {
@@ -207,15 +213,28 @@ impl Repair<'_> {
 }
 
 /// The change of a kept document, which takes effect only on what was read; where a field can be worked out by the server,
-/// a service that writes it all the time is not in the way.
-fn edit(kept: Document, outcome: &Outcome, taking: Vec<Bson>) -> Edit {
+/// a service that writes it all the time is not in the way. Where that takes a larger command than the server does, the
+/// array must be what was read to its end.
+pub(super) fn edit(kept: Document, outcome: &Outcome, taking: Vec<Bson>) -> Edit {
+    let edit = edit_with(kept, outcome, taking, true);
+    if limits::fits(&edit) {
+        return edit;
+    }
+    edit_with(edit.before, outcome, edit.taking, false)
+}
+
+fn edit_with(kept: Document, outcome: &Outcome, taking: Vec<Bson>, may_grow: bool) -> Edit {
     let (mut set, mut conditions) = (Document::new(), Vec::new());
     for (field, change, _) in &outcome.changes {
         match change {
             FieldChange::Array { order, others, own } => {
                 set.insert(field, rearranged(field, own.len(), order, others));
-                conditions.push(same_beginning(field, own));
-                conditions.push(same_rest(field, own.len(), others));
+                if may_grow {
+                    conditions.push(same_beginning(field, own));
+                    conditions.push(same_rest(field, own.len(), others));
+                } else {
+                    conditions.push(same_field(field, kept.get(field)));
+                }
             }
             FieldChange::Union(all) => {
                 let own = doc! { "$ifNull": [format!("${field}"), []] };

@@ -1,15 +1,19 @@
 //! Undoing what a repair made of documents, many at once, each only if it is still as it was read.
 
+use std::collections::BTreeMap;
+
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::bulk::{self, Reply};
 use super::decide::id_of;
 use super::edit::documents;
-use super::guard::same_document;
+use super::guard::{From, rearranged, same_document, same_field};
 use super::journal::{After, Touched};
 use super::lease::Lease;
-use super::merging::{size, value::identical_documents};
+use super::limits;
+use super::merging::size;
+use super::merging::value::{bytes, identical, identical_documents};
 use super::refer::name;
 use super::restore::Restored;
 use super::undo::undone;
@@ -141,10 +145,24 @@ async fn replace<'a>(
     collection: &str,
     changes: Vec<Change<'a>>,
 ) -> Result<Written<'a>> {
-    let statement = |change: &Change<'_>| Some(doc! { "q": same_document(change.now.as_ref()?), "u": &change.wanted });
-    let statements: Vec<Document> = changes.iter().filter_map(statement).collect();
+    let statement_of = |change: &Change<'_>| change.now.as_ref().map(|now| statement(now, &change.wanted));
+    let (mut fitting, mut statements, mut too_large) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes {
+        match statement_of(&change) {
+            Some(statement) if limits::is_statement(&statement) => {
+                statements.push(statement);
+                fitting.push(change);
+            }
+            _ => too_large.push(format!(
+                "document {} of `{collection}`: what it is and what it was are too large for one command",
+                id_of(&change.wanted)
+            )),
+        }
+    }
+    let changes = fitting;
     let reply = bulk::replace_again(database, lease, collection, &statements).await?;
     let mut written = refused(&reply, &changes, |_| false);
+    written.refused.extend(too_large);
     written.restored = reply.matched;
     if reply.matched + (reply.refused.len() as u64) < changes.len() as u64 {
         let ids: Vec<Bson> = changes.iter().map(|change| id_of(&change.wanted)).collect();
@@ -157,6 +175,60 @@ async fn replace<'a>(
         written.again.extend(missed.map(|(_, change)| change.touched));
     }
     Ok(written)
+}
+
+/// The statement that makes a document what it is to be: whole and only if it is as it was read; or, where the two are too
+/// large for one command, the fields that differ, only if these are, and of arrays the positions of what is there already.
+pub(super) fn statement(now: &Document, wanted: &Document) -> Document {
+    let whole = doc! { "q": same_document(now), "u": wanted };
+    let is_path = |name: &String| name.contains('.') || name.starts_with('$');
+    if limits::is_statement(&whole) || now.keys().chain(wanted.keys()).any(is_path) {
+        return whole;
+    }
+    let (mut set, mut unset, mut conditions) = (Document::new(), Vec::new(), Vec::new());
+    for (field, value) in wanted {
+        let found = now.get(field);
+        if found.is_some_and(|found| identical(found, value)) {
+            continue;
+        }
+        conditions.push(same_field(field, found));
+        let changed = match (found, value) {
+            (Some(Bson::Array(found)), Bson::Array(wanted)) => from_what_is_there(field, found, wanted),
+            _ => doc! { "$literal": value }.into(),
+        };
+        set.insert(field, changed);
+    }
+    for field in now.keys().filter(|field| !wanted.contains_key(*field)) {
+        conditions.push(same_field(field, now.get(field)));
+        unset.push(field.clone());
+    }
+    let mut stages = Vec::new();
+    if !set.is_empty() {
+        stages.push(doc! { "$set": set });
+    }
+    if !unset.is_empty() {
+        stages.push(doc! { "$unset": unset });
+    }
+    doc! { "q": { "_id": id_of(now), "$expr": { "$and": conditions } }, "u": stages }
+}
+
+/// An expression: an array made of the elements of the one that is there, and of those that it lacks.
+fn from_what_is_there(field: &str, found: &[Bson], wanted: &[Bson]) -> Bson {
+    let there: BTreeMap<Vec<u8>, usize> =
+        found.iter().enumerate().filter_map(|(at, element)| Some((bytes(element)?, at))).collect();
+    let mut lacking = Vec::new();
+    let mut order = Vec::with_capacity(wanted.len());
+    for element in wanted {
+        let from = match bytes(element).and_then(|bytes| there.get(&bytes)) {
+            Some(at) => From::Own(*at),
+            None => {
+                lacking.push(element.clone());
+                From::Other(lacking.len() - 1)
+            }
+        };
+        order.push(from);
+    }
+    rearranged(field, found.len(), &order, &lacking)
 }
 
 /// The documents that the server refused. Where a unique index did, one that `again` recognises came into being meanwhile.

@@ -1,12 +1,13 @@
 //! Documents that refer to a removed duplicate are pointed at the one that was kept, many at once.
 
+use futures::TryStreamExt;
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::edit::{Edit, Written};
 use super::guard::same_field;
 use super::rate_limiter::at_once;
-use super::refer::{Redirection, ReferenceOutcome, Referring, Targets, resolve, targets};
+use super::refer::{Redirection, ReferenceOutcome, Referring, Targets, refers, resolve, targets};
 use super::work::Repair;
 use crate::audit::error::{Result, Step};
 
@@ -64,11 +65,9 @@ impl Repair<'_> {
             match written {
                 Written::Done => self.record.redirected(collection, document),
                 Written::NotDone | Written::Unknown => again = true,
-                Written::Refused(code) => {
-                    let id = document.id();
-                    self.left(format!(
-                        "document {id} of `{collection}` cannot be redirected: the server refuses it (code {code})"
-                    ));
+                Written::Refused(_) | Written::TooLarge(_) => {
+                    let (id, why) = (document.id(), written.refusal().unwrap_or_default());
+                    self.left(format!("document {id} of `{collection}` cannot be redirected: {why}"));
                 }
             }
         }
@@ -84,9 +83,14 @@ pub(super) async fn are_referred_to(
 ) -> Result<bool> {
     for referring in referring {
         let collection = database.collection::<Document>(referring.collection);
-        let found = collection.find_one(referring.filter(targets.forms())).projection(doc! { "_id": 1 }).await;
-        if found.reading(database.name(), &format!("read `{}`", referring.collection))?.is_some() {
-            return Ok(true);
+        let step = format!("read `{}`", referring.collection);
+        let found = collection.find(referring.filter(targets.forms())).await;
+        let mut found = found.reading(database.name(), &step)?;
+        // A query finds DBRefs to other collections as well.
+        while let Some(document) = found.try_next().await.reading(database.name(), &step)? {
+            if refers(referring, &document, targets) {
+                return Ok(true);
+            }
         }
     }
     Ok(false)

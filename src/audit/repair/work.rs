@@ -71,6 +71,10 @@ pub(super) struct Repair<'a> {
     pub(super) left: Vec<String>,
     /// What went otherwise than was wanted and harms nothing, a sentence each.
     pub(super) notes: Vec<String>,
+    /// What the server lists of the indexes of the audited collection.
+    pub(super) indexes: Vec<Document>,
+    /// The indexes that references lack were created, where that is wanted.
+    pub(super) references_indexed: bool,
     /// In how many rounds a document kept changing.
     restless: BTreeMap<String, u32>,
 }
@@ -99,6 +103,8 @@ impl<'a> Repair<'a> {
             lease,
             left: Vec::new(),
             notes: Vec::new(),
+            indexes: Vec::new(),
+            references_indexed: false,
             restless: BTreeMap::new(),
         }
     }

@@ -3,13 +3,15 @@
 use mongodb::bson::{Bson, Document, RawDocumentBuf};
 use serde_json::{Value, json};
 
-use super::rank::oldest_first;
+use super::life::{Marks, is_named};
+use super::rank::{oldest_first, ranked};
 use super::rules::{Held, held, rule_of, value};
 use super::value::{is_none, typed};
 use crate::audit::inspect::shown;
 use crate::audit::repair::change::{array, merged_order};
 use crate::audit::repair::decide::id_of;
 use crate::audit::repair::guard::From;
+use crate::audit::repair::limits::grouped;
 use crate::audit::{ArraySpec, FieldRule, MergeSpec, Profile, Reference};
 
 /// A value that is in no document any more after the merge.
@@ -27,6 +29,9 @@ pub(in crate::audit::repair) struct Lost {
 
 /// The word in place of a rule where only the form of a value is lost: `7.0` beside a `7` that stays.
 const EQUAL: &str = "equal";
+
+/// The word in place of a rule where the document that is kept lives and another does not, or not as long.
+const LIVE: &str = "live";
 
 impl Lost {
     /// As reports show it.
@@ -91,22 +96,42 @@ pub(in crate::audit::repair) struct Rules<'a> {
     array: Option<&'a ArraySpec>,
     /// Paths whose values decide that the documents are one: these need no rule.
     identity: Vec<&'a str>,
+    /// What the server lists of the collection's indexes.
+    indexes: &'a [Document],
 }
 
 impl<'a> Rules<'a> {
     /// The rules of the audited collection.
-    pub(in crate::audit::repair) fn of(profile: &'a Profile) -> Self {
+    pub(in crate::audit::repair) fn of(profile: &'a Profile, indexes: &'a [Document]) -> Self {
         let identity = profile
             .key
             .iter()
             .flat_map(|key| key.field.all().iter().chain(&key.participants).chain(&key.prefix).map(String::as_str));
-        Rules { spec: &profile.merge, array: profile.array.as_ref(), identity: identity.collect() }
+        Rules { spec: &profile.merge, array: profile.array.as_ref(), identity: identity.collect(), indexes }
     }
 
     /// The rules of a referring collection.
-    pub(in crate::audit::repair) fn of_reference(reference: &'a Reference) -> Self {
+    pub(in crate::audit::repair) fn of_reference(reference: &'a Reference, indexes: &'a [Document]) -> Self {
         let identity = std::iter::once(&reference.field).chain(&reference.unique_with).map(String::as_str);
-        Rules { spec: &reference.merge, array: None, identity: identity.collect() }
+        Rules { spec: &reference.merge, array: None, identity: identity.collect(), indexes }
+    }
+
+    fn marks(&self) -> Marks<'_> {
+        Marks::of(self.spec, &self.identity, self.indexes)
+    }
+
+    /// The document to keep instead of the first, where one of the others lives and that one does not, and the others from
+    /// the oldest on; `None` if there is none.
+    pub(in crate::audit::repair) fn livelier(&self, documents: &[Document]) -> Option<(Document, Vec<Document>)> {
+        let all: Vec<&Document> = documents.iter().collect();
+        let liveliest = self.marks().liveliest(&all);
+        if liveliest.is_empty() || liveliest.contains(&0) {
+            return None;
+        }
+        let candidates = liveliest.iter().filter_map(|&position| documents.get(position).cloned()).collect();
+        let kept = ranked(candidates, self.spec).into_iter().next()?;
+        let others: Vec<&Document> = all.into_iter().filter(|document| id_of(document) != id_of(&kept)).collect();
+        Some((kept, oldest_first(&others, self.spec).into_iter().cloned().collect()))
     }
 
     /// The word of what decides a field that needs no rule: what makes the documents one, and their age.
@@ -122,16 +147,34 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// What makes a group one document. `Err` is a sentence: why it cannot be done.
+/// What makes a group one document. `Err` is a sentence: why it cannot be done. A document that lives does not become a
+/// part of one that is deleted, or would be removed sooner: the fields that say so are the kept document's unless a rule
+/// names them, and where that does not help it is refused.
 pub(in crate::audit::repair) fn merged(
     rules: &Rules<'_>,
     kept: &Document,
     others: &[Document],
 ) -> Result<Outcome, String> {
-    let spec = rules.spec;
     let documents: Vec<&Document> = std::iter::once(kept).chain(others).collect();
     too_large(&documents)?;
-    let by_age = oldest_first(&documents, spec);
+    let marks = rules.marks();
+    let outcome = by_rules(rules, &documents, None)?;
+    if marks.loss(|| outcome.result(kept), &documents).is_none() {
+        return Ok(outcome);
+    }
+    let outcome = by_rules(rules, &documents, Some(&marks))?;
+    match marks.loss(|| outcome.result(kept), &documents) {
+        None => Ok(outcome),
+        Some(why) => Err(format!("what lives would vanish: {why}")),
+    }
+}
+
+/// What becomes of the documents, the kept one first. Fields of the marks, if any are given, stay the kept document's where
+/// no rule names them.
+fn by_rules(rules: &Rules<'_>, documents: &[&Document], marks: Option<&Marks<'_>>) -> Result<Outcome, String> {
+    let Some(kept) = documents.first() else { return Ok(Outcome::default()) };
+    let spec = rules.spec;
+    let by_age = oldest_first(documents, spec);
     let mut outcome = Outcome::default();
     let mut fields: Vec<&str> = Vec::new();
     for field in documents.iter().flat_map(|document| document.keys()) {
@@ -141,14 +184,15 @@ pub(in crate::audit::repair) fn merged(
     }
     for field in fields {
         if let Some(array) = rules.array.filter(|array| array.field == field) {
-            outcome.changes.extend(array_change(array, &documents)?);
+            outcome.changes.extend(array_change(array, documents)?);
             continue;
         }
-        let rule = rule_of(spec, field);
+        let stays = !is_named(spec, field) && marks.is_some_and(|marks| marks.decides(field));
+        let rule = rule_of(spec, field).filter(|_| !stays);
         let newest = newest(&by_age, field);
-        let result = value(rule.unwrap_or(FieldRule::Keep), field, &documents, newest)?;
-        let word = rule.map(FieldRule::as_str).or_else(|| rules.implied(field));
-        for document in &documents {
+        let result = value(rule.unwrap_or(FieldRule::Keep), field, documents, newest)?;
+        let word = if stays { Some(LIVE) } else { rule.map(FieldRule::as_str).or_else(|| rules.implied(field)) };
+        for document in documents {
             let Some(value) = document.get(field).filter(|value| !is_none(Some(value))) else { continue };
             let rule = match held(rule, value, result.as_ref()) {
                 Held::Exactly => None,
@@ -227,7 +271,10 @@ fn too_large(documents: &[&Document]) -> Result<(), String> {
         return Ok(());
     }
     let ids: Vec<String> = documents.iter().map(|document| shown_id(document).to_string()).collect();
-    Err(format!("documents {} together are too large for one", ids.join(", ")))
+    let (ids, total, limit) = (ids.join(", "), grouped(total), grouped(LIMIT));
+    Err(format!(
+        "documents {ids} together are too large for one: they have {total} bytes, of which {limit} can be merged"
+    ))
 }
 
 /// Bytes of a document; one that cannot be written counts as too large.
@@ -250,7 +297,7 @@ mod tests {
 
     fn outcome(merge: &str, documents: Vec<Document>) -> Result<(Document, Vec<String>), String> {
         let profile = profile(merge);
-        let outcome = merged(&Rules::of(&profile), &documents[0], &documents[1..])?;
+        let outcome = merged(&Rules::of(&profile, &[]), &documents[0], &documents[1..])?;
         let lost = outcome
             .lost
             .iter()
@@ -326,7 +373,7 @@ mod tests {
     fn what_the_key_and_the_age_decide_needs_no_rule() {
         let profile = profile("");
         let documents = [doc! { "_id": 1, "tag": "a", "born": 1 }, doc! { "_id": 2, "tag": "A", "born": 2, "x": 1 }];
-        let outcome = merged(&Rules::of(&profile), &documents[0], &documents[1..]).unwrap();
+        let outcome = merged(&Rules::of(&profile, &[]), &documents[0], &documents[1..]).unwrap();
         assert_eq!((outcome.lost.len(), outcome.unruled()), (3, vec!["x"]));
     }
 }

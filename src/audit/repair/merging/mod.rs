@@ -3,6 +3,7 @@
 //! Pure functions of the documents and the profile: the plan and the repair call the same ones.
 
 mod group;
+mod life;
 mod rank;
 mod rules;
 pub(super) mod value;

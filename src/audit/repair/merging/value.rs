@@ -25,7 +25,8 @@ pub(in crate::audit::repair) fn identical_documents(left: &Document, right: &Doc
     bytes(left).is_some_and(|own| Some(own) == bytes(right))
 }
 
-fn bytes(value: &Bson) -> Option<Vec<u8>> {
+/// Type and content of a value: equal for identical ones only.
+pub(in crate::audit::repair) fn bytes(value: &Bson) -> Option<Vec<u8>> {
     let raw = RawBson::try_from(value.clone()).ok()?;
     let mut bytes = Vec::new();
     push_bytes(raw.as_raw_bson_ref(), &mut bytes);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mongodb::bson::Bson;
+use mongodb::bson::{Bson, Document};
 
 use crate::audit::forms::other_form;
 use crate::audit::repair::merging::value::is_number;
@@ -37,6 +37,8 @@ pub(in crate::audit::repair) struct Targets {
     /// What each form, of duplicates and kept ones, stands for.
     meanings: BTreeMap<String, String>,
     forms: Vec<Bson>,
+    /// The database and the collection of the documents that are referred to: a DBRef names them.
+    owners: Option<(String, String)>,
 }
 
 impl Targets {
@@ -64,6 +66,23 @@ impl Targets {
             }
         }
         targets
+    }
+
+    /// The same, of documents of this database and collection.
+    pub(in crate::audit::repair) fn of(mut self, database: &str, collection: &str) -> Self {
+        self.owners = Some((database.to_owned(), collection.to_owned()));
+        self
+    }
+
+    /// Whether what stands in this field of a document may refer to them: the id within a DBRef refers to a document of the
+    /// collection that the DBRef names.
+    pub(super) fn may_be_in(&self, document: &Document, field: &str) -> bool {
+        let Some((database, collection)) = &self.owners else { return true };
+        let names = |field: &str, own: &str| match document.get(field) {
+            None | Some(Bson::Null) => true,
+            Some(name) => name.as_str() == Some(own),
+        };
+        field != "$id" || (names("$ref", collection) && names("$db", database))
     }
 
     fn add_form(&mut self, form: &Bson, duplicate: &Bson, keeper: &Bson, written: Option<Bson>) {

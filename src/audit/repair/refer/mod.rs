@@ -8,7 +8,8 @@ mod twins;
 mod unique;
 
 pub(super) use forms::{Targets, name};
-pub(super) use outcome::{Obstacle, Redirection, ReferenceOutcome, Twin, obstacle, redirected, resolve};
-pub(super) use read::{PIECE, Referring, references_of, targets};
+pub(super) use outcome::{Obstacle, Redirection, ReferenceOutcome, Twin, obstacle, redirected, refers, resolve};
+pub(super) use path::values;
+pub(super) use read::{PIECE, Referring, indexes, references_of, targets};
 pub(super) use twins::united;
 pub(super) use unique::UniqueIndex;

@@ -6,11 +6,12 @@ use mongodb::bson::{Bson, Document};
 use serde_json::Value;
 
 use super::forms::Targets;
-use super::path::{Changes, redirect, values};
+use super::path::{Changes, redirect, references};
 use super::read::Referring;
 use super::twins::unite;
 use crate::audit::repair::decide::id_of;
 use crate::audit::repair::merging::Lost;
+use crate::audit::repair::twice::Read;
 
 /// The document beside which another one is removed.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,20 +81,24 @@ pub(in crate::audit::repair) struct ReferenceOutcome {
 /// documents must be all that refer to a duplicate or to a kept one.
 pub(in crate::audit::repair) fn resolve(
     referring: &Referring<'_>,
-    documents: Vec<Document>,
+    documents: Vec<Read>,
     targets: &Targets,
     strict: bool,
 ) -> ReferenceOutcome {
     let mut outcome = ReferenceOutcome::default();
     let mut all: Vec<Redirection> = Vec::with_capacity(documents.len());
-    for document in documents {
+    for Read { document, twice, unreadable } in documents {
+        if let Some(why) = twice.filter(|_| unreadable || refers(referring, &document, targets)) {
+            outcome.obstacles.push(obstacle(referring, &[&document], targets, &why));
+            continue;
+        }
         match redirected(referring, document, targets) {
             Ok(redirection) => all.push(redirection),
             Err(obstacle) => outcome.obstacles.push(obstacle),
         }
     }
     for reference in referring.references.iter().filter(|reference| !reference.unique_with.is_empty()) {
-        if let Err((group, why)) = unite(reference, &mut all, targets) {
+        if let Err((group, why)) = unite((reference, &referring.indexes), &mut all, targets) {
             let group: Vec<&Document> = group.into_iter().map(|position| &all[position].before).collect();
             outcome.obstacles.push(obstacle(referring, &group, targets, &why));
         }
@@ -144,6 +149,10 @@ pub(in crate::audit::repair) fn redirected(
         }
         document.redirected.extend(redirected);
         document.elements.extend(changes.removed.into_iter().map(|element| (field.clone(), element)));
+        if document.after.get("_id") != document.before.get("_id") {
+            let why = format!("`{field}` is part of its `_id`, which cannot be changed");
+            return Err(obstacle(referring, &[&document.before], targets, &why));
+        }
     }
     Ok(document)
 }
@@ -156,7 +165,7 @@ pub(in crate::audit::repair) fn obstacle(
     why: &str,
 ) -> Obstacle {
     let fields = |document: &&'_ Document| {
-        let fields = referring.references.iter().flat_map(|reference| values(document, &reference.field));
+        let fields = referring.references.iter().flat_map(|reference| references(document, &reference.field, targets));
         fields.cloned().collect::<Vec<Bson>>()
     };
     let mut duplicates: Vec<Bson> = Vec::new();
@@ -168,6 +177,12 @@ pub(in crate::audit::repair) fn obstacle(
     let id = documents.first().and_then(|document| document.get("_id")).cloned().unwrap_or(Bson::Null);
     let why = format!("document {id} of `{}` cannot be redirected: {why}", referring.collection);
     Obstacle { duplicates, why }
+}
+
+/// Whether a document refers to what the targets redirect.
+pub(in crate::audit::repair) fn refers(referring: &Referring<'_>, document: &Document, targets: &Targets) -> bool {
+    let mut values = referring.references.iter().flat_map(|reference| references(document, &reference.field, targets));
+    values.any(|value| targets.duplicate(value).is_some())
 }
 
 /// Documents that a unique index would not let in once they are redirected, with the reason.

@@ -9,11 +9,22 @@ use crate::audit::canon::same;
 use crate::audit::inspect::shown;
 
 /// The values at a path, as a query sees them: arrays are entered, one level at the end.
-pub(super) fn values<'a>(document: &'a Document, path: &str) -> Vec<&'a Bson> {
+pub(in crate::audit::repair) fn values<'a>(document: &'a Document, path: &str) -> Vec<&'a Bson> {
+    values_of(document, path, None)
+}
+
+/// The values at a path that may refer to what the targets are documents of.
+pub(super) fn references<'a>(document: &'a Document, path: &str, targets: &Targets) -> Vec<&'a Bson> {
+    values_of(document, path, Some(targets))
+}
+
+fn values_of<'a>(document: &'a Document, path: &str, targets: Option<&Targets>) -> Vec<&'a Bson> {
     let (first, rest) = split(path);
     let mut found = Vec::new();
-    if let Some(value) = document.get(first) {
-        collect(value, rest, &mut found);
+    if let Some(value) = document.get(first)
+        && targets.is_none_or(|targets| targets.may_be_in(document, first))
+    {
+        collect(value, rest, targets, &mut found);
     }
     found
 }
@@ -22,18 +33,28 @@ fn split(path: &str) -> (&str, Option<&str>) {
     path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)))
 }
 
-fn collect<'a>(value: &'a Bson, rest: Option<&str>, found: &mut Vec<&'a Bson>) {
+fn collect<'a>(value: &'a Bson, rest: Option<&str>, targets: Option<&Targets>, found: &mut Vec<&'a Bson>) {
     match (value, rest) {
         (Bson::Array(elements), None) => found.extend(elements),
         (value, None) => found.push(value),
-        (Bson::Document(inner), Some(rest)) => found.extend(values(inner, rest)),
+        (Bson::Document(inner), Some(rest)) => found.extend(values_of(inner, rest, targets)),
         (Bson::Array(elements), Some(rest)) => {
             for element in elements.iter().filter_map(Bson::as_document) {
-                found.extend(values(element, rest));
+                found.extend(values_of(element, rest, targets));
+            }
+            if let Some((position, beyond)) = position(elements, rest) {
+                collect(&elements[position], beyond, targets, found);
             }
         }
         _ => {}
     }
+}
+
+/// The position in an array that a path names next, and the rest of the path.
+fn position<'p>(elements: &[Bson], path: &'p str) -> Option<(usize, Option<&'p str>)> {
+    let (first, rest) = split(path);
+    let position = first.parse::<usize>().ok().filter(|position| position.to_string() == first)?;
+    (position < elements.len()).then_some((position, rest))
 }
 
 /// What redirecting did to one document.
@@ -55,6 +76,9 @@ pub(super) fn redirect(
     changes: &mut Changes,
 ) -> Result<(), String> {
     let (first, rest) = split(path);
+    if !targets.may_be_in(document, first) {
+        return Ok(());
+    }
     match document.get_mut(first) {
         Some(value) => redirect_value(value, rest, targets, repeated, changes),
         None => Ok(()),
@@ -80,7 +104,9 @@ fn redirect_value(
                     _ => {}
                 }
             }
-            if was_set && changes.redirected.len() > before {
+            if let Some((position, beyond)) = rest.and_then(|rest| position(elements, rest)) {
+                redirect_value(&mut elements[position], beyond, targets, repeated, changes)?;
+            } else if was_set && changes.redirected.len() > before {
                 collapse(elements, rest, targets, repeated, changes)?;
             }
             Ok(())
@@ -103,18 +129,21 @@ fn replace(value: &mut Bson, targets: &Targets, changes: &mut Changes) -> Result
 fn ids(elements: &[Bson], rest: Option<&str>, targets: &Targets) -> Vec<(usize, String)> {
     let id = |element: &Bson| match rest {
         None => (!matches!(element, Bson::Array(_) | Bson::Null)).then(|| targets.meaning(element)),
-        Some(rest) => single(element.as_document()?, rest).map(|value| targets.meaning(value)),
+        Some(rest) => single(element.as_document()?, rest, targets).map(|value| targets.meaning(value)),
     };
     elements.iter().enumerate().filter_map(|(position, element)| Some((position, id(element)?))).collect()
 }
 
 /// The value at a path that leads through no array.
-fn single<'a>(document: &'a Document, path: &str) -> Option<&'a Bson> {
+fn single<'a>(document: &'a Document, path: &str, targets: &Targets) -> Option<&'a Bson> {
     let (first, rest) = split(path);
+    if !targets.may_be_in(document, first) {
+        return None;
+    }
     match (document.get(first)?, rest) {
         (Bson::Array(_) | Bson::Null, _) => None,
         (value, None) => Some(value),
-        (Bson::Document(inner), Some(rest)) => single(inner, rest),
+        (Bson::Document(inner), Some(rest)) => single(inner, rest, targets),
         _ => None,
     }
 }
@@ -186,6 +215,11 @@ mod tests {
             (doc! { "f": ["b", "z", "a", "c"] }, "f", doc! { "f": ["a", "z"] }, 2, 2),
             (doc! { "f": ["b", "b"] }, "f", doc! { "f": ["a", "a"] }, 2, 0),
             (doc! { "f": [["b"]] }, "f", doc! { "f": [["b"]] }, 0, 0),
+            (doc! { "f": ["b", "b"] }, "f.1", doc! { "f": ["b", "a"] }, 1, 0),
+            (doc! { "f": ["a", "b"] }, "f.1", doc! { "f": ["a", "a"] }, 1, 0),
+            (doc! { "f": [{ "g": "b" }, { "g": "b" }] }, "f.0.g", doc! { "f": [{ "g": "a" }, { "g": "b" }] }, 1, 0),
+            (doc! { "f": [["b"]] }, "f.0", doc! { "f": [["a"]] }, 1, 0),
+            (doc! { "f": { "1": "b" } }, "f.1", doc! { "f": { "1": "a" } }, 1, 0),
             (doc! { "f": [{ "g": "b", "r": 1 }, 5] }, "f.g", doc! { "f": [{ "g": "a", "r": 1 }, 5] }, 1, 0),
             (doc! { "f": [{ "g": "b" }, { "g": "c" }] }, "f.g", doc! { "f": [{ "g": "a" }] }, 2, 1),
             (
@@ -205,6 +239,29 @@ mod tests {
         ] {
             let found = redirected(document.clone(), path, Repeated::Refuse).unwrap();
             assert_eq!(found, (expected, redirects, removed), "{document}");
+        }
+    }
+
+    #[test]
+    fn the_id_within_a_dbref_refers_to_the_collection_that_it_names() {
+        let targets = Targets::new([(&"b".into(), &"a".into())], &[]).of("d", "c");
+        for (reference, redirects) in [
+            (doc! { "$ref": "c", "$id": "b" }, true),
+            (doc! { "$ref": "c", "$id": "b", "$db": "d" }, true),
+            (doc! { "$ref": "c", "$id": "b", "$db": null }, true),
+            (doc! { "$id": "b" }, true),
+            (doc! { "$ref": "other", "$id": "b" }, false),
+            (doc! { "$ref": "c", "$id": "b", "$db": "other" }, false),
+            (doc! { "$ref": 1, "$id": "b" }, false),
+        ] {
+            for before in [doc! { "f": &reference }, doc! { "f": [&reference, { "$ref": "other", "$id": "a" }] }] {
+                let (mut document, mut changes) = (before.clone(), Changes::default());
+                redirect(&mut document, "f.$id", &targets, Repeated::Refuse, &mut changes).unwrap();
+                assert_eq!((document != before, changes.redirected.len() == 1), (redirects, redirects), "{before}");
+                let known: Vec<_> =
+                    references(&before, "f.$id", &targets).into_iter().filter_map(|id| targets.duplicate(id)).collect();
+                assert_eq!(known.len() == 1, redirects, "{before}");
+            }
         }
     }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use futures::TryStreamExt;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::{Cursor, Database};
 
 use super::UniqueIndex;
 use super::forms::{Targets, all_forms, name};
 use crate::audit::error::{Result, Step};
+use crate::audit::repair::twice::Read;
 use crate::audit::{Profile, Reference};
 
 /// A referring collection: what of it refers, and what must stay unique.
@@ -19,6 +20,8 @@ pub(in crate::audit::repair) struct Referring<'a> {
     pub(in crate::audit::repair) unique: Vec<UniqueIndex>,
     /// Fields of references that no index begins with.
     pub(in crate::audit::repair) unindexed: Vec<&'a str>,
+    /// What the server lists of its indexes.
+    pub(in crate::audit::repair) indexes: Vec<Document>,
 }
 
 /// Documents that a plan looks at together where nothing must be unique.
@@ -41,6 +44,7 @@ pub(in crate::audit::repair) async fn references_of<'a>(
                 references: vec![reference],
                 unique: Vec::new(),
                 unindexed: Vec::new(),
+                indexes: Vec::new(),
             }),
         }
     }
@@ -54,11 +58,13 @@ pub(in crate::audit::repair) async fn references_of<'a>(
             listed.iter().any(|index| usable(index) && first(index).as_deref() == Some(field))
         };
         referring.unindexed = fields.into_iter().filter(|field| !leads(field)).collect();
+        referring.indexes = listed;
     }
     Ok(all)
 }
 
-async fn indexes(database: &Database, collection: &str) -> Result<Vec<Document>> {
+/// The indexes of a collection, as the server lists them; none if there is no such collection.
+pub(in crate::audit::repair) async fn indexes(database: &Database, collection: &str) -> Result<Vec<Document>> {
     let listed = match database.run_cursor_command(doc! { "listIndexes": collection }).await {
         Ok(cursor) => cursor.try_collect().await,
         Err(error) if crate::audit::error::code(&error) == Some(NAMESPACE_NOT_FOUND) => Ok(Vec::new()),
@@ -89,7 +95,7 @@ impl Referring<'_> {
         }
         let filter = self.filter(&forms);
         let step = format!("read `{}`", self.collection);
-        let collection = database.collection::<Document>(self.collection);
+        let collection = database.collection::<RawDocumentBuf>(self.collection);
         let size = if self.is_joint() { usize::MAX } else { piece };
         let batch = u32::try_from(size.min(PIECE)).unwrap_or(u32::MAX);
         let cursor = collection.find(filter).batch_size(batch).await.reading(database.name(), &step)?;
@@ -108,7 +114,7 @@ impl Referring<'_> {
 
 /// Referring documents, read piece by piece.
 pub(in crate::audit::repair) struct Pieces {
-    cursor: Cursor<Document>,
+    cursor: Cursor<RawDocumentBuf>,
     size: usize,
     database: String,
     step: String,
@@ -116,11 +122,11 @@ pub(in crate::audit::repair) struct Pieces {
 
 impl Pieces {
     /// The next piece; empty at the end.
-    pub(in crate::audit::repair) async fn next(&mut self) -> Result<Vec<Document>> {
+    pub(in crate::audit::repair) async fn next(&mut self) -> Result<Vec<Read>> {
         let mut piece = Vec::new();
         while piece.len() < self.size {
             match self.cursor.try_next().await.reading(&self.database, &self.step)? {
-                Some(document) => piece.push(document),
+                Some(raw) => piece.push(Read::of(&raw)),
                 None => break,
             }
         }
@@ -146,5 +152,6 @@ pub(in crate::audit::repair) async fn targets(
             found.reading(database.name(), &step)?.try_collect().await.reading(database.name(), &step)?;
         taken.extend(found.into_iter().filter_map(|document| document.get("_id").cloned()));
     }
-    Ok(Targets::new(merges.iter().map(|(duplicate, keeper)| (duplicate, keeper)), &taken))
+    let targets = Targets::new(merges.iter().map(|(duplicate, keeper)| (duplicate, keeper)), &taken);
+    Ok(targets.of(database.name(), collection))
 }

@@ -6,20 +6,22 @@ use mongodb::bson::{Bson, Document};
 
 use super::forms::{Targets, name};
 use super::outcome::{Redirection, Twin};
-use super::path::values;
+use super::path::{references, values};
 use crate::audit::repair::merging::{Lost, Outcome, Rules, merged, ranked};
 use crate::audit::{MergeSpec, Reference};
 
 /// Makes one of the documents that refer to one document and have equal `unique_with` fields, where redirecting brought
 /// them together. What goes is marked. `Err` names the documents, and says in a sentence why it cannot be done.
 pub(super) fn unite(
-    reference: &Reference,
+    (reference, indexes): (&Reference, &[Document]),
     documents: &mut [Redirection],
     targets: &Targets,
 ) -> Result<(), (Vec<usize>, String)> {
     let mut groups: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
     for (position, document) in documents.iter().enumerate().filter(|(_, document)| document.twin.is_none()) {
-        for owner in values(&document.after, &reference.field).into_iter().filter(|owner| **owner != Bson::Null) {
+        for owner in
+            references(&document.after, &reference.field, targets).into_iter().filter(|owner| **owner != Bson::Null)
+        {
             let with = reference.unique_with.iter().map(|field| {
                 let mut names: Vec<String> = values(&document.after, field).into_iter().map(name).collect();
                 if names.is_empty() {
@@ -39,21 +41,37 @@ pub(super) fn unite(
     let of_field = |document: &Redirection| document.redirected.iter().any(|(field, _, _)| *field == reference.field);
     for group in groups.into_values().filter(|group| group.len() > 1) {
         if group.iter().any(|&position| of_field(&documents[position])) {
-            unite_group(reference, documents, &group).map_err(|why| (group, why))?;
+            unite_group((reference, indexes), documents, &group).map_err(|why| (group, why))?;
         }
     }
     Ok(())
 }
 
-fn unite_group(reference: &Reference, documents: &mut [Redirection], group: &[usize]) -> Result<(), String> {
+fn unite_group(
+    (reference, indexes): (&Reference, &[Document]),
+    documents: &mut [Redirection],
+    group: &[usize],
+) -> Result<(), String> {
     let of_many = |&&position: &&usize| values(&documents[position].after, &reference.field).len() > 1;
     if group.iter().any(|position| of_many(&position)) {
         return Err("it refers to several documents, so that it cannot be removed for one".to_owned());
     }
+    let with = |kept: usize| -> Result<(usize, Vec<usize>, Outcome), String> {
+        let others: Vec<usize> = group.iter().copied().filter(|&position| position != kept).collect();
+        let theirs: Vec<Document> = others.iter().map(|&position| documents[position].after.clone()).collect();
+        let outcome = united((reference, indexes), &documents[kept].after, theirs)?;
+        Ok((kept, others, outcome))
+    };
     let kept = first(reference, documents, group);
-    let others: Vec<usize> = group.iter().copied().filter(|&position| position != kept).collect();
-    let theirs: Vec<Document> = others.iter().map(|&position| documents[position].after.clone()).collect();
-    let outcome = united(reference, &documents[kept].after, theirs)?;
+    let (kept, others, outcome) = with(kept).or_else(|why| {
+        let all: Vec<usize> =
+            std::iter::once(kept).chain(group.iter().copied().filter(|&position| position != kept)).collect();
+        let afters: Vec<Document> = all.iter().map(|&position| documents[position].after.clone()).collect();
+        let livelier = Rules::of_reference(reference, indexes).livelier(&afters).map(|(kept, _)| kept);
+        let at =
+            livelier.and_then(|kept| all.iter().copied().find(|&at| documents[at].after.get("_id") == kept.get("_id")));
+        at.map_or(Err(why), with)
+    })?;
     let id = documents[kept].id();
     documents[kept].after = outcome.result(&documents[kept].after);
     // What the one that stays loses is said with the first that goes: it need not be redirected itself.
@@ -77,12 +95,12 @@ fn unite_group(reference: &Reference, documents: &mut [Redirection], group: &[us
 
 /// What a document takes over from those that go beside it.
 pub(in crate::audit::repair) fn united(
-    reference: &Reference,
+    (reference, indexes): (&Reference, &[Document]),
     kept: &Document,
     others: Vec<Document>,
 ) -> Result<Outcome, String> {
     let others = ranked(others, &MergeSpec { keep: crate::audit::Keep::Oldest, ..reference.merge.clone() });
-    merged(&Rules::of_reference(reference), kept, &others)
+    merged(&Rules::of_reference(reference, indexes), kept, &others)
 }
 
 /// The one that stays: as `merge` says; where it says nothing, the one that referred to the kept document already, then
