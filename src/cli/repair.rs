@@ -13,7 +13,7 @@ use super::progress::{Counted, Extent, ProgressLine};
 use super::show::with_unwritten;
 use super::values::Format;
 use super::{CliError, Io};
-use crate::audit::{RepairOptions, apply, plan, restore_watched};
+use crate::audit::{RepairOptions, apply, backups, plan, restore_watched};
 use crate::report::RepairAction;
 use crate::verdict::ExitStatus;
 
@@ -114,7 +114,11 @@ async fn carry_out(args: &RepairArgs, session: &Session, opened: &Opened, io: &m
     };
     drop(line);
     let Some(result) = result else {
-        io.note("interrupted: run the same command again to go on, or `onlyone repair restore` to undo\n");
+        let begun = args.apply && backups(&opened.database).await.map_or(true, |backups| !backups.is_empty());
+        io.note(match begun {
+            true => "interrupted: run the same command again to go on, or `onlyone repair restore` to undo\n",
+            false => "interrupted: nothing was written\n",
+        });
         return Ok(ExitStatus::Interrupted);
     };
     let (audited, actions, left, backup) = result.map_err(|error| opened.error(error))?;

@@ -265,3 +265,35 @@ async fn a_rate_holds_for_merges_and_for_what_refers_to_them_little_by_little() 
     assert!(seen.contains(&6) && seen.contains(&12), "by sixes: {seen:?}");
     mongod.stop().await.unwrap();
 }
+
+/// What tells whether the kept document has what it was to take in are the elements, wherever they stand by now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_puts_elements_in_front_does_not_keep_a_merge_from_its_end() {
+    let (mongod, slow, service) = failing_server().await;
+    let (repaired, database) = (slow.database("onlyone_in_front"), service.database("onlyone_in_front"));
+    let rooms = [1, 2].map(|id| doc! { "_id": id, "k": 1, "log": [format!("of {id}")] });
+    database.collection("rooms").insert_many(rooms).await.unwrap();
+    let update = doc! {
+        "failCommands": ["update"], "namespace": "onlyone_in_front.rooms", "blockConnection": true, "blockTimeMS": 1500,
+    };
+    failing(&service, "slow", doc! { "times": 1 }, update).await;
+    let writer = tokio::spawn(async move {
+        let backup = database.collection::<Document>("onlyone_backup_f");
+        let about = doc! { "_id": { "is": "after", "collection": "rooms", "id": 1 } };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while backup.find_one(about.clone()).await.unwrap().is_none() {
+            assert!(Instant::now() < deadline, "nothing is taken in");
+            tokio::task::yield_now().await;
+        }
+        let first = doc! { "$push": { "log": { "$each": ["first"], "$position": 0 } } };
+        database.collection::<Document>("rooms").update_one(doc! { "_id": 1 }, first).await.unwrap();
+        database
+    });
+    let done = apply(&repaired, &crate::support::rooms(), &RepairOptions::default(), "f").await.unwrap();
+    let database = writer.await.unwrap();
+    failing_no_more(&service).await;
+    assert_eq!(done.audited.reasons, [] as [String; 0]);
+    assert_eq!(done.audited.verdict(), Verdict::Holds, "{:?}", done.left);
+    assert_eq!(all(&database, "rooms").await, [doc! { "_id": 1, "k": 1, "log": ["first", "of 1", "of 2"] }]);
+    mongod.stop().await.unwrap();
+}

@@ -57,7 +57,8 @@ pub(in crate::audit::repair) async fn references_of<'a>(
             let usable = |index: &Document| !index.contains_key("partialFilterExpression");
             listed.iter().any(|index| usable(index) && first(index).as_deref() == Some(field))
         };
-        referring.unindexed = fields.into_iter().filter(|field| !leads(field)).collect();
+        // A collection that is not there has no index, and needs none.
+        referring.unindexed = fields.into_iter().filter(|field| !listed.is_empty() && !leads(field)).collect();
         referring.indexes = listed;
     }
     Ok(all)
