@@ -1,6 +1,8 @@
 //! Documents near the server's limits: what a plan promises is done, what cannot be done is refused with the sizes, and
 //! neither stops the rest.
 
+use std::collections::BTreeSet;
+
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 use onlyone::audit::{Profile, RepairOptions, apply, plan, restore};
@@ -113,7 +115,8 @@ async fn what_fits_is_done_and_what_does_not_is_refused_with_the_sizes() {
         }
         let done = apply(&database, &rooms, &RepairOptions::default(), "x").await.unwrap();
         assert!(done.actions == planned.actions(), "{name}: what was planned was done");
-        assert_eq!(done.left, planned.left, "{name}");
+        let sorted = |left: &[String]| left.iter().cloned().collect::<BTreeSet<String>>();
+        assert_eq!(sorted(&done.left), sorted(&planned.left), "{name}");
         assert_eq!(done.audited.reasons, [] as [String; 0], "{name}");
         assert!(count(&done.actions, ActionKind::Merge) >= 1, "{name}: the small ones are merged in any case");
         let holds = done.audited.verdict() == Verdict::Holds;
