@@ -114,6 +114,8 @@ async fn a_reference_within_an_id_is_refused_and_the_other_groups_are_merged() {
     let database = client.database("onlyone_ids");
     filled(&database, "reads", vec![doc! { "_id": { "chat": 2, "who": "x" }, "seen": 3 }]).await;
     let (done, after) = repaired(&database, &chats(&[("reads", "_id.chat")])).await;
+    let note = "references from documents of `chats` to others of `chats` are not looked for";
+    assert!(done.audited.preflight.notes.iter().any(|said| said.starts_with(note)), "{:?}", done.audited.preflight);
     let why = "`_id.chat` is part of its `_id`, which cannot be changed";
     assert!(done.left.iter().any(|left| left.contains(why)), "{:?}", done.left);
     assert_eq!(done.audited.count(FindingKind::Orphan), 0);

@@ -12,7 +12,7 @@ use super::journal::{Journal, MergeEntry, MergeState, Merged, PREFIX, Touched};
 use super::lease::Lease;
 use super::mend::Mending;
 use super::merge::TakeIn;
-use super::outlook::{not_built, slow};
+use super::outlook::{not_built, not_looked_for, slow};
 use super::plan::{Plan, draft, repairable};
 use super::preflight;
 use super::rate_limiter::batches;
@@ -187,6 +187,7 @@ impl Repair<'_> {
             let mut plan = draft(&self.database, self.profile, self.options).await?;
             if self.record.counts().contains_key(&ActionKind::Merge) {
                 plan.audited.preflight.notes.extend(slow(&referring));
+                plan.audited.preflight.notes.push(not_looked_for(self.profile));
             }
             plan.audited.preflight.notes.extend(self.notes.iter().cloned());
             if plan.is_empty() || rounds == ROUNDS {

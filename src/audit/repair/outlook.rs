@@ -49,6 +49,7 @@ pub async fn plan(database: &Database, profile: &Profile, options: &RepairOption
     }
     if !plan.merges.is_empty() {
         plan.audited.preflight.notes.extend(slow(&referring));
+        plan.audited.preflight.notes.push(not_looked_for(profile));
     }
     match plan.index.take() {
         Some(name) if outlook.remaining > 0 => {
@@ -186,6 +187,14 @@ impl Outlook {
 pub(super) fn not_built(index: &str, duplicates: u64) -> String {
     let remain = if duplicates == 1 { "remains" } else { "remain" };
     format!("the unique index `{index}` is not built: {} {remain}", plural(duplicates, "duplicate"))
+}
+
+/// What is said of references from one document of the collection to another.
+pub(super) fn not_looked_for(profile: &Profile) -> String {
+    let collection = &profile.collection;
+    format!(
+        "references from documents of `{collection}` to others of `{collection}` are not looked for: they stay as they are"
+    )
 }
 
 /// What makes the repair slow, with what helps, a sentence each.
