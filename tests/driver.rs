@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use onlyone::checker::judge;
 use onlyone::driver::{self, Plan, Progress, Run};
+use onlyone::history::file::{self, Header, HistoryWriter};
 use onlyone::history::{Cause, History, Observation, Outcome, Phase};
 use onlyone::scenario::{self, Load, Scenario};
 use onlyone::target::Target;
@@ -277,4 +278,21 @@ async fn something_is_done_before_each_round_of_a_burst_and_an_error_of_it_ends_
         let aborted = (fails_at == 3).then(|| "no database".to_owned());
         assert_eq!(recorded.aborted, aborted);
     }
+}
+
+#[tokio::test]
+async fn a_load_that_is_longer_than_its_memory_is_on_the_disk_and_is_all_there() {
+    let load = "[load.closed]\nclients = 4\nduration = '10m'\noperations = 4000\nkeys = { uniform = { count = 7 } }\n\
+        [limits]\nmemory = '1MB'\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    let (run, progress) = prepared(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new());
+    let run = Run { writer: Some(HistoryWriter::create(&path, &Header::new("r")).unwrap()), ..run };
+    let (recorded, _) = driver::run(run).await.unwrap();
+    assert!(recorded.divided && recorded.history.operations.is_empty());
+    assert_eq!(recorded.carried_out, 4000);
+    let (_, history) = file::read(&path).unwrap();
+    assert_eq!(history.phase(Phase::Main).len(), 4000);
+    assert_eq!(history.operations.len() as u64, progress.operations.load(Ordering::Relaxed));
+    assert!(!history.partial && file::is_divided(&path).unwrap());
 }

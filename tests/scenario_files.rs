@@ -125,6 +125,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(scenario.limits.after_violation, Duration::from_secs(5));
     assert_eq!((scenario.limits.serial_control, scenario.limits.min_effective_trials), (20, 1));
     assert_eq!(scenario.limits.max_unknown, 0.05);
+    assert_eq!(scenario.limits.memory.to_string(), "512MB");
     assert_eq!(scenario.expect.verdict, None);
 }
 
@@ -134,7 +135,7 @@ fn every_key_is_read_and_survives_the_resolved_form() {
         "[load.closed]\nclients = 64\nduration = '1m 30s'\noperations = 5\nkeys = { uniform = { count = 10 } }\n";
     let open = "[load.open]\nrate = 0.5\nduration = '2h'\nmax_clients = 9\narrivals = 'constant'\n";
     let rest = "[mongod]\nreplica_set = 3\ntest_commands = true\n\
-        [limits]\noperation_deadline = '500ms'\ndrain = '0s'\nafter_violation = '1m'\nserial_control = 0\nmin_effective_trials = 7\nmax_unknown = '2.5%'\n\
+        [limits]\noperation_deadline = '500ms'\ndrain = '0s'\nafter_violation = '1m'\nserial_control = 0\nmin_effective_trials = 7\nmax_unknown = '2.5%'\nmemory = '2GB'\n\
         [expect]\nverdict = 'violated'\ninvariants = { 'custom:no orphans' = 'inconclusive', same-id = 'holds' }\n\
         thresholds = ['create-or-get.p99.9 < 1.5s', 'throughput >= 500/s']\n";
     let more =
@@ -178,6 +179,7 @@ fn every_key_is_read_and_survives_the_resolved_form() {
         assert!(mongo.retry_writes && mongo.retry_reads);
         assert_eq!((scenario.mongod.replica_set, scenario.mongod.test_commands), (3, true));
         assert_eq!(scenario.limits.max_unknown, 0.025);
+        assert_eq!(scenario.limits.memory.bytes(), 2_000_000_000);
         assert_eq!(scenario.expect.verdict, Some(Verdict::Violated));
         assert_eq!(scenario.expect.invariants[&Invariant::Custom("no orphans".into())], Verdict::Inconclusive);
         assert_eq!(scenario.expect.thresholds.len(), 2);

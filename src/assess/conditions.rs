@@ -19,6 +19,8 @@ pub(super) fn reasons(
     let mut reasons = Vec::new();
     if !record.shards.is_empty() {
         reasons.extend(super::shards::reasons(&record.shards));
+    } else if let Some(lost) = &facts.lost {
+        reasons.push(lost.to_string());
     } else if facts.partial {
         reasons.push("the history ends in the middle: the run died, and operations may be missing".to_owned());
     }

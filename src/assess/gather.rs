@@ -11,7 +11,7 @@ use super::counted::Counted;
 use super::several::Several;
 use super::{AssessError, Recording, RunRecord, answers, described, faults, measured, served, shards};
 use crate::checker::{Evidence, Looked, look};
-use crate::history::{History, Nanos, Observation, Operation, Outcome, Phase};
+use crate::history::{History, Lost, Nanos, Observation, Operation, Outcome, Phase};
 use crate::report::{FaultReport, Fit, ShardReport};
 use crate::scenario::Scenario;
 use crate::stats::{Clock, Conditions, LatencyStats, Moments, Overlap, stage_sums};
@@ -43,6 +43,9 @@ pub struct Facts {
     pub refused_until: Option<Nanos>,
     /// When the last one of the load began, of any kind, of which something may have come.
     pub done_until: Option<Nanos>,
+    /// What is missing because files are damaged or gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
 }
 
 impl Facts {
@@ -92,6 +95,27 @@ impl Facts {
         self.partial = history.partial;
         self.interrupted = history.interrupted;
         self.of_a_shard = history.of_a_shard;
+        self.lost.clone_from(&history.lost);
+    }
+
+    /// With those of other operations of the run.
+    pub fn joined(self, other: Facts) -> Self {
+        let Facts { partial, interrupted, of_a_shard, operations, names, seeing, lost, .. } = self;
+        let Facts { control_until, load_until, served_until, refused_until, done_until, .. } = self;
+        Facts {
+            partial,
+            interrupted,
+            of_a_shard,
+            operations: operations + other.operations,
+            names: names.into_iter().chain(other.names).collect(),
+            seeing: seeing.into_iter().chain(other.seeing).collect(),
+            control_until: control_until.max(other.control_until),
+            load_until: load_until.max(other.load_until),
+            served_until: served_until.max(other.served_until),
+            refused_until: refused_until.max(other.refused_until),
+            done_until: done_until.max(other.done_until),
+            lost,
+        }
     }
 }
 

@@ -18,6 +18,8 @@ mod own;
 mod part;
 mod queries;
 mod record;
+#[cfg(test)]
+pub(crate) mod samples;
 mod serial;
 mod served;
 mod server;

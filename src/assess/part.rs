@@ -314,6 +314,7 @@ impl Joined {
             interrupted: facts.interrupted,
             of_a_shard: facts.of_a_shard,
             part: None,
+            lost: facts.lost.clone(),
         };
         if let [one] = shards.as_mut_slice() {
             one.operations = facts.operations;

@@ -3,6 +3,7 @@
 //! It owns every task of a run. Workers share nothing on the hot path: an operation costs two clock reads and one push
 //! to the worker's own buffer. It judges nothing.
 
+mod backlog;
 mod barrier;
 mod live_violations;
 mod load;

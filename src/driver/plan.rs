@@ -187,6 +187,7 @@ mod tests {
             serial_control: 10,
             min_effective_trials: 1,
             max_unknown: 0.05,
+            memory: crate::scenario::MemorySize::default(),
         };
         Plan { run_id: Arc::from("r"), seed: 1, load, limits, ignored: Vec::new() }
     }

@@ -1,4 +1,5 @@
-//! The recorder: one thread that takes the workers' buffers, writes the history and keeps it for the checkers.
+//! The recorder: one thread that takes the workers' buffers, writes the history and keeps it for the checkers, as long as it fits
+//! into the memory that it may take; then the history goes on in segments, and is judged from the disk.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::backlog::Backlog;
 use super::live_violations::LiveViolations;
 use crate::history::file::{HistoryError, HistoryWriter};
 use crate::history::{Compactor, History, Late, OpId, Operation, Outcome};
@@ -45,8 +47,12 @@ pub struct Progress {
 /// What the recorder holds when the run is over.
 #[derive(Debug)]
 pub struct Recorded {
-    /// All operations.
+    /// All operations; none where they are on the disk alone.
     pub history: History,
+    /// There were more of them than memory may hold: they are in the segments of the history.
+    pub divided: bool,
+    /// How many there are of the load.
+    pub carried_out: u64,
     /// The history file could not be written to its end. The run was stopped for it.
     pub write_error: Option<HistoryError>,
     /// The load was ended before its time because answers had shown a violation for long enough.
@@ -71,28 +77,38 @@ pub(super) struct Buffer {
     operations: Vec<Operation>,
     flushed: Instant,
     to_recorder: Sender<Message>,
+    backlog: Arc<Backlog>,
 }
 
 impl Buffer {
     const FULL: usize = 256;
     const OLD: Duration = Duration::from_millis(200);
 
-    pub(super) fn new(to_recorder: Sender<Message>) -> Self {
-        Buffer { operations: Vec::new(), flushed: Instant::now(), to_recorder }
+    pub(super) fn new(to_recorder: Sender<Message>, backlog: Arc<Backlog>) -> Self {
+        Buffer { operations: Vec::new(), flushed: Instant::now(), to_recorder, backlog }
     }
 
-    /// Takes one operation; `now` is the time of its completion, which spares a clock read.
-    pub(super) fn push(&mut self, operation: Operation, now: Instant) {
+    /// Takes one operation; `now` is the time of its completion, which spares a clock read. True where the recorder has fallen
+    /// behind: then [`Buffer::room`] is to be waited for.
+    pub(super) fn push(&mut self, operation: Operation, now: Instant) -> bool {
         self.operations.push(operation);
-        if self.operations.len() >= Self::FULL || now.duration_since(self.flushed) >= Self::OLD {
+        let due = self.operations.len() >= Self::FULL || now.duration_since(self.flushed) >= Self::OLD;
+        if due {
             self.flushed = now;
             self.flush();
         }
+        due && self.backlog.is_long()
+    }
+
+    /// Waits until the recorder has caught up.
+    pub(super) async fn room(&self) {
+        self.backlog.shrinks().await;
     }
 
     fn flush(&mut self) {
         if !self.operations.is_empty() {
             let operations = std::mem::take(&mut self.operations);
+            self.backlog.grows(operations.len());
             // The recorder ends only when every sender is gone.
             self.to_recorder.send(Message::Operations(operations)).ok();
         }
@@ -109,13 +125,15 @@ impl Drop for Buffer {
 pub(super) struct Recorder {
     thread: JoinHandle<Recorded>,
     to_recorder: Sender<Message>,
+    backlog: Arc<Backlog>,
 }
 
 impl Recorder {
-    /// Starts the thread. Without a writer the history is only kept. `stop` is cancelled when it cannot be written, and
-    /// `enough` asked with each operation that `seen` takes for a violation.
+    /// Starts the thread. Without a writer the history is only kept; with one, operations are kept until they weigh more than
+    /// `most`. `stop` is cancelled when it cannot be written, and `enough` asked with each operation that `seen` takes for a
+    /// violation.
     pub(super) fn start(
-        writer: Option<HistoryWriter>,
+        (writer, most): (Option<HistoryWriter>, u64),
         expected: Option<u64>,
         progress: Arc<Progress>,
         stop: CancellationToken,
@@ -124,9 +142,13 @@ impl Recorder {
         let (to_recorder, messages) = channel();
         // Reserved memory costs nothing until it is used; growing step by step would copy.
         let reserved = expected.and_then(|expected| usize::try_from(expected.min(5_000_000)).ok()).unwrap_or(0);
+        let backlog = Arc::new(Backlog::default());
         let history = History { operations: Vec::with_capacity(reserved), ..History::default() };
         let state = State {
             writer,
+            most,
+            divided: false,
+            carried_out: 0,
             history,
             compactor: Compactor::default(),
             lates: Vec::new(),
@@ -136,13 +158,19 @@ impl Recorder {
             stop,
             enough,
             complete: false,
+            backlog: Arc::clone(&backlog),
         };
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || state.run(&messages))?;
-        Ok(Recorder { thread, to_recorder })
+        Ok(Recorder { thread, to_recorder, backlog })
     }
 
     pub(super) fn sender(&self) -> Sender<Message> {
         self.to_recorder.clone()
+    }
+
+    /// What is on the way to the recorder.
+    pub(super) fn backlog(&self) -> Arc<Backlog> {
+        Arc::clone(&self.backlog)
     }
 
     /// Waits until all that was sent is recorded; all other senders must be gone. `None` if the thread panicked.
@@ -156,6 +184,10 @@ impl Recorder {
 
 struct State {
     writer: Option<HistoryWriter>,
+    /// What operations that are kept may weigh.
+    most: u64,
+    divided: bool,
+    carried_out: u64,
     history: History,
     compactor: Compactor,
     lates: Vec<(OpId, Box<Late>)>,
@@ -165,6 +197,14 @@ struct State {
     stop: CancellationToken,
     enough: Enough,
     complete: bool,
+    backlog: Arc<Backlog>,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // Nobody waits for a recorder that is gone.
+        self.backlog.close();
+    }
 }
 
 /// Ends a load when answers have shown a violation for some time: nothing that follows can undo it.
@@ -224,17 +264,34 @@ impl State {
                 if let Some(watcher) = self.progress.watcher.get() {
                     watcher.recorded(&operations, &violates);
                 }
-                for operation in operations {
-                    self.write(|writer| writer.append(&operation));
-                    self.compactor.push(&mut self.history.operations, operation);
-                }
+                let count = operations.len();
+                operations.into_iter().for_each(|operation| self.record(operation));
+                self.backlog.shrank(count);
             }
             Message::Late(op, late) => {
                 self.write(|writer| writer.append_late(op, &late));
-                self.lates.push((op, late));
+                if !self.divided {
+                    self.lates.push((op, late));
+                }
             }
             Message::Interrupted => self.history.interrupted = true,
             Message::Complete => self.complete = true,
+        }
+    }
+
+    fn record(&mut self, operation: Operation) {
+        self.carried_out += u64::from(operation.phase.is_main());
+        self.write(|writer| writer.append(&operation));
+        if self.divided {
+            return;
+        }
+        self.compactor.push(&mut self.history.operations, operation);
+        if self.writer.as_ref().is_some_and(|writer| writer.weight() > self.most) {
+            self.divided = true;
+            self.history.operations = Vec::new();
+            self.compactor = Compactor::default();
+            self.lates = Vec::new();
+            self.write(HistoryWriter::divide);
         }
     }
 
@@ -283,11 +340,19 @@ impl State {
             }
         }
         self.history.operations.sort_unstable_by_key(|operation| operation.id);
-        for (op, late) in self.lates {
+        for (op, late) in std::mem::take(&mut self.lates) {
             self.history.attach(op, *late);
         }
         let ended_early = self.enough.end.is_cancelled() && !interrupted && self.write_error.is_none();
-        Recorded { history: self.history, write_error: self.write_error, ended_early, aborted: None, stages: None }
+        Recorded {
+            history: std::mem::take(&mut self.history),
+            divided: self.divided,
+            carried_out: self.carried_out,
+            write_error: self.write_error.take(),
+            ended_early,
+            aborted: None,
+            stages: None,
+        }
     }
 }
 
@@ -305,7 +370,8 @@ mod tests {
         let writer = HistoryWriter::create(&path, &Header::new("r")).unwrap();
         let enough = Enough::new(None, CancellationToken::new());
         let parts = (LiveViolations::default(), enough);
-        let recorder = Recorder::start(Some(writer), None, Arc::default(), CancellationToken::new(), parts).unwrap();
+        let writer = (Some(writer), u64::MAX);
+        let recorder = Recorder::start(writer, None, Arc::default(), CancellationToken::new(), parts).unwrap();
         let one = operation(0, "k", Action::Get, [0, 5], Outcome::Ok(Value::Found(None)));
         recorder.sender().send(Message::Operations(vec![one])).unwrap();
         end(recorder);
@@ -316,7 +382,7 @@ mod tests {
     #[test]
     fn only_a_run_that_was_finished_has_an_end() {
         assert_eq!(recorded(|recorder| assert!(recorder.finish().is_some())), (1, false));
-        let dropped = |Recorder { thread, to_recorder }: Recorder| {
+        let dropped = |Recorder { thread, to_recorder, .. }: Recorder| {
             drop(to_recorder);
             thread.join().unwrap();
         };

@@ -20,7 +20,7 @@ use super::ramp::Arriving;
 use super::recorder::{Enough, Message, Progress, Recorded, Recorder};
 use super::silence::Silence;
 use super::worker::{Shared, Worker, control_slot};
-use crate::history::file::HistoryWriter;
+use crate::history::file::{HistoryWriter, operations_within};
 use crate::scenario::Load;
 use crate::scope::{Ended, Scope};
 use crate::shard::{Meeting, Shard};
@@ -116,7 +116,8 @@ pub async fn run_together(
     let progress = Arc::clone(&run.progress);
     let enough = Enough::new(rounds.then_some(run.plan.limits.after_violation), stop.clone());
     let seen = LiveViolations::without(&run.plan.ignored);
-    let recorder = Recorder::start(run.writer, run.plan.operations(), run.progress, run.stop, (seen, enough))
+    let writer = (run.writer, operations_within(run.plan.limits.memory.bytes()));
+    let recorder = Recorder::start(writer, run.plan.operations(), run.progress, run.stop, (seen, enough))
         .map_err(DriverError::Recorder)?;
     let shared = Arc::new(Shared {
         keys,
@@ -243,7 +244,7 @@ fn first_turns(shared: &Arc<Shared>, recorder: &Recorder, clients: u32, keys: Pi
     let barrier = Arc::new(Barrier::new(clients));
     let mut tasks = JoinSet::new();
     for client in 0..clients {
-        let worker = Worker::new(Arc::clone(shared), client, recorder.sender());
+        let worker = Worker::new(Arc::clone(shared), client, recorder);
         tasks.spawn(load::first_turn(Arc::clone(shared), Arc::clone(&barrier), keys, client, worker));
     }
     tasks
@@ -256,7 +257,7 @@ fn rounds(shared: &Arc<Shared>, recorder: &Recorder, segments: Vec<Segment>) -> 
     let segments = Arc::new(segments.into_iter().map(gated).collect::<Vec<_>>());
     let mut tasks = JoinSet::new();
     for client in (0..clients).filter(|client| shared.owns(*client)) {
-        let worker = Worker::new(Arc::clone(shared), client, recorder.sender());
+        let worker = Worker::new(Arc::clone(shared), client, recorder);
         tasks.spawn(load::rounds(Arc::clone(shared), Arc::clone(&segments), client, worker));
     }
     tasks
@@ -306,7 +307,7 @@ async fn abandon_after_drain(shared: Arc<Shared>, drain: Duration) {
 /// The serial control: operations of the load's kind one after another, on keys of their own.
 async fn control(shared: &Arc<Shared>, recorder: &Recorder, operations: u32) {
     let mut workers: Vec<Worker> =
-        (0..CONTROL_CLIENTS).map(|client| Worker::new(Arc::clone(shared), client, recorder.sender())).collect();
+        (0..CONTROL_CLIENTS).map(|client| Worker::new(Arc::clone(shared), client, recorder)).collect();
     for number in 0..operations {
         if shared.stop.is_cancelled() {
             return;
@@ -323,7 +324,7 @@ async fn main_phase(
     remaining: Remaining,
     dropped: &mut Vec<u64>,
 ) -> Result<(), DriverError> {
-    let worker = |client| Worker::new(Arc::clone(shared), client, recorder.sender());
+    let worker = |client| Worker::new(Arc::clone(shared), client, recorder);
     let clients = (0..plan.load.clients()).filter(|client| shared.owns(*client));
     let mut tasks = JoinSet::new();
     match &plan.load {

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::recorder::{Buffer, Message};
+use super::recorder::{Buffer, Message, Recorder};
 use super::silence::Silence;
 use crate::history::{Cause, Late, Nanos, OpId, Operation, Outcome, Phase};
 use crate::shard::{Meeting, Parted, Shard};
@@ -200,15 +200,15 @@ pub(super) struct Worker {
 
 impl Worker {
     /// The client at this position.
-    pub(super) fn new(shared: Arc<Shared>, client: u32, to_recorder: Sender<Message>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, client: u32, recorder: &Recorder) -> Self {
         let random = shared.random(u64::from(client));
         Worker {
             begun: None,
             staged_late: false,
             heard: Vec::new(),
             patience: DeadlineTimer::new(&shared),
-            buffer: Buffer::new(to_recorder.clone()),
-            to_recorder,
+            buffer: Buffer::new(recorder.sender(), recorder.backlog()),
+            to_recorder: recorder.sender(),
             client,
             random,
             shared,
@@ -262,13 +262,15 @@ impl Worker {
         let id = invocation.id;
         self.begun = Some(Begun { slot, invocation, invoked });
         let answer = self.answer(staged.finish, id, invoked).await;
-        if let Some(begun) = self.begun.take() {
-            self.record(begun, answer);
+        if let Some(begun) = self.begun.take()
+            && self.record(begun, answer)
+        {
+            self.buffer.room().await;
         }
     }
 
-    /// Hands an operation over with what came of it.
-    fn record(&mut self, begun: Begun, answer: Completion) {
+    /// Hands an operation over with what came of it; true where the recorder is to be waited for.
+    fn record(&mut self, begun: Begun, answer: Completion) -> bool {
         let completed = Instant::now();
         let Begun { slot, invocation: Invocation { id, client, phase, key, action }, invoked } = begun;
         let record = Operation {
@@ -297,7 +299,7 @@ impl Worker {
             _ => None,
         };
         self.note(record.action.name(), missed);
-        self.buffer.push(record, completed);
+        self.buffer.push(record, completed)
     }
 
     /// Takes note of whether operations of this kind are answered. If one missed its deadline and none ever was, the run ends.

@@ -19,6 +19,7 @@ mod operation;
 mod part;
 mod sightings;
 mod thread;
+mod weight;
 
 pub use cause::{Cause, CauseKind, DatabaseError, Transport};
 pub use delivery::{CodePath, ContentKind, Delivered, Delivery, Via};
@@ -34,6 +35,8 @@ pub use part::KeyPart;
 pub(crate) use part::named_elsewhere;
 pub use sightings::{DocumentSightings, Exchange, FieldSighting, Sample, Sightings};
 pub use thread::{Conversation, Expansion, Member, ThreadAnswer, ThreadKind, ThreadState, family_of, thread_key};
+
+use serde::{Deserialize, Serialize};
 
 /// What counts nothing is left out of files.
 fn is_zero(count: &u64) -> bool {
@@ -55,6 +58,32 @@ pub struct History {
     pub part: Option<KeyPart>,
     /// Operations on other keys that these, or documents, name; ordered by [`OpId`].
     pub context: Vec<Operation>,
+    /// What is missing because files are damaged or gone.
+    pub lost: Option<Lost>,
+}
+
+/// What is missing of a history because files are damaged or gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// In how many files.
+    pub files: u64,
+    /// Names of some of them.
+    pub names: Vec<String>,
+    /// How many operations; unknown where the run died as well.
+    pub operations: Option<u64>,
+}
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (files, are, them) = if self.files == 1 { ("file", "is", "it") } else { ("files", "are", "them") };
+        let more = if self.files > self.names.len() as u64 { ", …" } else { "" };
+        write!(f, "{} {files} of the history {are} damaged or gone ({}{more})", self.files, self.names.join(", "))?;
+        match self.operations {
+            Some(1) => write!(f, ": one operation is lost with {them}"),
+            Some(operations) => write!(f, ": {operations} operations are lost with {them}"),
+            None => write!(f, ", and the run died: operations are lost"),
+        }
+    }
 }
 
 impl History {
@@ -76,7 +105,7 @@ impl History {
 
     /// This history with other operations.
     pub fn with_operations(&self, operations: Vec<Operation>) -> Self {
-        let History { operations: _, partial, interrupted, of_a_shard, part, context } = self;
+        let History { operations: _, partial, interrupted, of_a_shard, part, context, lost } = self;
         History {
             operations,
             partial: *partial,
@@ -84,6 +113,7 @@ impl History {
             of_a_shard: *of_a_shard,
             part: *part,
             context: context.clone(),
+            lost: lost.clone(),
         }
     }
 

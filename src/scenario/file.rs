@@ -15,7 +15,7 @@ use super::file_stages::Stages;
 use super::load_fault::Fault;
 use super::network::Network;
 use super::prior::{OneOrMany, Prior};
-use super::values::{Count, Counts, DurationText, Number, Share};
+use super::values::{Count, Counts, DurationText, MemoryText, Number, Share};
 
 /// The whole file.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
@@ -343,6 +343,10 @@ pub(super) struct Limits {
     /// A larger share of unknown outcomes than this: inconclusive. Default 5%.
     #[schemars(with = "Option<Share>")]
     pub(super) max_unknown: Option<Spanned<Share>>,
+    /// What the operations of the run may take in memory, while it goes on and when it is judged; a longer history lies on the disk
+    /// in segments. Default 512MB.
+    #[schemars(with = "Option<MemoryText>")]
+    pub(super) memory: Option<Spanned<MemoryText>>,
 }
 
 /// `[expect]`

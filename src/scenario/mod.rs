@@ -15,6 +15,7 @@ mod http;
 mod json_path;
 mod load;
 mod load_fault;
+mod memory;
 mod messages;
 mod model;
 mod network;
@@ -46,6 +47,7 @@ pub use http::{
 pub use json_path::JsonPath;
 pub use load::{Arrivals, Fresh, Keys, Load};
 pub use load_fault::{FaultNeeds, FaultSpec, FaultTarget, LoadFault};
+pub use memory::MemorySize;
 pub use messages::MessageSpec;
 pub use model::{
     Comparison, Deliveries, Expectation, ExploreSpec, FaultKind, JudgeKind, Judging, Limits, Metric, MongoSpec,

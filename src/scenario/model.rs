@@ -11,6 +11,7 @@ use super::environment::Variable;
 use super::http::{HttpSpec, ServiceSpec};
 use super::load::{Fresh, Load};
 use super::load_fault::FaultSpec;
+use super::memory::MemorySize;
 use super::network::NetworkSpec;
 use super::observed::{InvariantSpec, ObserveSpec};
 use super::prior::PriorSpec;
@@ -321,6 +322,8 @@ pub struct Limits {
     pub min_effective_trials: u64,
     /// A larger share of unknown outcomes than this: inconclusive. Default 0.05.
     pub max_unknown: f64,
+    /// What its operations may take in memory; a longer history lies on the disk in segments. Default 512 MB.
+    pub memory: MemorySize,
 }
 
 /// What it takes to exit 0.

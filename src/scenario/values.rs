@@ -31,6 +31,10 @@ pub(super) struct DurationText(pub(super) String);
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SignedDurationText(pub(super) String);
 
+/// An amount of memory, still as text: `"512MB"`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct MemoryText(pub(super) String);
+
 /// A bound: a number, or an expression over counts.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Bound {
@@ -124,6 +128,12 @@ deserialize!(SignedDurationText, "a duration with a sign, such as \"-5m\" or \"+
     }
 });
 
+deserialize!(MemoryText, "an amount of memory such as \"512MB\" or \"2GB\"", {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(MemoryText(text.to_owned()))
+    }
+});
+
 deserialize!(Bound, "a number or an expression such as \"like.acknowledged\"", {
     visit_integers!(number => Ok(Bound::Number(number as f64)));
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
@@ -168,6 +178,7 @@ json_schema!(Counts, {
 });
 json_schema!(DurationText, { "type": "string", "examples": ["10s", "5ms", "1m 30s"] });
 json_schema!(SignedDurationText, { "type": "string", "examples": ["-5m", "+300ms"] });
+json_schema!(MemoryText, { "type": "string", "examples": ["512MB", "2GB"] });
 json_schema!(Bound, { "anyOf": [{ "type": "number" }, { "type": "string", "examples": ["like.acknowledged"] }] });
 json_schema!(Share, {
     "anyOf": [{ "type": "string", "examples": ["5%"] }, { "type": "number", "minimum": 0, "maximum": 1 }]

@@ -15,7 +15,7 @@ use crate::driver::{self, DriverError, Plan, Progress, Run};
 use crate::explore::together::Meeting;
 use crate::history::Phase;
 use crate::report::{SelftestBug, SelftestTwin};
-use crate::scenario::{Limits, Load, MongoSpec};
+use crate::scenario::{Limits, Load, MemorySize, MongoSpec};
 use crate::stats::{self, Conditions};
 use crate::target::memory::MemoryTarget;
 use crate::target::mongo::{Connected, MongoTarget, PoolOptions};
@@ -356,6 +356,7 @@ fn limits() -> Limits {
         serial_control: SERIAL,
         min_effective_trials: 1,
         max_unknown: 1.0,
+        memory: MemorySize::default(),
     }
 }
 

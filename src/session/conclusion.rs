@@ -8,11 +8,14 @@ use jiff::Timestamp;
 use super::SessionError;
 use super::commit::origin;
 use super::environment::Environment;
+use super::in_parts;
 use super::set_up::EnvironmentSpec;
-use super::store::{Store, read_history, read_observation, read_record};
-use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess};
+use super::store::{Store, read_history, read_observation, read_record, written_history};
+use crate::assess::{RUN_FORMAT_VERSION, Recording, RunRecord, assess, scenario_of};
+use crate::history::Observation;
+use crate::history::file::is_divided;
 use crate::report::Report;
-use crate::scenario;
+use crate::scenario::{self, MemorySize};
 use crate::stats::LatencyStats;
 
 /// A run that is over, kept and judged.
@@ -58,17 +61,58 @@ pub(crate) fn conclude(
     started: SystemTime,
     written: impl IntoIterator<Item = Result<(), SessionError>>,
 ) -> Result<Concluded, SessionError> {
-    let (report, stats) = assess(recording).map_err(SessionError::setup)?;
+    let judged = assess(recording).map_err(SessionError::setup)?;
+    Ok(reported(judged, store, started, written))
+}
+
+/// Judges what is on the disk, of which there is more than memory may hold, and writes every report.
+pub(crate) fn conclude_divided(
+    record: &RunRecord,
+    observation: Option<&Observation>,
+    memory: MemorySize,
+    store: &Store,
+    started: SystemTime,
+    written: impl IntoIterator<Item = Result<(), SessionError>>,
+) -> Result<Concluded, SessionError> {
+    let judged = in_parts::judge(&store.directory, record, observation, memory)?;
+    Ok(reported(judged, store, started, written))
+}
+
+fn reported(
+    (report, stats): (Report, LatencyStats),
+    store: &Store,
+    started: SystemTime,
+    written: impl IntoIterator<Item = Result<(), SessionError>>,
+) -> Concluded {
     let reports_written = store.write_reports(&report, &stats, started);
     let unwritten = written.into_iter().chain([reports_written]).filter_map(Result::err).collect();
-    Ok(Concluded { report, directory: store.directory.clone(), unwritten })
+    Concluded { report, directory: store.directory.clone(), unwritten }
 }
 
 /// Judges the run that a folder holds, by the code that judged it first. Nothing is written.
 pub(crate) fn judge_again(directory: &Path) -> Result<(Report, LatencyStats, RunRecord), SessionError> {
+    judge_again_within(directory, None)
+}
+
+/// Judges it within so much memory. Without a limit, what the run itself held in memory is judged there, too, and what it did
+/// not within the limit of its scenario.
+pub(crate) fn judge_again_within(
+    directory: &Path,
+    memory: Option<MemorySize>,
+) -> Result<(Report, LatencyStats, RunRecord), SessionError> {
     let record = read_record(directory)?;
-    let history = read_history(directory, &record)?;
     let observation = read_observation(directory, &record)?;
+    let divided = match written_history(directory)? {
+        Some(path) => is_divided(&path).map_err(SessionError::usage)?,
+        None => false,
+    };
+    if memory.is_some() || divided {
+        let own = || scenario_of(&record).map(|scenario| scenario.limits.memory).map_err(SessionError::usage);
+        let memory = memory.map_or_else(own, Ok)?;
+        let (report, stats) = in_parts::judge(directory, &record, observation.as_ref(), memory)?;
+        return Ok((report, stats, record));
+    }
+    let history = read_history(directory, &record)?;
     let recording = Recording { record: &record, history: &history, observation: observation.as_ref() };
     let (report, stats) = assess(recording).map_err(SessionError::usage)?;
     Ok((report, stats, record))

@@ -11,12 +11,12 @@ use super::evidence::{ask_before, ask_between, read_back, reading};
 use super::observed_key::look_at_key;
 use super::run::LoadSession;
 use super::set_up::EnvironmentSpec;
-use super::settle::wait_until_settled;
+use super::settle::{wait_until_at_rest, wait_until_settled};
 use super::{Observer, SessionError, bursts, faults, shards};
 use crate::assess::RunRecord;
 use crate::driver::{self, Interludes, Plan, Progress, Recorded, Run};
 use crate::history::file::{Header, HistoryWriter};
-use crate::history::{Faults, Observation, Phase};
+use crate::history::{Faults, Observation};
 use crate::report::count;
 use crate::scenario::Scenario;
 use crate::scope::Ended;
@@ -223,7 +223,10 @@ impl<'a> Execution<'a> {
             } else if let Some(queries) = queries {
                 self.record.queries = queries.run_until_at_rest(&scenario.invariants).await;
             }
-            wait_until_settled(self.environment, scenario, run_id, history).await;
+            match recorded.divided {
+                false => wait_until_settled(self.environment, scenario, run_id, history).await,
+                true => wait_until_at_rest(self.environment, scenario).await,
+            }
             read_back(self.environment, self.spec, unquiet.is_none()).await
         };
         let read = reading(scenario, history, &options.interrupt).wait(read).await;
@@ -264,7 +267,7 @@ fn found(results: &Mutex<Vec<QueryResult>>) -> Vec<QueryResult> {
 
 /// What readers are told of a load that did not go on to its end.
 fn ended_early(recorded: &Recorded, planned: Option<u64>, scenario: &Scenario) -> Option<String> {
-    let carried_out = recorded.history.phase(Phase::Main).len() as u64;
+    let carried_out = recorded.carried_out;
     let planned = planned.filter(|planned| recorded.ended_early && carried_out < *planned)?;
     Some(format!(
         "ended after {} of {} operations: answers had shown a violation for {:?}, which nothing can undo (`limits.after_violation`)",

@@ -12,6 +12,7 @@ mod error;
 mod evidence;
 pub(crate) mod faults;
 mod fresh;
+mod in_parts;
 mod interrupt;
 mod load;
 mod observed_key;
@@ -29,7 +30,7 @@ pub(crate) mod store;
 
 use std::time::Duration;
 
-pub(crate) use conclusion::{Concluded, conclude, judge_again, new_record};
+pub(crate) use conclusion::{Concluded, conclude, judge_again, judge_again_within, new_record};
 pub(crate) use environment::{Environment, ProxyAttachment};
 pub use error::SessionError;
 pub(crate) use interrupt::Interrupt;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::conclusion::{Concluded, conclude, new_record};
+use super::conclusion::{Concluded, conclude, conclude_divided, new_record};
 use super::environment::Environment;
 use super::load::{Executed, Execution};
 use super::set_up::{EnvironmentSpec, check};
@@ -110,6 +110,10 @@ impl LoadSession<'_> {
         record.generator.dropped_arrivals = dropped;
         record.stages.clone_from(&recorded.stages);
         let written = [history_written, store.write_record(&record)];
+        if recorded.divided {
+            let memory = self.scenario.limits.memory;
+            return conclude_divided(&record, observation.as_ref(), memory, store, started, written);
+        }
         let recording = Recording { record: &record, history: &recorded.history, observation: observation.as_ref() };
         conclude(recording, store, started, written)
     }

@@ -15,8 +15,7 @@ pub(crate) async fn wait_until_settled(
     run_id: &str,
     history: &History,
 ) {
-    // Numbers are read by aggregations of their own, also where no documents are.
-    if scenario.observe.mongo.is_none() && scenario.observe.http.is_none() && scenario.numbers.is_empty() {
+    if !is_observed(scenario) {
         return;
     }
     let invariants = workload::invariants_of(scenario, run_id);
@@ -24,4 +23,17 @@ pub(crate) async fn wait_until_settled(
         observation.as_ref().is_some_and(|observation| is_wrong(history, observation, &invariants))
     };
     Rest::within(scenario.stored_within()).reached(|| environment.target.observe(), wrong).await.ok();
+}
+
+/// Waits until the final state stands still. Whether anything is wrong with it, more operations would tell than are in memory.
+pub(super) async fn wait_until_at_rest(environment: &Environment, scenario: &Scenario) {
+    if is_observed(scenario) {
+        let rest = Rest::within(scenario.stored_within());
+        rest.reached(|| environment.target.observe(), |_| true).await.ok();
+    }
+}
+
+/// Numbers are read by aggregations of their own, also where no documents are.
+fn is_observed(scenario: &Scenario) -> bool {
+    scenario.observe.mongo.is_some() || scenario.observe.http.is_some() || !scenario.numbers.is_empty()
 }

@@ -228,7 +228,7 @@ pub(crate) fn read_history_part(
 }
 
 /// The history's file, if anything was written into it.
-fn written_history(directory: &Path) -> Result<Option<PathBuf>, SessionError> {
+pub(crate) fn written_history(directory: &Path) -> Result<Option<PathBuf>, SessionError> {
     let path = directory.join("history.jsonl");
     let unwritten = !path.exists() || file::is_unwritten(&path).map_err(SessionError::usage)?;
     Ok((!unwritten).then_some(path))
@@ -240,8 +240,14 @@ fn of_the_record(
     record: &RunRecord,
 ) -> Result<History, SessionError> {
     let (header, history) = read.map_err(SessionError::usage)?;
+    check_header(&header, record)?;
+    Ok(history)
+}
+
+/// Refuses the history of another run.
+pub(crate) fn check_header(header: &file::Header, record: &RunRecord) -> Result<(), SessionError> {
     if header.run_id == record.run_id {
-        return Ok(history);
+        return Ok(());
     }
     Err(SessionError::usage(anyhow::anyhow!(
         "history.jsonl belongs to run {}, run.json to run {}",

@@ -12,6 +12,7 @@ mod indexes;
 mod life;
 mod limit;
 mod live;
+mod long;
 mod merge;
 mod moments;
 mod reports;

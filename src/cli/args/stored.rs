@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::values::{Ci, Format, parse_share};
 use crate::history::KeyPart;
+use crate::scenario::MemorySize;
 
 /// `onlyone check`.
 #[derive(Debug, Args)]
@@ -16,6 +17,9 @@ pub struct CheckArgs {
     /// Judge one of N parts of the keys only, and write what was found into a file for `onlyone merge`: 0/4 is the first of four
     #[arg(long, value_name = "I/N")]
     pub part: Option<KeyPart>,
+    /// What operations may take in memory, such as 512MB: a longer history is judged part by part, with the same result
+    #[arg(long, value_name = "SIZE", conflicts_with = "part")]
+    pub memory: Option<MemorySize>,
     /// Folder for the file of a part
     #[arg(long, value_name = "DIR", default_value = "reports", requires = "part")]
     pub out: PathBuf,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::history::{Action, Cause, Outcome, Returned, Value};
+use crate::history::{Action, Cause, History, Late, OpId, Operation, Outcome, Returned, Value};
 
 fn operation(id: u64, outcome: Outcome) -> Operation {
     Operation {

@@ -29,6 +29,7 @@ use toml::Spanned;
 use super::diagnostic::Problem;
 use super::environment::{self, Expansion};
 use super::file::{self, File};
+use super::memory::MemorySize;
 use super::model::{Deliveries, Limits, Scenario, TargetSpec};
 use super::source::Sources;
 use super::suggest::nearest;
@@ -277,6 +278,13 @@ impl Check<'_> {
             Some(share) => self.share(share, "max_unknown"),
             None => Some(0.05),
         };
+        let memory = match &limits.memory {
+            Some(text) => match text.get_ref().0.parse() {
+                Ok(memory) => Some(memory),
+                Err(wrong) => self.note(Problem::at(text.span(), wrong)),
+            },
+            None => Some(MemorySize::default()),
+        };
         Some(Limits {
             operation_deadline: deadline?,
             drain: drain?,
@@ -284,6 +292,7 @@ impl Check<'_> {
             serial_control: serial_control?,
             min_effective_trials: min_effective_trials?,
             max_unknown: max_unknown?,
+            memory: memory?,
         })
     }
 
