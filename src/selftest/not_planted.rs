@@ -15,10 +15,6 @@ pub struct NotPlanted {
 /// Every kind that is not planted, by load or by exploration.
 pub const NOT_PLANTED: &[NotPlanted] = &[
     NotPlanted {
-        id: "C6",
-        reason: "needs a secondary that lags behind a read; what is explored has one member, and a load on three sees it by chance",
-    },
-    NotPlanted {
         id: "C25",
         reason: "is a bug of old servers (CVE-2025-10060) in an upsert inside a transaction; the embedded server is one version",
     },

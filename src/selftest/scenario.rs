@@ -34,6 +34,9 @@ pub(super) fn scenario(mutant: &Mutant, correct: bool) -> String {
     if mutant.own_server {
         text += "\n[mongod]\ntest_commands = true\n";
     }
+    if mutant.reads_from_secondaries() {
+        text += "replica_set = 3\n";
+    }
     if let Some(rule) = mutant.rule {
         text += &format!(
             "\n[[invariant]]\nname = \"{RULE}\"\ncollection = \"{}\"\npipeline = '''{}'''\nexpect = \"empty\"\n",

@@ -3,7 +3,7 @@
 use mongodb::ClientSession;
 use mongodb::bson::doc;
 use mongodb::error::TRANSIENT_TRANSACTION_ERROR;
-use mongodb::options::{Collation, CollationStrength, ReturnDocument};
+use mongodb::options::{Collation, CollationStrength, ReadPreference, ReturnDocument, SelectionCriteria};
 use serde_json::json;
 
 use super::room::{ATTEMPTS, Answer, Call, inserted, is_duplicate};
@@ -13,6 +13,17 @@ use crate::service::refusal::Refusal;
 const KEY: Index = unique("chats", &["key"]);
 
 pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        faults: &["stale-read"],
+        own_server: true,
+        indexes: &[KEY],
+        ..race(
+            "C6",
+            "the loser looks on a secondary alone",
+            "where a secondary knows nothing, the primary does",
+            &["open"],
+        )
+    },
     Mutant {
         indexes: &[unique("chats", &["key"]), unique("chats", &["room", "invite"])],
         ..race("C7", "any duplicate is the chat's", "the index in the error decides", &["open-ann", "open-bob"])
@@ -49,6 +60,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
 
 pub(super) async fn answer(id: &str, call: &Call) -> Answer {
     match id {
+        "C6" => open_and_look(call).await,
         "C7" => open_with_invitation(call).await,
         "C13" => open_by_collation(call).await,
         "C14" => open_in_part(call).await,
@@ -58,6 +70,21 @@ pub(super) async fn answer(id: &str, call: &Call) -> Answer {
         "C28" => undelete(call).await,
         _ => write_or_remove(call).await,
     }
+}
+
+/// The chat is looked up on a secondary when it is there, whoever made it. Who is not told of it makes another one.
+async fn open_and_look(call: &Call) -> Answer {
+    let (chats, this) = (call.in_collection("chats"), doc! { "key": &call.key });
+    let made = inserted(chats.insert_one(this.clone()).await)?;
+    let anywhere = SelectionCriteria::ReadPreference(ReadPreference::SecondaryPreferred { options: None });
+    let mut found = chats.find_one(this.clone()).selection_criteria(anywhere).await?.is_some();
+    if !found && !made && call.correct() {
+        found = chats.find_one(this).await?.is_some();
+    }
+    if !found && !made {
+        chats.insert_one(doc! { "key": format!("{}-{}", call.key, call.op) }).await?;
+    }
+    Ok(json!({ "open": true }))
 }
 
 /// Chats of one room have invitation codes, counted up.

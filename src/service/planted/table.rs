@@ -32,6 +32,11 @@ pub struct Mutant {
 }
 
 impl Mutant {
+    /// Whether it takes members of a replica set that lag, which only a server of its own has.
+    pub fn reads_from_secondaries(&self) -> bool {
+        self.faults.contains(&"stale-read")
+    }
+
     /// Whether a unique index stands behind the bug, or behind its control.
     pub fn has_index(&self, correct: bool) -> bool {
         let there = |index: &Index| index.when == When::Both || (index.when == When::Correct) == correct;
