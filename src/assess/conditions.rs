@@ -44,8 +44,8 @@ pub(super) fn reasons(
     reasons.extend(none_succeeded);
     reasons.extend(is_load.then(|| served::nobody_after_the_control(facts)).flatten());
     reasons.extend(record.preflight.too_few_connections.clone());
-    // A fault is a trial of its own: it takes no second request.
-    let faults = record.explore.as_ref().is_some_and(|explore| !explore.faults.is_empty());
+    // A fault is a trial of its own: it takes no second request. So are instances that start together.
+    let faults = record.explore.as_ref().is_some_and(|explore| !explore.faults.is_empty() || explore.starts > 1);
     // Whether a shard met others is told when all are there.
     let floor = if faults || facts.of_a_shard { 0 } else { scenario.limits.min_effective_trials };
     if concurrency.effective_trials < floor {

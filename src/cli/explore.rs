@@ -4,6 +4,7 @@ mod asked;
 mod commands;
 mod conclusion;
 mod faults;
+mod fresh;
 mod pairs;
 
 use std::sync::Arc;
@@ -68,7 +69,8 @@ pub(super) async fn explore_scenario(
     let operations = operations(args, &scenario)?;
     let pairs = pairs::operations(args, &scenario)?;
     let requests = if pairs.is_some() { pairs::size(args, &scenario) } else { requests(args, &scenario) };
-    fits(args, requests)?;
+    fits(args, &scenario, requests)?;
+    fresh::check(args, &scenario, pairs.is_some())?;
     if args.common.dry_run {
         let resolved = scenario::resolved_toml(&scenario).map_err(CliError::setup)?;
         let search = search(args, &scenario);
@@ -261,7 +263,11 @@ impl One<'_> {
     fn subject(&self, environment: &Environment, operations: &[String], requests: u32) -> Operations {
         let workload = workload::of_scenario(self.scenario, &self.run_id);
         let all = Requests::new(workload, self.scenario.workload, operations.to_vec(), requests, self.seed);
-        Operations::of_requests(Arc::clone(&environment.target), &all, requests)
+        let subject = Operations::of_requests(Arc::clone(&environment.target), &all, requests);
+        match environment.fresh_executions().and_then(|fresh| fresh.starts()) {
+            Some((starts, launch)) => subject.with_starts(starts, launch),
+            None => subject,
+        }
     }
 
     /// How they are explored; within this budget, where it is but a part of the whole.
@@ -272,7 +278,7 @@ impl One<'_> {
             budget: Budget { executions, time, ..Budget::default() },
             seed: self.seed,
             reduce: self.args.no_reduction.then_some(false),
-            timing: Timing { deadline: self.scenario.limits.operation_deadline, ..Timing::default() },
+            timing: self.timing(),
             invariants: match self.scenario.judging().checkers {
                 true => workload::invariants_of(self.scenario, &self.run_id),
                 false => Vec::new(),
@@ -283,6 +289,12 @@ impl One<'_> {
             park_answers: self.scenario.explore.park_answers,
             settle: self.scenario.target.http().map(|_| self.scenario.stored_within()),
         }
+    }
+
+    fn timing(&self) -> Timing {
+        let default = Timing::default();
+        let start = self.scenario.service.as_ref().map_or(default.start, |service| service.ready_timeout);
+        Timing { deadline: self.scenario.limits.operation_deadline, start, ..default }
     }
 
     async fn explorer<'e>(
@@ -298,6 +310,10 @@ impl One<'_> {
             .telling(Arc::clone(&self.so_far), self.looks());
         let explorer = match faults::of(self.args, self.scenario, environment).await? {
             Some(faults) => explorer.with_faults(faults),
+            None => explorer,
+        };
+        let explorer = match environment.fresh_executions() {
+            Some(fresh) => explorer.on_fresh_databases(fresh),
             None => explorer,
         };
         let explorer = match self.as_if_serial(self.scenario) {
@@ -326,7 +342,10 @@ impl One<'_> {
     ) -> Result<Explorer<'e>, CliError> {
         let checkers = self.scenario.judging().checkers;
         Ok(match environment.open_queries(guard, self.scenario, &self.run_id).await?.filter(|_| checkers) {
-            Some(queries) => explorer.watching(Watch::new(Asked { queries, specs: &self.scenario.invariants })),
+            Some(queries) => {
+                let target = Arc::clone(&environment.target);
+                explorer.watching(Watch::new(Asked { queries, specs: &self.scenario.invariants, target }))
+            }
             None => explorer,
         })
     }

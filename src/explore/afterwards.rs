@@ -87,6 +87,7 @@ impl Explorer<'_> {
         if smallest.is_some() {
             observation = self.observe().await;
         }
+        self.tell_of_starts();
         Exploration { as_if_serial, ..self.conclude(observation, schedules, smallest, findings) }
     }
 
@@ -111,8 +112,8 @@ impl Explorer<'_> {
         let unread = match read {
             Ok(Ok(Reached { state, stood_still, mended })) => {
                 self.found.stands_still |= stood_still;
-                if mended && !self.found.reasons.iter().any(|reason| reason == DONE_LATER) {
-                    self.found.reasons.push(DONE_LATER.to_owned());
+                if mended {
+                    self.tell_done_later();
                 }
                 return state;
             }
@@ -121,6 +122,13 @@ impl Explorer<'_> {
         };
         self.found.unread = Some(unread);
         None
+    }
+
+    /// What was wrong with what was stored came right by itself.
+    pub(super) fn tell_done_later(&mut self) {
+        if !self.found.reasons.iter().any(|reason| reason == DONE_LATER) {
+            self.found.reasons.push(DONE_LATER.to_owned());
+        }
     }
 
     /// Releases the writes of all requests at once, again and again: what happens then is the server's choice.
@@ -138,6 +146,8 @@ impl Explorer<'_> {
     pub(super) async fn released_together(&mut self, insecure: bool) -> Vec<(usize, bool)> {
         let mut released = Vec::new();
         let all: Vec<usize> = (0..self.subject.requests()).collect();
+        // What requests do comes when instances are up: their starts meet each other.
+        let meet = if self.subject.starts() > 0 { self.subject.starts() } else { all.len() };
         let begin = Instant::now();
         let mut meeting = if insecure { Meeting::of(self.server.as_ref()).await } else { None };
         let attempts = match (&meeting, insecure) {
@@ -150,8 +160,8 @@ impl Explorer<'_> {
                 break;
             }
             let opening = match meeting.clone() {
-                Some(place) if place.close(u32::try_from(all.len()).unwrap_or(u32::MAX)).await => {
-                    Some(tokio::spawn(place.open_when_met(all.len())))
+                Some(place) if place.close(u32::try_from(meet).unwrap_or(u32::MAX)).await => {
+                    Some(tokio::spawn(place.open_when_met(meet)))
                 }
                 _ => None,
             };
@@ -222,9 +232,12 @@ impl Explorer<'_> {
             drawn = Diagram { stored, ..diagram(&self.found.executions[again].0, &names) };
         }
         drawn.lanes.truncate(taking_part.len());
-        let replay = format!("{replay} --requests {} --schedule \"{schedule}\"", taking_part.len());
+        // Where the starts are enough, the requests come after them.
+        let starts = self.subject.starts();
+        let own = taking_part.len().saturating_sub(starts).max(1);
+        let replay = format!("{replay} --requests {own} --schedule \"{}\"", schedule.written(starts));
         let switches = u32::try_from(schedule.switches()).unwrap_or(u32::MAX);
-        let requests = u32::try_from(taking_part.len()).unwrap_or(u32::MAX);
+        let requests = u32::try_from(own).unwrap_or(u32::MAX);
         Some(Smallest { requests, result, switches, reproduced, replay, diagram: drawn })
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::execution::{Request, participant};
 use super::explorer::Explorer;
 use super::found::Patience;
 use super::policy::Serial;
@@ -29,17 +30,21 @@ impl Explorer<'_> {
             if traces.contains_key(&class) {
                 continue;
             }
-            let position = self.execute_surely(&[request], Phase::Control, &mut Serial).await;
+            let alone = self.with_starts_before(request);
+            let position = self.execute_surely(&alone, Phase::Control, &mut Serial).await;
             let (execution, ..) = &self.found.executions[position];
             parallel |= execution.parallel;
             let record = &execution.requests[request];
-            longest = longest.max(record.completed.unwrap_or(record.invoked) - record.invoked);
+            if request >= self.subject.starts() {
+                longest = longest.max(record.completed.unwrap_or(record.invoked) - record.invoked);
+            }
             if let Some(reason) = self.why_no_trace(position, request) {
                 self.found.reasons.push(reason);
                 return false;
             }
             let (execution, ..) = &self.found.executions[position];
-            traces.insert(class, execution.steps.iter().map(|step| Arc::clone(&step.command)).collect());
+            let own = execution.steps.iter().filter(|step| step.request == request);
+            traces.insert(class, own.map(|step| Arc::clone(&step.command)).collect());
         }
         self.scheduler.parallel = parallel;
         self.scheduler.alone = traces.iter().map(|(class, trace)| (*class, trace.clone())).collect();
@@ -57,11 +62,20 @@ impl Explorer<'_> {
 
     fn why_no_trace(&self, position: usize, request: usize) -> Option<String> {
         let (execution, ..) = &self.found.executions[position];
-        let name = format!("R{} alone", request + 1);
+        let name = format!("{} alone", participant(request, self.subject.starts()));
         if let Some(stuck) = &execution.stuck {
             return Some(format!("{name}: {stuck}"));
         }
-        if execution.steps.is_empty() {
+        if let Some(start) = (0..self.subject.starts()).find(|start| !came_up(&execution.requests[*start])) {
+            // Those that are not part of it have not been started.
+            let failed = execution.requests[start].completion.as_ref().map(|completion| &completion.outcome);
+            if failed.is_some() {
+                return Some(format!("{} alone: {}", participant(start, self.subject.starts()), describe(failed)));
+            }
+        }
+        let sent_nothing = execution.steps.iter().all(|step| step.request != request);
+        // An instance may have nothing to do at its start.
+        if sent_nothing && request >= self.subject.starts() {
             let outcome = execution.requests[request].completion.as_ref().map(|completion| &completion.outcome);
             return Some(format!(
                 "{name} sent no command through the proxy ({}): is its database the proxy's address?",
@@ -71,10 +85,16 @@ impl Explorer<'_> {
         None
     }
 
+    /// A request and what must have been started before it.
+    fn with_starts_before(&self, request: usize) -> Vec<usize> {
+        let starts = self.subject.starts();
+        if request < starts { vec![request] } else { (0..starts).chain([request]).collect() }
+    }
+
     /// Goes on with fewer requests where nobody asked for so many, and all their interleavings are beyond any budget.
     pub(super) fn reduce(&mut self) {
         let all = self.subject.requests();
-        if !self.plan.may_reduce || self.plan.search != Search::Exhaustive || all < 3 {
+        if !self.plan.may_reduce || self.subject.starts() > 0 || self.plan.search != Search::Exhaustive || all < 3 {
             return;
         }
         let interleavings = |requests: usize| estimate(&self.found.traces[..requests], self.plan.park_answers);
@@ -94,6 +114,11 @@ impl Explorer<'_> {
         self.found.traces.truncate(fewer);
         self.subject.reduce_to(fewer);
     }
+}
+
+/// Whether an instance was ready in the end.
+pub(super) fn came_up(start: &Request) -> bool {
+    start.completion.as_ref().is_some_and(|completion| matches!(completion.outcome, Outcome::Ok(_)))
 }
 
 /// What a request came to, in words.

@@ -109,6 +109,8 @@ impl Explorer<'_> {
         *execution = Execution {
             number: execution.number,
             requests: std::mem::take(&mut execution.requests),
+            unsent: std::mem::take(&mut execution.unsent),
+            starts: execution.starts,
             ..Execution::default()
         };
     }
@@ -152,6 +154,9 @@ impl Explorer<'_> {
     pub(super) async fn execute_some(&mut self, requests: &[usize], phase: Phase, policy: &mut dyn Policy) -> usize {
         let number = self.next;
         self.next += 1;
+        if let Err(why) = self.begin_afresh().await {
+            return self.never_began(number, phase, why);
+        }
         self.seed(number).await;
         self.make_ready(number, requests).await;
         self.open_window().await;
@@ -264,7 +269,8 @@ impl Explorer<'_> {
         if diverged {
             return self.diverged(execution.stuck.clone().unwrap_or_default());
         }
-        let started = execution.requests.iter().any(|request| request.completion.is_some());
+        // An instance may have nothing to do at its start.
+        let started = execution.requests.iter().skip(execution.starts).any(|request| request.completion.is_some());
         if execution.stuck.as_deref() == Some(INTERRUPTED) {
             return;
         }
@@ -304,7 +310,7 @@ impl Explorer<'_> {
                 self.found.searched.push(position);
             }
             Some(before) if *before != named => {
-                let note = format!("{NOT_DETERMINISTIC}: {} was `{before}`, then `{named}`", execution.schedule);
+                let note = format!("{NOT_DETERMINISTIC}: {} was `{before}`, then `{named}`", execution.choices());
                 self.diverged(note);
             }
             Some(_) => {}

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::conflict::commute;
-use super::execution::Execution;
+use super::execution::{Execution, needed};
 
 /// Requests beyond this many are not counted: there are too many renamings.
 const MAX_REQUESTS: usize = 6;
@@ -81,7 +81,8 @@ impl Order {
             let mut needs = vec![0; requests];
             let mut follows = Vec::new();
             for (earlier, other) in steps[..position].iter().enumerate() {
-                if other.request == step.request || !commute(&other.command, &step.command) {
+                let is_needed = needed(step.request, execution.starts) == Some(other.request);
+                if other.request == step.request || is_needed || !commute(&other.command, &step.command) {
                     needs[other.request] = other.ordinal + 1;
                     follows.push(earlier);
                 }

@@ -123,6 +123,14 @@ impl Comparison {
         }
     }
 
+    /// The databases were dropped and made anew.
+    pub(super) async fn begun_anew(&mut self, stop: &CancellationToken) {
+        if let Some(capture) = &mut self.capture {
+            let read = Scope::new(READ_WITHIN, stop).wait(capture.begun_anew()).await;
+            self.check(read.unwrap_or_else(|ended| Err(ended.into())));
+        }
+    }
+
     /// An execution has ended, and its commands have, too; its window.
     pub(super) async fn close(&mut self, execution: &Execution, stop: &CancellationToken) -> Option<usize> {
         let capture = self.capture.as_mut()?;
@@ -249,7 +257,7 @@ impl Comparison {
         self.met |= execution.fault().is_some();
         let is_doubtful = |fault: &Fault| fault.is_doubtful() || !execution.touched.is_empty();
         let touched = execution.fault().filter(is_doubtful).map(|_| execution.touched.clone());
-        Some(Sample { order, marks: marks(&subject.invocation(execution.number, 0).key), outcome, touched })
+        Some(Sample { order, marks: marks(&subject.key(execution.number)), outcome, touched })
     }
 
     /// When each of the documents that an execution changed was last written, in milliseconds since 1970, in their order.

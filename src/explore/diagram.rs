@@ -1,6 +1,6 @@
 //! The space-time diagram of an execution, as the report draws it.
 
-use super::execution::{Execution, Step};
+use super::execution::{Execution, Step, participant};
 use super::lint::own_name;
 use super::wire::Kind;
 use super::wire::command::{Change, Command};
@@ -10,7 +10,7 @@ use crate::report::{Diagram, DiagramStep, Lane};
 /// The diagram of an execution. `names` has the operation of each request.
 pub fn diagram(execution: &Execution, names: &[String]) -> Diagram {
     let lanes = names.iter().zip(&execution.requests).enumerate().map(|(request, (name, record))| Lane {
-        name: format!("R{} {name}", request + 1),
+        name: format!("{} {name}", participant(request, execution.starts)),
         outcome: record.completion.as_ref().map_or("no answer".to_owned(), |completion| outcome(&completion.outcome)),
     });
     Diagram { lanes: lanes.collect(), steps: execution.steps.iter().map(step).collect(), stored: Vec::new() }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::execution::Execution;
-use super::subject::Operations;
+use super::subject::{Operations, Subject};
 use crate::checker::judge;
 use crate::history::{Cause, History, Nanos, Observation, Observed, Operation, Outcome, Phase};
 use crate::verdict::{Invariant, Verdict};
@@ -45,7 +45,9 @@ pub(super) fn operations(
             late: None,
         }
     };
-    requests.iter().map(operation).collect()
+    // What an instance does at its start is no operation.
+    let is_sent = |request: &&usize| **request >= subject.starts() && !execution.unsent.contains(*request);
+    requests.iter().filter(is_sent).map(operation).collect()
 }
 
 /// Operations as a history has them: in order, its control first. Serial runs that came later are judged like every execution.

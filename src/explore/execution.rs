@@ -50,6 +50,10 @@ pub struct Execution {
     pub lost: bool,
     /// What else there is to be told.
     pub notes: Vec<String>,
+    /// Requests that were not sent, because the instance that they go to has ended at its start.
+    pub unsent: BTreeSet<usize>,
+    /// How many of the participants are starts of instances: the first ones. `requests` has them as well.
+    pub starts: usize,
 }
 
 /// One released command.
@@ -84,6 +88,19 @@ pub struct Request {
     pub completion: Option<Completion>,
 }
 
+/// A participant by the name that schedules have for it: `S1` is the start of the first instance, `R1` the first request.
+pub(super) fn participant(position: usize, starts: usize) -> String {
+    match position.checked_sub(starts) {
+        Some(request) => format!("R{}", request + 1),
+        None => format!("S{}", position + 1),
+    }
+}
+
+/// The start that a participant waits for: that of the instance to which its request goes. Requests go to the instances in turn.
+pub(super) fn needed(position: usize, starts: usize) -> Option<usize> {
+    position.checked_sub(starts)?.checked_rem(starts)
+}
+
 impl Execution {
     /// The schedule with names: `R1.find R2.find R1.insert R2.insert`. An answer that was parked is `R1.find↩`, a command that a
     /// fault struck `R1.find!crash`, one of a request that was delivered again `R1'.find`.
@@ -91,7 +108,7 @@ impl Execution {
         let name = |step: &Step| {
             let (again, fault) = ("'".repeat(usize::from(step.pick.delivery)), step.pick.fault);
             let fault = fault.map_or_else(String::new, |fault| format!("!{fault}"));
-            format!("R{}{again}.{}{fault}", step.request + 1, step.command.name)
+            format!("{}{again}.{}{fault}", participant(step.request, self.starts), step.command.name)
         };
         let mut releases: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for step in &self.steps {
@@ -101,6 +118,11 @@ impl Execution {
             releases.entry(*release).or_default().extend(self.steps.get(*step).map(|step| format!("{}↩", name(step))));
         }
         releases.into_values().map(|names| names.join("+")).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The schedule as it is typed: `s1 s2 1`.
+    pub fn choices(&self) -> String {
+        self.schedule.written(self.starts).to_string()
     }
 
     /// What happened in it.
@@ -132,6 +154,8 @@ impl Execution {
         self.at_start.extend(later.at_start);
         self.lost |= later.lost;
         self.notes.extend(later.notes);
+        self.unsent.extend(later.unsent);
+        self.starts = self.starts.max(later.starts);
         self
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mongodb::Client;
 use tokio_util::sync::CancellationToken;
 
+use super::afresh::Afresh;
 use super::chance::Pct;
 use super::comparison::Comparison;
 use super::execution::{Execution, INTERRUPTED};
@@ -24,6 +25,7 @@ use crate::history::Phase;
 use crate::scenario::FaultKind;
 use crate::scope::Scope;
 use crate::target::Target;
+use crate::target::mongo::QueryResult;
 use crate::verdict::Invariant;
 
 /// How long the service is listened to before its first request.
@@ -85,6 +87,8 @@ pub struct Explorer<'a> {
     pub(super) databases: BTreeSet<String>,
     /// What may happen to commands.
     pub(super) faults: BTreeSet<FaultKind>,
+    /// Every execution begins on a database that does not exist yet.
+    pub(super) afresh: Option<Afresh>,
 }
 
 impl<'a> Explorer<'a> {
@@ -118,6 +122,7 @@ impl<'a> Explorer<'a> {
             watched: Watched::default(),
             databases: BTreeSet::new(),
             faults: BTreeSet::new(),
+            afresh: None,
         }
     }
 
@@ -147,14 +152,10 @@ impl<'a> Explorer<'a> {
 
     /// Carries the executions out.
     pub(super) async fn search(&mut self) {
-        self.listen().await;
-        self.begin_watch().await;
-        self.first_use().await;
-        if self.plan.warm_up {
-            self.warm_up().await;
-            self.let_late_work_end().await;
-            self.listen().await;
-            self.skip_look().await;
+        match self.afresh {
+            // Every execution is the first: none comes before them that could fill or warm anything.
+            Some(_) => self.listen_afresh().await,
+            None => self.warm().await,
         }
         let first = self.watch.as_ref().map_or_else(Vec::new, |watch| watch.last().to_vec());
         if !self.trace().await {
@@ -162,9 +163,7 @@ impl<'a> Explorer<'a> {
         }
         self.reduce();
         self.skip_look().await;
-        if let Some(watch) = &mut self.watch {
-            self.found.notes.extend(watch.leave_out(&first));
-        }
+        self.leave_out(first);
         match self.comparison {
             Some(_) => self.serial_rounds().await,
             None => self.serial_control().await,
@@ -189,7 +188,8 @@ impl<'a> Explorer<'a> {
                     if self.spent(begin) {
                         break;
                     }
-                    self.execute(&mut Replay::new(schedule.clone())).await;
+                    let schedule = schedule.by_participants(self.subject.starts());
+                    self.execute(&mut Replay::new(schedule)).await;
                 }
             }
         }
@@ -199,8 +199,29 @@ impl<'a> Explorer<'a> {
         self.found.connections = self.proxy.used_connections() - used;
     }
 
+    /// What comes before the search: the service is listened to, and its first requests are sent.
+    async fn warm(&mut self) {
+        self.listen().await;
+        self.begin_watch().await;
+        self.first_use().await;
+        if self.plan.warm_up {
+            self.warm_up().await;
+            self.let_late_work_end().await;
+            self.listen().await;
+            self.skip_look().await;
+        }
+    }
+
+    /// Leaves out which of the user's own invariants are meant for a load, by what they gave before and after requests alone.
+    fn leave_out(&mut self, first: Vec<QueryResult>) {
+        let Some(watch) = &mut self.watch else { return };
+        // Where every execution has a database of its own, nothing grows from one to the next.
+        let first = if self.afresh.is_some() { watch.last().to_vec() } else { first };
+        self.found.notes.extend(watch.leave_out(&first));
+    }
+
     /// What arrives while no request runs is the service's own work, and passes from then on.
-    async fn listen(&mut self) {
+    pub(super) async fn listen(&mut self) {
         let begin = Instant::now();
         let heard = self.scheduler.listen(LISTEN).await;
         self.found.spent.add(Part::Listening, begin);

@@ -110,6 +110,7 @@ impl Fake {
             deadline: Duration::from_secs(2),
             stall: Duration::from_millis(100),
             quiet: Duration::from_millis(20),
+            start: Duration::from_secs(2),
             steps: 100,
         };
         (Fake { store, program, requests }, Scheduler::new((sender, receiver), timing))

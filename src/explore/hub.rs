@@ -46,6 +46,8 @@ pub(super) struct State {
     pub(super) elsewhere: BTreeMap<i64, String>,
     /// Namespaces whose commands may concern other places or values than they name.
     pub(super) broad: BTreeSet<String>,
+    /// Whoever asks which collections and indexes there are reads what others make.
+    pub(super) parks_catalogue: bool,
 }
 
 /// Members of a replica set, as `host:port`.
@@ -112,6 +114,10 @@ impl Hub {
     /// Marks a command that may concern more than it names.
     pub(super) fn widen(&self, command: &mut Command) {
         let state = self.state();
+        if state.parks_catalogue && matches!(command.name.as_str(), "listCollections" | "listIndexes") {
+            command.classify(Kind::Read);
+            command.spans = command.name == "listCollections";
+        }
         if !state.broad.is_empty()
             && let Some(collection) = &command.collection
             && state.broad.contains(&format!("{}.{collection}", command.database))
@@ -160,6 +166,23 @@ mod tests {
     use super::*;
     use crate::explore::wire::Message;
     use crate::explore::wire::message::tests::msg;
+
+    #[test]
+    fn who_asks_what_there_is_reads_it_where_executions_begin_with_nothing() {
+        let hub = Hub::new(Addresses::new());
+        let kind = |document: RawDocumentBuf| {
+            let mut command = Command::parse(&Message::parse(&msg(0, &document, &[])).unwrap()).unwrap();
+            hub.widen(&mut command);
+            (command.kind, command.spans)
+        };
+        let (collections, indexes) =
+            (|| rawdoc! { "listCollections": 1, "$db": "app" }, || rawdoc! { "listIndexes": "chats", "$db": "app" });
+        assert_eq!((kind(collections()), kind(indexes())), ((Kind::Control, false), (Kind::Control, false)));
+        hub.state().parks_catalogue = true;
+        assert_eq!((kind(collections()), kind(indexes())), ((Kind::Read, true), (Kind::Read, false)));
+        assert_eq!(kind(rawdoc! { "listCollections": 1, "$db": "admin" }), (Kind::Control, true), "nobody's documents");
+        assert_eq!(kind(rawdoc! { "ping": 1, "$db": "app" }), (Kind::Control, false));
+    }
 
     #[test]
     fn what_a_secondary_may_read_goes_to_the_primary_also_where_it_is_written_elsewhere() {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::execution::participant;
 use super::explorer::Explorer;
 use super::fault::{Removal, pardon};
 use super::lint::Indexes;
@@ -139,12 +140,22 @@ impl Explorer<'_> {
         if let Some((position, one)) = smallest {
             let execution = &self.found.executions[*position].0;
             report.schedule = execution.named();
-            report.choices = execution.schedule.to_string();
-            report.key = self.subject.invocation(execution.number, 0).key.to_string();
+            report.choices = execution.choices();
+            report.key = self.subject.key(execution.number).to_string();
             tell(&mut report, one);
+            report.nearest = by_participants(&report.nearest, execution.starts);
         }
         Some(report)
     }
+}
+
+/// An order, `1 then 2`, by the names of the participants where some of them are starts: `S1 then R1`.
+fn by_participants(order: &str, starts: usize) -> String {
+    let name = |part: &str| match part.parse::<usize>().ok().and_then(|number| number.checked_sub(1)) {
+        Some(position) if starts > 0 => participant(position, starts),
+        _ => part.to_owned(),
+    };
+    order.split(" then ").map(name).collect::<Vec<_>>().join(" then ")
 }
 
 /// Whether some execution is of such a class.

@@ -58,9 +58,7 @@ impl Explorer<'_> {
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        (0..self.subject.requests())
-            .map(|request| self.subject.invocation(0, request).action.name().to_owned())
-            .collect()
+        (0..self.subject.requests()).map(|request| self.subject.name(request)).collect()
     }
 
     pub(super) fn lint(&self, indexes: &Indexes) -> Vec<LintFinding> {
@@ -80,7 +78,7 @@ impl Explorer<'_> {
         all.into_iter().chain(pushes).chain(of_locks).collect()
     }
 
-    fn operations(&self, position: usize) -> Vec<Operation> {
+    pub(super) fn operations(&self, position: usize) -> Vec<Operation> {
         let (execution, requests, phase) = &self.found.executions[position];
         operations(execution, requests, self.subject, *phase, self.start)
     }
@@ -104,7 +102,7 @@ impl Explorer<'_> {
                 verdict = if self.plan.invariants.is_empty() { serially } else { verdict.max(serially) };
                 invariants.extend(violated(serially));
             }
-            let (schedule, choices) = (execution.named(), execution.schedule.to_string());
+            let (schedule, choices) = (execution.named(), execution.choices());
             ScheduleResult { schedule, choices, verdict, invariants, diagram: None }
         };
         positions.iter().map(judged).collect()
@@ -158,7 +156,8 @@ impl Explorer<'_> {
         let total = if found.reduced { found.classes.interleavings() } else { Some(explored) };
         let report = ExploreReport {
             search: self.plan.search.to_string(),
-            requests: u32::try_from(self.subject.requests()).unwrap_or(u32::MAX),
+            requests: u32::try_from(self.subject.own_requests()).unwrap_or(u32::MAX),
+            starts: u32::try_from(self.subject.starts()).unwrap_or(u32::MAX),
             explored,
             violated_interleavings: total.filter(|_| found.complete && found.reduced).map(|_| violated_interleavings),
             total: total.filter(|_| found.complete),
@@ -232,9 +231,9 @@ impl Explorer<'_> {
             );
         }
         let (connections, executions) = (self.found.connections, self.found.search_executions as u64);
-        // Faults close connections.
-        let faults = self.scheduler.faults.is_some();
-        if !faults && connections > POOL * self.subject.requests() as u64 && connections >= executions {
+        // Faults close connections, and so does a new start.
+        let closed = self.scheduler.faults.is_some() || self.afresh.is_some();
+        if !closed && connections > POOL * self.subject.requests() as u64 && connections >= executions {
             reasons.push(format!(
                 "the service opens connections all the time ({connections} were used for the first time in {executions} \
                  executions): what it does over them may come at any time"
@@ -266,6 +265,7 @@ impl Explorer<'_> {
             return Some(Repeated { times: first.len() as u64 + u64::from(self.found.diverged), same });
         }
         let Search::Replay { schedule, .. } = &self.plan.search else { return None };
+        let schedule = schedule.by_participants(self.subject.starts());
         let all = self.subject.requests();
         let executions = self.found.executions.iter().enumerate().filter(|(position, (execution, requests, phase))| {
             Some(*position) != self.found.first_use

@@ -21,6 +21,10 @@ const SEED_WITHIN: Duration = Duration::from_secs(60);
 impl Explorer<'_> {
     /// Does what comes before the requests of an execution, such as a log-in. It is none of what is put in order: it passes.
     pub(super) async fn make_ready(&mut self, number: u32, requests: &[usize]) {
+        if self.subject.starts() > 0 {
+            // It is part of the request, which comes when its instance is up.
+            return;
+        }
         let begin = Instant::now();
         let mut passing = false;
         for &request in requests {
@@ -71,10 +75,12 @@ impl Explorer<'_> {
     /// Sees that what must be there before the requests of an execution is there, many executions at a time: it is not part
     /// of any request, so it passes.
     pub(super) async fn seed(&mut self, number: u32) {
-        if number < self.seeded {
+        if number < self.seeded || self.subject.starts() > 0 {
             return;
         }
-        self.seeded = number.saturating_add(SEEDED_AT_ONCE);
+        // What is made on one database is not there on the next.
+        let at_once = if self.afresh.is_some() { 1 } else { SEEDED_AT_ONCE };
+        self.seeded = number.saturating_add(at_once);
         let keys = self.subject.keys_to_seed(number..self.seeded);
         let first = match self.target.has_preliminaries() {
             true => self.subject.invocations(number..self.seeded),

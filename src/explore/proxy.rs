@@ -130,6 +130,11 @@ impl Proxy {
         self.hub.state().background.insert(signature);
     }
 
+    /// Parks also what asks which collections and indexes there are.
+    pub fn park_catalogue(&self) {
+        self.hub.state().parks_catalogue = true;
+    }
+
     /// Commands on these namespaces may concern other places or values than they name.
     pub fn widen(&self, namespaces: BTreeSet<String>) {
         self.hub.state().broad = namespaces;
@@ -147,7 +152,8 @@ impl Proxy {
 
     /// Connections that are open now.
     pub fn connections(&self) -> usize {
-        MAX_CONNECTIONS - self.hub.permits.available_permits()
+        // Each listener has the place of the next one that it accepts.
+        (MAX_CONNECTIONS - self.hub.permits.available_permits()).saturating_sub(self.listeners.len())
     }
 
     /// Connections so far over which a command was parked.

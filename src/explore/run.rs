@@ -11,8 +11,9 @@ use std::time::Instant;
 use arrivals::Silence;
 use tokio::sync::oneshot;
 
+use super::alone::came_up;
 use super::conflict::commute;
-use super::execution::{Execution, INTERRUPTED, Request, Step};
+use super::execution::{Execution, INTERRUPTED, Request, Step, needed, participant};
 use super::fault::Fault;
 use super::gate::{Deliver, Event, Release, Replied, StepId};
 use super::lane::Lane;
@@ -23,6 +24,7 @@ use super::schedule::{Choice, Pick};
 use super::scheduler::Scheduler;
 use super::subject::Subject;
 use super::wire::{Command, Kind, Reply};
+use crate::history::Outcome;
 use crate::scope::Scope;
 
 /// An execution under way.
@@ -56,7 +58,7 @@ impl<'a> Run<'a> {
             lanes: (0..subject.requests()).map(|_| Lane::default()).collect(),
             scheduler,
             subject,
-            execution: Execution { number, requests, ..Execution::default() },
+            execution: Execution { number, requests, starts: subject.starts(), ..Execution::default() },
             in_server: HashMap::new(),
             answers: VecDeque::new(),
             mover: None,
@@ -94,10 +96,6 @@ impl<'a> Run<'a> {
     }
 
     async fn run(&mut self, requests: &[usize], policy: &mut dyn Policy) -> Result<(), String> {
-        for &request in requests {
-            self.start(request);
-            self.settle(request).await?;
-        }
         loop {
             self.drain();
             if self.scheduler.stop.is_cancelled() {
@@ -120,6 +118,8 @@ impl<'a> Run<'a> {
                 }
             }
             self.deliver_again().await?;
+            self.starts_are_known()?;
+            self.start_those_due(requests).await?;
             let at_rest = self.in_server.is_empty() && self.lanes.iter().all(|lane| lane.finished);
             let enabled = self.enabled();
             if enabled.is_empty() {
@@ -151,6 +151,35 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Sends what need not wait any more: a request waits for its instance to be up, and is not sent where that has ended instead.
+    async fn start_those_due(&mut self, requests: &[usize]) -> Result<(), String> {
+        for &request in requests {
+            let (lane, needed) = (&self.lanes[request], needed(request, self.execution.starts));
+            if lane.started || lane.finished || needed.is_some_and(|start| !self.lanes[start].finished) {
+                continue;
+            }
+            let has_ended = |start: usize| self.lanes[start].started && !came_up(&self.execution.requests[start]);
+            if needed.is_some_and(has_ended) {
+                self.lanes[request].finished = true;
+                self.execution.unsent.insert(request);
+                continue;
+            }
+            self.start(request);
+            self.settle(request).await?;
+        }
+        Ok(())
+    }
+
+    /// An error where it is not known what came of a start.
+    fn starts_are_known(&self) -> Result<(), String> {
+        for (lane, record) in self.execution.requests.iter().enumerate().take(self.execution.starts) {
+            if let Some(Outcome::Unknown(cause)) = record.completion.as_ref().map(|completion| &completion.outcome) {
+                return Err(format!("{}: {}", participant(lane, self.execution.starts), cause.message));
+            }
+        }
+        Ok(())
+    }
+
     fn start(&mut self, request: usize) {
         let future = self.subject.start(self.execution.number, request);
         let (sender, execution) = (self.scheduler.sender.clone(), self.execution.number);
@@ -174,13 +203,14 @@ impl<'a> Run<'a> {
             for (slot, held) in lane.parked.iter().enumerate() {
                 let command = Arc::clone(&held.command);
                 let is_poll = polls(request, &lane.told, &command, alone, &self.changes);
-                let pick = Pick { request, slot, delivery: lane.delivery, fault: None };
+                let pick = Pick { request, slot, delivery: lane.delivery, ..Pick::default() };
                 let parked = Enabled { pick, ordinal: held.ordinal, command, is_answer: false };
                 if is_poll { idle.push(parked) } else { enabled.push(parked) }
             }
             for (index, (step, _)) in lane.answers.iter().enumerate() {
                 let step = &self.execution.steps[*step];
-                let pick = Pick { request, slot: lane.parked.len() + index, delivery: lane.delivery, fault: None };
+                let pick =
+                    Pick { request, slot: lane.parked.len() + index, delivery: lane.delivery, ..Pick::default() };
                 let command = Arc::clone(&step.command);
                 enabled.push(Enabled { pick, ordinal: step.ordinal, command, is_answer: true });
             }

@@ -16,6 +16,9 @@ pub struct Pick {
     pub delivery: u8,
     /// What happens to the command. Printed as `:crash`; a colon, because shells read an exclamation mark themselves.
     pub fault: Option<Fault>,
+    /// It is not a request's but one that an instance sends at its start: `request` is the instance. Printed as `s1`. Only texts
+    /// tell them apart so; in an execution the starts are the first of the participants.
+    pub is_start: bool,
 }
 
 /// What is released in one step: one command, or several together.
@@ -56,6 +59,26 @@ impl Schedule {
         self.0.windows(2).filter(|pair| pair[0].0[0].request != pair[1].0[0].request).count()
     }
 
+    /// With so many starts as the first participants, as it is written: `s1 s2 1`.
+    pub fn written(&self, starts: usize) -> Schedule {
+        self.with_requests(|pick| match pick.request.checked_sub(starts) {
+            Some(request) => Pick { request, ..pick },
+            None => Pick { is_start: true, ..pick },
+        })
+    }
+
+    /// A schedule that was written, by participants, of which so many are starts.
+    pub fn by_participants(&self, starts: usize) -> Schedule {
+        self.with_requests(|pick| match pick.is_start {
+            true => Pick { is_start: false, ..pick },
+            false => Pick { request: pick.request + starts, ..pick },
+        })
+    }
+
+    fn with_requests(&self, of: impl Fn(Pick) -> Pick) -> Schedule {
+        Schedule(self.0.iter().map(|choice| Choice(choice.0.iter().map(|pick| of(*pick)).collect())).collect())
+    }
+
     /// Whether some commands are released together: which of them comes first is not chosen.
     pub fn releases_together(&self) -> bool {
         self.0.iter().any(|choice| choice.0.len() > 1)
@@ -64,7 +87,7 @@ impl Schedule {
 
 impl fmt::Display for Pick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.request + 1)?;
+        write!(f, "{}{}", if self.is_start { "s" } else { "" }, self.request + 1)?;
         match u8::try_from(self.slot) {
             Ok(0) => {}
             Ok(slot @ 1..=25) => write!(f, "{}", char::from(b'a' + slot))?,
@@ -96,7 +119,8 @@ impl fmt::Display for Schedule {
 /// A text that is no schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{part}` is not a step of a schedule; a schedule is a list of requests such as `1 2 1 2`, `1 1b`, `1 1+2` or `1 1:crash 1' 2`"
+    "`{part}` is not a step of a schedule; a schedule is a list of requests such as `1 2 1 2`, `1 1b`, `1 1+2` or `1 1:crash 1' 2`, and of \
+     instances that start, `s1 s2 1`"
 )]
 pub struct ScheduleError {
     /// What was read.
@@ -125,6 +149,10 @@ fn pick(text: &str) -> Option<Pick> {
         Some((text, fault)) => (text, Some(Fault::of_word(fault)?)),
         None => (text, None),
     };
+    let (is_start, text) = match text.strip_prefix('s') {
+        Some(text) => (true, text),
+        None => (false, text),
+    };
     let once = text.trim_end_matches('\'');
     let delivery = u8::try_from(text.len() - once.len()).ok()?;
     let text = once;
@@ -135,7 +163,7 @@ fn pick(text: &str) -> Option<Pick> {
         _ => return None,
     };
     let request = digits.parse::<usize>().ok()?.checked_sub(1)?;
-    Some(Pick { request, slot, delivery, fault })
+    Some(Pick { request, slot, delivery, fault, is_start })
 }
 
 #[cfg(test)]
@@ -144,10 +172,19 @@ mod tests {
 
     #[test]
     fn a_schedule_prints_as_it_is_written() {
-        for text in ["1 2 1 2", "1", "1 1b 2c", "1 2 1+2", "12 3b+4", "1 1:crash 1' 2", "1b':lost-answer 2:error-262"] {
+        for text in [
+            "1 2 1 2",
+            "1",
+            "1 1b 2c",
+            "1 2 1+2",
+            "12 3b+4",
+            "1 1:crash 1' 2",
+            "1b':lost-answer 2:error-262",
+            "s1 s2b s1+1",
+        ] {
             assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
         }
-        for text in ["", "0", "a", "1,2", "1 R2", "1+", "1bb", "-1", "1 2é", "1:", "1:crush", "'", "1'b"] {
+        for text in ["", "0", "a", "1,2", "1 R2", "1+", "1bb", "-1", "1 2é", "1:", "1:crush", "'", "1'b", "s", "ss1"] {
             assert!(text.parse::<Schedule>().is_err(), "{text}");
         }
     }
@@ -155,6 +192,15 @@ mod tests {
     #[test]
     fn a_fault_may_be_written_with_an_exclamation_mark() {
         assert_eq!("1!crash 1'".parse::<Schedule>().unwrap().to_string(), "1:crash 1'");
+    }
+
+    #[test]
+    fn starts_are_the_first_of_the_participants() {
+        let written: Schedule = "s1 s2 s1 2 1".parse().unwrap();
+        let by_participants = written.by_participants(2);
+        assert_eq!(by_participants.to_string(), "1 2 1 4 3");
+        assert_eq!(by_participants.written(2), written);
+        assert_eq!(by_participants.written(0), by_participants);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Timing {
     pub deadline: Duration,
     /// Longest wait for them when something else can: then the request waits for another one.
     pub stall: Duration,
+    /// Longest wait for the next command of an instance that starts.
+    pub start: Duration,
     /// Silence after which a request that has a command parked has no further one to send.
     pub quiet: Duration,
     /// Steps after which an execution is given up.
@@ -41,6 +43,7 @@ impl Default for Timing {
         Timing {
             deadline: Duration::from_secs(10),
             stall: Duration::from_millis(500),
+            start: Duration::from_secs(30),
             quiet: Duration::from_millis(20),
             steps: 400,
         }

@@ -94,6 +94,10 @@ impl Explorer<'_> {
         while !self.spent(begin) {
             let number = self.next;
             self.next += 1;
+            if let Err(why) = self.begin_afresh().await {
+                self.never_began(number, Phase::Main, why);
+                break;
+            }
             self.seed(number).await;
             self.pass();
             self.at_one_moment(number).await;

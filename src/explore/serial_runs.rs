@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::answers::answer;
 use super::capture::Capture;
 use super::comparison::{AsIfSerial, Comparison, READ_WITHIN};
-use super::execution::{Execution, INTERRUPTED};
+use super::execution::{Execution, INTERRUPTED, needed};
 use super::explorer::Explorer;
 use super::judging::unlike;
 use super::policy::Serial;
@@ -109,7 +109,7 @@ impl<'a> Explorer<'a> {
 
     /// Every order of these requests once; whether each of them came to its end. Only then is it a round.
     pub(super) async fn serial_round(&mut self, requests: &[usize]) -> bool {
-        let orders = orders(requests);
+        let orders = orders(requests, self.subject.starts());
         let learned = |explorer: &Self| explorer.comparison.as_ref().map_or(0, |one| one.judge.serial_runs());
         let before = learned(self);
         // What came to no end before this round says nothing of it.
@@ -137,6 +137,9 @@ impl<'a> Explorer<'a> {
     pub(super) async fn serial_run(&mut self, order: Vec<usize>) -> usize {
         let number = self.next;
         self.next += 1;
+        if let Err(why) = self.begin_afresh().await {
+            return self.never_began(number, Phase::Control, why);
+        }
         self.seed(number).await;
         self.open_window().await;
         let mut whole: Option<Execution> = None;
@@ -201,7 +204,7 @@ impl<'a> Explorer<'a> {
         if execution.stuck.is_some() {
             return;
         }
-        let key = self.subject.invocation(execution.number, 0).key;
+        let key = self.subject.key(execution.number);
         let probes = match comparison.probes {
             true => {
                 let probes = self.probe(execution.number).await;
@@ -227,7 +230,7 @@ impl<'a> Explorer<'a> {
         let begin = Instant::now();
         let patience = Scope::new(self.plan.timing.deadline, &self.stop);
         let (mut answers, mut stopped) = (Vec::new(), false);
-        for request in 0..self.subject.requests() {
+        for request in self.subject.starts()..self.subject.requests() {
             match patience.wait(self.subject.start(number, request)).await {
                 Ok(completion) => answers.push(answer(&completion)),
                 Err(Ended::Deadline(_)) => {}
@@ -251,8 +254,8 @@ impl<'a> Explorer<'a> {
     }
 }
 
-/// All orders of these requests.
-fn orders(requests: &[usize]) -> Vec<Vec<usize>> {
+/// All orders of these requests in which each comes after the start that it needs, of so many.
+fn orders(requests: &[usize], starts: usize) -> Vec<Vec<usize>> {
     let mut orders: Vec<Vec<usize>> = vec![Vec::new()];
     for _ in requests {
         let longer = |order: Vec<usize>| {
@@ -261,6 +264,11 @@ fn orders(requests: &[usize]) -> Vec<Vec<usize>> {
         };
         orders = orders.into_iter().flat_map(longer).collect();
     }
+    let place = |order: &[usize], one: usize| order.iter().position(|other| *other == one);
+    let is_late = |order: &[usize], request: usize| {
+        needed(request, starts).is_some_and(|start| place(order, start) > place(order, request))
+    };
+    orders.retain(|order| !order.iter().any(|request| is_late(order, *request)));
     orders
 }
 
@@ -300,9 +308,12 @@ mod tests {
 
     #[test]
     fn every_order_is_carried_out() {
-        assert_eq!(orders(&[0, 2]), [[0, 2], [2, 0]]);
+        assert_eq!(orders(&[0, 2], 0), [[0, 2], [2, 0]]);
+        // Two instances, and one request: it goes to the first.
+        assert_eq!(orders(&[0, 1, 2], 2), [[0, 1, 2], [0, 2, 1], [1, 0, 2]]);
+        assert_eq!(orders(&[0, 1, 2, 3], 2).len(), 6);
         for (requests, all) in [(1, 1), (3, 6), (4, 24)] {
-            let orders = orders(&(0..requests).collect::<Vec<_>>());
+            let orders = orders(&(0..requests).collect::<Vec<_>>(), 0);
             assert_eq!(orders.iter().collect::<BTreeSet<_>>().len(), all);
             assert!(orders.len() == all && orders.iter().all(|order| order.len() == requests));
         }

@@ -188,7 +188,7 @@ impl<'a> Explorer<'a> {
         let (execution, ..) = &self.found.executions[position];
         match execution.steps.is_empty() {
             true => format!("execution {}", execution.number + 1),
-            false => format!("schedule \"{}\": {}", execution.schedule, execution.named()),
+            false => format!("schedule \"{}\": {}", execution.choices(), execution.named()),
         }
     }
 }

@@ -43,6 +43,13 @@ impl StoredView {
         view
     }
 
+    /// The execution begins anew, on what is there now.
+    pub(super) async fn begin_again(&mut self) {
+        let read = self.read().await;
+        self.seen = read.as_ref().ok().map(|_| Vec::new());
+        self.before = read.unwrap_or_default();
+    }
+
     /// A release has been answered.
     pub(super) async fn look(&mut self) {
         let Some(mut seen) = self.seen.take() else { return };

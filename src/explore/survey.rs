@@ -37,8 +37,10 @@ impl Survey {
 impl Explorer<'_> {
     /// Runs every request of the subject alone. `plan.warm_up` holds for all explorations that follow.
     pub async fn survey(mut self) -> Survey {
-        if self.plan.warm_up {
-            self.warm_up().await;
+        match self.afresh {
+            Some(_) => self.listen_afresh().await,
+            None if self.plan.warm_up => self.warm_up().await,
+            None => {}
         }
         self.trace().await;
         self.pass();

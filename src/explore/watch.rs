@@ -26,6 +26,9 @@ pub trait OwnInvariants: Send + Sync {
     /// Carries the aggregations out.
     fn ask(&self) -> BoxFuture<'_, Vec<QueryResult>>;
 
+    /// Their names.
+    fn names(&self) -> Vec<String>;
+
     /// What became worse, by name. The number of the execution is set later.
     fn worsenings(&self, before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)>;
 
@@ -116,6 +119,14 @@ impl<'a> Watch<'a> {
         let now = self.own.ask().await;
         self.looks = now.iter().map(|result| Looks { name: result.name.clone(), ..Looks::default() }).collect();
         self.before = now;
+    }
+
+    /// Nothing was there before: whatever is wrong from now on is the doing of what comes.
+    pub(super) fn begin_with_nothing(&mut self) {
+        self.before.clear();
+        if self.looks.is_empty() {
+            self.looks = self.own.names().into_iter().map(|name| Looks { name, ..Looks::default() }).collect();
+        }
     }
 
     /// Takes note of what is not judged, after requests that ran alone since `begin` was `first`; why, in words.

@@ -51,6 +51,10 @@ impl OwnInvariants for Script {
         Box::pin(std::future::ready(vec![result]))
     }
 
+    fn names(&self) -> Vec<String> {
+        vec!["x".to_owned()]
+    }
+
     fn worsenings(&self, before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)> {
         let worse = !now[0].is_blind() && now[0].documents > before[0].documents;
         let worsening = Worsening { round: 0, what: "worse".into(), documents: Vec::new() };

@@ -14,6 +14,9 @@ pub struct ExploreReport {
     pub search: String,
     /// Requests that come together in each execution.
     pub requests: u32,
+    /// Instances that are started in each execution, and what they send then is put in order as well.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub starts: u32,
     /// Different schedules that were carried out.
     pub explored: u64,
     /// Interleavings that they stand for: without reduction as many as explored. Absent where it cannot be counted.
@@ -61,6 +64,10 @@ pub struct ExploreReport {
     /// Seconds that each part of the exploration took.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub spent: BTreeMap<String, f64>,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl ExploreReport {

@@ -200,7 +200,7 @@ pub(super) struct Explore {
     { "required": ["burst"] }, { "required": ["closed"] }, { "required": ["open"] }, { "required": ["waves"] }, { "required": ["stages"] }
 ]))]
 pub(super) struct Loads {
-    /// What is not there yet when a round of a burst begins: `database` (the service is started on a new one, and then the round begins) or
+    /// What is not there yet when a round of a burst, or an execution of `explore`, begins: `database` (the service is started on a new one, and then the round begins) or
     /// `service` (its instances start together on a new database, and the round begins as soon as they listen).
     #[schemars(with = "Option<String>")]
     pub(super) fresh: Option<Spanned<String>>,

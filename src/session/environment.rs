@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::SessionError;
 use super::error::in_one_line;
 use super::fresh::FreshRounds;
+use super::fresh_executions::FreshExecutions;
 use super::server::Server;
 use crate::explore::proxy::Proxy;
 use crate::fault::Equipment;
@@ -38,6 +39,8 @@ pub(crate) struct Environment {
     pub(super) made: bool,
     /// What makes each round begin on a new database, where that is asked for.
     pub(super) fresh: Option<Arc<FreshRounds>>,
+    /// What makes each execution of an exploration do so.
+    pub(super) fresh_executions: Option<Arc<FreshExecutions>>,
     /// What stands between it and the server, in an exploration.
     pub(crate) attachment: Option<ProxyAttachment>,
 }
@@ -106,6 +109,11 @@ impl Environment {
     /// The service under test, where the run started it.
     pub(crate) fn service(&self) -> Option<Arc<Service>> {
         self.service.clone()
+    }
+
+    /// What makes each execution of an exploration begin on a new database, where that is asked for.
+    pub(crate) fn fresh_executions(&self) -> Option<Arc<FreshExecutions>> {
+        self.fresh_executions.clone()
     }
 
     /// Whether the run's requests are the first that its service gets, on a database of its own; then waits until the service

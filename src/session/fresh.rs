@@ -28,20 +28,34 @@ pub(super) fn check(scenario: &Scenario, is_shard: bool) -> Result<(), SessionEr
     Ok(())
 }
 
-/// What it takes to begin a round on a new database.
-pub(crate) struct FreshRounds {
+/// A service that is started again and again, each time on a database that does not exist yet.
+pub(super) struct Renewable {
     pub(super) fresh: Fresh,
     pub(super) clients: u32,
-    /// The run's own server, and whether its databases go by themselves.
+    /// The run's own server.
     pub(super) uri: MongoUri,
-    pub(super) is_embedded: bool,
     pub(super) guard: Guard,
     pub(super) http: HttpSpec,
     pub(super) run: HttpRun,
-    pub(super) invariants: Vec<InvariantSpec>,
     /// Not kept alive: it is stopped before the final state is read.
     pub(super) service: Weak<Service>,
     pub(super) target: Arc<Renewed>,
+}
+
+impl Renewable {
+    /// A target of the service when that will be on this database: it knows nothing of those before.
+    pub(super) fn next_target(&self, database: &str) -> Result<Arc<HttpTarget>, TargetError> {
+        let run = HttpRun { mongo: Some((self.uri.clone(), database.to_owned())), ..self.run.clone() };
+        HttpTarget::new(self.http.clone(), run, &self.guard).map(Arc::new)
+    }
+}
+
+/// What it takes to begin a round on a new database.
+pub(crate) struct FreshRounds {
+    pub(super) on: Renewable,
+    /// Whether databases go by themselves.
+    pub(super) is_embedded: bool,
+    pub(super) invariants: Vec<InvariantSpec>,
     pub(super) rounds: Mutex<Rounds>,
 }
 
@@ -72,10 +86,11 @@ impl FreshRounds {
 
     /// Reads what the last round left, and begins the next.
     async fn next(&self) -> Result<(), TargetError> {
-        let Some(service) = self.service.upgrade() else { return Ok(()) };
+        let Renewable { fresh, clients, uri, guard, run, service, target, .. } = &self.on;
+        let Some(service) = service.upgrade() else { return Ok(()) };
         let mut rounds = self.rounds.lock().await;
-        let last = self.target.current();
-        let observe = &self.run.observe;
+        let last = target.current();
+        let observe = &run.observe;
         let mut observation = None;
         if observe.mongo.is_some() || observe.http.is_some() {
             // Whatever it is, it has not changed for a while.
@@ -90,23 +105,21 @@ impl FreshRounds {
         }
         let number = rounds.number + 1;
         let database = self.database(number);
-        let awaited = match self.fresh {
+        let awaited = match fresh {
             Fresh::Database => Awaited::InTurn,
             Fresh::Service => Awaited::Listening,
         };
-        let run = HttpRun { mongo: Some((self.uri.clone(), database.clone())), ..self.run.clone() };
-        let has_setup = !run.setup.is_empty();
-        let next = Arc::new(HttpTarget::new(self.http.clone(), run, &self.guard)?);
+        let next = self.on.next_target(&database)?;
         // Before the service is another one: who ends the load from here on must not look there for what the last round left.
-        self.target.replace(Arc::clone(&next) as Arc<dyn Target>, observation);
+        target.replace(Arc::clone(&next) as Arc<dyn Target>, observation);
         service.start_on(&database, awaited).await?;
-        if self.fresh == Fresh::Database || has_setup {
-            prepared(&*next, self.clients).await?;
+        if *fresh == Fresh::Database || !run.setup.is_empty() {
+            prepared(&*next, *clients).await?;
         }
         rounds.number = number;
         // The first is the run's own, which is removed in the end.
         if !self.is_embedded && number > 1 {
-            drop_database(&self.uri, &self.guard, &self.database(number - 1)).await?;
+            drop_database(uri, guard, &self.database(number - 1)).await?;
         }
         Ok(())
     }
@@ -127,7 +140,7 @@ impl FreshRounds {
     /// What readers are told of the rounds.
     pub(super) async fn note(&self) -> String {
         let number = self.rounds.lock().await.number;
-        let how = match self.fresh {
+        let how = match self.on.fresh {
             Fresh::Database => "when all of it was ready",
             Fresh::Service => "as soon as all of its instances listened",
         };
@@ -146,7 +159,7 @@ impl FreshRounds {
         let number = self.rounds.lock().await.number;
         // That of round 0 is the run's own, and removed as such.
         for number in number.saturating_sub(1).max(1)..=number.saturating_add(1) {
-            drop_database(&self.uri, &self.guard, &self.database(number)).await?;
+            drop_database(&self.on.uri, &self.on.guard, &self.database(number)).await?;
         }
         Ok(())
     }
@@ -156,8 +169,8 @@ impl FreshRounds {
             return Ok(());
         }
         let database = self.database(rounds.number);
-        let captured = self.target.captured();
-        let queries = Queries::open(&self.uri, &self.guard, &database, &self.run.run_id, captured).await?;
+        let Renewable { uri, guard, run, target, .. } = &self.on;
+        let queries = Queries::open(uri, guard, &database, &run.run_id, target.captured()).await?;
         let found = queries.run_until_at_rest(&self.invariants).await;
         rounds.met.extend(found.iter().filter(|result| is_met(&self.invariants, result)).map(|met| met.name.clone()));
         rounds.results = worst(&self.invariants, std::mem::take(&mut rounds.results), found);
@@ -168,8 +181,8 @@ impl FreshRounds {
     /// The database of the round with this number; of 0, that of what comes before the rounds.
     fn database(&self, number: u32) -> String {
         match number {
-            0 => own_database(&self.run.run_id, ""),
-            number => own_database(&self.run.run_id, &format!("_{number}")),
+            0 => own_database(&self.on.run.run_id, ""),
+            number => own_database(&self.on.run.run_id, &format!("_{number}")),
         }
     }
 }

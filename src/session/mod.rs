@@ -12,6 +12,7 @@ mod error;
 mod evidence;
 pub(crate) mod faults;
 mod fresh;
+mod fresh_executions;
 mod in_parts;
 mod interrupt;
 mod load;

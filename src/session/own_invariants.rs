@@ -1,5 +1,6 @@
 //! The user's own invariants in an exploration: asked of the run's database, judged by `assess`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -8,6 +9,7 @@ use crate::assess::{meant_for_a_load, worsening};
 use crate::explore::watch::OwnInvariants;
 use crate::history::Worsening;
 use crate::scenario::InvariantSpec;
+use crate::target::Target;
 use crate::target::mongo::{Queries, QueryResult};
 
 /// What is not as expected must stay as it is for so long, also where the invariant gives no time of its own.
@@ -17,11 +19,20 @@ const UNMET_FOR: Duration = Duration::from_secs(1);
 pub(crate) struct Asked<'a> {
     pub(crate) queries: Queries,
     pub(crate) specs: &'a [InvariantSpec],
+    /// Where the set-up is done, which may be done anew.
+    pub(crate) target: Arc<dyn Target>,
 }
 
 impl OwnInvariants for Asked<'_> {
     fn ask(&self) -> BoxFuture<'_, Vec<QueryResult>> {
-        Box::pin(self.queries.run(self.specs))
+        Box::pin(async {
+            self.queries.capture(self.target.captured());
+            self.queries.run(self.specs).await
+        })
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.specs.iter().map(|spec| spec.name.clone()).collect()
     }
 
     fn worsenings(&self, before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)> {

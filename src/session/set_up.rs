@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::environment::{Environment, ProxyAttachment};
-use super::fresh::{FreshRounds, Rounds};
+use super::fresh::{FreshRounds, Renewable, Rounds};
+use super::fresh_executions::FreshExecutions;
 use super::server::Server;
 use super::store::Store;
 use super::{MongoLocation, Options, SessionError, bursts, faults};
@@ -62,10 +63,6 @@ const ATTACH_WITHIN: Duration = Duration::from_secs(120);
 impl EnvironmentSpec<'_> {
     /// Starts what the scenario needs and proves that it is ready.
     pub(crate) async fn set_up(&self) -> Result<Environment, SessionError> {
-        if self.explored.is_some() && self.scenario.fresh.is_some() {
-            let why = anyhow::anyhow!("`[load] fresh` is for the rounds of `run`: an exploration has no rounds");
-            return Err(SessionError::usage(why).hint("leave `fresh` out"));
-        }
         match &self.scenario.target {
             TargetSpec::Mongo(spec) => self.mongo(spec).await,
             TargetSpec::Http(spec) => self.http(spec).await,
@@ -95,6 +92,7 @@ impl EnvironmentSpec<'_> {
             made: false,
             attachment,
             fresh: None,
+            fresh_executions: None,
         })
     }
 
@@ -215,26 +213,21 @@ impl EnvironmentSpec<'_> {
         let preflight = prepared(&target, self.clients()).await?;
         let made = service.is_some() && matches!(server, Some(Server::Named(_))) && !self.follows();
         let mut target: Arc<dyn Target> = Arc::new(target);
-        let mut fresh = None;
-        if let (Some(how), Some(service), Some((uri, _))) = (self.scenario.fresh, &service, own) {
+        let (mut fresh, mut fresh_executions) = (None, None);
+        if let (Some(how), Some(service), Some((uri, database))) = (self.scenario.fresh, &service, own) {
             let renewed = Arc::new(Renewed::new(Arc::clone(&target)));
             target = Arc::clone(&renewed) as Arc<dyn Target>;
-            fresh = Some(Arc::new(FreshRounds {
-                fresh: how,
-                clients: self.clients(),
-                uri,
-                is_embedded: !made,
-                guard: self.options.guard.clone(),
-                http: spec.clone(),
-                run,
-                invariants: self.scenario.invariants.clone(),
-                service: Arc::downgrade(service),
-                target: renewed,
-                rounds: tokio::sync::Mutex::new(Rounds::default()),
-            }));
+            let (clients, guard) = (self.clients(), self.options.guard.clone());
+            let (http, service) = (spec.clone(), Arc::downgrade(service));
+            let on = Renewable { fresh: how, clients, uri, guard, http, run, service, target: renewed };
+            match self.explored {
+                Some(_) => fresh_executions = Some(Arc::new(FreshExecutions { on, database })),
+                None => fresh = Some(Arc::new(self.rounds(on, !made))),
+            }
         }
         Ok(Environment {
             fresh,
+            fresh_executions,
             target,
             preflight,
             display_target,
@@ -245,6 +238,11 @@ impl EnvironmentSpec<'_> {
             made,
             attachment,
         })
+    }
+
+    fn rounds(&self, on: Renewable, is_embedded: bool) -> FreshRounds {
+        let invariants = self.scenario.invariants.clone();
+        FreshRounds { on, is_embedded, invariants, rounds: tokio::sync::Mutex::new(Rounds::default()) }
     }
 
     /// What the requests of this run have in common.

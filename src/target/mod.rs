@@ -23,7 +23,7 @@ pub use answer::RawAnswer;
 pub use delayed::Delayed;
 pub use renewed::Renewed;
 pub use safety::{Guard, Refused, is_this_machine};
-pub use service::{Awaited, ClockLibrary, INHERITED, Service, ServiceContext};
+pub use service::{Awaited, ClockLibrary, INHERITED, Launched, Service, ServiceContext};
 pub use uri::MongoUri;
 
 /// One operation, ready to be carried out.

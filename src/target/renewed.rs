@@ -1,7 +1,7 @@
 //! [`Renewed`]: a target that is another one from time to time, on another database, with all that was seen so far.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -21,6 +21,8 @@ struct Past {
     observation: Option<Observation>,
     sightings: Option<Sightings>,
     notes: Vec<String>,
+    /// The target of the moment is one of them: it is gone, and no other has come yet.
+    is_last: bool,
 }
 
 impl Renewed {
@@ -36,11 +38,36 @@ impl Renewed {
 
     /// Puts another target in the place of the one of the moment, of which this was the final state.
     pub fn replace(&self, next: Arc<dyn Target>, observation: Option<Observation>) {
-        let last = std::mem::replace(&mut *self.current.lock().unwrap_or_else(PoisonError::into_inner), next);
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        self.retire(observation);
+        self.renew(next);
+    }
+
+    /// The target of the moment is gone, and this was its final state. It is not asked any more.
+    pub fn retire(&self, observation: Option<Observation>) {
+        let last = self.current();
+        let mut past = self.past();
+        if past.is_last {
+            return;
+        }
+        past.is_last = true;
         past.observation = together(past.observation.take(), observation);
         past.sightings = seen_together(past.sightings.take(), last.sightings());
         past.notes.extend(last.notes());
+    }
+
+    /// Goes on with this target, in the place of one that is gone.
+    pub fn renew(&self, next: Arc<dyn Target>) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        self.past().is_last = false;
+    }
+
+    fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The target of the moment, if it is not gone.
+    fn present(&self) -> Option<Arc<dyn Target>> {
+        (!self.past().is_last).then(|| self.current())
     }
 }
 
@@ -122,22 +149,25 @@ impl Target for Renewed {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = self.past.lock().unwrap_or_else(PoisonError::into_inner).notes.clone();
-        notes.extend(self.current().notes());
+        let mut notes = self.past().notes.clone();
+        notes.extend(self.present().iter().flat_map(|present| present.notes()));
         notes.sort();
         notes.dedup();
         notes
     }
 
     fn sightings(&self) -> Option<Sightings> {
-        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner).sightings.clone();
-        seen_together(past, self.current().sightings())
+        let past = self.past().sightings.clone();
+        seen_together(past, self.present().and_then(|present| present.sightings()))
     }
 
     fn observe(&self) -> BoxFuture<'_, Result<Option<Observation>, TargetError>> {
         async move {
-            let last = self.current().observe().await?;
-            Ok(together(self.past.lock().unwrap_or_else(PoisonError::into_inner).observation.clone(), last))
+            let last = match self.present() {
+                Some(present) => present.observe().await?,
+                None => None,
+            };
+            Ok(together(self.past().observation.clone(), last))
         }
         .boxed()
     }
@@ -152,6 +182,7 @@ mod tests {
     use super::*;
     use crate::history::fixture::observed;
     use crate::history::{FieldSighting, Id};
+    use crate::target::memory::{Lie, MemoryTarget};
 
     fn observation(key: &str, id: u8) -> Observation {
         let document = observed(Id::parse(&id.to_string()), key);
@@ -165,6 +196,18 @@ mod tests {
         assert!(both.quiescent);
         assert!(!together(Some(both), Some(observation("c", 3))).unwrap().quiescent, "one was not at rest");
         assert_eq!(together(None, Some(observation("a", 2))), Some(observation("a", 2)));
+    }
+
+    #[tokio::test]
+    async fn a_target_that_is_gone_is_asked_no_more_and_what_it_left_is_there() {
+        let own = || Arc::new(MemoryTarget::new(Lie::Honest)) as Arc<dyn Target>;
+        let renewed = Renewed::new(own());
+        renewed.retire(Some(observation("a", 1)));
+        assert_eq!(renewed.observe().await.unwrap(), Some(observation("a", 1)));
+        renewed.retire(Some(observation("b", 2)));
+        assert_eq!(renewed.observe().await.unwrap(), Some(observation("a", 1)), "it is gone already");
+        renewed.renew(own());
+        assert!(renewed.observe().await.unwrap().is_some_and(|both| both.documents.len() == 1), "the new one is asked");
     }
 
     #[test]

@@ -17,8 +17,8 @@ use minijinja::{Value, context};
 
 pub use self::clock::ClockLibrary;
 use self::port::Reservation;
-pub use self::restart::Awaited;
 use self::restart::Restarts;
+pub use self::restart::{Awaited, Launched};
 use super::{MongoUri, TargetError};
 use crate::process::{Process, ProcessSpec, Supervisor};
 use crate::scenario::{PortKind, ServiceSpec};

@@ -6,6 +6,8 @@
 // The lints look at test functions only, and these are helpers of tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod expiry;
+mod fresh;
 mod restart;
 mod stale;
 mod story;

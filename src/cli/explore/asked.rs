@@ -67,8 +67,19 @@ pub(super) fn search(args: &ExploreArgs, scenario: &Scenario) -> Search {
 }
 
 /// Refuses a schedule that names a request which is not there.
-pub(super) fn fits(args: &ExploreArgs, requests: u32) -> Result<(), CliError> {
-    let named = args.schedule.iter().flat_map(|schedule| &schedule.0).flat_map(|choice| &choice.0);
+pub(super) fn fits(args: &ExploreArgs, scenario: &Scenario, requests: u32) -> Result<(), CliError> {
+    let named = || args.schedule.iter().flat_map(|schedule| &schedule.0).flat_map(|choice| &choice.0);
+    let starts = super::fresh::starts(scenario);
+    if let Some(most) =
+        named().filter(|pick| pick.is_start).map(|pick| pick.request + 1).max().filter(|most| *most > starts)
+    {
+        let error =
+            anyhow::anyhow!("the schedule does not fit: it has the start of instance {most}, and {starts} are started");
+        return Err(CliError::usage(error).hint(
+            "starts are part of a schedule with `[load] fresh = \"service\"`, as many as `[service] instances`",
+        ));
+    }
+    let named = named().filter(|pick| !pick.is_start);
     let Some(most) = named.map(|pick| pick.request + 1).max().filter(|most| *most > requests as usize) else {
         return Ok(());
     };

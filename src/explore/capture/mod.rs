@@ -153,15 +153,31 @@ impl Capture {
         if capture.has_oplog {
             capture.read_to = capture.now().await?;
         }
-        for namespace in capture.namespaces().await? {
-            for (id, document) in capture.documents(&namespace).await? {
-                capture.known.insert(identity(&namespace, &id), (id, document));
+        capture.known = capture.stored().await?;
+        Ok(capture)
+    }
+
+    /// The databases were dropped and made anew. An oplog tells of that itself.
+    pub(super) async fn begun_anew(&mut self) -> Result<(), CaptureError> {
+        if self.has_oplog {
+            return Ok(());
+        }
+        self.known = self.stored().await?;
+        Ok(())
+    }
+
+    /// What the databases hold now.
+    async fn stored(&self) -> Result<BTreeMap<Identity, (Bson, Document)>, CaptureError> {
+        let mut known = BTreeMap::new();
+        for namespace in self.namespaces().await? {
+            for (id, document) in self.documents(&namespace).await? {
+                known.insert(identity(&namespace, &id), (id, document));
             }
-            if capture.known.len() > MOST_AT_START {
+            if known.len() > MOST_AT_START {
                 return Err(CaptureError::TooMany);
             }
         }
-        Ok(capture)
+        Ok(known)
     }
 
     /// An execution begins. `directly`: nothing was sent since the last one ended, whose end is its beginning then.

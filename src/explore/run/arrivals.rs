@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Run;
-use crate::explore::execution::INTERRUPTED;
+use crate::explore::execution::{INTERRUPTED, participant};
 use crate::explore::gate::{Event, Parked};
 use crate::explore::hub::signature;
 use crate::explore::lane::Held;
@@ -13,6 +13,9 @@ use crate::scope::Scope;
 /// How long what is left of an execution that is given up may take to end; shorter if the exploration is to end.
 const CLEAN_UP: Duration = Duration::from_secs(2);
 const SHORT_CLEAN_UP: Duration = Duration::from_millis(200);
+
+/// Silence after which an instance that is ready is done with what it does at its start.
+const START_QUIET: Duration = Duration::from_millis(50);
 
 /// Nothing happened in the time that was given.
 pub(super) struct Silence;
@@ -43,7 +46,10 @@ impl Run<'_> {
             let rested = lane.finished || moved || siblings;
             let others_can = self.lanes.iter().enumerate().any(|(other, lane)| other != request && lane.has_a_choice());
             let patience = match (rested, others_can || !self.in_server.is_empty()) {
+                (true, _) if request < self.execution.starts => timing.quiet.max(START_QUIET),
                 (true, _) => timing.quiet,
+                // What a process does before its first command takes as long as it takes, whoever else could go on.
+                (false, _) if request < self.execution.starts => timing.start,
                 (false, true) => timing.stall,
                 (false, false) => timing.deadline,
             };
@@ -55,7 +61,7 @@ impl Run<'_> {
                     self.learn(request, heard, before);
                     return Ok(());
                 }
-                if patience == timing.deadline {
+                if patience == timing.deadline || request < self.execution.starts {
                     return Err(self.whom_it_waits_for());
                 }
                 self.lanes[request].waiting = true;
@@ -169,7 +175,7 @@ impl Run<'_> {
     pub(super) fn whom_it_waits_for(&self) -> String {
         let open = |request: &usize| self.lanes[*request].started && !self.lanes[*request].finished;
         let requests: Vec<String> =
-            (0..self.lanes.len()).filter(open).map(|request| format!("R{}", request + 1)).collect();
+            (0..self.lanes.len()).filter(open).map(|lane| participant(lane, self.execution.starts)).collect();
         let seconds = self.scheduler.timing.deadline.as_secs_f64();
         let where_to = if self.in_server.is_empty() {
             "neither sends a command nor ends"

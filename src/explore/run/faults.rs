@@ -42,6 +42,10 @@ impl Run<'_> {
 
     /// Whether a request may still send something although it was answered. What it sends so is its own.
     pub(super) fn may_be_late(&self, request: usize) -> bool {
+        if request < self.execution.starts {
+            // It answers that it is ready, and may still be at work.
+            return true;
+        }
         let Some(mode) = &self.scheduler.faults else { return false };
         let class = self.subject.class(request);
         // While requests run alone it is not known yet.

@@ -298,7 +298,7 @@ impl Command {
     }
 
     /// Settles the kind: only documents of users count, and a tail is not waited for.
-    pub(super) fn classify(&mut self, kind: Kind) {
+    pub(in crate::explore) fn classify(&mut self, kind: Kind) {
         let system_database = matches!(self.database.as_str(), "admin" | "config" | "local" | "");
         let system_collection = self.collection.as_deref().is_some_and(|name| name.starts_with("system."));
         let everywhere =

@@ -54,7 +54,10 @@ pub(super) fn section(page: &mut Page, explore: &ExploreReport) {
 
 /// How many were explored, of how many, and how many violate.
 pub(in crate::report) fn sentence(explore: &ExploreReport) -> String {
-    let requests = plural(u64::from(explore.requests), "request");
+    let mut requests = plural(u64::from(explore.requests), "request");
+    if explore.starts > 0 {
+        requests = format!("{requests} and {}", plural(u64::from(explore.starts), "start"));
+    }
     let explored = count(explore.explored);
     let covered = match (explore.total, explore.complete) {
         (Some(total), true) if total == explore.explored => format!("all {explored} of {} explored", count(total)),

@@ -2,6 +2,7 @@
 //! and the connection on which they are carried out. Main type: [`Aggregations`].
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use minijinja::context;
 use mongodb::Database;
@@ -21,7 +22,7 @@ pub(super) struct Aggregations {
     pub(super) database: String,
     run_id: String,
     /// What the set-up captured, for the templates.
-    captured: BTreeMap<String, String>,
+    captured: Mutex<BTreeMap<String, String>>,
 }
 
 /// An aggregation, rendered.
@@ -42,7 +43,12 @@ impl Aggregations {
     ) -> Result<Self, TargetError> {
         let connected = Connected::open_reading(uri, guard).await?;
         let (uri, database, run_id) = (uri.clone(), database.to_owned(), run_id.to_owned());
-        Ok(Aggregations { connected, uri, database, run_id, captured })
+        Ok(Aggregations { connected, uri, database, run_id, captured: Mutex::new(captured) })
+    }
+
+    /// What the set-up has captured since.
+    pub(super) fn capture(&self, captured: BTreeMap<String, String>) {
+        *self.captured.lock().unwrap_or_else(PoisonError::into_inner) = captured;
     }
 
     /// What is to be carried out. `database` where it is not that of the others.
@@ -53,7 +59,8 @@ impl Aggregations {
         pipeline: &Template,
     ) -> Result<Rendered, String> {
         let (run, mongo) = (context! { id => &self.run_id }, context! { database => &self.database });
-        let variables = context! { run, mongo, setup => &self.captured };
+        let setup = self.captured.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let variables = context! { run, mongo, setup };
         let pipeline = pipeline_of(pipeline, &variables)?;
         let collection = collection.render(&variables).map_err(|error| error.to_string())?;
         let database = self.connected.client.database(database.unwrap_or(&self.database));

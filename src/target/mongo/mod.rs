@@ -41,7 +41,7 @@ pub use observed_key::ObservedCollection;
 pub use queries::{Queries, QueryResult, drop_database};
 pub(in crate::target) use rows::Rows;
 pub use snapshot::snapshot;
-pub use truth::{Identity, await_idle};
+pub use truth::{Identity, await_idle, await_idle_for};
 pub use usage::used_replica_set;
 
 /// A workload on the run's own collections.

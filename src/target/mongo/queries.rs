@@ -60,6 +60,11 @@ impl Queries {
         Aggregations::open(uri, guard, database, run_id, captured).await.map(Queries)
     }
 
+    /// What the set-up has captured since: it was done anew.
+    pub(crate) fn capture(&self, captured: BTreeMap<String, String>) {
+        self.0.capture(captured);
+    }
+
     /// Carries the aggregations out, in their order. One that fails tells why; it stops no other.
     pub async fn run(&self, specs: &[InvariantSpec]) -> Vec<QueryResult> {
         let mut results = Vec::new();

@@ -18,6 +18,8 @@ pub(super) const PRIMARY_WITHIN: Duration = Duration::from_secs(15);
 /// How long nothing may be at work, and how long that is waited for.
 const IDLE_FOR: Duration = Duration::from_millis(200);
 const IDLE_WITHIN: Duration = Duration::from_secs(3);
+/// Between two looks at what is at work.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The command is unknown, or the user may not ask it.
 const UNASKABLE: [i32; 4] = [13, 59, 76, 8000];
 
@@ -55,17 +57,29 @@ pub(in crate::target) async fn is_idle(connected: &Connected, database: &str) ->
 
 /// Waits until nothing has been at work on a database for a moment; what never rests is not waited for long.
 pub async fn await_idle(uri: &MongoUri, guard: &Guard, database: &str) -> Result<(), TargetError> {
+    await_idle_for(IDLE_FOR, uri, guard, database).await
+}
+
+/// Waits until nothing has been at work on a database for so long, which may be no time at all: then one look in which nothing
+/// is suffices.
+pub async fn await_idle_for(
+    idle_for: Duration,
+    uri: &MongoUri,
+    guard: &Guard,
+    database: &str,
+) -> Result<(), TargetError> {
     let connected = Connected::open_reading(uri, guard).await?;
-    let (begin, mut since) = (Instant::now(), Instant::now());
-    while since.elapsed() < IDLE_FOR && begin.elapsed() < IDLE_WITHIN {
+    let (begin, mut since) = (Instant::now(), None);
+    while begin.elapsed() < IDLE_WITHIN {
         let idle = is_idle(&connected, database).await.map_err(|error| TargetError::Step {
             step: "asking the server what it is at".to_owned(),
             source: uri.redact(error),
         })?;
-        if !idle {
-            since = Instant::now();
+        since = if idle { since.or_else(|| Some(Instant::now())) } else { None };
+        if since.is_some_and(|since| since.elapsed() >= idle_for) {
+            break;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
     Ok(())
 }

@@ -47,6 +47,15 @@ pub enum Awaited {
     Listening,
 }
 
+/// What came of an instance that was started by itself.
+#[derive(Debug)]
+pub enum Launched {
+    /// It is ready.
+    Ready,
+    /// It has ended before it was: how.
+    Ended(TargetError),
+}
+
 impl Starter<'_> {
     /// Waits until an instance listens where it did before, or has ended.
     async fn listening(&self, instance: &Instance, first: &Instance) -> Result<(), TargetError> {
@@ -149,6 +158,43 @@ impl Service {
     pub async fn start_on(&self, database: &str, awaited: Awaited) -> Result<(), TargetError> {
         self.restarts.use_database(database);
         self.start_all_again(awaited).await
+    }
+
+    /// Goes on, after all instances were killed, with a database that need not exist yet. From now on instances are started one
+    /// by one, and none of them is missed.
+    pub fn begin_on(&self, database: &str) {
+        self.restarts.use_database(database);
+        self.restarts.lives.send_modify(|lives| {
+            lives.is_down = true;
+            lives.processes = Some(Vec::new());
+        });
+    }
+
+    /// Starts one instance where it was before, by its position, and waits until it is ready or has ended.
+    pub async fn launch(&self, position: usize) -> Result<Launched, TargetError> {
+        let Restarts { spec, lives, .. } = &self.restarts;
+        let context = self.restarts.context();
+        let deadline = Instant::now() + spec.ready_timeout;
+        let starter = Starter { spec, context: &context, client: http_client()?, deadline };
+        let Some(first) = self.instances.get(position) else {
+            return Err(step(STARTING, format!("there is no instance {}", position + 1)));
+        };
+        let number = u32::try_from(position + 1).unwrap_or(u32::MAX);
+        let mut instance = starter.launch_at(&self.supervisor, number, Reservation::of_before(first.port.port()))?;
+        let process = instance.process.clone();
+        lives.send_modify(|lives| lives.processes.get_or_insert_default().push(process.clone()));
+        match starter.ready(&mut instance).await {
+            Ok(Start::Ready) if instance.url == first.url => Ok(Launched::Ready),
+            Ok(Start::Ready) => {
+                let why = format!("started again, it answers at {} and no longer at {}", instance.url, first.url);
+                Err(step(STARTING, why))
+            }
+            Ok(Start::PortTaken(log)) => Err(step(STARTING, format!("its port was taken{log}"))),
+            Err(why) => match process.try_exit_status() {
+                Some(_) => Ok(Launched::Ended(why)),
+                None => Err(why),
+            },
+        }
     }
 
     async fn start_all_again(&self, awaited: Awaited) -> Result<(), TargetError> {

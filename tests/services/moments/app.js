@@ -1,8 +1,9 @@
-// A ticket office whose promise depends on when something happens: on its clock, or on what it does at its start. Node.js with
-// MongoDB's driver alone.
+// A ticket office whose promise depends on when something happens: on its clock, on what it does at its start, or on who comes
+// first. Node.js with MongoDB's driver alone.
 //
 // PORT, MONGO_URL   where it listens, and its database
 // MODE=racy         the same with its race
+// MODE=index        what is made at a start is made once, and who comes second does not come up
 const http = require('http');
 const { MongoClient } = require('mongodb');
 
@@ -20,10 +21,24 @@ async function lease(db, key) {
   return (await leases.updateOne({ _id: key, ...isOver }, again)).matchedCount > 0;
 }
 
+// Whoever signs up first is the administrator.
+async function signUp(db, name) {
+  const users = db.collection('users');
+  const isFirst = racy
+    ? (await users.estimatedDocumentCount()) === 0
+    : (await db.collection('roles').updateOne({ _id: 'admin' }, { $setOnInsert: { name } }, { upsert: true })).upsertedCount > 0;
+  await users.insertOne({ name, admin: isFirst });
+}
+
 // What is to be there before the first ticket is given out.
 async function prepare(db) {
   const rates = db.collection('rates');
   const normal = { name: 'normal', price: 7 };
+  if (process.env.MODE === 'index') {
+    await rates.createIndex({ name: 1 }, { unique: true });
+    if (!(await rates.findOne({ name: 'normal' }))) await rates.insertOne(normal);
+    return;
+  }
   if (!racy) return void (await rates.updateOne({ _id: 'normal' }, { $setOnInsert: normal }, { upsert: true }));
   if (await rates.findOne({ name: 'normal' })) return;
   // Long enough for the other instance to look as well, on a machine that is busy.
@@ -37,6 +52,10 @@ async function main() {
   await prepare(db);
 
   async function answer(path) {
+    if (path[0] === 'users') {
+      await signUp(db, path[1]);
+      return [201, { ok: true }];
+    }
     if (path[0] !== 'tickets') return [200, { ok: true }];
     if (!(await lease(db, path[1]))) return [409, { error: 'another ticket is valid' }];
     const { insertedId } = await db.collection('tickets').insertOne({ key: path[1] });
