@@ -1,5 +1,5 @@
 //! Executions that each begin on a database that does not exist yet (`[load] fresh`): the service is killed, its database is
-//! dropped, and the service is started again on it. Main types: [`FreshService`], [`Afresh`].
+//! dropped, and the service is started again on it. Main type: [`FreshService`].
 //!
 //! What an execution has left is read before that, so that the final state has the documents of all of them. The database keeps
 //! its name, and so do the namespaces that searches, serial runs and reports go by.
