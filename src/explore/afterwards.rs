@@ -75,7 +75,8 @@ impl Explorer<'_> {
             self.pass();
         }
         let judged: Vec<usize> = self.found.searched.iter().chain(&self.found.together).copied().collect();
-        self.judge_serially(&judged).await;
+        let with_repetitions: Vec<usize> = judged.iter().copied().chain(self.repetitions()).collect();
+        self.judge_serially(&with_repetitions).await;
         self.confirm_patiently(&judged).await;
         self.look_again().await;
         let mut observation = self.observe().await;

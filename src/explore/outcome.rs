@@ -256,6 +256,31 @@ impl Explorer<'_> {
         reasons
     }
 
+    /// Executions of a schedule that was carried out before, which are counted once: each has a verdict of its own.
+    pub(super) fn repetitions(&self) -> Vec<usize> {
+        let again = self.found.repeats.iter().map(|(_, second)| *second);
+        let mut again: Vec<usize> = again.chain(self.replayed()).collect();
+        again.retain(|position| !self.found.searched.contains(position));
+        again.sort_unstable();
+        again.dedup();
+        again
+    }
+
+    /// Executions of the schedule that was given.
+    fn replayed(&self) -> Vec<usize> {
+        let Search::Replay { schedule, .. } = &self.plan.search else { return Vec::new() };
+        let schedule = schedule.by_participants(self.subject.starts());
+        let all = self.subject.requests();
+        let executions = self.found.executions.iter().enumerate().filter(|(position, (execution, requests, phase))| {
+            Some(*position) != self.found.first_use
+                && phase.is_main()
+                && requests.len() == all
+                && execution.stuck.is_none()
+                && execution.schedule.0.starts_with(&schedule.0)
+        });
+        executions.map(|(position, _)| position).take(self.found.search_executions).collect()
+    }
+
     /// Of schedules that were carried out again: how often, and how often they gave the same commands and the same verdict.
     fn repeated(&self, observation: Option<&Observation>) -> Option<Repeated> {
         if self.plan.twice {
@@ -264,17 +289,10 @@ impl Explorer<'_> {
             let same = pairs.filter(|(one, other)| one == other).count() as u64;
             return Some(Repeated { times: first.len() as u64 + u64::from(self.found.diverged), same });
         }
-        let Search::Replay { schedule, .. } = &self.plan.search else { return None };
-        let schedule = schedule.by_participants(self.subject.starts());
-        let all = self.subject.requests();
-        let executions = self.found.executions.iter().enumerate().filter(|(position, (execution, requests, phase))| {
-            Some(*position) != self.found.first_use
-                && phase.is_main()
-                && requests.len() == all
-                && execution.schedule.0.starts_with(&schedule.0)
-        });
-        let positions: Vec<usize> =
-            executions.map(|(position, _)| position).take(self.found.search_executions).collect();
+        if !matches!(self.plan.search, Search::Replay { .. }) {
+            return None;
+        }
+        let positions = self.replayed();
         let results = self.verdicts(&positions, observation);
         let same = results.iter().filter(|result| Some(*result) == results.first()).count() as u64;
         Some(Repeated { times: self.found.search_executions as u64, same })

@@ -53,7 +53,6 @@ fn a_role_that_is_given_away_once_is_explored_to_the_end_and_nobody_is_accused()
 }
 
 #[test]
-#[ignore = "not yet green with `--times 3`"]
 fn a_first_use_is_carried_out_again_by_its_schedule() {
     let again = ["--schedule", "1 2 1 2", "--times", "3"];
     let (output, report) = explored("first-user.toml", "racy", &again);
@@ -101,7 +100,6 @@ fn what_instances_make_at_their_starts_by_its_number_is_made_once_in_every_order
 }
 
 #[test]
-#[ignore = "not yet green with `--times 3`"]
 fn starts_are_carried_out_again_by_their_schedule() {
     let (output, report) = explored("rates.toml", "racy", &["--schedule", "s1 s2 s1 s2", "--times", "3"]);
     let why = why(&output, &report);
