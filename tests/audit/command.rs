@@ -85,6 +85,33 @@ async fn ten_thousand_duplicates_are_told_in_a_page() {
     mongod.stop().await.unwrap();
 }
 
+#[tokio::test]
+async fn what_cannot_be_repaired_is_no_backup_and_not_nothing_to_do() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_none");
+    let chats =
+        [1, 2].map(|id| doc! { "_id": id, "participants": ["a", "b"], "participantsKey": "a_b", "messages": id });
+    database.collection("chats").insert_many(chats).await.unwrap();
+    let original = contents(&database).await;
+    let of = "--database onlyone_none --profile chats";
+    for (flag, headline) in [("", "nothing of what was found can be repaired"), (" --apply", "nothing was repaired")] {
+        let ran = onlyone(&mongod.uri(), &format!("repair{flag} {of}"));
+        let told = text(&ran.stdout);
+        assert_eq!(ran.status.code(), Some(1), "{told}");
+        assert!(told.contains(headline) && told.contains("are not merged") && !told.contains("backup:"), "{told}");
+    }
+    let backups = onlyone::audit::backups(&database).await.unwrap();
+    assert_eq!(backups, [] as [String; 0]);
+    database.collection::<Document>("chats").delete_one(doc! { "_id": 2 }).await.unwrap();
+    let before = contents(&database).await;
+    let unwritable = onlyone(&mongod.uri(), &format!("repair --apply --out /dev/null/reports {of}"));
+    assert_eq!(unwritable.status.code(), Some(4));
+    assert!(text(&unwritable.stderr).contains("cannot write reports to /dev/null/reports"), "{unwritable:?}");
+    assert_eq!(contents(&database).await, before, "nothing is done that cannot be told");
+    assert_ne!(before, original);
+    mongod.stop().await.unwrap();
+}
+
 /// A server that asks for passwords, ended when dropped.
 struct Guarded(std::process::Child);
 
