@@ -34,11 +34,12 @@ pub(crate) fn judge(
         drop(divided);
         return whole(&read_history(directory, record)?);
     }
-    if let Some(why) = indivisible(record, observation).map_err(SessionError::usage)? {
-        return unjudged(record, &why, memory);
-    }
     let mut facts = divided.survey(Facts::default, Facts::meet, Facts::joined).map_err(unreadable)?;
     facts.ended(divided.ended());
+    let unjudged = |why: &str| unjudged(record, divided.ended(), why, memory);
+    if let Some(why) = indivisible(record, observation).map_err(SessionError::usage)? {
+        return unjudged(&why);
+    }
     let parts = Parts { divided: &divided, record, observation, facts, most };
     let mut of = divided.parts_within(most);
     while let Some(number) = of {
@@ -46,11 +47,11 @@ pub(crate) fn judge(
             Ok(Some(judged)) => return Ok(judged),
             // Keys turned out to be divided unevenly.
             Ok(None) => of = divided.more_parts(number),
-            Err(Failure::Indivisible(why)) => return unjudged(record, &why, memory),
+            Err(Failure::Indivisible(why)) => return unjudged(&why),
             Err(Failure::Session(error)) => return Err(error),
         }
     }
-    unjudged(record, "the operations on one key are more than fit", memory)
+    unjudged("the operations on one key are more than fit")
 }
 
 /// Why parts could not be judged.
@@ -89,15 +90,22 @@ fn unreadable(error: HistoryError) -> SessionError {
     }
 }
 
-/// The report of a run that cannot be judged within the memory that there is: it says so, and nothing of its operations.
-fn unjudged(record: &RunRecord, why: &str, memory: MemorySize) -> Result<(Report, LatencyStats), SessionError> {
-    let nothing = History::default();
-    let run = Recording { record, history: &nothing, observation: None };
+/// The report of a run that cannot be judged within the memory that there is: it says so and how the run ended, and nothing of its
+/// operations.
+fn unjudged(
+    record: &RunRecord,
+    ended: &History,
+    why: &str,
+    memory: MemorySize,
+) -> Result<(Report, LatencyStats), SessionError> {
+    let run = Recording { record, history: ended, observation: None };
     let (mut report, stats) = assess(run).map_err(SessionError::usage)?;
     report.verdict = report.verdict.max(Verdict::Inconclusive);
     report.reasons = vec![format!(
         "its operations were not judged within {memory}: it cannot be judged by parts of its keys ({why}); give `onlyone check` more, with --memory"
     )];
+    report.reasons.extend(ended.lost.as_ref().map(ToString::to_string));
+    report.reasons.extend(record.aborted.clone());
     Ok((report, stats))
 }
 

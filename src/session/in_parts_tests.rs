@@ -4,6 +4,7 @@
 use super::*;
 use crate::assess::samples::{WORKLOADS, record, recorded};
 use crate::history::file::{Header, HistoryWriter, read};
+use crate::verdict::ExitStatus;
 
 /// Writes a history into a folder; in segments from this operation on.
 fn written(folder: &Path, history: &History, divided_at: Option<usize>) {
@@ -79,6 +80,14 @@ fn what_does_not_fit_by_any_division_is_told() {
     let report = judged(&explored, weight(&history));
     assert!(report.reasons[0].contains("its interleavings were explored"), "{:?}", report.reasons);
     assert_eq!(report.verdict, Verdict::Inconclusive);
+    // How the run ended is told all the same.
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), &History { interrupted: true, ..history }, None);
+    for record in [&record, &explored] {
+        let (report, _) = judge(folder.path(), record, observation.as_ref(), MemorySize::of_bytes(3_000)).unwrap();
+        assert!(report.partial, "{report:?}");
+        assert_eq!(report.exit_code, ExitStatus::Interrupted.code());
+    }
 }
 
 #[test]
