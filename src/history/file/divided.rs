@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::columns::{Lates, Names};
 use super::lines::{Entry, Marker};
-use super::parts::{Damage, End, Files, Found};
+use super::parts::{Damage, End, Files, Found, each_member, packed};
 use super::reader::{Collected, attach, ordered};
 use super::segment::{self, BUCKETS, Segment};
 use super::{Header, HistoryError, io_error, segment_path};
@@ -23,7 +23,7 @@ const MOST_PARTS: u32 = 4096;
 /// is there as lines alone is packed into a folder of its own first, which is removed with this.
 pub(crate) struct Divided {
     pub(crate) header: Header,
-    segments: Vec<Found>,
+    segments: Vec<Segment>,
     missing: Damage,
     end: Option<End>,
     /// What it says of itself, without an operation. Known when all of it was met.
@@ -43,7 +43,7 @@ pub(crate) enum Fitting {
 struct Scratch {
     main: PathBuf,
     number: u32,
-    segments: Vec<Found>,
+    segments: Vec<Segment>,
     operations: Vec<Operation>,
     lates: Lates,
     weight: u64,
@@ -86,7 +86,7 @@ impl Scratch {
         std::fs::write(&path, packed).map_err(failed)?;
         let opened = Segment::open(&path, &header.run_id, self.number).map_err(failed)?;
         let segment = opened.ok_or_else(|| failed(std::io::Error::other("it was changed while it was read")))?;
-        self.segments.push(Found::Packed(segment));
+        self.segments.push(segment);
         (self.number, self.weight) = (self.number + 1, 0);
         Ok(())
     }
@@ -110,12 +110,15 @@ impl Divided {
         let Files { end, segments: found, mut missing, .. } = files;
         let mut segments = std::mem::take(&mut scratch.segments);
         let mut names = Names::default();
-        for segment in found {
-            if let Found::Packed(_) = segment {
-                segments.push(segment);
-                continue;
-            }
-            let read = segment.read(None, &header.run_id, &mut names)?;
+        for found in found {
+            let lines = match found {
+                Found::Packed(segment) => {
+                    segments.push(segment);
+                    continue;
+                }
+                lines @ Found::Lines(_) => lines,
+            };
+            let read = lines.read(None, &header.run_id, &mut names)?;
             missing.extend(read.damaged);
             read.operations.into_iter().try_for_each(|operation| scratch.push(operation, &header))?;
             read.lates.into_iter().for_each(|(op, late)| scratch.late(op, late));
@@ -139,12 +142,15 @@ impl Divided {
         join: impl Fn(T, T) -> T + Sync + Send,
     ) -> Result<T, HistoryError> {
         type Met<T> = (T, u64, Damage);
-        let of_one = |segment: &Found| -> Result<Met<T>, HistoryError> {
-            let (mut gathered, mut damage) = (new(), Damage::default());
-            let read = segment.read(None, &self.header.run_id, &mut Names::default())?;
-            read.operations.iter().for_each(|operation| meet(&mut gathered, operation));
-            damage.extend(read.damaged);
-            Ok((gathered, read.operations.len() as u64, damage))
+        // Member by member: else each processor had a whole segment in memory.
+        let of_one = |segment: &Segment| -> Result<Met<T>, HistoryError> {
+            let (mut gathered, mut found, mut damage) = (new(), 0_u64, Damage::default());
+            let damaged = each_member(segment, None, &mut Names::default(), |operations, _| {
+                found += operations.len() as u64;
+                operations.iter().for_each(|operation| meet(&mut gathered, operation));
+            })?;
+            damage.extend(damaged);
+            Ok((gathered, found, damage))
         };
         let joined = |one: Met<T>, other: Met<T>| {
             let mut damage = one.2;
@@ -186,7 +192,6 @@ impl Divided {
     fn weights(&self) -> Vec<u64> {
         let mut weights = vec![0; BUCKETS as usize + 1];
         for segment in &self.segments {
-            let Found::Packed(segment) = segment else { continue };
             for member in &segment.head.members {
                 if let Some(weight) = weights.get_mut(member.bucket as usize) {
                     *weight += member.weight;
@@ -221,7 +226,7 @@ impl Divided {
         let mut collected = Collected::default();
         let (mut lates, mut names, mut weight) = (Lates::new(), Names::default(), 0);
         for segments in self.segments.chunks(AT_A_TIME) {
-            let read = |segment: &Found| segment.read(Some(part), &self.header.run_id, &mut Names::default());
+            let read = |segment: &Segment| packed(segment, Some(part), &mut Names::default());
             let read = segments.par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
             for segment in read {
                 for operation in segment.operations {
@@ -242,10 +247,13 @@ impl Divided {
 
     /// The operations of these numbers, as far as they are there.
     pub(crate) fn some(&self, numbers: &FxHashSet<OpId>) -> Result<Vec<Operation>, HistoryError> {
-        let some = |segment: &Found| {
-            let read = segment.read(None, &self.header.run_id, &mut Names::default())?;
-            let named = read.operations.into_iter().filter(|operation| numbers.contains(&operation.id));
-            Ok((named.collect(), read.lates))
+        let some = |segment: &Segment| -> Result<(Vec<Operation>, Lates), HistoryError> {
+            let (mut named, mut lates) = (Vec::new(), Lates::new());
+            each_member(segment, None, &mut Names::default(), |operations, late| {
+                named.extend(operations.into_iter().filter(|operation| numbers.contains(&operation.id)));
+                lates.extend(late);
+            })?;
+            Ok((named, lates))
         };
         let read: Vec<(Vec<Operation>, Lates)> =
             self.segments.par_iter().map(some).collect::<Result<_, HistoryError>>()?;

@@ -165,18 +165,31 @@ impl Found {
     }
 }
 
-fn packed(segment: &Segment, part: Option<KeyPart>, names: &mut Names) -> Result<Read, HistoryError> {
-    let mut read = Read::default();
+/// Hands over what the members hold that concern this part, or all, one after another; the file, where one of them is damaged.
+pub(super) fn each_member(
+    segment: &Segment,
+    part: Option<KeyPart>,
+    names: &mut Names,
+    mut take: impl FnMut(Vec<Operation>, Lates),
+) -> Result<Option<String>, HistoryError> {
     let wanted = |member: &Member| part.is_none_or(|part| member.concerns(part));
-    let is_here = |operation: &Operation| part.is_none_or(|part| of_part(part, operation));
-    let found = segment.read(wanted, names, |found| match found {
-        None => read.damaged = Some(name(&segment.path)),
-        Some((operations, lates)) => {
-            read.operations.extend(operations.into_iter().filter(is_here));
-            read.lates.extend(lates);
-        }
+    let mut damaged = None;
+    let read = segment.read(wanted, names, |found| match found {
+        None => damaged = Some(name(&segment.path)),
+        Some((operations, lates)) => take(operations, lates),
     });
-    found.map_err(|source| io_error("read", &segment.path, source))?;
+    read.map_err(|source| io_error("read", &segment.path, source))?;
+    Ok(damaged)
+}
+
+/// Reads the operations of this part of a packed segment, or all.
+pub(super) fn packed(segment: &Segment, part: Option<KeyPart>, names: &mut Names) -> Result<Read, HistoryError> {
+    let mut read = Read::default();
+    let is_here = |operation: &Operation| part.is_none_or(|part| of_part(part, operation));
+    read.damaged = each_member(segment, part, names, |operations, lates| {
+        read.operations.extend(operations.into_iter().filter(is_here));
+        read.lates.extend(lates);
+    })?;
     Ok(read)
 }
 
