@@ -86,7 +86,9 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".onlyone-").permissions(rights).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path).map(|_| ()).map_err(|error| error.error)
+    file.persist(path).map_err(|error| error.error)?;
+    // The rename is durable when the folder is; only then the lines may go.
+    File::open(folder)?.sync_all()
 }
 
 /// The bytes of a segment.
