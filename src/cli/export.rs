@@ -25,8 +25,10 @@ pub(super) fn export(args: &ExportArgs, io: &mut Io) -> Result<ExitStatus, CliEr
         return Err(CliError::usage(anyhow::anyhow!("Elle has no form for the operations of this run"))
             .hint("create-or-get and append have one; for others: --format porcupine-json"));
     }
-    if history.partial {
-        io.note("note: the run died, so operations may be missing from the export\n");
+    match &history.lost {
+        Some(lost) => io.note(&format!("note: {lost}, and missing from the export\n")),
+        None if history.partial => io.note("note: the run died, so operations may be missing from the export\n"),
+        None => {}
     }
     match &args.out {
         Some(path) => {

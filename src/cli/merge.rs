@@ -40,6 +40,12 @@ pub(super) fn merge(args: &MergeArgs, io: &mut Io) -> Result<ExitStatus, CliErro
         return join(args, io);
     }
     let runs = args.shard_dirs.iter().map(|directory| read(directory)).collect::<Result<Vec<_>, _>>()?;
+    for run in &runs {
+        // The report says that its history breaks off.
+        if let Some(lost) = &run.history.lost {
+            io.note(&format!("note: {}: {lost}\n", run.folder));
+        }
+    }
     let MergedRun { record, history, observation } = merged(runs).map_err(refused)?;
     let (report, stats) = assess(Recording { record: &record, history: &history, observation: observation.as_ref() })
         .map_err(CliError::usage)?;

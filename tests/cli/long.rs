@@ -28,6 +28,8 @@ fn a_run_that_is_longer_than_its_memory_is_judged_as_any_other() {
         let told = ["damaged", "history-000001.jsonl.gz", "lost"];
         let doubted = if code == 0 { 3 } else { 1 };
         harness.run(&["check", "reports/r"]).expect(doubted, if code == 0 { &told } else { &[] });
+        let told = ["history-000001.jsonl.gz", "lost with it, and missing from the export"];
+        harness.run(&["export", "reports/r", "--format", "porcupine-json"]).expect(0, &told);
         fs::write(&last, &packed).unwrap();
         let end = lines.lines().last().unwrap();
         fs::write(folder.join("history.jsonl"), lines.replace(&format!("{end}\n"), "")).unwrap();
