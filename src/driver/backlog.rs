@@ -57,9 +57,18 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::{Arc, Mutex};
+    use std::time::{Duration, Instant};
 
+    use futures::FutureExt;
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::live_violations::LiveViolations;
+    use super::super::recorder::{Buffer, Enough, Progress, Recorder, Watcher};
     use super::*;
+    use crate::history::fixture::operation;
+    use crate::history::{Action, OpId, Operation, Outcome, Value};
 
     #[tokio::test]
     async fn who_is_faster_waits_until_the_recorder_has_caught_up_or_is_gone() {
@@ -84,5 +93,38 @@ mod tests {
             }
             waiting.await.unwrap();
         }
+    }
+
+    /// Halts the recorder for as long as there is who sends.
+    #[derive(Debug)]
+    struct Halts(Mutex<Receiver<()>>);
+
+    impl Watcher for Halts {
+        fn recorded(&self, _: &[Operation], _: &[usize]) {
+            self.0.lock().unwrap().recv().ok();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_is_to_wait_while_the_recorder_is_behind_and_no_longer() {
+        let (halting, halts) = channel();
+        let progress = Arc::new(Progress::default());
+        progress.watcher.set(Box::new(Halts(Mutex::new(halts)))).unwrap();
+        let seen = (LiveViolations::default(), Enough::new(None, CancellationToken::new()));
+        let recorder = Recorder::start((None, u64::MAX), None, progress, CancellationToken::new(), seen).unwrap();
+        let mut buffer = Buffer::new(recorder.sender(), recorder.backlog());
+        let one = operation(0, "k", Action::Get, [0, 5], Outcome::Ok(Value::Found(None)));
+        let now = Instant::now();
+        let mut is_told = |op: u64| buffer.push(Operation { id: OpId(op), ..one.clone() }, now);
+        let sent = (1..=2 * Backlog::LONG as u64).find(|op| is_told(*op)).unwrap();
+        assert!(sent > Backlog::LONG as u64, "{sent}");
+        {
+            let mut room = std::pin::pin!(buffer.room());
+            assert!(room.as_mut().now_or_never().is_none());
+            drop(halting);
+            tokio::time::timeout(Duration::from_secs(60), room).await.unwrap();
+        }
+        drop(buffer);
+        assert_eq!(recorder.finish().unwrap().carried_out, sent);
     }
 }
