@@ -104,8 +104,8 @@ fn segment_path(main: &Path, number: u32, packed: bool) -> PathBuf {
     main.with_file_name(format!("{stem}-{number:06}.{end}"))
 }
 
-/// What operations may weigh that are judged within so much memory: what is worked out from them takes about as much again, and so do
-/// those that are read or written meanwhile.
+/// What operations may weigh that are judged, or kept to be judged, within so much memory: a quarter of it. The rest is for what is
+/// worked out from them, which nobody has measured, and for those that are read or written meanwhile, which may weigh as much again.
 pub(crate) fn operations_within(memory: u64) -> u64 {
     memory / 4
 }

@@ -201,8 +201,7 @@ impl Divided {
         weights
     }
 
-    /// Into how many parts the keys are divided so that each takes no more than this; more than any it is divided into if there is
-    /// no such number.
+    /// Into how many parts the keys are divided so that each takes no more than this; `None` if there is no such number.
     pub(crate) fn parts_within(&self, most: u64) -> Option<u32> {
         let weights = self.weights();
         let (own, shared) = weights.split_at(BUCKETS as usize);
