@@ -216,7 +216,7 @@ impl Operations {
 }
 
 /// Judges the run that a folder holds again, from what was recorded: the same report, also of a run that was killed. Nothing is
-/// sent anywhere, and nothing is written.
+/// sent anywhere, and nothing is left behind; a long run is sorted in its folder meanwhile, which must be writable.
 ///
 /// # Errors
 /// When the folder is not that of a run, or was written by another version.

@@ -89,7 +89,8 @@ fn reported(
     Concluded { report, directory: store.directory.clone(), unwritten }
 }
 
-/// Judges the run that a folder holds, by the code that judged it first. Nothing is written.
+/// Judges the run that a folder holds, by the code that judged it first. Nothing is left in it that
+/// was not there.
 pub(crate) fn judge_again(directory: &Path) -> Result<(Report, LatencyStats, RunRecord), SessionError> {
     judge_again_within(directory, None)
 }
