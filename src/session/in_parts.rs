@@ -78,14 +78,20 @@ impl From<PartError> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Failure::Session(SessionError::setup(error))
+        Failure::Session(unsorted(anyhow::Error::new(error).context("cannot sort operations on the disk")))
     }
+}
+
+/// What to do where nothing can be written while a run is judged.
+fn unsorted(error: impl Into<anyhow::Error>) -> SessionError {
+    SessionError::setup(error)
+        .hint("what is judged within little memory is sorted on the disk first, in the run's folder: it must be writable, and have room")
+        .hint("what was recorded is still there: once that is so, `onlyone report RUN_DIR --judge` judges it and writes its reports")
 }
 
 fn unreadable(error: HistoryError) -> SessionError {
     match &error {
-        HistoryError::Io { action: "create" | "write", .. } => SessionError::setup(error)
-            .hint("what is judged within little memory is sorted on the disk first, in the run's folder: it must be writable, and have room"),
+        HistoryError::Io { action: "create" | "write", .. } => unsorted(error),
         _ => SessionError::usage(error),
     }
 }
