@@ -2,7 +2,7 @@
 //! exactly: the report follows from it alone.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::counted::Counted;
 use super::several::Several;
 use super::{AssessError, Recording, RunRecord, answers, described, faults, measured, served, shards};
-use crate::checker::{Evidence, Looked, look};
+use crate::checker::{Evidence, Looked, look, told};
 use crate::history::{History, Lost, Nanos, Observation, Operation, Outcome, Phase};
 use crate::report::{FaultReport, Fit, ShardReport};
 use crate::scenario::Scenario;
@@ -37,8 +37,8 @@ pub struct Facts {
     pub control_until: Option<Nanos>,
     /// When the last one of the load began.
     pub load_until: Option<Nanos>,
-    /// When the last one of it began that was served, of those that not all can be served by.
-    pub served_until: Option<Nanos>,
+    /// When the last one of it began that was served, of each kind that not all can be served by.
+    pub served_until: BTreeMap<String, Nanos>,
     /// When the last one of these began that was refused.
     pub refused_until: Option<Nanos>,
     /// When the last one of the load began, of any kind, of which something may have come.
@@ -80,13 +80,21 @@ impl Facts {
     fn meet_in_the_load(&mut self, operation: &Operation) {
         let seeks = served::seeks(&operation.action);
         let moment = Some(operation.invoked);
-        match operation.outcome {
+        // As checkers take it: who is answered late was served, too.
+        let outcome = told(operation);
+        match outcome {
             Outcome::Failed(_) if seeks => self.refused_until = self.refused_until.max(moment),
             Outcome::Failed(_) => {}
             Outcome::Ok(_) | Outcome::Unknown(_) => self.done_until = self.done_until.max(moment),
         }
-        if seeks && operation.is_ok() {
-            self.served_until = self.served_until.max(moment);
+        if seeks && matches!(outcome, Outcome::Ok(_)) {
+            let kind = operation.action.name();
+            match self.served_until.get_mut(kind) {
+                Some(until) => *until = (*until).max(operation.invoked),
+                None => {
+                    self.served_until.insert(kind.to_owned(), operation.invoked);
+                }
+            }
         }
     }
 
@@ -101,7 +109,11 @@ impl Facts {
     /// With those of other operations of the run.
     pub fn joined(self, other: Facts) -> Self {
         let Facts { partial, interrupted, of_a_shard, operations, names, seeing, lost, .. } = self;
-        let Facts { control_until, load_until, served_until, refused_until, done_until, .. } = self;
+        let Facts { control_until, load_until, mut served_until, refused_until, done_until, .. } = self;
+        for (kind, until) in other.served_until {
+            let known = served_until.entry(kind).or_insert(until);
+            *known = (*known).max(until);
+        }
         Facts {
             partial,
             interrupted,
@@ -111,7 +123,7 @@ impl Facts {
             seeing: seeing.into_iter().chain(other.seeing).collect(),
             control_until: control_until.max(other.control_until),
             load_until: load_until.max(other.load_until),
-            served_until: served_until.max(other.served_until),
+            served_until,
             refused_until: refused_until.max(other.refused_until),
             done_until: done_until.max(other.done_until),
             lost,

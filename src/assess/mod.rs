@@ -174,7 +174,9 @@ impl Judging<'_> {
         if run.record.explore.is_some() {
             results.iter_mut().for_each(what_can_be_repeated_first);
         } else {
-            results = results.into_iter().map(|result| served::unless_it_ran_out(result, self.facts)).collect();
+            let shards = run.record.shards.as_slice();
+            let told = |result| served::unless_it_ran_out(result, self.facts, shards);
+            results = results.into_iter().map(told).collect();
         }
         let own = own::judge(run, scenario);
         let alone = gather::by_serial_runs_alone(run.record, scenario);

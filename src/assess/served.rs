@@ -3,14 +3,17 @@
 //! [`Invariant::SomebodyServed`] takes keys for independent: where all are refused, they refused each other. Of keys that share what runs
 //! out it cannot be told from then on: the event is full, and everybody is refused rightly.
 //!
-//! *Property*: a key on which nobody was served is held against a service if somebody was served on another key later, or if from the
-//! load's first request on nobody was. *Assumptions*: what has run out does not come back, and it did not run out with the very last request
-//! of the serial control, all of whose keys were served. *Soundness*: whoever is served later was left something, and so were those who
-//! were refused before. *Completeness*: a service whose callers refuse each other on all keys but the first few is not told from one that
-//! has nothing left; the interleavings of single requests tell it (`onlyone explore`). *Cost*: none, but moments of the history.
+//! *Property*: a key on which nobody was served is held against a service if somebody was served on another key later, by an operation of
+//! the same kind (of any, where that kind is never served in the load), or if from the load's first request on nobody was. *Assumptions*:
+//! what has run out does not come back, and it did not run out with the very last request of the serial control, all of whose keys were
+//! served. *Soundness*: whoever is served later was left something, and so were those who were refused before; that others look at what is
+//! there says nothing of it. Of shards, later is what is later by whatever their clocks may be off. *Completeness*: a service whose callers
+//! refuse each other on all keys but the first few is not told from one that has nothing left; the interleavings of single requests tell it
+//! (`onlyone explore`). *Cost*: none, but moments of the history.
 
 use super::gather::Facts;
-use crate::history::Action;
+use crate::history::{Action, Nanos, Operation};
+use crate::shard::ShardRecord;
 use crate::verdict::{Invariant, InvariantResult, Verdict};
 
 /// What to do where nobody is served any more.
@@ -23,17 +26,12 @@ pub(super) fn seeks(action: &Action) -> bool {
 }
 
 /// A result in the light of it. An exploration carries each of its executions out on keys of its own, and holds them against serial runs.
-pub(super) fn unless_it_ran_out(result: InvariantResult, facts: &Facts) -> InvariantResult {
+pub(super) fn unless_it_ran_out(result: InvariantResult, facts: &Facts, shards: &[ShardRecord]) -> InvariantResult {
     if result.name != Invariant::SomebodyServed || result.verdict != Verdict::Violated {
         return result;
     }
-    // Everything was there for the control, and nothing for whoever came next, at once.
-    if facts.served_until <= facts.control_until {
-        return result;
-    }
-    let before_somebody = |answered: u64| facts.served_until.is_some_and(|served| answered < served);
     let mut refused = result.witnesses.iter().flat_map(|witness| &witness.operations);
-    if refused.any(|operation| before_somebody(operation.returned())) {
+    if refused.any(|operation| was_left_something(operation, facts, shards)) {
         return result;
     }
     let why = format!(
@@ -41,6 +39,25 @@ pub(super) fn unless_it_ran_out(result: InvariantResult, facts: &Facts) -> Invar
         result.violations
     );
     InvariantResult { verdict: Verdict::Inconclusive, reason: Some(why), ..result }
+}
+
+/// Whether there was something left for one that was refused.
+fn was_left_something(refused: &Operation, facts: &Facts, shards: &[ShardRecord]) -> bool {
+    let of_its_kind = facts.served_until.get(refused.action.name()).copied();
+    let in_the_load = of_its_kind.filter(|served| Some(*served) > facts.control_until);
+    let last = in_the_load.or_else(|| facts.served_until.values().copied().max());
+    // Everything was there for the control, and nothing for whoever came next, at once.
+    last <= facts.control_until || last.is_some_and(|served| surely_before(refused.returned(), served, shards))
+}
+
+/// Whether an answer came before a moment, on whatever shards they were.
+fn surely_before(answered: Nanos, moment: Nanos, shards: &[ShardRecord]) -> bool {
+    if shards.len() < 2 {
+        return answered < moment;
+    }
+    let clocks = || shards.iter().filter(|shard| shard.operations.is_some()).map(|shard| &shard.clock);
+    let latest = clocks().map(|clock| clock.latest(answered)).max();
+    latest.unwrap_or(answered) < clocks().map(|clock| clock.earliest(moment)).min().unwrap_or(moment)
 }
 
 /// Why a load proves nothing in which everybody was refused: what can go wrong takes one who is served.
@@ -55,22 +72,30 @@ pub(super) fn nobody_after_the_control(facts: &Facts) -> Option<String> {
 mod tests {
     use super::*;
     use crate::history::fixture::operation;
-    use crate::history::{Cause, History, Operation, Outcome, Phase, Returned, Value};
+    use crate::history::{Cause, History, Late, Outcome, Phase, Returned, Value};
+    use crate::shard::{Clock, Mark, Shard};
 
-    /// Operations one after another, one for each letter: `c` served in the serial control, `s` served, `r` refused, `u` unknown.
+    /// Operations one after another, one for each letter: `c` served in the serial control, `s` served, `l` served by a late answer, `r`
+    /// refused, `u` unknown, `o` one of another kind served.
     fn history(letters: &str) -> History {
         let one = |(at, letter): (usize, char)| {
+            let served = Outcome::Ok(Value::Document(Returned::default()));
             let outcome = match letter {
                 'r' => Outcome::Failed(Cause::http(409, "full")),
-                'u' => Outcome::Unknown(Cause::new("no answer")),
-                _ => Outcome::Ok(Value::Document(Returned::default())),
+                'u' | 'l' => Outcome::Unknown(Cause::new("no answer")),
+                _ => served.clone(),
             };
             let at = at as u64;
             let phase = if letter == 'c' { Phase::Control } else { Phase::Main };
-            let key = format!("k{at}");
-            Operation { phase, ..operation(at, key, Action::Custom("take".into()), [at * 10, at * 10 + 5], outcome) }
+            let late = (letter == 'l').then(|| Box::new(Late { completed: at * 10 + 9, outcome: served }));
+            let kind = if letter == 'o' { "look" } else { "take" };
+            let action = Action::Custom(kind.into());
+            Operation { phase, late, ..operation(at, format!("k{at}"), action, [at * 10, at * 10 + 5], outcome) }
         };
-        History { operations: letters.chars().enumerate().map(one).collect(), ..History::default() }
+        let mut operations: Vec<Operation> = letters.chars().enumerate().map(one).collect();
+        // As numbers go: what comes before the serial control has higher ones.
+        operations.sort_by_key(|operation| operation.phase.is_main());
+        History { operations, ..History::default() }
     }
 
     #[test]
@@ -82,13 +107,30 @@ mod tests {
             ("csrr", Verdict::Inconclusive),
             ("crsr", Verdict::Violated),
             ("css", Verdict::Holds),
+            // That others look at what is there says nothing of what is left.
+            ("csrro", Verdict::Inconclusive),
+            ("csrso", Verdict::Violated),
+            ("cro", Verdict::Violated),
+            ("clrr", Verdict::Inconclusive),
         ] {
             let history = history(letters);
             let judged = crate::checker::judge(&history, None, Phase::Main, &[Invariant::SomebodyServed]).remove(0);
-            let told = unless_it_ran_out(judged, &Facts::of(&history));
+            let told = unless_it_ran_out(judged, &Facts::of(&history), &[]);
             assert_eq!(told.verdict, verdict, "{letters}: {told:?}");
             assert_eq!(told.reason.is_some_and(|why| why.contains("nothing left")), verdict == Verdict::Inconclusive);
         }
+    }
+
+    #[test]
+    fn of_shards_only_what_is_later_by_all_clocks_is_later() {
+        let shard = |index| {
+            let clock = Clock { marks: vec![Mark { at_ns: 0, least_ns: -10, most_ns: 10 }], ..Clock::default() };
+            ShardRecord { clock, operations: Some(1), ..ShardRecord::missing(Shard { index, of: 3 }) }
+        };
+        // Of one that is missing nothing is compared.
+        let shards = [shard(0), shard(1), ShardRecord::missing(Shard { index: 2, of: 3 })];
+        assert!(surely_before(5, 26, &shards) && !surely_before(5, 25, &shards));
+        assert!(surely_before(5, 6, &[]) && !surely_before(5, 5, &[]));
     }
 
     #[test]
