@@ -112,9 +112,11 @@ fn unread(invariant: &Invariant) -> InvariantResult {
 /// load, which may come yet.
 pub fn is_wrong(history: &History, observation: &Observation, invariants: &[Invariant]) -> bool {
     [Phase::Control, Phase::Main].into_iter().any(|phase| {
+        // Where nothing was done, nothing comes.
+        let may_come = phase.is_main() && !history.phase(phase).is_empty();
         let is_wrong = |result: &InvariantResult| match result.verdict {
             Verdict::Violated => true,
-            Verdict::Inconclusive => phase.is_main() && matches!(result.name, Invariant::Custom(_)),
+            Verdict::Inconclusive => may_come && matches!(result.name, Invariant::Custom(_)),
             Verdict::Holds => false,
         };
         judge(history, Some(observation), phase, invariants).iter().any(is_wrong)
@@ -192,7 +194,7 @@ fn weakened(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Action, Cause, Operation, Outcome, Returned, Value};
+    use crate::history::{Action, Cause, Effects, NumberRule, Numbers, Operation, Outcome, Returned, Value};
     use crate::verdict::Verdict;
 
     fn created(op: u64, key: &str, invoked: u64, completed: u64) -> Operation {
@@ -258,6 +260,28 @@ mod tests {
         assert_eq!(names, Invariant::NAMED);
         let custom = Invariant::Custom("mine".into());
         assert_eq!(judge(&history, None, Phase::Main, &[custom])[0].verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_rule_about_numbers_that_found_none_of_the_load_is_wrong_yet() {
+        let wrong = |operations, found: &[(&str, u64)]| {
+            let numbers = Numbers {
+                name: "mine".into(),
+                rule: NumberRule::Bounds { min: Some("0".into()), max: None },
+                operations: Vec::new(),
+                per_key: true,
+                found: Some(found.iter().map(|(key, value)| ((*key).into(), vec![(*value).into()])).collect()),
+                error: None,
+            };
+            let effects = std::sync::Arc::new(Effects { numbers: vec![numbers], elements: None });
+            let observation = Observation { quiescent: true, effects, ..Observation::default() };
+            let history = History { operations, ..History::default() };
+            is_wrong(&history, &observation, &[Invariant::Custom("mine".into())])
+        };
+        let control = Operation { phase: Phase::Control, ..created(1, "a", 0, 1) };
+        assert!(wrong(vec![control.clone(), created(2, "b", 2, 3)], &[]), "it may come yet");
+        assert!(!wrong(vec![control.clone(), created(2, "b", 2, 3)], &[("b", 1)]));
+        assert!(!wrong(vec![control], &[("a", 1)]), "there was no load of which anything could come");
     }
 
     #[test]
