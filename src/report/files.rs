@@ -81,15 +81,29 @@ fn render(file: &'static str, source: impl std::error::Error + Send + Sync + 'st
     WriteError::Render { file, source: Box::new(source) }
 }
 
+/// Most links one after another; who goes in a circle is stopped by it.
+const MOST_LINKS: usize = 40;
+
+/// A path and what it leads to, link by link, also where nothing is there yet.
+fn led_to(path: &Path) -> Vec<PathBuf> {
+    let next = |link: &PathBuf| {
+        let target = std::fs::read_link(link).ok()?;
+        Some(link.parent().unwrap_or(Path::new("")).join(target))
+    };
+    std::iter::successors(Some(path.to_owned()), next).take(MOST_LINKS).collect()
+}
+
 /// Writes a file under a temporary name in the same folder, makes it durable, and renames it. What a link leads to is written, and the
-/// link stays; what is no file, such as a device or a pipe, is written into and never replaced.
+/// link stays; what is no file, such as a device or a pipe, or what is open already, as `/dev/stdout` is, is written into and never
+/// replaced.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let failed = |source| WriteError::Io { path: path.to_owned(), source };
-    if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        return File::options().write(true).open(path).and_then(|mut there| there.write_all(bytes)).map_err(failed);
+    let links = led_to(path);
+    let is_open = links.iter().any(|link| link.starts_with("/proc/self/fd") || link.starts_with("/dev/fd"));
+    if is_open || std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        return File::options().append(true).open(path).and_then(|mut there| there.write_all(bytes)).map_err(failed);
     }
-    let resolved = std::fs::canonicalize(path);
-    let path = resolved.as_deref().unwrap_or(path);
+    let path = links.last().map_or(path, PathBuf::as_path);
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -107,6 +121,8 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use super::*;
     use crate::report::sample;
     use crate::stats::Clock;
@@ -139,6 +155,17 @@ mod tests {
         write_atomic(&link, b"new").unwrap();
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+        // Also one that leads to what is not there yet, by a name beside it.
+        let early = directory.path().join("early");
+        std::os::unix::fs::symlink("later", &early).unwrap();
+        write_atomic(&early, b"new").unwrap();
+        assert!(std::fs::symlink_metadata(&early).unwrap().is_symlink());
+        assert_eq!(std::fs::read_to_string(directory.path().join("later")).unwrap(), "new");
+        // What stdout is led into is not taken away from whoever else writes there.
+        let open = File::options().append(true).open(&file).unwrap();
+        write_atomic(&Path::new("/dev/fd").join(open.as_raw_fd().to_string()), b", too").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new, too");
+        assert_eq!(open.metadata().unwrap().len(), 8, "it is the same file");
         let (socket, pipe) = (directory.path().join("socket"), directory.path().join("pipe"));
         let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         assert!(write_atomic(&socket, b"new").is_err(), "nobody can write there, and it is not replaced");
