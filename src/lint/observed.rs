@@ -75,6 +75,8 @@ pub fn of_key(facts: &KeyFacts<'_>, indexes: &[IndexFact]) -> ObservedKey {
     let covers = |index: &&IndexFact| index.unique && index.is_covered_by(&pinned);
     let whole = indexes.iter().find(|index| covers(index) && guards(index, facts));
     if !facts.one {
+        let StoredKey { in_list, in_several_forms, doubled, .. } = facts.stored;
+        let whole = whole.filter(|_| !in_list && !in_several_forms && !doubled);
         let says = match whole {
             // Whatever the scenario says of a key, its own `_id` for one, the index refuses a second document.
             Some(index) => guarded(index, &names),

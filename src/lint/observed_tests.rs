@@ -145,6 +145,11 @@ fn what_is_unique_elsewhere_may_follow_from_the_key() {
 fn nobody_is_told_to_create_an_index_that_would_be_wrong() {
     let several = told(&["k"], None, &[], |facts| facts.one = false);
     assert!(several.create.is_none() && several.says.contains("several documents"), "{several:?}");
+    // An index that refuses a second one does so whatever the scenario says; where a key has two, it does not.
+    let refused = told(&["k"], None, &[unique("k: 1")], |facts| facts.one = false);
+    assert!(refused.unique.as_deref() == Some("k_1") && refused.says.contains("refuses a second"), "{refused:?}");
+    let both = told(&["k"], None, &[unique("k: 1")], |facts| (facts.one, facts.stored.doubled) = (false, true));
+    assert!(both.unique.is_none() && both.says.contains("several documents"), "{both:?}");
     let listed = told(&["members"], None, &[unique("members: 1")], |facts| facts.stored.in_list = true);
     assert!(listed.create.is_none() && listed.unique.is_none() && listed.says.contains("one value"), "{listed:?}");
     for indexes in [&[unique("a: 1, b: 1")][..], &[]] {
