@@ -25,7 +25,11 @@ pub(super) async fn strike(
     let Some(member) = choose(mongod, spec.target, draw).await else { return Ok(None) };
     let is_set = mongod.members().len() > 1;
     let is_primary = spec.target != Some(FaultTarget::Secondary);
-    let before = term(mongod).await;
+    // Who strikes a secondary elects nobody.
+    let before = match is_primary {
+        true => term(member).await,
+        false => None,
+    };
     let mut down = None;
     match spec.kind {
         LoadFault::KillMongod => {
@@ -64,15 +68,19 @@ pub(super) async fn strike(
     };
     // A kill takes away what is in memory alone; an election, what no other member has.
     let loses = is_primary && (is_set || spec.kind == LoadFault::KillMongod);
-    let terms = before.zip(term(mongod).await).map(<[i64; 2]>::from);
-    // With more than one election, who was elected first may have lost what it acknowledged since.
-    let down = down.filter(|_| terms.is_none_or(|[from, to]| to.saturating_sub(from) < 2));
+    let terms = match (before, mongod.primary().await) {
+        (Some(from), Some(primary)) => term(primary).await.map(|to| [from, to]),
+        _ => None,
+    };
+    // With more than one election, who was elected first may have lost what it acknowledged since. How many there were of a set
+    // that does not tell is not known.
+    let down = down.filter(|_| terms.map_or(!is_set, |[from, to]| to.saturating_sub(from) < 2));
     Ok(Some(Struck { met: format!("{role} at {}", member.address()), count: None, loses, down, terms }))
 }
 
-/// The term of the set's primary.
-async fn term(mongod: &Mongod) -> Option<i64> {
-    let hello = mongod.primary().await?.admin("tell its term", doc! { "hello": 1 }).await;
+/// The term of a primary, if it is one of a set.
+async fn term(primary: &Member) -> Option<i64> {
+    let hello = primary.admin("tell its term", doc! { "hello": 1 }).await;
     Identity::told(&hello.ok()?).term
 }
 
