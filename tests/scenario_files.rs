@@ -80,7 +80,7 @@ const CUSTOM: &str = "name = 'a'\nworkload = 'custom'\n[load.burst]\nclients = 2
 
 #[test]
 fn rules_about_numbers_and_elements_read_back_from_their_resolved_form() {
-    let rules = "[[invariant]]\nname = 'a'\nper = 'key'\ncollection = 'c'\npipeline = '[]'\nkey = '{{ key }}'\n\
+    let rules = "[[invariant]]\nname = 'a'\nper = 'key'\ncollection = 'c'\npipeline = '[]'\nkey = '{{ key }}'\nwithin = '5s'\n\
         expect = { min = 'like.acknowledged', max = 'acknowledged + unknown' }\n\
         [[invariant]]\nname = 'b'\nat_most = 3\noperations = ['like']\n\
         [[invariant]]\nname = 'c'\ndistinct = 'number'\nper = 'run'\ngaps = true\n\
@@ -90,6 +90,7 @@ fn rules_about_numbers_and_elements_read_back_from_their_resolved_form() {
         elements = { in = 'tags', is = 't{{ op.id }}', count = 'set', operations = ['like'] }\n";
     let scenario = load_text(&format!("{CUSTOM}{rules}"), &[]);
     assert_eq!((scenario.numbers.len(), scenario.invariants.len()), (4, 1));
+    assert_eq!(scenario.stored_within(), Duration::from_secs(5));
     let resolved = resolved_toml(&scenario).unwrap();
     let again = load_text(&resolved, &[]);
     assert_eq!((&again.numbers, &again.observe), (&scenario.numbers, &scenario.observe), "{resolved}");

@@ -151,6 +151,10 @@ impl Check<'_> {
             ),
             _ => {}
         }
+        if let (Some(within), None, None) = (&invariant.within, &invariant.value, &invariant.pipeline) {
+            let problem = Problem::at(within.span(), "`within` is for what is read after the load");
+            self.problems.push(problem.help("leave it out: this rule is judged from the answers alone"));
+        }
     }
 
     /// Names of operations that the scenario has.
