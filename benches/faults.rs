@@ -10,8 +10,9 @@
 //! Another build of the command can be named by `ONLYONE_BINARY`.
 //!
 //! Workloads, strategies and faults are dealt out in turn, each run with a seed of its own. The last line is for machines:
-//! `false_violated` counts correct strategies that were accused, `false_holds` racy ones of which it was said that they hold, and
-//! `hung` runs that did not end. A run that is inconclusive is neither, and is counted beside them for each fault.
+//! `false_violated` counts correct strategies that were accused (but not one that is correct only as long as clocks agree, where these
+//! were moved: it is told in a line of its own), `false_holds` racy ones of which it was said that they hold, and `hung` runs that did
+//! not end. A run that is inconclusive is neither, and is counted beside them for each fault.
 
 // A benchmark prints its result, and has no one to hand an error to.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
@@ -64,8 +65,8 @@ const STRATEGIES: [(&str, &str, bool, bool); 24] = [
     ("thread", "unread-in-update", true, true),
 ];
 
-/// Whether a strategy is correct as long as clocks agree: its lease is judged by the clock of whoever asks, so that one whose clock is
-/// moved may take a lock that is held. With such a fault either verdict is right.
+/// Whether a strategy is correct only as long as clocks agree: a lease ends by the clock of whoever asks, so that of two requests with
+/// another time one may take the lock that the other holds. With such a fault either verdict is right.
 fn relies_on_clocks(strategy: &str, fault: &str) -> bool {
     strategy == "lock-collection" && fault.starts_with("clock")
 }
