@@ -100,8 +100,10 @@ impl<'a> Explorer<'a> {
     /// Reads what the last execution left, until nothing is wrong with it or it stands still: what is accepted may be stored a
     /// little later.
     async fn read_what_is_left(&mut self, service: &dyn FreshService) -> Result<Option<Observation>, String> {
-        let before = self.afresh.as_ref().map_or(0, |afresh| afresh.before);
-        if before == self.found.executions.len() {
+        let (before, starts) = self.afresh.as_ref().map_or((0, 0), |afresh| (afresh.before, afresh.starts));
+        // The last execution of the exploration before this one is still there: that has waited for what it left.
+        let is_anothers = starts == 0 && self.next > 0;
+        if before == self.found.executions.len() && !is_anothers {
             return Ok(None);
         }
         let own = (before..self.found.executions.len()).flat_map(|position| self.operations(position));
@@ -109,7 +111,7 @@ impl<'a> Explorer<'a> {
         let wrong = |observation: &Option<Observation>| {
             observation.as_ref().is_some_and(|observation| is_wrong(&history, observation, &self.plan.invariants))
         };
-        let rest = self.plan.settle.filter(|_| !self.found.stands_still).map(Rest::within);
+        let rest = self.plan.settle.filter(|_| !self.found.stands_still && !is_anothers).map(Rest::within);
         let begin = Instant::now();
         let read = async {
             match rest {
@@ -192,5 +194,52 @@ impl<'a> Explorer<'a> {
              with all that was read and judged",
             self.start.elapsed().as_secs_f64() / f64::from(*starts)
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures::FutureExt;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::explore::fake::Bench;
+
+    /// A service that always leaves something; whether that was handed on at each start.
+    #[derive(Default)]
+    struct Leaving(Mutex<Vec<bool>>);
+
+    impl FreshService for Leaving {
+        fn observe(&self) -> BoxFuture<'_, Result<Option<Observation>, String>> {
+            async { Ok(Some(Observation::default())) }.boxed()
+        }
+
+        fn kill(&self) -> BoxFuture<'_, Result<(), String>> {
+            async { Ok(()) }.boxed()
+        }
+
+        fn start(&self, left: Option<Observation>) -> BoxFuture<'_, Result<(), String>> {
+            self.0.lock().unwrap().push(left.is_some());
+            async { Ok(()) }.boxed()
+        }
+
+        fn come_to_rest(&self) -> BoxFuture<'_, ()> {
+            async {}.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_last_execution_of_another_exploration_left_is_read_before_it_is_dropped() {
+        for (next, left) in [(0, [false, false]), (3, [true, false])] {
+            let bench = Bench::silent(Duration::from_millis(20)).await;
+            let service = Arc::new(Leaving::default());
+            let explorer = bench.explorer(CancellationToken::new()).starting(next, Instant::now());
+            let mut explorer = explorer.on_fresh_databases(Arc::clone(&service) as Arc<dyn FreshService>);
+            explorer.begin_afresh().await.unwrap();
+            explorer.begin_afresh().await.unwrap();
+            assert_eq!(*service.0.lock().unwrap(), left, "{next}");
+        }
     }
 }

@@ -44,6 +44,10 @@ impl Explorer<'_> {
         }
         self.trace().await;
         self.pass();
+        if self.afresh.is_some() {
+            // What the last of them stores late is there before another exploration drops the database.
+            drop(self.observe().await);
+        }
         let of_one = |(execution, requests, phase): &(_, Vec<usize>, _)| {
             operations(execution, requests, self.subject, *phase, self.start)
         };
