@@ -16,7 +16,7 @@ use super::gate::{Event, Parked, Replied, StepId};
 use super::proxy::Proxy;
 use super::scheduler::{Scheduler, Timing};
 use super::search::{Budget, Search};
-use super::subject::{Operations, Subject};
+use super::subject::{Launch, Operations, Subject};
 use super::wire::message::tests::msg;
 use super::wire::{Command, Message, Reply};
 use crate::history::{Action, Cause, Outcome, Returned, Value};
@@ -189,6 +189,12 @@ impl Bench {
             settle: None,
         };
         Bench { proxy, target, subject, plan }
+    }
+
+    /// With so many instances that are started in each execution.
+    pub(super) fn with_starts(mut self, starts: usize, launch: Launch) -> Self {
+        self.subject = self.subject.with_starts(starts, launch);
+        self
     }
 
     pub(super) fn explorer(&self, stop: CancellationToken) -> Explorer<'_> {

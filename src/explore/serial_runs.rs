@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use super::alone::came_up;
 use super::answers::answer;
 use super::capture::Capture;
 use super::comparison::{AsIfSerial, Comparison, READ_WITHIN};
@@ -144,6 +145,14 @@ impl<'a> Explorer<'a> {
         self.open_window().await;
         let mut whole: Option<Execution> = None;
         for request in &order {
+            let start = needed(*request, self.subject.starts());
+            if let (Some(start), Some(whole)) = (start, &mut whole)
+                && !came_up(&whole.requests[start])
+            {
+                // As in every execution: to an instance that has ended at its start nothing is sent.
+                whole.unsent.insert(*request);
+                continue;
+            }
             let begin = Instant::now();
             let one = self.scheduler.execute_some(self.subject, number, &[*request], &mut Serial).await;
             self.found.spent.add(Part::SerialRuns, begin);
@@ -274,13 +283,18 @@ fn orders(requests: &[usize], starts: usize) -> Vec<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
+    use futures::FutureExt;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::explore::explorer::MAX_DEAD;
     use crate::explore::fake::Bench;
+    use crate::explore::subject::Launch;
+    use crate::history::{Cause, Outcome, Returned, Value};
+    use crate::target::Completion;
 
     #[tokio::test]
     async fn an_interruption_ends_the_probes() {
@@ -304,6 +318,22 @@ mod tests {
         explorer.found.dead = MAX_DEAD;
         explorer.serial_round(&[0, 1]).await;
         assert_eq!(explorer.found.executions.len(), carried_out, "nothing comes of it any more");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_to_an_instance_that_has_ended_in_a_serial_run_either() {
+        let launch: Launch = Arc::new(|position| {
+            let outcome = match position {
+                0 => Outcome::Failed(Cause::new("it ended")),
+                _ => Outcome::Ok(Value::Document(Returned::default())),
+            };
+            async { Completion { outcome, connected: None, attempts: 1, answer: None } }.boxed()
+        });
+        let bench = Bench::silent(Duration::from_millis(20)).await.with_starts(2, launch);
+        let mut explorer = bench.explorer(CancellationToken::new());
+        let position = explorer.serial_run(vec![0, 1, 2, 3]).await;
+        let (execution, ..) = &explorer.found.executions[position];
+        assert_eq!(execution.unsent.iter().copied().collect::<Vec<_>>(), [2], "the second has come up");
     }
 
     #[test]
