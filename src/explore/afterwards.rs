@@ -160,13 +160,19 @@ impl Explorer<'_> {
             if self.stop.is_cancelled() || self.is_over() || begin.elapsed().as_secs_f64() > TOGETHER_SECONDS {
                 break;
             }
+            let (number, begun) = self.begin_execution(&all).await;
+            if let Err(why) = begun {
+                released.push((self.never_began(number, Phase::Main, why), false));
+                break;
+            }
+            // Closed only now: what a service upserts at its start, or before the requests, is not to meet here.
             let opening = match meeting.clone() {
                 Some(place) if place.close(u32::try_from(meet).unwrap_or(u32::MAX)).await => {
                     Some(tokio::spawn(place.open_when_met(meet)))
                 }
                 _ => None,
             };
-            let position = self.execute_some(&all, Phase::Main, &mut Together).await;
+            let position = self.execute_begun(number, &all, Phase::Main, &mut Together).await;
             let mut met = false;
             if let Some(opening) = opening {
                 let note = match opening.await {

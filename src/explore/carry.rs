@@ -152,13 +152,32 @@ impl Explorer<'_> {
 
     /// One execution of some requests, whatever comes of it; its position.
     pub(super) async fn execute_some(&mut self, requests: &[usize], phase: Phase, policy: &mut dyn Policy) -> usize {
+        match self.begin_execution(requests).await {
+            (number, Ok(())) => self.execute_begun(number, requests, phase, policy).await,
+            (number, Err(why)) => self.never_began(number, phase, why),
+        }
+    }
+
+    /// Does all that comes before the requests of the next execution: its number, and whether it can go on.
+    pub(super) async fn begin_execution(&mut self, requests: &[usize]) -> (u32, Result<(), String>) {
         let number = self.next;
         self.next += 1;
-        if let Err(why) = self.begin_afresh().await {
-            return self.never_began(number, phase, why);
+        let begun = self.begin_afresh().await;
+        if begun.is_ok() {
+            self.seed(number).await;
+            self.make_ready(number, requests).await;
         }
-        self.seed(number).await;
-        self.make_ready(number, requests).await;
+        (number, begun)
+    }
+
+    /// The requests of an execution that has begun; its position.
+    pub(super) async fn execute_begun(
+        &mut self,
+        number: u32,
+        requests: &[usize],
+        phase: Phase,
+        policy: &mut dyn Policy,
+    ) -> usize {
         self.open_window().await;
         let begin = Instant::now();
         let execution = self.scheduler.execute_some(self.subject, number, requests, policy).await;

@@ -64,6 +64,21 @@ fn a_first_use_is_carried_out_again_by_its_schedule() {
 }
 
 #[test]
+fn upserts_of_a_first_use_meet_inside_the_server_though_the_service_upserts_at_its_start() {
+    let (output, report) = explored("first-user.toml", "upsert", &[]);
+    let why = why(&output, &report);
+    assert_eq!(output.status.code(), Some(1), "{why}");
+    assert!(violating(&report).is_empty(), "in no order that is chosen: {why}");
+    // As many as there is time for, of a service that is started for each; in every one of them they meet.
+    let together = &report["explore"]["together"];
+    assert!(
+        together["attempts"].as_u64() >= Some(1) && together["violated"] == together["attempts"],
+        "{why} {together}"
+    );
+    assert!(why.contains("upserts were made to meet inside the server"), "{why}");
+}
+
+#[test]
 fn a_first_use_is_met_with_faults_as_well() {
     let more = ["--faults", "crash,lost-answer", "--redeliver", "--requests", "1"];
     let (output, report) = explored("first-user.toml", "", &more);

@@ -3,6 +3,7 @@
 //
 // PORT, MONGO_URL   where it listens, and its database
 // MODE=racy         the same with its race
+// MODE=upsert       the administrator is upserted by a field that no index covers
 // MODE=index        what is made at a start is made once, and who comes second does not come up
 const http = require('http');
 const { MongoClient } = require('mongodb');
@@ -24,9 +25,10 @@ async function lease(db, key) {
 // Whoever signs up first is the administrator.
 async function signUp(db, name) {
   const users = db.collection('users');
+  const role = process.env.MODE === 'upsert' ? { role: 'admin' } : { _id: 'admin' };
   const isFirst = racy
     ? (await users.estimatedDocumentCount()) === 0
-    : (await db.collection('roles').updateOne({ _id: 'admin' }, { $setOnInsert: { name } }, { upsert: true })).upsertedCount > 0;
+    : (await db.collection('roles').updateOne(role, { $setOnInsert: { name } }, { upsert: true })).upsertedCount > 0;
   await users.insertOne({ name, admin: isFirst });
 }
 
