@@ -258,7 +258,8 @@ impl Explorer<'_> {
 
     /// Executions of a schedule that was carried out before, which are counted once: each has a verdict of its own.
     pub(super) fn repetitions(&self) -> Vec<usize> {
-        let again = self.found.repeats.iter().map(|(_, second)| *second);
+        // The first of them may itself be of a schedule that came before, and counts under that one.
+        let again = self.found.repeats.iter().flat_map(|(first, second)| [*first, *second]);
         let mut again: Vec<usize> = again.chain(self.replayed()).collect();
         again.retain(|position| !self.found.searched.contains(position));
         again.sort_unstable();
@@ -270,15 +271,12 @@ impl Explorer<'_> {
     fn replayed(&self) -> Vec<usize> {
         let Search::Replay { schedule, .. } = &self.plan.search else { return Vec::new() };
         let schedule = schedule.by_participants(self.subject.starts());
-        let all = self.subject.requests();
-        let executions = self.found.executions.iter().enumerate().filter(|(position, (execution, requests, phase))| {
-            Some(*position) != self.found.first_use
-                && phase.is_main()
-                && requests.len() == all
-                && execution.stuck.is_none()
-                && execution.schedule.0.starts_with(&schedule.0)
-        });
-        executions.map(|(position, _)| position).take(self.found.search_executions).collect()
+        // Those of the search alone: what comes after it may have the same schedule.
+        let searched = self.found.executions.iter().enumerate().skip(self.found.traced);
+        let executions = searched
+            .take(self.found.search_executions)
+            .filter(|(_, (execution, ..))| execution.stuck.is_none() && execution.schedule.0.starts_with(&schedule.0));
+        executions.map(|(position, _)| position).collect()
     }
 
     /// Of schedules that were carried out again: how often, and how often they gave the same commands and the same verdict.
@@ -323,11 +321,12 @@ impl Explorer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::explore::execution::Request;
     use crate::explore::fake::Bench;
     use crate::explore::policy::MISFIT;
     use crate::explore::schedule::Schedule;
@@ -343,6 +342,40 @@ mod tests {
         }
         let bound = explorer.bound().unwrap();
         assert!(bound.contains("; 1 executions"), "{bound}");
+    }
+
+    /// Two requests that nobody has answered, in this order.
+    fn carried_out(schedule: &str) -> Execution {
+        let requests = vec![Request { invoked: Instant::now(), completed: None, completion: None }; 2];
+        Execution { schedule: schedule.parse().unwrap(), requests, ..Execution::default() }
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_the_search_is_no_repetition_of_it() {
+        let mut bench = Bench::silent(Duration::from_secs(1)).await;
+        bench.plan.search = Search::Replay { schedule: "1 2".parse().unwrap(), times: 3 };
+        let mut explorer = bench.explorer(CancellationToken::new());
+        explorer.keep(carried_out("1 2"), vec![0, 1], Phase::Control);
+        (explorer.found.traced, explorer.found.search_executions) = (1, 3);
+        for stuck in [None, Some("R1".to_owned()), None] {
+            explorer.keep(Execution { stuck, ..carried_out("1 2") }, vec![0, 1], Phase::Main);
+        }
+        explorer.found.searched = vec![1];
+        // The smallest violation, carried out once more.
+        explorer.keep(carried_out("1 2"), vec![0, 1], Phase::Main);
+        assert_eq!((explorer.replayed(), explorer.repetitions()), (vec![1, 3], vec![3]));
+        assert_eq!(explorer.repeated(None), Some(Repeated { times: 3, same: 2 }));
+    }
+
+    #[tokio::test]
+    async fn both_of_two_that_are_compared_are_judged() {
+        let bench = Bench::silent(Duration::from_secs(1)).await;
+        let mut explorer = bench.explorer(CancellationToken::new());
+        // Predicted, repeated; met again by the search in all orders, and repeated there.
+        (0..4).for_each(|_| explorer.keep(carried_out("1 2"), vec![0, 1], Phase::Main));
+        explorer.found.searched = vec![0];
+        explorer.found.repeats = vec![(0, 1), (2, 3)];
+        assert_eq!(explorer.repetitions(), [1, 2, 3]);
     }
 
     /// What is said of a schedule that did not fit, under this search.
