@@ -66,12 +66,12 @@ impl Explorer<'_> {
         if let Some(stuck) = &execution.stuck {
             return Some(format!("{name}: {stuck}"));
         }
-        if let Some(start) = (0..self.subject.starts()).find(|start| !came_up(&execution.requests[*start])) {
-            // Those that are not part of it have not been started.
-            let failed = execution.requests[start].completion.as_ref().map(|completion| &completion.outcome);
-            if failed.is_some() {
-                return Some(format!("{} alone: {}", participant(start, self.subject.starts()), describe(failed)));
-            }
+        let starts = execution.requests.iter().enumerate().take(self.subject.starts());
+        // Those that are not part of it have not been started.
+        let mut failed = starts.filter(|(_, start)| start.completion.is_some() && !came_up(start));
+        if let Some((start, record)) = failed.next() {
+            let outcome = record.completion.as_ref().map(|completion| &completion.outcome);
+            return Some(format!("{} alone: {}", participant(start, self.subject.starts()), describe(outcome)));
         }
         let sent_nothing = execution.steps.iter().all(|step| step.request != request);
         // An instance may have nothing to do at its start.
