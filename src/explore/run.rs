@@ -126,7 +126,8 @@ impl<'a> Run<'a> {
                 if at_rest {
                     return Ok(());
                 }
-                self.wait(self.scheduler.timing.deadline, None).await.map_err(|Silence| self.whom_it_waits_for())?;
+                let deadline = self.scheduler.timing.deadline;
+                self.wait(deadline, None).await.map_err(|Silence| self.whom_it_waits_for(deadline))?;
                 continue;
             }
             if self.execution.steps.len() >= self.scheduler.timing.steps {
@@ -299,7 +300,7 @@ impl<'a> Run<'a> {
                     return Err(INTERRUPTED.to_owned());
                 }
                 if !others_can {
-                    return Err(self.whom_it_waits_for());
+                    return Err(self.whom_it_waits_for(patience));
                 }
                 self.execution.waited = true;
                 return Ok(());

@@ -134,6 +134,35 @@ fn never_stops(store: Store, key: String, _by: usize) -> BoxFuture<'static, usiz
     .boxed()
 }
 
+/// An instance that never comes up.
+struct Hanging;
+
+impl Subject for Hanging {
+    fn requests(&self) -> usize {
+        1
+    }
+
+    fn starts(&self) -> usize {
+        1
+    }
+
+    fn class(&self, request: usize) -> usize {
+        request
+    }
+
+    fn start(&self, _execution: u32, _request: usize) -> BoxFuture<'static, crate::target::Completion> {
+        std::future::pending().boxed()
+    }
+}
+
+#[tokio::test]
+async fn the_time_that_is_told_of_a_start_is_the_one_for_which_it_was_waited_for() {
+    let (_, mut scheduler) = Fake::new(1, find_then_insert);
+    scheduler.timing.start = Duration::from_millis(250);
+    let execution = scheduler.execute(&Hanging, 0, &mut Serial).await;
+    assert_eq!(execution.stuck.as_deref(), Some("S1 neither sends a command nor ends for 0.25 s"));
+}
+
 #[tokio::test]
 async fn what_hangs_or_runs_for_ever_is_given_up() {
     let (fake, mut scheduler) = Fake::new(1, never_ends);

@@ -62,7 +62,7 @@ impl Run<'_> {
                     return Ok(());
                 }
                 if patience == timing.deadline || request < self.execution.starts {
-                    return Err(self.whom_it_waits_for());
+                    return Err(self.whom_it_waits_for(patience));
                 }
                 self.lanes[request].waiting = true;
                 self.execution.waited = true;
@@ -172,11 +172,12 @@ impl Run<'_> {
         lane.next_ordinal += 1;
     }
 
-    pub(super) fn whom_it_waits_for(&self) -> String {
+    /// Says whose next step did not come within this time.
+    pub(super) fn whom_it_waits_for(&self, patience: Duration) -> String {
         let open = |request: &usize| self.lanes[*request].started && !self.lanes[*request].finished;
         let requests: Vec<String> =
             (0..self.lanes.len()).filter(open).map(|lane| participant(lane, self.execution.starts)).collect();
-        let seconds = self.scheduler.timing.deadline.as_secs_f64();
+        let seconds = patience.as_secs_f64();
         let where_to = if self.in_server.is_empty() {
             "neither sends a command nor ends"
         } else {
