@@ -33,8 +33,9 @@ pub struct Part {
     pub exploration: Option<Exploration>,
 }
 
-/// One exploration of all choices. `before` is what was sent before any of them met.
-pub fn merged(parts: Vec<Part>, before: Vec<Operation>) -> Exploration {
+/// One exploration of all choices. `before` is what was sent before any of them met; `serially` whether each was held against
+/// serial runs, or the scenario's own rules alone judge.
+pub fn merged(parts: Vec<Part>, before: Vec<Operation>, serially: bool) -> Exploration {
     let pairs: Vec<PairResult> = parts.iter().map(result).collect();
     let mut whole = Exploration {
         history: History { operations: before, ..History::default() },
@@ -42,12 +43,12 @@ pub fn merged(parts: Vec<Part>, before: Vec<Operation>) -> Exploration {
         ..Exploration::default()
     };
     let mut serial = AsIfSerialReport::default();
-    let is_compared = |part: &Part| part.exploration.as_ref().is_some_and(|one| one.as_if_serial.is_some());
-    let compared = parts.iter().any(is_compared);
+    let mut missing = Vec::new();
     for part in parts {
         let named = part.operations.join(" against ");
         let Some(exploration) = part.exploration else {
             whole.report.complete = false;
+            missing.push(named);
             continue;
         };
         let Exploration {
@@ -84,23 +85,25 @@ pub fn merged(parts: Vec<Part>, before: Vec<Operation>) -> Exploration {
     }
     whole.history.operations = in_order(std::mem::take(&mut whole.history.operations));
     whole.report.total = whole.report.total.filter(|_| whole.report.complete);
-    if compared {
+    if serially {
         conclude(&mut serial, &pairs);
         serial.pairs = pairs;
         whole.as_if_serial = Some(serial);
     } else {
-        tell(&mut whole.report, &pairs);
+        tell(&mut whole.report, &pairs, &missing);
     }
     whole
 }
 
-/// What readers are told of the choices where the scenario's own rules alone judge: which there were, and which were not explored.
-fn tell(whole: &mut ExploreReport, pairs: &[PairResult]) {
-    let named = |pair: &PairResult| pair.operations.join(" against ");
+/// What readers are told of the choices where the scenario's own rules alone judge: which there were, and which were not begun.
+/// What came of one that was begun, and led to nothing, is said by its own doubts.
+fn tell(whole: &mut ExploreReport, pairs: &[PairResult], missing: &[String]) {
     let explored = pairs.iter().filter(|pair| pair.explored > 0);
-    let shown: Vec<String> = explored.map(|pair| format!("{} ({})", named(pair), pair.explored)).collect();
-    whole.notes.insert(0, format!("each choice of operations was explored apart: {}", shown.join(", ")));
-    let missing: Vec<String> = pairs.iter().filter(|pair| pair.explored == 0).map(named).collect();
+    let shown: Vec<String> =
+        explored.map(|pair| format!("{} ({})", pair.operations.join(" against "), pair.explored)).collect();
+    if !shown.is_empty() {
+        whole.notes.insert(0, format!("each choice of operations was explored apart: {}", shown.join(", ")));
+    }
     if !missing.is_empty() {
         whole.doubts.push(format!("not explored, because the budget was exhausted before: {}", missing.join(", ")));
     }
@@ -284,7 +287,7 @@ mod tests {
     }
 
     fn verdict(parts: Vec<Part>) -> (Verdict, String, Exploration) {
-        let whole = merged(parts, Vec::new());
+        let whole = merged(parts, Vec::new(), true);
         let serial = whole.as_if_serial.as_ref().unwrap();
         (serial.verdict, serial.pairs.iter().map(PairResult::mark).collect(), whole)
     }
@@ -318,8 +321,8 @@ mod tests {
             part.exploration.as_mut().unwrap().as_if_serial = None;
             part
         };
-        let open = Part { operations: vec!["b".to_owned(); 2], exploration: None };
-        let whole = merged(vec![ruled(["a", "a"]), ruled(["a", "b"]), open], Vec::new());
+        let open = || Part { operations: vec!["b".to_owned(); 2], exploration: None };
+        let whole = merged(vec![ruled(["a", "a"]), ruled(["a", "b"]), open()], Vec::new(), false);
         assert!(whole.as_if_serial.is_none());
         assert_eq!((whole.report.violated, whole.report.explored, whole.report.complete), (2, 12, false));
         assert_eq!(
@@ -327,6 +330,14 @@ mod tests {
             "each choice of operations was explored apart: a against a (6), a against b (6)"
         );
         assert!(whole.report.doubts[0].ends_with("before: b against b"), "{:?}", whole.report.doubts);
+        // One that led to nothing says itself why.
+        let mut dead = ruled(["a", "a"]);
+        dead.exploration.as_mut().unwrap().report.explored = 0;
+        assert_eq!(merged(vec![dead], Vec::new(), false).report.doubts, [] as [String; 0]);
+        // Serial runs that nobody came to are not passed over.
+        let none = merged(vec![open()], Vec::new(), true);
+        assert!(none.as_if_serial.is_some_and(|serial| serial.verdict == Verdict::Inconclusive));
+        assert_eq!(none.report.notes, [] as [String; 0]);
     }
 
     #[test]
@@ -351,7 +362,7 @@ mod tests {
             history.operations = vec![of(first, Phase::Control), of(first + 1, Phase::Main)];
             part
         };
-        let history = merged(vec![with(2), with(4)], vec![of(0, Phase::Control)]).history;
+        let history = merged(vec![with(2), with(4)], vec![of(0, Phase::Control)], true).history;
         let control: Vec<u64> = history.phase(Phase::Control).iter().map(|operation| operation.id.0).collect();
         let main: Vec<(u64, Phase)> =
             history.phase(Phase::Main).iter().map(|operation| (operation.id.0, operation.phase)).collect();
@@ -375,7 +386,7 @@ mod tests {
             report.schedules = vec![drawn; ExploreReport::MAX_DIAGRAMS];
             part
         };
-        let report = merged(vec![with(["a", "a"], 6, 6), with(["a", "b"], 4, 3)], Vec::new()).report;
+        let report = merged(vec![with(["a", "a"], 6, 6), with(["a", "b"], 4, 3)], Vec::new(), true).report;
         assert_eq!(report.repeated, Some(Repeated { times: 10, same: 9 }));
         assert_eq!(report.notes, ["a against a: 1/8", "a against b: 1/8"]);
         let drawn = report.schedules.iter().filter(|result| result.diagram.is_some()).count();

@@ -106,7 +106,7 @@ impl One<'_> {
             }
             parts.push(Part { operations, exploration });
         }
-        Ok(merged(parts, survey.operations))
+        Ok(merged(parts, survey.operations, self.scenario.judging().as_if_serial))
     }
 
     /// What is left of the budget for each of so many choices; nothing when it is exhausted.
