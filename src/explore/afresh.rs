@@ -26,6 +26,14 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// How long what the last execution left may take to be read.
 const READ_WITHIN: Duration = Duration::from_secs(60);
+/// How long all may take that is done between a kill and an execution, besides the start itself: what was left is read once more,
+/// the database dropped, the target made ready.
+const AROUND_START: Duration = Duration::from_secs(180);
+
+/// Why an execution did not begin.
+fn cannot(why: impl std::fmt::Display) -> String {
+    format!("an execution could not begin on a new database: {why}")
+}
 
 /// The service under test, and its database. Each step says in words why it could not be done.
 pub trait FreshService: Send + Sync {
@@ -76,8 +84,13 @@ impl<'a> Explorer<'a> {
         let (service, begin, stop) = (Arc::clone(&afresh.service), Instant::now(), self.stop.clone());
         let left = self.read_what_is_left(&*service).await?;
         self.pass();
-        let renewed = stop.run_until_cancelled(self.renewed(&*service, left)).await;
-        renewed.unwrap_or_else(|| Err(INTERRUPTED.to_owned()))?;
+        let within = AROUND_START + self.plan.timing.start;
+        Scope::new(within, &stop).wait(self.renewed(&*service, left)).await.unwrap_or_else(|ended| {
+            Err(match ended {
+                Ended::Stopped => INTERRUPTED.to_owned(),
+                Ended::Deadline(_) => cannot(ended),
+            })
+        })?;
         self.hold();
         if self.subject.starts() == 0 {
             let mut passed = Vec::new();
@@ -86,7 +99,11 @@ impl<'a> Explorer<'a> {
             if let Err(Ended::Stopped) = Scope::new(QUIET_WITHIN, &stop).wait(quiet).await {
                 return Err(INTERRUPTED.to_owned());
             }
-            stop.run_until_cancelled(service.come_to_rest()).await.ok_or(INTERRUPTED)?;
+            // What never rests is not waited for.
+            if let Err(Ended::Stopped) = Scope::new(self.plan.timing.deadline, &stop).wait(service.come_to_rest()).await
+            {
+                return Err(INTERRUPTED.to_owned());
+            }
         }
         self.forget_what_was_there().await;
         self.found.spent.add(Part::Preparing, begin);
@@ -140,7 +157,6 @@ impl<'a> Explorer<'a> {
 
     /// Kills the service, and starts it again without its database.
     async fn renewed(&self, service: &dyn FreshService, left: Option<Observation>) -> Result<(), String> {
-        let cannot = |why| format!("an execution could not begin on a new database: {why}");
         service.kill().await.map_err(cannot)?;
         // What was still on its way has come to the server by then, or will never come.
         let closed = async {
