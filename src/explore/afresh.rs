@@ -58,13 +58,15 @@ pub(super) struct Afresh {
     /// Executions that were carried out before the present database was made.
     before: usize,
     starts: u32,
+    /// When the exploration began: of several, each has its own.
+    since: Instant,
 }
 
 impl<'a> Explorer<'a> {
     /// Has every execution begin on a database that does not exist yet.
     pub fn on_fresh_databases(mut self, service: Arc<dyn FreshService>) -> Self {
         self.proxy.park_catalogue();
-        self.afresh = Some(Afresh { service, before: 0, starts: 0 });
+        self.afresh = Some(Afresh { service, before: 0, starts: 0, since: Instant::now() });
         self
     }
 
@@ -199,7 +201,9 @@ impl<'a> Explorer<'a> {
 
     /// Says how executions began, and what that took.
     pub(super) fn tell_of_starts(&mut self) {
-        let Some(Afresh { starts, .. }) = self.afresh.as_ref().filter(|afresh| afresh.starts > 0) else { return };
+        let Some(Afresh { starts, since, .. }) = self.afresh.as_ref().filter(|afresh| afresh.starts > 0) else {
+            return;
+        };
         let how = match self.subject.starts() {
             0 => "and the service was started again on it".to_owned(),
             1 => "and its instance was started in it (S1)".to_owned(),
@@ -208,7 +212,7 @@ impl<'a> Explorer<'a> {
         self.found.notes.insert(format!(
             "each execution began on a database that had not been there before, {how}: {starts} times, {:.1} s each on average, \
              with all that was read and judged",
-            self.start.elapsed().as_secs_f64() / f64::from(*starts)
+            since.elapsed().as_secs_f64() / f64::from(*starts)
         ));
     }
 }
