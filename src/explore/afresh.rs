@@ -11,14 +11,14 @@ use futures::future::BoxFuture;
 
 use super::execution::{Execution, INTERRUPTED, Request};
 use super::explorer::Explorer;
+use super::scheduler::START_QUIET;
 use super::spent::Part;
 use super::subject::Subject;
 use crate::checker::is_wrong;
 use crate::history::{History, Observation, Phase};
 use crate::scope::{Ended, Rest, Scope};
 
-/// Silence after a start, until the service is done with what it does then, and how long that is waited for.
-const START_QUIET: Duration = Duration::from_millis(50);
+/// How long it is waited for that a service is silent after its start.
 const QUIET_WITHIN: Duration = Duration::from_secs(1);
 /// How long it may take until the connections of a service that was killed are closed.
 const CLOSED_WITHIN: Duration = Duration::from_secs(2);

@@ -23,6 +23,9 @@ use super::stored::StoredView;
 use super::subject::Subject;
 use super::wire::Command;
 
+/// Silence after which a service, or an instance of it, is done with what it does at its start.
+pub(super) const START_QUIET: Duration = Duration::from_millis(50);
+
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {

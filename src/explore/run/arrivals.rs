@@ -7,15 +7,12 @@ use crate::explore::execution::{INTERRUPTED, participant};
 use crate::explore::gate::{Event, Parked};
 use crate::explore::hub::signature;
 use crate::explore::lane::Held;
-use crate::explore::scheduler::Learned;
+use crate::explore::scheduler::{Learned, START_QUIET};
 use crate::scope::Scope;
 
 /// How long what is left of an execution that is given up may take to end; shorter if the exploration is to end.
 const CLEAN_UP: Duration = Duration::from_secs(2);
 const SHORT_CLEAN_UP: Duration = Duration::from_millis(200);
-
-/// Silence after which an instance that is ready is done with what it does at its start.
-const START_QUIET: Duration = Duration::from_millis(50);
 
 /// Nothing happened in the time that was given.
 pub(super) struct Silence;

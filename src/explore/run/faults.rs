@@ -13,6 +13,7 @@ use crate::explore::gate::{Event, Release};
 use crate::explore::hub::signature;
 use crate::explore::lane::Lane;
 use crate::explore::schedule::Choice;
+use crate::explore::scheduler::START_QUIET;
 use crate::explore::wire::{Command, Kind};
 use crate::history::{Cause, Outcome, Transport};
 use crate::scope::{Ended, Scope};
@@ -21,8 +22,6 @@ use crate::scope::{Ended, Scope};
 const MOST_DELIVERIES: u8 = 2;
 /// How long callers may take to notice that the service is gone.
 const NOTICED_WITHIN: Duration = Duration::from_secs(2);
-/// Silence after a start, until the service is done with what it does then.
-const START_QUIET: Duration = Duration::from_millis(50);
 
 impl Run<'_> {
     /// What struck a step.
