@@ -5,7 +5,7 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::support::{command, node_path};
-use crate::violating;
+use crate::{is_refused, violating};
 
 /// Explores a scenario of `tests/services/moments`.
 fn explored(scenario: &str, mode: &str, more: &[&str]) -> (Output, Value) {
@@ -43,13 +43,19 @@ fn whoever_comes_first_is_the_administrator_and_two_are_if_both_come_first() {
     assert_eq!(own.unwrap()["verdict"], "violated");
 }
 
-#[test]
-fn a_role_that_is_given_away_once_is_explored_to_the_end_and_nobody_is_accused() {
-    let (output, report) = explored("first-user.toml", "", &[]);
+/// The correct service is explored to the end, and nobody is accused.
+#[track_caller]
+fn holds_in_every_order(scenario: &str) {
+    let (output, report) = explored(scenario, "", &[]);
     let why = why(&output, &report);
     assert_eq!((output.status.code(), &report["verdict"]), (Some(0), &"holds".into()), "{why}");
     assert_eq!(report["explore"]["complete"], true, "{why}");
     assert!(why.contains("each execution began on a database that had not been there before"), "{why}");
+}
+
+#[test]
+fn a_role_that_is_given_away_once_is_explored_to_the_end_and_nobody_is_accused() {
+    holds_in_every_order("first-user.toml");
 }
 
 #[test]
@@ -87,7 +93,8 @@ fn a_first_use_is_met_with_faults_as_well() {
     assert!(struck.iter().any(|one| one["fault"] == "crash"), "{why}");
     // The role is given away, and whoever it was is not told: the second delivery does not find itself in it.
     assert_eq!(output.status.code(), Some(1), "{why}");
-    assert!(violating(&report).iter().all(|schedule| schedule.contains('!')), "{why}");
+    let violating = violating(&report);
+    assert!(!violating.is_empty() && violating.iter().all(|schedule| schedule.contains('!')), "{why}");
 }
 
 #[test]
@@ -108,10 +115,7 @@ fn what_instances_make_at_their_starts_is_made_twice_if_both_look_first() {
 
 #[test]
 fn what_instances_make_at_their_starts_by_its_number_is_made_once_in_every_order() {
-    let (output, report) = explored("rates.toml", "", &[]);
-    let why = why(&output, &report);
-    assert_eq!((output.status.code(), &report["verdict"]), (Some(0), &"holds".into()), "{why}");
-    assert_eq!(report["explore"]["complete"], true, "{why}");
+    holds_in_every_order("rates.toml");
 }
 
 #[test]
@@ -139,18 +143,7 @@ fn an_instance_that_does_not_survive_the_start_of_another_is_told() {
 
 #[test]
 fn what_starts_in_each_execution_do_not_go_with_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let refused = |arguments: &[&str], why: &str| {
-        let output = command(&["explore", "tests/services/moments/rates.toml"])
-            .args(arguments)
-            .arg("--out")
-            .arg(folder.path())
-            .output()
-            .unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{errors}");
-        assert!(errors.contains(why), "{errors}");
-    };
+    let refused = |arguments: &[&str], why: &str| is_refused("tests/services/moments/rates.toml", arguments, why);
     refused(&["--faults", "crash"], "faults strike requests of a service that is up");
     refused(&["--search", "stress"], "`stress` puts nothing in order");
     refused(&["--pairs"], "every choice of the operations");

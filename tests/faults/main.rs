@@ -262,21 +262,20 @@ fn the_checkers_judge_deliveries_to_instances_that_are_killed() {
     assert_eq!(report["explore"]["complete"], true);
 }
 
+/// An exploration of this scenario is refused with these arguments, and it is said why.
+#[track_caller]
+fn is_refused(scenario: &str, arguments: &[&str], why: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = command(&["explore", scenario]).args(arguments).arg("--out").arg(folder.path()).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains(why), "{errors}");
+}
+
 #[test]
 fn what_cannot_happen_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let refused = |arguments: &[&str], why: &str| {
-        let output = command(&["explore"])
-            .arg("scenarios/explore-direct-find-then-insert.toml")
-            .args(arguments)
-            .arg("--out")
-            .arg(folder.path())
-            .output()
-            .unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{errors}");
-        assert!(errors.contains(why), "{errors}");
-    };
+    let refused =
+        |arguments: &[&str], why: &str| is_refused("scenarios/explore-direct-find-then-insert.toml", arguments, why);
     refused(&["--faults", "crash"], "none that the harness started");
     refused(&["--schedule", "1 1:crash"], "none that the harness started");
     refused(&["--faults", "lost-answer", "--search", "stress"], "`stress` parks none");
