@@ -163,6 +163,27 @@ async fn a_field_that_is_there_twice_is_said_and_nothing_of_it_is_lost() {
 }
 
 #[tokio::test]
+async fn a_duplicate_that_cannot_be_read_is_said_and_its_group_is_left() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_unreadable");
+    filled(&database, "visits", vec![doc! { "_id": 1, "chat": 1 }]).await;
+    // No text in UTF-8 has this byte.
+    let mut bytes = doc! { "_id": 5, "k": "b", "m": "?" }.to_vec().unwrap();
+    let at = bytes.iter().rposition(|byte| *byte == b'?').unwrap();
+    bytes[at] = 0xff;
+    let chat = RawDocumentBuf::from_bytes(bytes).unwrap();
+    database.collection::<RawDocumentBuf>("chats").insert_one(chat).await.unwrap();
+    let profile = chats(&[("visits", "chat")]);
+    let planned = plan(&database, &profile, &RepairOptions::default()).await.unwrap();
+    let done = apply(&database, &profile, &RepairOptions::default(), "x").await.unwrap();
+    assert_eq!((&done.actions, sorted(&done.left)), (&planned.actions(), sorted(&planned.left)));
+    let told = "document 5 cannot be merged: it holds what cannot be read";
+    assert!(done.left.iter().any(|left| left.contains(told)), "{:?}", done.left);
+    assert_eq!(done.audited.count(FindingKind::DuplicateKey), 2, "4 and 5 beside 3");
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_key_for_which_an_index_has_no_room_is_not_promised() {
     let (mongod, client) = server().await;
     let chat =

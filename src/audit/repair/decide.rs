@@ -95,11 +95,11 @@ pub(super) struct Circumstances<'a> {
 /// Reads the groups again, and decides.
 pub(super) async fn decide(with: Circumstances<'_>, groups: &[Group]) -> Result<Decision> {
     let ids: Vec<Bson> = groups.iter().flat_map(|group| group.documents.iter().cloned()).collect();
-    let (mut found, twice) = judged(with, &ids).await?;
-    let keys = keys_of(with, &found).await?;
+    let Judged { mut documents, raw, twice } = judged(with, &ids).await?;
+    let keys = keys_of(with, &raw).await?;
     let mut decision = Decision::default();
     for group in groups {
-        let members = group.documents.iter().filter_map(|id| found.remove(&name(id))).collect();
+        let members = group.documents.iter().filter_map(|id| documents.remove(&name(id))).collect();
         let members = of_one_key(members, &keys);
         if let Some(refused) = has_twice(group, &members, &twice) {
             decision.refused.push(refused);
@@ -159,7 +159,7 @@ fn sentence(key: &str, why: &str) -> String {
     format!("the documents of the key `{key}` are not merged: {why}")
 }
 
-/// Refuses a group with a document that has a field twice.
+/// Refuses a group with a document that has a field twice, or cannot be read.
 fn has_twice(group: &Group, members: &[Document], twice: &BTreeMap<String, String>) -> Option<Refused> {
     let told = |member| {
         let id = id_of(member);
@@ -218,13 +218,19 @@ fn merge_of(
     }
 }
 
-/// The documents among which the key is unique, as they are, by the names of their ids; and what is said of those that have
-/// a field twice.
-async fn judged(
-    with: Circumstances<'_>,
-    ids: &[Bson],
-) -> Result<(BTreeMap<String, Document>, BTreeMap<String, String>)> {
-    let (mut found, mut twice) = (BTreeMap::new(), BTreeMap::new());
+/// Documents as they are now, by the names of their ids.
+#[derive(Debug, Default)]
+struct Judged {
+    documents: BTreeMap<String, Document>,
+    /// As the server has them. The audit takes their keys from this, also of those that cannot be decoded.
+    raw: BTreeMap<String, RawDocumentBuf>,
+    /// What is said of those that have a field twice or cannot be read.
+    twice: BTreeMap<String, String>,
+}
+
+/// The documents among which the key is unique.
+async fn judged(with: Circumstances<'_>, ids: &[Bson]) -> Result<Judged> {
+    let mut judged = Judged::default();
     let step = format!("read `{}`", with.profile.collection);
     let collection = with.database.collection::<RawDocumentBuf>(&with.profile.collection);
     for ids in ids.chunks(1_000) {
@@ -232,24 +238,24 @@ async fn judged(
         let filter = with.profile.key.as_ref().map_or_else(|| by_id.clone(), |key| key.among(by_id.clone()));
         let mut read = collection.find(filter).await.reading(with.database.name(), &step)?;
         while let Some(raw) = read.try_next().await.reading(with.database.name(), &step)? {
-            let Read { document, twice: told, .. } = Read::of(&raw);
-            twice.extend(told.map(|told| (name(&id_of(&document)), told)));
-            found.insert(name(&id_of(&document)), document);
+            let Read { document, twice, .. } = Read::of(&raw);
+            let id = name(&id_of(&document));
+            judged.twice.extend(twice.map(|told| (id.clone(), told)));
+            judged.raw.insert(id.clone(), raw);
+            judged.documents.insert(id, document);
         }
     }
-    Ok((found, twice))
+    Ok(judged)
 }
 
 /// The keys of documents, all that each of them has, by the names of their ids.
 async fn keys_of(
     with: Circumstances<'_>,
-    found: &BTreeMap<String, Document>,
+    raw: &BTreeMap<String, RawDocumentBuf>,
 ) -> Result<BTreeMap<String, Vec<Vec<u8>>>> {
     let Some(key) = &with.profile.key else { return Ok(BTreeMap::new()) };
     let collection = with.database.collection::<Document>(&with.profile.collection);
-    let raw = |(id, document): (&String, &Document)| Some((id.clone(), RawDocumentBuf::try_from(document).ok()?));
-    let raw: Vec<(String, RawDocumentBuf)> = found.iter().filter_map(raw).collect();
-    let classes = classes(&collection, key, raw.iter().map(|(_, document)| document.as_ref())).await?;
+    let classes = classes(&collection, key, raw.values().map(AsRef::as_ref)).await?;
     let texts = classes.as_ref().map_or(Texts::Exact, Texts::Classes);
     let keys = |document: &RawDocumentBuf| things(key, document, texts).into_iter().map(|thing| thing.bytes).collect();
     Ok(raw.iter().map(|(id, document)| (id.clone(), keys(document))).collect())
