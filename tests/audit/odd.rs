@@ -125,6 +125,27 @@ async fn a_reference_within_an_id_is_refused_and_the_other_groups_are_merged() {
 }
 
 #[tokio::test]
+async fn a_late_reference_that_cannot_be_read_is_said_and_stops_nothing() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_late");
+    filled(&database, "visits", vec![doc! { "_id": 1, "chat": 1 }]).await;
+    let profile = chats(&[("visits", "chat")]);
+    let done = apply(&database, &profile, &RepairOptions::default(), "x").await.unwrap();
+    assert_eq!(done.audited.verdict(), Verdict::Holds, "{:?}", done.left);
+    // No text in UTF-8 has this byte.
+    let mut bytes = doc! { "_id": 9, "chat": 2, "m": "?" }.to_vec().unwrap();
+    let at = bytes.iter().rposition(|byte| *byte == b'?').unwrap();
+    bytes[at] = 0xff;
+    let visit = RawDocumentBuf::from_bytes(bytes).unwrap();
+    database.collection::<RawDocumentBuf>("visits").insert_one(visit).await.unwrap();
+    let again = apply(&database, &profile, &RepairOptions::default(), "y").await.unwrap();
+    let told = "document 9 of `visits` cannot be redirected: it holds what cannot be read";
+    assert!(again.left.iter().any(|left| left.contains(told)), "{:?}", again.left);
+    assert_eq!(again.audited.verdict(), Verdict::Violated, "an orphan");
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_field_that_is_there_twice_is_said_and_nothing_of_it_is_lost() {
     let (mongod, client) = server().await;
     let twice = |id: i32, field: &mongodb::bson::raw::CStr, key: &str| {

@@ -2,12 +2,13 @@
 
 use futures::TryStreamExt;
 use mongodb::Database;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, RawDocumentBuf, doc};
 
 use super::edit::{Edit, Written};
 use super::guard::same_field;
 use super::rate_limiter::at_once;
 use super::refer::{Redirection, ReferenceOutcome, Referring, Targets, refers, resolve, targets};
+use super::twice::Read;
 use super::work::Repair;
 use crate::audit::error::{Result, Step};
 
@@ -82,13 +83,14 @@ pub(super) async fn are_referred_to(
     referring: &[Referring<'_>],
 ) -> Result<bool> {
     for referring in referring {
-        let collection = database.collection::<Document>(referring.collection);
+        let collection = database.collection::<RawDocumentBuf>(referring.collection);
         let step = format!("read `{}`", referring.collection);
         let found = collection.find(referring.filter(targets.forms())).await;
         let mut found = found.reading(database.name(), &step)?;
-        // A query finds DBRefs to other collections as well.
-        while let Some(document) = found.try_next().await.reading(database.name(), &step)? {
-            if refers(referring, &document, targets) {
+        // A query finds DBRefs to other collections as well. Of what cannot be read nobody knows: it is looked at and said.
+        while let Some(raw) = found.try_next().await.reading(database.name(), &step)? {
+            let Read { document, unreadable, .. } = Read::of(&raw);
+            if unreadable || refers(referring, &document, targets) {
                 return Ok(true);
             }
         }
