@@ -135,9 +135,12 @@ async fn read(
 /// The documents that do not get their keys, however often it is tried: each gets its own when no other has it any more.
 fn blocked_by(settings: &[&Setting], holders: &[(String, String)], class: &BTreeMap<String, u32>) -> BTreeSet<String> {
     let mut held: BTreeMap<u32, BTreeSet<&str>> = BTreeMap::new();
+    // The other way round: a plan has as many settings as there are documents without a key.
+    let mut holds: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
     for (id, text) in holders {
         if let Some(class) = class.get(text) {
             held.entry(*class).or_default().insert(id);
+            holds.entry(id).or_default().insert(*class);
         }
     }
     let names: Vec<String> = settings.iter().map(|one| name(&one.id)).collect();
@@ -148,10 +151,10 @@ fn blocked_by(settings: &[&Setting], holders: &[(String, String)], class: &BTree
         pending.retain(|(id, class)| {
             let free = held.get(class).is_none_or(|ids| ids.iter().all(|other| other == id));
             if free {
-                held.values_mut().for_each(|ids| {
-                    ids.remove(id);
-                });
-                held.entry(*class).or_default().insert(id);
+                for left in holds.insert(*id, BTreeSet::from([*class])).unwrap_or_default() {
+                    held.entry(left).or_default().remove(id);
+                }
+                held.entry(*class).or_default().insert(*id);
             }
             !free
         });
