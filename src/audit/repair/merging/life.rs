@@ -82,7 +82,9 @@ impl<'a> Marks<'a> {
             }
             Mark::Partial { filter, .. } => match self.matches(document, filter) {
                 Some(is_in) => Sign::Rank(i64::from(is_in)),
-                None => Sign::Unknown(filter.keys().map(|path| value_at(document, path).cloned()).collect()),
+                None => {
+                    Sign::Unknown(paths(filter).into_iter().map(|path| value_at(document, path).cloned()).collect())
+                }
             },
         }
     }
@@ -92,8 +94,16 @@ impl<'a> Marks<'a> {
         let is_root = |path: &str| path.split('.').next() == Some(field);
         self.marks.iter().any(|mark| match mark {
             Mark::Deleted(path) | Mark::Expiring { field: path, .. } => is_root(path),
-            Mark::Partial { filter, .. } => !self.identity.iter().any(|path| is_root(path)) && names(filter, field),
+            Mark::Partial { filter, .. } => {
+                paths(filter).into_iter().any(|path| is_root(path) && !self.is_identity(path))
+            }
         })
+    }
+
+    /// Whether what is at a path is, or will be, the same for all documents: it is within what makes them one, or around it.
+    fn is_identity(&self, path: &str) -> bool {
+        let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+        self.identity.iter().any(|own| *own == path || within(path, own) || within(own, path))
     }
 
     /// Why something that lives would vanish with this result; `None` if nothing would.
@@ -134,7 +144,7 @@ impl<'a> Marks<'a> {
                     if path == "$and" { each.into_iter().all(|is| is) } else { each.into_iter().any(|is| is) }
                 }
                 (path, _) if path.starts_with('$') => return None,
-                (path, _) if self.identity.iter().any(|own| own.split('.').next() == path.split('.').next()) => true,
+                (path, _) if self.is_identity(path) => true,
                 (path, Bson::Document(operators))
                     if operators.keys().next().is_some_and(|name| name.starts_with('$')) =>
                 {
@@ -151,11 +161,16 @@ impl<'a> Marks<'a> {
     }
 }
 
-fn names(filter: &Document, field: &str) -> bool {
-    filter.iter().any(|(path, condition)| {
-        let parts = condition.as_array().filter(|_| path.starts_with('$')).into_iter().flatten();
-        path.split('.').next() == Some(field) || parts.filter_map(Bson::as_document).any(|part| names(part, field))
-    })
+/// The paths that a filter asks about.
+fn paths(filter: &Document) -> Vec<&str> {
+    let mut found = Vec::new();
+    for (path, condition) in filter {
+        match condition.as_array().filter(|_| path.starts_with('$')) {
+            Some(parts) => parts.iter().filter_map(Bson::as_document).for_each(|part| found.extend(paths(part))),
+            None => found.push(path.as_str()),
+        }
+    }
+    found
 }
 
 fn fulfils(values: &[&Bson], operator: &str, wanted: &Bson) -> Option<bool> {
@@ -264,6 +279,23 @@ mod tests {
             let lives = |document: &Document| marks.loss(|| document.clone(), &[&left, &right]).is_none();
             let lively: Vec<usize> = (0..2).filter(|at| lives([&left, &right][*at])).collect();
             assert_eq!(lively, expected, "{} {left} {right}", indexes[0]);
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_the_key_within_one_field_is_not_part_of_it() {
+        let spec = MergeSpec::default();
+        let state = |state: &str| doc! { "meta": { "key": "a", "state": state } };
+        for (filter, decides) in [
+            (doc! { "meta.state": "open" }, true),
+            (doc! { "$and": [{ "meta.key": "a" }, { "meta.state": { "$regex": "^o" } }] }, true),
+            (doc! { "meta.key": "b" }, false),
+        ] {
+            let indexes = [doc! { "name": "p", "key": { "x": 1 }, "partialFilterExpression": filter }];
+            let marks = Marks::of(&spec, &["meta.key"], &indexes);
+            assert_eq!(marks.decides("meta"), decides, "{}", indexes[0]);
+            let lively = marks.liveliest(&[&state("closed"), &state("open")]);
+            assert_eq!(lively.len() < 2, decides, "{} {lively:?}", indexes[0]);
         }
     }
 
