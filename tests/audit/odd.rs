@@ -174,6 +174,19 @@ async fn a_field_that_is_there_twice_is_said_and_nothing_of_it_is_lost() {
     let (done, _) = repaired(&database, &chats(&[("visits", "chat")])).await;
     assert!(told(&done.left, "document 2 of `visits` cannot be redirected"), "{:?}", done.left);
 
+    // One that refers to the kept chat already would be united with one that refers to the other.
+    let database = client.database("onlyone_twice_united");
+    filled(&database, "seats", vec![doc! { "_id": 2, "chat": 2, "who": "x", "n": 1 }]).await;
+    let mut seat = twice(1, cstr!("m"), "");
+    seat.append(cstr!("chat"), 1);
+    seat.append(cstr!("who"), "x");
+    database.collection::<RawDocumentBuf>("seats").insert_one(seat).await.unwrap();
+    let mut profile_of_seats = chats(&[("seats", "chat")]);
+    profile_of_seats.references[0].unique_with = vec!["who".to_owned()];
+    profile_of_seats.references[0].merge.default = Some(onlyone::audit::FieldRule::Fill);
+    let (done, _) = repaired(&database, &profile_of_seats).await;
+    assert!(told(&done.left, "document 1, which is left as it is: it has the field `m`"), "{:?}", done.left);
+
     let database = client.database("onlyone_twice_key");
     let mut chat = twice(1, cstr!("m"), "");
     chat.append(cstr!("participants"), mongodb::bson::rawbson!(["a", "b"]));

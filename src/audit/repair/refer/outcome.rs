@@ -35,6 +35,8 @@ pub(in crate::audit::repair) struct Redirection {
     pub(in crate::audit::repair) twin: Option<Twin>,
     /// Values that are nowhere any more.
     pub(in crate::audit::repair) lost: Vec<Lost>,
+    /// Why it cannot be written: it has a field twice.
+    pub(in crate::audit::repair) twice: Option<String>,
 }
 
 impl Redirection {
@@ -88,12 +90,13 @@ pub(in crate::audit::repair) fn resolve(
     let mut outcome = ReferenceOutcome::default();
     let mut all: Vec<Redirection> = Vec::with_capacity(documents.len());
     for Read { document, twice, unreadable } in documents {
-        if let Some(why) = twice.filter(|_| unreadable || refers(referring, &document, targets)) {
-            outcome.obstacles.push(obstacle(referring, &[&document], targets, &why));
+        if let Some(why) = twice.as_ref().filter(|_| unreadable || refers(referring, &document, targets)) {
+            outcome.obstacles.push(obstacle(referring, &[&document], targets, why));
             continue;
         }
         match redirected(referring, document, targets) {
-            Ok(redirection) => all.push(redirection),
+            // One that refers to a kept document: nothing can be united with it.
+            Ok(redirection) => all.push(Redirection { twice, ..redirection }),
             Err(obstacle) => outcome.obstacles.push(obstacle),
         }
     }
@@ -135,6 +138,7 @@ pub(in crate::audit::repair) fn redirected(
         elements: Vec::new(),
         twin: None,
         lost: Vec::new(),
+        twice: None,
     };
     for reference in &referring.references {
         let mut changes = Changes::default();

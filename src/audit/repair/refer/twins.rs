@@ -52,6 +52,10 @@ fn unite_group(
     documents: &mut [Redirection],
     group: &[usize],
 ) -> Result<(), String> {
+    let odd = |&position: &usize| Some((documents[position].id(), documents[position].twice.as_ref()?));
+    if let Some((id, why)) = group.iter().find_map(odd) {
+        return Err(format!("it would be one with document {id}, which is left as it is: {why}"));
+    }
     let of_many = |&&position: &&usize| values(&documents[position].after, &reference.field).len() > 1;
     if group.iter().any(|position| of_many(&position)) {
         return Err("it refers to several documents, so that it cannot be removed for one".to_owned());
