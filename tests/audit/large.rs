@@ -170,6 +170,8 @@ async fn a_repair_that_an_older_version_could_not_finish_is_finished() {
     let done = apply(&database, &profile, &RepairOptions::default(), "new").await.unwrap();
     assert!(done.resumed && done.left.is_empty() && done.audited.reasons.is_empty(), "{:?}", done.left);
     assert_eq!(done.audited.verdict(), Verdict::Holds);
+    let header = backup.find_one(doc! { "_id": "repair" }).await.unwrap().unwrap();
+    assert!(header.get_i32("format_version").unwrap() > 4, "an older version would misread what was added: {header}");
     let rooms = all(&database, "rooms").await;
     let log = rooms[0].get_array("log").unwrap();
     let whole: Vec<Bson> = [elements(4, 0), elements(4, 1_000)].concat().into_iter().map(Bson::from).collect();

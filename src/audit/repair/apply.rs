@@ -145,6 +145,9 @@ async fn apply_alone(
             journal.name()
         )));
     }
+    if resumed {
+        journal.renew().await?;
+    }
     let mut repair = Repair::new(database, profile, options, (journal, resumed), lease);
     let mut last = repair.rounds().await?;
     if repair.opened && repair.unfinished.is_empty() {

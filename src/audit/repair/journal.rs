@@ -209,6 +209,12 @@ impl Journal {
         self.write_header(Document::new()).await
     }
 
+    /// Notes that entries are of the newest format from now on: an older onlyone, which would misread what the last change of
+    /// a document was and take in again what is there, must not go on with them.
+    pub(super) async fn renew(&self) -> Result<()> {
+        self.write_header(doc! { "format_version": FORMAT_VERSION }).await
+    }
+
     /// Ends the journal of a repair that is undone.
     pub(super) async fn restored(&self, lease: &Lease) -> Result<()> {
         self.end(lease, doc! { "state": "restored" }).await
