@@ -146,6 +146,23 @@ async fn a_late_reference_that_cannot_be_read_is_said_and_stops_nothing() {
 }
 
 #[tokio::test]
+async fn a_late_reference_that_cannot_be_redirected_leaves_no_backup() {
+    let (mongod, client) = server().await;
+    let database = client.database("onlyone_late_id");
+    filled(&database, "reads", vec![doc! { "_id": { "chat": 1, "who": "x" } }]).await;
+    let profile = chats(&[("reads", "_id.chat")]);
+    let done = apply(&database, &profile, &RepairOptions::default(), "x").await.unwrap();
+    assert_eq!(done.audited.verdict(), Verdict::Holds, "{:?}", done.left);
+    let late = doc! { "_id": { "chat": 2, "who": "x" } };
+    database.collection::<Document>("reads").insert_one(late).await.unwrap();
+    let again = apply(&database, &profile, &RepairOptions::default(), "y").await.unwrap();
+    let why = "`_id.chat` is part of its `_id`, which cannot be changed";
+    assert!(again.left.iter().any(|left| left.contains(why)), "{:?}", again.left);
+    assert_eq!((again.backup, again.actions), (None, vec![]), "nothing was done");
+    mongod.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_field_that_is_there_twice_is_said_and_nothing_of_it_is_lost() {
     let (mongod, client) = server().await;
     let twice = |id: i32, field: &mongodb::bson::raw::CStr, key: &str| {

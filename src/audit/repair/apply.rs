@@ -319,7 +319,6 @@ impl Repair<'_> {
         for redirections in redirections.chunks(SWEPT_AT_ONCE) {
             let targets = targets(&self.database, &self.profile.collection, redirections).await?;
             if are_referred_to(&self.database, &targets, referring).await? {
-                self.open().await?;
                 self.redirect(redirections, referring).await?;
             }
         }

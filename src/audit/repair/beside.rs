@@ -81,6 +81,7 @@ impl Repair<'_> {
         let collection = referring.collection;
         let gone: Vec<&Redirection> = groups.iter().flatten().collect();
         let entries: Vec<TwinEntry> = gone.iter().filter_map(|document| entry(collection, document)).collect();
+        self.open().await?;
         // The entry is the backup of the twin until it is removed.
         self.journal.put_twins(&entries, MergeState::Removing).await?;
         let twins: Vec<&Document> = entries.iter().map(|entry| &entry.twin).collect();

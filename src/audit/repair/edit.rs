@@ -90,6 +90,7 @@ impl Repair<'_> {
         if edits.is_empty() {
             return Ok(Vec::new());
         }
+        self.open().await?;
         let touch = |edit| {
             let Edit { before, changed, taking, .. }: &Edit = edit;
             Touch { now: before, after: After::Changed(changed.clone()), taking }

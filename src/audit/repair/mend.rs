@@ -160,7 +160,6 @@ impl Repair<'_> {
         if mended.is_empty() {
             return Ok(Vec::new());
         }
-        self.open().await?;
         let (edits, actions): (Vec<Edit>, Vec<Action>) =
             mended.into_iter().map(|mended| (mended.edit, mended.action)).unzip();
         let collection = self.profile.collection.clone();
