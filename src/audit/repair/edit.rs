@@ -106,7 +106,11 @@ impl Repair<'_> {
         }
         if reply.matched < (edits.len() - reply.refused.len()) as u64 {
             let ids: Vec<Bson> = edits.iter().map(|edit| edit.id()).collect();
-            let now = self.documents(collection, &ids).await?;
+            // Where none matched, nothing was written, whatever the documents look like by now.
+            let now = match reply.matched {
+                0 => BTreeMap::new(),
+                _ => self.documents(collection, &ids).await?,
+            };
             for (edit, written) in edits.iter().zip(&mut written).filter(|(_, written)| **written == Written::Done) {
                 *written = match now.get(&name(&edit.id())) {
                     Some(now) => evidence(&edit.before, &edit.changed, now, field),
@@ -175,8 +179,9 @@ pub(super) fn evidence(read: &Document, changed: &Document, now: &Document, fiel
     match of_array {
         Some(ArraySays::Surely(written)) => written,
         Some(ArraySays::Elements(true)) => Written::Done,
-        // They may have been taken away again.
-        Some(ArraySays::Elements(false)) if !done() => Written::NotDone,
+        // They may have been taken away again: where there are other fields, one of these must say so as well. A sum that is
+        // taken for not added would be added twice.
+        Some(ArraySays::Elements(false)) if others().next().is_none() => Written::NotDone,
         _ if done() => Written::Done,
         _ if others().any(|(name, _)| now.get(name) == read.get(name)) => Written::NotDone,
         _ => Written::Unknown,
@@ -206,11 +211,14 @@ mod tests {
             (doc! { "m": 5, "sum": 5, "at": 9 }, Written::NotDone),
             (doc! { "m": 5, "sum": 13, "at": 9 }, Written::Unknown),
             (doc! { "m": ["x"], "sum": 12, "at": 9 }, Written::Done),
-            (doc! { "m": ["x"], "sum": 13, "at": 9 }, Written::NotDone),
+            (doc! { "m": ["x"], "sum": 13, "at": 9 }, Written::Unknown),
+            (doc! { "m": ["x"], "sum": 5, "at": 9 }, Written::NotDone),
             (doc! { "m": ["x", "a"], "sum": 5, "at": 1 }, Written::NotDone),
             (doc! { "m": ["x", "a", "b"], "sum": 13, "at": 9 }, Written::Done),
         ] {
             assert_eq!(evidence(&read, &changed, &now, Some("m")), expected, "{now}");
         }
+        let (only_read, only_changed) = (doc! { "m": ["a"] }, doc! { "m": ["a", "b"] });
+        assert_eq!(evidence(&only_read, &only_changed, &doc! { "m": ["x"] }, Some("m")), Written::NotDone);
     }
 }
