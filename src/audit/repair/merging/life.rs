@@ -20,8 +20,8 @@ const DELETED: [&str; 7] = ["deletedAt", "deleted_at", "deletedOn", "deleted_on"
 enum Mark<'a> {
     /// It is deleted if it has a value here.
     Deleted(&'a str),
-    /// The server removes it so many milliseconds after the date here, if it matches the filter.
-    Expiring { field: &'a str, after: i64, filter: Option<&'a Document> },
+    /// The server removes it some time after the date here, the same for all, if it matches the filter.
+    Expiring { field: &'a str, filter: Option<&'a Document> },
     /// It is in the index of this name if it matches the filter.
     Partial { index: &'a str, filter: &'a Document },
 }
@@ -60,9 +60,8 @@ impl<'a> Marks<'a> {
         };
         marks.extend(indexes.iter().filter_map(|index| {
             let filter = index.get_document("partialFilterExpression").ok();
-            if let (Some(seconds), Ok(key)) = (index.get("expireAfterSeconds"), index.get_document("key")) {
-                let after = milliseconds(seconds);
-                return Some(Mark::Expiring { field: key.keys().next()?, after, filter });
+            if let (true, Ok(key)) = (index.contains_key("expireAfterSeconds"), index.get_document("key")) {
+                return Some(Mark::Expiring { field: key.keys().next()?, filter });
             }
             Some(Mark::Partial { index: index.get_str("name").ok()?, filter: filter? })
         }));
@@ -75,10 +74,9 @@ impl<'a> Marks<'a> {
             Mark::Expiring { filter: Some(filter), .. } if self.matches(document, filter) == Some(false) => {
                 Sign::Rank(i64::MAX)
             }
-            Mark::Expiring { field, after, .. } => {
+            Mark::Expiring { field, .. } => {
                 let dates = values(document, field).into_iter().filter_map(Bson::as_datetime);
-                let first = dates.map(|date| date.timestamp_millis()).min();
-                Sign::Rank(first.map_or(i64::MAX, |first| first.saturating_add(*after)))
+                Sign::Rank(dates.map(|date| date.timestamp_millis()).min().unwrap_or(i64::MAX))
             }
             Mark::Partial { filter, .. } => match self.matches(document, filter) {
                 Some(is_in) => Sign::Rank(i64::from(is_in)),
@@ -203,17 +201,6 @@ fn is_set(value: Option<&Bson>) -> bool {
         Some(number) if is_number(number) => !same(number, &Bson::Int32(0)),
         _ => true,
     }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "a time in seconds; what is larger is for ever")]
-fn milliseconds(seconds: &Bson) -> i64 {
-    let whole = match seconds {
-        Bson::Int32(seconds) => i64::from(*seconds),
-        Bson::Int64(seconds) => *seconds,
-        Bson::Double(seconds) => *seconds as i64,
-        _ => 0,
-    };
-    whole.saturating_mul(1_000)
 }
 
 fn sentence(mark: &Mark<'_>, other: &Bson) -> String {
