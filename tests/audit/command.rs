@@ -92,7 +92,6 @@ async fn what_cannot_be_repaired_is_no_backup_and_not_nothing_to_do() {
     let chats =
         [1, 2].map(|id| doc! { "_id": id, "participants": ["a", "b"], "participantsKey": "a_b", "messages": id });
     database.collection("chats").insert_many(chats).await.unwrap();
-    let original = contents(&database).await;
     let of = "--database onlyone_none --profile chats";
     for (flag, headline) in [("", "nothing of what was found can be repaired"), (" --apply", "nothing was repaired")] {
         let ran = onlyone(&mongod.uri(), &format!("repair{flag} {of}"));
@@ -108,7 +107,6 @@ async fn what_cannot_be_repaired_is_no_backup_and_not_nothing_to_do() {
     assert_eq!(unwritable.status.code(), Some(4));
     assert!(text(&unwritable.stderr).contains("cannot write reports to /dev/null/reports"), "{unwritable:?}");
     assert_eq!(contents(&database).await, before, "nothing is done that cannot be told");
-    assert_ne!(before, original);
     mongod.stop().await.unwrap();
 }
 
