@@ -181,6 +181,10 @@ fn fulfils(values: &[&Bson], operator: &str, wanted: &Bson) -> Option<bool> {
         false => values.iter().any(|value| same(value, wanted)),
     };
     match (operator, wanted) {
+        // The one type that says that there is no value, by its name or its number.
+        ("$type", wanted) if wanted.as_str() == Some("null") || same(wanted, &Bson::Int32(10)) => {
+            Some(values.iter().any(|value| matches!(value, Bson::Null)))
+        }
         ("$exists" | "$type", _) => Some(true),
         ("$gt", Bson::String(text)) if text.is_empty() => Some(true),
         ("$eq", wanted) => Some(equal(wanted)),
@@ -255,6 +259,8 @@ mod tests {
             (open.clone(), doc! { "state": "open", "k": 1 }, doc! { "state": "closed", "k": "a", "x": 1 }, vec![0]),
             (open, doc! { "state": "open" }, doc! { "state": "new", "x": 1 }, vec![0, 1]),
             (partial(doc! { "gone": null }), doc! { "gone": 1 }, doc! {}, vec![1]),
+            (partial(doc! { "gone": { "$type": "null" } }), doc! { "gone": 1 }, doc! { "gone": null }, vec![1]),
+            (partial(doc! { "gone": { "$type": 10.0 } }), doc! { "gone": 1 }, doc! { "gone": null }, vec![1]),
             (partial(doc! { "n": { "$gt": 1, "$lte": 3_i64 } }), doc! { "n": 1 }, doc! { "n": 3.0 }, vec![1]),
             (partial(doc! { "$or": [{ "a": 1 }, { "b": 1 }] }), doc! { "a": 2 }, doc! { "b": [2, 1] }, vec![1]),
             (partial(doc! { "n": { "$mod": [2, 0] } }), doc! { "n": 1 }, doc! { "n": 2 }, vec![]),
