@@ -28,11 +28,13 @@ pub use self::writer::HistoryWriter;
 
 /// Version of the history format.
 pub const FORMAT_VERSION: u32 = 1;
+/// Version of a `history.jsonl` whose operations lie in segments: who reads its lines alone must not take it for an empty one.
+pub const DIVIDED_FORMAT_VERSION: u32 = 2;
 
 /// First line of a history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// [`FORMAT_VERSION`].
+    /// [`FORMAT_VERSION`] or [`DIVIDED_FORMAT_VERSION`].
     pub format_version: u32,
     /// `onlyone`.
     pub tool: String,
@@ -68,7 +70,7 @@ pub enum HistoryError {
         path: PathBuf,
     },
     /// The file has a format that this version does not read.
-    #[error("{} has format version {found}; this onlyone reads version {FORMAT_VERSION}", path.display())]
+    #[error("{} has format version {found}; this onlyone reads versions {FORMAT_VERSION} and {DIVIDED_FORMAT_VERSION}", path.display())]
     Version {
         /// The file.
         path: PathBuf,

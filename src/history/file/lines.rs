@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT_VERSION, Header, HistoryError, io_error};
+use super::{DIVIDED_FORMAT_VERSION, FORMAT_VERSION, Header, HistoryError, io_error};
 use crate::history::{Late, OpId, Operation};
 
 /// A line that is no operation.
@@ -142,7 +142,7 @@ fn header(path: &Path, line: &[u8]) -> Result<Header, HistoryError> {
     if version.tool != "onlyone" {
         return Err(foreign());
     }
-    if version.format_version != FORMAT_VERSION {
+    if ![FORMAT_VERSION, DIVIDED_FORMAT_VERSION].contains(&version.format_version) {
         return Err(HistoryError::Version { path: path.to_owned(), found: version.format_version });
     }
     serde_json::from_slice(line).map_err(|_| foreign())

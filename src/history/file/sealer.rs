@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use super::columns::Lates;
 use super::lines::{Entry, Lines, Marker};
-use super::{Header, HistoryError, io_error, segment, segment_path};
+use super::{DIVIDED_FORMAT_VERSION, Header, HistoryError, io_error, segment, segment_path};
 use crate::history::Operation;
 
 /// What is to be packed.
@@ -103,7 +103,8 @@ fn seal_main(main: &Path, header: &Header, until: u32) -> Result<(), HistoryErro
     // No number is left out: one that is not there is a segment that was lost.
     (packed..until).try_for_each(|number| pack(number, Vec::new(), Lates::new()))?;
     let mut bytes = Vec::new();
-    for line in [serde_json::to_vec(header), serde_json::to_vec(&Marker::Continued { from: 0 })] {
+    let header = Header { format_version: DIVIDED_FORMAT_VERSION, ..header.clone() };
+    for line in [serde_json::to_vec(&header), serde_json::to_vec(&Marker::Continued { from: 0 })] {
         bytes.extend(line.map_err(|error| io_error("write", main, error.into()))?);
         bytes.push(b'\n');
     }

@@ -116,7 +116,9 @@ pub(super) fn packed(header: &Header, segment: u32, operations: Vec<Operation>, 
         bodies = line(bodies, &Block::of(operations, lates.unwrap_or_default())?)?;
         members.push(Member { bucket, operations: count, weight, bytes: (bodies.len() - before) as u64 });
     }
-    let mut bytes = line(Vec::new(), &Head { header: header.clone(), segment, members })?;
+    // The history's own file may have another version by then; a segment has its own.
+    let header = Header { format_version: FORMAT_VERSION, ..header.clone() };
+    let mut bytes = line(Vec::new(), &Head { header, segment, members })?;
     bytes.append(&mut bodies);
     Ok(bytes)
 }

@@ -116,7 +116,7 @@ fn a_history_in_segments_reads_back_as_one_file_does() {
             let path = write(folder.path(), seed, Some(divided_at), true);
             assert!(segments(folder.path()).len() >= 7, "{divided_at}: {:?}", segments(folder.path()));
             let (header, found) = read(&path).unwrap();
-            assert_eq!(header, Header::new("r1"));
+            assert_eq!(header, Header { format_version: DIVIDED_FORMAT_VERSION, ..Header::new("r1") });
             assert_eq!(found, expected, "{seed} {divided_at}");
             for of in [1, 2, 3, 256, 700] {
                 assert_eq!(in_parts(&path, of).unwrap(), expected, "{seed} {divided_at} {of}");
