@@ -195,7 +195,8 @@ impl EnvironmentSpec<'_> {
         // Only the service itself: what it needs beside it keeps the machine's clock.
         context.clock = clock;
         let service = match &self.scenario.service {
-            Some(service) => Some(Arc::new(Service::start(service, &context).await?)),
+            // Where starts are to meet, they do so in rounds or executions, which are judged.
+            Some(service) => Some(Arc::new(Service::start(service, &context, self.scenario.fresh.is_some()).await?)),
             None => None,
         };
         let base_urls = match &service {
@@ -272,7 +273,7 @@ impl EnvironmentSpec<'_> {
     async fn companions(&self, context: &mut ServiceContext) -> Result<Vec<Service>, TargetError> {
         let mut companions = Vec::new();
         for spec in &self.scenario.companions {
-            let companion = Service::start(spec, context).await?;
+            let companion = Service::start(spec, context, false).await?;
             let url = companion.base_urls().into_iter().next();
             context.others.extend(spec.name.clone().zip(url));
             companions.push(companion);

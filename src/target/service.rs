@@ -91,30 +91,25 @@ struct Starter<'a> {
 }
 
 impl Service {
-    /// Starts all instances and waits until each is ready.
-    pub async fn start(spec: &ServiceSpec, context: &ServiceContext) -> Result<Self, TargetError> {
+    /// Starts all instances and waits until each is ready: at once, or one after another where what they do at their starts is
+    /// not to meet by chance.
+    pub async fn start(spec: &ServiceSpec, context: &ServiceContext, in_turn: bool) -> Result<Self, TargetError> {
         let client = http_client()?;
         let supervisor = Supervisor::start("onlyone-service-").map_err(|error| step(STARTING, error))?;
         let name = spec.name.clone().unwrap_or_else(|| "service".to_owned());
         let restarts = Restarts::new(spec, context);
         let mut service = Service { name, supervisor, instances: Vec::new(), restarts };
-        let starter = Starter { spec, context, client, deadline: Instant::now() + spec.ready_timeout };
+        let mut starter = Starter { spec, context, client, deadline: Instant::now() + spec.ready_timeout };
         for number in 1..=spec.instances {
-            let instance = starter.launch(&service.supervisor, number, &[])?;
+            let mut instance = starter.launch(&service.supervisor, number, &[])?;
+            if in_turn {
+                starter.deadline = Instant::now() + spec.ready_timeout;
+                starter.surely_ready(&service.supervisor, number, &mut instance).await?;
+            }
             service.instances.push(instance);
         }
-        for (number, instance) in (1..).zip(&mut service.instances) {
-            let mut tried = Vec::new();
-            while let Start::PortTaken(log) = starter.ready(instance).await? {
-                tried.push(instance.port.port());
-                if tried.len() >= PORTS {
-                    let ports = tried.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
-                    let why = format!("another process took its port each time ({ports}){log}");
-                    return Err(step(STARTING, why));
-                }
-                *instance = starter.launch(&service.supervisor, number, &tried)?;
-            }
-            instance.port.let_go();
+        for (number, instance) in (1..).zip(&mut service.instances).filter(|_| !in_turn) {
+            starter.surely_ready(&service.supervisor, number, instance).await?;
         }
         Ok(service)
     }
@@ -168,6 +163,26 @@ impl Starter<'_> {
             port.let_go();
         }
         self.launch_at(supervisor, number, port)
+    }
+
+    /// Waits until an instance is ready, which is launched again at another port where its own was taken.
+    async fn surely_ready(
+        &self,
+        supervisor: &Supervisor,
+        number: u32,
+        instance: &mut Instance,
+    ) -> Result<(), TargetError> {
+        let mut tried = Vec::new();
+        while let Start::PortTaken(log) = self.ready(instance).await? {
+            tried.push(instance.port.port());
+            if tried.len() >= PORTS {
+                let ports = tried.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+                return Err(step(STARTING, format!("another process took its port each time ({ports}){log}")));
+            }
+            *instance = self.launch(supervisor, number, &tried)?;
+        }
+        instance.port.let_go();
+        Ok(())
     }
 
     fn launch_at(&self, supervisor: &Supervisor, number: u32, port: Reservation) -> Result<Instance, TargetError> {

@@ -36,7 +36,7 @@ async fn started(folder: &Path) -> Service {
         others: Default::default(),
         clock: None,
     };
-    Service::start(&spec, &context).await.unwrap()
+    Service::start(&spec, &context, false).await.unwrap()
 }
 
 /// How many of its instances take connections.

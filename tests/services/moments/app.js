@@ -32,19 +32,22 @@ async function signUp(db, name) {
   await users.insertOne({ name, admin: isFirst });
 }
 
+// Long enough for the other instance to look as well, on a machine that is busy.
+const othersLook = () => new Promise((done) => setTimeout(done, 300));
+
 // What is to be there before the first ticket is given out.
 async function prepare(db) {
   const rates = db.collection('rates');
   const normal = { name: 'normal', price: 7 };
   if (process.env.MODE === 'index') {
     await rates.createIndex({ name: 1 }, { unique: true });
-    if (!(await rates.findOne({ name: 'normal' }))) await rates.insertOne(normal);
-    return;
+    if (await rates.findOne({ name: 'normal' })) return;
+    await othersLook();
+    return void (await rates.insertOne(normal));
   }
   if (!racy) return void (await rates.updateOne({ _id: 'normal' }, { $setOnInsert: normal }, { upsert: true }));
   if (await rates.findOne({ name: 'normal' })) return;
-  // Long enough for the other instance to look as well, on a machine that is busy.
-  await new Promise((done) => setTimeout(done, 300));
+  await othersLook();
   await rates.insertOne(normal);
 }
 
