@@ -1,12 +1,13 @@
 //! What each request does alone, and how many of them are explored together because of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::execution::{Request, participant};
 use super::explorer::Explorer;
 use super::found::Patience;
+use super::hub::signature;
 use super::policy::Serial;
 use super::predict::Trace;
 use super::search::Search;
@@ -42,9 +43,14 @@ impl Explorer<'_> {
                 self.found.reasons.push(reason);
                 return false;
             }
-            let (execution, ..) = &self.found.executions[position];
-            let own = execution.steps.iter().filter(|step| step.request == request);
-            traces.insert(class, own.map(|step| Arc::clone(&step.command)).collect());
+            let mut own = self.sent_by(position, request);
+            if !self.found.background.is_empty() {
+                // What is sent in the background may come while the request could have sent it; it does not do so every time.
+                let again = self.execute_surely(&alone, Phase::Control, &mut Serial).await;
+                let again: BTreeSet<String> = self.sent_by(again, request).iter().map(|one| signature(one)).collect();
+                own.retain(|command| again.contains(&signature(command)));
+            }
+            traces.insert(class, own);
         }
         self.scheduler.parallel = parallel;
         self.scheduler.alone = traces.iter().map(|(class, trace)| (*class, trace.clone())).collect();
@@ -58,6 +64,13 @@ impl Explorer<'_> {
         self.found.traces =
             (0..requests).filter_map(|request| traces.get(&self.subject.class(request)).cloned()).collect();
         true
+    }
+
+    /// Commands that a request sent in an execution.
+    fn sent_by(&self, position: usize, request: usize) -> Trace {
+        let (execution, ..) = &self.found.executions[position];
+        let own = execution.steps.iter().filter(|step| step.request == request);
+        own.map(|step| Arc::clone(&step.command)).collect()
     }
 
     fn why_no_trace(&self, position: usize, request: usize) -> Option<String> {

@@ -11,6 +11,7 @@ use super::execution::{Execution, INTERRUPTED};
 use super::explorer::{Explorer, MAX_DEAD};
 use super::found::{Found, Patience};
 use super::gate::Event;
+use super::hub::signature;
 use super::policy::{MISFIT, Policy, Replay};
 use super::scheduler::{Learned, Scheduler};
 use super::spent::Part;
@@ -162,6 +163,7 @@ impl Explorer<'_> {
     pub(super) async fn begin_execution(&mut self, requests: &[usize]) -> (u32, Result<(), String>) {
         let number = self.next;
         self.next += 1;
+        self.recognise_background();
         let begun = self.begin_afresh().await;
         if begun.is_ok() {
             self.seed(number).await;
@@ -203,8 +205,24 @@ impl Explorer<'_> {
     pub(super) async fn look_in_passing(&mut self, position: usize, after: After) {
         if self.watch.is_some() {
             self.pass();
+            self.proxy.overhear();
             self.look(position, after).await;
+            let overheard = self.proxy.overheard();
+            self.found.overheard.extend(overheard);
             self.hold();
+        }
+    }
+
+    /// What a service that works in the background sends between executions, and no request sends alone, is such work as well,
+    /// also where it comes while a request could have sent it.
+    fn recognise_background(&mut self) {
+        // Where executions are held against serial runs, what comes late is one of their effects.
+        if self.found.background.is_empty() || self.scheduler.alone.is_empty() || self.comparison.is_some() {
+            return;
+        }
+        let own: BTreeSet<String> = self.scheduler.alone.values().flatten().map(|command| signature(command)).collect();
+        for name in std::mem::take(&mut self.found.overheard).difference(&own) {
+            self.is_background(name.clone());
         }
     }
 

@@ -226,15 +226,21 @@ impl<'a> Explorer<'a> {
         let heard = self.scheduler.listen(LISTEN).await;
         self.found.spent.add(Part::Listening, begin);
         for name in heard {
-            self.found.notes.insert(format!("{BACKGROUND}: {name}"));
-            if let Some(comparison) = &mut self.comparison {
-                comparison.background.insert(name.clone());
-            }
-            if let Some(watch) = &mut self.watch {
-                watch.background = true;
-            }
-            self.proxy.let_pass(name);
+            self.is_background(name);
         }
+    }
+
+    /// Lets what the service sends by itself pass from now on.
+    pub(super) fn is_background(&mut self, name: String) {
+        self.found.notes.insert(format!("{BACKGROUND}: {name}"));
+        if let Some(comparison) = &mut self.comparison {
+            comparison.background.insert(name.clone());
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.background = true;
+        }
+        self.found.background.insert(name.clone());
+        self.proxy.let_pass(name);
     }
 
     /// Asks for the user's own invariants before anything that is judged by them.

@@ -37,6 +37,8 @@ pub(super) struct Hub {
 pub(super) struct State {
     pub(super) events: Option<mpsc::UnboundedSender<Event>>,
     pub(super) background: BTreeSet<String>,
+    /// What passes while nothing is parked, where somebody listens.
+    pub(super) overheard: Option<BTreeSet<String>>,
     /// Cursors that parked commands opened. Others belong to work that passes.
     pub(super) cursors: BTreeSet<i64>,
     pub(super) complaints: BTreeMap<String, u64>,
@@ -94,8 +96,13 @@ impl Hub {
         if command.kind == Kind::Control {
             return None;
         }
-        let state = self.state();
-        let events = state.events.clone()?;
+        let mut state = self.state();
+        let Some(events) = state.events.clone() else {
+            if let Some(overheard) = &mut state.overheard {
+                overheard.insert(signature(command));
+            }
+            return None;
+        };
         let unknown_cursor = command.cursor.is_some_and(|cursor| !state.cursors.contains(&cursor));
         if unknown_cursor || (!state.background.is_empty() && state.background.contains(&signature(command))) {
             return None;

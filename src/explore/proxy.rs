@@ -130,6 +130,17 @@ impl Proxy {
         self.hub.state().background.insert(signature);
     }
 
+    /// Lets everything pass from now on, and listens.
+    pub(super) fn overhear(&self) {
+        let mut state = self.hub.state();
+        (state.events, state.overheard) = (None, Some(BTreeSet::new()));
+    }
+
+    /// Name and namespace of what has passed since then; nobody listens any more.
+    pub(super) fn overheard(&self) -> BTreeSet<String> {
+        self.hub.state().overheard.take().unwrap_or_default()
+    }
+
     /// Parks also what asks which collections and indexes there are.
     pub fn park_catalogue(&self) {
         self.hub.state().parks_catalogue = true;

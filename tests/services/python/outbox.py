@@ -3,8 +3,10 @@
 MODE=fixed   the worker takes each letter before it posts it
 MODE=double  two workers post what they find, and note it afterwards
 EVERY        seconds between two rounds of a worker
+LINGER       seconds that every other answer takes after its letter is stored
 """
 
+import itertools
 import os
 import threading
 import time
@@ -15,6 +17,8 @@ from web import JsonHandler, serve
 
 FIXED = os.environ.get("MODE") == "fixed"
 EVERY = float(os.environ.get("EVERY", "0.05"))
+LINGER = float(os.environ.get("LINGER") or "0")
+lingering = itertools.cycle([False, True])
 database = MongoClient(os.environ["MONGO_URL"], maxPoolSize=50).get_default_database()
 letters, posted = database["letters"], database["posted"]
 
@@ -40,6 +44,8 @@ class Handler(JsonHandler):
         self.body()
         name = self.path.removeprefix("/letters/")
         stored = letters.insert_one({"name": name, "state": "new"})
+        if next(lingering):
+            time.sleep(LINGER)
         self.answer(201, {"id": str(stored.inserted_id)})
 
 
