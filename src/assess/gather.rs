@@ -195,30 +195,22 @@ pub(super) fn gather<'a>(
     // What is asked of the run, and what is stored, is judged for all shards together.
     let observation = run.observation.filter(|_| shards::note(record.shard.as_ref()).is_none());
     let judged_run = Recording { history: &judged, observation, ..*run };
-    let looked = look(&Evidence::of_phase(&judged, observation, Phase::Main), &invariants(record, scenario));
-    let timed = shards::as_recorded(&judged, recorded, of_shards);
-    let timed_run = Recording { history: &timed, ..judged_run };
-    let counting = || measured(&timed_run, &facts);
-    let clock = Clock::of(&scenario.load);
-    let stats = LatencyStats::of(clock, counting())?;
-    let sent = match clock == Clock::Response && !scenario.expect.thresholds.is_empty() {
-        true => Some(LatencyStats::of(Clock::Service, counting())?),
-        false => None,
-    };
-    let stages = stage_sums(&scenario.load, record.stages.as_ref(), counting(), |operation| {
-        shards::shard_of(operation, of_shards)
-    })?;
-    let views = shards::overlapping(&timed, of_shards);
-    let views: Vec<Evidence<'_>> =
-        views.iter().map(|view| Evidence::of_phase(view, observation, Phase::Main)).collect();
-    let overlap = Overlap::of(&views, &shards::late(&timed, of_shards), conditions(record, scenario, false));
-    let moments = recorded.part.map(|_| Moments::of(judged.phase(Phase::Main).iter()));
-    let counted = Counted::of(judged.phase(Phase::Main), record, scenario);
-    let several = Several::of(&judged_run, &facts, scenario);
+    let (looked, (figures, (moments, counted, several))) = rayon::join(
+        || look(&Evidence::of_phase(&judged, observation, Phase::Main), &invariants(record, scenario)),
+        || {
+            rayon::join(
+                || Figures::of(&judged_run, recorded, &facts, scenario),
+                || {
+                    let moments = recorded.part.map(|_| Moments::of(judged.phase(Phase::Main).iter()));
+                    let counted = Counted::of(judged.phase(Phase::Main), record, scenario);
+                    (moments, counted, Several::of(&judged_run, &facts, scenario))
+                },
+            )
+        },
+    );
+    let Figures { stats, sent, stages, overlap } = figures?;
     let shown_shards = shards::shown(of_shards, record.shard.as_ref(), recorded);
     let shown_faults = faults::shown(record, &judged);
-    drop(views);
-    drop(timed);
     let (history, observation) = proofs(judged, observation, &looked);
     Ok(Gathered {
         facts,
@@ -237,6 +229,37 @@ pub(super) fn gather<'a>(
         described,
         misread,
     })
+}
+
+/// What is measured of the times of operations.
+struct Figures {
+    stats: LatencyStats,
+    sent: Option<LatencyStats>,
+    stages: Vec<LatencyStats>,
+    overlap: Overlap,
+}
+
+impl Figures {
+    fn of(run: &Recording<'_>, recorded: &History, facts: &Facts, scenario: &Scenario) -> Result<Self, AssessError> {
+        let of_shards = run.record.shards.as_slice();
+        let timed = shards::as_recorded(run.history, recorded, of_shards);
+        let timed_run = Recording { history: &timed, ..*run };
+        let counting = || measured(&timed_run, facts);
+        let clock = Clock::of(&scenario.load);
+        let stats = LatencyStats::of(clock, counting())?;
+        let sent = match clock == Clock::Response && !scenario.expect.thresholds.is_empty() {
+            true => Some(LatencyStats::of(Clock::Service, counting())?),
+            false => None,
+        };
+        let stages = stage_sums(&scenario.load, run.record.stages.as_ref(), counting(), |operation| {
+            shards::shard_of(operation, of_shards)
+        })?;
+        let views = shards::overlapping(&timed, of_shards);
+        let views: Vec<Evidence<'_>> =
+            views.iter().map(|view| Evidence::of_phase(view, run.observation, Phase::Main)).collect();
+        let overlap = Overlap::of(&views, &shards::late(&timed, of_shards), conditions(run.record, scenario, false));
+        Ok(Figures { stats, sent, stages, overlap })
+    }
 }
 
 /// The history as it is judged, and why answers cannot be understood as they are described.

@@ -6,6 +6,7 @@
 //! A history that is longer than fits into memory goes on in segments: `history-000000.jsonl.gz` and so on, in the same folder. The
 //! last of them, while they are written, have the same lines as the file (`history-000007.jsonl`).
 
+mod column;
 mod columns;
 mod divided;
 mod lines;

@@ -1,7 +1,9 @@
 //! When operations were in flight, in little space: [`Moments`]. The most that were in flight at one moment is found by joining
 //! the moments of all parts of a run, in order, a stretch of time at a time.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::history::{Nanos, Operation};
 
-/// Events of one kind that are sorted at a time.
+/// Events of one kind that are sorted at a time, about.
 const AT_A_TIME: usize = 1 << 16;
 
 /// When operations began to be in flight, and when they ended: each ascending, each as the distance from the one before.
@@ -32,18 +34,25 @@ impl Moments {
     }
 
     /// The most operations in flight at one moment, over all parts. Parts may lie in files.
-    pub(crate) fn peak<R: Read>(starts: Vec<R>, ends: Vec<R>) -> io::Result<u32> {
-        let (mut starts, mut ends) = (Joined::of(starts)?, Joined::of(ends)?);
-        let (mut begun, mut ended, mut peak) = (0_u64, 0_u64, 0_u64);
-        while let Some(start) = starts.next()? {
-            begun += 1;
-            while ends.peek()?.is_some_and(|end| end <= start) {
-                ends.next()?;
-                ended += 1;
+    pub(crate) fn peak<R: Read + Send>(starts: Vec<R>, ends: Vec<R>) -> io::Result<u32> {
+        thread::scope(|scope| {
+            let read = |inputs: Vec<R>| {
+                let (hand_over, stretches) = sync_channel(1);
+                scope.spawn(move || Joined::hand_over(inputs, &hand_over));
+                Ascending { stretches, ready: Vec::new().into_iter() }
+            };
+            let (mut starts, mut ends) = (read(starts), read(ends));
+            let (mut begun, mut ended, mut peak) = (0_u64, 0_u64, 0_u64);
+            while let Some(start) = starts.next()? {
+                begun += 1;
+                while ends.peek()?.is_some_and(|end| end <= start) {
+                    ends.next()?;
+                    ended += 1;
+                }
+                peak = peak.max(begun - ended);
             }
-            peak = peak.max(begun - ended);
-        }
-        Ok(u32::try_from(peak).unwrap_or(u32::MAX))
+            Ok(u32::try_from(peak).unwrap_or(u32::MAX))
+        })
     }
 }
 
@@ -79,75 +88,97 @@ impl<R: Read> Source<R> {
         let Some(before) = self.next else { return Ok(()) };
         let (mut distance, mut shift) = (0_u64, 0_u32);
         loop {
-            let mut byte = [0];
-            if self.input.read(&mut byte)? == 0 {
+            let bytes = self.input.fill_buf()?;
+            if bytes.is_empty() {
                 self.next = None;
                 return match shift {
                     0 => Ok(()),
                     _ => Err(io::ErrorKind::UnexpectedEof.into()),
                 };
             }
-            if shift > 63 {
-                return Err(io::ErrorKind::InvalidData.into());
+            for (read, byte) in bytes.iter().enumerate() {
+                if shift > 63 {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+                distance |= u64::from(byte & 0x7f) << shift;
+                shift += 7;
+                if *byte < 0x80 {
+                    self.input.consume(read + 1);
+                    self.next = Some(before.saturating_add(distance));
+                    return Ok(());
+                }
             }
-            distance |= u64::from(byte[0] & 0x7f) << shift;
-            shift += 7;
-            if byte[0] < 0x80 {
-                self.next = Some(before.saturating_add(distance));
-                return Ok(());
-            }
+            let all = bytes.len();
+            self.input.consume(all);
         }
     }
 }
 
-/// The moments of all parts, ascending.
+/// The moments of all parts.
 struct Joined<R> {
     sources: Vec<Source<R>>,
-    /// Those that come next, descending.
-    ready: Vec<Nanos>,
     /// How long the stretch is that is taken at a time.
     stretch: Nanos,
 }
 
 impl<R: Read> Joined<R> {
-    fn of(inputs: Vec<R>) -> io::Result<Self> {
+    /// Hands the moments over, ascending, a stretch at a time, until nobody listens any more.
+    fn hand_over(inputs: Vec<R>, to: &SyncSender<io::Result<Vec<Nanos>>>) {
         let source = |input| Source { input: io::BufReader::new(input), next: Some(0) };
-        let mut sources: Vec<Source<R>> = inputs.into_iter().map(source).collect();
-        sources.iter_mut().try_for_each(Source::advance)?;
-        Ok(Joined { sources, ready: Vec::new(), stretch: 1 << 20 })
-    }
-
-    fn next(&mut self) -> io::Result<Option<Nanos>> {
-        if self.ready.is_empty() {
-            self.fill()?;
+        let mut joined = Joined { sources: inputs.into_iter().map(source).collect(), stretch: 1 << 20 };
+        if let Err(error) = joined.sources.iter_mut().try_for_each(Source::advance) {
+            // Whoever no longer listens has failed for a reason of its own.
+            to.send(Err(error)).ok();
+            return;
         }
-        Ok(self.ready.pop())
-    }
-
-    fn peek(&mut self) -> io::Result<Option<Nanos>> {
-        if self.ready.is_empty() {
-            self.fill()?;
+        while let Some(stretch) = joined.next_stretch().transpose() {
+            let failed = stretch.is_err();
+            if to.send(stretch).is_err() || failed {
+                return;
+            }
         }
-        Ok(self.ready.last().copied())
     }
 
     /// Takes the next stretch from each part. Its length follows from how much the last one held.
-    fn fill(&mut self) -> io::Result<()> {
-        let Some(from) = self.sources.iter().filter_map(|source| source.next).min() else { return Ok(()) };
+    fn next_stretch(&mut self) -> io::Result<Option<Vec<Nanos>>> {
+        let Some(from) = self.sources.iter().filter_map(|source| source.next).min() else { return Ok(None) };
         let until = from.saturating_add(self.stretch);
+        let mut taken = Vec::with_capacity(AT_A_TIME);
         for source in &mut self.sources {
             while let Some(at) = source.next.filter(|at| *at <= until) {
-                self.ready.push(at);
+                taken.push(at);
                 source.advance()?;
             }
         }
-        match self.ready.len() {
+        match taken.len() {
             many if many > AT_A_TIME => self.stretch = (self.stretch / 2).max(1),
             few if few < AT_A_TIME / 4 => self.stretch = self.stretch.saturating_mul(2),
             _ => {}
         }
-        self.ready.sort_unstable_by(|one, other| other.cmp(one));
-        Ok(())
+        taken.sort_unstable();
+        Ok(Some(taken))
+    }
+}
+
+/// Moments that another thread hands over, ascending.
+struct Ascending {
+    stretches: Receiver<io::Result<Vec<Nanos>>>,
+    ready: std::vec::IntoIter<Nanos>,
+}
+
+impl Ascending {
+    fn peek(&mut self) -> io::Result<Option<Nanos>> {
+        while self.ready.as_slice().is_empty() {
+            // The other thread has ended: there are no more.
+            let Ok(stretch) = self.stretches.recv() else { return Ok(None) };
+            self.ready = stretch?.into_iter();
+        }
+        Ok(self.ready.as_slice().first().copied())
+    }
+
+    fn next(&mut self) -> io::Result<Option<Nanos>> {
+        self.peek()?;
+        Ok(self.ready.next())
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::hash::Hash;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
+use super::column::Column;
 use crate::history::{Action, Late, OpId, Operation, Outcome, Phase, Value};
 
 /// Answers that came late, to operations that may be anywhere.
@@ -18,27 +19,28 @@ const FEW: usize = 4;
 /// Several operations, column by column.
 ///
 /// Numbers and times are distances: `op`, `round` and `invoked_ns` from those of the operation before, other times from `invoked_ns`.
+/// A column of which all are equal is one number.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Block {
     op: Vec<i64>,
-    client: Vec<u32>,
-    round: Vec<i64>,
+    client: Column<u32>,
+    round: Column<i64>,
     keys: Vec<Arc<str>>,
     /// Positions in `keys`.
-    key: Vec<u32>,
+    key: Column<u32>,
     actions: Vec<Action>,
     /// 0 is the next of `actions` that was not there yet; n is the one at n - 1.
-    action: Vec<u32>,
-    invoked_ns: Vec<i64>,
-    intended_ns: Vec<i64>,
+    action: Column<u32>,
+    invoked_ns: Column<i64>,
+    intended_ns: Column<i64>,
     /// Empty where no operation says when it was connected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     connected_ns: Vec<Option<i64>>,
-    completed_ns: Vec<i64>,
+    completed_ns: Column<i64>,
     outcomes: Vec<Outcome>,
     /// 0 is the outcome of the operation before on the same key; 1 is the next of `outcomes` that was not there yet; n is the one
     /// at n - 2.
-    outcome: Vec<u32>,
+    outcome: Column<u32>,
     /// Positions of operations of the serial control.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     control: Vec<u32>,
@@ -136,26 +138,24 @@ impl Block {
     }
 
     /// The operations; `None` where these cannot be columns that were written.
-    pub(super) fn operations(self, names: &mut Names) -> Option<(Vec<Operation>, Lates)> {
+    pub(super) fn operations(self, names: &Names) -> Option<(Vec<Operation>, Lates)> {
         let count = self.op.len();
-        let columns = [self.round.len(), self.invoked_ns.len(), self.intended_ns.len(), self.completed_ns.len()];
-        let others = [self.client.len(), self.key.len(), self.action.len(), self.outcome.len()];
         let connected = self.connected_ns.len();
-        if columns.iter().chain(&others).any(|column| *column != count) || (connected != count && connected != 0) {
+        if connected != count && connected != 0 {
             return None;
         }
-        let keys: Vec<Arc<str>> = self.keys.into_iter().map(|key| names.shared(key)).collect();
+        let keys = names.shared(self.keys);
         let mut last: Vec<Option<usize>> = vec![None; keys.len()];
         let (mut actions, mut outcomes) = (0, 0);
         let (mut op, mut round, mut invoked) = (0, 0, 0);
         let mut operations: Vec<Operation> = Vec::with_capacity(count);
         for at in 0..count {
             op = moved(op, self.op[at]);
-            round = moved(round, self.round[at]);
-            invoked = moved(invoked, self.invoked_ns[at]);
-            let key = self.key[at] as usize;
-            let action = chosen(self.action[at] as usize, &mut actions);
-            let outcome = match self.outcome[at] as usize {
+            round = moved(round, self.round.get(at)?);
+            invoked = moved(invoked, self.invoked_ns.get(at)?);
+            let key = self.key.get(at)? as usize;
+            let action = chosen(self.action.get(at)? as usize, &mut actions);
+            let outcome = match self.outcome.get(at)? as usize {
                 0 => (*last.get(key)?)?,
                 code => chosen(code - 1, &mut outcomes),
             };
@@ -163,19 +163,24 @@ impl Block {
             let connected = self.connected_ns.get(at).copied().flatten();
             operations.push(Operation {
                 id: OpId(op),
-                client: self.client[at],
+                client: self.client.get(at)?,
                 round: u32::try_from(round).ok()?,
                 phase: Phase::Main,
                 key: Arc::clone(keys.get(key)?),
                 action: self.actions.get(action)?.clone(),
-                intended: moved(invoked, self.intended_ns[at]),
+                intended: moved(invoked, self.intended_ns.get(at)?),
                 invoked,
                 connected: connected.map(|connected| moved(invoked, connected)),
-                completed: moved(invoked, self.completed_ns[at]),
+                completed: moved(invoked, self.completed_ns.get(at)?),
                 attempts: 1,
                 outcome: self.outcomes.get(outcome)?.clone(),
                 late: None,
             });
+        }
+        let columns = [&self.round, &self.invoked_ns, &self.intended_ns, &self.completed_ns];
+        let numbers = [&self.client, &self.key, &self.action, &self.outcome];
+        if columns.iter().any(|column| column.exceeds(count)) || numbers.iter().any(|column| column.exceeds(count)) {
+            return None;
         }
         for at in self.control {
             operations.get_mut(at as usize)?.phase = Phase::Control;
@@ -203,15 +208,26 @@ fn chosen(code: usize, next: &mut usize) -> usize {
 
 /// Keys that are there once, however many operations have them.
 #[derive(Debug, Default)]
-pub(super) struct Names(rustc_hash::FxHashSet<Arc<str>>);
+pub(super) struct Names(Mutex<FxHashSet<Arc<str>>>);
 
 impl Names {
-    /// The one that stands for all that are equal.
-    pub(super) fn shared(&mut self, key: Arc<str>) -> Arc<str> {
-        if let Some(known) = self.0.get(&key) {
-            return Arc::clone(known);
+    /// Those that stand for all that are equal.
+    pub(super) fn shared(&self, mut keys: Vec<Arc<str>>) -> Vec<Arc<str>> {
+        // The set is whole after every statement, so that a panic elsewhere leaves nothing half done.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in &mut keys {
+            match known.get(key) {
+                Some(known) => *key = Arc::clone(known),
+                None => {
+                    known.insert(Arc::clone(key));
+                }
+            }
         }
-        self.0.insert(Arc::clone(&key));
-        key
+        keys
+    }
+
+    /// The one that stands for all that are equal.
+    pub(super) fn shared_one(&self, key: Arc<str>) -> Arc<str> {
+        self.shared(vec![key]).swap_remove(0)
     }
 }

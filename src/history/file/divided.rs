@@ -109,7 +109,7 @@ impl Divided {
         scratch.seal(&header)?;
         let Files { end, segments: found, mut missing, .. } = files;
         let mut segments = std::mem::take(&mut scratch.segments);
-        let mut names = Names::default();
+        let names = Names::default();
         for found in found {
             let lines = match found {
                 Found::Packed(segment) => {
@@ -118,7 +118,7 @@ impl Divided {
                 }
                 lines @ Found::Lines(_) => lines,
             };
-            let read = lines.read(None, &header.run_id, &mut names)?;
+            let read = lines.read(None, &header.run_id, &names)?;
             missing.extend(read.damaged);
             read.operations.into_iter().try_for_each(|operation| scratch.push(operation, &header))?;
             read.lates.into_iter().for_each(|(op, late)| scratch.late(op, late));
@@ -145,7 +145,7 @@ impl Divided {
         // Member by member: else each processor had a whole segment in memory.
         let of_one = |segment: &Segment| -> Result<Met<T>, HistoryError> {
             let (mut gathered, mut found, mut damage) = (new(), 0_u64, Damage::default());
-            let damaged = each_member(segment, None, &mut Names::default(), |operations, _| {
+            let damaged = each_member(segment, None, &Names::default(), |operations, _| {
                 found += operations.len() as u64;
                 operations.iter().for_each(|operation| meet(&mut gathered, operation));
             })?;
@@ -223,15 +223,19 @@ impl Divided {
     /// Reads one part, if it is no larger than this.
     pub(crate) fn part(&self, part: KeyPart, most: u64) -> Result<Fitting, HistoryError> {
         let mut collected = Collected::default();
-        let (mut lates, mut names, mut weight) = (Lates::new(), Names::default(), 0);
+        let (mut lates, names, mut weight) = (Lates::new(), Names::default(), 0);
+        let members = self.segments.iter().flat_map(|segment| &segment.head.members);
+        let count: u64 = members.filter(|member| member.concerns(part)).map(|member| member.operations).sum();
+        // No more than fits, whatever a head says.
+        let most_of_all = most / size_of::<Operation>() as u64;
+        collected.operations.reserve_exact(usize::try_from(count.min(most_of_all)).unwrap_or(0));
         for segments in self.segments.chunks(AT_A_TIME) {
-            let read = |segment: &Segment| packed(segment, Some(part), &mut Names::default());
+            let read = |segment: &Segment| packed(segment, Some(part), &names);
             let read = segments.par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
             for segment in read {
                 for operation in segment.operations {
                     weight += operation.weight();
-                    let key = names.shared(std::sync::Arc::clone(&operation.key));
-                    collected.push(Operation { key, ..operation });
+                    collected.push(operation);
                 }
                 lates.extend(segment.lates);
             }
@@ -248,7 +252,7 @@ impl Divided {
     pub(crate) fn some(&self, numbers: &FxHashSet<OpId>) -> Result<Vec<Operation>, HistoryError> {
         let some = |segment: &Segment| -> Result<(Vec<Operation>, Lates), HistoryError> {
             let (mut named, mut lates) = (Vec::new(), Lates::new());
-            each_member(segment, None, &mut Names::default(), |operations, late| {
+            each_member(segment, None, &Names::default(), |operations, late| {
                 named.extend(operations.into_iter().filter(|operation| numbers.contains(&operation.id)));
                 lates.extend(late);
             })?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::columns::{Lates, Names};
 use super::lines::{Entry, Lines, Marker};
-use super::segment::{Member, Segment};
+use super::segment::{BUCKETS, Member, Segment};
 use super::{Header, HistoryError, io_error, segment_path};
 use crate::history::{KeyPart, Lost, Operation};
 
@@ -157,7 +157,7 @@ pub(super) struct Read {
 
 impl Found {
     /// Reads the operations of this part, or all; those of the serial control are of every part.
-    pub(super) fn read(&self, part: Option<KeyPart>, run_id: &str, names: &mut Names) -> Result<Read, HistoryError> {
+    pub(super) fn read(&self, part: Option<KeyPart>, run_id: &str, names: &Names) -> Result<Read, HistoryError> {
         match self {
             Found::Packed(segment) => packed(segment, part, names),
             Found::Lines(path) => lines(path, run_id, part, names),
@@ -169,7 +169,7 @@ impl Found {
 pub(super) fn each_member(
     segment: &Segment,
     part: Option<KeyPart>,
-    names: &mut Names,
+    names: &Names,
     mut take: impl FnMut(Vec<Operation>, Lates),
 ) -> Result<Option<String>, HistoryError> {
     let wanted = |member: &Member| part.is_none_or(|part| member.concerns(part));
@@ -183,11 +183,15 @@ pub(super) fn each_member(
 }
 
 /// Reads the operations of this part of a packed segment, or all.
-pub(super) fn packed(segment: &Segment, part: Option<KeyPart>, names: &mut Names) -> Result<Read, HistoryError> {
+pub(super) fn packed(segment: &Segment, part: Option<KeyPart>, names: &Names) -> Result<Read, HistoryError> {
     let mut read = Read::default();
-    let is_here = |operation: &Operation| part.is_none_or(|part| of_part(part, operation));
-    read.damaged = each_member(segment, part, names, |operations, lates| {
-        read.operations.extend(operations.into_iter().filter(is_here));
+    // Of parts that are whole buckets, a member that concerns one is of it.
+    let foreign = part.filter(|part| !BUCKETS.is_multiple_of(part.of.max(1)));
+    read.damaged = each_member(segment, part, names, |mut operations, lates| {
+        if let Some(part) = foreign {
+            operations.retain(|operation| of_part(part, operation));
+        }
+        read.operations.append(&mut operations);
         read.lates.extend(lates);
     })?;
     Ok(read)
@@ -199,7 +203,7 @@ pub(super) fn of_part(part: KeyPart, operation: &Operation) -> bool {
 }
 
 /// Reads a segment whose writer was stopped. Where a line of it is damaged, what follows is lost.
-fn lines(path: &Path, run_id: &str, part: Option<KeyPart>, names: &mut Names) -> Result<Read, HistoryError> {
+fn lines(path: &Path, run_id: &str, part: Option<KeyPart>, names: &Names) -> Result<Read, HistoryError> {
     let mut read = Read::default();
     let mut lines = match Lines::open(path) {
         Ok(lines) if lines.header.run_id == run_id => lines,
@@ -211,7 +215,7 @@ fn lines(path: &Path, run_id: &str, part: Option<KeyPart>, names: &mut Names) ->
     loop {
         match lines.next() {
             Ok(Some(Entry::Operation(operation))) if part.is_none_or(|part| of_part(part, &operation)) => {
-                let key = names.shared(std::sync::Arc::clone(&operation.key));
+                let key = names.shared_one(std::sync::Arc::clone(&operation.key));
                 read.operations.push(Operation { key, ..*operation });
             }
             Ok(Some(Entry::Other(Marker::Late { op, late }))) => read.lates.push((op, late)),

@@ -59,9 +59,9 @@ fn read_only(path: &Path, only: Only<'_>, meet: &mut dyn FnMut(&Operation)) -> R
         }
         Ok(())
     })?;
-    let (mut names, mut damage) = (Names::default(), files.missing);
+    let (names, mut damage) = (Names::default(), files.missing);
     for segment in &files.segments {
-        let read = segment.read(None, &files.header.run_id, &mut names)?;
+        let read = segment.read(None, &files.header.run_id, &names)?;
         read.operations.into_iter().for_each(|operation| kept.take(operation));
         kept.lates.extend(read.lates.into_iter().map(|(op, late)| (op, late, kept.line)));
         damage.extend(read.damaged);

@@ -159,7 +159,7 @@ impl Segment {
     pub(super) fn read(
         &self,
         wanted: impl Fn(&Member) -> bool,
-        names: &mut Names,
+        names: &Names,
         mut take: impl FnMut(Option<(Vec<Operation>, Lates)>),
     ) -> io::Result<()> {
         let mut file = File::open(&self.path)?;
@@ -178,7 +178,7 @@ impl Segment {
     }
 }
 
-fn unpacked(packed: &[u8], text: &mut Vec<u8>, member: &Member, names: &mut Names) -> Option<(Vec<Operation>, Lates)> {
+fn unpacked(packed: &[u8], text: &mut Vec<u8>, member: &Member, names: &Names) -> Option<(Vec<Operation>, Lates)> {
     let mut unpacker = flate2::bufread::GzDecoder::new(packed);
     text.clear();
     unpacker.by_ref().take(LARGEST).read_to_end(text).ok()?;
