@@ -208,6 +208,7 @@ impl Judging<'_> {
             source: observation.source,
             quiescent: observation.quiescent,
             documents: Vec::new(),
+            set_aside: Vec::new(),
             effects: std::sync::Arc::clone(&observation.effects),
         });
         checker::conclude(&Evidence::of_phase(&bare, read.as_ref(), Phase::Main), invariants, looked)

@@ -186,14 +186,7 @@ fn is_word_of(key: &str, text: &str) -> bool {
 }
 
 fn answered_id(operation: &Operation) -> Option<&Id> {
-    match operation.value()? {
-        Value::Document(returned) => returned.id.as_ref(),
-        Value::Appended(appended) => appended.session.id.as_ref(),
-        Value::Found(found) => found.as_ref(),
-        Value::Thread(answer) => answer.id.as_ref(),
-        Value::Messages(read) => read.id.as_ref(),
-        Value::Delivered(_) => None,
-    }
+    operation.value()?.id()
 }
 
 fn created(operation: &Operation) -> bool {

@@ -152,7 +152,7 @@ fn observation(case: &Case) -> Observation {
     let keys = [(Arc::from("k"), KeyElements { found, left })].into();
     let elements = Elements { count: case.count, ordered: true, form: (Arc::from("t"), Arc::from("")), keys };
     let effects = Arc::new(Effects { elements: Some(elements), ..Effects::default() });
-    Observation { source: Source::None, quiescent: true, documents: Vec::new(), effects }
+    Observation { source: Source::None, quiescent: true, effects, ..Observation::default() }
 }
 
 /// What was judged otherwise than by brute force, and how many histories were held against it.

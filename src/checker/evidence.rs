@@ -1,10 +1,10 @@
 //! What a checker sees: the operations of one phase and the final documents, grouped by key.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::history::{Effects, History, KeyPart, Observation, Observed, OpId, Operation, Phase, Source};
+use crate::history::{Effects, History, Id, KeyPart, Observation, Observed, OpId, Operation, Phase, SetAside, Source};
 
 /// Operations and final documents, grouped by their canonical key. Built once, read by every checker.
 #[derive(Debug)]
@@ -26,6 +26,12 @@ pub struct Evidence<'a> {
     /// Positions in the observation's documents, key after key.
     document_order: Vec<u32>,
     groups: Vec<Group<'a>>,
+    /// Documents that are stored under no key of the run, by identifier.
+    set_aside: &'a [SetAside],
+    /// Those of each key.
+    set_aside_of: FxHashMap<&'a str, &'a SetAside>,
+    /// Where the documents of the phase stand in the observation, by identifier; built when one is looked for.
+    by_id: OnceLock<FxHashMap<Id, usize>>,
     /// Operations may be missing from the history.
     partial: bool,
     /// It is because of that.
@@ -170,7 +176,11 @@ impl<'a> Evidence<'a> {
                 documents: document_bounds[index]..document_bounds[index + 1],
             })
             .collect();
+        let set_aside = observation.map_or(&[][..], |observation| &observation.set_aside);
         Evidence {
+            set_aside,
+            set_aside_of: set_aside.iter().map(|document| (&*document.key, document)).collect(),
+            by_id: OnceLock::new(),
             run,
             context,
             part,
@@ -238,13 +248,41 @@ impl<'a> Evidence<'a> {
 
     /// The final documents of the phase, also those of keys that are judged elsewhere, in the order in which they were read.
     pub fn all_documents(&self) -> impl Iterator<Item = &'a Observed> {
+        self.all_positions().map(|(_, document)| document)
+    }
+
+    /// These documents, with where they stand in the observation.
+    fn all_positions(&self) -> impl Iterator<Item = (usize, &'a Observed)> {
         let documents = self.observation.map_or(&[][..], |observation| &observation.documents);
         let (all, own) = match &self.elsewhere {
             Elsewhere::Keys(_) => (documents, &[][..]),
             Elsewhere::All => (&[][..], self.document_order.as_slice()),
         };
-        let of_phase = all.iter().filter(|document| !self.elsewhere.has(&document.key));
-        of_phase.chain(own.iter().map(move |&position| &documents[position as usize]))
+        let of_phase = all.iter().enumerate().filter(|(_, document)| !self.elsewhere.has(&document.key));
+        of_phase.chain(own.iter().map(move |&position| (position as usize, &documents[position as usize])))
+    }
+
+    /// The document of this identifier, whatever its key, of those of the phase.
+    pub(super) fn document(&self, id: &Id) -> Option<&'a Observed> {
+        let by_id = || self.all_positions().map(|(at, document)| (document.id.clone(), at)).collect();
+        let at = *self.by_id.get_or_init(by_id).get(id)?;
+        self.observation?.documents.get(at)
+    }
+
+    /// The document of this identifier, if it is stored under no key of the run.
+    pub(super) fn set_aside(&self, id: &Id) -> Option<&'a SetAside> {
+        let at = self.set_aside.binary_search_by(|document| document.id.cmp(id)).ok()?;
+        self.set_aside.get(at)
+    }
+
+    /// A document that seems to be this key's and is stored under no key of the run.
+    pub(super) fn set_aside_of(&self, key: &str) -> Option<&'a SetAside> {
+        self.set_aside_of.get(key).copied()
+    }
+
+    /// Whether any document is stored under no key of the run.
+    pub(super) fn has_set_aside(&self) -> bool {
+        !self.set_aside.is_empty()
     }
 
     /// Whether what belongs to no single key is looked at here.

@@ -47,7 +47,7 @@ fn judge(words: &str, rule: NumberRule, found: Option<Vec<Json>>) -> InvariantRe
     let numbers = Numbers { name, rule, operations: operations_meant, per_key: true, found, error: None };
     let effects = Arc::new(Effects { numbers: vec![numbers], elements: None });
     let observation =
-        Observation { source: Source::None, quiescent: true, documents: Vec::new(), effects: Arc::clone(&effects) };
+        Observation { source: Source::None, quiescent: true, effects: Arc::clone(&effects), ..Observation::default() };
     let evidence = Evidence::new(&operations, Some(&observation), false);
     guarded(&KeyNumbers::of(&effects, "mine").unwrap(), &evidence, Budget::default())
 }

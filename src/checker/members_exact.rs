@@ -27,7 +27,7 @@ use crate::verdict::{Invariant, InvariantResult};
 use super::findings::{Findings, list, ms, short};
 use super::precedence::{Event, Precedence};
 use super::thread_view::{Thread, ThreadView, failed, joining, repeated, shown, stamps_of};
-use super::{Budget, Checker, Evidence, final_state};
+use super::{Budget, Checker, Evidence, elsewhere, final_state};
 
 /// Judges [`Invariant::MembersExact`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,8 +41,10 @@ impl Checker for MembersExact {
     fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         for key in evidence.keys() {
+            elsewhere::is_set_aside(evidence, &key, &mut findings);
             let view = ThreadView::of(evidence, &key);
-            for thread in view.threads.values() {
+            let judged = view.threads.iter().filter(|(id, _)| evidence.set_aside(id).is_none());
+            for (_, thread) in judged {
                 let shown: usize =
                     thread.answers.iter().map(|(_, answer)| answer.members.as_ref().map_or(4, Vec::len)).sum();
                 if !budget.take(1 + shown as u64) {

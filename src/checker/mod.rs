@@ -16,6 +16,7 @@ mod derived_fields_exact;
 mod elements;
 #[cfg(test)]
 mod elements_oracle;
+mod elsewhere;
 mod evidence;
 mod facts;
 mod final_state;

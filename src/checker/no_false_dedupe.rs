@@ -22,7 +22,7 @@ use crate::verdict::{Invariant, InvariantResult};
 use super::facts::{answered_at, told};
 use super::findings::{Findings, ms};
 use super::lists::{Lists, Write};
-use super::{Budget, Checker, Evidence, final_state};
+use super::{Budget, Checker, Evidence, elsewhere, final_state};
 
 /// Judges [`Invariant::NoFalseDedupe`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,6 +43,9 @@ impl Checker for NoFalseDedupe {
             let lists = Lists::of(&key);
             if !budget.take(1 + lists.operations.len() as u64) {
                 return findings.exhausted();
+            }
+            if elsewhere::is_set_aside(evidence, &key, &mut findings) {
+                continue;
             }
             judge(evidence.partial(), key.key, &lists, &mut findings);
         }

@@ -21,7 +21,7 @@ use crate::verdict::{Invariant, InvariantResult};
 use super::facts::answered_at;
 use super::findings::{Findings, ms};
 use super::lists::{List, Lists, Write, all_bits};
-use super::{Budget, Checker, Evidence, final_state, message_counts};
+use super::{Budget, Checker, Evidence, elsewhere, final_state, message_counts};
 
 /// Judges [`Invariant::NoLostMessages`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,6 +41,9 @@ impl Checker for NoLostMessages {
             let lists = Lists::of(&key);
             if !budget.take(1 + lists.operations.len() as u64) {
                 return findings.exhausted();
+            }
+            if elsewhere::is_set_aside(evidence, &key, &mut findings) {
+                continue;
             }
             match message_counts::are_all_there_is(&key) {
                 true => message_counts::too_few(evidence, &key, &mut findings),

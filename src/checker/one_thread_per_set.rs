@@ -26,7 +26,7 @@ use crate::verdict::{Invariant, InvariantResult};
 use super::facts::told;
 use super::findings::{Findings, count, list, ms, short, short_pair};
 use super::thread_view::{Thread, ThreadView, failed, joining, thread_answer};
-use super::{Budget, Checker, Evidence, KeyEvidence, final_state};
+use super::{Budget, Checker, Evidence, KeyEvidence, elsewhere, final_state};
 
 /// Judges [`Invariant::OneThreadPerSet`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,6 +43,7 @@ impl Checker for OneThreadPerSet {
             if !budget.take(1 + key.operations().len() as u64) {
                 return findings.exhausted();
             }
+            elsewhere::is_set_aside(evidence, &key, &mut findings);
             let sets = Sets::of(evidence, &key);
             findings.checked += sets.by_key.len() as u64;
             for defect in sets.defects(evidence) {
@@ -133,7 +134,7 @@ impl<'a> Sets<'a> {
             set.several_in_the_end(evidence, key)
                 .or_else(|| set.wrong_size())
                 .or_else(|| set.stray(evidence))
-                .or_else(|| set.wrong_answer(&self.view, key))
+                .or_else(|| set.wrong_answer(evidence, &self.view, key))
                 .or_else(|| set.creations(evidence, &self.view))
                 .or_else(|| self.at_once(evidence, key, set))
         };
@@ -330,8 +331,11 @@ impl<'a> Set<'a> {
     }
 
     /// An answer that names no thread, one that is not there, or one of other participants.
-    fn wrong_answer(&self, view: &ThreadView<'a>, key: &str) -> Option<Defect<'a>> {
-        self.answers.iter().find_map(|&(operation, conversation, answer)| {
+    fn wrong_answer(&self, evidence: &Evidence<'a>, view: &ThreadView<'a>, key: &str) -> Option<Defect<'a>> {
+        let is_set_aside =
+            |answer: &ThreadAnswer| answer.id.as_ref().is_some_and(|id| evidence.set_aside(id).is_some());
+        let judged = self.answers.iter().filter(|(_, _, answer)| !is_set_aside(answer));
+        judged.into_iter().find_map(|&(operation, conversation, answer)| {
             let (op, at) = (operation.id, ms(operation.completed));
             let last = answer.id.as_ref().and_then(|id| view.threads.get(id)).and_then(|thread| thread.last);
             let shown =

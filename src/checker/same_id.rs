@@ -10,17 +10,13 @@
 //!
 //! Checked: keys with at least one successful answer that names, or should name, a document.
 
-use std::cell::OnceCell;
-
-use rustc_hash::FxHashMap;
-
 use crate::history::{Id, Observed, Operation};
 use crate::verdict::{Invariant, InvariantResult};
 
 use super::facts::{Fact, answered_at, returned};
 use super::findings::{Findings, ms, short, short_pair};
 use super::naming::Naming;
-use super::{Budget, Checker, Evidence, KeyEvidence};
+use super::{Budget, Checker, Evidence, KeyEvidence, elsewhere};
 
 /// Judges [`Invariant::SameId`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,7 +30,6 @@ impl Checker for SameId {
     fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         let naming = Naming::of(evidence.control());
-        let elsewhere = Elsewhere { evidence, by_id: OnceCell::new() };
         for key in evidence.keys() {
             if !budget.take(1 + key.operations().len() as u64) {
                 return findings.exhausted();
@@ -42,7 +37,7 @@ impl Checker for SameId {
             let answers = Answers::of(&key, &naming);
             if answers.any {
                 findings.checked += 1;
-                judge(&elsewhere, &key, &answers, &mut findings);
+                judge(evidence, &key, &answers, &mut findings);
             }
         }
         findings
@@ -104,7 +99,7 @@ fn earlier<'a>(earliest: &mut Option<&'a Operation>, operation: &'a Operation) {
     }
 }
 
-fn judge(elsewhere: &Elsewhere<'_, '_>, key: &KeyEvidence<'_>, answers: &Answers<'_>, findings: &mut Findings) {
+fn judge(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, answers: &Answers<'_>, findings: &mut Findings) {
     if let Some(operation) = answers.without_id {
         findings.add(key.key, &[operation], &[], || {
             format!(
@@ -122,10 +117,11 @@ fn judge(elsewhere: &Elsewhere<'_, '_>, key: &KeyEvidence<'_>, answers: &Answers
         return;
     }
     if let Some((operation, id)) = answers.first
-        && elsewhere.evidence.observation().is_some()
+        && evidence.observation().is_some()
         && !key.documents().any(|document| document.id == *id)
+        && !elsewhere::is_set_aside(evidence, key, findings)
     {
-        let stray = elsewhere.find(id);
+        let stray = evidence.document(id);
         findings.add(key.key, &[operation], &stray.into_iter().collect::<Vec<_>>(), || dangling(operation, id, stray));
     }
 }
@@ -153,18 +149,4 @@ fn dangling(operation: &Operation, id: &Id, stray: Option<&Observed>) -> String 
     };
     let (op, at) = (operation.id, ms(answered_at(operation)));
     format!("{op} was answered with {} at {at}, but {found}; an answer must name the key's document", short(id))
-}
-
-/// Finds a document by identifier, whatever its key. Built when the first identifier is found to lead nowhere.
-struct Elsewhere<'e, 'a> {
-    evidence: &'e Evidence<'a>,
-    by_id: OnceCell<FxHashMap<&'a Id, &'a Observed>>,
-}
-
-impl<'a> Elsewhere<'_, 'a> {
-    fn find(&self, id: &Id) -> Option<&'a Observed> {
-        let by_id =
-            self.by_id.get_or_init(|| self.evidence.all_documents().map(|document| (&document.id, document)).collect());
-        by_id.get(id).copied()
-    }
 }

@@ -7,6 +7,7 @@
 //! - Soundness: each claim rests on an answer received or on documents that were read. A document whose key no operation
 //!   has is accused only if it carries the stamp of an operation that the run does not have, and never in a history
 //!   that was cut short.
+//!   A document that is there under another key is not lost: of such a key nothing is concluded.
 //! - Completeness: exact for the counts. Without the final state, or with one still in motion, it never holds.
 //! - Cost: one pass over the operations and the documents.
 //!
@@ -17,7 +18,7 @@ use crate::verdict::{Invariant, InvariantResult};
 
 use super::facts::{Fact, answered_at};
 use super::findings::{Findings, count, list, ms, short};
-use super::{Budget, Checker, Evidence, KeyEvidence, final_state};
+use super::{Budget, Checker, Evidence, KeyEvidence, elsewhere, final_state};
 
 /// Judges [`Invariant::SingleDocument`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,6 +64,9 @@ fn judge(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findings: &mut Findings
             let Some(proof) = proofs.find(|operation| Fact::of(operation).answered().is_some()).or(first) else {
                 return;
             };
+            if !elsewhere::is_lost(evidence, key, findings) {
+                return;
+            }
             findings.add(key.key, &[proof], &[], || {
                 format!(
                     "{}, but the key has no document in the end; what was acknowledged must be there",
@@ -70,7 +74,10 @@ fn judge(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findings: &mut Findings
                 )
             });
         }
-        1 => aborted(evidence, key, findings),
+        1 => {
+            aborted(evidence, key, findings);
+            elsewhere::is_set_aside(evidence, key, findings);
+        }
         _ => several(evidence, key, findings),
     }
 }

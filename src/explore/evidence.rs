@@ -86,6 +86,7 @@ impl<'a> Documents<'a> {
             source: whole.source,
             quiescent: whole.quiescent,
             documents,
+            set_aside: whole.set_aside.clone(),
             effects: Arc::clone(&whole.effects),
         });
         let operations = [alone, operations].concat();

@@ -15,9 +15,28 @@ pub struct Observation {
     pub quiescent: bool,
     /// Every document of the run, ordered by key, then by identifier.
     pub documents: Vec<Observed>,
+    /// Documents that seem to be of a key of the run and are stored under none, ordered by identifier.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<SetAside>,
     /// What else the user's own rules ask for: values and elements, by key.
     #[serde(default, skip_serializing_if = "Effects::is_empty")]
     pub effects: Arc<Effects>,
+}
+
+/// A document that is stored under no key of the run, and seems to be a key's all the same: an operation on that was answered with
+/// it, or its own key is that in other letters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// Its identifier.
+    pub id: Id,
+    /// The run's key.
+    pub key: Arc<str>,
+    /// The fields that hold the key, as the scenario names them.
+    pub fields: Vec<String>,
+    /// What it has there.
+    pub under: String,
+    /// What the scenario says is stored of the run's key.
+    pub expected: String,
 }
 
 /// Where the final state was read.

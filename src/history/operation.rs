@@ -119,6 +119,21 @@ pub enum Value {
     Thread(Box<ThreadAnswer>),
 }
 
+impl Value {
+    /// The document that it names.
+    pub fn id(&self) -> Option<&Id> {
+        match self {
+            Value::Document(Returned { id, .. }) | Value::Appended(Appended { session: Returned { id, .. }, .. }) => {
+                id.as_ref()
+            }
+            Value::Found(id) => id.as_ref(),
+            Value::Messages(seen) => seen.id.as_ref(),
+            Value::Thread(answer) => answer.id.as_ref(),
+            Value::Delivered(_) => None,
+        }
+    }
+}
+
 /// The document that a create-or-get returned, as far as the answer told.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Returned {

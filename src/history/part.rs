@@ -141,6 +141,7 @@ impl Observation {
             source: self.source,
             quiescent: self.quiescent,
             documents: documents.cloned().collect(),
+            set_aside: self.set_aside.clone(),
             effects: std::sync::Arc::new(self.effects.of_keys(keys)),
         }
     }

@@ -3,8 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::history::{
-    Action, Appended, Delivered, Effects, History, Id, KeyPart, Observation, Observed, OpId, Operation, Outcome,
-    Returned, Sightings, Value,
+    Action, Delivered, Effects, History, Id, KeyPart, Observation, Observed, OpId, Operation, Outcome, Sightings, Value,
 };
 use crate::scenario::Scenario;
 
@@ -96,15 +95,7 @@ pub(super) fn value(operation: &Operation) -> Option<&Value> {
 
 /// The identifier that an answer carried.
 pub(super) fn answered_id(operation: &Operation) -> Option<&Id> {
-    match value(operation)? {
-        Value::Document(Returned { id, .. }) | Value::Appended(Appended { session: Returned { id, .. }, .. }) => {
-            id.as_ref()
-        }
-        Value::Found(id) => id.as_ref(),
-        Value::Messages(seen) => seen.id.as_ref(),
-        Value::Thread(answer) => answer.id.as_ref(),
-        Value::Delivered(_) => None,
-    }
+    value(operation)?.id()
 }
 
 /// Whether the answer says that the key has a document.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(super) use self::sending::{Base, Pool, Transport};
 use self::sending::{Open, lost};
@@ -24,7 +24,7 @@ use super::release::Releases;
 use super::request::Prepared;
 use super::samples::Samples;
 use super::variables::Subject;
-use crate::history::{Action, OpId, Outcome, Phase, Value};
+use crate::history::{Action, Id, OpId, Outcome, Phase, Value};
 use crate::scenario::{HttpSpec, OperationSpec};
 use crate::target::{Completion, Invocation, RawAnswer, Staged, TargetError};
 
@@ -60,6 +60,8 @@ pub(super) struct HttpClient {
     pub(super) releases: Releases,
     /// Keys that were asked for; the final state is that of these.
     pub(super) keys: Mutex<FxHashSet<Arc<str>>>,
+    /// Documents that operations on these were answered with, each with the first such key.
+    pub(super) answered: Mutex<FxHashMap<Id, Arc<str>>>,
     /// Requests without an answer so far.
     pub(super) open: AtomicU64,
     /// Operations of the harness's own so far.
@@ -77,6 +79,7 @@ pub(super) struct HttpClient {
 /// A request with everything that its answer needs.
 struct Ready {
     op: OpId,
+    key: Arc<str>,
     spec: Arc<OperationSpec>,
     action: Action,
     request: Prepared,
@@ -144,7 +147,15 @@ impl HttpClient {
         let mut request = Prepared::new(&spec.request, &variables).map_err(|error| error.to_string())?;
         self.authorize(&mut request, session.as_deref(), &variables)?;
         self.left.note((&operation.key, operation.id, name), spec, &variables)?;
-        Ok(Ready { op: operation.id, spec: Arc::clone(spec), action: operation.action.clone(), request, session, base })
+        Ok(Ready {
+            op: operation.id,
+            key: Arc::clone(&operation.key),
+            spec: Arc::clone(spec),
+            action: operation.action.clone(),
+            request,
+            session,
+            base,
+        })
     }
 
     /// Carries out an operation that belongs to no run; its value.
@@ -176,6 +187,13 @@ impl HttpClient {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if !keys.contains(key) {
             keys.insert(Arc::clone(key));
+        }
+    }
+
+    fn remember_answered(&self, id: &Id, key: &Arc<str>) {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if !answered.contains_key(id) {
+            answered.insert(id.clone(), Arc::clone(key));
         }
     }
 
@@ -305,6 +323,11 @@ impl HttpClient {
             self.samples.keep(ready.action.name(), ready.op, answer, &self.redactor);
         }
         let outcome = outcome(&ready.spec, self.spec.messages.as_ref(), &ready.action, answer, &self.redactor);
+        if let Outcome::Ok(value) = &outcome
+            && let Some(id) = value.id()
+        {
+            self.remember_answered(id, &ready.key);
+        }
         let raw = answer.as_ref().ok().filter(|_| self.keeps_answers).map(|answer| self.without_secrets(answer));
         Completion { outcome, connected, attempts: 1, answer: raw }
     }

@@ -100,6 +100,7 @@ impl HttpTarget {
             left: effects::Left::new(run.observe.elements()),
             releases: release::Releases::new(run.together),
             keys: std::sync::Mutex::new(FxHashSet::default()),
+            answered: std::sync::Mutex::default(),
             open: AtomicU64::new(0),
             own_operations: AtomicU64::new(0),
             of_threads: run.workload == WorkloadKind::Thread,

@@ -10,6 +10,7 @@ use super::super::HttpTarget;
 use super::super::http_client::is_own;
 use super::super::{answer, path, value};
 use super::forms::Forms;
+use super::set_aside::Answers;
 use super::{List, QUIESCE_TIMEOUT, Read, STEP, step};
 use crate::history::{DocumentSightings, Observed, OpId, Sample};
 use crate::scenario::{ObserveMongo, WorkloadKind};
@@ -40,6 +41,7 @@ pub(super) struct Database<'a> {
     /// Its documents are threads, in the form of the reference service.
     threads: bool,
     messages: List<'a>,
+    answers: Answers<'a>,
 }
 
 impl<'a> Database<'a> {
@@ -66,6 +68,7 @@ impl<'a> Database<'a> {
             own: spec.uri.is_none() && spec.database.is_none(),
             threads: target.run.workload == WorkloadKind::Thread,
             messages: List::new(target, "observe.mongo.messages", spec.messages.as_deref()),
+            answers: Answers::of(target),
             spec,
             uri,
             connected,
@@ -96,10 +99,17 @@ impl<'a> Database<'a> {
         for query in queries {
             self.query(query, &mut read).await?;
         }
+        // In a database of the run's own every document was read.
+        let unread = if self.own { Vec::new() } else { self.answers.not_among(&read, self.spec) };
+        for query in unread {
+            self.query(query, &mut read).await?;
+        }
         // Two queries may find one document.
         read.documents.sort_by(|a, b| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
+        read.set_aside.sort_by(|a, b| a.id.cmp(&b.id));
         if !self.own {
             read.documents.dedup_by(|a, b| a.fields.get("_id") == b.fields.get("_id"));
+            read.set_aside.dedup();
         }
         Ok(read)
     }
@@ -115,7 +125,10 @@ impl<'a> Database<'a> {
         while let Some(document) = cursor.try_next().await.map_err(failed)? {
             match self.observed(&document, &mut read.seen)? {
                 Some(observed) => read.documents.push(observed),
-                None => self.other(&document, &mut read.seen)?,
+                None => {
+                    read.set_aside.extend(self.answers.set_aside(&document, self.spec, &self.forms));
+                    self.other(&document, &mut read.seen)?;
+                }
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The forms in which a run's keys are stored, and which of them a document has.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use mongodb::bson::{Bson, Document, doc};
 
@@ -18,11 +18,14 @@ use crate::target::TargetError;
 const JOINT: &str = "_";
 
 /// The key that each stored form stands for. A form has a text for each field of the key.
+#[derive(Default)]
 pub(super) struct Forms {
     fields: Vec<String>,
     keys: BTreeMap<Vec<String>, Arc<str>>,
     /// A pair may also be stored as the list of its names.
     pairs: Vec<(String, String)>,
+    /// The keys by their forms in small letters; built when a document is no key's.
+    in_small_letters: OnceLock<BTreeMap<Vec<String>, Arc<str>>>,
 }
 
 impl Forms {
@@ -33,7 +36,7 @@ impl Forms {
 
     fn stored_by(target: &HttpTarget, fields: Vec<String>, stored: &[Template]) -> Result<Self, TargetError> {
         let known = target.client.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut forms = Forms { fields, keys: BTreeMap::new(), pairs: Vec::new() };
+        let mut forms = Forms { fields, ..Forms::default() };
         for key in known.iter() {
             if stored.is_empty() {
                 forms.as_it_is(key);
@@ -55,6 +58,26 @@ impl Forms {
             self.pairs.push((a.to_owned(), b.to_owned()));
         }
         self.keys.insert(vec![key.to_string()], Arc::clone(key));
+    }
+
+    /// The run's key that a document has but for the letters' case.
+    pub(super) fn in_other_letters(&self, document: &Document) -> Option<Arc<str>> {
+        let small = |form: &[String]| form.iter().map(|text| text.to_lowercase()).collect::<Vec<_>>();
+        let all = || self.keys.iter().map(|(form, key)| (small(form), Arc::clone(key))).collect();
+        let form: Option<Vec<String>> = self.fields.iter().map(|field| text_at(document, field)).collect();
+        self.in_small_letters.get_or_init(all).get(&small(&form?)).cloned()
+    }
+
+    /// What is in the key's fields of a document, whichever key that is.
+    pub(super) fn shown_of(&self, document: &Document) -> String {
+        let texts: Vec<String> =
+            self.fields.iter().map(|field| text_at(document, field).unwrap_or_else(|| "nothing".to_owned())).collect();
+        shown(&texts)
+    }
+
+    /// How a key of the run is expected to be stored.
+    pub(super) fn expected(&self, key: &str) -> Option<String> {
+        self.keys.iter().find(|(_, of)| ***of == *key).map(|(form, _)| shown(form))
     }
 
     /// One of them, for an example.
@@ -140,7 +163,7 @@ mod tests {
     fn forms(fields: &[&str], keys: &[(&[&str], &str)]) -> Forms {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let keys = keys.iter().map(|(form, key)| (texts(form), Arc::from(*key))).collect();
-        Forms { fields: texts(fields), keys, pairs: Vec::new() }
+        Forms { fields: texts(fields), keys, ..Forms::default() }
     }
 
     #[test]

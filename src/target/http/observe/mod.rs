@@ -5,6 +5,7 @@
 mod database;
 mod forms;
 mod service;
+mod set_aside;
 mod threads;
 
 use std::sync::PoisonError;
@@ -15,7 +16,7 @@ use self::database::Database;
 pub(super) use self::forms::forms_of;
 use super::variables::Subject;
 use super::{HttpTarget, messages, path};
-use crate::history::{Action, DocumentSightings, Exchange, Message, Observation, Observed, OpId, Source};
+use crate::history::{Action, DocumentSightings, Exchange, Message, Observation, Observed, OpId, SetAside, Source};
 use crate::scenario::{MessageSpec, ObserveHttp, WorkloadKind};
 use crate::target::TargetError;
 
@@ -60,13 +61,20 @@ pub(super) async fn final_state(target: &HttpTarget) -> Result<Option<Observatio
     *target.observed.lock().unwrap_or_else(PoisonError::into_inner) = (last.answers, last.seen);
     // A request that was given up may still be at work in a service that is not the harness's to stop.
     let quiescent = equal && answered && (!abandoned || (target.run.own_service && source == Source::Mongo));
-    Ok(Some(Observation { source, quiescent, documents: last.documents, ..Observation::default() }))
+    Ok(Some(Observation {
+        source,
+        quiescent,
+        documents: last.documents,
+        set_aside: last.set_aside,
+        ..Observation::default()
+    }))
 }
 
 /// What one reading of the final state found.
 #[derive(Default)]
 struct Read {
     documents: Vec<Observed>,
+    set_aside: Vec<SetAside>,
     seen: DocumentSightings,
     /// Answers that the documents were in, where they were read through the service.
     answers: Vec<Exchange>,
