@@ -26,6 +26,7 @@ mod server;
 mod several;
 mod shards;
 mod unsent;
+mod whole;
 
 use std::path::Path;
 
@@ -111,6 +112,8 @@ fn conclude(record: &RunRecord, scenario: &Scenario, gathered: Gathered<'_>) -> 
     let status = expectation::exit_status(verdict, expectation.as_ref(), &thresholds, interrupted);
     // What its schedules are accused of rests on the same results.
     let doubted = misfit.is_some() || (disturbed.is_some() && judged == Verdict::Inconclusive);
+    let explore = record.explore.clone().map(|explore| doubted_exploration(explore, doubted));
+    let explore = explore.map(|explore| whole::told(explore, &results, control.as_ref()));
     let report = Report {
         format_version: FORMAT_VERSION,
         tool: "onlyone".to_owned(),
@@ -138,7 +141,7 @@ fn conclude(record: &RunRecord, scenario: &Scenario, gathered: Gathered<'_>) -> 
         generator: record.generator,
         machine: record.machine.clone(),
         preflight: preflight(record, &facts, described.as_ref(), disturbed.as_deref(), scenario),
-        explore: record.explore.clone().map(|explore| doubted_exploration(explore, doubted)),
+        explore,
         as_if_serial: record.as_if_serial.clone(),
         selftest: None,
         shards: gathered.shards,
@@ -173,6 +176,8 @@ impl Judging<'_> {
         }
         if run.record.explore.is_some() {
             results.iter_mut().for_each(what_can_be_repeated_first);
+            let told = |result| served::unless_it_ran_out_on_the_way(result, self.facts);
+            results = results.into_iter().map(told).collect();
         } else {
             let shards = run.record.shards.as_slice();
             let told = |result| served::unless_it_ran_out(result, self.facts, shards);

@@ -25,7 +25,26 @@ pub(super) fn seeks(action: &Action) -> bool {
     matches!(action, Action::CreateOrGet { .. } | Action::Append(_) | Action::Custom(_))
 }
 
-/// A result in the light of it. An exploration carries each of its executions out on keys of its own, and holds them against serial runs.
+/// A result of an exploration in the light of it. Its requests come once more at the end, one after another, where the last of them were
+/// all refused: whoever is served then was left something.
+pub(super) fn unless_it_ran_out_on_the_way(result: InvariantResult, facts: &Facts) -> InvariantResult {
+    if result.name != Invariant::SomebodyServed || result.verdict != Verdict::Violated {
+        return result;
+    }
+    let served = |operation: &Operation| {
+        let of_its_kind = facts.served_until.get(operation.action.name());
+        of_its_kind.or_else(|| facts.served_until.values().max()).copied()
+    };
+    let mut refused = result.witnesses.iter().flat_map(|witness| &witness.operations);
+    if refused.any(|operation| served(operation).is_some_and(|served| operation.returned() < served)) {
+        return result;
+    }
+    let why = "nobody was served on some keys, and after them on no key at all, also one after another: they refused each other, or \
+               what executions share had run out";
+    InvariantResult { verdict: Verdict::Inconclusive, reason: Some(why.to_owned()), ..result }
+}
+
+/// A result of a load in the light of it.
 pub(super) fn unless_it_ran_out(result: InvariantResult, facts: &Facts, shards: &[ShardRecord]) -> InvariantResult {
     if result.name != Invariant::SomebodyServed || result.verdict != Verdict::Violated {
         return result;
@@ -118,6 +137,21 @@ mod tests {
             let told = unless_it_ran_out(judged, &Facts::of(&history), &[]);
             assert_eq!(told.verdict, verdict, "{letters}: {told:?}");
             assert_eq!(told.reason.is_some_and(|why| why.contains("nothing left")), verdict == Verdict::Inconclusive);
+        }
+    }
+
+    #[test]
+    fn in_an_exploration_only_who_is_served_later_shows_that_something_was_left() {
+        for (letters, verdict) in [
+            ("csrs", Verdict::Violated),
+            ("cr", Verdict::Inconclusive),
+            ("csrr", Verdict::Inconclusive),
+            ("csrro", Verdict::Inconclusive),
+            ("css", Verdict::Holds),
+        ] {
+            let history = history(letters);
+            let judged = crate::checker::judge(&history, None, Phase::Main, &[Invariant::SomebodyServed]).remove(0);
+            assert_eq!(unless_it_ran_out_on_the_way(judged, &Facts::of(&history)).verdict, verdict, "{letters}");
         }
     }
 

@@ -78,10 +78,11 @@ impl Explorer<'_> {
         let with_repetitions: Vec<usize> = judged.iter().copied().chain(self.repetitions()).collect();
         self.judge_serially(&with_repetitions).await;
         self.confirm_patiently(&judged).await;
+        self.see_what_is_left().await;
         self.look_again().await;
         let mut observation = self.observe().await;
         let as_if_serial = self.as_if_serial(&judged, self.names());
-        let schedules = self.verdicts(&self.found.searched, observation.as_ref());
+        let schedules = self.list(observation.as_ref());
         self.tell_first_use(observation.as_ref());
         let smallest = self.smallest(&schedules, replay).await;
         self.pass();

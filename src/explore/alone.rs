@@ -90,12 +90,32 @@ impl Explorer<'_> {
         // An instance may have nothing to do at its start.
         if sent_nothing && request >= self.subject.starts() {
             let outcome = execution.requests[request].completion.as_ref().map(|completion| &completion.outcome);
-            return Some(format!(
-                "{name} sent no command through the proxy ({}): is its database the proxy's address?",
-                describe(outcome)
-            ));
+            return Some(self.why_nothing_was_sent(&name, outcome));
         }
         None
+    }
+
+    /// A service that has connections through the proxy has its address; whatever it sends comes after its answers.
+    fn why_nothing_was_sent(&self, name: &str, outcome: Option<&Outcome>) -> String {
+        let told = describe(outcome);
+        if !self.is_connected() {
+            return format!("{name} sent no command through the proxy ({told}): is its database the proxy's address?");
+        }
+        let background: Vec<&str> = self.found.background.iter().map(String::as_str).collect();
+        let afterwards = match background.is_empty() {
+            true => String::new(),
+            false => format!(" (background work, which passes: {})", background.join(", ")),
+        };
+        format!(
+            "{name} sent no command before it was answered ({told}), and the service is connected through the proxy: it answers \
+             before it asks its database, or does not ask it for this{afterwards}; what comes after an answer is not put in order \
+             (`onlyone run` waits for it, and judges what it leaves)"
+        )
+    }
+
+    /// Whether the service has asked its database through the proxy, or may do so at any time.
+    pub(super) fn is_connected(&self) -> bool {
+        self.proxy.connections() > 0 || self.proxy.used_connections() > 0
     }
 
     /// A request and what must have been started before it.

@@ -277,6 +277,7 @@ impl Explorer<'_> {
 
     /// Takes note of what an execution says of all.
     pub(super) fn learn(&mut self, execution: &Execution) {
+        let is_connected = self.is_connected();
         let found = &mut self.found;
         found.notes.extend(execution.notes.iter().cloned());
         for stray in &execution.strays {
@@ -320,7 +321,11 @@ impl Explorer<'_> {
         found.dead = if execution.lost { MAX_DEAD } else { found.dead + 1 };
         let outcome = execution.requests.iter().find_map(|request| request.completion.as_ref());
         let reason = execution.stuck.clone().unwrap_or_else(|| {
-            format!("no request reached the database ({})", describe(outcome.map(|completion| &completion.outcome)))
+            let before = if is_connected { " before it was answered" } else { "" };
+            format!(
+                "no request reached the database{before} ({})",
+                describe(outcome.map(|completion| &completion.outcome))
+            )
         });
         if !found.reasons.contains(&reason) && found.reasons.len() < 5 {
             found.reasons.push(reason);

@@ -15,7 +15,7 @@ use super::subject::Subject;
 use crate::history::{History, Looks, Observation, Operation, Phase};
 use crate::report::{AsIfSerialReport, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult};
 use crate::target::mongo::QueryResult;
-use crate::verdict::Verdict;
+use crate::verdict::{Invariant, Verdict};
 
 /// Connections per request that a driver's pool may come to have in the course of the search.
 const POOL: u64 = 3;
@@ -89,10 +89,14 @@ impl Explorer<'_> {
         let executions = self.found.executions.iter().enumerate();
         let control = executions.filter(|(_, (_, _, phase))| !phase.is_main());
         let alone: Vec<Operation> = control.flat_map(|(position, _)| self.operations(position)).collect();
+        let served = self.served_until();
+        let without: Vec<Invariant> =
+            self.plan.invariants.iter().filter(|one| **one != Invariant::SomebodyServed).cloned().collect();
         let judged = |position: &usize| {
             let execution = &self.found.executions[*position].0;
-            let (mut verdict, mut invariants) =
-                documents.verdict(&self.operations(*position), &alone, &self.plan.invariants);
+            let operations = self.operations(*position);
+            let rules = if served.left_something(&operations) { &self.plan.invariants } else { &without };
+            let (mut verdict, mut invariants) = documents.verdict(&operations, &alone, rules);
             if let Some(custom) = self.found.custom.get(position) {
                 verdict = Verdict::combine([verdict, Verdict::Violated]);
                 invariants.extend(custom.iter().cloned());
@@ -144,7 +148,7 @@ impl Explorer<'_> {
         let explored = schedules.len() as u64;
         let faults = tally(found.searched.iter().map(|position| &found.executions[*position].0).zip(&schedules));
         let weighed = schedules.iter().zip(&found.weights).filter(|(result, _)| is_violated(result));
-        let violated_interleavings = weighed.map(|(_, weight)| weight).sum();
+        let violated_interleavings: u64 = weighed.map(|(_, weight)| weight).sum();
         if self.plan.search == Search::Stress {
             schedules.clear();
         }
@@ -159,7 +163,9 @@ impl Explorer<'_> {
             requests: u32::try_from(self.subject.own_requests()).unwrap_or(u32::MAX),
             starts: u32::try_from(self.subject.starts()).unwrap_or(u32::MAX),
             explored,
-            violated_interleavings: total.filter(|_| found.complete && found.reduced).map(|_| violated_interleavings),
+            violated_interleavings: total
+                .filter(|_| found.complete && found.reduced)
+                .map(|all| violated_interleavings.min(all)),
             total: total.filter(|_| found.complete),
             complete: found.complete,
             violated: violated as u64,
@@ -217,6 +223,7 @@ impl Explorer<'_> {
         let mut reasons = self.found.reasons.clone();
         // Said of every run that is interrupted.
         reasons.retain(|reason| reason != INTERRUPTED);
+        reasons.extend(self.nothing_left());
         if self.plan.search == Search::Exhaustive
             && !self.found.complete
             && reasons.is_empty()

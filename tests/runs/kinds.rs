@@ -17,8 +17,8 @@ const WRONG: &str = "no-dedupe";
 /// Kinds that are correct and cannot be explored, with what is said of them.
 const NOT_EXPLORED: [(&str, &str); 4] = [
     // Their requests send nothing to the database before they are answered.
-    ("later", "sent no command through the proxy"),
-    ("counted-later", "sent no command through the proxy"),
+    ("later", "it answers before it asks its database"),
+    ("counted-later", "it answers before it asks its database"),
     // Numbers are handed out by the process, which fetches more of them when it has none left.
     ("numbers-with-gaps", "not deterministic"),
     // More requests than it serves in so short a time.
@@ -121,6 +121,39 @@ fn what_runs_out_for_all_keys_is_nobodys_race_and_a_load_of_refusals_proves_noth
         assert_eq!((ended.code, ended.verdict()), (Some(3), "inconclusive"), "{places}: {}", ended.why());
         assert!(ended.report.to_string().contains(why), "{places}: {:#}", ended.report["reasons"]);
     }
+}
+
+#[test]
+fn what_runs_out_in_an_exploration_is_nobodys_race() {
+    let server = Server::start();
+    // They are gone before the search, and in it.
+    let wrong = at_once(&[5, 7, 8, 9, 10, 11], |places| {
+        let ended = carry_out("explore", &server, "places", "", &["--set", &format!("service.env.PLACES='{places}'")]);
+        let told = ended.report.to_string().contains("had run out");
+        let right = ended.code == Some(3) && told && ended.report["explore"]["violated"] == 0;
+        (!right).then(|| format!("{places}: {:?} {} {}", ended.code, ended.verdict(), ended.why()))
+    });
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn whatever_an_exploration_is_accused_of_is_in_its_list() {
+    const RULE: &str = "custom:no more than there are";
+    let server = Server::start();
+    // The last places are taken by a schedule that comes first, or by one that is carried out again.
+    let violated = at_once(&[8, 10, 14, 16, 18], |places| {
+        let places = format!("service.env.PLACES='{places}'");
+        let ended = carry_out("explore", &server, "places", "racy", &["--set", &places]);
+        let accused = support::violated(&ended.report).contains(&RULE);
+        let explore = &ended.report["explore"];
+        let names = explore["schedules"].as_array().unwrap().iter().map(|one| one["invariants"].to_string());
+        let listed = names.filter(|names| names.contains(RULE)).count() > 0;
+        assert_eq!((accused, ended.code == Some(1)), (listed, listed), "{places}: {} {explore}", ended.why());
+        assert_eq!(listed, !explore["smallest"].is_null(), "{places}: with its diagram and how to carry it out again");
+        listed
+    });
+    assert!(violated.contains(&true));
 }
 
 #[test]
