@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 pub use self::about::{CompletionsArgs, ExplainArgs, ManArgs, SchemaArgs, SchemaKind};
 pub use self::stored::{CheckArgs, CompareArgs, ExportArgs, ExportFormat, ReportArgs};
 
-use super::values::{Ci, Format, faults, judges, parse_delay, parse_duration, parse_members, searches};
+use super::values::{Ci, Format, faults, judges, parse_database, parse_delay, parse_duration, parse_members, searches};
 use crate::explore::schedule::Schedule;
 use crate::scenario::{FaultKind, JudgeKind, SearchKind};
 use crate::strategy::InjectedDelay;
@@ -242,7 +242,7 @@ pub struct SelftestArgs {
     #[arg(long)]
     pub faults: bool,
     /// Database of the trials
-    #[arg(long, value_name = "NAME", default_value = "onlyone_selftest")]
+    #[arg(long, value_name = "NAME", default_value = "onlyone_selftest", value_parser = parse_database)]
     pub database: String,
     /// Flags that every run-like command shares
     #[command(flatten)]
@@ -259,7 +259,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "MEMBERS", default_value_t = 0, value_parser = parse_members)]
     pub replica_set: u8,
     /// Database that it keeps its data in
-    #[arg(long, value_name = "NAME", default_value = "onlyone_service")]
+    #[arg(long, value_name = "NAME", default_value = "onlyone_service", value_parser = parse_database)]
     pub database: String,
     /// Port on 127.0.0.1; further instances take the ports after it. 0 is any free one
     #[arg(long, default_value_t = 0)]

@@ -5,17 +5,22 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use mongodb::Database;
+use mongodb::bson::doc;
 use mongodb::options::ClientOptions;
 
 use super::show::{show, with_unwritten};
-use super::values::{Format, parse_duration};
+use super::values::{Format, parse_database, parse_duration};
 use super::{CliError, Io};
 use crate::audit::{AuditError, AuditOptions, Audited, Circumstances, Profile, report, status};
 use crate::report::{RepairAction, Report, write_all};
 use crate::session::commit::origin;
 use crate::session::store::{Store, check_run_id, fresh_run_id};
+use crate::strategy::server_answer;
 use crate::target::{Guard, MongoUri, TargetError};
 use crate::verdict::ExitStatus;
+
+/// What the server answers to a query that it cannot read: a bad value, what cannot be parsed, a wrong type, regular expressions.
+const MALFORMED: [i32; 7] = [2, 9, 14, 51075, 51091, 51108, 51109];
 
 /// The database and the profile.
 #[derive(Debug, Clone, Args)]
@@ -24,7 +29,7 @@ pub struct DatabaseArgs {
     #[arg(long, value_name = "URI", env = "ONLYONE_MONGO_URI", hide_env_values = true, required = true)]
     pub mongo: String,
     /// The database
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_database)]
     pub database: String,
     /// chats, conversations, messages, threads, or a TOML file
     #[arg(long, value_name = "NAME|FILE")]
@@ -132,8 +137,33 @@ impl DatabaseArgs {
         options.server_selection_timeout.get_or_insert(Duration::from_secs(10));
         let client = mongodb::Client::with_options(options).map_err(unreachable)?;
         let database = client.database(&self.database);
-        database.run_command(mongodb::bson::doc! { "ping": 1 }).await.map_err(unreachable)?;
+        database.run_command(doc! { "ping": 1 }).await.map_err(unreachable)?;
+        self.check_key(&database, &profile, &uri).await?;
         Ok(Opened { database, profile, uri })
+    }
+}
+
+impl DatabaseArgs {
+    /// Refuses what the server can carry out nowhere: a filter with a regular expression that is none, a collation that it does not
+    /// have. It is asked to plan a query and to read nothing; whatever else it answers is told where it matters.
+    async fn check_key(&self, database: &Database, profile: &Profile, uri: &MongoUri) -> Result<(), CliError> {
+        let Some(key) = &profile.key else { return Ok(()) };
+        let filter = key.filter().map(|filter| ("where", doc! { "filter": filter.clone() }));
+        let collation = key.collation().map(|collation| ("collation", doc! { "collation": collation }));
+        for (name, given) in filter.into_iter().chain(collation) {
+            let mut find = doc! { "find": &profile.collection };
+            find.extend(given);
+            let explained = database.run_command(doc! { "explain": find, "verbosity": "queryPlanner" }).await;
+            let Err(error) = explained else { continue };
+            if let Some((code, message)) = server_answer(&error).filter(|(code, _)| MALFORMED.contains(code)) {
+                let message = uri.redact_text(message);
+                return Err(CliError::usage(anyhow::anyhow!(
+                    "the server does not understand `key.{name}` of the profile `{}`: {message} (code {code})",
+                    self.profile
+                )));
+            }
+        }
+        Ok(())
     }
 }
 

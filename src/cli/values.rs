@@ -55,6 +55,19 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(length).map_err(|_| "a time cannot be negative".to_owned())
 }
 
+/// The name of a database.
+pub(super) fn parse_database(text: &str) -> Result<String, String> {
+    const LONGEST: usize = 63;
+    if text.is_empty() || text.len() > LONGEST {
+        return Err(format!("the name of a database has 1 to {LONGEST} bytes"));
+    }
+    match text.chars().find(|letter| r#"/\. "$"#.contains(*letter) || letter.is_control()) {
+        Some('.') => Err("the name of a database cannot have a dot in it; the collection is named apart".to_owned()),
+        Some(letter) => Err(format!("the name of a database cannot have {letter:?} in it")),
+        None => Ok(text.to_owned()),
+    }
+}
+
 /// `10%` or `0.1`.
 pub(super) fn parse_share(text: &str) -> Result<f64, String> {
     let (number, unit) = text.trim().strip_suffix('%').map_or((text.trim(), 1.0), |percent| (percent.trim(), 100.0));
