@@ -325,8 +325,12 @@ fn others(fit: &Fit, scenario: &Scenario) -> Option<String> {
         _ => "are",
     };
     let documents = crate::report::plural(fit.others, "document");
+    let set_up = match scenario.target.http().is_some() && !scenario.setup.is_empty() {
+        true => " (`[[setup]]` may have made some of them)",
+        false => "",
+    };
     Some(format!(
-        "{documents} in `{collection}` {are} none of the run's: no operation named their key, and they were not judged"
+        "{documents} in `{collection}` {are} none of the run's: no operation named their key{set_up}, and they were not judged"
     ))
 }
 

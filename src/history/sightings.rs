@@ -41,7 +41,8 @@ pub struct DocumentSightings {
     /// Fields that the scenario names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<FieldSighting>,
-    /// Documents in the collection whose key no operation named.
+    /// Documents in the collection whose key no operation named, apart from those that are told of by themselves and those that the
+    /// run's own requests made for operations which never came.
     #[serde(default, skip_serializing_if = "super::is_zero")]
     pub others: u64,
     /// Some of those, and of documents of other collections that mention the run.

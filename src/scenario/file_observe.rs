@@ -52,6 +52,9 @@ pub(super) struct ObserveMongo {
     /// Path of the identifier.
     #[schemars(with = "Option<String>")]
     pub(super) id: Option<Spanned<String>>,
+    /// How answers name a document, where that is not its identifier as it is stored; a template of `{{ id }}`.
+    #[schemars(with = "Option<String>")]
+    pub(super) id_as: Option<Spanned<String>>,
     /// Path of the stamp of the creating operation.
     #[schemars(with = "Option<String>")]
     pub(super) stamp: Option<Spanned<String>>,

@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("sha256", |text: String| hex(&Sha256::digest(text.as_bytes())));
     environment.add_filter("hex", |text: String| hex(text.as_bytes()));
-    environment.add_filter("b64encode", |text: String| STANDARD.encode(text));
+    environment.add_filter("b64encode", |text: String| encoded(&text));
     environment.add_filter("b64decode", |text: String| {
-        decode(&text).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "not a text in base64"))
+        decoded(&text).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "not a text in base64"))
     });
 }
 
@@ -28,8 +28,13 @@ const ANY_END: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// A text in base64, in that of URLs as well.
-fn decode(text: &str) -> Option<String> {
+/// A text, in base64.
+pub(crate) fn encoded(text: &str) -> String {
+    STANDARD.encode(text)
+}
+
+/// What a text in base64 says, in that of URLs as well.
+pub(crate) fn decoded(text: &str) -> Option<String> {
     let letters = text.trim().replace('-', "+").replace('_', "/");
     String::from_utf8(ANY_END.decode(letters).ok()?).ok()
 }

@@ -40,6 +40,7 @@ mod workload_kind;
 pub use diagnostic::Diagnostics;
 pub use environment::{Environment, Variable};
 pub use error::ScenarioError;
+pub(crate) use filters::{decoded, encoded};
 pub use http::{
     AuthSpec, BodySpec, HttpSpec, KeySharing, LoginPer, LoginSpec, OperationSpec, PortKind, Release, RequestSpec,
     ServiceSpec, StatusSpec, TlsSpec,

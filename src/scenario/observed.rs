@@ -49,6 +49,9 @@ pub struct ObserveMongo {
     pub stored: Vec<Template>,
     /// The path of what identifies a document. Default `_id`.
     pub id: String,
+    /// How answers name a document: a template of its identifier, `{{ id }}`. By default it is that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_as: Option<Template>,
     /// The path of the number of the creating operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamp: Option<String>,

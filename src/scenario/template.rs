@@ -26,6 +26,8 @@ pub enum Scope {
     Setup,
     /// A custom invariant.
     Run,
+    /// How an answer names a document.
+    Identifier,
 }
 
 impl Scope {
@@ -42,6 +44,7 @@ impl Scope {
                 "onlyone",
             ],
             Scope::Run => &["run.id", "mongo.database"],
+            Scope::Identifier => &["id"],
             Scope::Setup => &["run.id", "client.id", "client.user"],
             Scope::Request(WorkloadKind::CreateOrGet) => {
                 &["run.id", "op.id", "op.name", "client.id", "client.user", "key", "pair.a", "pair.b", "pair.key"]
@@ -110,6 +113,7 @@ impl Scope {
         match self {
             Scope::Service => group == "services",
             Scope::Run | Scope::Setup => group == "setup",
+            Scope::Identifier => false,
             Scope::Request(_) => group != "services",
         }
     }

@@ -9,7 +9,7 @@ use super::context::{Context, answered_id, precedes, says_there_is_one, subject}
 use super::{Cases, search};
 use crate::history::{Action, Exchange, Id, Operation};
 use crate::report::FitRow;
-use crate::scenario::{JsonPath, OperationSpec};
+use crate::scenario::{JsonPath, OperationSpec, decoded, encoded};
 use crate::target::http::stamp_of;
 
 /// Paths without which an answer says nothing, or would be read as what it does not say.
@@ -152,8 +152,8 @@ fn where_ids_are(context: &Context<'_>, operation: &Operation) -> String {
     let body = body.and_then(|answer| serde_json::from_str::<Json>(&answer.body).ok());
     let in_answer = body.and_then(|body| search::find(&body, &[&stored]));
     let relation = |place: &search::Place| if place.whole { "holds" } else { "has in a text" };
-    if let Some(place) = in_document {
-        text.push_str(&format!("; `{}` of the document {} what was answered", place.path, relation(&place)));
+    if let Some(place) = &in_document {
+        text.push_str(&format!("; `{}` of the document {} what was answered", place.path, relation(place)));
         let observe = &context.scenario.observe;
         let observed = observe.mongo.as_ref().map(|_| ("mongo", "")).or(observe.http.as_ref().map(|_| ("http", "$.")));
         if let Some((where_read, root)) = observed.filter(|_| place.whole) {
@@ -166,17 +166,62 @@ fn where_ids_are(context: &Context<'_>, operation: &Operation) -> String {
             text.push_str(&format!(" (`outcome.id = \"$.{}\"` says so)", place.path));
         }
     }
-    if answered.len() > 5 && stored.len() > 5 && (answered.contains(&stored) || stored.contains(&answered)) {
-        text.push_str("; one is part of the other");
+    let is_a_field = in_document.as_ref().is_some_and(|place| place.whole);
+    if let Some(template) = written_as(&answered, &stored).filter(|_| !is_a_field) {
+        match &context.scenario.observe.mongo {
+            Some(mongo) if mongo.id_as.is_none() => text
+                .push_str(&format!("; answers name it `id_as = \"{template}\"` (to be written in `[observe.mongo]`)")),
+            _ => text.push_str("; one is made of the other"),
+        }
     }
     text
+}
+
+/// How an answer names a document, as a template of what is stored, where one is a part of the other, also in base64.
+fn written_as(answered: &str, stored: &str) -> Option<String> {
+    let is_plain = |text: &str| !text.contains(['"', '\\', '{', '}', '\'']) && !text.contains(char::is_control);
+    if answered.len() < 6 || stored.len() < 6 || answered == stored || !is_plain(answered) || !is_plain(stored) {
+        return None;
+    }
+    if let Some((before, after)) = answered.split_once(stored) {
+        return Some(format!("{before}{{{{ id }}}}{after}"));
+    }
+    if let Some(text) = decoded(answered).filter(|text| is_plain(text) && encoded(text) == answered)
+        && let Some((before, after)) = text.split_once(stored)
+    {
+        let parts = [format!("'{before}'"), "id".to_owned(), format!("'{after}'")];
+        let parts: Vec<String> = parts.into_iter().filter(|part| part != "''").collect();
+        return Some(format!("{{{{ ({})|b64encode }}}}", parts.join(" ~ ")));
+    }
+    let (before, after) = stored.split_once(answered)?;
+    let rest = [before, after].into_iter().filter(|rest| !rest.is_empty());
+    let replaced: String = rest.map(|rest| format!("|replace('{rest}', '')")).collect();
+    let left = stored.replace(before, "").replace(after, "");
+    (left == answered).then(|| format!("{{{{ id{replaced} }}}}"))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::can_be;
+    use super::{can_be, written_as};
+
+    #[test]
+    fn what_answers_make_of_an_identifier_is_named_as_a_template() {
+        let id = "65a1b2c3d4e5f60718293a4b";
+        let cases = [
+            ("ch_65a1b2c3d4e5f60718293a4b", id, Some("ch_{{ id }}")),
+            ("/charges/65a1b2c3d4e5f60718293a4b/now", id, Some("/charges/{{ id }}/now")),
+            ("UG9zdDo2NWExYjJjM2Q0ZTVmNjA3MTgyOTNhNGI=", id, Some("{{ ('Post:' ~ id)|b64encode }}")),
+            (id, "charge:65a1b2c3d4e5f60718293a4b", Some("{{ id|replace('charge:', '') }}")),
+            (id, "75a1b2c3d4e5f60718293a4b", None),
+            (id, id, None),
+            ("c7", "c", None),
+        ];
+        for (answered, stored, template) in cases {
+            assert_eq!(written_as(answered, stored).as_deref(), template, "{answered} of {stored}");
+        }
+    }
 
     #[test]
     fn what_a_path_leads_to_is_of_the_kind_that_it_is_taken_for() {

@@ -288,7 +288,19 @@ fn where_the_value_really_is_is_told_beside_an_answer_and_a_document() {
     seen.operations = vec![answer(1, "p_q", "x-d1234567", true)];
     seen.documents = vec![document("d1234567", "p_q", json!({ "_id": "d1234567", "ref": "x-d1234567" }))];
     let misfit = seen.fit().misfit().unwrap();
-    assert!(misfit.contains("`ref` of the document holds what was answered (`observe.mongo.id = \"ref\"` says so); one is part of the other"), "{misfit}");
+    assert!(
+        misfit.contains("`ref` of the document holds what was answered (`observe.mongo.id = \"ref\"` says so)"),
+        "{misfit}"
+    );
+    assert!(!misfit.contains("id_as"), "{misfit}");
+    let mut seen = Seen::correct();
+    seen.operations = vec![answer(1, "p_q", "x-d1234567", true)];
+    seen.documents = vec![document("d1234567", "p_q", json!({ "_id": "d1234567" }))];
+    let misfit = seen.fit().misfit().unwrap();
+    assert!(
+        misfit.contains("answers name it `id_as = \"x-{{ id }}\"` (to be written in `[observe.mongo]`)"),
+        "{misfit}"
+    );
 }
 
 #[test]

@@ -73,6 +73,7 @@ impl Check<'_> {
         let key = key.and_then(|names| self.key_fields(names));
         let stored = self.stored(mongo.stored, key.as_deref(), scope, &span);
         let id = mongo.id.map_or(Some("_id".to_owned()), |path| self.field_path(path));
+        let id_as = self.id_as(mongo.id_as.as_ref());
         let stamp = mongo.stamp.map_or(Some(None), |path| self.field_path(path).map(Some));
         let insert_fields: Vec<Option<String>> =
             mongo.insert_fields.into_iter().map(|path| self.field_path(path)).collect();
@@ -109,12 +110,27 @@ impl Check<'_> {
             key: key?,
             stored: stored?,
             id: id?,
+            id_as: id_as?,
             stamp: stamp?,
             messages: messages?,
             insert_fields: insert_fields.into_iter().collect::<Option<_>>()?,
             elements: elements?,
             single: single?,
         })
+    }
+
+    /// How answers name a document. Without its identifier all documents would be one.
+    #[expect(clippy::option_option, reason = "the outer one says whether it could be read, as everywhere here")]
+    fn id_as(&mut self, text: Option<&Spanned<String>>) -> Option<Option<Template>> {
+        let Some(text) = text else { return Some(None) };
+        let template = self.template(text, Scope::Identifier, Kind::Open)?;
+        match template.names("id") {
+            true => Some(Some(template)),
+            false => self
+                .note(Problem::at(text.span(), "`id_as` does not name the identifier").help(
+                    "write how an answer names a document whose identifier is stored: `id_as = \"ch_{{ id }}\"`",
+                )),
+        }
     }
 
     /// Whether a key may have one document only. Workloads that know what they do know that, too.

@@ -48,6 +48,11 @@ impl Priors {
         !self.before.is_empty()
     }
 
+    /// Keys that something came before.
+    pub(super) fn keys(&self) -> Vec<Arc<str>> {
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
     /// The cookies of the set-up.
     pub(super) fn session(&self) -> &Session {
         &self.session

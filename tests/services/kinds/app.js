@@ -186,6 +186,19 @@ const creating = {
       return [202];
     },
   },
+  // Answers write an identifier otherwise than it is stored.
+  charges: {
+    start: (db) => racy || unique('charges', 'name')(db),
+    post: async ({ db, body }) => {
+      const shown = (id) => (process.env.IDS === 'base64' ? Buffer.from(`charge:${id}`).toString('base64') : `ch_${id}`);
+      const charges = db.collection('charges');
+      const found = racy && (await charges.findOne({ name: body.name }));
+      if (found) return [200, { id: shown(found._id) }];
+      if (racy) return [201, { id: shown((await charges.insertOne({ name: body.name })).insertedId) }];
+      const { document, created } = await stall(charges, { name: body.name });
+      return [created ? 201 : 200, { id: shown(document._id) }];
+    },
+  },
   // Places that all names share: whoever comes when they are gone is refused, and rightly so. The racy one looks first.
   places: {
     start: async (db) => db.collection('halls').insertOne({ _id: 'hall', left: Number(process.env.PLACES || 100000) }),

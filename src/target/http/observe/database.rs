@@ -12,7 +12,7 @@ use super::super::{answer, path, value};
 use super::forms::Forms;
 use super::set_aside::Answers;
 use super::{List, QUIESCE_TIMEOUT, Read, STEP, step};
-use crate::history::{DocumentSightings, Observed, OpId, Sample};
+use crate::history::{DocumentSightings, Id, Observed, OpId, Sample};
 use crate::scenario::{ObserveMongo, WorkloadKind};
 use crate::target::mongo::{Connected, filter_of, observed_thread, truth};
 use crate::target::{MongoUri, TargetError};
@@ -126,7 +126,10 @@ impl<'a> Database<'a> {
             match self.observed(&document, &mut read.seen)? {
                 Some(observed) => read.documents.push(observed),
                 None => {
-                    read.set_aside.extend(self.answers.set_aside(&document, self.spec, &self.forms));
+                    let set_aside = self.answers.set_aside(&document, self.spec, &self.forms)?;
+                    let is_told = set_aside.is_some() || self.forms.is_prepared(&document);
+                    read.seen.others += u64::from(!is_told);
+                    read.set_aside.extend(set_aside);
                     self.other(&document, &mut read.seen)?;
                 }
             }
@@ -141,7 +144,7 @@ impl<'a> Database<'a> {
         }
         if self.threads {
             self.count_fields(document, seen);
-            return Ok(self.thread(document));
+            return self.thread(document);
         }
         let Some((stored, key)) = self.forms.of_document(document) else { return Ok(None) };
         let mut fields = serde_json::to_value(document).map_err(|error| step(STEP, error))?;
@@ -149,6 +152,7 @@ impl<'a> Database<'a> {
         seen.count("observe.mongo.id", &self.spec.id, id.is_some());
         // Every document has this one: it is shown, and compared with no answer that names what is not there.
         let id = id.or_else(|| document.get("_id").and_then(value::stored_id));
+        let id = id.map(|id| as_answered(self.spec, id)).transpose()?;
         let messages = self.messages.take(&mut fields, seen)?;
         let missing = self.spec.insert_fields.iter().filter(|field| {
             let is_missing = path::at(document, field) == path::Found::Nothing;
@@ -185,16 +189,17 @@ impl<'a> Database<'a> {
     }
 
     /// The document as a thread, if it is one of a family of the run.
-    fn thread(&self, document: &Document) -> Option<Observed> {
-        let mut thread = observed_thread(document).ok()?;
-        thread.key = self.forms.named(&thread.key)?;
+    fn thread(&self, document: &Document) -> Result<Option<Observed>, TargetError> {
+        let Ok(mut thread) = observed_thread(document) else { return Ok(None) };
+        let Some(key) = self.forms.named(&thread.key) else { return Ok(None) };
+        thread.key = key;
+        thread.id = as_answered(self.spec, thread.id)?;
         without_own_stamps(&mut thread);
-        Some(thread)
+        Ok(Some(thread))
     }
 
     /// Takes note of a document that is none of the run's. Those that mention it are the better examples.
     fn other(&self, document: &Document, seen: &mut DocumentSightings) -> Result<(), TargetError> {
-        seen.others += 1;
         let enough = seen.samples.len() >= SAMPLES;
         let mentions = |fields: &serde_json::Value| fields.to_string().contains(&self.tag);
         if enough && seen.samples.iter().all(|sample| mentions(&sample.fields)) {
@@ -230,6 +235,13 @@ impl<'a> Database<'a> {
             seen.samples.extend(of_run.map(|fields| Sample { collection: name.clone(), fields }));
         }
     }
+}
+
+/// What answers call a document.
+pub(super) fn as_answered(spec: &ObserveMongo, id: Id) -> Result<Id, TargetError> {
+    let Some(template) = &spec.id_as else { return Ok(id) };
+    let text = template.render(&minijinja::context! { id => id.to_string() });
+    text.map(|text| Id::parse(&text)).map_err(|error| step("reading `observe.mongo.id_as`", error))
 }
 
 /// What was there before the run was made by none of its operations.

@@ -1,6 +1,6 @@
 //! The forms in which a run's keys are stored, and which of them a document has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use mongodb::bson::{Bson, Document, doc};
@@ -24,6 +24,8 @@ pub(super) struct Forms {
     keys: BTreeMap<Vec<String>, Arc<str>>,
     /// A pair may also be stored as the list of its names.
     pairs: Vec<(String, String)>,
+    /// Forms of keys that requests came for which come first, and no operation.
+    prepared: BTreeSet<Vec<String>>,
     /// The keys by their forms in small letters; built when a document is no key's.
     in_small_letters: OnceLock<BTreeMap<Vec<String>, Arc<str>>>,
 }
@@ -35,9 +37,22 @@ impl Forms {
     }
 
     fn stored_by(target: &HttpTarget, fields: Vec<String>, stored: &[Template]) -> Result<Self, TargetError> {
-        let known = target.client.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = target.client.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let prepared = target.client.priors.keys().into_iter().filter(|key| !known.contains(key));
+        let prepared = Self::of_keys(target, Vec::new(), stored, prepared)?;
+        let forms = Self::of_keys(target, fields, stored, known.iter().cloned())?;
+        Ok(Forms { prepared: prepared.keys.into_keys().collect(), ..forms })
+    }
+
+    fn of_keys(
+        target: &HttpTarget,
+        fields: Vec<String>,
+        stored: &[Template],
+        keys: impl Iterator<Item = Arc<str>>,
+    ) -> Result<Self, TargetError> {
         let mut forms = Forms { fields, ..Forms::default() };
-        for key in known.iter() {
+        for key in keys {
+            let key = &key;
             if stored.is_empty() {
                 forms.as_it_is(key);
                 continue;
@@ -66,6 +81,12 @@ impl Forms {
         let all = || self.keys.iter().map(|(form, key)| (small(form), Arc::clone(key))).collect();
         let form: Option<Vec<String>> = self.fields.iter().map(|field| text_at(document, field)).collect();
         self.in_small_letters.get_or_init(all).get(&small(&form?)).cloned()
+    }
+
+    /// Whether a document is of a key that was made ready for operations which never came.
+    pub(super) fn is_prepared(&self, document: &Document) -> bool {
+        let form: Option<Vec<String>> = self.fields.iter().map(|field| text_at(document, field)).collect();
+        form.is_some_and(|form| self.prepared.contains(&form))
     }
 
     /// What is in the key's fields of a document, whichever key that is.
