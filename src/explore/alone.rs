@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::execution::{Request, participant};
+use super::execution::{Execution, Request, participant};
 use super::explorer::Explorer;
 use super::found::Patience;
-use super::hub::signature;
+use super::hub::shape;
 use super::policy::Serial;
 use super::predict::Trace;
 use super::search::Search;
 use super::searches::estimate;
 use super::subject::Subject;
 use crate::history::{Outcome, Phase};
+use crate::scope::Scope;
 
+/// How long a request is given at least to end while the service's own work is held back.
+const WITHHELD_FOR: Duration = Duration::from_secs(1);
 /// Interleavings of a search that ends in its time, those of requests that are alike counted once.
 const AFFORDABLE: u64 = 200;
 
@@ -47,8 +50,9 @@ impl Explorer<'_> {
             if !self.found.background.is_empty() {
                 // What is sent in the background may come while the request could have sent it; it does not do so every time.
                 let again = self.execute_surely(&alone, Phase::Control, &mut Serial).await;
-                let again: BTreeSet<String> = self.sent_by(again, request).iter().map(|one| signature(one)).collect();
-                own.retain(|command| again.contains(&signature(command)));
+                let again: BTreeSet<String> = self.sent_by(again, request).iter().map(|one| shape(one)).collect();
+                own.retain(|command| again.contains(&shape(command)));
+                self.tell_background_apart(request, longest).await;
             }
             traces.insert(class, own);
         }
@@ -64,6 +68,45 @@ impl Explorer<'_> {
         self.found.traces =
             (0..requests).filter_map(|request| traces.get(&self.subject.class(request)).cloned()).collect();
         true
+    }
+
+    /// Sends a request while the service's own work is held back. One that then comes to no end sends the same, and of that nothing
+    /// was parked: its orders are missing.
+    async fn tell_background_apart(&mut self, request: usize, alone: Duration) {
+        if self.subject.starts() > 0 {
+            return;
+        }
+        let (number, begun) = self.begin_execution(&[request]).await;
+        if let Err(why) = begun {
+            self.never_began(number, Phase::Control, why);
+            return;
+        }
+        self.pass();
+        let held = self.proxy.withhold();
+        let invoked = Instant::now();
+        let mut answer = self.subject.start(number, request);
+        let patience = (alone * 5).max(WITHHELD_FOR).min(self.plan.timing.deadline);
+        let ended = Scope::new(patience, &self.stop).wait(&mut answer).await.ok();
+        let apart = ended.as_ref().is_some_and(|completion| matches!(completion.outcome, Outcome::Ok(_)));
+        drop(held);
+        let completion = match ended {
+            Some(completion) => Some(completion),
+            None => Scope::new(self.plan.timing.deadline, &self.stop).wait(answer).await.ok(),
+        };
+        self.hold();
+        if !apart && !self.stop.is_cancelled() {
+            let names: Vec<&str> = self.found.background.iter().map(String::as_str).collect();
+            self.found.reasons.push(format!(
+                "{} does not end while what the service sends by itself is held back ({}): it sends the same or waits for it, and \
+                 orders of that are not explored; explore it without that work, or `onlyone run` it",
+                participant(request, self.subject.starts()),
+                names.join(", ")
+            ));
+        }
+        let nobody = Request { invoked, completed: None, completion: None };
+        let mut requests = vec![nobody; self.subject.requests()];
+        requests[request] = Request { invoked, completed: completion.as_ref().map(|_| Instant::now()), completion };
+        self.keep(Execution { number, requests, ..Execution::default() }, vec![request], Phase::Control);
     }
 
     /// Commands that a request sent in an execution.

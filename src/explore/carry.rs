@@ -11,7 +11,7 @@ use super::execution::{Execution, INTERRUPTED};
 use super::explorer::{Explorer, MAX_DEAD};
 use super::found::{Found, Patience};
 use super::gate::Event;
-use super::hub::signature;
+use super::hub::shape;
 use super::policy::{MISFIT, Policy, Replay};
 use super::scheduler::{Learned, Scheduler};
 use super::spent::Part;
@@ -220,9 +220,11 @@ impl Explorer<'_> {
         if self.found.background.is_empty() || self.scheduler.alone.is_empty() || self.comparison.is_some() {
             return;
         }
-        let own: BTreeSet<String> = self.scheduler.alone.values().flatten().map(|command| signature(command)).collect();
-        for name in std::mem::take(&mut self.found.overheard).difference(&own) {
-            self.is_background(name.clone());
+        let own: BTreeSet<String> = self.scheduler.alone.values().flatten().map(|command| shape(command)).collect();
+        for (shape, name) in std::mem::take(&mut self.found.overheard) {
+            if !own.contains(&shape) {
+                self.is_background(name, shape);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use super::chance::Pct;
 use super::comparison::Comparison;
 use super::execution::{Execution, INTERRUPTED};
 use super::found::Found;
+use super::hub::{shape, signature};
 use super::policy::Replay;
 use super::proxy::Proxy;
 use super::scheduler::{Scheduler, Timing};
@@ -225,13 +226,13 @@ impl<'a> Explorer<'a> {
         let begin = Instant::now();
         let heard = self.scheduler.listen(LISTEN).await;
         self.found.spent.add(Part::Listening, begin);
-        for name in heard {
-            self.is_background(name);
+        for command in heard {
+            self.is_background(signature(&command), shape(&command));
         }
     }
 
     /// Lets what the service sends by itself pass from now on.
-    pub(super) fn is_background(&mut self, name: String) {
+    pub(super) fn is_background(&mut self, name: String, shape: String) {
         self.found.notes.insert(format!("{BACKGROUND}: {name}"));
         if let Some(comparison) = &mut self.comparison {
             comparison.background.insert(name.clone());
@@ -239,8 +240,8 @@ impl<'a> Explorer<'a> {
         if let Some(watch) = &mut self.watch {
             watch.background = true;
         }
-        self.found.background.insert(name.clone());
-        self.proxy.let_pass(name);
+        self.found.background.insert(name);
+        self.proxy.let_pass(shape);
     }
 
     /// Asks for the user's own invariants before anything that is judged by them.

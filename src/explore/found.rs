@@ -91,8 +91,8 @@ pub(super) struct Found {
     pub(super) unread: Option<String>,
     /// What the service sends by itself, before any request and between executions: its name and namespace.
     pub(super) background: BTreeSet<String>,
-    /// What was sent between executions: in the background, unless requests alone send it, too.
-    pub(super) overheard: BTreeSet<String>,
+    /// What was sent between executions, by its shape: in the background, unless requests alone send it, too.
+    pub(super) overheard: BTreeMap<String, String>,
     /// What the time was spent on.
     pub(super) spent: Spent,
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::disturbance::{Disturbance, Met};
 use super::gate::{Event, StepId};
 use super::wire::hello::Addresses;
-use super::wire::{Command, Kind};
+use super::wire::{Change, Command, Kind, Statement};
 
 /// Connections at a time; further ones wait to be accepted.
 pub(super) const MAX_CONNECTIONS: usize = 1024;
@@ -36,9 +36,12 @@ pub(super) struct Hub {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) events: Option<mpsc::UnboundedSender<Event>>,
+    /// Shapes of commands that are the service's own work, and pass.
     pub(super) background: BTreeSet<String>,
-    /// What passes while nothing is parked, where somebody listens.
-    pub(super) overheard: Option<BTreeSet<String>>,
+    /// Who is told of these while everything else passes, and has them wait.
+    pub(super) withheld: Option<mpsc::UnboundedSender<Event>>,
+    /// What passes while nothing is parked, where somebody listens: its shape, and its name and namespace.
+    pub(super) overheard: Option<BTreeMap<String, String>>,
     /// Cursors that parked commands opened. Others belong to work that passes.
     pub(super) cursors: BTreeSet<i64>,
     pub(super) complaints: BTreeMap<String, u64>,
@@ -99,12 +102,13 @@ impl Hub {
         let mut state = self.state();
         let Some(events) = state.events.clone() else {
             if let Some(overheard) = &mut state.overheard {
-                overheard.insert(signature(command));
+                overheard.insert(shape(command), signature(command));
             }
-            return None;
+            let withheld = state.withheld.clone().filter(|_| state.is_background(command))?;
+            return Some((StepId(self.next.fetch_add(1, Ordering::Relaxed)), withheld));
         };
         let unknown_cursor = command.cursor.is_some_and(|cursor| !state.cursors.contains(&cursor));
-        if unknown_cursor || (!state.background.is_empty() && state.background.contains(&signature(command))) {
+        if unknown_cursor || state.is_background(command) {
             return None;
         }
         Some((StepId(self.next.fetch_add(1, Ordering::Relaxed)), events))
@@ -161,7 +165,37 @@ impl Hub {
     }
 }
 
-/// Name and namespace of a command: what background work is recognised by.
+impl State {
+    fn is_background(&self, command: &Command) -> bool {
+        !self.background.is_empty() && self.background.contains(&shape(command))
+    }
+}
+
+/// What background work is recognised by: name and namespace of a command, which fields it asks for and how it changes them. Values
+/// are left out: who sweeps up what is old asks for another time each time.
+pub fn shape(command: &Command) -> String {
+    let mut shape = signature(command);
+    for Statement { filter, change, upsert, multi, .. } in &command.statements {
+        let asked: Vec<&str> = match change {
+            // What is inserted is no question.
+            Change::Insert => Vec::new(),
+            _ => filter.equalities.keys().map(String::as_str).collect(),
+        };
+        let alternatives: Vec<Vec<&String>> = filter.alternatives.iter().map(|one| one.keys().collect()).collect();
+        let changed: Vec<(&str, &str)> = match change {
+            Change::Update { fields, .. } => {
+                fields.iter().map(|field| (field.operator.as_str(), field.path.as_str())).collect()
+            }
+            Change::None | Change::Insert | Change::Replace { .. } | Change::Delete => Vec::new(),
+        };
+        let kind = std::mem::discriminant(change);
+        let others = &filter.others;
+        shape += &format!(" {kind:?}{asked:?}{others:?}{alternatives:?}{changed:?}{upsert}{multi}");
+    }
+    shape
+}
+
+/// Name and namespace of a command, for people.
 pub fn signature(command: &Command) -> String {
     format!("{} {}.{}", command.name, command.database, command.collection.as_deref().unwrap_or("$cmd"))
 }

@@ -122,22 +122,31 @@ impl Proxy {
 
     /// Lets everything pass from now on.
     pub fn pass(&self) {
-        self.hub.state().events = None;
+        let mut state = self.hub.state();
+        (state.events, state.withheld) = (None, None);
     }
 
-    /// Lets commands of this name and namespace pass also in hold mode: the service's own background work.
-    pub fn let_pass(&self, signature: String) {
-        self.hub.state().background.insert(signature);
+    /// Lets commands of this shape pass also in hold mode: the service's own background work.
+    pub fn let_pass(&self, shape: String) {
+        self.hub.state().background.insert(shape);
+    }
+
+    /// Lets everything pass but the service's own background work, which waits until what is returned is dropped.
+    pub(super) fn withhold(&self) -> mpsc::UnboundedReceiver<Event> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut state = self.hub.state();
+        (state.events, state.withheld) = (None, Some(sender));
+        receiver
     }
 
     /// Lets everything pass from now on, and listens.
     pub(super) fn overhear(&self) {
         let mut state = self.hub.state();
-        (state.events, state.overheard) = (None, Some(BTreeSet::new()));
+        (state.events, state.overheard) = (None, Some(BTreeMap::new()));
     }
 
-    /// Name and namespace of what has passed since then; nobody listens any more.
-    pub(super) fn overheard(&self) -> BTreeSet<String> {
+    /// What has passed since then: its shape, and its name and namespace. Nobody listens any more.
+    pub(super) fn overheard(&self) -> BTreeMap<String, String> {
         self.hub.state().overheard.take().unwrap_or_default()
     }
 

@@ -171,18 +171,16 @@ impl Scheduler {
         }
     }
 
-    /// Listens while no request runs: what arrives is the service's own work. It passes, and its names are returned.
-    pub async fn listen(&mut self, time: Duration) -> Vec<String> {
+    /// Listens while no request runs: what arrives is the service's own work. It passes, and is returned.
+    pub async fn listen(&mut self, time: Duration) -> Vec<Arc<Command>> {
         let until = Instant::now() + time;
-        let mut names = Vec::new();
+        let mut heard = Vec::new();
         while let Ok(Some(event)) = tokio::time::timeout_at(until.into(), self.events.recv()).await {
             if let Event::Parked(parked) = event {
-                names.push(super::hub::signature(&parked.command));
+                heard.push(parked.command);
             }
         }
-        names.sort();
-        names.dedup();
-        names
+        heard
     }
 }
 

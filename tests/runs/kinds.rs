@@ -43,19 +43,16 @@ fn run(server: &Server, kind: &str, mode: &str, more: &[&str]) -> Ended {
 }
 
 fn carry_out(command: &str, server: &Server, kind: &str, mode: &str, more: &[&str]) -> Ended {
-    let path = support::project().join(format!("tests/services/kinds/{kind}.toml"));
-    let (packages, programs) = (node_path(), path_with_node());
-    let environment = [("MODE", mode), ("NODE_PATH", packages.to_str().unwrap()), ("PATH", programs.to_str().unwrap())];
-    // Only the harness's own server can be told to let upserts meet.
-    let mongo: &[&str] = if command == "explore" { &[] } else { &["--mongo", server.uri.as_str()] };
-    carried_out(command, &path, &[mongo, more].concat(), &environment)
+    in_environment(command, server, kind, &[("MODE", mode)], more)
 }
 
-fn in_environment(server: &Server, kind: &str, variables: &[(&str, &str)]) -> Ended {
+fn in_environment(command: &str, server: &Server, kind: &str, variables: &[(&str, &str)], more: &[&str]) -> Ended {
     let path = support::project().join(format!("tests/services/kinds/{kind}.toml"));
     let (packages, programs) = (node_path(), path_with_node());
     let node = [("NODE_PATH", packages.to_str().unwrap()), ("PATH", programs.to_str().unwrap())];
-    carried_out("run", &path, &["--mongo", server.uri.as_str()], &[&node, variables].concat())
+    // Only the harness's own server can be told to let upserts meet.
+    let mongo: &[&str] = if command == "explore" { &[] } else { &["--mongo", server.uri.as_str()] };
+    carried_out(command, &path, &[mongo, more].concat(), &[&node, variables].concat())
 }
 
 #[test]
@@ -108,7 +105,7 @@ fn what_is_stored_later_than_usual_is_waited_for_as_long_as_the_scenario_says() 
     let ended = run(&server, "later", "", &later);
     assert_eq!((ended.code, ended.verdict()), (Some(0), "holds"), "{}", ended.why());
     // A rule about numbers says so itself.
-    let ended = in_environment(&server, "counted-later", &[("LATER", "2500"), ("WITHIN", "30s")]);
+    let ended = in_environment("run", &server, "counted-later", &[("LATER", "2500"), ("WITHIN", "30s")], &[]);
     assert_eq!((ended.code, ended.verdict()), (Some(0), "holds"), "{}", ended.why());
 }
 
@@ -167,6 +164,21 @@ fn every_choice_of_operations_is_explored_beside_rules_of_the_scenarios_own() {
             assert!(notes.contains(choice), "{mode}: {notes}");
         }
         assert_eq!(ended.report["explore"]["complete"], true, "{mode}: {notes}");
+    }
+}
+
+#[test]
+fn what_a_service_does_by_itself_hides_nothing_that_its_requests_do() {
+    let server = Server::start();
+    for (mode, sweep, code, why) in [
+        ("racy", "", 1, "every fan is counted"),
+        ("", "", 0, "stalls"),
+        // What is done by itself cannot be told from what a request does.
+        ("racy", "alike", 3, "does not end while what the service sends by itself is held back"),
+    ] {
+        let ended = in_environment("explore", &server, "swept", &[("MODE", mode), ("SWEEP", sweep)], &[]);
+        assert_eq!(ended.code, Some(code), "{mode} {sweep}: {} {}", ended.verdict(), ended.why());
+        assert!(ended.report.to_string().contains(why), "{mode} {sweep}: {:#}", ended.report["reasons"]);
     }
 }
 

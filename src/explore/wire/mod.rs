@@ -13,7 +13,7 @@ pub mod text;
 
 use futures::FutureExt;
 
-pub use command::{Command, Kind};
+pub use command::{Change, Command, Kind, Statement};
 pub use frame::{Frame, FrameError, Opcode};
 pub use message::Message;
 pub use reply::Reply;

@@ -523,6 +523,36 @@ const counting = {
       }
     },
   },
+  swept: {
+    // All the time something else is done to the same collection; with SWEEP=alike, what requests do as well.
+    start: async (db) => {
+      const stalls = db.collection('stalls');
+      const old = () => stalls.updateMany({ at: { $lt: new Date(Date.now() - 86_400_000) } }, { $set: { stale: true } });
+      const alike = async () => {
+        await stalls.findOne({ _id: 'nobody' });
+        await stalls.updateOne({ _id: 'nobody' }, { $set: { fans: 1 } });
+      };
+      (async () => {
+        for (;;) {
+          await (process.env.SWEEP === 'alike' ? alike() : old());
+          await wait(15);
+        }
+      })();
+    },
+    put: async ({ db, path }) => {
+      await db.collection('stalls').insertOne({ _id: path[1], fans: 0, at: new Date() });
+      return [201, { id: path[1] }];
+    },
+    post: async ({ db, path }) => {
+      const [stalls, _id] = [db.collection('stalls'), path[1]];
+      if (!racy) await stalls.updateOne({ _id }, { $inc: { fans: 1 } });
+      else {
+        const { fans } = await stalls.findOne({ _id });
+        await stalls.updateOne({ _id }, { $set: { fans: fans + 1 } });
+      }
+      return [200, { ok: true }];
+    },
+  },
   quota: {
     start: unique('stalls', 'name'),
     post: async ({ db, path, body }) => {
