@@ -42,8 +42,10 @@ impl Explorer<'_> {
             if request >= self.subject.starts() {
                 longest = longest.max(record.completed.unwrap_or(record.invoked) - record.invoked);
             }
+            let apart = self.found.background.is_empty() || self.is_apart_from_background(request, longest).await;
             if let Some(reason) = self.why_no_trace(position, request) {
-                self.found.reasons.push(reason);
+                // Else it is said already why nothing was seen of it.
+                self.found.reasons.extend(Some(reason).filter(|_| apart));
                 return false;
             }
             let mut own = self.sent_by(position, request);
@@ -52,7 +54,6 @@ impl Explorer<'_> {
                 let again = self.execute_surely(&alone, Phase::Control, &mut Serial).await;
                 let again: BTreeSet<String> = self.sent_by(again, request).iter().map(|one| shape(one)).collect();
                 own.retain(|command| again.contains(&shape(command)));
-                self.tell_background_apart(request, longest).await;
             }
             traces.insert(class, own);
         }
@@ -70,16 +71,17 @@ impl Explorer<'_> {
         true
     }
 
-    /// Sends a request while the service's own work is held back. One that then comes to no end sends the same, and of that nothing
-    /// was parked: its orders are missing.
-    async fn tell_background_apart(&mut self, request: usize, alone: Duration) {
+    /// Whether a request comes to its end while the service's own work is held back. One that does not sends the same, and of
+    /// that nothing was parked: its orders are missing, which is said.
+    async fn is_apart_from_background(&mut self, request: usize, alone: Duration) -> bool {
+        // Where an instance is started in each execution, it would have to be ready first.
         if self.subject.starts() > 0 {
-            return;
+            return true;
         }
         let (number, begun) = self.begin_execution(&[request]).await;
         if let Err(why) = begun {
             self.never_began(number, Phase::Control, why);
-            return;
+            return true;
         }
         self.pass();
         let held = self.proxy.withhold();
@@ -107,6 +109,7 @@ impl Explorer<'_> {
         let mut requests = vec![nobody; self.subject.requests()];
         requests[request] = Request { invoked, completed: completion.as_ref().map(|_| Instant::now()), completion };
         self.keep(Execution { number, requests, ..Execution::default() }, vec![request], Phase::Control);
+        apart
     }
 
     /// Commands that a request sent in an execution.
