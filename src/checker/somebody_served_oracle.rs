@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng};
 use super::*;
 use crate::checker::brute_force::{operation, tell};
 use crate::history::{History, Phase, Returned, Transport, Value};
+use crate::verdict::Verdict;
 
 const HISTORIES: u64 = 4_000;
 const STATUSES: [u16; 5] = [409, 422, 403, 412, 400];
@@ -45,7 +46,13 @@ fn unserved(history: &History) -> usize {
     let violated = |key: &&&str| {
         let all: Vec<&Operation> = of(Phase::Main).filter(|operation| *operation.key == ***key).collect();
         let name = all[0].action.name();
-        let control: Vec<&Operation> = of(Phase::Control).filter(|operation| tried(operation, name)).collect();
+        // Whoever was served where another kind was served first says nothing.
+        let after_another = |operation: &&Operation| {
+            let first = of(Phase::Control).find(|one| one.key == operation.key && one.is_ok());
+            operation.is_ok() && first.is_some_and(|first| first.action.name() != name)
+        };
+        let control: Vec<&Operation> =
+            of(Phase::Control).filter(|operation| tried(operation, name) && !after_another(operation)).collect();
         let everywhere = !control.is_empty()
             && control.iter().all(|one| control.iter().any(|other| other.key == one.key && other.is_ok()));
         // Of a refusal in the control: whether somebody had been served on its key before.
@@ -99,6 +106,29 @@ fn a_refusal_that_serially_nobody_got_is_told_and_accuses_nobody() {
     ];
     let history = History { operations, ..History::default() };
     let result = SomebodyServed.check(&Evidence::of_phase(&history, None, Phase::Main), &mut Budget::default());
-    assert_eq!((result.verdict, result.violations), (crate::verdict::Verdict::Inconclusive, 0));
+    assert_eq!((result.verdict, result.violations), (Verdict::Inconclusive, 0));
     assert!(result.reason.is_some_and(|reason| reason.contains("daily quota")));
+}
+
+#[test]
+fn what_needs_what_another_kind_left_is_not_judged_by_it() {
+    let ok = || Outcome::Ok(Value::Document(Returned::default()));
+    let refused = || Outcome::Failed(Cause::http(409, "there is none"));
+    for (control, verdict) in [
+        // `drop` was served because there was something to drop.
+        (&[("write", true), ("drop", true)][..], Verdict::Inconclusive),
+        (&[("drop", false), ("write", true), ("drop", true)], Verdict::Inconclusive),
+        (&[("drop", true), ("write", true)], Verdict::Violated),
+    ] {
+        let of = |phase, key: &str, id: usize, (name, served): (&str, bool)| {
+            let outcome = if served { ok() } else { refused() };
+            operation(id as u64, phase, key.to_owned(), Action::Custom(name.into()), outcome)
+        };
+        let before = control.iter().enumerate().map(|(id, one)| of(Phase::Control, "k0", id, *one));
+        let load = (0..2).map(|id| of(Phase::Main, "k1", 10 + id, ("drop", false)));
+        let history = History { operations: before.chain(load).collect(), ..History::default() };
+        let evidence = Evidence::of_phase(&history, None, Phase::Main);
+        let result = SomebodyServed.check(&evidence, &mut Budget::default());
+        assert_eq!(result.verdict, verdict, "{control:?}");
+    }
 }
