@@ -5,7 +5,7 @@
 //!   *Distinct*: the numbers that answers, or an aggregation, name are all different, and none is left out in between.
 //! - Assumptions: the aggregation gives one value per key, and was carried out after every answer; a key without a value has
 //!   the value 0, once any key has one. An acknowledged operation that was sent several times may have happened as often.
-//! - Soundness: a claim rests on answers and on values that were read. Where several values of one key were found, it is
+//! - Soundness: a claim rests on answers and on values that were read. Fractions are compared up to what adding them up rounds. Where several values of one key were found, it is
 //!   accused only if each of them and their sum are outside. A missing number is claimed only if no operation is left that
 //!   may have taken it. An upper bound is not claimed of a history that lacks operations.
 //! - Completeness: exact for the counts; *distinct* says nothing of numbers before the first and after the last.
@@ -26,6 +26,8 @@ use super::findings::{Findings, count};
 use super::key_counts::Counts;
 use super::{Budget, Checker, Evidence, KeyEvidence, final_state};
 
+/// The part of a sum of binary fractions that is taken for rounded: a million additions lose less.
+const ROUNDED: f64 = 1e-9;
 /// Most operations that a witness shows.
 const MOST_SHOWN: usize = 4;
 
@@ -100,7 +102,9 @@ fn bounds(numbers: &Numbers, written: [Option<&str>; 2], evidence: &Evidence<'_>
         let values = found.get(key.key).map_or(&[][..], Vec::as_slice);
         valued |= !values.is_empty();
         let read: Option<Vec<f64>> = values.iter().map(number).collect();
-        let outside = |value: f64| least.is_some_and(|least| value < least) || most.is_some_and(|most| value > most);
+        let outside = |value: f64| {
+            least.is_some_and(|least| is_below(value, least)) || most.is_some_and(|most| is_below(most, value))
+        };
         let finite = [least, most].into_iter().flatten().all(f64::is_finite);
         let Some(read) = read.filter(|_| finite) else {
             undecided += 1;
@@ -159,6 +163,14 @@ fn number(value: &Json) -> Option<f64> {
     }
 }
 
+/// Whether one number is smaller than another. Where one of them is no whole number, by more than what adding up binary fractions
+/// may have rounded: eight times 0.1 are not quite 0.8.
+fn is_below(one: f64, other: f64) -> bool {
+    let rounded = one.fract() != 0.0 || other.fract() != 0.0;
+    let slack = if rounded { one.abs().max(other.abs()) * ROUNDED } else { 0.0 };
+    one < other - slack
+}
+
 /// Some operations on the key: those that were acknowledged first.
 fn shown<'a>(key: &KeyEvidence<'a>, numbers: &Numbers) -> Vec<&'a Operation> {
     let mut operations: Vec<&Operation> = key.operations().filter(|operation| is_meant(numbers, operation)).collect();
@@ -176,7 +188,7 @@ fn explain(read: &[f64], sum: f64, [least, most]: [Limit<'_>; 2], counts: &Count
         several => format!("the key has the values {several:?}"),
     };
     let (word, limit, bound) = match (least, most) {
-        ((Some(limit), Some(bound)), _) if sum < limit => ("at least", limit, bound),
+        ((Some(limit), Some(bound)), _) if is_below(sum, limit) => ("at least", limit, bound),
         (_, (Some(limit), Some(bound))) => ("at most", limit, bound),
         _ => return value,
     };
@@ -245,14 +257,18 @@ fn distinct(numbers: &Numbers, gaps: bool, evidence: &Evidence<'_>, mut findings
         // Whoever may have taken a number that nobody names.
         let unnamed = meant.iter().map(|operation| may_have_taken(operation)).sum::<u64>();
         if numbers.per_key {
-            judge_numbers(key.key, &named, (!gaps).then_some(unnamed), &mut findings);
+            judge_numbers(key.key, (&named, &[]), (!gaps).then_some(unnamed), &mut findings);
         } else {
             all.extend(named);
             open += unnamed;
         }
     }
     if !numbers.per_key {
-        judge_numbers("all keys", &all, (!gaps).then_some(open), &mut findings);
+        // Before and between the operations of the load, the serial control was given numbers of the same sequence.
+        let control = || evidence.control().iter().filter(|operation| is_meant(numbers, operation));
+        let taken: Vec<&str> = control().filter_map(answered_number).map(|number| &**number).collect();
+        open += control().map(may_have_taken).sum::<u64>();
+        judge_numbers("all keys", (&all, &taken), (!gaps).then_some(open), &mut findings);
     }
     findings
 }
@@ -290,8 +306,8 @@ fn may_have_taken(operation: &Operation) -> u64 {
     }
 }
 
-/// `allowed`: how many may be left out; `None` if that is not judged.
-fn judge_numbers(key: &str, named: &[Named<'_>], allowed: Option<u64>, findings: &mut Findings) {
+/// `taken`: what else is known to have been given. `allowed`: how many may be left out; `None` if that is not judged.
+fn judge_numbers(key: &str, (named, taken): (&[Named<'_>], &[&str]), allowed: Option<u64>, findings: &mut Findings) {
     let mut first: FxHashMap<&str, Option<&Operation>> = FxHashMap::default();
     findings.checked += named.len() as u64;
     for (number, operation) in named {
@@ -307,7 +323,7 @@ fn judge_numbers(key: &str, named: &[Named<'_>], allowed: Option<u64>, findings:
     }
     let Some(allowed) = allowed else { return };
     let mut series: FxHashMap<&str, Vec<(u64, &str)>> = FxHashMap::default();
-    for number in first.keys() {
+    for number in first.keys().chain(taken) {
         let digits = number.len() - number.bytes().rev().take_while(u8::is_ascii_digit).count();
         if let Ok(value) = number[digits..].parse() {
             series.entry(&number[..digits]).or_default().push((value, number));

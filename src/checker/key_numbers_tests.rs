@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::checker::guarded;
-use crate::history::{Action, Cause, Observation, OpId, Phase, Returned, Source};
+use crate::history::{Action, Cause, History, Observation, OpId, Phase, Returned, Source};
 use crate::verdict::Verdict;
 use crate::verdict::Verdict::{Holds, Inconclusive, Violated};
 
@@ -54,6 +54,47 @@ fn judge(words: &str, rule: NumberRule, found: Option<Vec<Json>>) -> InvariantRe
 
 fn bounded(min: &str, max: &str) -> NumberRule {
     NumberRule::Bounds { min: Some(Arc::from(min)), max: Some(Arc::from(max)) }
+}
+
+#[test]
+fn binary_fractions_may_be_rounded_and_no_more() {
+    let tenths = || bounded("0.1 * acknowledged", "0.1 * acknowledged");
+    let eight = "a a a a a a a a";
+    // Eight times 0.1, added one by one, one after another.
+    let added = (0..8).fold(0.0, |sum, _| sum + 0.1);
+    assert_ne!(added, 0.8);
+    for (value, verdict) in [(added, Holds), (0.8, Holds), (0.79, Violated), (0.8001, Violated), (0.7, Violated)] {
+        assert_eq!(judge(eight, tenths(), Some(vec![serde_json::json!(value)])).verdict, verdict, "{value}");
+    }
+    // Whole numbers are exact, however large.
+    let large = || bounded("4000000000 * acknowledged", "4000000000 * acknowledged");
+    for (value, verdict) in [(8_000_000_000_u64, Holds), (7_999_999_999, Violated), (8_000_000_001, Violated)] {
+        assert_eq!(judge("a a", large(), Some(vec![serde_json::json!(value)])).verdict, verdict, "{value}");
+    }
+}
+
+#[test]
+fn numbers_of_the_serial_control_are_not_missing_in_the_run() {
+    let numbers = |per_key: bool, control: &[&str]| {
+        let before = control.iter().enumerate().map(|(op, word)| Operation {
+            phase: Phase::Control,
+            key: Arc::from("c"),
+            ..operation(op, word)
+        });
+        let load = ["n-3", "n-6"].iter().enumerate().map(|(op, word)| operation(10 + op, word));
+        let operations: Vec<Operation> = before.chain(load).collect();
+        let rule = NumberRule::Distinct { gaps: false };
+        let numbers =
+            Numbers { name: Arc::from("mine"), rule, operations: Vec::new(), per_key, found: None, error: None };
+        let effects = Arc::new(Effects { numbers: vec![numbers], elements: None });
+        let history = History { operations, ..History::default() };
+        let evidence = Evidence::of_phase(&history, None, Phase::Main);
+        guarded(&KeyNumbers::of(&effects, "mine").unwrap(), &evidence, Budget::default()).verdict
+    };
+    assert_eq!(numbers(false, &["n-4", "n-5"]), Holds);
+    assert_eq!(numbers(false, &["n-4", "u"]), Holds, "it may have taken the other one");
+    assert_eq!(numbers(false, &["n-4"]), Violated);
+    assert_eq!(numbers(true, &["n-4", "n-5"]), Violated, "a key has a sequence of its own");
 }
 
 #[test]
