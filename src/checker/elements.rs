@@ -7,7 +7,8 @@
 //!   where one operation was answered before another was sent, its element stands first.
 //! - Assumptions: elements are not removed; the final state was read after every answer; what an operation leaves follows
 //!   from its request. An element of another form than operations leave is the service's own, and only counted.
-//! - Soundness: a claim rests on answers and on elements that were read. An unknown operation may have left its element,
+//! - Soundness: a claim rests on answers and on elements that were read. Where on every key the list ends at the same length, and
+//!   more should be there, nothing is lost for certain: it may be one page of what there is, or all that is to be kept. An unknown operation may have left its element,
 //!   once, or not; a refused one may not. In a history that lacks operations nothing is called a phantom or a duplicate.
 //! - Completeness: exact. If no element that an operation leaves is found on any key, nothing is concluded: then the scenario
 //!   is more likely to be wrong.
@@ -18,7 +19,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::history::{ElementCount, Elements, KeyElements, Operation, Outcome};
-use crate::verdict::{Invariant, InvariantResult};
+use crate::verdict::{Invariant, InvariantResult, Verdict};
 
 use super::facts::{answered_at, told};
 use super::findings::{Findings, count, ms};
@@ -42,6 +43,11 @@ pub enum ElementRule {
 
 /// Elements that were found, those of which operations are known, and whether anybody was answered well.
 const FOUND: &str = "found";
+/// Of keys on which something is missing: how many there are, how long their lists are in all, and the squares of these.
+const SHORT: [&str; 3] = ["short", "short_length", "short_squares"];
+/// Lists of one length that are taken for pages where the serial control does not tell: so long, on so many keys.
+const PAGE: u64 = 3;
+const KEYS_OF_PAGES: u64 = 4;
 const KNOWN: &str = "known";
 const ANSWERED: &str = "answered";
 
@@ -68,7 +74,7 @@ impl Checker for OfElements {
         let (mut found, mut known) = (0, 0);
         for key in evidence.keys().filter(|key| key.operations().len() > 0) {
             let of_key = elements.keys.get(key.key).unwrap_or(&none);
-            let lists = of_key.found.iter().map(|list| list.len() as u64).sum::<u64>();
+            let lists = of_key.length();
             if !budget.take(1 + key.operations().len() as u64 + lists) {
                 return findings.exhausted();
             }
@@ -78,7 +84,13 @@ impl Checker for OfElements {
                 left.by_text.values().map(|text| u64::from(text.operations() > 0) * u64::from(text.found)).sum::<u64>();
             let judged = Judged { key: key.key, elements, of_key, left: &left, partial: evidence.partial() };
             match self.0 {
-                ElementRule::Lost => judged.lost(&mut findings),
+                ElementRule::Lost => {
+                    judged.lost(&mut findings);
+                    findings.reach(lists);
+                    if left.is_short(elements.count) {
+                        SHORT.iter().zip([1, lists, lists * lists]).for_each(|(name, more)| findings.sum(name, more));
+                    }
+                }
                 ElementRule::Duplicate => judged.duplicate(&mut findings),
                 ElementRule::Phantom => judged.phantom(&mut findings),
                 ElementRule::Order => judged.order(&mut findings),
@@ -107,7 +119,41 @@ impl Checker for OfElements {
             };
             return InvariantResult::inconclusive(self.invariant(), why);
         }
-        final_state::weaken_effects(evidence, findings.into_result())
+        let ends_at = (self.0 == ElementRule::Lost).then(|| page(evidence, &findings)).flatten();
+        let result = final_state::weaken_effects(evidence, findings.into_result());
+        match ends_at.filter(|_| result.verdict == Verdict::Violated) {
+            None => result,
+            Some(length) => InvariantResult::inconclusive(
+                self.invariant(),
+                format!(
+                    "no key has more than {length} elements, and every key that should has exactly {length}: is it one page of a list, \
+                     or are no more kept? Read all of them (`observe.mongo`, or a larger page), or have fewer operations on a key"
+                ),
+            ),
+        }
+    }
+}
+
+/// The length at which the list of every key ends on which something is missing, where that is more likely a page, or all that is
+/// kept, than what a race has left: lists of the serial control end there, too, or many do.
+fn page(evidence: &Evidence<'_>, findings: &Findings) -> Option<u64> {
+    let [keys, lengths, squares] = SHORT.map(|name| findings.summed(name));
+    let length = lengths.checked_div(keys)?;
+    // All are equal if, and only if, their variance is 0.
+    let is_everywhere = keys * squares == lengths * lengths && findings.reached() == length && length > 1;
+    if !is_everywhere {
+        return None;
+    }
+    let elements = evidence.effects()?.elements.as_ref()?;
+    let mut serially: FxHashMap<&str, u64> = FxHashMap::default();
+    for operation in evidence.control().iter().filter(|operation| matches!(told(operation), Outcome::Ok(_))) {
+        *serially.entry(&*operation.key).or_default() += 1;
+    }
+    let lists = serially.iter().filter(|(_, acknowledged)| **acknowledged > length);
+    let mut lists = lists.map(|(key, _)| elements.keys.get(*key).map_or(0, KeyElements::length)).peekable();
+    match lists.peek() {
+        Some(_) => lists.all(|found| found == length).then_some(length),
+        None => (length >= PAGE && keys >= KEYS_OF_PAGES).then_some(length),
     }
 }
 
@@ -178,6 +224,11 @@ impl<'a> Left<'a> {
             by_text.entry(element).or_default().found += 1;
         }
         Left { by_text }
+    }
+
+    /// Whether something is missing.
+    fn is_short(&self, rule: ElementCount) -> bool {
+        self.by_text.values().any(|text| text.found < text.least(rule))
     }
 
     /// The texts in a fixed order: witnesses must not depend on hashing.

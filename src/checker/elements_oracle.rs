@@ -1,6 +1,7 @@
 //! Elements held against brute force: every world that a history allows is enumerated, and the rules must accept a final
 //! list exactly if one of these worlds leaves it.
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,12 +9,12 @@ use std::sync::{Arc, Mutex};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use super::brute_force::tell;
+use super::brute_force::{self, tell};
 use super::{ElementRule, Evidence, OfElements, guarded};
 use crate::checker::Budget;
 use crate::history::{
-    Action, Cause, Effects, ElementCount, Elements, KeyElements, Nanos, Observation, Operation, Outcome, Returned,
-    Source, Value,
+    Action, Cause, Effects, ElementCount, Elements, History, KeyElements, Nanos, Observation, OpId, Operation, Outcome,
+    Phase, Returned, Source, Value,
 };
 use crate::verdict::Verdict;
 
@@ -243,4 +244,52 @@ fn a_million_histories_of_elements_are_judged_as_by_brute_force() {
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
     std::thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
     alike(&all.into_inner().unwrap(), PARTS * OF_A_PART);
+}
+
+#[test]
+fn a_list_that_ends_at_one_length_everywhere_is_a_page_or_all_that_is_kept() {
+    // Of each key: how many operations were acknowledged, and how many of their elements were found.
+    type Keys = &'static [(usize, usize)];
+    let verdict = |control: Keys, load: Keys| {
+        let (mut operations, mut keys) = (Vec::new(), BTreeMap::new());
+        for (phase, of_phase) in [(Phase::Control, control), (Phase::Main, load)] {
+            for (number, (acknowledged, found)) in of_phase.iter().enumerate() {
+                let key: Arc<str> = format!("{phase:?}{number}").into();
+                let mut of_key = KeyElements::default();
+                for _ in 0..*acknowledged {
+                    let id = operations.len() as u64;
+                    let action = Action::Custom("tag".into());
+                    let outcome = Outcome::Ok(Value::Document(Returned::default()));
+                    operations.push(brute_force::operation(id, phase, key.to_string(), action, outcome));
+                    of_key.left.push((OpId(id), format!("e{id}").into()));
+                }
+                of_key.found = vec![of_key.left.iter().take(*found).map(|(_, text)| Arc::clone(text)).collect()];
+                keys.insert(key, of_key);
+            }
+        }
+        let form = (Arc::from("e"), Arc::from(""));
+        let elements = Elements { count: ElementCount::ExactlyOnce, ordered: false, form, keys };
+        let effects = Arc::new(Effects { numbers: Vec::new(), elements: Some(elements) });
+        let observation = Observation { source: Source::Mongo, quiescent: true, effects, ..Observation::default() };
+        let history = History { operations, ..History::default() };
+        let evidence = Evidence::of_phase(&history, Some(&observation), Phase::Main);
+        guarded(&OfElements(ElementRule::Lost), &evidence, Budget::default()).verdict
+    };
+    use Verdict::{Holds, Inconclusive, Violated};
+    let cases: [(Keys, Keys, Verdict); 8] = [
+        (&[(4, 3), (4, 3)], &[(8, 3), (8, 3), (2, 2), (5, 3)], Inconclusive),
+        (&[(4, 3)], &[(8, 3), (8, 2), (2, 2)], Violated),
+        (&[(4, 3)], &[(8, 3), (8, 3), (8, 4)], Violated),
+        // One after another all of them are there.
+        (&[(4, 4)], &[(8, 3), (8, 3), (8, 3), (8, 3)], Violated),
+        // One after another there were too few to tell: then it takes many keys, and more than two elements.
+        (&[(4, 4)], &[(8, 5), (8, 5), (8, 5), (8, 5)], Inconclusive),
+        (&[(2, 2)], &[(8, 2), (8, 2), (8, 2), (8, 2)], Violated),
+        // Whoever is last is all that is left of each: nobody's page.
+        (&[(4, 1)], &[(2, 1), (2, 1), (2, 1), (2, 1)], Violated),
+        (&[(4, 4)], &[(2, 2), (5, 5)], Holds),
+    ];
+    for (control, load, expected) in cases {
+        assert_eq!(verdict(control, load), expected, "{control:?} {load:?}");
+    }
 }

@@ -153,3 +153,10 @@ pub struct KeyElements {
     /// What each operation leaves, ordered by operation.
     pub left: Vec<(OpId, Arc<str>)>,
 }
+
+impl KeyElements {
+    /// How many were found, in all lists.
+    pub fn length(&self) -> u64 {
+        self.found.iter().map(|list| list.len() as u64).sum()
+    }
+}
