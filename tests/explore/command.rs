@@ -145,9 +145,18 @@ fn there_are_as_many_requests_as_a_stated_limit_needs() {
     let coupon = "tests/services/examples/coupon.toml";
     let text = std::fs::read_to_string(coupon).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    for (most, more, requests) in [(1, vec![], 2), (4, vec![], 5), (4, vec!["--requests", "2"], 2), (400, vec![], 2)] {
+    let value = "collection = \"coupons\"\npipeline = \"[]\"\nexpect = { min = 0, max";
+    for (most, more, requests) in [
+        ("at_most = 1".to_owned(), vec![], 2),
+        ("at_most = 4".to_owned(), vec![], 5),
+        ("at_most = 4".to_owned(), vec!["--requests", "2"], 2),
+        ("at_most = 400".to_owned(), vec![], 2),
+        (format!("{value} = 3 }}"), vec![], 4),
+        (format!("{value} = \"min(acknowledged, 2)\" }}"), vec![], 3),
+        (format!("{value} = \"acknowledged + unknown\" }}"), vec![], 2),
+    ] {
         let path = folder.path().join("coupon.toml");
-        std::fs::write(&path, text.replace("at_most = 1", &format!("at_most = {most}"))).unwrap();
+        std::fs::write(&path, text.replace("at_most = 1", &most)).unwrap();
         let arguments = [vec![path.to_str().unwrap(), "--dry-run"], more].concat();
         let (code, said) = refused_or_planned(&arguments);
         assert_eq!(code, Some(0), "{said}");

@@ -3,7 +3,7 @@
 use crate::cli::CliError;
 use crate::cli::args::ExploreArgs;
 use crate::explore::search::Search;
-use crate::scenario::{Load, Scenario, SearchKind};
+use crate::scenario::{Load, NumberSpec, Scenario, SearchKind};
 use crate::session::{self, is_told};
 use crate::target::Guard;
 use crate::workload::Requests;
@@ -19,10 +19,20 @@ pub(super) fn requests_are_asked_for(args: &ExploreArgs, scenario: &Scenario) ->
     args.requests.is_some() || scenario.explore.requests.is_some() || several || limit(scenario).is_some()
 }
 
-/// Requests that it takes to go beyond the largest limit that the scenario states, where that can be explored.
+/// Requests that it takes to go beyond the largest limit that the scenario states, where that can be explored: of operations, or of a
+/// value, which each of them may make larger by one.
 fn limit(scenario: &Scenario) -> Option<u32> {
-    let limits = scenario.numbers.iter().filter_map(|rule| u32::try_from(rule.at_most?).ok()?.checked_add(1));
-    limits.filter(|needed| (2..=MOST_BY_LIMIT).contains(needed)).max()
+    let most = |rule: &NumberSpec| {
+        let bounds = rule.expect.as_ref()?;
+        // What no number of requests can raise: `max = 3`, or `min(acknowledged, 3)`.
+        let largest = bounds.max.as_ref()?.value(&|_| f64::INFINITY);
+        // A value that must be larger than nothing, but need not grow, does not count requests.
+        let counts = bounds.min.as_ref().is_none_or(|min| !(0.5..=largest).contains(&min.value(&|_| f64::INFINITY)));
+        (counts && (0.0..f64::from(MOST_BY_LIMIT)).contains(&largest)).then_some(largest as u64)
+    };
+    let limits = scenario.numbers.iter().flat_map(|rule| [rule.at_most, most(rule)]).flatten();
+    let needed = limits.filter_map(|most| u32::try_from(most).ok()?.checked_add(1));
+    needed.filter(|needed| (2..=MOST_BY_LIMIT).contains(needed)).max()
 }
 
 pub(super) fn requests(args: &ExploreArgs, scenario: &Scenario) -> u32 {
