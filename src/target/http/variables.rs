@@ -48,8 +48,9 @@ impl<'a> Subject<'a> {
         match self.action {
             Action::CreateOrGet { .. } | Action::Get => {
                 let [a, b] = self.pair();
+                // As what is stored, a key of any workload is asked for like a pair.
                 context! {
-                    run, op, key => self.key,
+                    run, op, key => self.key, key_as => forms(self.key),
                     client => context! { id => self.client, user => a },
                     pair => context! { a => a, b => b, key => self.key },
                 }

@@ -105,6 +105,14 @@ const creating = {
     start: unique('stalls', 'digest'),
     post: async ({ db, body }) => plainly(await stall(db.collection('stalls'), { digest: sha(body.name) })),
   },
+  dialled: {
+    // A telephone number is all that it knows of a stall.
+    start: (db) => racy || unique('stalls', 'phone')(db),
+    post: async ({ db, body }) => {
+      if (!/^\+\d+$/.test(body.phone)) return [422, { error: 'no telephone number' }];
+      return onlyOnce(db.collection('stalls'), { phone: body.phone }, () => [409, { error: 'it is taken' }]);
+    },
+  },
   'upper-case': {
     start: (db) =>
       db.collection('stalls').createIndex({ name: 1 }, { unique: true, collation: { locale: 'en', strength: 2 } }),
