@@ -1,13 +1,13 @@
 //! What each request does alone, and how many of them are explored together because of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::execution::{Execution, Request, participant};
-use super::explorer::Explorer;
+use super::explorer::{Explorer, LISTEN};
 use super::found::Patience;
-use super::hub::shape;
+use super::hub::{shape, signature};
 use super::policy::Serial;
 use super::predict::Trace;
 use super::search::Search;
@@ -42,18 +42,25 @@ impl Explorer<'_> {
             if request >= self.subject.starts() {
                 longest = longest.max(record.completed.unwrap_or(record.invoked) - record.invoked);
             }
-            let apart = self.found.background.is_empty() || self.is_apart_from_background(request, longest).await;
+            // Where an instance is started in each execution, it would have to be ready first.
+            let tells_apart = !self.found.background.is_empty() && self.subject.starts() == 0;
+            let sent = if tells_apart { self.sent_while_held(request, longest).await } else { None };
             if let Some(reason) = self.why_no_trace(position, request) {
                 // Else it is said already why nothing was seen of it.
-                self.found.reasons.extend(Some(reason).filter(|_| apart));
+                self.found.reasons.extend(Some(reason).filter(|_| !tells_apart || sent.is_some()));
                 return false;
             }
             let mut own = self.sent_by(position, request);
-            if !self.found.background.is_empty() {
-                // What is sent in the background may come while the request could have sent it; it does not do so every time.
-                let again = self.execute_surely(&alone, Phase::Control, &mut Serial).await;
-                let again: BTreeSet<String> = self.sent_by(again, request).iter().map(|one| shape(one)).collect();
-                own.retain(|command| again.contains(&shape(command)));
+            if let Some(sent) = sent {
+                // What is done in the background with what the request has left may come before it has ended.
+                let overheard = &mut self.found.overheard;
+                own.retain(|command| {
+                    let is_own = sent.contains_key(&shape(command));
+                    if !is_own {
+                        overheard.insert(shape(command), signature(command));
+                    }
+                    is_own
+                });
             }
             traces.insert(class, own);
         }
@@ -71,17 +78,13 @@ impl Explorer<'_> {
         true
     }
 
-    /// Whether a request comes to its end while the service's own work is held back. One that does not sends the same, and of
-    /// that nothing was parked: its orders are missing, which is said.
-    async fn is_apart_from_background(&mut self, request: usize, alone: Duration) -> bool {
-        // Where an instance is started in each execution, it would have to be ready first.
-        if self.subject.starts() > 0 {
-            return true;
-        }
+    /// What a request sends while the service's own work is held back, by its shape. One that comes to no end then sends the same,
+    /// and of that nothing was parked: its orders are missing, which is said.
+    async fn sent_while_held(&mut self, request: usize, alone: Duration) -> Option<BTreeMap<String, String>> {
         let (number, begun) = self.begin_execution(&[request]).await;
         if let Err(why) = begun {
             self.never_began(number, Phase::Control, why);
-            return true;
+            return None;
         }
         self.pass();
         let held = self.proxy.withhold();
@@ -90,12 +93,19 @@ impl Explorer<'_> {
         let patience = (alone * 5).max(WITHHELD_FOR).min(self.plan.timing.deadline);
         let ended = Scope::new(patience, &self.stop).wait(&mut answer).await.ok();
         let apart = ended.as_ref().is_some_and(|completion| matches!(completion.outcome, Outcome::Ok(_)));
+        let sent = self.proxy.overheard();
         drop(held);
         let completion = match ended {
             Some(completion) => Some(completion),
             None => Scope::new(self.plan.timing.deadline, &self.stop).wait(answer).await.ok(),
         };
         self.hold();
+        // What is done now was waiting for the service's own work.
+        for command in self.scheduler.listen(LISTEN).await {
+            if !sent.contains_key(&shape(&command)) {
+                self.found.overheard.insert(shape(&command), signature(&command));
+            }
+        }
         if !apart && !self.stop.is_cancelled() {
             let names: Vec<&str> = self.found.background.iter().map(String::as_str).collect();
             self.found.reasons.push(format!(
@@ -109,7 +119,7 @@ impl Explorer<'_> {
         let mut requests = vec![nobody; self.subject.requests()];
         requests[request] = Request { invoked, completed: completion.as_ref().map(|_| Instant::now()), completion };
         self.keep(Execution { number, requests, ..Execution::default() }, vec![request], Phase::Control);
-        apart
+        apart.then_some(sent)
     }
 
     /// Commands that a request sent in an execution.

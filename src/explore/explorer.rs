@@ -30,7 +30,7 @@ use crate::target::mongo::QueryResult;
 use crate::verdict::Invariant;
 
 /// How long the service is listened to before its first request.
-const LISTEN: Duration = Duration::from_millis(60);
+pub(super) const LISTEN: Duration = Duration::from_millis(60);
 const BACKGROUND: &str = "background work, which passes";
 /// Executions in a row that bring nothing, after which the exploration ends.
 pub(super) const MAX_DEAD: u32 = 3;

@@ -101,10 +101,11 @@ impl Hub {
         }
         let mut state = self.state();
         let Some(events) = state.events.clone() else {
-            if let Some(overheard) = &mut state.overheard {
+            let is_background = state.is_background(command);
+            if let Some(overheard) = state.overheard.as_mut().filter(|_| !is_background) {
                 overheard.insert(shape(command), signature(command));
             }
-            let withheld = state.withheld.clone().filter(|_| state.is_background(command))?;
+            let withheld = state.withheld.clone().filter(|_| is_background)?;
             return Some((StepId(self.next.fetch_add(1, Ordering::Relaxed)), withheld));
         };
         let unknown_cursor = command.cursor.is_some_and(|cursor| !state.cursors.contains(&cursor));

@@ -131,11 +131,11 @@ impl Proxy {
         self.hub.state().background.insert(shape);
     }
 
-    /// Lets everything pass but the service's own background work, which waits until what is returned is dropped.
+    /// Lets everything pass, and listens, but for the service's own background work, which waits until what is returned is dropped.
     pub(super) fn withhold(&self) -> mpsc::UnboundedReceiver<Event> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut state = self.hub.state();
-        (state.events, state.withheld) = (None, Some(sender));
+        (state.events, state.withheld, state.overheard) = (None, Some(sender), Some(BTreeMap::new()));
         receiver
     }
 

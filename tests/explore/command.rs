@@ -145,7 +145,7 @@ fn there_are_as_many_requests_as_a_stated_limit_needs() {
     let coupon = "tests/services/examples/coupon.toml";
     let text = std::fs::read_to_string(coupon).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let value = "collection = \"coupons\"\npipeline = \"[]\"\nexpect = { min = 0, max";
+    let value = "per = \"key\"\ncollection = \"coupons\"\npipeline = \"[]\"\nexpect = { min = 0, max";
     for (most, more, requests) in [
         ("at_most = 1".to_owned(), vec![], 2),
         ("at_most = 4".to_owned(), vec![], 5),
