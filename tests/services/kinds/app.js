@@ -230,7 +230,7 @@ const creating = {
         const made = await db.collection('traders').insertOne({ mail: body.mail });
         // Half of the addresses are lost a while after they were acknowledged.
         const isLost = process.env.MODE === 'forgetful' && sha(body.mail.toLowerCase()) < '8';
-        if (isLost) setTimeout(() => db.collection('traders').deleteOne({ _id: made.insertedId }).catch(console.error), 300);
+        if (isLost) setTimeout(() => db.collection('traders').deleteOne({ _id: made.insertedId }).catch(console.error), 30);
         return [201, { id: made.insertedId }];
       } catch (error) {
         if (!isDuplicate(error)) throw error;
