@@ -121,8 +121,8 @@ impl<'a> Explorer<'a> {
     async fn read_what_is_left(&mut self, service: &dyn FreshService) -> Result<Option<Observation>, String> {
         let (before, starts) = self.afresh.as_ref().map_or((0, 0), |afresh| (afresh.before, afresh.starts));
         // The last execution of the exploration before this one is still there: that has waited for what it left.
-        let is_anothers = starts == 0 && self.next > 0;
-        if before == self.found.executions.len() && !is_anothers {
+        let is_of_another = starts == 0 && self.next > 0;
+        if before == self.found.executions.len() && !is_of_another {
             return Ok(None);
         }
         let own = (before..self.found.executions.len()).flat_map(|position| self.operations(position));
@@ -130,7 +130,7 @@ impl<'a> Explorer<'a> {
         let wrong = |observation: &Option<Observation>| {
             observation.as_ref().is_some_and(|observation| is_wrong(&history, observation, &self.plan.invariants))
         };
-        let rest = self.plan.settle.filter(|_| !self.found.stands_still && !is_anothers).map(Rest::within);
+        let rest = self.plan.settle.filter(|_| !self.found.stands_still && !is_of_another).map(Rest::within);
         let begin = Instant::now();
         let read = async {
             match rest {
