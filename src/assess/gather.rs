@@ -2,7 +2,7 @@
 //! exactly: the report follows from it alone.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::counted::Counted;
 use super::several::Several;
 use super::{AssessError, Recording, RunRecord, answers, described, faults, measured, served, shards};
-use crate::checker::{Evidence, Looked, look, told};
+use crate::checker::{Evidence, Looked, ServedUntil, look, told};
 use crate::history::{History, Lost, Nanos, Observation, Operation, Outcome, Phase};
 use crate::report::{FaultReport, Fit, ShardReport};
 use crate::scenario::Scenario;
@@ -38,7 +38,7 @@ pub struct Facts {
     /// When the last one of the load began.
     pub load_until: Option<Nanos>,
     /// When the last one of it began that was served, of each kind that not all can be served by.
-    pub served_until: BTreeMap<String, Nanos>,
+    pub served_until: ServedUntil,
     /// When the last one of these began that was refused.
     pub refused_until: Option<Nanos>,
     /// When the last one of the load began, of any kind, of which something may have come.
@@ -81,20 +81,13 @@ impl Facts {
         let seeks = served::seeks(&operation.action);
         let moment = Some(operation.invoked);
         // As checkers take it: who is answered late was served, too.
-        let outcome = told(operation);
-        match outcome {
+        match told(operation) {
             Outcome::Failed(_) if seeks => self.refused_until = self.refused_until.max(moment),
             Outcome::Failed(_) => {}
             Outcome::Ok(_) | Outcome::Unknown(_) => self.done_until = self.done_until.max(moment),
         }
-        if seeks && matches!(outcome, Outcome::Ok(_)) {
-            let kind = operation.action.name();
-            match self.served_until.get_mut(kind) {
-                Some(until) => *until = (*until).max(operation.invoked),
-                None => {
-                    self.served_until.insert(kind.to_owned(), operation.invoked);
-                }
-            }
+        if seeks {
+            self.served_until.meet(operation);
         }
     }
 
@@ -110,10 +103,7 @@ impl Facts {
     pub fn joined(self, other: Facts) -> Self {
         let Facts { partial, interrupted, of_a_shard, operations, names, seeing, lost, .. } = self;
         let Facts { control_until, load_until, mut served_until, refused_until, done_until, .. } = self;
-        for (kind, until) in other.served_until {
-            let known = served_until.entry(kind).or_insert(until);
-            *known = (*known).max(until);
-        }
+        served_until.join(other.served_until);
         Facts {
             partial,
             interrupted,

@@ -31,12 +31,8 @@ pub(super) fn unless_it_ran_out_on_the_way(result: InvariantResult, facts: &Fact
     if result.name != Invariant::SomebodyServed || result.verdict != Verdict::Violated {
         return result;
     }
-    let served = |operation: &Operation| {
-        let of_its_kind = facts.served_until.get(operation.action.name());
-        of_its_kind.or_else(|| facts.served_until.values().max()).copied()
-    };
     let mut refused = result.witnesses.iter().flat_map(|witness| &witness.operations);
-    if refused.any(|operation| served(operation).is_some_and(|served| operation.returned() < served)) {
+    if refused.any(|operation| facts.served_until.left_something(operation)) {
         return result;
     }
     let why = "nobody was served on some keys, and after them on no key at all, also one after another: they refused each other, or \
@@ -62,9 +58,9 @@ pub(super) fn unless_it_ran_out(result: InvariantResult, facts: &Facts, shards: 
 
 /// Whether there was something left for one that was refused.
 fn was_left_something(refused: &Operation, facts: &Facts, shards: &[ShardRecord]) -> bool {
-    let of_its_kind = facts.served_until.get(refused.action.name()).copied();
+    let of_its_kind = facts.served_until.of_kind(refused.action.name());
     let in_the_load = of_its_kind.filter(|served| Some(*served) > facts.control_until);
-    let last = in_the_load.or_else(|| facts.served_until.values().copied().max());
+    let last = in_the_load.or_else(|| facts.served_until.latest());
     // Everything was there for the control, and nothing for whoever came next, at once.
     last <= facts.control_until || last.is_some_and(|served| surely_before(refused.returned(), served, shards))
 }
@@ -117,6 +113,13 @@ mod tests {
         History { operations, ..History::default() }
     }
 
+    /// What is said of somebody who is served, and in the light of this.
+    fn judged(letters: &str, in_its_light: impl Fn(InvariantResult, &Facts) -> InvariantResult) -> InvariantResult {
+        let history = history(letters);
+        let judged = crate::checker::judge(&history, None, Phase::Main, &[Invariant::SomebodyServed]).remove(0);
+        in_its_light(judged, &Facts::of(&history))
+    }
+
     #[test]
     fn who_is_refused_counts_against_a_service_only_while_others_are_served() {
         for (letters, verdict) in [
@@ -132,9 +135,7 @@ mod tests {
             ("cro", Verdict::Violated),
             ("clrr", Verdict::Inconclusive),
         ] {
-            let history = history(letters);
-            let judged = crate::checker::judge(&history, None, Phase::Main, &[Invariant::SomebodyServed]).remove(0);
-            let told = unless_it_ran_out(judged, &Facts::of(&history), &[]);
+            let told = judged(letters, |result, facts| unless_it_ran_out(result, facts, &[]));
             assert_eq!(told.verdict, verdict, "{letters}: {told:?}");
             assert_eq!(told.reason.is_some_and(|why| why.contains("nothing left")), verdict == Verdict::Inconclusive);
         }
@@ -147,11 +148,12 @@ mod tests {
             ("cr", Verdict::Inconclusive),
             ("csrr", Verdict::Inconclusive),
             ("csrro", Verdict::Inconclusive),
+            // Of a kind that is never served, it counts that others are.
+            ("cro", Verdict::Violated),
+            ("cor", Verdict::Inconclusive),
             ("css", Verdict::Holds),
         ] {
-            let history = history(letters);
-            let judged = crate::checker::judge(&history, None, Phase::Main, &[Invariant::SomebodyServed]).remove(0);
-            assert_eq!(unless_it_ran_out_on_the_way(judged, &Facts::of(&history)).verdict, verdict, "{letters}");
+            assert_eq!(judged(letters, unless_it_ran_out_on_the_way).verdict, verdict, "{letters}");
         }
     }
 

@@ -4,40 +4,26 @@
 //! end, one after another, where the last of them were all refused. *Completeness*: where nobody is served any more, nothing is said of
 //! executions in which nobody was.
 
-use std::collections::BTreeMap;
-
 use super::explorer::Explorer;
 use super::policy::Serial;
 use super::subject::Subject;
-use crate::history::{Nanos, Operation, Outcome, Phase};
+use crate::checker::ServedUntil;
+use crate::history::{Operation, Outcome, Phase};
 use crate::verdict::Invariant;
 
-/// When the last request of each kind began that was served.
-pub(super) struct ServedUntil(BTreeMap<String, Nanos>);
-
-impl ServedUntil {
-    /// Whether there was something left for one of these that was refused; also, if none of them was.
-    pub(super) fn left_something(&self, operations: &[Operation]) -> bool {
-        let mut refused =
-            operations.iter().filter(|operation| matches!(operation.outcome, Outcome::Failed(_))).peekable();
-        let until = |operation: &Operation| {
-            let of_its_kind = self.0.get(operation.action.name());
-            of_its_kind.or_else(|| self.0.values().max()).copied()
-        };
-        refused.peek().is_none()
-            || refused.any(|operation| until(operation).is_some_and(|served| operation.returned() < served))
-    }
+/// Whether there was something left for one of these that was refused; also, if none of them was.
+pub(super) fn left_something(served: &ServedUntil, operations: &[Operation]) -> bool {
+    let mut refused = operations.iter().filter(|operation| matches!(operation.outcome, Outcome::Failed(_))).peekable();
+    refused.peek().is_none() || refused.any(|operation| served.left_something(operation))
 }
 
 impl Explorer<'_> {
+    /// Until when requests were served, in all executions.
     pub(super) fn served_until(&self) -> ServedUntil {
-        let mut until: BTreeMap<String, Nanos> = BTreeMap::new();
+        let mut until = ServedUntil::default();
         let all = (0..self.found.executions.len()).flat_map(|position| self.operations(position));
-        for operation in all.filter(|operation| matches!(operation.outcome, Outcome::Ok(_))) {
-            let last = until.entry(operation.action.name().to_owned()).or_default();
-            *last = (*last).max(operation.invoked);
-        }
-        ServedUntil(until)
+        all.for_each(|operation| until.meet(&operation));
+        until
     }
 
     /// Executions in which everybody was refused and after which nobody was served, though others had been before: what is never served
@@ -48,10 +34,10 @@ impl Explorer<'_> {
         let main = executions.filter(|(_, (_, _, phase))| phase.is_main()).map(|(position, _)| position);
         main.filter(|position| {
             let operations = self.operations(*position);
-            let was_served = |operation: &Operation| served.0.contains_key(operation.action.name());
+            let was_served = |operation: &Operation| served.of_kind(operation.action.name()).is_some();
             let is_refused =
                 |operation: &Operation| matches!(operation.outcome, Outcome::Failed(_)) && was_served(operation);
-            !operations.is_empty() && operations.iter().all(is_refused) && !served.left_something(&operations)
+            !operations.is_empty() && operations.iter().all(is_refused) && !left_something(&served, &operations)
         })
         .collect()
     }

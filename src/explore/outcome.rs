@@ -8,6 +8,7 @@ use super::execution::{Execution, INTERRUPTED};
 use super::explorer::Explorer;
 use super::fault::tally;
 use super::judging::violated;
+use super::left::left_something;
 use super::lint::{self, Indexes};
 use super::locks;
 use super::search::Search;
@@ -95,7 +96,7 @@ impl Explorer<'_> {
         let judged = |position: &usize| {
             let execution = &self.found.executions[*position].0;
             let operations = self.operations(*position);
-            let rules = if served.left_something(&operations) { &self.plan.invariants } else { &without };
+            let rules = if left_something(&served, &operations) { &self.plan.invariants } else { &without };
             let (mut verdict, mut invariants) = documents.verdict(&operations, &alone, rules);
             if let Some(custom) = self.found.custom.get(position) {
                 verdict = Verdict::combine([verdict, Verdict::Violated]);
