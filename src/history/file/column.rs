@@ -3,11 +3,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
-use serde::{Serialize, Serializer};
 
-/// Numbers, one after another; written as one where all are equal, which is read in no time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Numbers, one after another; one alone where all are equal, which is read in no time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub(super) enum Column<T> {
     /// Each of them.
     Each(Vec<T>),
@@ -21,15 +22,16 @@ impl<T> Default for Column<T> {
     }
 }
 
-impl<T: Copy> Column<T> {
-    /// Adds one to those that are written.
-    pub(super) fn push(&mut self, number: T) {
-        match self {
-            Column::Each(numbers) => numbers.push(number),
-            Column::All(all) => *self = Column::Each(vec![*all, number]),
+impl<T: Copy + PartialEq> From<Vec<T>> for Column<T> {
+    fn from(numbers: Vec<T>) -> Self {
+        match numbers.split_first() {
+            Some((first, rest)) if !rest.is_empty() && rest.iter().all(|other| other == first) => Column::All(*first),
+            _ => Column::Each(numbers),
         }
     }
+}
 
+impl<T: Copy> Column<T> {
     /// The one at this position.
     pub(super) fn get(&self, at: usize) -> Option<T> {
         match self {
@@ -41,20 +43,6 @@ impl<T: Copy> Column<T> {
     /// Whether there are more than so many.
     pub(super) fn exceeds(&self, count: usize) -> bool {
         matches!(self, Column::Each(numbers) if numbers.len() > count)
-    }
-}
-
-impl<T: Serialize + PartialEq> Serialize for Column<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Column::All(number) => number.serialize(serializer),
-            Column::Each(numbers) => match numbers.split_first() {
-                Some((first, rest)) if !rest.is_empty() && rest.iter().all(|other| other == first) => {
-                    first.serialize(serializer)
-                }
-                _ => numbers.serialize(serializer),
-            },
-        }
     }
 }
 
@@ -97,11 +85,7 @@ mod tests {
 
     #[test]
     fn a_column_is_one_number_where_all_are_equal() {
-        let written = |numbers: &[i64]| {
-            let mut column = Column::default();
-            numbers.iter().for_each(|number| column.push(*number));
-            serde_json::to_string(&column).unwrap()
-        };
+        let written = |numbers: &[i64]| serde_json::to_string(&Column::from(numbers.to_vec())).unwrap();
         for (numbers, text) in [
             (&[][..], "[]"),
             (&[7], "[7]"),

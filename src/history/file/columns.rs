@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,12 @@ fn distance(from: u64, to: u64) -> i64 {
     to.wrapping_sub(from).cast_signed()
 }
 
+/// From each number to the next, and from 0 to the first.
+fn distances(numbers: impl Iterator<Item = u64>) -> Vec<i64> {
+    let mut before = 0;
+    numbers.map(|number| distance(std::mem::replace(&mut before, number), number)).collect()
+}
+
 fn moved(from: u64, by: i64) -> u64 {
     from.wrapping_add(by.cast_unsigned())
 }
@@ -83,45 +89,34 @@ impl Block {
         if !operations.iter().any(lists) {
             operations.sort_unstable_by_key(|operation| operation.id);
         }
-        let mut block = Block { lates, ..Block::default() };
+        let mut block = Block::without_texts(&operations, lates);
+        let (mut key_column, mut action_column, mut outcome_column) = (Vec::new(), Vec::new(), Vec::new());
         let (mut keys, mut actions) = (Numbers(FxHashMap::default()), Numbers(FxHashMap::default()));
         let mut outcomes = Numbers(FxHashMap::default());
         // The position of each key's last outcome.
         let mut last: Vec<u32> = Vec::new();
-        let (mut op, mut round, mut invoked) = (0, 0, 0);
-        let connected = operations.iter().any(|operation| operation.connected.is_some());
         for (at, operation) in (0..).zip(operations) {
-            block.op.push(distance(op, operation.id.0));
-            block.client.push(operation.client);
-            block.round.push(distance(round, operation.round.into()));
-            block.invoked_ns.push(distance(invoked, operation.invoked));
-            (op, round, invoked) = (operation.id.0, u64::from(operation.round), operation.invoked);
-            block.intended_ns.push(distance(invoked, operation.intended));
-            if connected {
-                block.connected_ns.push(operation.connected.map(|connected| distance(invoked, connected)));
-            }
-            block.completed_ns.push(distance(invoked, operation.completed));
             let (key, new) = keys.of(Arc::clone(&operation.key));
             if new {
                 block.keys.push(operation.key);
             }
-            block.key.push(key);
+            key_column.push(key);
             // Most workloads have a few; those that have many are found by their text.
             let few = block.actions.iter().take(FEW).position(|known| *known == operation.action);
             let (action, new_action) = match few.and_then(|at| u32::try_from(at).ok()) {
                 Some(at) => (at, false),
                 None => actions.of(serde_json::to_vec(&operation.action)?),
             };
-            block.action.push(if new_action { 0 } else { action + 1 });
+            action_column.push(if new_action { 0 } else { action + 1 });
             if new_action {
                 block.actions.push(operation.action);
             }
             let before = last.get(key as usize).and_then(|before| block.outcomes.get(*before as usize));
             if before == Some(&operation.outcome) {
-                block.outcome.push(0);
+                outcome_column.push(0);
             } else {
                 let (outcome, new_outcome) = outcomes.of(serde_json::to_vec(&operation.outcome)?);
-                block.outcome.push(if new_outcome { 1 } else { outcome + 2 });
+                outcome_column.push(if new_outcome { 1 } else { outcome + 2 });
                 if new_outcome {
                     block.outcomes.push(operation.outcome);
                 }
@@ -130,11 +125,39 @@ impl Block {
                     false => last[key as usize] = outcome,
                 }
             }
-            block.control.extend((!operation.phase.is_main()).then_some(at));
-            block.attempts.extend((operation.attempts != 1).then_some((at, operation.attempts)));
             block.late.extend(operation.late.map(|late| (at, *late)));
         }
+        (block.key, block.action, block.outcome) = (key_column.into(), action_column.into(), outcome_column.into());
         Ok(block)
+    }
+
+    /// The columns of what is a number by itself.
+    fn without_texts(operations: &[Operation], lates: Lates) -> Self {
+        let since_invoked = |time: fn(&Operation) -> u64| {
+            let distances = operations.iter().map(|operation| distance(operation.invoked, time(operation)));
+            Column::from(distances.collect::<Vec<i64>>())
+        };
+        let connected = |operation: &Operation| operation.connected.map(|at| distance(operation.invoked, at));
+        let positions = || (0..).zip(operations);
+        Block {
+            op: distances(operations.iter().map(|operation| operation.id.0)),
+            client: operations.iter().map(|operation| operation.client).collect::<Vec<u32>>().into(),
+            round: distances(operations.iter().map(|operation| operation.round.into())).into(),
+            invoked_ns: distances(operations.iter().map(|operation| operation.invoked)).into(),
+            intended_ns: since_invoked(|operation| operation.intended),
+            connected_ns: match operations.iter().any(|operation| operation.connected.is_some()) {
+                true => operations.iter().map(connected).collect(),
+                false => Vec::new(),
+            },
+            completed_ns: since_invoked(|operation| operation.completed),
+            control: positions().filter(|(_, operation)| !operation.phase.is_main()).map(|(at, _)| at).collect(),
+            attempts: positions()
+                .filter(|(_, operation)| operation.attempts != 1)
+                .map(|(at, operation)| (at, operation.attempts))
+                .collect(),
+            lates,
+            ..Block::default()
+        }
     }
 
     /// The operations; `None` where these cannot be columns that were written.
@@ -211,23 +234,61 @@ fn chosen(code: usize, next: &mut usize) -> usize {
 pub(super) struct Names(Mutex<FxHashSet<Arc<str>>>);
 
 impl Names {
-    /// Those that stand for all that are equal.
-    pub(super) fn shared(&self, mut keys: Vec<Arc<str>>) -> Vec<Arc<str>> {
+    fn known(&self) -> MutexGuard<'_, FxHashSet<Arc<str>>> {
         // The set is whole after every statement, so that a panic elsewhere leaves nothing half done.
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in &mut keys {
-            match known.get(key) {
-                Some(known) => *key = Arc::clone(known),
-                None => {
-                    known.insert(Arc::clone(key));
-                }
-            }
-        }
-        keys
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that stand for all that are equal.
+    pub(super) fn shared(&self, keys: Vec<Arc<str>>) -> Vec<Arc<str>> {
+        let mut known = self.known();
+        keys.into_iter().map(|key| one_for_all(&mut known, key)).collect()
     }
 
     /// The one that stands for all that are equal.
     pub(super) fn shared_one(&self, key: Arc<str>) -> Arc<str> {
-        self.shared(vec![key]).swap_remove(0)
+        one_for_all(&mut self.known(), key)
+    }
+}
+
+fn one_for_all(known: &mut FxHashSet<Arc<str>>, key: Arc<str>) -> Arc<str> {
+    if let Some(known) = known.get(&key) {
+        return Arc::clone(known);
+    }
+    known.insert(Arc::clone(&key));
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::history::fixture::operation;
+
+    #[test]
+    fn columns_of_another_length_than_the_first_are_none_that_were_written() {
+        let one = |number: u64| {
+            let key = if number == 1 { "a" } else { "b" };
+            let outcome = Outcome::Ok(Value::Found(None));
+            let action = Action::Get;
+            let times = [number * 10, number * 11];
+            Operation {
+                client: number as u32,
+                round: number as u32 * 2,
+                ..operation(number, key, action, times, outcome)
+            }
+        };
+        let block = Block::of((0..3).map(one).collect(), Lates::new()).unwrap();
+        let written = serde_json::to_value(&block).unwrap();
+        let read = |block| serde_json::from_value::<Block>(block).unwrap().operations(&Names::default());
+        assert_eq!(read(written.clone()).unwrap().0, (0..3).map(one).collect::<Vec<_>>());
+        for column in ["client", "round", "key", "invoked_ns", "completed_ns", "intended_ns", "action", "outcome"] {
+            for length in [2, 4] {
+                let mut damaged = written.clone();
+                damaged[column] = json!(vec![0; length]);
+                assert!(read(damaged).is_none(), "{column}: {length}");
+            }
+        }
     }
 }

@@ -132,7 +132,7 @@ fn line(to: Vec<u8>, value: &impl Serialize) -> io::Result<Vec<u8>> {
     packer.finish()
 }
 
-/// A segment that is read. Its file is open while it is, because there may be thousands.
+/// A segment that is read. Its file is open only meanwhile, because there may be thousands.
 pub(super) struct Segment {
     pub(super) path: PathBuf,
     pub(super) head: Head,
