@@ -7,9 +7,10 @@
 //!   where one operation was answered before another was sent, its element stands first.
 //! - Assumptions: elements are not removed; the final state was read after every answer; what an operation leaves follows
 //!   from its request. An element of another form than operations leave is the service's own, and only counted.
-//! - Soundness: a claim rests on answers and on elements that were read. Where on every key the list ends at the same length, and
-//!   more should be there, nothing is lost for certain: it may be one page of what there is, or all that is to be kept. An unknown operation may have left its element,
+//! - Soundness: a claim rests on answers and on elements that were read. An unknown operation may have left its element,
 //!   once, or not; a refused one may not. In a history that lacks operations nothing is called a phantom or a duplicate.
+//!   Where all lists that are too short end at one length, nothing is lost for certain: it may be one page of what there is,
+//!   or all that is to be kept.
 //! - Completeness: exact. If no element that an operation leaves is found on any key, nothing is concluded: then the scenario
 //!   is more likely to be wrong.
 //! - Cost: one pass over operations and elements, one look-up per element.
@@ -43,13 +44,13 @@ pub enum ElementRule {
 
 /// Elements that were found, those of which operations are known, and whether anybody was answered well.
 const FOUND: &str = "found";
+const KNOWN: &str = "known";
+const ANSWERED: &str = "answered";
 /// Of keys on which something is missing: how many there are, how long their lists are in all, and the squares of these.
 const SHORT: [&str; 3] = ["short", "short_length", "short_squares"];
 /// Lists of one length that are taken for pages where the serial control does not tell: so long, on so many keys.
 const PAGE: u64 = 3;
 const KEYS_OF_PAGES: u64 = 4;
-const KNOWN: &str = "known";
-const ANSWERED: &str = "answered";
 
 /// Judges one rule of elements.
 #[derive(Debug, Clone, Copy)]
@@ -139,9 +140,7 @@ impl Checker for OfElements {
 fn page(evidence: &Evidence<'_>, findings: &Findings) -> Option<u64> {
     let [keys, lengths, squares] = SHORT.map(|name| findings.summed(name));
     let length = lengths.checked_div(keys)?;
-    // All are equal if, and only if, their variance is 0.
-    let is_everywhere = keys * squares == lengths * lengths && findings.reached() == length && length > 1;
-    if !is_everywhere {
+    if !are_equal(keys, lengths, squares) || findings.reached() != length || length < 2 {
         return None;
     }
     let elements = evidence.effects()?.elements.as_ref()?;
@@ -155,6 +154,11 @@ fn page(evidence: &Evidence<'_>, findings: &Findings) -> Option<u64> {
         Some(_) => lists.all(|found| found == length).then_some(length),
         None => (length >= PAGE && keys >= KEYS_OF_PAGES).then_some(length),
     }
+}
+
+/// Whether so many numbers, of which these are the sum and the sum of the squares, are all equal: then their variance is 0.
+pub(super) fn are_equal(count: u64, sum: u64, squares: u64) -> bool {
+    u128::from(count) * u128::from(squares) == u128::from(sum) * u128::from(sum)
 }
 
 /// One text: who leaves it, and how often it is there.

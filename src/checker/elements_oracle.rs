@@ -247,6 +247,18 @@ fn a_million_histories_of_elements_are_judged_as_by_brute_force() {
 }
 
 #[test]
+fn numbers_are_equal_where_they_do_not_vary() {
+    let many = 1 << 20;
+    for (numbers, equal) in [(&[3, 3, 3][..], true), (&[3, 3, 4], false), (&[many; 4096], true)] {
+        let (sum, squares) = (numbers.iter().sum(), numbers.iter().map(|number| number * number).sum());
+        assert_eq!(super::elements::are_equal(numbers.len() as u64, sum, squares), equal);
+    }
+    // A million lists of a million: the products are larger than any sum.
+    assert!(super::elements::are_equal(many, many * many, many * many * many));
+    assert!(!super::elements::are_equal(many, many * many - 1, many * many * many));
+}
+
+#[test]
 fn a_list_that_ends_at_one_length_everywhere_is_a_page_or_all_that_is_kept() {
     // Of each key: how many operations were acknowledged, and how many of their elements were found.
     type Keys = &'static [(usize, usize)];
