@@ -21,7 +21,9 @@ use crate::scope::{Ended, Scope};
 use crate::shard::Shard;
 use crate::target::http::{HttpRun, HttpTarget, check_hosts, is_listening};
 use crate::target::mongo::{Connected, MongoTarget, PoolOptions};
-use crate::target::{Delayed, Guard, MongoUri, Preflight, Renewed, Service, ServiceContext, Target, TargetError};
+use crate::target::{
+    Awaited, Delayed, Guard, MongoUri, Preflight, Renewed, Service, ServiceContext, Target, TargetError,
+};
 use crate::workload;
 
 /// MongoDB's own limit on the name of a database, in bytes.
@@ -194,9 +196,10 @@ impl EnvironmentSpec<'_> {
         let companions = self.companions(&mut context).await?;
         // Only the service itself: what it needs beside it keeps the machine's clock.
         context.clock = clock;
+        // Where starts are to meet, they do so in rounds or executions, which are judged.
+        let awaited = if self.scenario.fresh.is_some() { Awaited::InTurn } else { Awaited::Together };
         let service = match &self.scenario.service {
-            // Where starts are to meet, they do so in rounds or executions, which are judged.
-            Some(service) => Some(Arc::new(Service::start(service, &context, self.scenario.fresh.is_some()).await?)),
+            Some(service) => Some(Arc::new(Service::start(service, &context, awaited).await?)),
             None => None,
         };
         let base_urls = match &service {
@@ -273,7 +276,7 @@ impl EnvironmentSpec<'_> {
     async fn companions(&self, context: &mut ServiceContext) -> Result<Vec<Service>, TargetError> {
         let mut companions = Vec::new();
         for spec in &self.scenario.companions {
-            let companion = Service::start(spec, context, false).await?;
+            let companion = Service::start(spec, context, Awaited::Together).await?;
             let url = companion.base_urls().into_iter().next();
             context.others.extend(spec.name.clone().zip(url));
             companions.push(companion);

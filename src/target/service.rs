@@ -91,14 +91,15 @@ struct Starter<'a> {
 }
 
 impl Service {
-    /// Starts all instances and waits until each is ready: at once, or one after another where what they do at their starts is
-    /// not to meet by chance.
-    pub async fn start(spec: &ServiceSpec, context: &ServiceContext, in_turn: bool) -> Result<Self, TargetError> {
+    /// Starts all instances and waits until each is ready, also where they are awaited only until they listen: where one answers
+    /// is known no earlier.
+    pub async fn start(spec: &ServiceSpec, context: &ServiceContext, awaited: Awaited) -> Result<Self, TargetError> {
         let client = http_client()?;
         let supervisor = Supervisor::start("onlyone-service-").map_err(|error| step(STARTING, error))?;
         let name = spec.name.clone().unwrap_or_else(|| "service".to_owned());
         let restarts = Restarts::new(spec, context);
         let mut service = Service { name, supervisor, instances: Vec::new(), restarts };
+        let in_turn = awaited == Awaited::InTurn;
         let mut starter = Starter { spec, context, client, deadline: Instant::now() + spec.ready_timeout };
         for number in 1..=spec.instances {
             let mut instance = starter.launch(&service.supervisor, number, &[])?;

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use onlyone::scenario;
-use onlyone::target::{Service, ServiceContext};
+use onlyone::target::{Awaited, Service, ServiceContext};
 
 /// Is ready when both instances are up; the second ends at once where it is told to.
 const INSTANCE: &str = "
@@ -36,7 +36,7 @@ async fn started(folder: &Path) -> Service {
         others: Default::default(),
         clock: None,
     };
-    Service::start(&spec, &context, false).await.unwrap()
+    Service::start(&spec, &context, Awaited::Together).await.unwrap()
 }
 
 /// How many of its instances take connections.

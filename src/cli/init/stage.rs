@@ -18,7 +18,7 @@ use crate::strategy;
 use crate::target::http::check_hosts;
 use crate::target::http::probe::PlainClient;
 use crate::target::mongo::{Connected, PoolOptions, drop_database, used_replica_set};
-use crate::target::{Guard, MongoUri, Service, ServiceContext};
+use crate::target::{Awaited, Guard, MongoUri, Service, ServiceContext};
 
 /// Variables by which services are told the address of their database.
 const USUAL: [&str; 17] = [
@@ -107,7 +107,7 @@ impl Stage {
             others: std::collections::BTreeMap::new(),
             clock: None,
         };
-        let service = Service::start(spec, &context, false).await.map_err(|error| {
+        let service = Service::start(spec, &context, Awaited::Together).await.map_err(|error| {
             CliError::from(error).hint("the command after `--` must start the service in the foreground, and be done with it in time; it is told a free PORT and its database's address, and everything of this shell's environment")
         })?;
         self.url = service.base_urls().into_iter().next().unwrap_or_default();
