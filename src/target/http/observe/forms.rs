@@ -28,6 +28,8 @@ pub(super) struct Forms {
     prepared: BTreeSet<Vec<String>>,
     /// The keys by their forms in small letters; built when a document is no key's.
     in_small_letters: OnceLock<BTreeMap<Vec<String>, Arc<str>>>,
+    /// The first form of each key; built when one is asked for.
+    by_key: OnceLock<BTreeMap<Arc<str>, Vec<String>>>,
 }
 
 impl Forms {
@@ -98,7 +100,8 @@ impl Forms {
 
     /// How a key of the run is expected to be stored.
     pub(super) fn expected(&self, key: &str) -> Option<String> {
-        self.keys.iter().find(|(_, of)| ***of == *key).map(|(form, _)| shown(form))
+        let all = || self.keys.iter().rev().map(|(form, key)| (Arc::clone(key), form.clone())).collect();
+        self.by_key.get_or_init(all).get(key).map(|form| shown(form))
     }
 
     /// One of them, for an example.
