@@ -12,6 +12,7 @@ use super::policy::Serial;
 use super::predict::Trace;
 use super::search::Search;
 use super::searches::estimate;
+use super::spent::Part;
 use super::subject::Subject;
 use crate::history::{Outcome, Phase};
 use crate::scope::Scope;
@@ -100,8 +101,12 @@ impl Explorer<'_> {
             None => Scope::new(self.plan.timing.deadline, &self.stop).wait(answer).await.ok(),
         };
         self.hold();
+        self.found.spent.add(Part::Executions, invoked);
         // What is done now was waiting for the service's own work.
-        for command in self.scheduler.listen(LISTEN).await {
+        let begin = Instant::now();
+        let after = self.scheduler.listen(LISTEN).await;
+        self.found.spent.add(Part::Listening, begin);
+        for command in after {
             if !sent.contains_key(&shape(&command)) {
                 self.found.overheard.insert(shape(&command), signature(&command));
             }

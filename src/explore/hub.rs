@@ -101,18 +101,17 @@ impl Hub {
         }
         let mut state = self.state();
         let Some(events) = state.events.clone() else {
-            let is_background = state.is_background(command);
-            if let Some(overheard) = state.overheard.as_mut().filter(|_| !is_background) {
-                overheard.insert(shape(command), signature(command));
-            }
-            let withheld = state.withheld.clone().filter(|_| is_background)?;
-            return Some((StepId(self.next.fetch_add(1, Ordering::Relaxed)), withheld));
+            return Some((self.next_step(), state.passes_by(command)?));
         };
         let unknown_cursor = command.cursor.is_some_and(|cursor| !state.cursors.contains(&cursor));
         if unknown_cursor || state.is_background(command) {
             return None;
         }
-        Some((StepId(self.next.fetch_add(1, Ordering::Relaxed)), events))
+        Some((self.next_step(), events))
+    }
+
+    fn next_step(&self) -> StepId {
+        StepId(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
     /// What happens to a command that passes.
@@ -167,6 +166,20 @@ impl Hub {
 }
 
 impl State {
+    /// Takes note of a command while everything passes, if somebody listens; whom to tell, if it is to wait all the same.
+    fn passes_by(&mut self, command: &Command) -> Option<mpsc::UnboundedSender<Event>> {
+        if self.overheard.is_none() && self.withheld.is_none() {
+            return None;
+        }
+        if self.is_background(command) {
+            return self.withheld.clone();
+        }
+        if let Some(overheard) = &mut self.overheard {
+            overheard.insert(shape(command), signature(command));
+        }
+        None
+    }
+
     fn is_background(&self, command: &Command) -> bool {
         !self.background.is_empty() && self.background.contains(&shape(command))
     }

@@ -6,6 +6,7 @@ use crate::explore::search::Search;
 use crate::scenario::{Load, NumberSpec, Scenario, SearchKind};
 use crate::session::{self, is_told};
 use crate::target::Guard;
+use crate::verdict::Expression;
 use crate::workload::Requests;
 
 /// Requests beyond this many are not the default, although a limit that the scenario states needs them to be reached.
@@ -24,11 +25,13 @@ pub(super) fn requests_are_asked_for(args: &ExploreArgs, scenario: &Scenario) ->
 fn limit(scenario: &Scenario) -> Option<u32> {
     let most = |rule: &NumberSpec| {
         let bounds = rule.expect.as_ref()?;
+        let of_any_number = |bound: &Expression| bound.value(&|_| f64::INFINITY);
         // What no number of requests can raise: `max = 3`, or `min(acknowledged, 3)`.
-        let largest = bounds.max.as_ref()?.value(&|_| f64::INFINITY);
-        // A value that must be larger than nothing, but need not grow, does not count requests.
-        let counts = bounds.min.as_ref().is_none_or(|min| !(0.5..=largest).contains(&min.value(&|_| f64::INFINITY)));
-        (counts && (0.0..f64::from(MOST_BY_LIMIT)).contains(&largest)).then_some(largest as u64)
+        let largest = of_any_number(bounds.max.as_ref()?);
+        // Where the smallest cannot be raised either, and is not 0, the value is no count of requests.
+        let smallest = bounds.min.as_ref().map_or(0.0, of_any_number);
+        let is_count = smallest <= 0.0 || smallest > largest;
+        (is_count && (0.0..f64::from(MOST_BY_LIMIT)).contains(&largest)).then_some(largest as u64)
     };
     let limits = scenario.numbers.iter().flat_map(|rule| [rule.at_most, most(rule)]).flatten();
     let needed = limits.filter_map(|most| u32::try_from(most).ok()?.checked_add(1));
