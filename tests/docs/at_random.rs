@@ -1,12 +1,13 @@
 //! Commands of the documentation, chosen at random, run as they are printed.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clap::Parser;
 use onlyone::cli::Cli;
 
-use super::{commands, pages, read, root, words};
+use super::{commands, pages, practice, read, root, words};
 
 /// How many are run.
 const CHOSEN: usize = 10;
@@ -80,13 +81,14 @@ fn runnable() -> Vec<String> {
     all
 }
 
-fn carry_out(command: &str, folder: &Path) -> (Option<i32>, String) {
+fn carry_out(command: &str, folder: &Path, packages: &OsStr) -> (Option<i32>, String) {
     let program = Path::new(env!("CARGO_BIN_EXE_onlyone")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
     let output = Command::new("timeout")
         .args(["--kill-after=5", "300", "bash", "--noprofile", "--norc", "-c", command])
         .current_dir(folder)
         .env("PATH", path)
+        .env("NODE_PATH", packages)
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -95,25 +97,34 @@ fn carry_out(command: &str, folder: &Path) -> (Option<i32>, String) {
 }
 
 #[test]
-#[ignore = "runs real scenarios; `ONLYONE_TEST_SEED` chooses the same commands again"]
+#[ignore = "runs real scenarios; `ONLYONE_TEST_SEED` chooses the same commands again, and `ONLYONE_TEST_COMMANDS=all` all of them"]
 fn external_commands_of_the_documentation_run_as_printed() {
     let given = std::env::var("ONLYONE_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
     let seed = given.unwrap_or_else(|| {
         u64::from(std::process::id()) ^ u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos())
     });
     println!("seed {seed}");
+    // What the pages have their reader install.
+    let packages = ["express", "relational"]
+        .map(|name| practice::node_packages(name, &format!("tests/services/{name}/package.json")));
+    let packages = std::env::join_paths(packages).unwrap();
     let mut left = runnable();
     assert!(left.len() >= 20, "only {}: {left:#?}", left.len());
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(root().join("scenarios"), folder.path().join("scenarios")).unwrap();
     std::os::unix::fs::symlink(root().join("tests"), folder.path().join("tests")).unwrap();
+    let all = std::env::var("ONLYONE_TEST_COMMANDS").is_ok_and(|which| which == "all");
     let mut numbers = Numbers(seed);
-    for _ in 0..CHOSEN {
+    let mut failed = Vec::new();
+    for _ in 0..if all { left.len() } else { CHOSEN } {
         let command = left.swap_remove(numbers.below(left.len()));
-        let (code, said) = carry_out(&command, folder.path());
+        let (code, said) = carry_out(&command, folder.path(), &packages);
         println!("exit {code:?}  {command}");
-        assert!(code.is_some_and(|code| WORKED.contains(&code)), "seed {seed}: {command}\n{said}");
+        if !code.is_some_and(|code| WORKED.contains(&code)) {
+            failed.push(format!("{command}\n{said}"));
+        }
     }
+    assert!(failed.is_empty(), "seed {seed}: {}", failed.join("\n"));
 }
 
 /// Without one that it needs, such as a scenario, a command cannot be run, and belongs into the text as an option.
@@ -131,9 +142,10 @@ fn every_command_that_may_be_chosen_is_whole() {
 #[test]
 fn a_command_that_cannot_run_is_seen() {
     let folder = tempfile::tempdir().unwrap();
-    let (code, said) = carry_out("onlyone run scenarios/there-is-none.toml   # a comment", folder.path());
+    let none = OsStr::new("");
+    let (code, said) = carry_out("onlyone run scenarios/there-is-none.toml   # a comment", folder.path(), none);
     assert!(!WORKED.contains(&code.unwrap()) && said.contains("there is no scenario file"), "{said}");
-    assert_eq!(carry_out("onlyone explain single-document", folder.path()).0, Some(0));
+    assert_eq!(carry_out("onlyone explain single-document", folder.path(), none).0, Some(0));
     // The same seed, the same choice.
     let choice = |seed| (0..5).scan(Numbers(seed), |numbers, _| Some(numbers.below(1000))).collect::<Vec<_>>();
     assert!(choice(1) == choice(1) && choice(1) != choice(2));

@@ -6,6 +6,8 @@ mod at_random;
 mod frameworks;
 #[path = "../../docs/examples/onlyone.rs"]
 mod onlyone;
+#[path = "../practice/mod.rs"]
+mod practice;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -94,6 +96,16 @@ fn every_link_leads_somewhere() {
     assert!(looked_at > 30, "{looked_at}");
 }
 
+/// Whether this is a command of `onlyone`, with variables of its own before it or none.
+fn is_command(code: &str) -> bool {
+    let is_variable = |word: &&str| {
+        let name = word.split_once('=').map_or("", |(name, _)| name);
+        !name.is_empty() && name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_')
+    };
+    let mut words = code.split(' ').skip_while(is_variable);
+    words.next() == Some("onlyone") && words.next().is_some()
+}
+
 /// Commands of `onlyone` that a page shows: in code, at the beginning of a line, or between backticks.
 fn commands(text: &str) -> Vec<String> {
     let mut commands = Vec::new();
@@ -102,11 +114,11 @@ fn commands(text: &str) -> Vec<String> {
     for line in joined.lines() {
         fenced ^= line.trim_start().starts_with("```");
         let code = line.trim_start().trim_start_matches("$ ").replacen("cargo run --release -- ", "onlyone ", 1);
-        if (fenced || line.starts_with("    ")) && code.starts_with("onlyone ") {
+        if (fenced || line.starts_with("    ")) && is_command(&code) {
             commands.push(code);
         } else if !fenced {
             let spans = line.split('`').skip(1).step_by(2);
-            commands.extend(spans.filter(|span| span.starts_with("onlyone ")).map(str::to_owned));
+            commands.extend(spans.filter(|span| is_command(span)).map(str::to_owned));
         }
     }
     commands
@@ -118,14 +130,15 @@ fn words(command: &str) -> Option<Vec<String>> {
     let end = ["  #", " | ", " > ", " < "].iter().filter_map(|end| command.find(end)).min().unwrap_or(command.len());
     let shown = &command[..end];
     let has_place = shown.contains(['…', '*', '<']) || shown.contains(" [");
-    if has_place || shown.split_whitespace().nth(1).is_some_and(|word| word.ends_with(':')) {
+    let mut named = shown.split_whitespace().skip_while(|word| *word != "onlyone").skip(1);
+    if has_place || named.next().is_some_and(|word| word.ends_with(':')) {
         return None;
     }
     let script = format!("set -f; for word in {shown}; do printf '%s\\n' \"$word\"; done");
     let output = Command::new("bash").args(["--noprofile", "--norc", "-c", &script]).output().unwrap();
     assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));
     let words = String::from_utf8(output.stdout).unwrap();
-    let words: Vec<String> = words.lines().skip(1).map(str::to_owned).collect();
+    let words: Vec<String> = words.lines().skip_while(|word| *word != "onlyone").skip(1).map(str::to_owned).collect();
     (!words.is_empty()).then_some(words)
 }
 
