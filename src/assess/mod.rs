@@ -214,6 +214,7 @@ impl Judging<'_> {
             quiescent: observation.quiescent,
             documents: Vec::new(),
             set_aside: Vec::new(),
+            vanished: observation.vanished.clone(),
             effects: std::sync::Arc::clone(&observation.effects),
         });
         checker::conclude(&Evidence::of_phase(&bare, read.as_ref(), Phase::Main), invariants, looked)

@@ -24,7 +24,7 @@ use super::create_or_get_model::{CreateOrGet, entries};
 use super::facts::{Fact, answered_at};
 use super::findings::{Findings, ms, short, short_pair};
 use super::search::{Search, linearize};
-use super::{Budget, Checker, Evidence, KeyEvidence};
+use super::{Budget, Checker, Evidence, KeyEvidence, elsewhere};
 
 /// Judges [`Invariant::CreateOrGetLinearizable`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,6 +63,8 @@ fn look_with(
         }
         let Some(defect) = view.defect(evidence.partial()) else { continue };
         match second_opinion(&view.certificate(&key, &defect), budget) {
+            Search::Impossible
+                if elsewhere::may_be_after_another(evidence, &key, &defect.operations(), &mut findings) => {}
             Search::Impossible => findings.add(key.key, &defect.operations(), &[], || defect.explain()),
             Search::Exhausted => return findings.exhausted(),
             Search::Linearizable => {

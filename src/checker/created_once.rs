@@ -19,7 +19,7 @@ use crate::verdict::{Invariant, InvariantResult};
 
 use super::facts::{Fact, answered_at, returned};
 use super::findings::{Findings, ms, short};
-use super::{Budget, Checker, Evidence, KeyEvidence, final_state};
+use super::{Budget, Checker, Evidence, KeyEvidence, elsewhere, final_state};
 
 /// Judges [`Invariant::CreatedOnce`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -124,7 +124,9 @@ impl<'a> Claims<'a> {
 fn judge(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, claims: &Claims<'_>, findings: &mut Findings) {
     let documents: Vec<&Observed> = key.documents().collect();
     if let (Some(one), Some(other)) = (claims.creator, claims.second_creator) {
-        findings.add(key.key, &[one, other], &documents, || two_creators(one, other));
+        if !elsewhere::may_be_after_another(evidence, key, &[one, other], findings) {
+            findings.add(key.key, &[one, other], &documents, || two_creators(one, other));
+        }
         return;
     }
     let Some(stamp) = claims.stamp else { return };

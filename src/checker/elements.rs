@@ -24,7 +24,7 @@ use crate::verdict::{Invariant, InvariantResult, Verdict};
 
 use super::facts::{answered_at, told};
 use super::findings::{Findings, count, ms};
-use super::{Budget, Checker, Evidence, KeyEvidence, final_state};
+use super::{Budget, Checker, Evidence, KeyEvidence, elsewhere, final_state};
 
 /// Most operations that a witness shows.
 const MOST_SHOWN: usize = 4;
@@ -86,7 +86,10 @@ impl Checker for OfElements {
             let judged = Judged { key: key.key, elements, of_key, left: &left, partial: evidence.partial() };
             match self.0 {
                 ElementRule::Lost => {
-                    judged.lost(&mut findings);
+                    match evidence.vanished().filter(|_| left.is_short(elements.count)) {
+                        Some(seen) => findings.doubt(&key, || elsewhere::vanished(seen)),
+                        None => judged.lost(&mut findings),
+                    }
                     findings.reach(lists);
                     if left.is_short(elements.count) {
                         SHORT.iter().zip([1, lists, lists * lists]).for_each(|(name, more)| findings.sum(name, more));

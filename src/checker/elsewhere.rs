@@ -1,12 +1,14 @@
-//! Keys whose document is there, but not under the key: what is stored of them was not all looked at.
-//! The main functions are [`is_set_aside`] and [`is_lost`].
+//! Keys whose document is there, but not under the key, or may have been removed by nobody's request: what was stored of them was
+//! not all looked at. The main functions are [`is_out_of_sight`] and [`is_lost`].
 //!
 //! Soundness: nobody is said to have lost what is there. Whoever finds something missing on such a key says where the document
-//! is instead, and that it cannot tell.
+//! is instead, and that it cannot tell. Where documents that nobody asked to be removed are gone (they expire, or the service
+//! removes them in the background), a missing one proves nothing, nor does a second one that came after the first was answered.
+//! Completeness: that documents vanish is seen of those that were read once before, after the serial control.
 
-use crate::history::{Id, Observed, Operation, Outcome, SetAside};
+use crate::history::{Id, Observed, Operation, Outcome, SetAside, Vanished};
 
-use super::facts::told;
+use super::facts::{answered_at, told};
 use super::findings::{Findings, short};
 use super::{Evidence, KeyEvidence};
 
@@ -18,8 +20,12 @@ fn answered(operation: &Operation) -> Option<&Id> {
     }
 }
 
-/// Whether a document that seems to be the key's is stored under no key of the run; then the findings say so.
-pub(super) fn is_set_aside(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findings: &mut Findings) -> bool {
+/// Whether a document that seems to be the key's is stored under no key of the run, or may have vanished; then the findings say so.
+pub(super) fn is_out_of_sight(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findings: &mut Findings) -> bool {
+    if let Some(seen) = evidence.vanished().filter(|_| is_missing(key)) {
+        findings.doubt(key, || vanished(seen));
+        return true;
+    }
     if !evidence.has_set_aside() {
         return false;
     }
@@ -36,7 +42,7 @@ pub(super) fn is_set_aside(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findi
 
 /// Whether what an answer on this key named is nowhere. If it is there under another key, of the run or of none, the findings say so.
 pub(super) fn is_lost(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findings: &mut Findings) -> bool {
-    if is_set_aside(evidence, key, findings) {
+    if is_out_of_sight(evidence, key, findings) {
         return false;
     }
     let stored = |operation| Some((operation, evidence.document(answered(operation)?)?));
@@ -45,6 +51,40 @@ pub(super) fn is_lost(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findings: 
         findings.doubt(key, || under_another_key(key.key, operation, document));
     }
     named.is_none()
+}
+
+/// Whether these operations may have met different documents of one key, rightly: of which the first had vanished; then the
+/// findings say so.
+pub(super) fn may_be_after_another(
+    evidence: &Evidence<'_>,
+    key: &KeyEvidence<'_>,
+    operations: &[&Operation],
+    findings: &mut Findings,
+) -> bool {
+    let Some(seen) = evidence.vanished() else { return false };
+    let first = operations.iter().map(|operation| answered_at(operation)).min();
+    let is_apart = operations.iter().any(|operation| first.is_some_and(|first| first < operation.invoked));
+    if is_apart {
+        findings.doubt(key, || vanished(seen));
+    }
+    is_apart
+}
+
+/// Whether nothing is there, or not what an operation was answered with.
+fn is_missing(key: &KeyEvidence<'_>) -> bool {
+    let is_there = |id: &Id| key.documents().any(|document| document.id == *id);
+    key.operations().len() > 0
+        && (key.documents().len() == 0 || key.operations().filter_map(answered).any(|id| !is_there(id)))
+}
+
+/// Why what is missing proves nothing.
+pub(super) fn vanished(seen: &Vanished) -> String {
+    format!(
+        "{} of the key `{}` was there and is gone, though no operation on this key was under way any more: what is stored here is \
+         removed in time, by the service or by an index, so that what is missing proves nothing. Give it a longer life by a \
+         setting of the service, or make the run shorter",
+        seen.what, seen.key
+    )
 }
 
 fn under_no_key(key: &str, by: Option<&Operation>, document: &SetAside) -> String {

@@ -4,7 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::history::{Effects, History, Id, KeyPart, Observation, Observed, OpId, Operation, Phase, SetAside, Source};
+use crate::history::{
+    Effects, History, Id, KeyPart, Observation, Observed, OpId, Operation, Phase, SetAside, Source, Vanished,
+};
 
 /// Operations and final documents, grouped by their canonical key. Built once, read by every checker.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub struct Evidence<'a> {
     groups: Vec<Group<'a>>,
     /// Documents that are stored under no key of the run, by identifier.
     set_aside: &'a [SetAside],
+    vanished: Option<&'a Vanished>,
     /// Those of each key.
     set_aside_of: FxHashMap<&'a str, &'a SetAside>,
     /// Where the documents of the phase stand in the observation, by identifier; built when one is looked for.
@@ -151,6 +154,7 @@ impl<'a> Evidence<'a> {
         Lacking { partial, cut_short }: Lacking,
     ) -> Self {
         let effects = observation.map(|observation| (&observation.effects, observation.quiescent));
+        let vanished = observation.and_then(|observation| observation.vanished.first());
         let observation = observation.filter(|observation| observation.source != Source::None);
         let documents = observation.map_or(&[][..], |observation| &observation.documents);
         let mut keys = Keys::default();
@@ -179,6 +183,7 @@ impl<'a> Evidence<'a> {
         let set_aside = observation.map_or(&[][..], |observation| &observation.set_aside);
         Evidence {
             set_aside,
+            vanished,
             set_aside_of: set_aside.iter().map(|document| (&*document.key, document)).collect(),
             by_id: OnceLock::new(),
             run,
@@ -248,25 +253,20 @@ impl<'a> Evidence<'a> {
 
     /// The final documents of the phase, also those of keys that are judged elsewhere, in the order in which they were read.
     pub fn all_documents(&self) -> impl Iterator<Item = &'a Observed> {
-        self.all_positions().map(|(_, document)| document)
-    }
-
-    /// These documents, with where they stand in the observation.
-    fn all_positions(&self) -> impl Iterator<Item = (usize, &'a Observed)> {
         let documents = self.observation.map_or(&[][..], |observation| &observation.documents);
         let (all, own) = match &self.elsewhere {
             Elsewhere::Keys(_) => (documents, &[][..]),
             Elsewhere::All => (&[][..], self.document_order.as_slice()),
         };
-        let of_phase = all.iter().enumerate().filter(|(_, document)| !self.elsewhere.has(&document.key));
-        of_phase.chain(own.iter().map(move |&position| (position as usize, &documents[position as usize])))
+        let of_phase = all.iter().filter(|document| !self.elsewhere.has(&document.key));
+        of_phase.chain(own.iter().map(move |&position| &documents[position as usize]))
     }
 
-    /// The document of this identifier, whatever its key, of those of the phase.
+    /// The document of this identifier, whatever its key and its phase.
     pub(super) fn document(&self, id: &Id) -> Option<&'a Observed> {
-        let by_id = || self.all_positions().map(|(at, document)| (document.id.clone(), at)).collect();
-        let at = *self.by_id.get_or_init(by_id).get(id)?;
-        self.observation?.documents.get(at)
+        let documents = &self.observation?.documents;
+        let by_id = || documents.iter().enumerate().map(|(at, document)| (document.id.clone(), at)).collect();
+        documents.get(*self.by_id.get_or_init(by_id).get(id)?)
     }
 
     /// The document of this identifier, if it is stored under no key of the run.
@@ -283,6 +283,11 @@ impl<'a> Evidence<'a> {
     /// Whether any document is stored under no key of the run.
     pub(super) fn has_set_aside(&self) -> bool {
         !self.set_aside.is_empty()
+    }
+
+    /// Something that is gone, though no operation asked for that: then what is missing elsewhere proves nothing either.
+    pub(super) fn vanished(&self) -> Option<&'a Vanished> {
+        self.vanished
     }
 
     /// Whether what belongs to no single key is looked at here.

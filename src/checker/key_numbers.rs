@@ -24,7 +24,7 @@ use crate::verdict::{Expression, Invariant, InvariantResult};
 use super::facts::told;
 use super::findings::{Findings, count};
 use super::key_counts::Counts;
-use super::{Budget, Checker, Evidence, KeyEvidence, final_state};
+use super::{Budget, Checker, Evidence, KeyEvidence, elsewhere, final_state};
 
 /// The part of a sum of binary fractions that is taken for rounded: a million additions lose less.
 const ROUNDED: f64 = 1e-9;
@@ -112,7 +112,10 @@ fn bounds(numbers: &Numbers, written: [Option<&str>; 2], evidence: &Evidence<'_>
         };
         findings.checked += 1;
         let sum: f64 = read.iter().sum();
-        if outside(sum) && read.iter().all(|value| outside(*value)) {
+        let too_little = least.is_some_and(|least| is_below(sum, least));
+        if let Some(seen) = evidence.vanished().filter(|_| too_little) {
+            findings.doubt(&key, || elsewhere::vanished(seen));
+        } else if outside(sum) && read.iter().all(|value| outside(*value)) {
             let shown = shown(&key, numbers);
             findings.add(key.key, &shown, &[], || explain(&read, sum, [(least, &min), (most, &max)], &counts));
         } else if read.len() > 1 {

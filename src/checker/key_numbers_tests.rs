@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::checker::guarded;
-use crate::history::{Action, Cause, History, Observation, OpId, Phase, Returned, Source};
+use crate::history::{Action, Cause, History, Observation, OpId, Phase, Returned, Source, Vanished};
 use crate::verdict::Verdict;
 use crate::verdict::Verdict::{Holds, Inconclusive, Violated};
 
@@ -40,14 +40,18 @@ fn operation(op: usize, word: &str) -> Operation {
 }
 
 fn judge(words: &str, rule: NumberRule, found: Option<Vec<Json>>) -> InvariantResult {
+    judge_beside(words, rule, found, Vec::new())
+}
+
+fn judge_beside(words: &str, rule: NumberRule, found: Option<Vec<Json>>, vanished: Vec<Vanished>) -> InvariantResult {
     let operations: Vec<Operation> =
         words.split_whitespace().enumerate().map(|(op, word)| operation(op, word)).collect();
     let found = found.map(|values| BTreeMap::from([(Arc::from("k"), values)]));
     let (name, operations_meant) = (Arc::from("mine"), Vec::new());
     let numbers = Numbers { name, rule, operations: operations_meant, per_key: true, found, error: None };
     let effects = Arc::new(Effects { numbers: vec![numbers], elements: None });
-    let observation =
-        Observation { source: Source::None, quiescent: true, effects: Arc::clone(&effects), ..Observation::default() };
+    let known = Observation { vanished, effects: Arc::clone(&effects), ..Observation::default() };
+    let observation = Observation { source: Source::None, quiescent: true, ..known };
     let evidence = Evidence::new(&operations, Some(&observation), false);
     guarded(&KeyNumbers::of(&effects, "mine").unwrap(), &evidence, Budget::default())
 }
@@ -123,6 +127,22 @@ fn a_value_follows_from_what_was_done() {
     assert_eq!(judge("a", usual(), None).verdict, Inconclusive);
     let explanation = judge("a a", usual(), Some(vec![serde_json::json!(1)])).witnesses.remove(0).explanation;
     assert!(explanation.contains("at least 2 (`like.acknowledged`)"), "{explanation}");
+}
+
+#[test]
+fn where_values_fall_by_themselves_a_smaller_one_proves_nothing_and_a_larger_one_does() {
+    let vanished = Vanished { key: "earlier".into(), what: "the value 4 of `mine`, and now 0".to_owned() };
+    for (value, alone, beside) in [(4, Holds, Holds), (3, Violated, Inconclusive), (5, Violated, Violated)] {
+        let rule = || bounded("acknowledged", "acknowledged");
+        let judged = |vanished| judge_beside("a a a a", rule(), Some(vec![value.into()]), vanished);
+        assert_eq!(judged(vec![]).verdict, alone, "{value}");
+        let judged = judged(vec![vanished.clone()]);
+        assert_eq!(judged.verdict, beside, "{value}");
+        assert_eq!(
+            judged.reason.is_some_and(|why| why.contains("and now 0 of the key `earlier`")),
+            beside == Inconclusive
+        );
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Checker for MembersExact {
     fn look(&self, evidence: &Evidence<'_>, budget: &mut Budget) -> Findings {
         let mut findings = Findings::new(self.invariant());
         for key in evidence.keys() {
-            elsewhere::is_set_aside(evidence, &key, &mut findings);
+            elsewhere::is_out_of_sight(evidence, &key, &mut findings);
             let view = ThreadView::of(evidence, &key);
             let judged = view.threads.iter().filter(|(id, _)| evidence.set_aside(id).is_none());
             for (_, thread) in judged {

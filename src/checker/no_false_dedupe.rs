@@ -44,7 +44,7 @@ impl Checker for NoFalseDedupe {
             if !budget.take(1 + lists.operations.len() as u64) {
                 return findings.exhausted();
             }
-            if elsewhere::is_set_aside(evidence, &key, &mut findings) {
+            if elsewhere::is_out_of_sight(evidence, &key, &mut findings) {
                 continue;
             }
             judge(evidence.partial(), key.key, &lists, &mut findings);

@@ -42,7 +42,7 @@ impl Checker for NoLostMessages {
             if !budget.take(1 + lists.operations.len() as u64) {
                 return findings.exhausted();
             }
-            if elsewhere::is_set_aside(evidence, &key, &mut findings) {
+            if elsewhere::is_out_of_sight(evidence, &key, &mut findings) {
                 continue;
             }
             match message_counts::are_all_there_is(&key) {

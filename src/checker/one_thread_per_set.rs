@@ -43,7 +43,7 @@ impl Checker for OneThreadPerSet {
             if !budget.take(1 + key.operations().len() as u64) {
                 return findings.exhausted();
             }
-            elsewhere::is_set_aside(evidence, &key, &mut findings);
+            elsewhere::is_out_of_sight(evidence, &key, &mut findings);
             let sets = Sets::of(evidence, &key);
             findings.checked += sets.by_key.len() as u64;
             for defect in sets.defects(evidence) {
@@ -332,9 +332,12 @@ impl<'a> Set<'a> {
 
     /// An answer that names no thread, one that is not there, or one of other participants.
     fn wrong_answer(&self, evidence: &Evidence<'a>, view: &ThreadView<'a>, key: &str) -> Option<Defect<'a>> {
-        let is_set_aside =
-            |answer: &ThreadAnswer| answer.id.as_ref().is_some_and(|id| evidence.set_aside(id).is_some());
-        let judged = self.answers.iter().filter(|(_, _, answer)| !is_set_aside(answer));
+        let has_vanished =
+            |id: &Id| evidence.vanished().is_some() && view.threads.get(id).is_none_or(|thread| thread.last.is_none());
+        let is_out_of_sight = |answer: &ThreadAnswer| {
+            answer.id.as_ref().is_some_and(|id| evidence.set_aside(id).is_some() || has_vanished(id))
+        };
+        let judged = self.answers.iter().filter(|(_, _, answer)| !is_out_of_sight(answer));
         judged.into_iter().find_map(|&(operation, conversation, answer)| {
             let (op, at) = (operation.id, ms(operation.completed));
             let last = answer.id.as_ref().and_then(|id| view.threads.get(id)).and_then(|thread| thread.last);

@@ -113,13 +113,15 @@ fn judge(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, answers: &Answers<'_>, 
     }
     if let (Some(first), Some(other)) = (answers.first, answers.other) {
         let documents: Vec<&Observed> = key.documents().collect();
-        findings.add(key.key, &[first.0, other.0], &documents, || two_ids(first, other));
+        if !elsewhere::may_be_after_another(evidence, key, &[first.0, other.0], findings) {
+            findings.add(key.key, &[first.0, other.0], &documents, || two_ids(first, other));
+        }
         return;
     }
     if let Some((operation, id)) = answers.first
         && evidence.observation().is_some()
         && !key.documents().any(|document| document.id == *id)
-        && !elsewhere::is_set_aside(evidence, key, findings)
+        && !elsewhere::is_out_of_sight(evidence, key, findings)
     {
         let stray = evidence.document(id);
         findings.add(key.key, &[operation], &stray.into_iter().collect::<Vec<_>>(), || dangling(operation, id, stray));

@@ -76,7 +76,7 @@ fn judge(evidence: &Evidence<'_>, key: &KeyEvidence<'_>, findings: &mut Findings
         }
         1 => {
             aborted(evidence, key, findings);
-            elsewhere::is_set_aside(evidence, key, findings);
+            elsewhere::is_out_of_sight(evidence, key, findings);
         }
         _ => several(evidence, key, findings),
     }

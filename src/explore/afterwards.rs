@@ -1,6 +1,7 @@
 //! Further executions after the search, and all that is waited for then: commands released together, the final state, the
 //! smallest violation.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use super::subject::Subject;
 use super::together::Meeting;
 use super::wire::Kind;
 use crate::checker::is_wrong;
-use crate::history::{Observation, Phase};
+use crate::history::{Earlier, Observation, Phase};
 use crate::report::{Diagram, ScheduleResult, Smallest};
 use crate::scope::{Ended, Reached, Rest, Scope};
 use crate::verdict::Verdict;
@@ -117,13 +118,33 @@ impl Explorer<'_> {
                 if mended {
                     self.tell_done_later();
                 }
-                return state;
+                return state.map(|state| match &self.found.early {
+                    Some(early) => state.since(early),
+                    None => state,
+                });
             }
             Ok(Err(error)) => chain(&error),
             Err(ended) => ended.to_string(),
         };
         self.found.unread = Some(unread);
         None
+    }
+
+    /// Reads what the executions so far have left: what is gone of it at the end nobody has asked to be removed. What cannot be read
+    /// now is read at the end.
+    pub(super) async fn look_early(&mut self) {
+        if self.afresh.is_some() || self.plan.invariants.is_empty() {
+            return;
+        }
+        let all = (0..self.found.executions.len()).flat_map(|position| self.operations(position));
+        let keys: BTreeSet<Arc<str>> = all.map(|operation| operation.key).collect();
+        let target = Arc::clone(&self.target);
+        self.pass();
+        let read = Scope::new(INDEXES_WITHIN, &self.stop).wait(target.observe()).await;
+        self.hold();
+        if let Ok(Ok(Some(state))) = read {
+            self.found.early = Some(Earlier { state, keys });
+        }
     }
 
     /// What was wrong with what was stored came right by itself.

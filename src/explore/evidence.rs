@@ -87,6 +87,7 @@ impl<'a> Documents<'a> {
             quiescent: whole.quiescent,
             documents,
             set_aside: whole.set_aside.clone(),
+            vanished: whole.vanished.clone(),
             effects: Arc::clone(&whole.effects),
         });
         let operations = [alone, operations].concat();

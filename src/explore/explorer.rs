@@ -169,6 +169,7 @@ impl<'a> Explorer<'a> {
             Some(_) => self.serial_rounds().await,
             None => self.serial_control().await,
         }
+        self.look_early().await;
         let (begin, used) = (Instant::now(), self.proxy.used_connections());
         let traced = self.found.executions.len();
         self.found.traced = traced;

@@ -9,7 +9,7 @@ use super::predict::Trace;
 use super::schedule::Schedule;
 use super::scheduler::Timing;
 use super::spent::Spent;
-use crate::history::Phase;
+use crate::history::{Earlier, Phase};
 use crate::serial::Judged;
 use crate::verdict::Invariant;
 
@@ -87,6 +87,8 @@ pub(super) struct Found {
     pub(super) unknown_catalogue: bool,
     /// Something was wrong with the final state, and stayed so while it was waited for.
     pub(super) stands_still: bool,
+    /// What was there once the first executions were over.
+    pub(super) early: Option<Earlier>,
     /// Why the final state could not be read.
     pub(super) unread: Option<String>,
     /// What the service sends by itself, before any request and between executions: its name and namespace.

@@ -61,6 +61,32 @@ impl Effects {
     }
 }
 
+/// Keys of which less is there than before, and what, in words.
+pub(super) fn fallen(earlier: &Effects, later: &Effects) -> impl Iterator<Item = (Arc<str>, String)> {
+    let values =
+        earlier.numbers.iter().zip(&later.numbers).filter(|(one, other)| one.name == other.name && one.per_key);
+    let values = values.flat_map(|(one, other)| {
+        let found = one.found.iter().zip(&other.found).flat_map(|(before, now)| before.iter().map(move |it| (it, now)));
+        found.filter_map(|((key, before), now)| {
+            let now = now.get(key).and_then(|values| sum(values)).unwrap_or_default();
+            let before = sum(before).filter(|before| *before > now)?;
+            Some((Arc::clone(key), format!("the value {before} of `{}`, and now {now}", one.name)))
+        })
+    });
+    let elements = earlier.elements.iter().zip(&later.elements).flat_map(|(before, now)| {
+        before.keys.iter().filter_map(|(key, of_key)| {
+            let (before, now) = (of_key.length(), now.keys.get(key).map_or(0, KeyElements::length));
+            (now < before).then(|| (Arc::clone(key), format!("{before} elements, and now {now}")))
+        })
+    });
+    values.chain(elements)
+}
+
+/// The sum of values, where all of them are plain numbers.
+fn sum(values: &[Json]) -> Option<f64> {
+    values.iter().map(Json::as_f64).sum()
+}
+
 /// What a table has of these keys.
 fn restricted<T: Clone>(table: &BTreeMap<Arc<str>, T>, keys: &FxHashSet<&str>) -> BTreeMap<Arc<str>, T> {
     let of_key = |key: &&str| table.get_key_value(*key).map(|(key, value)| (Arc::clone(key), value.clone()));

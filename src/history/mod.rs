@@ -28,7 +28,7 @@ pub use faults::{FaultInterval, Faults};
 pub use id::{Id, OpId};
 pub use looks::{Looks, Tally, Worsening};
 pub use messages::{Appended, Compactor, Element, Message, MessagePath, ReadResult, Role, Said, answer_to, chain};
-pub use observation::{Observation, Observed, SetAside, Source};
+pub use observation::{Earlier, Observation, Observed, SetAside, Source, Vanished};
 pub(crate) use operation::OUTCOME_LABELS;
 pub use operation::{Action, FIRST_USE, Late, Nanos, Operation, Outcome, Phase, Returned, Value};
 pub use part::KeyPart;

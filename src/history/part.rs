@@ -142,6 +142,7 @@ impl Observation {
             quiescent: self.quiescent,
             documents: documents.cloned().collect(),
             set_aside: self.set_aside.clone(),
+            vanished: self.vanished.clone(),
             effects: std::sync::Arc::new(self.effects.of_keys(keys)),
         }
     }

@@ -1,6 +1,8 @@
 //! What of a run is read beside its operations: the user's own invariants before and after, and the final state.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -11,11 +13,14 @@ use super::interrupt::Interrupt;
 use super::set_up::EnvironmentSpec;
 use crate::assess::RunRecord;
 use crate::driver;
-use crate::history::{History, Observation};
+use crate::history::{Earlier, History, Observation, Operation, Outcome, Phase};
 use crate::scenario::{InvariantSpec, Scenario};
 use crate::scope::Scope;
-use crate::target::TargetError;
 use crate::target::mongo::{Queries, QueryResult};
+use crate::target::{Target, TargetError};
+
+/// How long a look between the parts of the load may take.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
 
 /// The limits of reading back. An interruption that ended the load has not ended this, the next one does; one that came when the
 /// load had just ended by itself does, too, or nobody would be told of it.
@@ -63,17 +68,50 @@ pub(crate) fn ask_between(
     })
 }
 
+/// What was there once nothing of the serial control was under way any more.
+pub(crate) type Early = Arc<Mutex<Option<Observation>>>;
+
+/// Does this, and then reads what is there: what is gone of it at the end nobody has asked to be removed. What cannot be read now is
+/// read at the end.
+pub(crate) fn look_after(first: Option<driver::Between>, target: Arc<dyn Target>, early: &Early) -> driver::Between {
+    let early = Arc::clone(early);
+    Box::new(move || {
+        Box::pin(async move {
+            if let Some(first) = first {
+                first().await;
+            }
+            let read = tokio::time::timeout(LOOK_WITHIN, target.observe()).await;
+            let read = read.ok().and_then(Result::ok).flatten();
+            *early.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        })
+    })
+}
+
+/// Keys of the serial control on which nothing may still come.
+pub(crate) fn keys_at_rest(history: &History) -> BTreeSet<Arc<str>> {
+    let control = history.phase(Phase::Control);
+    let keys = |of: &dyn Fn(&Operation) -> bool| -> BTreeSet<Arc<str>> {
+        control.iter().filter(|operation| of(operation)).map(|operation| Arc::clone(&operation.key)).collect()
+    };
+    let is_unknown = |operation: &Operation| matches!(operation.outcome, Outcome::Unknown(_));
+    keys(&|_| true).difference(&keys(&is_unknown)).cloned().collect()
+}
+
 /// Reads the final state.
 pub(crate) async fn read_back(
     environment: &mut Environment,
     spec: &EnvironmentSpec<'_>,
     quiet: bool,
+    earlier: Option<Earlier>,
 ) -> Result<Option<Observation>, String> {
     environment.quiesce(spec.scenario).await.map_err(in_one_line)?;
     let mut observation = environment.target.observe().await.map_err(in_one_line)?;
     if let Some(observation) = &mut observation {
         // Of another shard something may still have been at work.
         observation.quiescent &= quiet;
+    }
+    if let Some(earlier) = earlier {
+        observation = observation.map(|observation| observation.since(&earlier));
     }
     // Saved at once: what was read is evidence, whatever follows.
     spec.store.write_observation(spec.run_id, observation.as_ref()).map_err(|error| error.render(false))?;

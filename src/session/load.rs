@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::environment::{Environment, Lost};
 use super::error::in_one_line;
-use super::evidence::{ask_before, ask_between, read_back, reading};
+use super::evidence::{Early, ask_before, ask_between, keys_at_rest, look_after, read_back, reading};
 use super::observed_key::look_at_key;
 use super::run::LoadSession;
 use super::set_up::EnvironmentSpec;
@@ -16,7 +16,7 @@ use super::{Observer, SessionError, bursts, faults, shards};
 use crate::assess::RunRecord;
 use crate::driver::{self, Interludes, Plan, Progress, Recorded, Run};
 use crate::history::file::{Header, HistoryWriter};
-use crate::history::{Faults, Observation};
+use crate::history::{Earlier, Faults, Observation};
 use crate::report::count;
 use crate::scenario::Scenario;
 use crate::scope::Ended;
@@ -54,6 +54,8 @@ struct Asked {
     unasked: Option<String>,
     first: Arc<Mutex<Vec<QueryResult>>>,
     serial: Arc<Mutex<Vec<QueryResult>>>,
+    /// What was there after the serial control.
+    early: Early,
 }
 
 /// Operations that were carried out.
@@ -126,7 +128,13 @@ impl<'a> Execution<'a> {
             false => None,
         };
         let before_rounds = self.environment.fresh.as_ref().map(|fresh| fresh.before_round());
-        Interludes { first_use, before_load: ask(&asked.serial), before_rounds }
+        let mut before_load = ask(&asked.serial);
+        // Of a new database, or with other shards' documents beside those of this one, nothing would follow.
+        let is_observed = scenario.observe.mongo.is_some() || scenario.observe.http.is_some();
+        if is_observed && meeting.is_none() && before_rounds.is_none() {
+            before_load = Some(look_after(before_load, Arc::clone(&self.environment.target), &asked.early));
+        }
+        Interludes { first_use, before_load, before_rounds }
     }
 
     /// Carries out all operations, or those until the server or the service is lost.
@@ -176,7 +184,9 @@ impl<'a> Execution<'a> {
         let observation = match &lost {
             Some(Lost { reason, readable: false }) => Err(reason.clone()),
             Some(Lost { readable: true, .. }) | None => {
-                let (read, told) = self.read_final(&recorded, begun.as_ref(), asked.queries.as_deref()).await;
+                let earlier = asked.early.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let earlier = earlier.map(|state| Earlier { state, keys: keys_at_rest(&recorded.history) });
+                let (read, told) = self.read_final(&recorded, begun.as_ref(), asked.queries.as_deref(), earlier).await;
                 apart.extend(told);
                 read
             }
@@ -205,6 +215,7 @@ impl<'a> Execution<'a> {
         recorded: &Recorded,
         begun: Option<&Instant>,
         queries: Option<&Queries>,
+        earlier: Option<Earlier>,
     ) -> (Result<Option<Observation>, String>, Vec<String>) {
         let LoadSession { scenario, options, run_id, meeting, .. } = self.session;
         if !self.session.leads() {
@@ -227,7 +238,7 @@ impl<'a> Execution<'a> {
                 false => wait_until_settled(self.environment, scenario, run_id, history).await,
                 true => wait_until_at_rest(self.environment, scenario).await,
             }
-            read_back(self.environment, self.spec, unquiet.is_none()).await
+            read_back(self.environment, self.spec, unquiet.is_none(), earlier).await
         };
         let read = reading(scenario, history, &options.interrupt).wait(read).await;
         self.record.interrupted = read.as_ref().is_err_and(|ended| *ended == Ended::Stopped);

@@ -80,6 +80,7 @@ fn together(past: Option<Observation>, last: Option<Observation>) -> Option<Obse
     last.quiescent &= past.quiescent;
     last.documents.extend(past.documents);
     last.set_aside.extend(past.set_aside);
+    last.vanished.extend(past.vanished);
     last.set_aside.sort_by(|one, other| one.id.cmp(&other.id));
     last.documents.sort_by(|one, other| (&one.key, &one.id).cmp(&(&other.key, &other.id)));
     Some(last)

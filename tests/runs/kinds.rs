@@ -183,6 +183,25 @@ fn what_a_service_does_by_itself_hides_nothing_that_its_requests_do() {
 }
 
 #[test]
+fn what_a_service_removes_by_itself_nobody_has_lost_and_what_was_answered_counts() {
+    const WHY: &str = "though no operation on this key was under way any more";
+    let server = Server::start();
+    let tried = [("run", ""), ("run", "racy"), ("explore", ""), ("explore", "racy")];
+    let wrong = at_once(&tried, |(command, mode)| {
+        let ended = in_environment(command, &server, "held", &[("MODE", mode), ("KEEP", "6")], &[]);
+        let told = ended.report.to_string().contains(WHY);
+        let accused = support::violated(&ended.report);
+        let right = match *mode {
+            "" => ended.code == Some(3) && accused.is_empty() && told,
+            _ => ended.code == Some(1) && accused.contains(&"created-once"),
+        };
+        (!right).then(|| format!("{command} {mode}: {:?} {accused:?} {}", ended.code, ended.why()))
+    });
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
 fn what_cannot_be_explored_is_never_accused_and_the_report_says_why() {
     let server = Server::start();
     for (kind, why) in NOT_EXPLORED {

@@ -3,7 +3,8 @@
 use rustc_hash::FxHashMap;
 
 use crate::history::{
-    Action, Delivered, Effects, History, Id, KeyPart, Observation, Observed, OpId, Operation, Outcome, Sightings, Value,
+    Action, Delivered, Effects, History, Id, KeyPart, Observation, Observed, OpId, Operation, Outcome, Sightings,
+    Value, Vanished,
 };
 use crate::scenario::Scenario;
 
@@ -14,6 +15,8 @@ pub(super) struct Context<'a> {
     /// Operations of both phases, ordered by number.
     pub(super) operations: &'a [Operation],
     pub(super) documents: &'a [Observed],
+    /// What was there before.
+    vanished: &'a [Vanished],
     /// What else was read.
     pub(super) effects: Option<&'a Effects>,
     /// The final state was read.
@@ -38,6 +41,7 @@ impl<'a> Context<'a> {
         sightings: &'a Sightings,
     ) -> Self {
         let documents = observation.map_or(&[][..], |observation| &observation.documents);
+        let vanished = observation.map_or(&[][..], |observation| &observation.vanished);
         let mut by_key: FxHashMap<&str, OfKey<'_>> = FxHashMap::default();
         for operation in &history.operations {
             by_key.entry(&operation.key).or_default().operations.push(operation);
@@ -49,7 +53,7 @@ impl<'a> Context<'a> {
         let effects = observation.map(|observation| &*observation.effects);
         let counts_control = history.part.is_none_or(KeyPart::is_first);
         let operations = &history.operations;
-        Context { scenario, sightings, operations, documents, effects, observed, counts_control, by_key }
+        Context { scenario, sightings, operations, documents, vanished, effects, observed, counts_control, by_key }
     }
 
     /// The keys in the order of their first operation.
@@ -61,6 +65,11 @@ impl<'a> Context<'a> {
 
     pub(super) fn of_key(&self, key: &str) -> Option<&OfKey<'a>> {
         self.by_key.get(key)
+    }
+
+    /// Whether something was there under the key, and has vanished since.
+    pub(super) fn has_vanished(&self, key: &str) -> bool {
+        self.vanished.iter().any(|vanished| *vanished.key == *key)
     }
 
     /// The documents of a key.

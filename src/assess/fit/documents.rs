@@ -71,7 +71,8 @@ fn keys(context: &Context<'_>) -> Option<FitRow> {
     let mut cases = Cases::default();
     for key in context.keys() {
         if key.operations.iter().any(|operation| leaves_one(context, operation)) {
-            cases.count(!key.documents.is_empty());
+            let was_there = || key.operations.first().is_some_and(|operation| context.has_vanished(&operation.key));
+            cases.count(!key.documents.is_empty() || was_there());
         }
     }
     Some(cases.row(setting, expected, || Some(where_keys_are(context))))

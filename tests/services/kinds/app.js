@@ -401,6 +401,30 @@ const creating = {
     post: async ({ db, body }) =>
       plainly(await stall(db.collection('stalls'), { name: body.name }, { since: new Date() })),
   },
+  held: {
+    // A place is held for a while: with KEEP only so many of the newest are kept, whoever they belong to.
+    start: async (db) => {
+      if (!racy) await unique('places', 'place')(db);
+      const [places, keep] = [db.collection('places'), Number(process.env.KEEP)];
+      const tidy = async () => {
+        const old = await places.find().sort({ at: -1 }).skip(keep).toArray();
+        if (old.length > 0) await places.deleteMany({ _id: { $in: old.map((held) => held._id) } });
+        setTimeout(tidy, 15);
+      };
+      if (keep > 0) tidy();
+    },
+    post: async ({ db, body }) => {
+      const [places, { place }] = [db.collection('places'), body];
+      const taken = [409, { error: 'this place is taken' }];
+      if (racy && (await places.findOne({ place }))) return taken;
+      try {
+        return [201, { id: (await places.insertOne({ place, at: new Date() })).insertedId }];
+      } catch (error) {
+        if (!isDuplicate(error)) throw error;
+        return taken;
+      }
+    },
+  },
   'sign-up': {
     start: unique('traders', 'mail'),
     post: ({ db, body }) => {
