@@ -3,12 +3,13 @@
 mod asked;
 mod commands;
 mod conclusion;
+mod established;
 mod faults;
 mod fresh;
 mod pairs;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use rand::RngExt;
@@ -245,12 +246,14 @@ impl One<'_> {
         if let Some(names) = &self.pairs {
             return self.explore_pairs(names, environment, guard, &stop).await;
         }
+        let start = Instant::now();
         let (subject, plan) = (self.subject(environment, &self.operations, self.requests), self.plan(None, true));
         let explorer =
-            self.watched(self.explorer(environment, &subject, &plan, stop).await?, environment, guard).await?;
+            self.watched(self.explorer(environment, &subject, &plan, stop.clone()).await?, environment, guard).await?;
         let client = attachment(environment)?.direct.client.clone();
         let read = |namespaces| async move { indexes::read(&client, namespaces).await };
-        Ok(explorer.explore(read, &self.command(&self.args.operations)).await)
+        let fresh = explorer.explore(read, &self.command(&self.args.operations)).await;
+        self.established(fresh, environment, guard, &stop, start).await
     }
 
     /// The most requests that are under way at once.
@@ -285,6 +288,7 @@ impl One<'_> {
             },
             warm_up: warm_up && self.scenario.target.http().is_some(),
             may_reduce: !requests_are_asked_for(self.args, self.scenario),
+            established: false,
             twice: self.args.twice,
             park_answers: self.scenario.explore.park_answers,
             settle: self.scenario.target.http().map(|_| self.scenario.stored_within()),

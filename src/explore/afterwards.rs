@@ -63,6 +63,7 @@ impl Explorer<'_> {
         self.look_at_catalogue_again().await;
         let findings = self.lint(&indexes);
         if self.plan.search != Search::Stress
+            && !self.plan.established
             && self
                 .found
                 .traces
@@ -232,7 +233,11 @@ impl Explorer<'_> {
             best = Some(smaller);
         }
         for fewer in 2..requests {
-            if replaying || self.is_over() || self.found.reasons.iter().any(|reason| reason == INTERRUPTED) {
+            if replaying
+                || self.plan.established
+                || self.is_over()
+                || self.found.reasons.iter().any(|reason| reason == INTERRUPTED)
+            {
                 break;
             }
             let positions = self.explore_fewer(fewer).await;

@@ -19,6 +19,8 @@ pub struct Dfs {
     stack: Vec<Decision>,
     depth: usize,
     reduce: bool,
+    /// The first request is not part of the search: it has ended before anything is decided.
+    after_first: bool,
     /// The execution under way is equivalent to one that was explored.
     redundant: bool,
 }
@@ -40,7 +42,12 @@ struct Decision {
 impl Dfs {
     /// A search of all interleavings, or of one of each kind.
     pub fn new(reduce: bool) -> Self {
-        Dfs { stack: Vec::new(), depth: 0, reduce, redundant: false }
+        Dfs { stack: Vec::new(), depth: 0, reduce, after_first: false, redundant: false }
+    }
+
+    /// A search of all interleavings of the others after the first request.
+    pub fn after_first() -> Self {
+        Dfs { after_first: true, ..Dfs::new(false) }
     }
 
     /// Goes on to the next interleaving; false when all were explored.
@@ -92,6 +99,9 @@ impl Policy for Dfs {
     fn choose(&mut self, view: &View<'_>) -> Result<Choice, Undecided> {
         if self.redundant {
             return first(view);
+        }
+        if let Some(of_first) = view.enabled.iter().find(|enabled| self.after_first && enabled.pick.request == 0) {
+            return Ok(Choice(vec![of_first.pick]));
         }
         if let Some(decision) = self.stack.get_mut(self.depth) {
             let same = decision.enabled.len() == view.enabled.len()

@@ -55,6 +55,8 @@ pub struct Plan {
     pub warm_up: bool,
     /// Fewer requests do, where all interleavings of these are beyond any budget: nobody asked for them.
     pub may_reduce: bool,
+    /// The first request has ended before the others begin: they meet on what it left.
+    pub established: bool,
     /// Every schedule of the search is carried out twice, and the two are compared.
     pub twice: bool,
     /// Answers of the server are parked as well: when a request hears of what it did is a choice of its own.
@@ -177,7 +179,9 @@ impl<'a> Explorer<'a> {
         self.watch_search(true);
         match &self.plan.search {
             Search::Exhaustive => {
-                self.predicted().await;
+                if !self.plan.established {
+                    self.predicted().await;
+                }
                 self.first_faults(begin).await;
                 self.exhaustive().await;
                 self.faults_in_all_orders(begin).await;

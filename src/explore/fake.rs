@@ -184,6 +184,7 @@ impl Bench {
             invariants: Vec::new(),
             warm_up: true,
             may_reduce: false,
+            established: false,
             twice: false,
             park_answers: false,
             settle: None,

@@ -19,6 +19,7 @@ mod connection;
 pub mod dfs;
 pub mod diagram;
 mod disturbance;
+pub mod established;
 mod evidence;
 pub mod execution;
 mod expiry;

@@ -44,6 +44,21 @@ pub struct Exploration {
     pub next: u32,
     /// Places at which a fault may strike.
     pub fault_places: usize,
+    /// A request that comes after another does what no two of them did at once.
+    pub comes_second: bool,
+    /// Two requests that come after a first one were explored as well: that is so where nobody says how many requests there are.
+    pub with_established: bool,
+}
+
+impl Exploration {
+    /// Whether it was explored to its end, and nothing is wrong or in doubt.
+    pub fn is_clean(&self) -> bool {
+        let report = &self.report;
+        let together = report.together.as_ref().map_or(0, |together| together.violated);
+        let serially = self.as_if_serial.as_ref().is_none_or(|serial| serial.verdict == Verdict::Holds);
+        let looked = self.looks.iter().all(|looks| looks.main.violated + looks.control.violated == 0);
+        report.complete && report.doubts.is_empty() && report.violated + together == 0 && serially && looked
+    }
 }
 
 impl Explorer<'_> {
@@ -206,6 +221,8 @@ impl Explorer<'_> {
             misfit,
             next,
             fault_places,
+            comes_second: self.comes_second(),
+            with_established: false,
         }
     }
 
@@ -253,7 +270,7 @@ impl Explorer<'_> {
         let struck = together.is_some_and(|together| together.violated > 0);
         // Where they met for certain, what is judged has been seen to bear it.
         let met = self.found.met > 0 && self.found.met == self.found.together.len();
-        let borne = met && (observed || self.watch.is_some());
+        let borne = (met && (observed || self.watch.is_some())) || self.plan.established;
         if lint.iter().any(|finding| finding.rule == "upsert-without-unique-index") && !struck && !borne {
             reasons.push(
                 "an upsert that no unique index covers: two inside the server at once insert twice, though the race did not \

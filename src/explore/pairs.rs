@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::evidence::in_order;
 use super::outcome::Exploration;
-use crate::history::{History, Operation};
+use crate::history::{History, Looks, Operation};
 use crate::report::{
     AsIfSerialReport, ExploreReport, FaultTally, PairResult, Repeated, ScheduleResult, TogetherResult,
 };
@@ -62,6 +62,8 @@ pub fn merged(parts: Vec<Part>, before: Vec<Operation>, serially: bool) -> Explo
             misfit,
             next,
             fault_places,
+            comes_second: _,
+            with_established: _,
         } = exploration;
         whole.fault_places += fault_places;
         whole.history.operations.extend(history.operations);
@@ -72,12 +74,7 @@ pub fn merged(parts: Vec<Part>, before: Vec<Operation>, serially: bool) -> Explo
         whole.misfit = whole.misfit.or(misfit);
         whole.next = next;
         whole.queries = queries;
-        for one in looks {
-            match whole.looks.iter_mut().find(|known| known.name == one.name) {
-                Some(known) => known.join(one),
-                None => whole.looks.push(one),
-            }
-        }
+        join_looks(&mut whole.looks, looks);
         add_report(&mut whole.report, report, &named);
         if let Some(one) = as_if_serial {
             add_serial(&mut serial, one, &named);
@@ -93,6 +90,16 @@ pub fn merged(parts: Vec<Part>, before: Vec<Operation>, serially: bool) -> Explo
         tell(&mut whole.report, &pairs, &missing);
     }
     whole
+}
+
+/// What the user's own invariants said of other executions.
+pub(super) fn join_looks(whole: &mut Vec<Looks>, looks: Vec<Looks>) {
+    for one in looks {
+        match whole.iter_mut().find(|known| known.name == one.name) {
+            Some(known) => known.join(one),
+            None => whole.push(one),
+        }
+    }
 }
 
 /// What readers are told of the choices where the scenario's own rules alone judge: which there were, and which were not begun.
@@ -151,7 +158,7 @@ fn result(part: &Part) -> PairResult {
     result
 }
 
-fn add_report(whole: &mut ExploreReport, one: ExploreReport, named: &str) {
+pub(super) fn add_report(whole: &mut ExploreReport, one: ExploreReport, named: &str) {
     let first = one.first_violation_at.map(|at| whole.explored + at);
     whole.first_violation_at = whole.first_violation_at.or(first);
     let (before, now) = (whole.explored as f64, one.explored as f64);

@@ -32,9 +32,11 @@ impl Explorer<'_> {
     pub(super) async fn exhaustive(&mut self) {
         let begin = Instant::now();
         let requests = self.subject.requests();
-        let estimate = estimate(&self.found.traces, self.plan.park_answers);
-        let mut reduce = self.plan.reduce.unwrap_or(requests > 2 || estimate > SMALL);
-        let mut dfs = Dfs::new(reduce);
+        let established = self.plan.established;
+        let meeting = &self.found.traces[usize::from(established).min(self.found.traces.len())..];
+        let estimate = estimate(meeting, self.plan.park_answers);
+        let mut reduce = !established && self.plan.reduce.unwrap_or(requests > 2 || estimate > SMALL);
+        let mut dfs = if established { Dfs::after_first() } else { Dfs::new(reduce) };
         loop {
             if self.spent(begin) {
                 self.found.notes.insert(format!("about {estimate} interleavings in all"));

@@ -3,6 +3,8 @@
 //! Two violated invariants have one cause if their proofs share a key: a second document under a key breaks four promises at
 //! once. An error that reached a caller is a matter of its own, and so is a query of the user's.
 
+use std::collections::BTreeSet;
+
 use super::{LintFinding, Report};
 use crate::explain;
 use crate::verdict::{Invariant, InvariantResult, Verdict};
@@ -79,7 +81,8 @@ fn cause(report: &Report, result: &InvariantResult) -> Option<Cause> {
         Some(Cause::seen(format!("{operation}: {explanation} ({rule})"), explain::rule(rule)?.fix))
     };
     let fits = |finding: &&LintFinding| concerns(&finding.rule, &result.name);
-    if let Some(cause) = report.lint().filter(fits).find_map(told) {
+    let fitting = report.lint().filter(fits).filter_map(|finding| Some((finding, told(finding)?)));
+    if let Some((_, cause)) = fitting.min_by_key(|(finding, _)| !is_of_several(report, finding)) {
         return Some(cause);
     }
     if let Some(cause) = missing_index(report).filter(|_| doubles(&result.name)) {
@@ -87,6 +90,16 @@ fn cause(report: &Report, result: &InvariantResult) -> Option<Cause> {
     }
     let own = matches!(result.name, Invariant::Custom(_));
     (!own).then(|| Cause { seen: false, sentence: usual.cause.to_owned(), fix: usual.fix.to_owned() })
+}
+
+/// Whether the commands that a finding names, in their quotes, are of several requests in the smallest violation.
+fn is_of_several(report: &Report, finding: &LintFinding) -> bool {
+    let Some(smallest) = report.explore.as_ref().and_then(|explore| explore.smallest.as_ref()) else { return false };
+    let senders = |command: &str| {
+        let of_request = |step: &str| Some(step.split_once('.').filter(|(_, sent)| *sent == command)?.0.to_owned());
+        smallest.result.schedule.split(' ').filter_map(of_request).collect::<BTreeSet<_>>().len()
+    };
+    finding.explanation.split('`').skip(1).step_by(2).all(|command| senders(command) > 1)
 }
 
 /// That no index refuses a second document, where the indexes are known.
@@ -190,5 +203,29 @@ mod tests {
         // Of a query of one's own nobody else knows what it usually comes from.
         report.invariants[0].name = Invariant::Custom("one row".into());
         assert!(groups(&report)[0].cause.is_none());
+    }
+
+    #[test]
+    fn of_several_findings_the_one_is_the_cause_whose_commands_several_requests_sent() {
+        let mut report = sample::explored();
+        report.serial_control = None;
+        let explore = report.explore.as_mut().unwrap();
+        let finding = |rule: &str, commands: [&str; 2]| LintFinding {
+            rule: rule.to_owned(),
+            operation: "add".to_owned(),
+            explanation: format!("`{}` reads, then `{}` writes", commands[0], commands[1]),
+        };
+        explore.lint =
+            vec![finding("check-then-act", ["find", "insert"]), finding("read-modify-write", ["find", "update"])];
+        report.invariants[0].name = Invariant::NoLostElements;
+        let cause = |report: &Report| cause(report, &report.invariants[0]).unwrap().sentence;
+        for (schedule, rule) in [
+            ("R1.find R1.insert R2.find R3.find R2.update R3.update", "read-modify-write"),
+            ("R1.find R2.find R1.insert R2.insert", "check-then-act"),
+            ("R1.find R2.find R1.insert R2.update", "check-then-act"),
+        ] {
+            report.explore.as_mut().unwrap().smallest.as_mut().unwrap().result.schedule = schedule.to_owned();
+            assert!(cause(&report).ends_with(&format!("({rule})")), "{schedule}: {}", cause(&report));
+        }
     }
 }

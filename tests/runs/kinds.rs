@@ -202,6 +202,30 @@ fn what_a_service_removes_by_itself_nobody_has_lost_and_what_was_answered_counts
 }
 
 #[test]
+fn two_requests_also_meet_on_what_a_first_one_left() {
+    let server = Server::start();
+    // On a fresh key each makes a document of its own, which is right.
+    for (mode, code) in [("", 0), ("racy", 1)] {
+        let ended = carry_out("explore", &server, "buckets", mode, &["--seed", "7"]);
+        let explore = &ended.report["explore"];
+        assert_eq!(ended.code, Some(code), "{mode}: {} {explore}", ended.why());
+        let told = explore["notes"].to_string().contains("when a first one has ended");
+        assert_eq!(told, mode == "racy", "{explore}");
+        assert_eq!((&explore["complete"], &explore["requests"]), (&true.into(), &2.into()), "{mode}");
+        if mode == "racy" {
+            let text = ended.report.to_string();
+            let smallest = &explore["smallest"];
+            assert!(smallest["replay"].as_str().unwrap().contains("--requests 3 --schedule \"1 1 2 3"), "{smallest}");
+            assert_eq!(smallest["reproduced"], true, "{smallest}");
+            assert!(!ended.report["reproduce"].as_str().unwrap().contains("--requests"), "{text}");
+            // Whoever says how many there are gets as many.
+            let ended = carry_out("explore", &server, "buckets", mode, &["--requests", "2"]);
+            assert_eq!((ended.code, &ended.report["explore"]["explored"]), (Some(0), &6.into()), "{}", ended.why());
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_explored_is_never_accused_and_the_report_says_why() {
     let server = Server::start();
     for (kind, why) in NOT_EXPLORED {

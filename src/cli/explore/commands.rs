@@ -30,9 +30,10 @@ impl One<'_> {
     }
 
     /// The command that carries out the same again.
-    pub(super) fn reproduce(&self, requests: u32) -> String {
-        let mut words =
-            vec![self.command(&self.args.operations), format!("--requests {requests} --seed {}", self.seed)];
+    pub(super) fn reproduce(&self, requests: Option<u32>) -> String {
+        let mut words = vec![self.command(&self.args.operations)];
+        words.extend(requests.map(|requests| format!("--requests {requests}")));
+        words.push(format!("--seed {}", self.seed));
         words.extend(self.args.pairs.then(|| "--pairs".to_owned()));
         if self.args.twice {
             words.push("--twice".to_owned());

@@ -24,6 +24,8 @@ impl One<'_> {
         io: &mut Io,
     ) -> Result<ExitStatus, CliError> {
         let Finished { exploration, aborted, record } = finished;
+        let requests = if self.pairs.is_some() { self.requests } else { exploration.report.requests };
+        let requests = Some(requests).filter(|_| !exploration.with_established);
         let Exploration { history, observation, report, as_if_serial, looks, queries, unread, misfit, .. } =
             exploration;
         if let Some(misfit) = misfit {
@@ -32,7 +34,7 @@ impl One<'_> {
         }
         let history_written = self.write_history(&history, store);
         let record = RunRecord {
-            reproduce: self.reproduce(if self.pairs.is_some() { self.requests } else { report.requests }),
+            reproduce: self.reproduce(requests),
             generator: crate::stats::usage().map_err(CliError::setup)?,
             observe_error: unread.filter(|_| aborted.is_none()),
             aborted,

@@ -110,7 +110,7 @@ impl One<'_> {
     }
 
     /// What is left of the budget for each of so many choices; nothing when it is exhausted.
-    fn share(&self, elapsed: Duration, explored: u64, left: u32) -> Option<(Option<u32>, Duration)> {
+    pub(super) fn share(&self, elapsed: Duration, explored: u64, left: u32) -> Option<(Option<u32>, Duration)> {
         let time = self.args.max_time.checked_sub(elapsed).filter(|time| !time.is_zero())? / left.max(1);
         let Some(most) = self.args.max_schedules else { return Some((None, time)) };
         let most = u64::from(most).checked_sub(explored).filter(|most| *most > 0)?.div_ceil(u64::from(left));

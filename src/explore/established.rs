@@ -1,0 +1,229 @@
+//! What a request does only where another has been before it: it finds the document, and goes another way. Two requests on a fresh key
+//! never go that way at once. So a third one comes first, wholly, and two meet on what it left.
+//!
+//! *Soundness*: every execution is one of three requests, and is judged as such. *Completeness*: all interleavings of the two; what takes
+//! two requests before it is not met. *Cost*: as many executions as the two had before, and a few.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::evidence::in_order;
+use super::execution::Execution;
+use super::explorer::Explorer;
+use super::hub::shape;
+use super::outcome::Exploration;
+use super::pairs::{add_report, join_looks};
+use super::wire::Kind;
+use crate::report::AsIfSerialReport;
+use crate::verdict::Verdict;
+
+impl Explorer<'_> {
+    /// Whether some write came from one request alone in every execution that has it.
+    pub(super) fn comes_second(&self) -> bool {
+        is_of_one_alone(self.found.executions.iter().map(|(execution, ..)| execution))
+    }
+}
+
+fn is_of_one_alone<'a>(executions: impl Iterator<Item = &'a Execution>) -> bool {
+    let (mut all, mut of_several) = (BTreeSet::new(), BTreeSet::new());
+    for execution in executions {
+        let written = execution.steps.iter().filter(|step| step.command.kind == Kind::Write);
+        let mut by: BTreeMap<String, usize> = BTreeMap::new();
+        for step in written {
+            let shape = shape(&step.command);
+            if *by.entry(shape.clone()).or_insert(step.request) != step.request {
+                of_several.insert(shape);
+            }
+        }
+        all.extend(by.into_keys());
+    }
+    all.difference(&of_several).next().is_some()
+}
+
+/// How requests are named that meet on what another left.
+const NAMED: &str = "after a first request";
+
+/// An exploration of two requests that violates nothing, with that of two on what a first one left.
+pub fn with_established(fresh: Exploration, established: Exploration) -> Exploration {
+    let Exploration { mut report, mut as_if_serial, mut history, mut looks, .. } = fresh;
+    if let Some(why) = why_open(&established).filter(|_| !is_violated(&established)) {
+        // It takes nothing away from what was explored to its end.
+        report.notes.push(format!(
+            "a write comes only from a request that follows another; two of these on what a first one left were not explored to \
+             the end: {why}. `--requests 3` explores three"
+        ));
+        return Exploration { report, as_if_serial, history, looks, ..fresh };
+    }
+    let (requests, together, further) = (report.requests, report.together.clone(), established.report.explored);
+    add_report(&mut report, established.report, NAMED);
+    (report.requests, report.together) = (requests, together);
+    report.notes.push(format!(
+        "{further} of the interleavings are of two requests that come when a first one has ended (R1): what they write there, no \
+         two wrote at once on a fresh key"
+    ));
+    if let (Some(one), Some(other)) = (&mut as_if_serial, established.as_if_serial) {
+        *one = joined(std::mem::take(one), other);
+    }
+    history.operations.extend(established.history.operations);
+    history.operations = in_order(history.operations);
+    history.interrupted |= established.history.interrupted;
+    join_looks(&mut looks, established.looks);
+    Exploration {
+        history,
+        observation: established.observation.or(fresh.observation),
+        report,
+        as_if_serial,
+        looks,
+        queries: established.queries,
+        unread: established.unread.or(fresh.unread),
+        next: established.next,
+        with_established: true,
+        ..fresh
+    }
+}
+
+fn is_violated(established: &Exploration) -> bool {
+    let Exploration { report, as_if_serial, looks, .. } = established;
+    report.violated > 0
+        || as_if_serial.as_ref().is_some_and(|serial| serial.verdict == Verdict::Violated)
+        || looks.iter().any(|looks| looks.main.violated + looks.control.violated > 0)
+}
+
+/// Why not all of it is known.
+fn why_open(established: &Exploration) -> Option<String> {
+    let Exploration { report, as_if_serial, .. } = established;
+    let inconclusive = as_if_serial.as_ref().filter(|serial| serial.verdict == Verdict::Inconclusive);
+    let serially = |serial: &AsIfSerialReport| {
+        serial.inconclusive.clone().unwrap_or_else(|| "nothing was judged as if serial".to_owned())
+    };
+    let doubt = report.doubts.first().cloned();
+    doubt.or_else(|| (!report.complete).then(|| "it came to no end".to_owned())).or_else(|| inconclusive.map(serially))
+}
+
+/// Both judged against serial runs: the first violates nothing.
+fn joined(fresh: AsIfSerialReport, established: AsIfSerialReport) -> AsIfSerialReport {
+    let (mut whole, other) = match established.verdict {
+        Verdict::Violated => (established, fresh),
+        Verdict::Holds | Verdict::Inconclusive => (fresh, established),
+    };
+    whole.judged += other.judged;
+    whole.serial_runs += other.serial_runs;
+    whole.serial_outcomes += other.serial_outcomes;
+    for (class, count) in other.classes {
+        *whole.classes.entry(class).or_default() += count;
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use mongodb::bson::{RawDocumentBuf, rawdoc};
+
+    use super::super::execution::{Execution, Step};
+    use super::super::schedule::Pick;
+    use super::super::wire::message::tests::msg;
+    use super::super::wire::{Command, Message};
+    use super::*;
+    use crate::history::{Looks, Tally};
+    use crate::report::ExploreReport;
+
+    fn step(request: usize, command: &RawDocumentBuf) -> Step {
+        let command = Command::parse(&Message::parse(&msg(0, command, &[])).unwrap()).unwrap();
+        let (sent, command) = (SystemTime::now(), Arc::new(command));
+        Step {
+            request,
+            pick: Pick { request, slot: 0, delivery: 0, fault: None, is_start: false },
+            ordinal: 0,
+            release: 0,
+            sent,
+            command,
+            reply: None,
+            answered: None,
+        }
+    }
+
+    fn execution(steps: &[(usize, &RawDocumentBuf)]) -> Execution {
+        Execution {
+            steps: steps.iter().map(|(request, command)| step(*request, command)).collect(),
+            ..Execution::default()
+        }
+    }
+
+    #[test]
+    fn a_write_comes_second_if_no_two_requests_wrote_it_in_one_execution() {
+        let insert = |key: i32| rawdoc! { "insert": "c", "documents": [{ "k": key }], "$db": "d" };
+        let update = |key: i32| {
+            let change = rawdoc! { "q": { "k": key }, "u": { "$set": { "n": key } } };
+            rawdoc! { "update": "c", "updates": [change], "$db": "d" }
+        };
+        let find = rawdoc! { "find": "c", "filter": { "k": 1 }, "$db": "d" };
+        let (one, other) =
+            (execution(&[(0, &insert(1)), (1, &insert(1))]), execution(&[(0, &insert(2)), (1, &update(2))]));
+        let both = execution(&[(0, &update(3)), (1, &update(3))]);
+        for (executions, expected) in [
+            (vec![&one], false),
+            (vec![&one, &other], true),
+            (vec![&one, &other, &both], false),
+            // One that writes it twice is still one.
+            (vec![&one, &execution(&[(1, &update(4)), (1, &update(4))])], true),
+            (vec![&one, &execution(&[(0, &find)])], false),
+            (vec![], false),
+        ] {
+            assert_eq!(is_of_one_alone(executions.into_iter()), expected);
+        }
+    }
+
+    fn exploration(explored: u64, violated: u64) -> Exploration {
+        let report = ExploreReport {
+            explored,
+            total: Some(explored),
+            complete: true,
+            violated,
+            requests: 2,
+            ..ExploreReport::default()
+        };
+        Exploration { report, ..Exploration::default() }
+    }
+
+    #[test]
+    fn what_comes_to_no_end_takes_nothing_away_unless_it_violates() {
+        let report = |established: Exploration| {
+            let whole = with_established(exploration(6, 0), established);
+            let report = whole.report;
+            (report.explored, report.violated, report.complete, report.requests, report.notes.join("; "))
+        };
+        let (explored, violated, complete, requests, notes) = report(exploration(4, 0));
+        assert_eq!((explored, violated, complete, requests), (10, 0, true, 2));
+        assert!(notes.contains("4 of the interleavings"), "{notes}");
+        let doubted = |violated| {
+            let mut one = exploration(4, violated);
+            one.report.doubts.push("who knows".to_owned());
+            one
+        };
+        let (explored, violated, complete, _, notes) = report(doubted(0));
+        assert_eq!((explored, violated, complete), (6, 0, true));
+        assert!(notes.contains("not explored to the end: who knows"), "{notes}");
+        assert_eq!(report(doubted(1)).1, 1);
+        let mut endless = exploration(4, 0);
+        endless.report.complete = false;
+        assert_eq!(report(endless).0, 6);
+        // What the user's own invariants saw counts, too.
+        let mut seen = doubted(0);
+        let main = Tally { violated: 1, ..Tally::default() };
+        seen.looks.push(Looks { name: "mine".to_owned(), main, ..Looks::default() });
+        assert_eq!(report(seen).0, 10);
+        let serial = |verdict| {
+            let serial = AsIfSerialReport { verdict, judged: 3, ..AsIfSerialReport::default() };
+            Exploration { as_if_serial: Some(serial), ..exploration(4, 0) }
+        };
+        let judged = |verdict| {
+            let whole = with_established(serial(Verdict::Holds), serial(verdict)).as_if_serial.unwrap();
+            (whole.verdict, whole.judged)
+        };
+        assert_eq!(judged(Verdict::Holds), (Verdict::Holds, 6));
+        assert_eq!(judged(Verdict::Violated), (Verdict::Violated, 6));
+        assert_eq!(judged(Verdict::Inconclusive), (Verdict::Holds, 3));
+    }
+}
