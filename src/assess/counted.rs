@@ -43,6 +43,13 @@ pub(super) struct Counted {
     unauthenticated: Causes,
 }
 
+/// The status of a caller who is not known.
+const UNAUTHORIZED: u16 = 401;
+
+fn is_unauthenticated(operation: &Operation) -> bool {
+    matches!(&operation.outcome, Outcome::Failed(cause) if cause.is_unauthenticated())
+}
+
 /// What an operation says of the document of its key.
 #[derive(Default)]
 struct Key {
@@ -61,7 +68,15 @@ impl Counted {
         let explained = |operation: &Operation| {
             is_injected(&operation.outcome) || planned(operation) || (answers_count && has_status(&operation.outcome))
         };
-        Self::with(operations, &planned, &explained)
+        let mut counted = Self::with(operations, &planned, &explained);
+        let http = scenario.target.http();
+        let spec = |operation: &Operation| Some(&http?.operations.get(operation.action.name())?.status);
+        let is_stranger = |operation: &&Operation| {
+            is_unauthenticated(operation)
+                && !spec(operation).is_some_and(|status| status.names_as_refusal(UNAUTHORIZED))
+        };
+        operations.iter().filter(is_stranger).for_each(|operation| counted.unauthenticated.meet(operation));
+        counted
     }
 
     fn with(
@@ -96,15 +111,12 @@ impl Counted {
 
     fn failed(&mut self, operation: &Operation, planned: &dyn Fn(&Operation) -> bool) {
         let mut lost = false;
-        if let Outcome::Failed(cause) = &operation.outcome {
-            if cause.is_unreachable() {
-                lost = !planned(operation);
-                self.unreachable += u64::from(lost);
-                self.all_unreachable.meet(operation);
-            }
-            if cause.is_unauthenticated() {
-                self.unauthenticated.meet(operation);
-            }
+        if let Outcome::Failed(cause) = &operation.outcome
+            && cause.is_unreachable()
+        {
+            lost = !planned(operation);
+            self.unreachable += u64::from(lost);
+            self.all_unreachable.meet(operation);
         }
         self.ends(operation, lost);
     }
@@ -306,6 +318,34 @@ mod tests {
         (0..).zip(outcomes).map(operation).collect()
     }
 
+    /// Callers that are not known, by the status lists of the operation.
+    fn told_by(status: &str, outcomes: Vec<Outcome>) -> Option<String> {
+        let text = format!(
+            "name = 'a'\nworkload = 'custom'\n[target.http]\nbase_urls = ['http://127.0.0.1:1']\n[target.http.operations.get]\n\
+             path = '/x'\n{status}\n[[invariant]]\nname = 'once'\nat_most = 1\n[load.burst]\nclients = 2\nrounds = 1\n"
+        );
+        let known = &crate::strategy::names;
+        let scenario = crate::scenario::load_text("a.toml".as_ref(), text, &[], &|_| None, known)
+            .unwrap_or_else(|error| panic!("{}", error.render(false)));
+        Counted::of(&operations(outcomes), &RunRecord::default(), &scenario).unauthenticated(0.3)
+    }
+
+    #[test]
+    fn who_is_told_what_the_scenario_names_is_known() {
+        let outcomes = || vec![Outcome::Ok(Value::Found(None)), Outcome::Failed(Cause::http(401, "used already"))];
+        for (status, told) in [
+            ("", true),
+            ("status = { ok = [204] }", true),
+            ("status = { failed = [400, 401, 403, 404, 422] }", true),
+            ("status = { failed = [401] }", false),
+            ("status = { ok = [200], refused = [401] }", false),
+            ("status = { refused = [409] }", true),
+        ] {
+            let reason = told_by(status, outcomes());
+            assert_eq!(reason.is_some(), told, "{status}: {reason:?}");
+        }
+    }
+
     #[test]
     fn callers_that_the_service_does_not_know_prove_nothing() {
         let refused = |status| Outcome::Failed(Cause::http(status, "says the service"));
@@ -315,7 +355,7 @@ mod tests {
             (vec![ok(), ok(), ok(), refused(401)], false),
             (vec![ok(), refused(403), refused(404)], false),
         ] {
-            let reason = Counted::with(&operations(outcomes), &|_| false, &|_| false).unauthenticated(0.3);
+            let reason = told_by("", outcomes);
             assert_eq!(reason.is_some(), told, "{reason:?}");
         }
     }

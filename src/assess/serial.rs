@@ -45,7 +45,7 @@ pub(super) fn used(results: Vec<InvariantResult>, serially: &[InvariantResult]) 
                 violations: serial.violations,
                 witnesses: serial.witnesses.clone(),
                 reason: Some(
-                    "violated in the serial control, one operation after another: a plain defect, not a race"
+                    "violated in the serial control, one operation after another: no race between operations"
                         .to_owned(),
                 ),
                 ..result

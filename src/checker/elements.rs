@@ -48,6 +48,8 @@ const KNOWN: &str = "known";
 const ANSWERED: &str = "answered";
 /// Of keys on which something is missing: how many there are, how long their lists are in all, and the squares of these.
 const SHORT: [&str; 3] = ["short", "short_length", "short_squares"];
+/// Of keys of the serial control: so many acknowledged operations, and so many elements found.
+const SERIALLY: &str = "serially ";
 /// Lists of one length that are taken for pages where the serial control does not tell: so long, on so many keys.
 const PAGE: u64 = 3;
 const KEYS_OF_PAGES: u64 = 4;
@@ -100,6 +102,9 @@ impl Checker for OfElements {
                 ElementRule::Order => judged.order(&mut findings),
             }
         }
+        if self.0 == ElementRule::Lost && evidence.is_first_part() {
+            serially(evidence, elements, &mut findings);
+        }
         findings.sum(FOUND, found);
         findings.sum(KNOWN, known);
         let is_ok = |operation: &Operation| matches!(told(operation), Outcome::Ok(_));
@@ -123,7 +128,7 @@ impl Checker for OfElements {
             };
             return InvariantResult::inconclusive(self.invariant(), why);
         }
-        let ends_at = (self.0 == ElementRule::Lost).then(|| page(evidence, &findings)).flatten();
+        let ends_at = (self.0 == ElementRule::Lost).then(|| page(&findings)).flatten();
         let result = final_state::weaken_effects(evidence, findings.into_result());
         match ends_at.filter(|_| result.verdict == Verdict::Violated) {
             None => result,
@@ -138,21 +143,32 @@ impl Checker for OfElements {
     }
 }
 
+/// Notes of each key of the serial control how many operations were acknowledged, and how many elements were found.
+fn serially(evidence: &Evidence<'_>, elements: &Elements, findings: &mut Findings) {
+    let mut acknowledged: FxHashMap<&str, u64> = FxHashMap::default();
+    for operation in evidence.control().iter().filter(|operation| matches!(told(operation), Outcome::Ok(_))) {
+        *acknowledged.entry(&*operation.key).or_default() += 1;
+    }
+    for (key, acknowledged) in acknowledged {
+        let found = elements.keys.get(key).map_or(0, KeyElements::length);
+        findings.sum(&format!("{SERIALLY}{acknowledged} {found}"), 1);
+    }
+}
+
 /// The length at which the list of every key ends on which something is missing, where that is more likely a page, or all that is
 /// kept, than what a race has left: lists of the serial control end there, too, or many do.
-fn page(evidence: &Evidence<'_>, findings: &Findings) -> Option<u64> {
+fn page(findings: &Findings) -> Option<u64> {
     let [keys, lengths, squares] = SHORT.map(|name| findings.summed(name));
     let length = lengths.checked_div(keys)?;
     if !are_equal(keys, lengths, squares) || findings.reached() != length || length < 2 {
         return None;
     }
-    let elements = evidence.effects()?.elements.as_ref()?;
-    let mut serially: FxHashMap<&str, u64> = FxHashMap::default();
-    for operation in evidence.control().iter().filter(|operation| matches!(told(operation), Outcome::Ok(_))) {
-        *serially.entry(&*operation.key).or_default() += 1;
-    }
-    let lists = serially.iter().filter(|(_, acknowledged)| **acknowledged > length);
-    let mut lists = lists.map(|(key, _)| elements.keys.get(*key).map_or(0, KeyElements::length)).peekable();
+    let serially = findings.sums_of(SERIALLY).filter_map(|of_key| {
+        let (acknowledged, found) = of_key.split_once(' ')?;
+        Some((acknowledged.parse::<u64>().ok()?, found.parse::<u64>().ok()?))
+    });
+    let lists = serially.filter(|(acknowledged, _)| *acknowledged > length);
+    let mut lists = lists.map(|(_, found)| found).peekable();
     match lists.peek() {
         Some(_) => lists.all(|found| found == length).then_some(length),
         None => (length >= PAGE && keys >= KEYS_OF_PAGES).then_some(length),

@@ -140,6 +140,11 @@ impl Findings {
         *self.sums.entry(name.to_owned()).or_default() += more;
     }
 
+    /// The rest of the names of sums that begin so.
+    pub(super) fn sums_of<'s>(&'s self, beginning: &'s str) -> impl Iterator<Item = &'s str> {
+        self.sums.keys().filter_map(move |name| name.strip_prefix(beginning))
+    }
+
     /// A sum that was added to.
     pub(super) fn summed(&self, name: &str) -> u64 {
         self.sums.get(name).copied().unwrap_or_default()

@@ -185,7 +185,7 @@ impl Opened {
 
     /// Ends the connections. Left to the end of the process, the driver's own tasks may complain of each other's end.
     pub(super) async fn close(self) {
-        self.database.client().clone().shutdown().immediate(true).await;
+        crate::mongod::close(self.database.client().clone()).await;
     }
 }
 

@@ -333,7 +333,9 @@ impl Worker {
             Ok(completion) => completion,
             Err(exhausted) => {
                 let why = match exhausted {
-                    Exhausted::Deadline => format!("no answer within {:?}", self.shared.deadline),
+                    Exhausted::Deadline => {
+                        format!("no answer within {:?}, which is `limits.operation_deadline`", self.shared.deadline)
+                    }
                     Exhausted::Abandoned => "no answer before the run ended early".to_owned(),
                 };
                 self.outlive(operation, id);

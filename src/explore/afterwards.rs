@@ -1,7 +1,6 @@
 //! Further executions after the search, and all that is waited for then: commands released together, the final state, the
 //! smallest violation.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,8 +22,8 @@ use super::subject::Subject;
 use super::together::Meeting;
 use super::wire::Kind;
 use crate::checker::is_wrong;
-use crate::history::{Earlier, Observation, Phase};
-use crate::report::{Diagram, ScheduleResult, Smallest};
+use crate::history::{Observation, Phase};
+use crate::report::{Diagram, LintFinding, ScheduleResult, Smallest};
 use crate::scope::{Ended, Reached, Rest, Scope};
 use crate::verdict::Verdict;
 
@@ -83,10 +82,13 @@ impl Explorer<'_> {
         self.see_what_is_left().await;
         self.look_again().await;
         let mut observation = self.observe().await;
+        if self.see_what_vanishes(observation.as_ref()).await {
+            observation = self.observe().await;
+        }
         let as_if_serial = self.as_if_serial(&judged, self.names());
         let schedules = self.list(observation.as_ref());
         self.tell_first_use(observation.as_ref());
-        let smallest = self.smallest(&schedules, replay).await;
+        let smallest = self.smallest(&schedules, replay, (&indexes, &findings)).await;
         self.pass();
         if smallest.is_some() {
             observation = self.observe().await;
@@ -131,23 +133,6 @@ impl Explorer<'_> {
         None
     }
 
-    /// Reads what the executions so far have left: what is gone of it at the end nobody has asked to be removed. What cannot be read
-    /// now is read at the end.
-    pub(super) async fn look_early(&mut self) {
-        if self.afresh.is_some() || self.plan.invariants.is_empty() {
-            return;
-        }
-        let all = (0..self.found.executions.len()).flat_map(|position| self.operations(position));
-        let keys: BTreeSet<Arc<str>> = all.map(|operation| operation.key).collect();
-        let target = Arc::clone(&self.target);
-        self.pass();
-        let read = Scope::new(INDEXES_WITHIN, &self.stop).wait(target.observe()).await;
-        self.hold();
-        if let Ok(Ok(Some(state))) = read {
-            self.found.early = Some(Earlier { state, keys });
-        }
-    }
-
     /// What was wrong with what was stored came right by itself.
     pub(super) fn tell_done_later(&mut self) {
         if !self.found.reasons.iter().any(|reason| reason == DONE_LATER) {
@@ -168,7 +153,7 @@ impl Explorer<'_> {
     /// Executions with the writes of all requests released at once, and whether upserts were made to meet in them; only a few
     /// where no upsert is known to be insecure.
     pub(super) async fn released_together(&mut self, insecure: bool) -> Vec<(usize, bool)> {
-        let mut released = Vec::new();
+        let (mut released, mut tried) = (Vec::new(), false);
         let all: Vec<usize> = (0..self.subject.requests()).collect();
         // What requests do comes when instances are up: their starts meet each other.
         let meet = if self.subject.starts() > 0 { self.subject.starts() } else { all.len() };
@@ -198,28 +183,30 @@ impl Explorer<'_> {
             let position = self.execute_begun(number, &all, Phase::Main, &mut Together).await;
             let mut met = false;
             if let Some(opening) = opening {
-                let note = match opening.await {
-                    Ok(true) => {
-                        met = true;
-                        "upserts were made to meet inside the server, between their look and their insert"
-                    }
-                    Ok(false) | Err(_) => {
-                        meeting = None;
-                        "the upserts could not be made to meet inside the server: whether they do is left to chance"
-                    }
-                };
-                self.found.notes.insert(note.to_owned());
+                met = opening.await.is_ok_and(|met| met);
+                tried = true;
+                if !met {
+                    meeting = None;
+                }
             }
             released.push((position, met));
             if self.found.executions[position].0.stuck.is_some() {
                 break;
             }
         }
+        if tried {
+            self.found.notes.insert(told_of_meeting(&released));
+        }
         released
     }
 
     /// The violation with the fewest requests and switches, carried out once more.
-    async fn smallest(&mut self, schedules: &[ScheduleResult], replay: &str) -> Option<Smallest> {
+    async fn smallest(
+        &mut self,
+        schedules: &[ScheduleResult],
+        replay: &str,
+        (indexes, findings): (&Indexes, &[LintFinding]),
+    ) -> Option<Smallest> {
         let requests = self.subject.requests();
         let mut best = self.fewest_switches(&self.found.searched, schedules.to_vec());
         let replaying = matches!(self.plan.search, Search::Replay { .. });
@@ -251,6 +238,7 @@ impl Explorer<'_> {
         let (execution, taking_part, _) = &self.found.executions[position];
         let (schedule, taking_part) = (execution.schedule.clone(), taking_part.clone());
         let names = self.names();
+        let lint = Some(self.possible_causes(execution, indexes, findings));
         let mut drawn: Diagram = diagram(execution, &names);
         self.scheduler.stored = self.stored_view().await;
         self.hold();
@@ -272,7 +260,7 @@ impl Explorer<'_> {
         let replay = format!("{replay} --requests {own} --schedule \"{}\"", schedule.written(starts));
         let switches = u32::try_from(schedule.switches()).unwrap_or(u32::MAX);
         let requests = u32::try_from(own).unwrap_or(u32::MAX);
-        Some(Smallest { requests, result, switches, reproduced, replay, diagram: drawn })
+        Some(Smallest { requests, result, switches, reproduced, replay, lint, diagram: drawn })
     }
 
     /// Looks past the proxy at the collections that requests write, where it is known where the server is.
@@ -313,5 +301,38 @@ impl Explorer<'_> {
             let schedule = &self.found.executions[*position].0.schedule;
             (schedule.fault().is_some(), schedule.switches(), schedule.0.len(), schedule.clone())
         })
+    }
+}
+
+/// Whether upserts met where they were to.
+fn told_of_meeting(released: &[(usize, bool)]) -> String {
+    let met = released.iter().filter(|(_, met)| *met).count();
+    match met {
+        0 => "the upserts could not be made to meet inside the server: whether they do is left to chance".to_owned(),
+        met if met == released.len() => {
+            "upserts were made to meet inside the server, between their look and their insert".to_owned()
+        }
+        met => format!(
+            "in {met} of {} attempts upserts were made to meet inside the server, between their look and their insert; in the others it \
+             was left to chance",
+            released.len()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told_of_meeting;
+
+    #[test]
+    fn one_note_says_how_often_upserts_met() {
+        for (met, expected) in [
+            (&[(0, true), (1, true)][..], "upserts were made to meet"),
+            (&[(0, true), (1, true), (2, false)], "in 2 of 3 attempts"),
+            (&[(0, false)], "could not be made to meet"),
+        ] {
+            let told = told_of_meeting(met);
+            assert!(told.contains(expected), "{told}");
+        }
     }
 }

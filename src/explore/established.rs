@@ -17,22 +17,27 @@ use crate::report::AsIfSerialReport;
 use crate::verdict::Verdict;
 
 impl Explorer<'_> {
-    /// Whether some write came from one request alone in every execution that has it.
+    /// Whether some write came from one request alone in every execution in which it came that way.
     pub(super) fn comes_second(&self) -> bool {
         is_of_one_alone(self.found.executions.iter().map(|(execution, ..)| execution))
     }
 }
 
+/// A write is known by the way that led to it: what the request sent before and whether that found anything, and what it is itself.
 fn is_of_one_alone<'a>(executions: impl Iterator<Item = &'a Execution>) -> bool {
     let (mut all, mut of_several) = (BTreeSet::new(), BTreeSet::new());
     for execution in executions {
-        let written = execution.steps.iter().filter(|step| step.command.kind == Kind::Write);
         let mut by: BTreeMap<String, usize> = BTreeMap::new();
-        for step in written {
-            let shape = shape(&step.command);
-            if *by.entry(shape.clone()).or_insert(step.request) != step.request {
-                of_several.insert(shape);
+        let mut ways: BTreeMap<usize, String> = BTreeMap::new();
+        for step in &execution.steps {
+            let way = ways.entry(step.request).or_default();
+            *way += &shape(&step.command);
+            if step.command.kind == Kind::Write && *by.entry(way.clone()).or_insert(step.request) != step.request {
+                of_several.insert(way.clone());
             }
+            let said = step.reply.as_ref();
+            let found = said.map(|reply| (reply.returned.map(|of| of > 0), reply.matched.map(|of| of > 0), reply.code));
+            *way += &format!("{found:?}");
         }
         all.extend(by.into_keys());
     }
@@ -44,6 +49,7 @@ const NAMED: &str = "after a first request";
 
 /// An exploration of two requests that violates nothing, with that of two on what a first one left.
 pub fn with_established(fresh: Exploration, established: Exploration) -> Exploration {
+    let observation = fresh.seen_until(established.observation.clone());
     let Exploration { mut report, mut as_if_serial, mut history, mut looks, .. } = fresh;
     if let Some(why) = why_open(&established).filter(|_| !is_violated(&established)) {
         // It takes nothing away from what was explored to its end.
@@ -69,7 +75,7 @@ pub fn with_established(fresh: Exploration, established: Exploration) -> Explora
     join_looks(&mut looks, established.looks);
     Exploration {
         history,
-        observation: established.observation.or(fresh.observation),
+        observation,
         report,
         as_if_serial,
         looks,
@@ -169,6 +175,8 @@ mod tests {
             // One that writes it twice is still one.
             (vec![&one, &execution(&[(1, &update(4)), (1, &update(4))])], true),
             (vec![&one, &execution(&[(0, &find)])], false),
+            // The same write, which comes by another way.
+            (vec![&one, &execution(&[(0, &insert(5)), (1, &find), (1, &insert(5))])], true),
             (vec![], false),
         ] {
             assert_eq!(is_of_one_alone(executions.into_iter()), expected);

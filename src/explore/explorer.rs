@@ -32,6 +32,10 @@ use crate::verdict::Invariant;
 /// How long the service is listened to before its first request.
 pub(super) const LISTEN: Duration = Duration::from_millis(60);
 const BACKGROUND: &str = "background work, which passes";
+/// How names of commands begin that write.
+const WRITES: [&str; 5] = ["insert ", "update ", "delete ", "findAndModify ", "bulkWrite "];
+const BY_CHANCE: &str = "requests are explored against requests: what the service writes by itself meets their commands by chance, as \
+                         in `onlyone run`";
 /// Executions in a row that bring nothing, after which the exploration ends.
 pub(super) const MAX_DEAD: u32 = 3;
 /// Executions that are not like the first, after which the exploration ends.
@@ -239,6 +243,9 @@ impl<'a> Explorer<'a> {
     /// Lets what the service sends by itself pass from now on.
     pub(super) fn is_background(&mut self, name: String, shape: String) {
         self.found.notes.insert(format!("{BACKGROUND}: {name}"));
+        if WRITES.iter().any(|write| name.starts_with(write)) {
+            self.found.notes.insert(BY_CHANCE.to_owned());
+        }
         if let Some(comparison) = &mut self.comparison {
             comparison.background.insert(name.clone());
         }

@@ -57,6 +57,11 @@ pub fn lint(execution: &Execution, names: &[String], indexes: &Indexes) -> BTree
     findings
 }
 
+/// Whether a rule is about a read and a write after it, between which another request comes.
+pub(super) fn is_of_two(rule: &str) -> bool {
+    matches!(rule, "check-then-act" | "read-modify-write")
+}
+
 /// Collections that the executions touched, as `database` and `collection`.
 pub fn namespaces<'a>(executions: impl Iterator<Item = &'a Execution>) -> BTreeSet<(String, String)> {
     executions

@@ -60,5 +60,6 @@ pub mod subject;
 mod survey;
 pub(crate) mod together;
 mod unlisted;
+mod vanishing;
 pub mod watch;
 pub mod wire;

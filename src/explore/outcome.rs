@@ -1,10 +1,12 @@
 //! What an exploration came to, from what it found: verdicts, doubts, and the report. Nothing is carried out here.
 
+use std::collections::BTreeSet;
+
 use super::carry::is_misfit;
 use super::chance::Pct;
 use super::diagram::diagram;
 use super::evidence::{Documents, in_order, operations};
-use super::execution::{Execution, INTERRUPTED};
+use super::execution::{Execution, INTERRUPTED, Step};
 use super::explorer::Explorer;
 use super::fault::tally;
 use super::judging::violated;
@@ -13,7 +15,7 @@ use super::lint::{self, Indexes};
 use super::locks;
 use super::search::Search;
 use super::subject::Subject;
-use crate::history::{History, Looks, Observation, Operation, Phase};
+use crate::history::{Earlier, History, Looks, Observation, Operation, Phase};
 use crate::report::{AsIfSerialReport, ExploreReport, LintFinding, Repeated, ScheduleResult, Smallest, TogetherResult};
 use crate::target::mongo::QueryResult;
 use crate::verdict::{Invariant, Verdict};
@@ -44,6 +46,8 @@ pub struct Exploration {
     pub next: u32,
     /// Places at which a fault may strike.
     pub fault_places: usize,
+    /// What was there once the first executions were over.
+    pub earlier: Option<Earlier>,
     /// A request that comes after another does what no two of them did at once.
     pub comes_second: bool,
     /// Two requests that come after a first one were explored as well: that is so where nobody says how many requests there are.
@@ -51,6 +55,17 @@ pub struct Exploration {
 }
 
 impl Exploration {
+    /// The final state of all that was explored up to a later exploration of the same target: also what is gone of what was there in this
+    /// one.
+    pub(super) fn seen_until(&self, later: Option<Observation>) -> Option<Observation> {
+        let Some(mut later) = later else { return self.observation.clone() };
+        if let Some(earlier) = &self.earlier {
+            later = later.since(earlier);
+        }
+        later.vanished.extend(self.observation.iter().flat_map(|observation| observation.vanished.clone()));
+        Some(later)
+    }
+
     /// Whether it was explored to its end, and nothing is wrong or in doubt.
     pub fn is_clean(&self) -> bool {
         let report = &self.report;
@@ -80,7 +95,7 @@ impl Explorer<'_> {
     pub(super) fn lint(&self, indexes: &Indexes) -> Vec<LintFinding> {
         let names = self.names();
         let all = self.found.executions.iter().flat_map(|(execution, ..)| lint::lint(execution, &names, indexes));
-        let all: std::collections::BTreeSet<_> = all.collect();
+        let all: BTreeSet<_> = all.collect();
         // Only of a request that ran alone is it its own work that takes the time.
         let alone = self.found.executions.iter().filter(|(_, requests, phase)| !phase.is_main() && requests.len() == 1);
         let mut of_locks: Vec<LintFinding> = Vec::new();
@@ -92,6 +107,30 @@ impl Explorer<'_> {
         }
         let pushes = lint::pushes(self.found.executions.iter().map(|(execution, ..)| execution), &names);
         all.into_iter().chain(pushes).chain(of_locks).collect()
+    }
+
+    /// Findings that can be the cause of what an execution violates: not those of what requests send in other executions alone, and of a
+    /// read and a write after it only those of a request that others came between.
+    pub(super) fn possible_causes(
+        &self,
+        execution: &Execution,
+        indexes: &Indexes,
+        findings: &[LintFinding],
+    ) -> Vec<LintFinding> {
+        let names = self.names();
+        let parted = |request: usize| {
+            let own = |step: &Step| step.request == request;
+            let (first, last) = (execution.steps.iter().position(own), execution.steps.iter().rposition(own));
+            first.zip(last).is_some_and(|(first, last)| !execution.steps[first..last].iter().all(own))
+        };
+        let steps = execution.steps.iter().filter(|step| parted(step.request)).cloned().collect();
+        let of_parted = lint::lint(&Execution { steps, ..execution.clone() }, &names, indexes);
+        let here = lint::lint(execution, &names, indexes);
+        let here = here.into_iter().filter(|finding| !lint::is_of_two(&finding.rule) || of_parted.contains(finding));
+        let here: BTreeSet<LintFinding> = here.collect();
+        let all = self.found.executions.iter().flat_map(|(execution, ..)| lint::lint(execution, &names, indexes));
+        let elsewhere: BTreeSet<LintFinding> = all.filter(|finding| !here.contains(finding)).collect();
+        findings.iter().filter(|finding| !elsewhere.contains(finding)).cloned().collect()
     }
 
     pub(super) fn operations(&self, position: usize) -> Vec<Operation> {
@@ -221,6 +260,7 @@ impl Explorer<'_> {
             misfit,
             next,
             fault_places,
+            earlier: found.early.clone(),
             comes_second: self.comes_second(),
             with_established: false,
         }

@@ -64,12 +64,14 @@ pub fn merged(parts: Vec<Part>, before: Vec<Operation>, serially: bool) -> Explo
             fault_places,
             comes_second: _,
             with_established: _,
+            earlier,
         } = exploration;
         whole.fault_places += fault_places;
         whole.history.operations.extend(history.operations);
         whole.history.interrupted |= history.interrupted;
         // The last one has seen what all have left.
-        whole.observation = observation.or(whole.observation);
+        whole.observation = whole.seen_until(observation);
+        whole.earlier = earlier.or(whole.earlier);
         whole.unread = unread.or(whole.unread);
         whole.misfit = whole.misfit.or(misfit);
         whole.next = next;

@@ -112,16 +112,18 @@ pub struct Earlier {
 }
 
 impl Observation {
-    /// This state, with what is gone since: documents, and values and elements of which there is less.
-    pub fn since(self, earlier: &Earlier) -> Observation {
+    /// This state, with what is gone since as well: documents, and values and elements of which there is less.
+    pub fn since(mut self, earlier: &Earlier) -> Observation {
         let Earlier { state, keys } = earlier;
         let there: FxHashSet<&Id> = self.documents.iter().map(|document| &document.id).collect();
         let before = state.documents.iter().map(|document| (&document.key, &document.id));
         let gone = before.filter(|(_, id)| !there.contains(id));
         let gone = gone.map(|(key, id)| (Arc::clone(key), format!("document {id}")));
         let gone = gone.chain(fallen(&state.effects, &self.effects)).filter(|(key, _)| keys.contains(key));
-        let vanished = gone.take(VANISHED_KEPT).map(|(key, what)| Vanished { key, what }).collect();
-        Observation { vanished, ..self }
+        let gone: Vec<Vanished> = gone.take(VANISHED_KEPT).map(|(key, what)| Vanished { key, what }).collect();
+        self.vanished.extend(gone);
+        self.vanished.truncate(VANISHED_KEPT);
+        self
     }
 }
 

@@ -148,3 +148,17 @@ fn a_service_that_needs_a_replica_set_gets_one() {
     assert!(text.contains("\n[mongod]\nreplica_set = 1\n"), "{text}");
     toml::from_str::<toml::Table>(&text).unwrap();
 }
+
+#[test]
+fn what_may_rightly_be_made_once_more_has_no_rule_of_its_own() {
+    let rules = |before: Option<Prior>, kind: Kind| {
+        let mut plan = upsert("poll");
+        let sample = from_curl("curl -X POST http://app/polls/p1/close").unwrap();
+        plan.findings.push(Finding { kind, before, ..Finding::untried(sample) });
+        scenario_text(&plan).matches("[[invariant]]").count()
+    };
+    let sample = || from_curl("curl -X POST http://app/polls/p1").unwrap();
+    let prior = || Some(Prior { sample: sample(), capture: None, number: 0, stands_before: true });
+    assert_eq!(rules(None, Kind::Change), 1);
+    assert_eq!(rules(prior(), Kind::Change), 0, "it closes what the other one has opened");
+}

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::process::{Process, ProcessError, ProcessSpec, Supervisor, tail};
 
+use super::close::close;
 use super::relay::{Cut, Relay};
 use super::{MongodError, Options, replica};
 
@@ -90,7 +91,7 @@ impl Member {
             let refused = |source| MongodError::Refused { step: "answer a first command", source };
             let client = self.client().map_err(refused)?;
             let answer = client.database("admin").run_command(doc! { "getCmdLineOpts": 1 }).await;
-            client.shutdown().immediate(true).await;
+            close(client).await;
             let ours = answer
                 .map_err(refused)?
                 .get_document("parsed")
@@ -142,7 +143,7 @@ impl Member {
         let refused = |source| MongodError::Refused { step, source };
         let client = self.client().map_err(refused)?;
         let answer = client.database("admin").run_command(command).await;
-        client.shutdown().immediate(true).await;
+        close(client).await;
         answer.map_err(refused)
     }
 

@@ -2,6 +2,7 @@
 //!
 //! [`Mongod::start`] is the way in. There is no judging and no reading of a run's data here.
 
+mod close;
 mod environment;
 mod error;
 mod locate;
@@ -12,6 +13,7 @@ mod relay;
 mod replica;
 mod server;
 
+pub(crate) use close::close;
 pub use environment::Environment;
 pub use error::{MongodError, ProvisionError};
 pub use locate::{Binary, locate};

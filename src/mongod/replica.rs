@@ -6,6 +6,7 @@ use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
 
+use super::close::close;
 use super::member::{POLL, READY_DEADLINE, REPLICA_SET};
 use super::{Member, MongodError, Options};
 
@@ -27,7 +28,7 @@ pub(super) async fn initiate(members: &[Member], options: &Options) -> Result<()
     let Some(first) = members.first() else { return Ok(()) };
     let client = client(first)?;
     let answer = client.database("admin").run_command(doc! { "replSetInitiate": config }).await;
-    client.shutdown().immediate(true).await;
+    close(client).await;
     answer.map_err(|source| MongodError::Refused { step: "initiate the replica set", source })?;
 
     await_whole(members).await
@@ -55,7 +56,7 @@ pub(super) async fn primary(members: &[Member]) -> Option<&Member> {
 pub(super) async fn is_primary(member: &Member) -> Option<bool> {
     let client = client(member).ok()?;
     let role = tokio::time::timeout(ROLE_WITHIN, role(&client)).await;
-    client.shutdown().immediate(true).await;
+    close(client).await;
     role.ok()?.ok().map(|role| matches!(role, Role::Primary))
 }
 
@@ -79,7 +80,7 @@ async fn wait_until_whole(members: &[Member]) -> Result<(), MongodError> {
         tokio::time::sleep(POLL).await;
     }
     for client in clients {
-        client.shutdown().immediate(true).await;
+        close(client).await;
     }
     Ok(())
 }

@@ -3,8 +3,6 @@
 //! Two violated invariants have one cause if their proofs share a key: a second document under a key breaks four promises at
 //! once. An error that reached a caller is a matter of its own, and so is a query of the user's.
 
-use std::collections::BTreeSet;
-
 use super::{LintFinding, Report};
 use crate::explain;
 use crate::verdict::{Invariant, InvariantResult, Verdict};
@@ -74,15 +72,16 @@ fn related(one: &InvariantResult, other: &InvariantResult) -> bool {
 fn cause(report: &Report, result: &InvariantResult) -> Option<Cause> {
     let usual = explain::invariant(&result.name);
     if report.serial_control.as_ref().is_some_and(|control| control.violated.contains(&result.name)) {
-        let sentence = "A plain defect, not a race: the same operations, one after another, violate it as well.";
+        let sentence = "A plain defect, or work that goes on after the answers, and no race between operations: one after another \
+                        they violate it as well. Where it is stored later, `within` says how long that may take.";
         return Some(Cause::seen(sentence, usual.fix));
     }
     let told = |LintFinding { rule, operation, explanation }: &LintFinding| {
         Some(Cause::seen(format!("{operation}: {explanation} ({rule})"), explain::rule(rule)?.fix))
     };
-    let fits = |finding: &&LintFinding| concerns(&finding.rule, &result.name);
-    let fitting = report.lint().filter(fits).filter_map(|finding| Some((finding, told(finding)?)));
-    if let Some((_, cause)) = fitting.min_by_key(|(finding, _)| !is_of_several(report, finding)) {
+    let fits =
+        |finding: &&LintFinding| concerns(&finding.rule, &result.name) && may_be_the_smallest_ones(report, finding);
+    if let Some(cause) = report.lint().filter(fits).find_map(told) {
         return Some(cause);
     }
     if let Some(cause) = missing_index(report).filter(|_| doubles(&result.name)) {
@@ -92,14 +91,11 @@ fn cause(report: &Report, result: &InvariantResult) -> Option<Cause> {
     (!own).then(|| Cause { seen: false, sentence: usual.cause.to_owned(), fix: usual.fix.to_owned() })
 }
 
-/// Whether the commands that a finding names, in their quotes, are of several requests in the smallest violation.
-fn is_of_several(report: &Report, finding: &LintFinding) -> bool {
-    let Some(smallest) = report.explore.as_ref().and_then(|explore| explore.smallest.as_ref()) else { return false };
-    let senders = |command: &str| {
-        let of_request = |step: &str| Some(step.split_once('.').filter(|(_, sent)| *sent == command)?.0.to_owned());
-        smallest.result.schedule.split(' ').filter_map(of_request).collect::<BTreeSet<_>>().len()
-    };
-    finding.explanation.split('`').skip(1).step_by(2).all(|command| senders(command) > 1)
+/// Whether a finding can be the cause of the smallest violation of an exploration, if there is one.
+fn may_be_the_smallest_ones(report: &Report, finding: &LintFinding) -> bool {
+    let explore = report.explore.as_ref();
+    let possible = explore.and_then(|explore| explore.smallest.as_ref()?.lint.as_ref());
+    report.preflight.lint.contains(finding) || possible.is_none_or(|possible| possible.contains(finding))
 }
 
 /// That no index refuses a second document, where the indexes are known.
@@ -206,26 +202,26 @@ mod tests {
     }
 
     #[test]
-    fn of_several_findings_the_one_is_the_cause_whose_commands_several_requests_sent() {
+    fn a_finding_that_cannot_be_what_the_smallest_violation_comes_from_is_not_its_cause() {
         let mut report = sample::explored();
         report.serial_control = None;
-        let explore = report.explore.as_mut().unwrap();
-        let finding = |rule: &str, commands: [&str; 2]| LintFinding {
+        let finding = |rule: &str| LintFinding {
             rule: rule.to_owned(),
             operation: "add".to_owned(),
-            explanation: format!("`{}` reads, then `{}` writes", commands[0], commands[1]),
+            explanation: "`find`, then `update`".to_owned(),
         };
-        explore.lint =
-            vec![finding("check-then-act", ["find", "insert"]), finding("read-modify-write", ["find", "update"])];
+        let (one, other) = (finding("check-then-act"), finding("read-modify-write"));
         report.invariants[0].name = Invariant::NoLostElements;
-        let cause = |report: &Report| cause(report, &report.invariants[0]).unwrap().sentence;
-        for (schedule, rule) in [
-            ("R1.find R1.insert R2.find R3.find R2.update R3.update", "read-modify-write"),
-            ("R1.find R2.find R1.insert R2.insert", "check-then-act"),
-            ("R1.find R2.find R1.insert R2.update", "check-then-act"),
-        ] {
-            report.explore.as_mut().unwrap().smallest.as_mut().unwrap().result.schedule = schedule.to_owned();
-            assert!(cause(&report).ends_with(&format!("({rule})")), "{schedule}: {}", cause(&report));
-        }
+        let explore = report.explore.as_mut().unwrap();
+        explore.lint = vec![one.clone(), other.clone()];
+        let told = |report: &mut Report, lint: Option<Vec<LintFinding>>| {
+            report.explore.as_mut().unwrap().smallest.as_mut().unwrap().lint = lint;
+            cause(report, &report.invariants[0]).map(|cause| (cause.label(), cause.sentence)).unwrap()
+        };
+        assert!(told(&mut report, None).1.ends_with("(check-then-act)"));
+        assert!(told(&mut report, Some(vec![other])).1.ends_with("(read-modify-write)"));
+        assert_eq!(told(&mut report, Some(Vec::new())).0, "Usual cause");
+        report.preflight.lint = vec![one];
+        assert!(told(&mut report, Some(Vec::new())).1.ends_with("(check-then-act)"));
     }
 }

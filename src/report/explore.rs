@@ -133,6 +133,9 @@ pub struct Smallest {
     pub reproduced: bool,
     /// The command that carries it out again.
     pub replay: String,
+    /// Findings of the lint that can be its cause: those of what its requests send here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lint: Option<Vec<LintFinding>>,
     /// The space-time diagram.
     pub diagram: Diagram,
 }

@@ -247,6 +247,17 @@ impl Default for StatusSpec {
     }
 }
 
+impl StatusSpec {
+    /// Whether the scenario itself says that this status is an answer, which an operation gets that had no effect: `refused` has it, or
+    /// a list of `failed` of the scenario's own, which leaves out what is usual.
+    pub fn names_as_refusal(&self, status: u16) -> bool {
+        let usual = StatusSpec::default().failed;
+        let lists = [&self.ok, &self.created, &self.refused, &self.absent, &self.failed, &self.unknown];
+        let is_own = usual.iter().any(|usual| lists.iter().all(|list| !list.contains(usual)));
+        self.refused.contains(&status) || (is_own && self.failed.contains(&status))
+    }
+}
+
 /// The service under test (`[service]`).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServiceSpec {

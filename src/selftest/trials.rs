@@ -281,7 +281,8 @@ mod tests {
             diagram: None,
         };
         let diagram = Diagram::default();
-        let smallest = Smallest { requests: 2, result, switches: 1, reproduced: true, replay: String::new(), diagram };
+        let smallest =
+            Smallest { requests: 2, result, switches: 1, reproduced: true, replay: String::new(), lint: None, diagram };
         let explore = ExploreReport {
             explored: 60,
             complete,

@@ -13,7 +13,7 @@ use super::interrupt::Interrupt;
 use super::set_up::EnvironmentSpec;
 use crate::assess::RunRecord;
 use crate::driver;
-use crate::history::{Earlier, History, Observation, Operation, Outcome, Phase};
+use crate::history::{Earlier, History, Observation, Operation, Outcome};
 use crate::scenario::{InvariantSpec, Scenario};
 use crate::scope::Scope;
 use crate::target::mongo::{Queries, QueryResult};
@@ -87,11 +87,10 @@ pub(crate) fn look_after(first: Option<driver::Between>, target: Arc<dyn Target>
     })
 }
 
-/// Keys of the serial control on which nothing may still come.
-pub(crate) fn keys_at_rest(history: &History) -> BTreeSet<Arc<str>> {
-    let control = history.phase(Phase::Control);
+/// Keys of these operations on which nothing may still come.
+pub(crate) fn keys_at_rest(operations: &[Operation]) -> BTreeSet<Arc<str>> {
     let keys = |of: &dyn Fn(&Operation) -> bool| -> BTreeSet<Arc<str>> {
-        control.iter().filter(|operation| of(operation)).map(|operation| Arc::clone(&operation.key)).collect()
+        operations.iter().filter(|operation| of(operation)).map(|operation| Arc::clone(&operation.key)).collect()
     };
     let is_unknown = |operation: &Operation| matches!(operation.outcome, Outcome::Unknown(_));
     keys(&|_| true).difference(&keys(&is_unknown)).cloned().collect()
@@ -102,7 +101,7 @@ pub(crate) async fn read_back(
     environment: &mut Environment,
     spec: &EnvironmentSpec<'_>,
     quiet: bool,
-    earlier: Option<Earlier>,
+    earlier: [Option<Earlier>; 2],
 ) -> Result<Option<Observation>, String> {
     environment.quiesce(spec.scenario).await.map_err(in_one_line)?;
     let mut observation = environment.target.observe().await.map_err(in_one_line)?;
@@ -110,7 +109,7 @@ pub(crate) async fn read_back(
         // Of another shard something may still have been at work.
         observation.quiescent &= quiet;
     }
-    if let Some(earlier) = earlier {
+    for earlier in earlier.into_iter().flatten() {
         observation = observation.map(|observation| observation.since(&earlier));
     }
     // Saved at once: what was read is evidence, whatever follows.

@@ -16,7 +16,7 @@ use super::{Observer, SessionError, bursts, faults, shards};
 use crate::assess::RunRecord;
 use crate::driver::{self, Interludes, Plan, Progress, Recorded, Run};
 use crate::history::file::{Header, HistoryWriter};
-use crate::history::{Earlier, Faults, Observation};
+use crate::history::{Earlier, Faults, Observation, Phase};
 use crate::report::count;
 use crate::scenario::Scenario;
 use crate::scope::Ended;
@@ -185,7 +185,8 @@ impl<'a> Execution<'a> {
             Some(Lost { reason, readable: false }) => Err(reason.clone()),
             Some(Lost { readable: true, .. }) | None => {
                 let earlier = asked.early.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let earlier = earlier.map(|state| Earlier { state, keys: keys_at_rest(&recorded.history) });
+                let earlier =
+                    earlier.map(|state| Earlier { state, keys: keys_at_rest(recorded.history.phase(Phase::Control)) });
                 let (read, told) = self.read_final(&recorded, begun.as_ref(), asked.queries.as_deref(), earlier).await;
                 apart.extend(told);
                 read
@@ -234,11 +235,16 @@ impl<'a> Execution<'a> {
             } else if let Some(queries) = queries {
                 self.record.queries = queries.run_until_at_rest(&scenario.invariants).await;
             }
-            match recorded.divided {
+            let first = match recorded.divided {
                 false => wait_until_settled(self.environment, scenario, run_id, history).await,
-                true => wait_until_at_rest(self.environment, scenario).await,
-            }
-            read_back(self.environment, self.spec, unquiet.is_none(), earlier).await
+                true => {
+                    wait_until_at_rest(self.environment, scenario).await;
+                    None
+                }
+            };
+            let first = first.filter(|_| meeting.is_none());
+            let first = first.map(|state| Earlier { state, keys: keys_at_rest(&history.operations) });
+            read_back(self.environment, self.spec, unquiet.is_none(), [earlier, first]).await
         };
         let read = reading(scenario, history, &options.interrupt).wait(read).await;
         self.record.interrupted = read.as_ref().is_err_and(|ended| *ended == Ended::Stopped);

@@ -98,7 +98,13 @@ fn where_keys_are(context: &Context<'_>) -> String {
                 false => format!("`{}` in `{}`", place.path, sample.collection),
             };
             let whole = if place.whole { "holds it" } else { "holds it as a part" };
-            format!("{field} {whole}: `{}`", place.holds)
+            let moved = match own == Some(sample.collection.as_str()) {
+                true => "",
+                false => {
+                    " (if the service moves documents there in time, give them a longer life here by a setting of it)"
+                }
+            };
+            format!("{field} {whole}: `{}`{moved}", place.holds)
         }
         None if samples.is_empty() => "no document is there".to_owned(),
         None => "none of the documents that are there mentions the run".to_owned(),

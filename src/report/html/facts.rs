@@ -23,7 +23,7 @@ pub(super) fn facts(report: &Report) -> Vec<(String, String)> {
         let names: Vec<String> = control.violated.iter().map(ToString::to_string).collect();
         let text = match control.verdict {
             Verdict::Violated => {
-                format!("also violated one after another: a plain defect, not a race ({})", names.join(", "))
+                format!("also violated one after another: no race between operations ({})", names.join(", "))
             }
             verdict => format!("{} one after another: {verdict}", plural(control.operations, "operation")),
         };

@@ -324,7 +324,7 @@ fn serial_control(page: &mut Page, report: &Report) {
         }
         Verdict::Violated => {
             let names: Vec<String> = control.violated.iter().map(ToString::to_string).collect();
-            (RED, format!("also violated one after another: a plain defect, not a race ({})", names.join(", ")))
+            (RED, format!("also violated one after another: no race between operations ({})", names.join(", ")))
         }
     };
     page.labelled("Serially", style, &text);

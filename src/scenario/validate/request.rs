@@ -138,6 +138,14 @@ impl Check<'_> {
 
     /// A JSONPath, compiled.
     pub(super) fn json_path(&mut self, text: &Spanned<String>) -> Option<JsonPath> {
+        if let Some(at) = text.get_ref().find("{{") {
+            let place = self.sources.inside(&text.span(), text.get_ref(), &(at..text.get_ref().len()));
+            return self.note(
+                Problem::at(place, "variables are not filled in here: a JSONPath is the same for every answer").help(
+                    "have the request ask for the key: `path = \"/items?key={{ key }}\"`, `documents = \"$[*]\"`",
+                ),
+            );
+        }
         match JsonPath::compile(text.get_ref()) {
             Ok(path) => Some(path),
             Err((at, message)) => {

@@ -171,10 +171,7 @@ fn value(
         // Nothing is garbled: the status says yes, and there is nothing else, as with 204 and 303.
         return Err(Doubt::Unnamed { path: path.to_string(), created: by_status() });
     }
-    let json = json.ok_or_else(|| {
-        let kind = if answer.content_type.is_empty() { "without a type" } else { answer.content_type.as_str() };
-        format!("the body is not JSON ({kind})")
-    })?;
+    let json = json.ok_or_else(|| why_not_json(answer))?;
     let path = |name: &str| spec.outcome.get(name);
     let first = |name: &str| path(name).and_then(|path| path.first(json));
     if let Some(path) = path("error").filter(|_| shows(spec, "error", json)) {
@@ -223,6 +220,22 @@ fn absent(action: &Action) -> Option<Value> {
         Action::Get | Action::CheckExisting(_) | Action::ReadThread => Some(Value::Found(None)),
         Action::Read => Some(Value::Messages(ReadResult::new(None, Vec::new()))),
         _ => None,
+    }
+}
+
+/// What a body is that is not one JSON value.
+fn why_not_json(answer: &Answer) -> String {
+    const GZIP: [u8; 2] = [0x1f, 0x8b];
+    let kind = if answer.content_type.is_empty() { "without a type" } else { answer.content_type.as_str() };
+    let is_json = |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+    let lines = || answer.body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    if answer.body.starts_with(&GZIP) {
+        return "the body is compressed (gzip), which no request asks for: have the service leave it as it is"
+            .to_owned();
+    }
+    match lines().count() > 1 && lines().all(is_json) {
+        true => format!("the body is several lines of JSON ({kind}), of which only one value can be read"),
+        false => format!("the body is not JSON ({kind})"),
     }
 }
 

@@ -306,7 +306,7 @@ impl HttpClient {
     }
 
     fn timed_out(&self) -> NoAnswer {
-        NoAnswer::TimedOut(format!("no answer within {:?}", self.spec.timeout))
+        NoAnswer::TimedOut(format!("no answer within {:?}, which is `target.http.timeout`", self.spec.timeout))
     }
 
     /// The answer itself, for those who compare answers.

@@ -43,7 +43,12 @@ impl Samples {
 
     /// An answer, without secrets.
     pub(super) fn exchange(&self, operation: &str, op: Option<OpId>, answer: &Answer, redactor: &Redactor) -> Exchange {
-        let body = redactor.clear(&String::from_utf8_lossy(&answer.body));
+        let is_text = |byte: &u8| *byte >= b' ' || byte.is_ascii_whitespace();
+        let body = match answer.body.iter().all(is_text) {
+            true => redactor.clear(&String::from_utf8_lossy(&answer.body)),
+            // Nothing for a terminal.
+            false => format!("({} bytes that are no text)", answer.body.len()),
+        };
         let end = body.char_indices().map(|(at, _)| at).find(|at| *at >= LONGEST);
         let cut = end.is_some();
         let body = end.map_or(body.clone(), |end| body[..end].to_owned());
@@ -71,8 +76,11 @@ mod tests {
         for number in 0..2 * EACH as u64 {
             samples.keep("get", OpId(number), &answer(format!("{{\"n\":{number},\"p\":\"hunter2\"}}")), &redactor);
         }
+        samples.keep("pack", OpId(98), &Answer { body: vec![0x1f, 0x8b, 8, 0, 0], ..answer(String::new()) }, &redactor);
         samples.keep("put", OpId(99), &answer("ü".repeat(LONGEST)), &redactor);
-        let all = samples.all();
+        let mut all = samples.all();
+        let packed = all.iter().position(|exchange| &*exchange.operation == "pack").unwrap();
+        assert_eq!(all.remove(packed).body, "(5 bytes that are no text)");
         assert_eq!(all.len(), EACH + 1);
         assert_eq!(all[0].body, "{\"n\":0,\"p\":\"***\"}");
         assert!(all[EACH].cut && all[EACH].body.len() <= LONGEST + 1, "{:?}", all[EACH]);

@@ -236,3 +236,15 @@ fn causes_are_one_line_without_secrets() {
     let Outcome::Unknown(cause) = found else { panic!("{found:?}") };
     assert_eq!(&*cause.message, "HTTP 500: no token *** <b>");
 }
+
+#[test]
+fn a_body_that_is_not_one_json_value_is_called_what_it_is() {
+    let of = |body: &[u8]| {
+        let answer = Answer { status: 200, content_type: "text/x".into(), body: body.to_vec(), ..Answer::default() };
+        why_not_json(&answer)
+    };
+    assert_eq!(of(b"hello"), "the body is not JSON (text/x)");
+    assert_eq!(of(b"{\"a\":1}\nhello"), "the body is not JSON (text/x)");
+    assert!(of(b"{\"a\":1}\n\n{\"a\":2}\n").starts_with("the body is several lines of JSON (text/x)"));
+    assert!(of(&[0x1f, 0x8b, 8, 0]).starts_with("the body is compressed (gzip)"));
+}
