@@ -10,16 +10,18 @@
 //! - Soundness: a claim rests on answers and on elements that were read. An unknown operation may have left its element,
 //!   once, or not; a refused one may not. In a history that lacks operations nothing is called a phantom or a duplicate.
 //!   Where all lists that are too short end at one length, nothing is lost for certain: it may be one page of what there is,
-//!   or all that is to be kept.
+//!   or all that is to be kept. Serially these are those of the first operations, or of the last.
 //! - Completeness: exact. If no element that an operation leaves is found on any key, nothing is concluded: then the scenario
 //!   is more likely to be wrong.
 //! - Cost: one pass over operations and elements, one look-up per element.
 //!
 //! Checked: acknowledged operations for *lost*, elements found for the others. Violations: texts; for *order*, elements.
 
-use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
-use crate::history::{ElementCount, Elements, KeyElements, Operation, Outcome};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::history::{ElementCount, Elements, KeyElements, OpId, Operation, Outcome};
 use crate::verdict::{Invariant, InvariantResult, Verdict};
 
 use super::facts::{answered_at, told};
@@ -143,15 +145,27 @@ impl Checker for OfElements {
     }
 }
 
-/// Notes of each key of the serial control how many operations were acknowledged, and how many elements were found.
+/// Notes of each key of the serial control how many operations were acknowledged, and how many elements were found: those of the
+/// first of them or of the last, as on a page or where no more are kept. Others are lost.
 fn serially(evidence: &Evidence<'_>, elements: &Elements, findings: &mut Findings) {
-    let mut acknowledged: FxHashMap<&str, u64> = FxHashMap::default();
+    let mut acknowledged: FxHashMap<&str, FxHashSet<OpId>> = FxHashMap::default();
     for operation in evidence.control().iter().filter(|operation| matches!(told(operation), Outcome::Ok(_))) {
-        *acknowledged.entry(&*operation.key).or_default() += 1;
+        acknowledged.entry(&*operation.key).or_default().insert(operation.id);
     }
+    let none = KeyElements::default();
     for (key, acknowledged) in acknowledged {
-        let found = elements.keys.get(key).map_or(0, KeyElements::length);
-        findings.sum(&format!("{SERIALLY}{acknowledged} {found}"), 1);
+        let KeyElements { found, left } = elements.keys.get(key).unwrap_or(&none);
+        let is_there = |text: &Arc<str>| found.iter().flatten().any(|one| one == text);
+        let left = left.iter().filter(|(op, _)| acknowledged.contains(op));
+        let there: Vec<bool> = left.map(|(_, text)| is_there(text)).collect();
+        // From the first or to the last: between those that are there and those that are not there is one border at most.
+        let borders = there.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        let found = if borders > 1 { 0 } else { found.iter().map(|list| list.len() as u64).sum() };
+        // Who stores nothing more when something is there already loses the later ones as well.
+        if found < PAGE && borders == 1 && there.first() == Some(&true) {
+            continue;
+        }
+        findings.sum(&format!("{SERIALLY}{} {found}", acknowledged.len()), 1);
     }
 }
 

@@ -262,6 +262,9 @@ fn numbers_are_equal_where_they_do_not_vary() {
 fn a_list_that_ends_at_one_length_everywhere_is_a_page_or_all_that_is_kept() {
     // Of each key: how many operations were acknowledged, and how many of their elements were found.
     type Keys = &'static [(usize, usize)];
+    // Every second element, or the last ones, and not the first ones.
+    const SECOND: usize = 100;
+    const LAST: usize = 200;
     let verdict = |control: Keys, load: Keys, vanished: bool| {
         let (mut operations, mut keys) = (Vec::new(), BTreeMap::new());
         for (phase, of_phase) in [(Phase::Control, control), (Phase::Main, load)] {
@@ -275,7 +278,10 @@ fn a_list_that_ends_at_one_length_everywhere_is_a_page_or_all_that_is_kept() {
                     operations.push(brute_force::operation(id, phase, key.to_string(), action, outcome));
                     of_key.left.push((OpId(id), format!("e{id}").into()));
                 }
-                of_key.found = vec![of_key.left.iter().take(*found).map(|(_, text)| Arc::clone(text)).collect()];
+                let every = if *found / SECOND == 1 { 2 } else { 1 };
+                let first = if *found / SECOND == 2 { acknowledged - found % SECOND } else { 0 };
+                let there = of_key.left.iter().skip(first).step_by(every).take(found % SECOND);
+                of_key.found = vec![there.map(|(_, text)| Arc::clone(text)).collect()];
                 keys.insert(key, of_key);
             }
         }
@@ -295,8 +301,10 @@ fn a_list_that_ends_at_one_length_everywhere_is_a_page_or_all_that_is_kept() {
         rule.conclude(&Evidence::of_phase(&bare, Some(&observation), Phase::Main), findings).verdict
     };
     use Verdict::{Holds, Inconclusive, Violated};
-    let cases: [(Keys, Keys, Verdict); 9] = [
-        (&[(4, 2), (4, 2)], &[(2, 2), (8, 2), (8, 2)], Inconclusive),
+    let cases: [(Keys, Keys, Verdict); 11] = [
+        (&[(4, SECOND + 2), (4, 2)], &[(2, 2), (8, 2), (8, 2)], Violated),
+        (&[(4, LAST + 2), (4, LAST + 2)], &[(2, 2), (8, 2), (8, 2)], Inconclusive),
+        (&[(4, 2), (4, 2)], &[(2, 2), (8, 2), (8, 2)], Violated),
         (&[(4, 3), (4, 3)], &[(8, 3), (8, 3), (2, 2), (5, 3)], Inconclusive),
         (&[(4, 3)], &[(8, 3), (8, 2), (2, 2)], Violated),
         (&[(4, 3)], &[(8, 3), (8, 3), (8, 4)], Violated),
