@@ -10,7 +10,7 @@ use onlyone::cli::Cli;
 use super::{commands, pages, practice, read, root, words};
 
 /// How many are run.
-const CHOSEN: usize = 10;
+const CHOSEN: usize = 6;
 /// Exit codes that say that a command did its work: a verdict, whichever, or a breached threshold.
 const WORKED: [i32; 4] = [0, 1, 3, 5];
 /// What a command may name that only its reader has: a service, a database, files, a run of theirs; or what it does not end by
@@ -114,6 +114,10 @@ fn external_commands_of_the_documentation_run_as_printed() {
     std::os::unix::fs::symlink(root().join("scenarios"), folder.path().join("scenarios")).unwrap();
     std::os::unix::fs::symlink(root().join("tests"), folder.path().join("tests")).unwrap();
     let all = std::env::var("ONLYONE_TEST_COMMANDS").is_ok_and(|which| which == "all");
+    if !all {
+        // Some minutes; each of its parts is tested elsewhere.
+        left.retain(|command| !command.contains("selftest --faults") || command.contains("--bug"));
+    }
     let mut numbers = Numbers(seed);
     let mut failed = Vec::new();
     for _ in 0..if all { left.len() } else { CHOSEN } {
