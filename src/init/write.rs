@@ -372,7 +372,9 @@ fn observed(text: &mut String, plan: &Plan, finding: &Finding) {
 fn invariants(text: &mut String, plan: &Plan) {
     // Where another request goes on with what one has made (closes it, revises it), the same may rightly be made once more after it: what
     // happens serially judges.
-    if plan.findings.iter().any(|finding| finding.before.is_some()) {
+    let needs_another =
+        |finding: &Finding| finding.before.is_some() || plan.findings.iter().any(|other| finding.may_need(other));
+    if plan.findings.iter().any(needs_another) {
         return;
     }
     let mut written: BTreeSet<(&str, &str)> = BTreeSet::new();
