@@ -43,13 +43,6 @@ pub(super) struct Counted {
     unauthenticated: Causes,
 }
 
-/// The status of a caller who is not known.
-const UNAUTHORIZED: u16 = 401;
-
-fn is_unauthenticated(operation: &Operation) -> bool {
-    matches!(&operation.outcome, Outcome::Failed(cause) if cause.is_unauthenticated())
-}
-
 /// What an operation says of the document of its key.
 #[derive(Default)]
 struct Key {
@@ -68,21 +61,19 @@ impl Counted {
         let explained = |operation: &Operation| {
             is_injected(&operation.outcome) || planned(operation) || (answers_count && has_status(&operation.outcome))
         };
-        let mut counted = Self::with(operations, &planned, &explained);
         let http = scenario.target.http();
-        let spec = |operation: &Operation| Some(&http?.operations.get(operation.action.name())?.status);
-        let is_stranger = |operation: &&Operation| {
-            is_unauthenticated(operation)
-                && !spec(operation).is_some_and(|status| status.names_as_refusal(UNAUTHORIZED))
+        let names = |operation: &Operation, status: u16| {
+            let spec = http.and_then(|http| http.operations.get(operation.action.name()));
+            spec.is_some_and(|spec| spec.status.names_as_refusal(status))
         };
-        operations.iter().filter(is_stranger).for_each(|operation| counted.unauthenticated.meet(operation));
-        counted
+        Self::with(operations, &planned, &explained, &names)
     }
 
     fn with(
         operations: &[Operation],
         planned: &dyn Fn(&Operation) -> bool,
         explained: &dyn Fn(&Operation) -> bool,
+        names: &dyn Fn(&Operation, u16) -> bool,
     ) -> Self {
         let mut counted = Counted::default();
         for operation in operations {
@@ -103,20 +94,29 @@ impl Counted {
                 kind.unknown.meet(operation);
                 kind.uncertain += u64::from(!explained(operation));
             }
-            counted.failed(operation, planned);
+            counted.failed(operation, planned, names);
         }
         counted.keys = unknown_creators(operations, planned);
         counted
     }
 
-    fn failed(&mut self, operation: &Operation, planned: &dyn Fn(&Operation) -> bool) {
+    /// `names` tells a status that the scenario itself has as an answer to the operation.
+    fn failed(
+        &mut self,
+        operation: &Operation,
+        planned: &dyn Fn(&Operation) -> bool,
+        names: &dyn Fn(&Operation, u16) -> bool,
+    ) {
         let mut lost = false;
-        if let Outcome::Failed(cause) = &operation.outcome
-            && cause.is_unreachable()
-        {
-            lost = !planned(operation);
-            self.unreachable += u64::from(lost);
-            self.all_unreachable.meet(operation);
+        if let Outcome::Failed(cause) = &operation.outcome {
+            if cause.is_unreachable() {
+                lost = !planned(operation);
+                self.unreachable += u64::from(lost);
+                self.all_unreachable.meet(operation);
+            }
+            if cause.is_unauthenticated() && !cause.status().is_some_and(|status| names(operation, status)) {
+                self.unauthenticated.meet(operation);
+            }
         }
         self.ends(operation, lost);
     }
@@ -376,7 +376,7 @@ mod tests {
             (vec![gone()], Some("Connection refused (1 times)")),
         ];
         for (outcomes, told) in cases {
-            let reason = Counted::with(&operations(outcomes), &|_| false, &|_| false).unreachable(0.3);
+            let reason = Counted::with(&operations(outcomes), &|_| false, &|_| false, &|_, _| false).unreachable(0.3);
             match told {
                 None => assert_eq!(reason, None),
                 Some(told) => assert!(reason.as_ref().is_some_and(|reason| reason.contains(told)), "{reason:?}"),

@@ -248,12 +248,23 @@ impl One<'_> {
         }
         let start = Instant::now();
         let (subject, plan) = (self.subject(environment, &self.operations, self.requests), self.plan(None, true));
-        let explorer =
-            self.watched(self.explorer(environment, &subject, &plan, stop.clone()).await?, environment, guard).await?;
+        let explorer = self.explorer(environment, &subject, &plan, stop.clone()).await?;
+        let fresh = self.explored(explorer, environment, guard, &self.args.operations).await?;
+        self.established(fresh, environment, guard, &stop, start).await
+    }
+
+    /// Carries an exploration of these operations out; none are those of the scenario.
+    async fn explored<'e>(
+        &'e self,
+        explorer: Explorer<'e>,
+        environment: &'e Environment,
+        guard: &Guard,
+        operations: &[String],
+    ) -> Result<Exploration, CliError> {
+        let explorer = self.watched(explorer, environment, guard).await?;
         let client = attachment(environment)?.direct.client.clone();
         let read = |namespaces| async move { indexes::read(&client, namespaces).await };
-        let fresh = explorer.explore(read, &self.command(&self.args.operations)).await;
-        self.established(fresh, environment, guard, &stop, start).await
+        Ok(explorer.explore(read, &self.command(operations)).await)
     }
 
     /// The most requests that are under way at once.

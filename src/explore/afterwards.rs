@@ -116,7 +116,7 @@ impl Explorer<'_> {
         let read = Scope::new(within, &stop).wait(reading).await;
         self.found.spent.add(Part::FinalState, begin);
         let unread = match read {
-            Ok(Ok(Reached { state, stood_still, mended })) => {
+            Ok(Ok(Reached { state, stood_still, mended, .. })) => {
                 self.found.stands_still |= stood_still;
                 if mended {
                     self.tell_done_later();

@@ -48,17 +48,17 @@ fn is_of_one_alone<'a>(executions: impl Iterator<Item = &'a Execution>) -> bool 
 const NAMED: &str = "after a first request";
 
 /// An exploration of two requests that violates nothing, with that of two on what a first one left.
-pub fn with_established(fresh: Exploration, established: Exploration) -> Exploration {
-    let observation = fresh.seen_until(established.observation.clone());
-    let Exploration { mut report, mut as_if_serial, mut history, mut looks, .. } = fresh;
+pub fn with_established(mut fresh: Exploration, established: Exploration) -> Exploration {
     if let Some(why) = why_open(&established).filter(|_| !is_violated(&established)) {
         // It takes nothing away from what was explored to its end.
-        report.notes.push(format!(
+        fresh.report.notes.push(format!(
             "a write comes only from a request that follows another; two of these on what a first one left were not explored to \
              the end: {why}. `--requests 3` explores three"
         ));
-        return Exploration { report, as_if_serial, history, looks, ..fresh };
+        return fresh;
     }
+    let observation = fresh.seen_until(established.observation);
+    let Exploration { mut report, mut as_if_serial, mut history, mut looks, .. } = fresh;
     let (requests, together, further) = (report.requests, report.together.clone(), established.report.explored);
     add_report(&mut report, established.report, NAMED);
     (report.requests, report.together) = (requests, together);
@@ -130,9 +130,10 @@ mod tests {
     use super::super::execution::{Execution, Step};
     use super::super::schedule::Pick;
     use super::super::wire::message::tests::msg;
-    use super::super::wire::{Command, Message};
+    use super::super::wire::{Command, Message, Reply};
     use super::*;
-    use crate::history::{Looks, Tally};
+    use crate::history::fixture::observed;
+    use crate::history::{Earlier, Id, Looks, Observation, Tally};
     use crate::report::ExploreReport;
 
     fn step(request: usize, command: &RawDocumentBuf) -> Step {
@@ -148,6 +149,15 @@ mod tests {
             reply: None,
             answered: None,
         }
+    }
+
+    /// With how many documents each of them found.
+    fn execution_of(steps: &[(usize, &RawDocumentBuf, usize)]) -> Execution {
+        let step = |(request, command, found): &(usize, &RawDocumentBuf, usize)| {
+            let reply = Reply { returned: Some(*found), ..Reply::default() };
+            Step { reply: Some(reply), ..step(*request, command) }
+        };
+        Execution { steps: steps.iter().map(step).collect(), ..Execution::default() }
     }
 
     fn execution(steps: &[(usize, &RawDocumentBuf)]) -> Execution {
@@ -175,6 +185,8 @@ mod tests {
             // One that writes it twice is still one.
             (vec![&one, &execution(&[(1, &update(4)), (1, &update(4))])], true),
             (vec![&one, &execution(&[(0, &find)])], false),
+            (vec![&one, &execution_of(&[(0, &find, 0), (0, &insert(6), 1), (1, &find, 1), (1, &insert(6), 1)])], true),
+            (vec![&one, &execution_of(&[(0, &find, 0), (0, &insert(6), 1), (1, &find, 0), (1, &insert(6), 1)])], false),
             // The same write, which comes by another way.
             (vec![&one, &execution(&[(0, &insert(5)), (1, &find), (1, &insert(5))])], true),
             (vec![], false),
@@ -193,6 +205,24 @@ mod tests {
             ..ExploreReport::default()
         };
         Exploration { report, ..Exploration::default() }
+    }
+
+    #[test]
+    fn what_vanished_of_the_first_exploration_is_known_of_both() {
+        let state = |keys: &[&str]| {
+            let documents = keys.iter().map(|key| observed(Id::Text((*key).into()), *key)).collect();
+            Observation { documents, ..Observation::default() }
+        };
+        // It was there in the first and in its final state, and goes while the second is on.
+        let earlier = Earlier { state: state(&["a"]), keys: ["a".into()].into() };
+        let fresh = Exploration { observation: Some(state(&["a"])), earlier: Some(earlier), ..exploration(6, 0) };
+        let later = |keys: &[&str]| Exploration { observation: Some(state(keys)), ..exploration(4, 0) };
+        let whole = with_established(fresh, later(&["b"])).observation.unwrap();
+        assert_eq!(whole.vanished.iter().map(|vanished| &*vanished.key).collect::<Vec<_>>(), ["a"]);
+        // It went in the first.
+        let earlier = Earlier { state: state(&["a"]), keys: ["a".into()].into() };
+        let fresh = Exploration { observation: Some(state(&[]).since(&earlier)), ..exploration(6, 0) };
+        assert_eq!(with_established(fresh, later(&["b"])).observation.unwrap().vanished.len(), 1);
     }
 
     #[test]

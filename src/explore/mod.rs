@@ -36,6 +36,7 @@ mod judging;
 mod lane;
 mod left;
 pub mod lint;
+mod lint_findings;
 mod locks;
 pub mod members;
 pub mod outcome;

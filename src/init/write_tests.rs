@@ -160,6 +160,21 @@ fn what_may_rightly_be_made_once_more_has_no_rule_of_its_own() {
     let sample = || from_curl("curl -X POST http://app/polls/p1").unwrap();
     let prior = || Some(Prior { sample: sample(), capture: None, number: 0, stands_before: true });
     assert_eq!(rules(None, Kind::Change), 1);
+    // Where the other one stands before it, it is kept as what it is without: it found nothing, and names what that makes.
+    let mut plan = upsert("poll");
+    let close = from_curl("curl -X POST http://app/polls/p1/close").unwrap();
+    plan.findings[0].fresh = vec![Fresh::new("poll", "p1")];
+    let needy = |literal: &str, status| Finding {
+        kind: Kind::Failed("nothing was there".to_owned()),
+        fresh: vec![Fresh::new("poll", literal)],
+        statuses: vec![status],
+        ..Finding::untried(close.clone())
+    };
+    for (literal, status, rules) in [("p1", 404, 0), ("p2", 404, 1), ("p1", 500, 1)] {
+        plan.findings.truncate(1);
+        plan.findings.push(needy(literal, status));
+        assert_eq!(scenario_text(&plan).matches("[[invariant]]").count(), rules, "{literal} {status}");
+    }
     // It closes what the other one has opened; without that it found nothing.
     for kind in [Kind::Change, Kind::Failed("nothing was there".to_owned())] {
         assert_eq!(rules(prior(), kind), 0);

@@ -25,6 +25,8 @@ pub struct Reached<T> {
     pub stood_still: bool,
     /// It was wrong at first, and is right now.
     pub mended: bool,
+    /// The first state, if it was another one.
+    pub first: Option<T>,
 }
 
 impl Rest {
@@ -48,18 +50,20 @@ impl Rest {
         let mut state = read().await?;
         let (mut wrong, mut since, mut moved) = (is_wrong(&state), begin, false);
         let was_wrong = wrong;
+        let mut first = None;
         loop {
             let stays = since.elapsed() >= UNCHANGED_FOR && begin.elapsed() >= self.within;
             if !wrong || stays || begin.elapsed() >= self.longest() {
                 let (stood_still, mended) = (wrong && stays && !moved, was_wrong && !wrong);
-                return Ok(Reached { state, stood_still, mended });
+                return Ok(Reached { state, stood_still, mended, first });
             }
             tokio::time::sleep(BETWEEN).await;
             let next = read().await?;
             // What is as it was when it was wrong is still wrong.
             if next != state {
                 (wrong, since, moved) = (is_wrong(&next), Instant::now(), true);
-                state = next;
+                let earlier = std::mem::replace(&mut state, next);
+                first.get_or_insert(earlier);
             }
         }
     }
@@ -76,13 +80,13 @@ mod tests {
         let rest = Rest::within(Duration::ZERO);
         assert_eq!(
             rest.reached(read, |state| *state < 7).await,
-            Ok(Reached { state: 7, stood_still: false, mended: true })
+            Ok(Reached { state: 7, stood_still: false, mended: true, first: Some(1) })
         );
         let begin = Instant::now();
         let same = rest.reached(async || Ok::<_, ()>(1), |_| true).await;
-        assert_eq!(same, Ok(Reached { state: 1, stood_still: true, mended: false }));
+        assert_eq!(same, Ok(Reached { state: 1, stood_still: true, mended: false, first: None }));
         assert!(begin.elapsed() >= UNCHANGED_FOR);
         let right = rest.reached(async || Ok::<_, ()>(1), |_| false).await;
-        assert_eq!(right, Ok(Reached { state: 1, stood_still: false, mended: false }));
+        assert_eq!(right, Ok(Reached { state: 1, stood_still: false, mended: false, first: None }));
     }
 }

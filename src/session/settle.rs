@@ -1,7 +1,5 @@
 //! What is accepted may be stored a little later: the final state is waited for while the service still runs.
 
-use std::sync::{Mutex, PoisonError};
-
 use super::environment::Environment;
 use crate::checker::is_wrong;
 use crate::history::{History, Observation};
@@ -10,7 +8,7 @@ use crate::scope::Rest;
 use crate::workload;
 
 /// Waits until nothing is wrong with the final state, or what is wrong has stayed so for long enough. What cannot be read is
-/// told by whoever reads it afterwards. Where it was waited for, this is what was there at first.
+/// told by whoever reads it afterwards. Where that was something else at first, this is what it was.
 pub(crate) async fn wait_until_settled(
     environment: &Environment,
     scenario: &Scenario,
@@ -24,19 +22,8 @@ pub(crate) async fn wait_until_settled(
     let wrong = |observation: &Option<Observation>| {
         observation.as_ref().is_some_and(|observation| is_wrong(history, observation, &invariants))
     };
-    let first = Mutex::new((0_u32, None));
-    let read = || async {
-        let state = environment.target.observe().await;
-        let (reads, first) = &mut *first.lock().unwrap_or_else(PoisonError::into_inner);
-        *reads += 1;
-        if let (1, Ok(state)) = (*reads, &state) {
-            first.clone_from(state);
-        }
-        state
-    };
-    Rest::within(scenario.stored_within()).reached(read, wrong).await.ok();
-    let (reads, first) = first.into_inner().unwrap_or_else(PoisonError::into_inner);
-    first.filter(|_| reads > 1)
+    let rest = Rest::within(scenario.stored_within());
+    rest.reached(|| environment.target.observe(), wrong).await.ok()?.first.flatten()
 }
 
 /// Waits until the final state stands still. Whether anything is wrong with it, more operations would tell than are in memory.

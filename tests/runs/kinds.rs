@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::Value;
+
 use crate::support::{Ended, Server, at_once, carried_out, node_path, path_with_node};
 
 use crate::support;
@@ -212,11 +214,18 @@ fn two_requests_also_meet_on_what_a_first_one_left() {
         let told = explore["notes"].to_string().contains("when a first one has ended");
         assert_eq!(told, mode == "racy", "{explore}");
         assert_eq!((&explore["complete"], &explore["requests"]), (&true.into(), &2.into()), "{mode}");
+        // All of two on a fresh key, and as many after a first one.
+        assert_eq!(explore["explored"], if mode == "racy" { 12 } else { 2 }, "{mode}: {explore}");
         if mode == "racy" {
             let text = ended.report.to_string();
             let smallest = &explore["smallest"];
             assert!(smallest["replay"].as_str().unwrap().contains("--requests 3 --schedule \"1 1 2 3"), "{smallest}");
             assert_eq!(smallest["reproduced"], true, "{smallest}");
+            // What the first one did on the fresh key has nothing to do with it.
+            let rules =
+                |lint: &Value| lint.as_array().unwrap().iter().map(|one| one["rule"].clone()).collect::<Vec<_>>();
+            assert_eq!(rules(&smallest["lint"]), ["read-modify-write"], "{smallest}");
+            assert!(rules(&explore["lint"]).contains(&"check-then-act".into()), "{explore}");
             assert!(!ended.report["reproduce"].as_str().unwrap().contains("--requests"), "{text}");
             // Whoever says how many there are gets as many.
             let ended = carry_out("explore", &server, "buckets", mode, &["--requests", "2"]);

@@ -5,11 +5,10 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::asked::{requests_are_asked_for, search};
-use super::{One, attachment, faults};
+use super::{One, faults};
 use crate::cli::CliError;
 use crate::explore::established::with_established;
 use crate::explore::explorer::Plan;
-use crate::explore::indexes;
 use crate::explore::outcome::Exploration;
 use crate::explore::search::Search;
 use crate::session::Environment;
@@ -40,10 +39,7 @@ impl One<'_> {
         let subject = self.subject(environment, &self.operations, TWO + 1);
         let plan = Plan { established: true, may_reduce: false, ..self.plan(Some(budget), false) };
         let explorer = self.explorer(environment, &subject, &plan, stop.clone()).await?.starting(fresh.next, start);
-        let client = attachment(environment)?.direct.client.clone();
-        let read = |namespaces| async move { indexes::read(&client, namespaces).await };
-        let explorer = self.watched(explorer, environment, guard).await?;
-        let established = explorer.explore(read, &self.command(&self.args.operations)).await;
+        let established = self.explored(explorer, environment, guard, &self.args.operations).await?;
         Ok(with_established(fresh, established))
     }
 }

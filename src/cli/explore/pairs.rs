@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::One;
 use super::asked::search;
-use super::{One, attachment};
 use crate::cli::CliError;
 use crate::cli::args::ExploreArgs;
-use crate::explore::indexes;
 use crate::explore::outcome::Exploration;
 use crate::explore::pairs::{Part, choices, merged};
 use crate::explore::search::Search;
@@ -90,14 +89,7 @@ impl One<'_> {
                         (self.subject(environment, &operations, self.requests), self.plan(Some(budget), false));
                     let explorer =
                         self.explorer(environment, &subject, &plan, stop.clone()).await?.starting(next, start);
-                    let client = attachment(environment)?.direct.client.clone();
-                    let read = |namespaces| async move { indexes::read(&client, namespaces).await };
-                    Some(
-                        self.watched(explorer, environment, guard)
-                            .await?
-                            .explore(read, &self.command(&operations))
-                            .await,
-                    )
+                    Some(self.explored(explorer, environment, guard, &operations).await?)
                 }
                 _ => None,
             };
