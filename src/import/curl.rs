@@ -169,6 +169,8 @@ impl Request {
             sample.query.extend(self.data.drain(..).flat_map(|data| pairs(&data)));
         }
         let kind = match (&self.json, self.content_type()) {
+            // With a border of its own, whatever the line says.
+            _ if !self.fields.is_empty() => "multipart/form-data".to_owned(),
             (_, Some(kind)) => kind.to_owned(),
             (Some(_), None) => "application/json".to_owned(),
             (None, None) => "application/x-www-form-urlencoded".to_owned(),

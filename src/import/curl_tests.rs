@@ -46,6 +46,15 @@ fn methods_and_bodies_are_those_that_curl_sends() {
 }
 
 #[test]
+fn a_form_of_several_parts_is_sent_as_one() {
+    for line in ["curl http://h/x -F a=b", "curl -H 'content-type: multipart/form-data; boundary=x' http://h/x -F a=b"]
+    {
+        let sample = read(line);
+        assert_eq!((sample.body, sample.headers), (Body::Multipart(pairs_of(&[("a", "b")])), vec![]), "{line}");
+    }
+}
+
+#[test]
 fn urls_are_taken_apart() {
     let cases = [
         (

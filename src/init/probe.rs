@@ -28,6 +28,8 @@ const ONE_FOR_ALL: &str = "";
 const CREATED: u16 = 201;
 /// Statuses by which somebody else is turned away.
 const FORBIDDEN: [u16; 2] = [401, 403];
+/// Statuses by which a sender is led on.
+pub(super) const LED_ON: [u16; 3] = [301, 302, 303];
 /// The status of what is refused because it is there.
 const CONFLICT: u16 = 409;
 
@@ -39,7 +41,13 @@ struct Shot {
 
 impl Shot {
     fn is_good(&self) -> bool {
-        (200..300).contains(&self.reply.status)
+        // A form that was taken mostly leads its sender on to another page; so does one that was not.
+        (200..300).contains(&self.reply.status) || (LED_ON.contains(&self.reply.status) && !self.delta.is_empty())
+    }
+
+    /// Whether a repetition of what was served is, too.
+    fn is_good_like(&self, first: &Shot) -> bool {
+        self.is_good() || (first.is_good() && self.reply.status == first.reply.status)
     }
 
     fn is_like(&self, other: &Shot) -> bool {
@@ -224,7 +232,8 @@ impl<'a> Probe<'a> {
         }
         match finding.fresh.is_empty() {
             true if refused => self.after_another(&mut finding).await?,
-            true => {}
+            true if finding.kind == Kind::Nothing => {}
+            true => self.by_another(&mut finding, sample).await?,
             false => self.confirm(&mut finding).await?,
         }
         self.remember(&finding);
@@ -310,7 +319,7 @@ impl<'a> Probe<'a> {
         finding.kind = match again.reply.status {
             _ if first.delta.is_empty() && again.delta.is_empty() => by_answers(&first.reply, &again.reply),
             _ if first.delta.inserted.is_empty() => Kind::Change,
-            status if !again.is_good() => Kind::Unique(status),
+            status if !again.is_good_like(&first) => Kind::Unique(status),
             _ if !again.delta.inserted.is_empty() => Kind::Insert,
             _ if again.delta.is_empty() => Kind::CreateOrGet,
             _ => Kind::Upsert,
@@ -332,14 +341,20 @@ impl<'a> Probe<'a> {
         if matches!(finding.kind, Kind::Upsert | Kind::Change) {
             self.added(finding, &request, &again.delta, &values).await?;
         }
+        self.by_another(finding, &request).await?;
+        if finding.per_caller && finding.kind == Kind::CreateOrGet {
+            self.pair(finding).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether what it makes belongs to its caller: two callers would not meet.
+    async fn by_another(&mut self, finding: &mut Finding, request: &Sample) -> Result<(), String> {
         if self.login.is_some() || finding.caller.is_some() {
-            let other = self.shot(&request, "onlyprobe-b").await?;
+            let other = self.shot(request, "onlyprobe-b").await?;
             // What its maker alone may use is raced by its maker alone.
             let is_forbidden = finding.before.is_some() && FORBIDDEN.contains(&other.reply.status);
             finding.per_caller = !other.delta.inserted.is_empty() || is_forbidden;
-            if finding.per_caller && finding.kind == Kind::CreateOrGet {
-                self.pair(finding).await?;
-            }
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ struct Rooms {
     counter: Option<Mutex<u64>>,
     /// What a room that is there is answered with.
     there: u16,
+    /// What a new one is answered with, if not 201.
+    made: Option<u16>,
 }
 
 impl Subject for Rooms {
@@ -24,8 +26,10 @@ impl Subject for Rooms {
         let Body::Json(body) = &sample.body else { panic!("{:?}", sample.body) };
         let name = plain(&body["room"]).unwrap();
         let mut rooms = self.rooms.lock().unwrap();
-        let status = if rooms.contains_key(&name) { self.there } else { 201 };
-        if let (Some(counter), 201) = (&self.counter, status) {
+        let made = self.made.unwrap_or(201);
+        let is_new = !rooms.contains_key(&name);
+        let status = if is_new { made } else { self.there };
+        if let (Some(counter), true) = (&self.counter, is_new) {
             *counter.lock().unwrap() += 1;
         }
         rooms.entry(name.clone()).or_insert_with(|| json!({ "_id": format!("id of {name}"), "room": body["room"] }));
@@ -60,6 +64,55 @@ async fn trials_of_a_service_that_keeps_what_earlier_ones_sent_see_the_same() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn who_is_led_on_to_another_page_was_served_if_something_came_of_it() {
+    let sample = from_curl("curl http://app/rooms --json '{\"room\":\"blue\"}'").unwrap();
+    for (made, there, kind) in [(303, 409, Kind::Unique(409)), (302, 302, Kind::CreateOrGet)] {
+        let rooms = Rooms { there, made: Some(made), ..Rooms::default() };
+        let mut probe = Probe::begin(&rooms, std::slice::from_ref(&sample), &[], 0).await.unwrap();
+        let found = probe.look(&sample).await.unwrap();
+        assert_eq!((&found.kind, found.made.is_some()), (&kind, true), "{found:?}");
+    }
+    // One that nothing comes of is led back to the form.
+    let refusing = Profiles { refuses: true, ..Profiles::default() };
+    let mut probe = Probe::begin(&refusing, std::slice::from_ref(&sample), &[], 0).await.unwrap();
+    let found = probe.look(&sample).await.unwrap();
+    assert_eq!(found.kind, Kind::Failed("it was answered with HTTP 303".to_owned()));
+}
+
+/// A profile for each caller.
+#[derive(Default)]
+struct Profiles {
+    profiles: Mutex<BTreeMap<String, Json>>,
+    refuses: bool,
+}
+
+impl Subject for Profiles {
+    fn send<'a>(&'a self, sample: &'a Sample) -> BoxFuture<'a, Result<Reply, String>> {
+        let caller = sample.headers.iter().find(|(name, _)| name == "x-user").map(|(_, user)| user.clone());
+        if let (Some(user), false) = (caller, self.refuses) {
+            let mut profiles = self.profiles.lock().unwrap();
+            let visits = profiles.get(&user).and_then(|profile| profile["visits"].as_u64()).unwrap_or(0);
+            profiles.insert(user.clone(), json!({ "_id": user, "visits": visits + 1 }));
+        }
+        async { Ok(Reply { status: 303, ..Reply::default() }) }.boxed()
+    }
+
+    fn state(&self) -> BoxFuture<'_, Result<State, String>> {
+        let state = State::from([("run.profiles".to_owned(), self.profiles.lock().unwrap().clone())]);
+        async { Ok(state) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn what_names_nobody_but_its_caller_is_raced_by_one_caller() {
+    let sample = from_curl("curl -X POST http://app/me/visits -H 'X-User: ann'").unwrap();
+    let profiles = Profiles::default();
+    let mut probe = Probe::begin(&profiles, std::slice::from_ref(&sample), &[], 0).await.unwrap();
+    let found = probe.look(&sample).await.unwrap();
+    assert!(found.kind == Kind::Upsert && found.fresh.is_empty() && found.per_caller, "{found:?}");
 }
 
 #[tokio::test]

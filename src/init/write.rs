@@ -8,6 +8,7 @@ use super::elements::Added;
 use super::finding::{Finding, Kind};
 use super::login::Login;
 use super::made::Made;
+use super::probe::LED_ON;
 use super::request::{Values, key, literal, quoted, request, template};
 use crate::import::Sample;
 
@@ -272,6 +273,7 @@ fn status(kind: &Kind, statuses: &[u16]) -> String {
     let good: BTreeSet<u16> = [200, 201, 202, 204]
         .into_iter()
         .chain(statuses.iter().copied().filter(|status| (200..300).contains(status)))
+        .chain(statuses.first().copied().filter(|status| LED_ON.contains(status)))
         .collect();
     let (first, again) = (statuses.first().copied(), statuses.get(1).copied());
     let told = *kind == Kind::CreateOrGet && first == Some(201) && again != Some(201);

@@ -180,3 +180,12 @@ fn what_may_rightly_be_made_once_more_has_no_rule_of_its_own() {
         assert_eq!(rules(prior(), kind), 0);
     }
 }
+
+#[test]
+fn a_page_that_its_sender_is_led_on_to_is_a_good_answer() {
+    assert_eq!(
+        status(&Kind::Unique(409), &[303, 409]),
+        "status = { ok = [200, 201, 202, 204, 303], refused = [409] }\n"
+    );
+    assert_eq!(status(&Kind::CreateOrGet, &[302, 302]), "status = { ok = [200, 201, 202, 204, 302] }\n");
+}

@@ -1,8 +1,11 @@
 //! What executions wrote, read past the proxy: from the oplog where there is one, else by looking at the collections that
 //! requests are known to write. Main type: [`Capture`].
 
+mod buckets;
+mod follow;
 mod oplog;
 mod values;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +15,11 @@ use mongodb::error::ErrorKind;
 use mongodb::options::FindOptions;
 use mongodb::{Client, Namespace};
 
-use oplog::{Entry, Unreadable};
-use values::value;
+use oplog::Unreadable;
+use window::{Identity, identity};
+pub(super) use window::{Window, Written};
 
 use crate::scope::Ended;
-use crate::serial::Change;
 
 /// Attempts at reading what a broken connection interrupted.
 const ATTEMPTS: u32 = 3;
@@ -49,79 +52,6 @@ impl CaptureError {
     }
 }
 
-/// A document that an execution wrote.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Written {
-    pub(super) namespace: String,
-    pub(super) id: Bson,
-    pub(super) before: Option<Document>,
-    pub(super) after: Option<Document>,
-}
-
-impl Written {
-    /// As the judge takes it in.
-    pub(super) fn change(&self) -> Change {
-        let document = |document: &Document| value(&Bson::Document(document.clone()));
-        Change {
-            collection: self.namespace.split_once('.').map_or("", |(_, name)| name).to_owned(),
-            id: value(&self.id),
-            before: self.before.as_ref().map(document),
-            after: self.after.as_ref().map(document),
-        }
-    }
-
-    /// The document, as it was last there.
-    fn latest(&self) -> Option<&Document> {
-        self.after.as_ref().or(self.before.as_ref())
-    }
-}
-
-/// What was written between the beginning and the end of an execution.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Window {
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-    written: BTreeMap<Identity, Written>,
-    /// Single changes, by namespace.
-    pub(super) changes: BTreeMap<String, u64>,
-}
-
-impl Window {
-    /// The documents that were written; one that came and went has left nothing.
-    pub(super) fn written(&self) -> impl Iterator<Item = &Written> {
-        self.written.values().filter(|one| one.before.is_some() || one.after.is_some())
-    }
-
-    /// Leaves out documents that were written by somebody else.
-    pub(super) fn leave_out(&mut self, is_foreign: impl Fn(&Document) -> bool) {
-        let changes = &mut self.changes;
-        self.written.retain(|(namespace, _), written| {
-            let foreign = written.latest().is_some_and(&is_foreign);
-            if foreign && let Some(count) = changes.get_mut(namespace) {
-                *count = count.saturating_sub(1);
-            }
-            !foreign
-        });
-    }
-
-    /// Takes documents that fell into another window.
-    pub(super) fn take_from(&mut self, other: &Window, is_own: impl Fn(&Document) -> bool) {
-        for (identity, written) in other.written.iter().filter(|(_, written)| written.latest().is_some_and(&is_own)) {
-            match self.written.get_mut(identity) {
-                Some(own) => own.after.clone_from(&written.after),
-                None => drop(self.written.insert(identity.clone(), written.clone())),
-            }
-        }
-    }
-
-    fn holds(&self, at: Timestamp) -> bool {
-        self.from.is_some_and(|from| at > from) && self.to.is_some_and(|to| at <= to)
-    }
-}
-
-/// Namespace and identifier.
-type Identity = (String, String);
-
 /// Reads what is written, execution by execution.
 #[derive(Debug)]
 pub(super) struct Capture {
@@ -131,6 +61,8 @@ pub(super) struct Capture {
     pub(super) has_oplog: bool,
     /// Documents as they were when last heard of.
     known: BTreeMap<Identity, (Bson, Document)>,
+    /// What time series call the field that the measurements of a bucket have in common.
+    metas: BTreeMap<String, String>,
     read_to: Timestamp,
     windows: Vec<Window>,
     /// Windows up to this one are filled.
@@ -146,6 +78,7 @@ impl Capture {
             databases,
             has_oplog: hello.contains_key("setName"),
             known: BTreeMap::new(),
+            metas: BTreeMap::new(),
             read_to: Timestamp { time: 0, increment: 0 },
             windows: Vec::new(),
             filled: 0,
@@ -235,46 +168,6 @@ impl Capture {
         again(async || self.read_on().await).await
     }
 
-    /// From the last entry that was taken in to the end.
-    async fn read_on(&mut self) -> Result<(), CaptureError> {
-        let oplog = self.client.database("local").collection::<Document>("oplog.rs");
-        let mut entries = oplog.find(doc! { "ts": { "$gt": self.read_to } }).batch_size(5000).await?;
-        while let Some(entry) = entries.try_next().await? {
-            let Ok(at) = entry.get_timestamp("ts") else { continue };
-            self.read_to = at;
-            for entry in oplog::entries(&entry)? {
-                if self.databases.contains(entry.database()) {
-                    self.take(at, entry)?;
-                }
-            }
-        }
-        self.filled = self.windows.len().saturating_sub(1);
-        Ok(())
-    }
-
-    fn take(&mut self, at: Timestamp, entry: Entry<'_>) -> Result<(), CaptureError> {
-        let first = self.filled;
-        let window = self.windows[first..].iter().position(|window| window.holds(at)).map(|position| first + position);
-        if let Entry::Drop { namespace } = entry {
-            let gone: Vec<Identity> = self.known.keys().filter(|(other, _)| *other == namespace).cloned().collect();
-            for identity in gone {
-                if let Some((id, before)) = self.known.remove(&identity) {
-                    self.record(window, &identity, id, Some(before), None);
-                }
-            }
-            return Ok(());
-        }
-        let (namespace, id) = (entry.namespace().to_owned(), entry.id()?);
-        let identity = identity(&namespace, &id);
-        let before = self.known.remove(&identity).map(|(_, document)| document);
-        let after = entry.apply(before.clone())?;
-        if let Some(after) = &after {
-            self.known.insert(identity.clone(), (id.clone(), after.clone()));
-        }
-        self.record(window, &identity, id, before, after);
-        Ok(())
-    }
-
     fn record(
         &mut self,
         window: Option<usize>,
@@ -329,9 +222,12 @@ impl Capture {
     async fn namespaces(&self) -> Result<Vec<String>, CaptureError> {
         let mut namespaces = Vec::new();
         for database in &self.databases {
-            for name in self.client.database(database).list_collection_names().await? {
-                if !name.starts_with("system.") {
-                    namespaces.push(format!("{database}.{name}"));
+            // Views show what others store. An oplog tells of measurements as buckets; without one they are read as such.
+            let stored: &[&str] = if self.has_oplog { &["collection"] } else { &["collection", "timeseries"] };
+            let database = self.client.database(database);
+            for name in database.list_collection_names().filter(doc! { "type": { "$in": stored } }).await? {
+                if !name.starts_with("system.") || (self.has_oplog && buckets::is_of_buckets(&name)) {
+                    namespaces.push(format!("{}.{name}", database.name()));
                 }
             }
         }
@@ -358,6 +254,7 @@ impl Capture {
             databases: BTreeSet::new(),
             has_oplog: true,
             known: BTreeMap::new(),
+            metas: BTreeMap::new(),
             read_to: Timestamp { time: 0, increment: 0 },
             windows: Vec::new(),
             filled: 0,
@@ -389,10 +286,6 @@ async fn again<T>(mut read: impl AsyncFnMut() -> Result<T, CaptureError>) -> Res
     read().await
 }
 
-fn identity(namespace: &str, id: &Bson) -> Identity {
-    (namespace.to_owned(), format!("{id:?}"))
-}
-
 #[cfg(test)]
 mod server_tests;
 
@@ -406,27 +299,5 @@ mod tests {
         capture.known.insert(identity("app.gone", &1.into()), (1.into(), doc! { "_id": 1 }));
         let looked_at: Vec<String> = capture.with_dropped(vec!["app.there".to_owned()]).into_iter().collect();
         assert_eq!(looked_at, ["app.gone", "app.there"]);
-    }
-
-    #[test]
-    fn what_fell_into_another_window_goes_where_it_belongs() {
-        let written = |id: i32, key: &str| Written {
-            namespace: "app.log".to_owned(),
-            id: id.into(),
-            before: None,
-            after: Some(doc! { "_id": id, "key": key }),
-        };
-        let window = |all: &[Written]| Window {
-            written: all.iter().map(|one| (identity(&one.namespace, &one.id), one.clone())).collect(),
-            changes: BTreeMap::from([("app.log".to_owned(), all.len() as u64)]),
-            ..Window::default()
-        };
-        let of = |key: &'static str| move |document: &Document| document.get_str("key").is_ok_and(|own| own == key);
-        let (mut first, mut second) = (window(&[written(1, "a")]), window(&[written(2, "a"), written(3, "b")]));
-        first.take_from(&second, of("a"));
-        second.leave_out(of("a"));
-        let ids = |window: &Window| window.written().map(|one| one.id.to_string()).collect::<Vec<_>>();
-        assert_eq!((ids(&first), ids(&second)), (vec!["1".to_owned(), "2".to_owned()], vec!["3".to_owned()]));
-        assert_eq!(second.changes["app.log"], 1);
     }
 }

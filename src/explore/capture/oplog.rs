@@ -7,15 +7,38 @@ use mongodb::bson::{Bson, Document};
 /// An entry that is not understood: nothing can be said of what was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("an entry of the oplog is not understood: {0}")]
-pub(in crate::explore) struct Unreadable(String);
+pub(in crate::explore) struct Unreadable(pub(super) String);
 
-/// One change of one document, or the end of a collection.
+/// One change of one document, or of a whole collection.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Entry<'a> {
-    Insert { namespace: &'a str, document: &'a Document },
-    Update { namespace: &'a str, id: &'a Document, change: &'a Document },
-    Delete { namespace: &'a str, id: &'a Document },
-    Drop { namespace: &'a str },
+    Insert {
+        namespace: &'a str,
+        document: &'a Document,
+    },
+    Update {
+        namespace: &'a str,
+        id: &'a Document,
+        change: &'a Document,
+    },
+    Delete {
+        namespace: &'a str,
+        id: &'a Document,
+    },
+    /// A collection ends.
+    Drop {
+        database: &'a str,
+        collection: &'a str,
+    },
+    /// All of a database's end.
+    DropAll {
+        database: &'a str,
+    },
+    /// A collection becomes another one, in the place of what was there.
+    Rename {
+        from: &'a str,
+        to: &'a str,
+    },
 }
 
 /// The changes of an entry; those of a transaction are inside of one.
@@ -28,34 +51,51 @@ pub(super) fn entries(entry: &Document) -> Result<Vec<Entry<'_>>, Unreadable> {
         "i" => vec![Entry::Insert { namespace, document: object }],
         "u" => vec![Entry::Update { namespace, id: key()?, change: object }],
         "d" => vec![Entry::Delete { namespace, id: object }],
-        "c" => match (object.get_array("applyOps"), object.get_str("drop")) {
-            (Ok(inner), _) => {
-                let mut all = Vec::new();
-                for operation in inner.iter().filter_map(Bson::as_document) {
-                    all.extend(entries(operation)?);
-                }
-                all
-            }
-            (_, Ok(_)) => vec![Entry::Drop { namespace }],
-            _ => Vec::new(),
-        },
+        "c" => of_command(namespace, object)?,
         _ => Vec::new(),
     })
 }
 
+/// The changes of a command, whose namespace is `database.$cmd`.
+fn of_command<'a>(namespace: &'a str, object: &'a Document) -> Result<Vec<Entry<'a>>, Unreadable> {
+    let database = database_of(namespace);
+    if let Ok(inner) = object.get_array("applyOps") {
+        let mut all = Vec::new();
+        for operation in inner.iter().filter_map(Bson::as_document) {
+            all.extend(entries(operation)?);
+        }
+        return Ok(all);
+    }
+    if let Ok(collection) = object.get_str("drop") {
+        return Ok(vec![Entry::Drop { database, collection }]);
+    }
+    if object.contains_key("dropDatabase") {
+        return Ok(vec![Entry::DropAll { database }]);
+    }
+    match (object.get_str("renameCollection"), object.get_str("to")) {
+        (Ok(from), Ok(to)) => Ok(vec![Entry::Rename { from, to }]),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn database_of(namespace: &str) -> &str {
+    namespace.split('.').next().unwrap_or_default()
+}
+
 impl<'a> Entry<'a> {
-    /// Database and collection. Of a collection that ends, its database alone.
+    /// Database and collection; of whole collections, what they are told by.
     pub(super) fn namespace(&self) -> &'a str {
         match self {
-            Entry::Insert { namespace, .. }
-            | Entry::Update { namespace, .. }
-            | Entry::Delete { namespace, .. }
-            | Entry::Drop { namespace } => namespace,
+            Entry::Insert { namespace, .. } | Entry::Update { namespace, .. } | Entry::Delete { namespace, .. } => {
+                namespace
+            }
+            Entry::Drop { database, .. } | Entry::DropAll { database } => database,
+            Entry::Rename { to, .. } => to,
         }
     }
 
     pub(super) fn database(&self) -> &'a str {
-        self.namespace().split('.').next().unwrap_or_default()
+        database_of(self.namespace())
     }
 
     /// The document's identifier.
@@ -63,7 +103,7 @@ impl<'a> Entry<'a> {
         let document = match self {
             Entry::Insert { document, .. } => document,
             Entry::Update { id, .. } | Entry::Delete { id, .. } => id,
-            Entry::Drop { .. } => return Ok(Bson::Null),
+            Entry::Drop { .. } | Entry::DropAll { .. } | Entry::Rename { .. } => return Ok(Bson::Null),
         };
         document
             .get("_id")
@@ -75,7 +115,7 @@ impl<'a> Entry<'a> {
     pub(super) fn apply(&self, before: Option<Document>) -> Result<Option<Document>, Unreadable> {
         match self {
             Entry::Insert { document, .. } => Ok(Some((*document).clone())),
-            Entry::Delete { .. } | Entry::Drop { .. } => Ok(None),
+            Entry::Delete { .. } | Entry::Drop { .. } | Entry::DropAll { .. } | Entry::Rename { .. } => Ok(None),
             Entry::Update { change, id, .. } => {
                 let Ok(version) = change.get_i32("$v") else {
                     return match change.keys().any(|name| name.starts_with('$')) {
@@ -240,5 +280,18 @@ mod tests {
         assert_eq!(namespaces, ["app.a", "app.b"]);
         assert_eq!(entries[1].id().unwrap(), Bson::Int32(2));
         assert!(super::entries(&doc! { "op": "n", "ns": "", "o": {} }).unwrap().is_empty());
+    }
+
+    #[test]
+    fn whole_collections_end_and_become_others() {
+        let told = |object: Document| {
+            let entry = doc! { "op": "c", "ns": "app.$cmd", "o": object };
+            super::entries(&entry).unwrap().iter().map(|entry| format!("{entry:?}")).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(told(doc! { "drop": "a" }), r#"Drop { database: "app", collection: "a" }"#);
+        assert_eq!(told(doc! { "dropDatabase": 1 }), r#"DropAll { database: "app" }"#);
+        let rename = doc! { "renameCollection": "app.tmp.x", "to": "app.a", "stayTemp": false };
+        assert_eq!(told(rename), r#"Rename { from: "app.tmp.x", to: "app.a" }"#);
+        assert_eq!(told(doc! { "create": "a" }), "");
     }
 }

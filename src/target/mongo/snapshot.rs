@@ -21,10 +21,12 @@ pub async fn snapshot(
         Some(name) => vec![name.to_owned()],
         None => client.list_database_names().await?,
     };
+    // Views show what others store.
+    let stored = doc! { "type": { "$in": ["collection", "timeseries"] } };
     let mut found = BTreeMap::new();
     for name in names.iter().filter(|name| !OWN.contains(&name.as_str())) {
         let database = client.database(name);
-        for collection in database.list_collection_names().filter(doc! { "type": "collection" }).await? {
+        for collection in database.list_collection_names().filter(stored.clone()).await? {
             if collection.starts_with("system.") {
                 continue;
             }
