@@ -18,12 +18,15 @@ pub(super) struct Derived {
     pub(super) parts: Vec<String>,
     /// The canonical bytes of a key that is no text and taken as it is stored: then these decide.
     pub(super) stored: Option<Vec<u8>>,
+    /// Fields of a key that is taken as stored which have no value, though the profile does not say that this is one. A unique index
+    /// takes such documents for the same; what they stand for is not known.
+    pub(super) blank: Vec<String>,
 }
 
 impl Derived {
     /// A key that is a text, or is read as one.
     fn of_text(text: String) -> Self {
-        Derived { parts: vec![text.clone()], text, stored: None }
+        Derived { parts: vec![text.clone()], text, stored: None, blank: Vec::new() }
     }
 
     /// What is equal for documents that have one text, also if it stands for different things.
@@ -133,13 +136,25 @@ pub(super) fn things(spec: &KeySpec, document: &RawDocument, texts: Texts<'_>) -
     }
     let Ok(Stored { entries, presence: Presence::There }) = stored(spec, document) else { return Vec::new() };
     let thing = |entry: &Entry<'_>| {
-        let text = text_of(spec, entry);
-        Thing { bytes: entry.bytes(texts), key: Derived::of_text(text) }
+        let key = Derived { blank: blank_in(spec, entry), ..Derived::of_text(text_of(spec, entry)) };
+        Thing { bytes: entry.bytes(texts), key }
     };
     let mut things: Vec<Thing> = entries.iter().map(thing).collect();
     things.sort_unstable_by(|left, right| left.bytes.cmp(&right.bytes));
     things.dedup_by(|left, right| left.bytes == right.bytes);
     things
+}
+
+/// The fields of a key that have no value and for which that is none.
+fn blank_in(spec: &KeySpec, entry: &Entry<'_>) -> Vec<String> {
+    let is_blank = |value: &RawBsonRef<'_>| match value {
+        RawBsonRef::Null | RawBsonRef::Undefined => true,
+        RawBsonRef::String(text) => text.is_empty(),
+        _ => false,
+    };
+    let fields = spec.field.all().iter().zip(&entry.values);
+    let blank = fields.filter(|(field, value)| is_blank(value) && !spec.blank.contains(field));
+    blank.map(|(field, _)| field.clone()).collect()
 }
 
 /// A key to read: a text as it is, any other value as JSON, several as an object.
@@ -194,7 +209,7 @@ fn derive(spec: &KeySpec, participants: &str, document: &RawDocument) -> Option<
         parts.push(participant(at(document, field)?)?.into_owned());
     }
     parts.extend(members.into_iter().map(Cow::into_owned));
-    Some(Derived { text: parts.join(&spec.separator), parts, stored: None })
+    Some(Derived { text: parts.join(&spec.separator), parts, stored: None, blank: Vec::new() })
 }
 
 /// A participant as text. An ObjectId and its hexadecimal text are the same participant.

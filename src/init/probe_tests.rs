@@ -135,6 +135,8 @@ struct Tickets {
     used: Mutex<BTreeMap<String, Json>>,
     /// They are named by the identifier that the service makes up, and not by the code of the request.
     by_identifier: bool,
+    /// What is not there makes the service stumble.
+    stumbles: bool,
 }
 
 impl Tickets {
@@ -148,7 +150,9 @@ impl Tickets {
                 tickets.push((code, json!({ "_id": id, "code": body["code"], "seat": body["seat"] })));
                 said(201, json!({ "ticket": { "id": id } }))
             }
-            ([_, code, _], _) if !tickets.iter().any(|(other, _)| other == code) => said(404, json!({})),
+            ([_, code, _], _) if !tickets.iter().any(|(other, _)| other == code) => {
+                said(if self.stumbles { 500 } else { 404 }, json!({}))
+            }
             ([_, code, _], _) if used.contains_key(code) => said(409, json!({})),
             ([_, code, _], _) => {
                 used.insert(code.clone(), json!({ "_id": format!("use of {code}"), "ticket": code }));
@@ -177,11 +181,12 @@ impl Subject for Tickets {
 
 #[tokio::test]
 async fn what_finds_nothing_is_tried_after_what_makes_it() {
-    for (by_identifier, code) in [(false, "t-1"), (true, "65a1b2c3d4e5f60718293a4b")] {
+    let id = "65a1b2c3d4e5f60718293a4b";
+    for (by_identifier, code, stumbles) in [(false, "t-1", false), (true, id, false), (false, "t-1", true)] {
         let make = from_curl("curl http://app/tickets --json '{\"code\":\"t-1\",\"seat\":\"aisle\"}'").unwrap();
         let using = from_curl(&format!("curl -X POST http://app/tickets/{code}/use")).unwrap();
         let samples = [make.clone(), using.clone()];
-        let tickets = Tickets { by_identifier, ..Tickets::default() };
+        let tickets = Tickets { by_identifier, stumbles, ..Tickets::default() };
         let mut probe = Probe::begin(&tickets, &samples, &[], 0).await.unwrap();
         let made = probe.look(&make).await.unwrap();
         assert_eq!((&made.kind, made.id.as_deref()), (&Kind::Insert, Some("$.ticket.id")), "{made:?}");

@@ -184,6 +184,45 @@ async fn what_cannot_be_repaired_is_refused_or_left_and_nothing_changes() {
     mongod.stop().await.unwrap();
 }
 
+/// Two people who gave no address are two people, though a unique index has room for one of them.
+#[tokio::test]
+async fn who_has_no_key_is_nobodys_duplicate() {
+    let (mongod, client) = server().await;
+    let head = "name = 'users'\ncollection = 'users'\n[key]\n";
+    let one = "field = 'email'\nrequired = false\n";
+    let two = "field = ['tenant', 'email']\n";
+    let known = || doc! { "tenant": "t", "email": "a@b" };
+    for (name, key, nobody, said) in [
+        ("empty", one, doc! { "email": "" }, r#"2 documents have no `email`"#),
+        ("any_case", "field = 'email'\nrequired = false\nignore_case = true\n", doc! { "email": "" }, "no `email`"),
+        ("part_null", two, doc! { "tenant": "t", "email": null }, "no `email`"),
+        ("part_gone", two, doc! { "tenant": "t" }, r#"say `blank = ["email"]`"#),
+        ("part_empty", two, doc! { "tenant": "", "email": "a@b" }, "no `tenant`"),
+    ] {
+        let database = client.database(&format!("onlyone_{name}"));
+        let users = database.collection::<Document>("users");
+        let with = |id: i32, mut fields: Document| {
+            fields.insert("_id", id);
+            fields
+        };
+        let documents = [with(1, nobody.clone()), with(2, nobody), with(3, known()), with(4, known())];
+        users.insert_many(&documents).await.unwrap();
+        let profile = Profile::parse(&format!("{head}{key}"), "users.toml").unwrap();
+        let done = applied(&database, &profile, "x").await;
+        assert!(done.left.iter().any(|left| left.contains(said)), "{name}: {:?}", done.left);
+        assert_eq!(done.audited.verdict(), Verdict::Violated, "{name}");
+        let ids: Vec<i32> =
+            all(&database, "users").await.iter().map(|document| document.get_i32("_id").unwrap()).collect();
+        assert_eq!(ids, [1, 2, 3], "{name}: who has a key is merged");
+        let blank = if key == two { "blank = ['tenant', 'email']\n" } else { "blank = ['email']\n" };
+        let profile = Profile::parse(&format!("{head}{key}{blank}"), "users.toml").unwrap();
+        let done = applied(&database, &profile, "y").await;
+        assert_eq!((done.left, done.audited.verdict()), (vec![], Verdict::Holds), "{name}");
+        assert_eq!(all(&database, "users").await.len(), 2, "{name}");
+    }
+    mongod.stop().await.unwrap();
+}
+
 /// The service removes the document that was kept, between a kill and the next repair.
 #[tokio::test]
 async fn what_is_in_the_backup_only_is_never_taken_for_sound() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::groups::Groups;
+use super::groups::{Group, Groups};
 use super::index::IndexCheck;
 use super::orphans::OrphanFacts;
 use super::scan::{Deviant, Facts};
@@ -140,8 +140,15 @@ fn witnesses(finding: &Finding) -> Vec<Witness> {
 fn duplicates(read: &Read<'_>) -> Finding {
     let count = read.groups.repeated();
     let examples = read.groups.duplicates.iter().take(read.examples);
-    let examples = examples
-        .map(|group| json!({ "key": group.key.text, "documents": group.ids.iter().map(shown).collect::<Vec<_>>() }));
+    let shown = |group: &Group| {
+        let mut example =
+            json!({ "key": group.key.text, "documents": group.ids.iter().map(shown).collect::<Vec<_>>() });
+        if !group.key.blank.is_empty() {
+            example["without"] = group.key.blank.clone().into();
+        }
+        example
+    };
+    let examples = examples.map(shown);
     Finding { kind: FindingKind::DuplicateKey, count, examples: examples.collect() }
 }
 

@@ -33,6 +33,9 @@ pub struct KeySpec {
     /// Each document must have the key: one without is a finding.
     #[serde(default = "yes")]
     pub required: bool,
+    /// Fields of the key where null, nothing or an empty text is a value like any other: two documents without it are one thing.
+    #[serde(default)]
+    pub blank: Vec<String>,
     /// Only documents that match it are judged: the key is unique among them. An empty one means that it is unique among
     /// all, whatever the indexes say.
     pub r#where: Option<Filter>,
@@ -200,6 +203,12 @@ impl KeySpec {
         let twice = fields.iter().enumerate().find(|(at, field)| fields[..*at].contains(field));
         if let Some((_, field)) = twice {
             return Some(format!("key.field names `{field}` twice"));
+        }
+        if let Some(field) = self.blank.iter().find(|field| !fields.contains(field)) {
+            return Some(format!("key.blank names `{field}`, which is no field of the key"));
+        }
+        if !self.blank.is_empty() && self.participants.is_some() {
+            return Some("key.blank is for keys as they are stored, not for ones made of participants".to_owned());
         }
         if self.ignore_case && self.collation.is_some() {
             return Some("key.ignore_case and key.collation say the same thing twice; leave one out".to_owned());

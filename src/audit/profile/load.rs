@@ -273,6 +273,8 @@ mod tests {
             (&format!("{key}[array]\nfield = 'm'\nanswers = [{{}}]\n"), "empty mark"),
             (&format!("{key}[[references]]\ncollection = 'c'\nfield = 'f'\n"), "refers to itself"),
             (&format!("{key}required = null\n"), "expected a boolean"),
+            (&format!("{key}blank = ['x']\n"), "key.blank names `x`, which is no field of the key"),
+            (&format!("{key}participants = 'p'\nblank = ['k']\n"), "key.blank is for keys as they are stored"),
             (&format!("{key}separator = null\n"), "only `key.where` can hold a null"),
             (&format!("{key}where = {{ gone = null, gone = 1 }}\n"), "{ gone = null, gone"),
             (&format!("{key}collation = {{ locale = 'en', strenght = 2 }}\n"), "did you mean `strength`?"),

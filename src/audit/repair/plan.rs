@@ -8,6 +8,7 @@ use super::decide::Group;
 use super::record::Record;
 use crate::audit::error::{AuditError, Result};
 use crate::audit::inspect::{CollectionKind, Inspection, conclude, inspect, kind, shown};
+use crate::audit::key::Derived;
 use crate::audit::{Audited, KeySpec, Profile};
 use crate::report::RepairAction;
 
@@ -67,6 +68,8 @@ impl Plan {
             plan.unsaid.get_or_insert_with(|| misnamed.join("; "));
         }
         let (partial, whole): (Vec<_>, Vec<_>) = inspection.groups.duplicates.iter().partition(|group| group.partial);
+        let (blank, whole): (Vec<_>, Vec<_>) = whole.into_iter().partition(|group| !group.key.blank.is_empty());
+        plan.left.extend(blank.iter().map(|group| without_a_value(&group.key, group.ids.len())));
         for group in &whole {
             plan.merges.push(Group { key: group.key.text.clone(), documents: group.ids.clone() });
         }
@@ -108,6 +111,7 @@ impl Plan {
             && index.protecting.is_none()
             && inspection.groups.collisions.is_empty()
             && partial.is_empty()
+            && blank.is_empty()
             && inspection.facts.null.count <= 1
         {
             match index.in_the_way().or_else(|| refused_by_index(key, inspection)) {
@@ -120,6 +124,19 @@ impl Plan {
         }
         plan
     }
+}
+
+/// Why documents are not merged that have the same key, as far as they have one.
+fn without_a_value(key: &Derived, documents: usize) -> String {
+    let fields: Vec<String> = key.blank.iter().map(|field| format!("`{field}`")).collect();
+    let named: Vec<String> = key.blank.iter().map(|field| format!("\"{field}\"")).collect();
+    format!(
+        "{documents} documents have no {} and are otherwise alike in their key (`{}`): a unique index lets in one, and whether they stand for one \
+         thing is not known, so they are left; if it is so, say `blank = [{}]` in [key]",
+        fields.join(" and no "),
+        key.text,
+        named.join(", ")
+    )
 }
 
 /// The usual name, or another one where an index that does not protect has it.

@@ -8,8 +8,8 @@ use super::super::values::{Fresh, Token, keys, with_values};
 use super::{Probe, Shot, renewed};
 use crate::import::Sample;
 
-/// Statuses by which a request says that what it needs is not there.
-const NOT_THERE: [u16; 6] = [400, 404, 409, 410, 412, 422];
+/// Statuses by which a request says that what it needs is not there; many a service stumbles over it.
+const NOT_THERE: [u16; 7] = [400, 404, 409, 410, 412, 422, 500];
 /// Most requests that one is tried after, in all ways.
 const MOST_TRIES: usize = 24;
 /// Most identifiers of a request that are taken from another one's answer, one by one.

@@ -55,6 +55,12 @@ fn thing(key: &Key, document: &Document) -> Option<Vec<Bson>> {
     }
 }
 
+/// Whether all of a document's key is there: who has none of a part may be anybody.
+pub(super) fn is_whole(key: &Key, document: &Document) -> bool {
+    let Key::Stored { fields, .. } = key else { return true };
+    fields.iter().all(|field| !is_blank(&seen(document, field, false)))
+}
+
 /// A value as the index sees it.
 fn seen(document: &Document, field: &str, any_case: bool) -> Bson {
     match at(document, field) {

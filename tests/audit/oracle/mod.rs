@@ -64,7 +64,8 @@ pub(crate) fn expect(spec: &Spec, before: &Contents) -> Expected {
     let ordered: Vec<Vec<Document>> = groups.iter().map(|group| merge::ranked(&spec.rules, group)).collect();
     let become_one: Vec<Option<Document>> =
         ordered.iter().map(|group| merge::merged(&spec.rules, spec.array.as_ref(), group)).collect();
-    refused.extend((0..groups.len()).filter(|&group| become_one[group].is_none()));
+    let is_whole = |group: &[Document]| spec.key.as_ref().is_none_or(|key| keys::is_whole(key, &group[0]));
+    refused.extend((0..groups.len()).filter(|&group| become_one[group].is_none() || !is_whole(&groups[group])));
     loop {
         let into: BTreeMap<String, (usize, Bson)> = ordered
             .iter()

@@ -13,13 +13,70 @@ use crate::audit::repair::decide::id_of;
 use crate::audit::repair::refer::values;
 
 /// Fields that mark a document as deleted where the profile does not say which.
-const DELETED: [&str; 7] = ["deletedAt", "deleted_at", "deletedOn", "deleted_on", "deleted", "isDeleted", "is_deleted"];
+const DELETED: [&str; 14] = [
+    "deletedAt",
+    "deleted_at",
+    "deletedOn",
+    "deleted_on",
+    "deleted",
+    "isDeleted",
+    "is_deleted",
+    "removedAt",
+    "removed_at",
+    "removed",
+    "isRemoved",
+    "is_removed",
+    "trashedAt",
+    "trashed",
+];
+/// Others that tell it then, and how. They belong to what has other uses too: rules for them are followed.
+const TELLING: [(&str, Gone); 13] = [
+    ("meta.deletedAt", Gone::Set),
+    ("meta.deleted_at", Gone::Set),
+    ("meta.deleted", Gone::Set),
+    ("meta.isDeleted", Gone::Set),
+    ("metadata.deletedAt", Gone::Set),
+    ("metadata.deleted_at", Gone::Set),
+    ("metadata.deleted", Gone::Set),
+    ("metadata.isDeleted", Gone::Set),
+    ("active", Gone::False),
+    ("isActive", Gone::False),
+    ("is_active", Gone::False),
+    ("status", Gone::Word),
+    ("state", Gone::Word),
+];
+/// Words for what is deleted.
+const WORDS: [&str; 4] = ["deleted", "removed", "trashed", "trash"];
+
+/// How a value says that its document is deleted.
+#[derive(Debug, Clone, Copy)]
+enum Gone {
+    /// There is one.
+    Set,
+    /// It is false.
+    False,
+    /// It is one of some words.
+    Word,
+}
+
+impl Gone {
+    fn says(self, value: Option<&Bson>) -> bool {
+        match (self, value) {
+            (Gone::Set, value) => is_set(value),
+            (Gone::False, Some(Bson::Boolean(is))) => !is,
+            (Gone::Word, Some(Bson::String(text))) => WORDS.contains(&text.to_lowercase().as_str()),
+            (Gone::False | Gone::Word, _) => false,
+        }
+    }
+}
 
 /// What tells whether a document lives.
 #[derive(Debug, Clone)]
 enum Mark<'a> {
     /// It is deleted if it has a value here.
     Deleted(&'a str),
+    /// It is deleted if what is here says so.
+    Told(&'a str, Gone),
     /// The server removes it some time after the date here, the same for all, if it matches the filter.
     Expiring { field: &'a str, filter: Option<&'a Document> },
     /// It is in the index of this name if it matches the filter.
@@ -56,7 +113,10 @@ impl<'a> Marks<'a> {
     pub(super) fn of(spec: &'a MergeSpec, identity: &'a [&'a str], indexes: &'a [Document]) -> Self {
         let mut marks: Vec<Mark<'a>> = match &spec.deleted {
             Some(fields) => fields.iter().map(|field| Mark::Deleted(field)).collect(),
-            None => DELETED.into_iter().map(Mark::Deleted).collect(),
+            None => {
+                let told = TELLING.into_iter().map(|(field, gone)| Mark::Told(field, gone));
+                DELETED.into_iter().map(Mark::Deleted).chain(told).collect()
+            }
         };
         marks.extend(indexes.iter().filter_map(|index| {
             let filter = index.get_document("partialFilterExpression").ok();
@@ -71,6 +131,7 @@ impl<'a> Marks<'a> {
     fn sign(&self, mark: &Mark<'_>, document: &Document) -> Sign {
         match mark {
             Mark::Deleted(field) => Sign::Rank(i64::from(!is_set(value_at(document, field)))),
+            Mark::Told(field, gone) => Sign::Rank(i64::from(!gone.says(value_at(document, field)))),
             Mark::Expiring { filter: Some(filter), .. } if self.matches(document, filter) == Some(false) => {
                 Sign::Rank(i64::MAX)
             }
@@ -92,6 +153,7 @@ impl<'a> Marks<'a> {
         let is_root = |path: &str| path.split('.').next() == Some(field);
         self.marks.iter().any(|mark| match mark {
             Mark::Deleted(path) | Mark::Expiring { field: path, .. } => is_root(path),
+            Mark::Told(..) => false,
             Mark::Partial { filter, .. } => {
                 paths(filter).into_iter().any(|path| is_root(path) && !self.is_identity(path))
             }
@@ -107,7 +169,7 @@ impl<'a> Marks<'a> {
     /// Why something that lives would vanish with this result; `None` if nothing would.
     pub(super) fn loss(&self, result: impl FnOnce() -> Document, documents: &[&Document]) -> Option<String> {
         let is_deleted = |mark: &Mark<'_>, document: &&Document| self.sign(mark, document) == Sign::Rank(0);
-        let only_names = self.marks.iter().all(|mark| matches!(mark, Mark::Deleted(_)));
+        let only_names = self.marks.iter().all(|mark| matches!(mark, Mark::Deleted(_) | Mark::Told(..)));
         if only_names && !self.marks.iter().any(|mark| documents.iter().any(|document| is_deleted(mark, document))) {
             return None;
         }
@@ -209,7 +271,9 @@ fn is_set(value: Option<&Bson>) -> bool {
 
 fn sentence(mark: &Mark<'_>, other: &Bson) -> String {
     match mark {
-        Mark::Deleted(field) => format!("by `{field}` it would be deleted, and document {other} is not"),
+        Mark::Deleted(field) | Mark::Told(field, _) => {
+            format!("by `{field}` it would be deleted, and document {other} is not")
+        }
         Mark::Expiring { field, .. } => {
             format!("by `{field}` the server would remove it before it would remove document {other}")
         }
@@ -250,6 +314,11 @@ mod tests {
             ),
             (doc! {}, doc! { "deletedAt": date(1) }, doc! { "deletedAt": date(2) }, vec![0, 1]),
             (doc! {}, doc! { "deletedAt": date(1) }, doc! { "isDeleted": true }, vec![]),
+            (doc! {}, doc! { "removed": true }, doc! {}, vec![1]),
+            (doc! {}, doc! { "meta": { "deletedAt": date(1) } }, doc! { "meta": {} }, vec![1]),
+            (doc! {}, doc! { "active": false }, doc! { "active": true }, vec![1]),
+            (doc! {}, doc! { "status": "Deleted" }, doc! { "status": "new" }, vec![1]),
+            (doc! {}, doc! { "status": "closed", "active": 0 }, doc! { "state": "open" }, vec![0, 1]),
             (ttl.clone(), doc! { "until": date(1) }, doc! { "until": date(2) }, vec![1]),
             (ttl.clone(), doc! { "until": date(1) }, doc! { "until": "never" }, vec![1]),
             (ttl.clone(), doc! { "until": [date(1), date(9)] }, doc! { "until": date(1) }, vec![0, 1]),
@@ -299,5 +368,7 @@ mod tests {
         let (gone, other) = (doc! { "meta": { "gone": true } }, doc! { "deletedAt": 1 });
         assert_eq!(marks.liveliest(&[&gone, &other]), [1]);
         assert!(marks.decides("meta") && !marks.decides("deletedAt"));
+        let (inactive, active) = (doc! { "active": false }, doc! { "active": true });
+        assert_eq!(marks.liveliest(&[&inactive, &active]), [0, 1]);
     }
 }
