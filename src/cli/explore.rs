@@ -250,7 +250,8 @@ impl One<'_> {
         let (subject, plan) = (self.subject(environment, &self.operations, self.requests), self.plan(None, true));
         let explorer = self.explorer(environment, &subject, &plan, stop.clone()).await?;
         let fresh = self.explored(explorer, environment, guard, &self.args.operations).await?;
-        self.established(fresh, environment, guard, &stop, start).await
+        let place = established::Place { environment, guard, stop: &stop, start };
+        self.established(fresh, &[], place).await
     }
 
     /// Carries an exploration of these operations out; none are those of the scenario.
@@ -299,7 +300,7 @@ impl One<'_> {
             },
             warm_up: warm_up && self.scenario.target.http().is_some(),
             may_reduce: !requests_are_asked_for(self.args, self.scenario),
-            established: false,
+            before: 0,
             twice: self.args.twice,
             park_answers: self.scenario.explore.park_answers,
             settle: self.scenario.target.http().map(|_| self.scenario.stored_within()),

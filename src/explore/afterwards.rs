@@ -62,7 +62,7 @@ impl Explorer<'_> {
         self.look_at_catalogue_again().await;
         let findings = self.lint(&indexes);
         if self.plan.search != Search::Stress
-            && !self.plan.established
+            && self.plan.before == 0
             && self
                 .found
                 .traces
@@ -221,7 +221,7 @@ impl Explorer<'_> {
         }
         for fewer in 2..requests {
             if replaying
-                || self.plan.established
+                || self.plan.before > 0
                 || self.is_over()
                 || self.found.reasons.iter().any(|reason| reason == INTERRUPTED)
             {

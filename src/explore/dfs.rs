@@ -19,8 +19,8 @@ pub struct Dfs {
     stack: Vec<Decision>,
     depth: usize,
     reduce: bool,
-    /// The first request is not part of the search: it has ended before anything is decided.
-    after_first: bool,
+    /// So many of the first requests are no part of the search: they have ended, one after another, before anything is decided.
+    after: usize,
     /// The execution under way is equivalent to one that was explored.
     redundant: bool,
 }
@@ -42,12 +42,12 @@ struct Decision {
 impl Dfs {
     /// A search of all interleavings, or of one of each kind.
     pub fn new(reduce: bool) -> Self {
-        Dfs { stack: Vec::new(), depth: 0, reduce, after_first: false, redundant: false }
+        Dfs { stack: Vec::new(), depth: 0, reduce, after: 0, redundant: false }
     }
 
-    /// A search of all interleavings of the others after the first request.
-    pub fn after_first() -> Self {
-        Dfs { after_first: true, ..Dfs::new(false) }
+    /// A search of all interleavings of the others, after so many of the first.
+    pub fn after(self, after: usize) -> Self {
+        Dfs { after, ..self }
     }
 
     /// Goes on to the next interleaving; false when all were explored.
@@ -100,7 +100,8 @@ impl Policy for Dfs {
         if self.redundant {
             return first(view);
         }
-        if let Some(of_first) = view.enabled.iter().find(|enabled| self.after_first && enabled.pick.request == 0) {
+        let of_first = view.enabled.iter().filter(|enabled| enabled.pick.request < self.after);
+        if let Some(of_first) = of_first.min_by_key(|enabled| enabled.pick.request) {
             return Ok(Choice(vec![of_first.pick]));
         }
         if let Some(decision) = self.stack.get_mut(self.depth) {

@@ -1,8 +1,9 @@
-//! What a request does only where another has been before it: it finds the document, and goes another way. Two requests on a fresh key
-//! never go that way at once. So a third one comes first, wholly, and two meet on what it left.
+//! What a request does only where others have been before it: it finds the document, and goes another way. Two requests on a fresh key
+//! never go that way at once. So others come first, one after another, and two meet on what they left.
 //!
-//! *Soundness*: every execution is one of three requests, and is judged as such. *Completeness*: all interleavings of the two; what takes
-//! two requests before it is not met. *Cost*: as many executions as the two had before, and a few.
+//! *Soundness*: every execution is one of so many requests, and is judged as such; serial runs that it is held against begin with the same
+//! ones. *Completeness*: all interleavings of the two; what takes more than [`MOST_BEFORE`] requests before it is not met. *Cost*: about as
+//! many executions as the two had before, for each way that is new.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +13,13 @@ use super::explorer::Explorer;
 use super::hub::shape;
 use super::outcome::Exploration;
 use super::pairs::{add_report, join_looks};
+use super::ways::told;
 use super::wire::Kind;
 use crate::report::AsIfSerialReport;
 use crate::verdict::Verdict;
+
+/// Requests that come before the two, at most.
+pub const MOST_BEFORE: usize = 2;
 
 impl Explorer<'_> {
     /// Whether some write came from one request alone in every execution in which it came that way.
@@ -31,41 +36,31 @@ fn is_of_one_alone<'a>(executions: impl Iterator<Item = &'a Execution>) -> bool 
         let mut ways: BTreeMap<usize, String> = BTreeMap::new();
         for step in &execution.steps {
             let way = ways.entry(step.request).or_default();
-            *way += &shape(&step.command);
-            if step.command.kind == Kind::Write && *by.entry(way.clone()).or_insert(step.request) != step.request {
-                of_several.insert(way.clone());
+            let sent = format!("{way}{}", shape(&step.command));
+            if step.command.kind == Kind::Write && *by.entry(sent.clone()).or_insert(step.request) != step.request {
+                of_several.insert(sent);
             }
-            let said = step.reply.as_ref();
-            let found = said.map(|reply| (reply.returned.map(|of| of > 0), reply.matched.map(|of| of > 0), reply.code));
-            *way += &format!("{found:?}");
+            *way += &told(step);
         }
         all.extend(by.into_keys());
     }
     all.difference(&of_several).next().is_some()
 }
 
-/// How requests are named that meet on what another left.
-const NAMED: &str = "after a first request";
-
-/// An exploration of two requests that violates nothing, with that of two on what a first one left.
-pub fn with_established(mut fresh: Exploration, established: Exploration) -> Exploration {
+/// An exploration that violates nothing, with one of two requests on what others left; `after` says which.
+pub fn with_established(mut fresh: Exploration, established: Exploration, after: &str) -> Exploration {
     if let Some(why) = why_open(&established).filter(|_| !is_violated(&established)) {
         // It takes nothing away from what was explored to its end.
-        fresh.report.notes.push(format!(
-            "a write comes only from a request that follows another; two of these on what a first one left were not explored to \
-             the end: {why}. `--requests 3` explores three"
-        ));
+        if !established.as_if_serial.as_ref().is_some_and(|serial| serial.apart) {
+            fresh.report.notes.push(format!("two requests {after} were not explored to the end: {why}"));
+        }
         return fresh;
     }
     let observation = fresh.seen_until(established.observation);
     let Exploration { mut report, mut as_if_serial, mut history, mut looks, .. } = fresh;
-    let (requests, together, further) = (report.requests, report.together.clone(), established.report.explored);
-    add_report(&mut report, established.report, NAMED);
+    let (requests, together) = (report.requests, report.together.clone());
+    add_report(&mut report, established.report, after);
     (report.requests, report.together) = (requests, together);
-    report.notes.push(format!(
-        "{further} of the interleavings are of two requests that come when a first one has ended (R1): what they write there, no \
-         two wrote at once on a fresh key"
-    ));
     if let (Some(one), Some(other)) = (&mut as_if_serial, established.as_if_serial) {
         *one = joined(std::mem::take(one), other);
     }
@@ -107,10 +102,14 @@ fn why_open(established: &Exploration) -> Option<String> {
 
 /// Both judged against serial runs: the first violates nothing.
 fn joined(fresh: AsIfSerialReport, established: AsIfSerialReport) -> AsIfSerialReport {
-    let (mut whole, other) = match established.verdict {
-        Verdict::Violated => (established, fresh),
-        Verdict::Holds | Verdict::Inconclusive => (fresh, established),
+    // Requests that do not meet on a fresh key may meet on what others left.
+    let (mut whole, other) = match (established.verdict, fresh.apart) {
+        (Verdict::Violated, _) | (Verdict::Holds, true) => (established, fresh),
+        _ => (fresh, established),
     };
+    if whole.pairs.is_empty() {
+        whole.pairs = other.pairs;
+    }
     whole.judged += other.judged;
     whole.serial_runs += other.serial_runs;
     whole.serial_outcomes += other.serial_outcomes;
@@ -217,18 +216,18 @@ mod tests {
         let earlier = Earlier { state: state(&["a"]), keys: ["a".into()].into() };
         let fresh = Exploration { observation: Some(state(&["a"])), earlier: Some(earlier), ..exploration(6, 0) };
         let later = |keys: &[&str]| Exploration { observation: Some(state(keys)), ..exploration(4, 0) };
-        let whole = with_established(fresh, later(&["b"])).observation.unwrap();
+        let whole = with_established(fresh, later(&["b"]), "after a").observation.unwrap();
         assert_eq!(whole.vanished.iter().map(|vanished| &*vanished.key).collect::<Vec<_>>(), ["a"]);
         // It went in the first.
         let earlier = Earlier { state: state(&["a"]), keys: ["a".into()].into() };
         let fresh = Exploration { observation: Some(state(&[]).since(&earlier)), ..exploration(6, 0) };
-        assert_eq!(with_established(fresh, later(&["b"])).observation.unwrap().vanished.len(), 1);
+        assert_eq!(with_established(fresh, later(&["b"]), "after a").observation.unwrap().vanished.len(), 1);
     }
 
     #[test]
     fn what_comes_to_no_end_takes_nothing_away_unless_it_violates() {
         let report = |established: Exploration| {
-            let whole = with_established(exploration(6, 0), established);
+            let whole = with_established(exploration(6, 0), established, "after a");
             let report = whole.report;
             (report.explored, report.violated, report.complete, report.requests, report.notes.join("; "))
         };
@@ -257,7 +256,7 @@ mod tests {
             Exploration { as_if_serial: Some(serial), ..exploration(4, 0) }
         };
         let judged = |verdict| {
-            let whole = with_established(serial(Verdict::Holds), serial(verdict)).as_if_serial.unwrap();
+            let whole = with_established(serial(Verdict::Holds), serial(verdict), "after a").as_if_serial.unwrap();
             (whole.verdict, whole.judged)
         };
         assert_eq!(judged(Verdict::Holds), (Verdict::Holds, 6));

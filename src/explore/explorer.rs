@@ -59,8 +59,8 @@ pub struct Plan {
     pub warm_up: bool,
     /// Fewer requests do, where all interleavings of these are beyond any budget: nobody asked for them.
     pub may_reduce: bool,
-    /// The first request has ended before the others begin: they meet on what it left.
-    pub established: bool,
+    /// So many of the first requests have ended, one after another, before the others begin: these meet on what they left.
+    pub before: usize,
     /// Every schedule of the search is carried out twice, and the two are compared.
     pub twice: bool,
     /// Answers of the server are parked as well: when a request hears of what it did is a choice of its own.
@@ -183,7 +183,7 @@ impl<'a> Explorer<'a> {
         self.watch_search(true);
         match &self.plan.search {
             Search::Exhaustive => {
-                if !self.plan.established {
+                if self.plan.before == 0 {
                     self.predicted().await;
                 }
                 self.first_faults(begin).await;

@@ -184,7 +184,7 @@ impl Bench {
             invariants: Vec::new(),
             warm_up: true,
             may_reduce: false,
-            established: false,
+            before: 0,
             twice: false,
             park_answers: false,
             settle: None,

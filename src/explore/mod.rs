@@ -63,4 +63,5 @@ pub(crate) mod together;
 mod unlisted;
 mod vanishing;
 pub mod watch;
+pub mod ways;
 pub mod wire;

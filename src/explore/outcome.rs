@@ -63,10 +63,12 @@ impl Exploration {
     }
 
     /// Whether it was explored to its end, and nothing is wrong or in doubt.
-    pub fn is_clean(&self) -> bool {
+    pub fn may_go_on(&self) -> bool {
         let report = &self.report;
         let together = report.together.as_ref().map_or(0, |together| together.violated);
-        let serially = self.as_if_serial.as_ref().is_none_or(|serial| serial.verdict == Verdict::Holds);
+        // Requests that do not meet on a fresh key may meet elsewhere.
+        let serially = |serial: &AsIfSerialReport| serial.verdict == Verdict::Holds || serial.apart;
+        let serially = self.as_if_serial.as_ref().is_none_or(serially);
         let looked = self.looks.iter().all(|looks| looks.main.violated + looks.control.violated == 0);
         report.complete && report.doubts.is_empty() && report.violated + together == 0 && serially && looked
     }
@@ -265,7 +267,7 @@ impl Explorer<'_> {
         let struck = together.is_some_and(|together| together.violated > 0);
         // Where they met for certain, what is judged has been seen to bear it.
         let met = self.found.met > 0 && self.found.met == self.found.together.len();
-        let borne = (met && (observed || self.watch.is_some())) || self.plan.established;
+        let borne = (met && (observed || self.watch.is_some())) || self.plan.before > 0;
         if lint.iter().any(|finding| finding.rule == "upsert-without-unique-index") && !struck && !borne {
             reasons.push(
                 "an upsert that no unique index covers: two inside the server at once insert twice, though the race did not \

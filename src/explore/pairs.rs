@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use super::evidence::in_order;
 use super::outcome::Exploration;
-use crate::history::{History, Looks, Operation};
+use crate::checker::told;
+use crate::history::{History, Looks, Operation, Outcome};
 use crate::report::{
     AsIfSerialReport, ExploreReport, FaultTally, PairResult, Repeated, ScheduleResult, TogetherResult,
 };
@@ -102,6 +103,31 @@ pub(super) fn join_looks(whole: &mut Vec<Looks>, looks: Vec<Looks>) {
             None => whole.push(one),
         }
     }
+}
+
+/// What is not known of operations that were served in no execution: whoever refuses everything races with nobody.
+pub fn unserved(history: &History, names: &[String]) -> Vec<String> {
+    let of = |name: &String| {
+        let name = name.clone();
+        history.operations.iter().filter(move |operation| operation.action.name() == name)
+    };
+    let is_unserved = |name: &&String| of(name).next().is_some() && !of(name).any(is_served);
+    let sentence = |name: &String| {
+        let said = of(name).find_map(|operation| match told(operation) {
+            Outcome::Failed(cause) | Outcome::Unknown(cause) => Some(format!(" ({})", cause.message)),
+            Outcome::Ok(_) => None,
+        });
+        format!(
+            "`{name}` was served in no execution{}: what it does when it is was not explored. What it needs may come before it: \
+             `before = {{ path = \"…\" }}`, or an operation of its own",
+            said.unwrap_or_default()
+        )
+    };
+    names.iter().filter(is_unserved).map(sentence).collect()
+}
+
+fn is_served(operation: &Operation) -> bool {
+    matches!(told(operation), Outcome::Ok(_))
 }
 
 /// What readers are told of the choices where the scenario's own rules alone judge: which there were, and which were not begun.
@@ -261,6 +287,7 @@ fn conclude(whole: &mut AsIfSerialReport, pairs: &[PairResult]) {
     } else {
         (Verdict::Holds, None)
     };
+    whole.apart = apart == all;
     whole.sentences = match races {
         0 => Vec::new(),
         _ => vec![format!("{races} of {all} choices of operations have an interleaving that is like no order of them")],
@@ -270,8 +297,22 @@ fn conclude(whole: &mut AsIfSerialReport, pairs: &[PairResult]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Cause, Outcome, Phase, fixture};
+    use crate::history::{Action, Cause, Outcome, Phase, Value, fixture};
     use crate::report::Diagram;
+
+    #[test]
+    fn what_is_served_in_no_execution_is_named() {
+        let asked = |op: u64, name: &str, outcome: Outcome| {
+            fixture::operation(op, "k", Action::Custom(name.into()), [op, op + 1], outcome)
+        };
+        let no = || Outcome::Failed(Cause::new("HTTP 404"));
+        let yes = || Outcome::Ok(Value::Found(None));
+        let operations = vec![asked(1, "make", yes()), asked(2, "move", no()), asked(3, "make", no())];
+        let history = History { operations, ..History::default() };
+        let names = ["make", "move", "never sent"].map(str::to_owned);
+        let told = unserved(&history, &names);
+        assert!(told.len() == 1 && told[0].starts_with("`move` was served in no execution (HTTP 404)"), "{told:?}");
+    }
 
     #[test]
     fn every_choice_is_there_equal_ones_included() {

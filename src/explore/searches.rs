@@ -32,11 +32,11 @@ impl Explorer<'_> {
     pub(super) async fn exhaustive(&mut self) {
         let begin = Instant::now();
         let requests = self.subject.requests();
-        let established = self.plan.established;
-        let meeting = &self.found.traces[usize::from(established).min(self.found.traces.len())..];
+        let before = self.plan.before;
+        let meeting = &self.found.traces[before.min(self.found.traces.len())..];
         let estimate = estimate(meeting, self.plan.park_answers);
-        let mut reduce = !established && self.plan.reduce.unwrap_or(requests > 2 || estimate > SMALL);
-        let mut dfs = if established { Dfs::after_first() } else { Dfs::new(reduce) };
+        let mut reduce = before == 0 && self.plan.reduce.unwrap_or(requests > 2 || estimate > SMALL);
+        let mut dfs = Dfs::new(reduce).after(before);
         loop {
             if self.spent(begin) {
                 self.found.notes.insert(format!("about {estimate} interleavings in all"));

@@ -110,7 +110,9 @@ impl<'a> Explorer<'a> {
 
     /// Every order of these requests once; whether each of them came to its end. Only then is it a round.
     pub(super) async fn serial_round(&mut self, requests: &[usize]) -> bool {
-        let orders = orders(requests, self.subject.starts());
+        let mut orders = orders(requests, self.subject.starts());
+        // Who comes first in every execution comes first in each order that it is held against.
+        orders.retain(|order| begins_with(order, self.plan.before));
         let learned = |explorer: &Self| explorer.comparison.as_ref().map_or(0, |one| one.judge.serial_runs());
         let before = learned(self);
         // What came to no end before this round says nothing of it.
@@ -281,6 +283,11 @@ fn orders(requests: &[usize], starts: usize) -> Vec<Vec<usize>> {
     orders
 }
 
+/// Whether so many of the first requests stand before all others, in their order.
+fn begins_with(order: &[usize], before: usize) -> bool {
+    order.iter().take(before).copied().eq(0..before.min(order.len()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -334,6 +341,16 @@ mod tests {
         let position = explorer.serial_run(vec![0, 1, 2, 3]).await;
         let (execution, ..) = &explorer.found.executions[position];
         assert_eq!(execution.unsent.iter().copied().collect::<Vec<_>>(), [2], "the second has come up");
+    }
+
+    #[test]
+    fn who_comes_first_comes_first_in_every_order() {
+        let of = |before| {
+            let all = orders(&[0, 1, 2, 3], 0);
+            all.into_iter().filter(|order| begins_with(order, before)).collect::<Vec<_>>()
+        };
+        assert_eq!((of(0).len(), of(1).len()), (24, 6));
+        assert_eq!(of(2), [[0, 1, 2, 3], [0, 1, 3, 2]]);
     }
 
     #[test]

@@ -147,6 +147,8 @@ pub struct Finding {
     pub made: Option<Made>,
     /// What each request adds to a list of it.
     pub added: Option<Added>,
+    /// What it adds to a list of it if that is not there yet: two requests that say the same never show whether both are kept.
+    pub varied: Option<Added>,
     /// Where the answer has the document's identifier.
     pub id: Option<String>,
     /// Where the answer says that the request was refused, whatever its status is.
@@ -180,6 +182,7 @@ impl Finding {
             per_caller: false,
             made: None,
             added: None,
+            varied: None,
             id: None,
             refused: None,
             flag: None,

@@ -22,6 +22,8 @@ const MOST_VALUES: usize = 10;
 /// Requests that a written scenario sends together, and those of a key that were sent when the first element was found.
 const MOST_TOGETHER: usize = 8;
 const SENT_SO_FAR: usize = 3;
+/// Values of a request that is repeated without effect which are tried as something that is added.
+const MOST_VARIED: usize = 4;
 /// Whose session it is where one log-in serves all.
 const ONE_FOR_ALL: &str = "";
 /// The status of what came into being.
@@ -341,6 +343,9 @@ impl<'a> Probe<'a> {
         if matches!(finding.kind, Kind::Upsert | Kind::Change) {
             self.added(finding, &request, &again.delta, &values).await?;
         }
+        if finding.kind == Kind::CreateOrGet {
+            self.varied(finding, &request, &values).await?;
+        }
         self.by_another(finding, &request).await?;
         if finding.per_caller && finding.kind == Kind::CreateOrGet {
             self.pair(finding).await?;
@@ -380,6 +385,29 @@ impl<'a> Probe<'a> {
             if let Some((_, made)) = made(&held, values) {
                 let single = self.takes_all(&other, &added, &trial, &made).await?;
                 (finding.made, finding.added) = (Some(made), Some(Added { single, ..added }));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the request adds to a list of the key's document, where it is told apart from what is there: a set.
+    async fn varied(
+        &mut self,
+        finding: &mut Finding,
+        request: &Sample,
+        values: &[(String, String)],
+    ) -> Result<(), String> {
+        let fresh: Vec<&str> = values.iter().map(|(value, _)| value.as_str()).collect();
+        let others = candidates(request).into_iter().filter(|one| !fresh.contains(&one.literal.as_str()));
+        for one in others.take(MOST_VARIED) {
+            let trial = format!("{}{}", Added::FORM, 900_000 + self.token().number);
+            let other = with_values(request, &[(one.literal.clone(), trial.clone())].into());
+            let shot = self.shot(&other, Self::USER).await?;
+            let added =
+                elements::candidates(&shot.delta, &other, &fresh).into_iter().find(|added| added.literal == trial);
+            if let Some(added) = added.filter(|_| shot.is_good()) {
+                finding.varied = Some(Added { literal: one.literal, single: false, ..added });
                 break;
             }
         }

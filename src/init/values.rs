@@ -40,6 +40,8 @@ enum Shape {
     Number,
     Uuid,
     ObjectId,
+    /// An address, whose path another one goes on.
+    Url,
     Text,
 }
 
@@ -80,11 +82,18 @@ impl Fresh {
             }
             _ if uuid => Shape::Uuid,
             _ if hex(24) => Shape::ObjectId,
+            _ if ["http://", "https://"].iter().any(|scheme| literal.starts_with(scheme)) => Shape::Url,
             _ => Shape::Text,
         };
         let word: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let name = if word.is_empty() { "value".to_owned() } else { word.to_ascii_lowercase() };
         Fresh { literal: literal.to_owned(), name, shape }
+    }
+
+    /// An address, as far as others share it.
+    fn address(&self) -> String {
+        let is_bare = !self.literal.trim_start_matches("https://").trim_start_matches("http://").contains('/');
+        format!("{}{}", self.literal, if is_bare { "/" } else { "-" })
     }
 
     /// A value for a trial.
@@ -95,6 +104,7 @@ impl Fresh {
             Shape::Number => token.digits(),
             Shape::Uuid => format!("00000000-0000-4000-8000-{number:012x}"),
             Shape::ObjectId => format!("65{number:022x}"),
+            Shape::Url => format!("{}{text}", self.address()),
             Shape::Text => format!("{text}-{}", self.name),
         }
     }
@@ -106,6 +116,7 @@ impl Fresh {
             Shape::Number => "{{ key_as.number }}".to_owned(),
             Shape::Uuid => "{{ key_as.uuid }}".to_owned(),
             Shape::ObjectId => "{{ key_as.object_id }}".to_owned(),
+            Shape::Url => format!("{}{{{{ key }}}}", self.address()),
             Shape::Text if several => format!("{{{{ key }}}}-{}", self.name),
             Shape::Text => "{{ key }}".to_owned(),
         }
@@ -136,9 +147,13 @@ pub(super) fn keys(sample: &Sample, shared: &BTreeSet<String>) -> Vec<Fresh> {
     // A quantity may be the number of something else.
     let is_small = |fresh: &Fresh| fresh.shape == Shape::Number && fresh.literal.len() <= SMALL;
     let may_name = |rank: u8, fresh: &Fresh| rank < UNLIKELY && is_shared(fresh) && !is_small(fresh);
-    let keys = ranked(sample).into_iter().filter(|(rank, fresh)| *rank <= LIKE_A_KEY || may_name(*rank, fresh));
-    let (mut first, rest): (Vec<Fresh>, Vec<Fresh>) = keys.map(|(_, fresh)| fresh).partition(is_shared);
+    // What comes after a first part of the path may be whose the thing is.
+    let is_in_path = |fresh: &Fresh| sample.segments.iter().skip(1).any(|segment| *segment == fresh.literal);
+    let is_key = |rank: u8, fresh: &Fresh| rank <= LIKE_A_KEY || may_name(rank, fresh);
+    let (keys, others): (Vec<_>, Vec<_>) = ranked(sample).into_iter().partition(|(rank, fresh)| is_key(*rank, fresh));
+    let (mut first, rest): (Vec<Fresh>, Vec<Fresh>) = keys.into_iter().map(|(_, fresh)| fresh).partition(is_shared);
     first.extend(rest);
+    first.extend(others.into_iter().map(|(_, fresh)| fresh).filter(is_in_path));
     first
 }
 
@@ -298,6 +313,15 @@ mod tests {
         let uuid = Fresh::new("id", "123e4567-e89b-42d3-a456-426614174000");
         assert_eq!(uuid.template(false), "{{ key_as.uuid }}");
         assert_eq!(Fresh::new("id", "65a1b2c3d4e5f60718293a4b").template(false), "{{ key_as.object_id }}");
+        for (literal, template) in
+            [("https://example.org/a", "https://example.org/a-{{ key }}"), ("http://h", "http://h/{{ key }}")]
+        {
+            assert_eq!(Fresh::new("url", literal).template(false), template);
+        }
+        let order =
+            crate::import::from_curl("curl -X POST http://app/users/ann/orders --json '{\"total\":20}'").unwrap();
+        let literals: Vec<String> = keys(&order, &BTreeSet::new()).into_iter().map(|fresh| fresh.literal).collect();
+        assert_eq!(literals, ["ann", "orders"], "whose they are, and not the first part");
     }
 
     #[test]

@@ -12,9 +12,6 @@ use super::probe::LED_ON;
 use super::request::{Values, key, literal, quoted, request, template};
 use crate::import::Sample;
 
-/// Most operations of which every three are explored: these are ten choices.
-const MOST_OF_THREE: usize = 3;
-
 /// Where the service comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -99,7 +96,7 @@ pub fn scenario_text(plan: &Plan) -> String {
             invariants(&mut text, plan);
             let listed: Vec<String> = names.iter().map(|name| quoted(name)).collect();
             add(&mut text, format_args!("\n[explore]\noperations = [{}]\n", listed.join(", ")));
-            text.push_str(&lanes(plan));
+            text.push_str(lanes(plan));
             text.push_str("judge = \"both\"\n");
         }
     }
@@ -131,26 +128,9 @@ pub fn promise(plan: &Plan) -> &'static str {
     }
 }
 
-/// How many requests meet. Several operations: every choice of them. What must be true after all is judged beside what
-/// happens serially.
-fn lanes(plan: &Plan) -> String {
-    let mut text = String::new();
-    let operations = plan.findings.len();
-    let is_worth_it = |finding: &Finding| match finding.kind {
-        Kind::Upsert => operations == 1,
-        // It found nothing to work on: another one must come first.
-        Kind::Failed(_) => operations <= MOST_OF_THREE,
-        _ => false,
-    };
-    if plan.findings.iter().any(is_worth_it) {
-        text.push_str(
-            "requests = 3                    # two of them may meet where the first one has made something\n",
-        );
-    }
-    if operations > 1 {
-        text.push_str("pairs = true\n");
-    }
-    text
+/// Several operations: every choice of them meets. Two at a time, on a fresh key and on what others left, which nobody has to ask for.
+fn lanes(plan: &Plan) -> &'static str {
+    if plan.findings.len() > 1 { "pairs = true\n" } else { "" }
 }
 
 /// What the requests are taken for.

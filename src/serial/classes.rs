@@ -185,6 +185,9 @@ impl Specification {
         if let Some(failed) = self.without(normal, |status| status >= 500, former) {
             return (Class::Status, failed);
         }
+        if let Some(refused) = refused_in_other_words(normal, &forms, serial, &refuses) {
+            return (Class::Refused, refused);
+        }
         let class = if is_mixed(normal, &forms, serial) {
             Class::Mixed
         } else if !serial.iter().any(|one| one.documents == forms.documents) {
@@ -209,6 +212,32 @@ impl Specification {
         let serial = self.by_requests.get(&taking_part(normal, &others))?;
         (serial.iter().any(|one| one.all == forms.all) || is_mixed(normal, &forms, serial)).then_some(gone)
     }
+}
+
+/// The requests that are refused in words that no order has, where all else is as in an order: the documents, every status, and what
+/// was served. Which of several reasons a refusal names is no effect.
+fn refused_in_other_words(
+    normal: &Normal,
+    forms: &Forms,
+    serial: &[Forms],
+    refuses: impl Fn(u16) -> bool,
+) -> Option<Vec<usize>> {
+    if normal.is_coarse {
+        return None;
+    }
+    let answered: Vec<(usize, u16)> = (normal.answers.iter())
+        .filter(|(request, _)| normal.order.contains(request))
+        .map(|(request, (status, _))| (*request, *status))
+        .collect();
+    let is_refused = |position: &usize| answered.get(*position).is_some_and(|(_, status)| refuses(*status));
+    let is_like = |one: &&Forms| {
+        let alike = |position: &usize| one.answers.get(*position) == forms.answers.get(*position);
+        one.statuses == forms.statuses
+            && (0..forms.answers.len()).all(|position| is_refused(&position) || alike(&position))
+    };
+    let like = serial.iter().find(is_like)?;
+    let differs = |position: &usize| like.answers.get(*position) != forms.answers.get(*position);
+    Some((0..answered.len()).filter(differs).map(|position| answered[position].0).collect())
 }
 
 /// Whether each answer is one that some order gives, and documents and statuses are those of one.

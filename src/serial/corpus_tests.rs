@@ -250,6 +250,29 @@ fn a_name_that_one_order_shows_is_not_made_anew_until_a_repetition_lacks_it() {
 }
 
 #[test]
+fn which_of_several_reasons_a_refusal_names_is_no_effect() {
+    let run = |order: &[usize], said: [(u16, &str); 2]| {
+        let answer = |(status, text): (u16, &str)| Answer { status, body: Value::Text(text.to_owned()) };
+        let answers = said.into_iter().map(answer).enumerate().collect();
+        let outcome = Outcome { answers, probes: Vec::new(), changes: Vec::new() };
+        Sample { order: order.to_vec(), marks: Vec::new(), outcome, touched: None }
+    };
+    let class = |serially: [(u16, &str); 2], here| {
+        let mut judge = Judge::new(Settings::default());
+        for order in [[0, 1], [1, 0], [0, 1], [1, 0]] {
+            judge.learn(run(&order, serially));
+        }
+        judge.judge(&[run(&[0, 1], here)]).executions[0].class
+    };
+    let sold = (409, "sold");
+    assert_eq!(class([sold, sold], [sold, (409, "there")]), Class::Refused);
+    assert_eq!(class([sold, sold], [(409, "busy"), (409, "there")]), Class::Refused);
+    assert_eq!(class([(200, "a"), sold], [(200, "b"), (409, "there")]), Class::Answer, "what is served is an effect");
+    assert_eq!(class([(500, "a"), sold], [(500, "b"), sold]), Class::Answer, "a failure is no refusal");
+    assert_eq!(class([sold, sold], [sold, (422, "there")]), Class::Status);
+}
+
+#[test]
 fn the_orders_of_the_others_are_asked_for_where_some_were_refused_or_failed() {
     let judge = Judge::new(Settings::default());
     let with = |statuses: [u16; 3]| {

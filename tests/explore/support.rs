@@ -85,7 +85,7 @@ impl Case {
             invariants: invariants.unwrap_or_else(|| workload.invariants()),
             warm_up: false,
             may_reduce: false,
-            established: false,
+            before: 0,
             twice: self.twice,
             park_answers: self.park_answers,
             settle: None,

@@ -142,14 +142,16 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
     let mut probe = Probe::begin(&subject, wanted.samples, wanted.pins, first).await.map_err(failed)?;
     let login = probe.login.clone();
     tell(io, quiet, &probe.notes);
-    let mut seen: Vec<String> = Vec::new();
+    let (mut seen, mut sent): (Vec<String>, Vec<&Sample>) = (Vec::new(), Vec::new());
     let mut findings = Vec::new();
     for sample in wanted.samples {
         let name = sample.route();
-        // Of a recording, the first request of a route stands for all that are like it.
-        if !wanted.is_tried(sample, login.as_ref()) || (sample.writes() && seen.contains(&name)) {
+        // Of a recording, the first request of a route stands for all that are like it; what was typed is meant.
+        let is_known = if wanted.reads { sent.contains(&sample) } else { sample.writes() && seen.contains(&name) };
+        if !wanted.is_tried(sample, login.as_ref()) || is_known {
             continue;
         }
+        sent.push(sample);
         if findings.len() >= MOST {
             tell(io, quiet, &[format!("only the first {MOST} requests were tried")]);
             break;
@@ -215,8 +217,13 @@ fn explored(looked: Looked, origin: Origin) -> Result<Plan, CliError> {
         !matches!(finding.kind, Kind::Failed(_)) || looked.findings.iter().any(|other| finding.may_need(other))
     };
     // The requests of an exploration stay as they are: what becomes of them is held against their serial runs.
-    let as_it_is = |finding: &Finding| Finding { added: None, ..finding.clone() };
-    let findings: Vec<Finding> = looked.findings.iter().filter(works).map(as_it_is).collect();
+    let as_it_is = |finding: &Finding| Finding { added: None, varied: None, ..finding.clone() };
+    // But one that says what is known already changes nothing: another one says something else each time.
+    let of_another = |finding: &Finding| {
+        finding.varied.clone().map(|varied| Finding { added: Some(varied), varied: None, ..finding.clone() })
+    };
+    let both = |finding: &Finding| std::iter::once(as_it_is(finding)).chain(of_another(finding)).collect::<Vec<_>>();
+    let findings: Vec<Finding> = looked.findings.iter().filter(works).flat_map(both).collect();
     if findings.iter().all(|finding| finding.kind == Kind::Nothing) {
         return Err(nothing_works(&looked.findings, None));
     }

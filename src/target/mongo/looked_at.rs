@@ -18,21 +18,22 @@ pub struct LookedAt {
     pub missing: Vec<String>,
 }
 
-/// Counts what the aggregation looks at.
+/// Counts what the aggregation looks at; with what it joins that is there and empty: if it gives something all the same, it has looked
+/// at what it needs.
 pub(super) async fn looked_at(
     database: &Database,
     collection: &str,
     pipeline: &[Document],
-) -> mongodb::error::Result<LookedAt> {
+) -> mongodb::error::Result<(LookedAt, Vec<String>)> {
     let documents: Collection<Document> = database.collection(collection);
     let count = |filter: Document| documents.count_documents(filter).limit(MOST).into_future();
     let all = count(Document::new()).await?;
     if all == 0 {
         let missing =
             vec![format!("the collection `{collection}` of the database `{}` holds nothing", database.name())];
-        return Ok(LookedAt { documents: 0, missing });
+        return Ok((LookedAt { documents: 0, missing }, Vec::new()));
     }
-    let mut found = LookedAt { documents: all, missing: Vec::new() };
+    let (mut found, mut empty) = (LookedAt { documents: all, missing: Vec::new() }, Vec::new());
     for field in pipeline.first().map(fields_of_stage).unwrap_or_default() {
         let there = doc! { field.as_str(): { "$exists": true } };
         if documents.find_one(there).projection(doc! { "_id": 1 }).await?.is_none() {
@@ -41,7 +42,10 @@ pub(super) async fn looked_at(
     }
     for other in pipeline.iter().filter_map(joined) {
         if database.collection::<Document>(other).find_one(doc! {}).projection(doc! { "_id": 1 }).await?.is_none() {
-            found.missing.push(format!("the collection `{other}`, which the aggregation joins, holds nothing"));
+            let why = format!("the collection `{other}`, which the aggregation joins, holds nothing");
+            // One that is not there may be misspelt.
+            let is_there = !database.list_collection_names().filter(doc! { "name": other }).await?.is_empty();
+            if is_there { empty.push(why) } else { found.missing.push(why) }
         }
     }
     if let Some(filter) = scope(pipeline) {
@@ -50,7 +54,7 @@ pub(super) async fn looked_at(
             found.missing.push(format!("no document of `{collection}` matches the first stage"));
         }
     }
-    Ok(found)
+    Ok((found, empty))
 }
 
 /// The first `$match`, where what follows it goes on to compute; where it is all there is, it is what must not be found.

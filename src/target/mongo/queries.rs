@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::aggregations::{Aggregations, Rendered};
 use super::looked_at::{LookedAt, looked_at};
 use super::{Connected, PoolOptions, truth};
-use crate::scenario::InvariantSpec;
+use crate::scenario::{Expected, InvariantSpec};
 use crate::target::{Guard, MongoUri, TargetError};
 
 /// Documents kept of what should have been empty: more than are shown, so that those of the load are among them.
@@ -161,7 +161,10 @@ async fn aggregate(spec: &InvariantSpec, aggregations: &Aggregations) -> Result<
     let Rendered { database, collection, pipeline } =
         aggregations.rendered(spec.database.as_deref(), &spec.collection, &spec.pipeline)?;
     let failed = |error: mongodb::error::Error| error.kind.to_string();
-    let looked_at = looked_at(&database, &collection, &pipeline).await.map_err(failed)?;
+    let (mut looked_at, empty) = looked_at(&database, &collection, &pipeline).await.map_err(failed)?;
+    if !matches!(spec.expect, Expected::Empty) {
+        looked_at.missing.extend(empty.iter().cloned());
+    }
     let nowhere = !looked_at.missing.is_empty();
     let mut result = QueryResult { looked_at: Some(looked_at), ..QueryResult::nothing(&spec.name) };
     if nowhere {
@@ -177,6 +180,10 @@ async fn aggregate(spec: &InvariantSpec, aggregations: &Aggregations) -> Result<
         if result.documents >= MOST {
             break;
         }
+    }
+    // Documents of which there must be none are evidence, whatever else is empty. That there are none is not.
+    if result.documents == 0 && !empty.is_empty() {
+        result.looked_at.iter_mut().for_each(|looked_at| looked_at.missing.extend(empty.iter().cloned()));
     }
     Ok(result)
 }
