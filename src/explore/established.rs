@@ -231,9 +231,8 @@ mod tests {
             let report = whole.report;
             (report.explored, report.violated, report.complete, report.requests, report.notes.join("; "))
         };
-        let (explored, violated, complete, requests, notes) = report(exploration(4, 0));
+        let (explored, violated, complete, requests, _) = report(exploration(4, 0));
         assert_eq!((explored, violated, complete, requests), (10, 0, true, 2));
-        assert!(notes.contains("4 of the interleavings"), "{notes}");
         let doubted = |violated| {
             let mut one = exploration(4, violated);
             one.report.doubts.push("who knows".to_owned());

@@ -191,8 +191,9 @@ pub(crate) const OUTCOME_LABELS: [&str; 16] = [
     "unknown",
 ];
 
-/// Rounds from this one on are the very first requests of an exploration, which can be sent only once.
-pub const FIRST_USE: u32 = 900_000_000;
+/// Rounds from this one on are the very first requests of an exploration, which can be sent only once. The number that a key of such a
+/// round has, where one is wanted, counts only so far: it must not be that of another round.
+pub const FIRST_USE: u32 = 900_039_000;
 
 /// One operation, from intent to outcome. Times are as the client saw them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

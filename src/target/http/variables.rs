@@ -152,6 +152,9 @@ mod tests {
     fn every_key_of_a_run_has_a_number_of_its_own() {
         for run in ["r1", "r2"] {
             let tag = workload::tag(run);
+            let first = crate::history::FIRST_USE;
+            let number = number_of(&format!("{tag}-u{first}"));
+            assert!((0..39_000).all(|execution| number_of(&format!("{tag}-u{execution}")) != number));
             let shared = (0..40_000).map(|key| format!("{tag}-k{key}"));
             let own = (0..4_000).flat_map(|key| (0..5).map(move |client| (key, client)));
             let private = own.map(|(key, client)| format!("{tag}-k{key}-{client}"));
