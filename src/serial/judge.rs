@@ -11,6 +11,7 @@ use super::nearest::{self, Difference, nearest};
 use super::normal::{Filter, Normal, Piece, Term, identity};
 use super::outcome::Sample;
 use super::place::{Pattern, Place};
+use super::sequences::Sequences;
 use super::words;
 
 /// How outcomes are compared.
@@ -206,7 +207,7 @@ impl Judge {
                 let masked = execution.masked(&filter);
                 let touched = sample.touched.as_ref();
                 let judged = known.entry((in_words(&masked), touched));
-                judged.or_insert_with(|| self.one(&masked, touched, &serial, &prepared.specification)).clone()
+                judged.or_insert_with(|| self.one(&masked, touched, &serial, &prepared)).clone()
             })
             .collect();
         let mut not_compared: Vec<String> = prepared.masks.not_compared().into_iter().collect();
@@ -228,7 +229,7 @@ impl Judge {
         execution: &Normal,
         touched: Option<&BTreeSet<usize>>,
         serial: &[Normal],
-        specification: &Specification,
+        Prepared { specification, sequences, .. }: &Prepared,
     ) -> Judged {
         let refuses = |status| self.settings.refuses(status);
         let former = self.settings.former();
@@ -242,6 +243,8 @@ impl Judge {
         let alike = serial.iter().filter(|run| run.order.iter().collect::<BTreeSet<_>>() == requests);
         let found = if class == Class::Serial { None } else { nearest(execution, alike) };
         let (order, mut differences) = found.unwrap_or_default();
+        // A number that nobody got is left out of a sequence, and the rest is as in that order.
+        let class = if class == Class::Lasting && sequences.explain(&differences) { Class::Refused } else { class };
         differences.truncate(nearest::MOST);
         Judged { class, without, status, nearest: words::order(&order), differences }
     }
@@ -264,6 +267,8 @@ struct Prepared {
     masks: Masks,
     known: BTreeSet<String>,
     specification: Specification,
+    /// Numbers that are handed out.
+    sequences: Sequences,
     /// All requests.
     all: Vec<usize>,
 }
@@ -286,6 +291,7 @@ impl Prepared {
             executions: others,
             known,
             specification: Specification::default(),
+            sequences: Sequences::of(serial),
             all,
         };
         let filter = prepared.filter(settings);

@@ -26,6 +26,7 @@ mod nearest;
 mod normal;
 mod outcome;
 mod place;
+mod sequences;
 mod shapes;
 mod value;
 mod words;

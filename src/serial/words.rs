@@ -19,6 +19,9 @@ pub(super) fn of_class(class: Class, count: u64, all: u64, without: &[usize], st
     let verb = if without.len() == 1 { "was" } else { "were" };
     match class {
         Class::Serial => format!("in {count} of {all} interleavings the outcome is that of a serial order"),
+        Class::Refused if without.is_empty() => format!(
+            "in {count} of {all}, a number of a sequence was left unused; the rest is as if it had not been handed out"
+        ),
         Class::Refused => format!(
             "in {count} of {all}, {gone} {verb} refused ({status}) and left nothing; the rest is as if it had not been sent"
         ),
