@@ -218,9 +218,9 @@ impl OfKind {
         let share = ratio(unknown, all);
         (share > limit).then(|| {
             let (share, limit) = (share * 100.0, limit * 100.0);
-            let why = self.unknown.most_frequent();
+            let (why, remedy) = (self.unknown.most_frequent(), self.unknown.remedy().unwrap_or_default());
             format!(
-                "{unknown} of {all} {what} ({share:.1} %) have an unknown outcome, at most {limit} % are allowed{why}"
+                "{unknown} of {all} {what} ({share:.1} %) have an unknown outcome, at most {limit} % are allowed{why}{remedy}"
             )
         })
     }
@@ -248,6 +248,20 @@ impl Causes {
 
     fn all(&self) -> u64 {
         self.0.values().map(|(.., count)| count).sum()
+    }
+
+    /// What to write where a status is met most often that the scenario does not speak of.
+    fn remedy(&self) -> Option<String> {
+        let (_, message, _) = self.0.values().max_by_key(|(.., count)| *count)?;
+        let status = message.strip_prefix("HTTP ")?.split(|letter: char| !letter.is_ascii_digit()).next()?;
+        let meaning = match status.parse::<u16>().ok()? {
+            200..400 => "ok",
+            400..500 => "refused",
+            _ => return None,
+        };
+        Some(format!(
+            ". The scenario does not say what HTTP {status} means: the operation's `status`, as in `status = {{ {meaning} = [{status}] }}`"
+        ))
     }
 
     /// The causes met most often, most frequent first.
@@ -316,6 +330,19 @@ mod tests {
             serde_json::from_value::<Operation>(line).unwrap()
         };
         (0..).zip(outcomes).map(operation).collect()
+    }
+
+    #[test]
+    fn a_status_that_the_scenario_does_not_speak_of_has_a_remedy() {
+        let remedy = |status: u16| {
+            let mut causes = Causes::default();
+            let unknown = Outcome::Unknown(Cause::http(status, "said"));
+            operations(vec![unknown]).iter().for_each(|operation| causes.meet(operation));
+            causes.remedy().unwrap_or_default()
+        };
+        assert!(remedy(204).contains("`status = { ok = [204] }`"), "{}", remedy(204));
+        assert!(remedy(409).contains("`status = { refused = [409] }`"), "{}", remedy(409));
+        assert_eq!(remedy(503), "");
     }
 
     /// Callers that are not known, by the status lists of the operation.

@@ -23,6 +23,8 @@ const TWO: usize = 2;
 const THREE: u8 = 3;
 /// Operations of which every two are sent before others; of more, every one.
 const MOST_OPERATIONS: usize = 5;
+/// What an aggregation may allow of each, for this to be met.
+const MOST_BY_LIMIT: usize = 6;
 /// Choices of what comes first that are named.
 const NAMED: usize = 4;
 
@@ -149,7 +151,28 @@ impl Further<'_> {
             }
             reached = next;
         }
+        whole = self.at_limits(whole).await?;
         Ok(self.said(whole))
+    }
+
+    /// Two requests that meet where one more is all that an aggregation of the user's own allows.
+    async fn at_limits(&mut self, mut whole: Exploration) -> Result<Exploration, CliError> {
+        if !self.is_of_one() {
+            return Ok(whole);
+        }
+        let limits: BTreeSet<usize> =
+            self.one.scenario.invariants.iter().flat_map(|rule| limits(rule.pipeline.text().expose())).collect();
+        for limit in limits.into_iter().filter(|limit| (TWO..=MOST_BY_LIMIT).contains(limit)) {
+            if !whole.may_go_on() {
+                break;
+            }
+            let first = vec![0; limit - 1];
+            let after = self.after(&first);
+            if self.told.iter().all(|(told, _)| *told != after) {
+                whole = self.meet(&first, &[0, 0], 1, whole).await?;
+            }
+        }
+        Ok(whole)
     }
 
     fn is_of_one(&self) -> bool {
@@ -235,7 +258,7 @@ impl Further<'_> {
     fn after(&self, first: &[usize]) -> String {
         match (self.is_of_one(), first.len()) {
             (true, 1) => "after a first request".to_owned(),
-            (true, _) => "after two others".to_owned(),
+            (true, others) => format!("after {others} others"),
             (false, _) => {
                 let names: Vec<&str> = first.iter().map(|operation| self.names[*operation].as_str()).collect();
                 format!("after {}", names.join(", then "))
@@ -266,6 +289,22 @@ impl Further<'_> {
     }
 }
 
+/// The numbers that an aggregation does not let anything go beyond: `{ "n": { "$gt": 3 } }`, of which there must be none.
+fn limits(pipeline: &str) -> Vec<usize> {
+    let mut limits = Vec::new();
+    for (at, word) in pipeline.match_indices("\"$gt") {
+        let rest = &pipeline[at + word.len()..];
+        let (rest, less) = match rest.strip_prefix("e\"") {
+            Some(rest) => (rest, 1),
+            None => (rest.strip_prefix('"').unwrap_or_default(), 0),
+        };
+        let number = rest.trim_start().strip_prefix(':').unwrap_or_default().trim_start();
+        let digits = &number[..number.len() - number.trim_start_matches(|letter: char| letter.is_ascii_digit()).len()];
+        limits.extend(digits.parse::<usize>().ok().and_then(|number| number.checked_sub(less)));
+    }
+    limits
+}
+
 /// Two operations by what they do.
 fn key(ways: &[Way], choice: &[usize]) -> Vec<(usize, String)> {
     choice.iter().map(|operation| (*operation, ways[*operation].told.clone())).collect()
@@ -274,6 +313,18 @@ fn key(ways: &[Way], choice: &[usize]) -> Vec<(usize, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_are_read_from_what_must_not_be_found() {
+        for (pipeline, expected) in [
+            (r#"[{ "$match": { "n": { "$gt": 3 } } }]"#, vec![3]),
+            (r#"[{ "$match": { "n": { "$gte" : 4 } } }, { "$match": { "m": {"$gt":12} } }]"#, vec![3, 12]),
+            (r#"[{ "$match": { "$expr": { "$gt": ["$n", 3] } } }]"#, vec![]),
+            (r#"[{ "$match": { "n": { "$gt": "$m" }, "$gtx": 5 } }]"#, vec![]),
+        ] {
+            assert_eq!(limits(pipeline), expected, "{pipeline}");
+        }
+    }
 
     #[test]
     fn neither_a_key_nor_a_number_comes_twice() {
