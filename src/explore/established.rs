@@ -15,6 +15,7 @@ use super::outcome::Exploration;
 use super::pairs::{add_report, join_looks};
 use super::ways::told;
 use super::wire::Kind;
+use crate::history::Operation;
 use crate::report::AsIfSerialReport;
 use crate::verdict::Verdict;
 
@@ -47,13 +48,20 @@ fn is_of_one_alone<'a>(executions: impl Iterator<Item = &'a Execution>) -> bool 
     all.difference(&of_several).next().is_some()
 }
 
-/// An exploration that violates nothing, with one of two requests on what others left; `after` says which.
-pub fn with_established(mut fresh: Exploration, established: Exploration, after: &str) -> Exploration {
+/// An exploration that violates nothing, with one of two requests on what others left; `after` says which. `unread` was sent after the
+/// final state of the first was read: what it left is in a later one.
+pub fn with_established(
+    mut fresh: Exploration,
+    established: Exploration,
+    after: &str,
+    unread: &mut Vec<Operation>,
+) -> Exploration {
     if let Some(why) = why_open(&established).filter(|_| !is_violated(&established)) {
         // It takes nothing away from what was explored to its end.
         if !established.as_if_serial.as_ref().is_some_and(|serial| serial.apart) {
             fresh.report.notes.push(format!("two requests {after} were not explored to the end: {why}"));
         }
+        unread.extend(established.history.operations);
         return fresh;
     }
     let observation = fresh.seen_until(established.observation);
@@ -65,6 +73,7 @@ pub fn with_established(mut fresh: Exploration, established: Exploration, after:
         *one = joined(std::mem::take(one), other);
     }
     history.operations.extend(established.history.operations);
+    history.operations.append(unread);
     history.operations = in_order(history.operations);
     history.interrupted |= established.history.interrupted;
     join_looks(&mut looks, established.looks);
@@ -216,18 +225,41 @@ mod tests {
         let earlier = Earlier { state: state(&["a"]), keys: ["a".into()].into() };
         let fresh = Exploration { observation: Some(state(&["a"])), earlier: Some(earlier), ..exploration(6, 0) };
         let later = |keys: &[&str]| Exploration { observation: Some(state(keys)), ..exploration(4, 0) };
-        let whole = with_established(fresh, later(&["b"]), "after a").observation.unwrap();
+        let whole = with_established(fresh, later(&["b"]), "after a", &mut Vec::new()).observation.unwrap();
         assert_eq!(whole.vanished.iter().map(|vanished| &*vanished.key).collect::<Vec<_>>(), ["a"]);
         // It went in the first.
         let earlier = Earlier { state: state(&["a"]), keys: ["a".into()].into() };
         let fresh = Exploration { observation: Some(state(&[]).since(&earlier)), ..exploration(6, 0) };
-        assert_eq!(with_established(fresh, later(&["b"]), "after a").observation.unwrap().vanished.len(), 1);
+        assert_eq!(
+            with_established(fresh, later(&["b"]), "after a", &mut Vec::new()).observation.unwrap().vanished.len(),
+            1
+        );
+    }
+
+    #[test]
+    fn what_was_sent_after_the_final_state_counts_once_a_later_one_is_read() {
+        let get = |op: u64| {
+            let found = crate::history::Outcome::Ok(crate::history::Value::Found(None));
+            crate::history::fixture::operation(op, "k", crate::history::Action::Get, [op, op + 1], found)
+        };
+        let of = |operations: &[u64], doubt: Option<&str>| {
+            let mut one = exploration(4, 0);
+            one.history.operations = operations.iter().map(|op| get(*op)).collect();
+            one.report.doubts.extend(doubt.map(str::to_owned));
+            one
+        };
+        let mut unread = vec![get(3)];
+        let whole = with_established(of(&[1], None), of(&[4], Some("open")), "after a", &mut unread);
+        assert_eq!((whole.history.operations.len(), unread.len()), (1, 2), "its state was not read again");
+        let whole = with_established(whole, of(&[5], None), "after b", &mut unread);
+        let told: Vec<u64> = whole.history.operations.iter().map(|operation| operation.id.0).collect();
+        assert_eq!((told, unread.len()), (vec![1, 3, 4, 5], 0));
     }
 
     #[test]
     fn what_comes_to_no_end_takes_nothing_away_unless_it_violates() {
         let report = |established: Exploration| {
-            let whole = with_established(exploration(6, 0), established, "after a");
+            let whole = with_established(exploration(6, 0), established, "after a", &mut Vec::new());
             let report = whole.report;
             (report.explored, report.violated, report.complete, report.requests, report.notes.join("; "))
         };
@@ -255,7 +287,9 @@ mod tests {
             Exploration { as_if_serial: Some(serial), ..exploration(4, 0) }
         };
         let judged = |verdict| {
-            let whole = with_established(serial(Verdict::Holds), serial(verdict), "after a").as_if_serial.unwrap();
+            let whole = with_established(serial(Verdict::Holds), serial(verdict), "after a", &mut Vec::new())
+                .as_if_serial
+                .unwrap();
             (whole.verdict, whole.judged)
         };
         assert_eq!(judged(Verdict::Holds), (Verdict::Holds, 6));

@@ -14,6 +14,7 @@ use crate::explore::outcome::Exploration;
 use crate::explore::pairs::choices;
 use crate::explore::search::Search;
 use crate::explore::ways::Way;
+use crate::history::Operation;
 use crate::session::Environment;
 use crate::target::Guard;
 
@@ -70,6 +71,7 @@ impl One<'_> {
             states: BTreeSet::new(),
             told: Vec::new(),
             open: false,
+            unread: Vec::new(),
         };
         further.explore(fresh).await
     }
@@ -115,6 +117,8 @@ struct Further<'a> {
     told: Vec<(String, u64)>,
     /// There was no time for all of it.
     open: bool,
+    /// What was sent after the final state was read.
+    unread: Vec<Operation>,
 }
 
 impl Further<'_> {
@@ -198,7 +202,7 @@ impl Further<'_> {
             let Some(way) = explorer.last_of_all().await else { return Ok(None) };
             self.used = self.used.until(way.next, requests);
             whole.next = way.next;
-            whole.history.operations.extend(way.operations.iter().cloned());
+            self.unread.extend(way.operations.iter().cloned());
             ways.push(way);
         }
         let is_new = self.states.insert(ways.iter().map(|way| way.told.clone()).collect());
@@ -252,7 +256,7 @@ impl Further<'_> {
         self.used = self.used.until(established.next, requests);
         let after = self.after(first);
         self.told.push((after.clone(), established.report.explored));
-        Ok(with_established(whole, established, &after))
+        Ok(with_established(whole, established, &after, &mut self.unread))
     }
 
     fn after(&self, first: &[usize]) -> String {
