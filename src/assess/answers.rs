@@ -17,7 +17,7 @@ pub(super) struct Understood<'a> {
 
 /// Whether it is a read that found something.
 pub(super) fn sees(operation: &Operation) -> bool {
-    reads(&operation.action) && operation.value().is_some_and(|value| !found_nothing(value))
+    reads(&operation.action) && operation.value().is_some_and(|value| !value.found_nothing())
 }
 
 /// Reads the answers of one run together; `seeing` are the kinds of reads of which some found something.
@@ -56,7 +56,7 @@ fn reads_that_find_nothing(history: &History, seeing: &BTreeSet<String>) -> BTre
     let mut first: BTreeMap<&str, (Nanos, &Operation)> = BTreeMap::new();
     for operation in &history.operations {
         match &operation.outcome {
-            Outcome::Ok(value) if found_nothing(value) => {}
+            Outcome::Ok(value) if value.found_nothing() => {}
             Outcome::Ok(value) => {
                 if shows_existence(value) {
                     let known = first.entry(&operation.key).or_insert((operation.completed, operation));
@@ -71,7 +71,7 @@ fn reads_that_find_nothing(history: &History, seeing: &BTreeSet<String>) -> BTre
     let mut blind: BTreeMap<String, Blind> = BTreeMap::new();
     let nothing = history.operations.iter().filter(|operation| {
         reads(&operation.action)
-            && operation.value().is_some_and(found_nothing)
+            && operation.value().is_some_and(Value::found_nothing)
             && !seeing.contains(operation.action.name())
     });
     for operation in nothing.clone() {
@@ -88,14 +88,6 @@ fn reads_that_find_nothing(history: &History, seeing: &BTreeSet<String>) -> BTre
 
 fn reads(action: &Action) -> bool {
     matches!(action, Action::Get | Action::Read | Action::CheckExisting(_) | Action::ReadThread)
-}
-
-fn found_nothing(value: &Value) -> bool {
-    match value {
-        Value::Found(found) => found.is_none(),
-        Value::Messages(seen) => seen.id.is_none() && seen.length == 0,
-        _ => false,
-    }
 }
 
 fn shows_existence(value: &Value) -> bool {

@@ -35,6 +35,7 @@ pub use gather::Facts;
 pub use limit::{Limit, ends_search, limit, step as limit_step};
 pub use looks::{meant_for_a_load, worsening};
 pub use merge::{MergedRun, ShardRun, Unmergeable, merge};
+pub(crate) use part::judge_part_of;
 pub use part::{Joined, PART_FORMAT_VERSION, Part, PartError, indivisible, judge_part};
 pub use record::{RUN_FORMAT_VERSION, RunRecord};
 
@@ -242,7 +243,7 @@ fn what_can_be_repeated_first(result: &mut InvariantResult) {
 
 /// Operations whose times count: a round that came before the serial control found nothing warm. An exploration goes to and
 /// fro between both.
-fn measured<'a>(run: &Recording<'a>, facts: &Facts) -> impl Iterator<Item = &'a Operation> + use<'a> {
+fn measured<'a>(run: &Recording<'a>, facts: &Facts) -> impl Iterator<Item = &'a Operation> + Clone + use<'a> {
     let begun = facts.control_until.filter(|_| run.record.explore.is_none());
     let all = facts.load_until.is_none_or(|last| Some(last) <= begun);
     run.history.phase(Phase::Main).iter().filter(move |operation| all || Some(operation.invoked) > begun)

@@ -152,9 +152,13 @@ pub fn indivisible(record: &RunRecord, observation: Option<&Observation>) -> Res
 
 /// Judges one part: `run` has its operations alone, beside those of the serial control. `facts` are those of the whole run.
 pub fn judge_part(run: Recording<'_>, facts: Facts) -> Result<Part, AssessError> {
-    let scenario = scenario_of(run.record)?;
+    judge_part_of(&scenario_of(run.record)?, run, facts)
+}
+
+/// Judges one part of the run of a scenario.
+pub(crate) fn judge_part_of(scenario: &Scenario, run: Recording<'_>, facts: Facts) -> Result<Part, AssessError> {
     let part = run.history.part.unwrap_or(KeyPart { index: 0, of: 1 });
-    let found = gather(&run, facts, &scenario)?;
+    let found = gather(&run, facts, scenario)?;
     let history = found.history.into_owned();
     Ok(Part {
         format_version: PART_FORMAT_VERSION,

@@ -10,10 +10,14 @@ mod column;
 mod columns;
 mod divided;
 mod lines;
+mod names;
 mod parts;
+mod pieces;
 mod reader;
+mod scratch;
 mod sealer;
 mod segment;
+mod survey;
 mod writer;
 
 use std::fs::File;
@@ -22,9 +26,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::divided::{Divided, Fitting};
+pub(crate) use self::divided::{Divided, Division};
 pub use self::parts::is_divided;
+pub(crate) use self::pieces::{Fitting, Piece, Shared};
 pub use self::reader::{read, read_part, read_some};
+pub(crate) use self::survey::Meeting;
 pub use self::writer::HistoryWriter;
 
 /// Version of the history format.

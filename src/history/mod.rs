@@ -12,6 +12,7 @@ pub mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod id;
+mod latest;
 mod looks;
 mod messages;
 mod observation;
@@ -26,6 +27,7 @@ pub use delivery::{CodePath, ContentKind, Delivered, Delivery, Via};
 pub use effects::{Effects, ElementCount, Elements, KeyElements, NumberRule, Numbers};
 pub use faults::{FaultInterval, Faults};
 pub use id::{Id, OpId};
+pub(crate) use latest::latest;
 pub use looks::{Looks, Tally, Worsening};
 pub use messages::{Appended, Compactor, Element, Message, MessagePath, ReadResult, Role, Said, answer_to, chain};
 pub use observation::{Earlier, Observation, Observed, SetAside, Source, Vanished};

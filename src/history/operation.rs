@@ -132,6 +132,15 @@ impl Value {
             Value::Delivered(_) => None,
         }
     }
+
+    /// Whether it is what a read is told where nothing is.
+    pub(crate) fn found_nothing(&self) -> bool {
+        match self {
+            Value::Found(found) => found.is_none(),
+            Value::Messages(seen) => seen.id.is_none() && seen.length == 0,
+            _ => false,
+        }
+    }
 }
 
 /// The document that a create-or-get returned, as far as the answer told.

@@ -4,19 +4,25 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::mpsc::sync_channel;
 
+use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
 use super::SessionError;
 use super::store::{check_header, read_history, written_history};
-use crate::assess::{Facts, Joined, PartError, Recording, RunRecord, assess, indivisible, judge_part};
-use crate::history::file::{Divided, Fitting, HistoryError, operations_within};
+use crate::assess::{
+    Facts, Joined, Part, PartError, Recording, RunRecord, assess, indivisible, judge_part_of, scenario_of,
+};
+use crate::history::file::{Divided, Division, Fitting, HistoryError, Meeting, Piece, Shared, operations_within};
 use crate::history::{History, KeyPart, Observation, OpId, Operation, named_elsewhere};
 use crate::report::Report;
-use crate::scenario::MemorySize;
+use crate::scenario::{MemorySize, Scenario};
 use crate::stats::{LatencyStats, Moments};
 use crate::verdict::Verdict;
+
+/// What the operations of a piece weigh, about, if it can be chosen: so much the caches of processors hold, and what each piece costs
+/// by itself is little beside what its operations cost.
+const PIECE: u64 = 12 << 20;
 
 /// Judges the run in a folder: as a whole if that fits into so much memory, and else in parts that do. The report is the same.
 pub(crate) fn judge(
@@ -34,31 +40,79 @@ pub(crate) fn judge(
         drop(divided);
         return whole(&read_history(directory, record)?);
     }
-    let mut facts = divided.survey(Facts::default, Facts::meet, Facts::joined).map_err(unreadable)?;
+    let run = (record, observation);
+    let judged = match indivisible(record, observation).map_err(SessionError::usage)? {
+        Some(why) => Err(Failure::Indivisible(why)),
+        None => match judged(&mut divided, Meeting::Summaries, run, most) {
+            Err(Failure::Damaged) => judged(&mut divided, Meeting::Operations, run, most),
+            judged => judged,
+        },
+    };
+    let why = match judged {
+        Ok(judged) => return Ok(judged),
+        Err(Failure::Session(error)) => return Err(error),
+        Err(Failure::Indivisible(why)) => why,
+        Err(Failure::TooLarge | Failure::Damaged) => "the operations on one key are more than fit".to_owned(),
+    };
+    // Now what is damaged has to be known.
+    surveyed(&mut divided, Meeting::Operations).map_err(unreadable)?;
+    unjudged(record, divided.ended(), &why, memory)
+}
+
+/// What is known of all operations.
+fn surveyed(divided: &mut Divided, meeting: Meeting) -> Result<Facts, HistoryError> {
+    let (mut facts, operations) = divided.survey(meeting, Facts::default, Facts::meet, Facts::joined)?;
+    facts.operations = operations;
     facts.ended(divided.ended());
-    let unjudged = |why: &str| unjudged(record, divided.ended(), why, memory);
-    if let Some(why) = indivisible(record, observation).map_err(SessionError::usage)? {
-        return unjudged(&why);
-    }
-    let parts = Parts { divided: &divided, record, observation, facts, most };
-    let mut of = divided.parts_within(most);
-    while let Some(number) = of {
-        match parts.judged(number) {
-            Ok(Some(judged)) => return Ok(judged),
+    Ok(facts)
+}
+
+/// Judges a run in parts, of which no more than so much is in memory at once.
+fn judged(
+    divided: &mut Divided,
+    meeting: Meeting,
+    (record, observation): (&RunRecord, Option<&Observation>),
+    most: u64,
+) -> Result<(Report, LatencyStats), Failure> {
+    let facts = surveyed(divided, meeting)?;
+    // A piece looks at all documents, which are not to cost more than its operations.
+    let documents = observation.map_or(0, |observation| observation.documents.len() * size_of::<Operation>());
+    let mut division = divided.division(most, PIECE.min(most / 4).max(documents as u64)).ok_or(Failure::TooLarge)?;
+    let scenario = scenario_of(record).map_err(SessionError::usage)?;
+    let shared = fits(divided.shared()?)?;
+    let parts = Parts { divided, record, scenario, observation, facts, shared, most };
+    loop {
+        match parts.judged(division) {
             // Keys turned out to be divided unevenly.
-            Ok(None) => of = divided.more_parts(number),
-            Err(Failure::Indivisible(why)) => return unjudged(&why),
-            Err(Failure::Session(error)) => return Err(error),
+            Err(Failure::TooLarge) => division = division.finer().ok_or(Failure::TooLarge)?,
+            judged => return judged,
         }
     }
-    unjudged("the operations on one key are more than fit")
 }
 
 /// Why parts could not be judged.
 enum Failure {
     /// They make no whole.
     Indivisible(String),
+    /// They do not fit.
+    TooLarge,
+    /// Something is damaged, and what was gathered of all operations has that in it.
+    Damaged,
     Session(SessionError),
+}
+
+fn fits<T>(read: Fitting<T>) -> Result<T, Failure> {
+    match read {
+        Fitting::Fits(read) => Ok(read),
+        Fitting::TooLarge => Err(Failure::TooLarge),
+        Fitting::Damaged => Err(Failure::Damaged),
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        Failure::Session(error)
+    }
 }
 
 impl From<HistoryError> for Failure {
@@ -119,99 +173,103 @@ fn unjudged(
 struct Parts<'a> {
     divided: &'a Divided,
     record: &'a RunRecord,
+    scenario: Scenario,
     observation: Option<&'a Observation>,
     facts: Facts,
-    /// What the operations of one may weigh.
+    shared: Shared,
+    /// What the operations may weigh that are read at once.
     most: u64,
 }
 
+/// Operations that some piece names and does not have, ordered by number.
+type Context = Vec<Operation>;
+
 impl Parts<'_> {
-    /// The report of all parts; `None` where one of them is too large. While one is judged, the next is read.
-    fn judged(&self, of: u32) -> Result<Option<(Report, LatencyStats)>, Failure> {
-        let mut all = Together { parts: self, spool: Spool::new(self.divided.scratch())?, joined: None, context: None };
-        let fit = std::thread::scope(|scope| {
-            let (hand_over, histories) = sync_channel(0);
-            scope.spawn(move || {
-                for part in KeyPart::all(of) {
-                    // Whoever no longer listens has failed, and says why.
-                    if hand_over.send(self.read(part)).is_err() {
-                        return;
-                    }
+    /// The report of all parts. Groups are read and judged one after another, each by all processors: two of them at once would only
+    /// take twice the memory.
+    fn judged(&self, division: Division) -> Result<(Report, LatencyStats), Failure> {
+        let mut all = Together { spool: Spool::new(self.divided.scratch())?, joined: None };
+        let mut context: Option<Context> = None;
+        for group in division.groups() {
+            let judged = match self.group(self.read(group, division)?, context.as_ref())? {
+                Some(judged) => judged,
+                None => {
+                    // All at once, because each reading meets all that there are.
+                    context = Some(self.context(division)?);
+                    self.group(self.read(group, division)?, context.as_ref())?.unwrap_or_default()
                 }
-            });
-            for (part, history) in KeyPart::all(of).zip(histories) {
-                let Some(history) = history? else { return Ok(false) };
-                if !all.add(part, history)? {
-                    return Ok(false);
-                }
-            }
-            Ok::<_, Failure>(true)
-        })?;
-        if !fit {
-            return Ok(None);
+            };
+            judged.into_iter().try_for_each(|part| all.add(part))?;
         }
-        let Together { spool, joined, .. } = all;
+        let Together { spool, joined } = all;
         let (report, stats, _) = joined.ok_or(PartError::Nothing)?.conclude(spool.peak()?)?;
-        Ok(Some((report, stats)))
+        Ok((report, stats))
     }
 
-    fn read(&self, part: KeyPart) -> Result<Option<History>, Failure> {
-        Ok(match self.divided.part(part, self.most)? {
-            Fitting::Fits(history) => Some(history),
-            Fitting::TooLarge => None,
-        })
+    fn read(&self, group: KeyPart, division: Division) -> Result<Vec<Piece>, Failure> {
+        fits(self.divided.pieces(group, division.pieces, self.most)?)
     }
 
-    fn elsewhere(&self, part: KeyPart, history: &History) -> FxHashSet<OpId> {
-        let documents = self.observation.map_or(&[][..], |observation| &observation.documents);
-        named_elsewhere(part, &history.operations, documents)
+    /// Judges the pieces of a group, as many at a time as there are processors; `None` where one of them names operations that it does
+    /// not have and nobody has read.
+    fn group(&self, pieces: Vec<Piece>, context: Option<&Context>) -> Result<Option<Vec<Part>>, Failure> {
+        let judged = pieces.into_par_iter().with_max_len(1).map(|piece| self.piece(piece, context));
+        judged.collect::<Vec<Result<Option<Part>, Failure>>>().into_iter().collect()
     }
 
-    /// All operations that some part names and does not have. They are read at once, because each reading meets all that there are.
-    fn context(&self, of: u32) -> Result<Option<Vec<Operation>>, Failure> {
-        let mut all = FxHashSet::default();
-        for part in KeyPart::all(of) {
-            let Some(history) = self.read(part)? else { return Ok(None) };
-            all.extend(self.elsewhere(part, &history));
+    /// Judges one of them.
+    fn piece(&self, piece: Piece, context: Option<&Context>) -> Result<Option<Part>, Failure> {
+        let mut history = self.divided.history(piece, &self.shared)?;
+        let elsewhere = self.elsewhere(&history);
+        if !elsewhere.is_empty() {
+            let Some(known) = context else { return Ok(None) };
+            let position = |op: &OpId| known.binary_search_by_key(op, |operation| operation.id).ok();
+            let mut positions: Vec<usize> = elsewhere.iter().filter_map(position).collect();
+            positions.sort_unstable();
+            history.context = positions.into_iter().filter_map(|at| known.get(at)).cloned().collect();
         }
-        Ok(Some(self.divided.some(&all)?))
+        let Parts { record, scenario, observation, facts, .. } = self;
+        let run = Recording { record, history: &history, observation: *observation };
+        let judged = judge_part_of(scenario, run, facts.clone()).map_err(PartError::from)?;
+        self.divided.done(history);
+        Ok(Some(judged))
+    }
+
+    fn elsewhere(&self, history: &History) -> FxHashSet<OpId> {
+        let documents = self.observation.map_or(&[][..], |observation| &observation.documents);
+        history.part.map(|part| named_elsewhere(part, &history.operations, documents)).unwrap_or_default()
+    }
+
+    /// All operations that some piece names and does not have.
+    fn context(&self, division: Division) -> Result<Context, Failure> {
+        let mut all = FxHashSet::default();
+        for group in division.groups() {
+            let named = |piece| Ok(self.elsewhere(&self.divided.history(piece, &self.shared)?));
+            let named = self.read(group, division)?.into_par_iter().with_max_len(1).map(named);
+            named.collect::<Result<Vec<_>, HistoryError>>()?.into_iter().for_each(|named| all.extend(named));
+        }
+        Ok(self.divided.some(&all, &self.shared)?)
     }
 }
 
 /// The parts that were judged so far.
-struct Together<'a> {
-    parts: &'a Parts<'a>,
+struct Together {
     spool: Spool,
     joined: Option<Joined>,
-    /// Operations that some part names and does not have, once that was asked for.
-    context: Option<Vec<Operation>>,
 }
 
-impl Together<'_> {
-    /// Judges one more; false where another one turned out to be too large.
-    fn add(&mut self, part: KeyPart, mut history: History) -> Result<bool, Failure> {
-        let elsewhere = self.parts.elsewhere(part, &history);
-        if !elsewhere.is_empty() {
-            if self.context.is_none() {
-                self.context = self.parts.context(part.of)?;
-            }
-            let Some(known) = &self.context else { return Ok(false) };
-            history.context = known.iter().filter(|operation| elsewhere.contains(&operation.id)).cloned().collect();
-        }
-        let Parts { record, observation, facts, .. } = self.parts;
-        let run = Recording { record, history: &history, observation: *observation };
-        let judged = judge_part(run, facts.clone()).map_err(PartError::from)?;
-        drop(history);
+impl Together {
+    /// Adds one more.
+    fn add(&mut self, part: Part) -> Result<(), Failure> {
         let moments = match &mut self.joined {
-            Some(joined) => joined.add(judged)?,
+            Some(joined) => joined.add(part)?,
             None => {
-                let (first, moments) = Joined::new(judged)?;
+                let (first, moments) = Joined::new(part)?;
                 self.joined = Some(first);
                 moments
             }
         };
-        self.spool.add(&moments)?;
-        Ok(true)
+        Ok(self.spool.add(&moments)?)
     }
 }
 

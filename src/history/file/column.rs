@@ -40,9 +40,9 @@ impl<T: Copy> Column<T> {
         }
     }
 
-    /// Whether there are more than so many.
-    pub(super) fn exceeds(&self, count: usize) -> bool {
-        matches!(self, Column::Each(numbers) if numbers.len() > count)
+    /// Whether it is one of so many.
+    pub(super) fn has(&self, count: usize) -> bool {
+        !matches!(self, Column::Each(numbers) if numbers.len() != count)
     }
 }
 
@@ -97,10 +97,10 @@ mod tests {
             assert_eq!(written(numbers), text);
             let read: Column<i64> = serde_json::from_str(text).unwrap();
             assert!((0..numbers.len()).all(|at| read.get(at) == Some(numbers[at])), "{text}");
-            assert_eq!((read.exceeds(numbers.len()), serde_json::to_string(&read).unwrap().as_str()), (false, text));
+            assert_eq!((read.has(numbers.len()), serde_json::to_string(&read).unwrap().as_str()), (true, text));
         }
         let read: Column<u32> = serde_json::from_str("[1,2]").unwrap();
-        assert!(read.exceeds(1) && read.get(2).is_none());
+        assert!(!read.has(1) && !read.has(3) && read.get(2).is_none());
         for damaged in ["-1", "[-1]", "5000000000", "[5000000000]", "\"1\"", "null", "[1", "{}", "1.5"] {
             assert!(serde_json::from_str::<Column<u32>>(damaged).is_err(), "{damaged}");
         }

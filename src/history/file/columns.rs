@@ -1,13 +1,16 @@
 //! Operations as columns: [`Block`].
 
+mod text;
+
 use std::hash::Hash;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::column::Column;
+use super::names::Names;
 use crate::history::{Action, Late, OpId, Operation, Outcome, Phase, Value};
 
 /// Answers that came late, to operations that may be anywhere.
@@ -160,61 +163,172 @@ impl Block {
         }
     }
 
+    /// The block that a text is.
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
+        text::block(text).or_else(|| serde_json::from_slice(text).ok())
+    }
+
+    /// How many operations there are.
+    pub(super) fn len(&self) -> usize {
+        self.op.len()
+    }
+
     /// The operations; `None` where these cannot be columns that were written.
     pub(super) fn operations(self, names: &Names) -> Option<(Vec<Operation>, Lates)> {
-        let count = self.op.len();
-        let connected = self.connected_ns.len();
-        if connected != count && connected != 0 {
+        let (runs, lates) = self.runs(names, 1, |_| Some(0))?;
+        Some((runs.into_iter().next()?, lates))
+    }
+
+    /// The operations on keys that have a place in one of several runs, run by run; `None` where these cannot be columns that were
+    /// written.
+    pub(super) fn runs(
+        self,
+        names: &Names,
+        count: usize,
+        place: impl Fn(&str) -> Option<usize>,
+    ) -> Option<(Vec<Vec<Operation>>, Lates)> {
+        if !self.fits() {
             return None;
         }
-        let keys = names.shared(self.keys);
-        let mut last: Vec<Option<usize>> = vec![None; keys.len()];
-        let (mut actions, mut outcomes) = (0, 0);
-        let (mut op, mut round, mut invoked) = (0, 0, 0);
-        let mut operations: Vec<Operation> = Vec::with_capacity(count);
-        for at in 0..count {
-            op = moved(op, self.op[at]);
-            round = moved(round, self.round.get(at)?);
-            invoked = moved(invoked, self.invoked_ns.get(at)?);
-            let key = self.key.get(at)? as usize;
-            let action = chosen(self.action.get(at)? as usize, &mut actions);
-            let outcome = match self.outcome.get(at)? as usize {
-                0 => (*last.get(key)?)?,
-                code => chosen(code - 1, &mut outcomes),
-            };
-            *last.get_mut(key)? = Some(outcome);
-            let connected = self.connected_ns.get(at).copied().flatten();
-            operations.push(Operation {
-                id: OpId(op),
-                client: self.client.get(at)?,
-                round: u32::try_from(round).ok()?,
-                phase: Phase::Main,
-                key: Arc::clone(keys.get(key)?),
-                action: self.actions.get(action)?.clone(),
-                intended: moved(invoked, self.intended_ns.get(at)?),
-                invoked,
-                connected: connected.map(|connected| moved(invoked, connected)),
-                completed: moved(invoked, self.completed_ns.get(at)?),
-                attempts: 1,
-                outcome: self.outcomes.get(outcome)?.clone(),
-                late: None,
-            });
+        let places: Vec<Option<usize>> = self.keys.iter().map(|key| place(key).filter(|run| *run < count)).collect();
+        let mut runs: Vec<Vec<Operation>> = self.sizes(&places, count)?.into_iter().map(Vec::with_capacity).collect();
+        let mut rows = Rows::of(self, names);
+        for at in 0..rows.block.len() {
+            let key = rows.block.key.get(at)? as usize;
+            match places.get(key)? {
+                Some(run) => runs[*run].push(rows.next(at, key)?),
+                None => rows.skip(at, key)?,
+            }
         }
+        rows.is_at_end().then_some((runs, rows.block.lates))
+    }
+
+    /// Whether its columns are as long as the first.
+    fn fits(&self) -> bool {
+        let count = self.len();
         let columns = [&self.round, &self.invoked_ns, &self.intended_ns, &self.completed_ns];
         let numbers = [&self.client, &self.key, &self.action, &self.outcome];
-        if columns.iter().any(|column| column.exceeds(count)) || numbers.iter().any(|column| column.exceeds(count)) {
-            return None;
+        let connected = self.connected_ns.len();
+        (connected == count || connected == 0)
+            && columns.iter().all(|column| column.has(count))
+            && numbers.iter().all(|column| column.has(count))
+    }
+
+    /// How many operations come to each place.
+    fn sizes(&self, places: &[Option<usize>], count: usize) -> Option<Vec<usize>> {
+        let mut sizes = vec![0; count];
+        for at in 0..self.len() {
+            if let Some(run) = places.get(self.key.get(at)? as usize)? {
+                sizes[*run] += 1;
+            }
         }
-        for at in self.control {
-            operations.get_mut(at as usize)?.phase = Phase::Control;
+        Some(sizes)
+    }
+}
+
+/// What a row has that follows from rows before, or that only some rows have.
+struct Step {
+    /// Positions of its action and its outcome.
+    action: usize,
+    outcome: usize,
+    phase: Phase,
+    attempts: u16,
+    late: Option<Box<Late>>,
+}
+
+/// The rows of a block, one after another.
+struct Rows {
+    block: Block,
+    keys: Vec<Arc<str>>,
+    /// The position of each key's last outcome.
+    last: Vec<Option<usize>>,
+    actions: usize,
+    outcomes: usize,
+    /// Of the row before.
+    op: u64,
+    round: u64,
+    invoked: u64,
+    /// How many of the columns that not all rows have were met.
+    control: usize,
+    attempts: usize,
+    lates: usize,
+}
+
+impl Rows {
+    fn of(mut block: Block, names: &Names) -> Self {
+        let keys = names.shared(std::mem::take(&mut block.keys));
+        let last = vec![None; keys.len()];
+        Rows {
+            block,
+            keys,
+            last,
+            actions: 0,
+            outcomes: 0,
+            op: 0,
+            round: 0,
+            invoked: 0,
+            control: 0,
+            attempts: 0,
+            lates: 0,
         }
-        for (at, attempts) in self.attempts {
-            operations.get_mut(at as usize)?.attempts = attempts;
-        }
-        for (at, late) in self.late {
-            operations.get_mut(at as usize)?.late = Some(Box::new(late));
-        }
-        Some((operations, self.lates))
+    }
+
+    /// Goes on to the next row.
+    #[inline]
+    fn step(&mut self, at: usize, key: usize) -> Option<Step> {
+        let block = &mut self.block;
+        self.op = moved(self.op, block.op[at]);
+        self.round = moved(self.round, block.round.get(at)?);
+        self.invoked = moved(self.invoked, block.invoked_ns.get(at)?);
+        let action = chosen(block.action.get(at)? as usize, &mut self.actions);
+        let last = self.last.get_mut(key)?;
+        let outcome = match block.outcome.get(at)? as usize {
+            0 => (*last)?,
+            code => chosen(code - 1, &mut self.outcomes),
+        };
+        *last = Some(outcome);
+        let is_control = block.control.get(self.control).is_some_and(|next| *next as usize == at);
+        self.control += usize::from(is_control);
+        let attempts =
+            block.attempts.get(self.attempts).filter(|(next, _)| *next as usize == at).map(|(_, often)| *often);
+        self.attempts += usize::from(attempts.is_some());
+        let late = block.late.get_mut(self.lates).filter(|(next, _)| *next as usize == at);
+        let late = late.map(|(_, late)| Box::new(late.clone()));
+        self.lates += usize::from(late.is_some());
+        let phase = if is_control { Phase::Control } else { Phase::Main };
+        Some(Step { action, outcome, phase, attempts: attempts.unwrap_or(1), late })
+    }
+
+    #[inline]
+    fn next(&mut self, at: usize, key: usize) -> Option<Operation> {
+        let Step { action, outcome, phase, attempts, late } = self.step(at, key)?;
+        let (block, invoked) = (&self.block, self.invoked);
+        let connected = block.connected_ns.get(at).copied().flatten();
+        Some(Operation {
+            id: OpId(self.op),
+            client: block.client.get(at)?,
+            round: u32::try_from(self.round).ok()?,
+            phase,
+            key: Arc::clone(self.keys.get(key)?),
+            action: block.actions.get(action)?.clone(),
+            intended: moved(invoked, block.intended_ns.get(at)?),
+            invoked,
+            connected: connected.map(|connected| moved(invoked, connected)),
+            completed: moved(invoked, block.completed_ns.get(at)?),
+            attempts,
+            outcome: block.outcomes.get(outcome)?.clone(),
+            late,
+        })
+    }
+
+    fn skip(&mut self, at: usize, key: usize) -> Option<()> {
+        self.step(at, key).map(|_| ())
+    }
+
+    /// Whether nothing is left that belongs to no row.
+    fn is_at_end(&self) -> bool {
+        let Block { control, attempts, late, .. } = &self.block;
+        (self.control, self.attempts, self.lates) == (control.len(), attempts.len(), late.len())
     }
 }
 
@@ -229,42 +343,20 @@ fn chosen(code: usize, next: &mut usize) -> usize {
     }
 }
 
-/// Keys that are there once, however many operations have them.
-#[derive(Debug, Default)]
-pub(super) struct Names(Mutex<FxHashSet<Arc<str>>>);
-
-impl Names {
-    fn known(&self) -> MutexGuard<'_, FxHashSet<Arc<str>>> {
-        // The set is whole after every statement, so that a panic elsewhere leaves nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Those that stand for all that are equal.
-    pub(super) fn shared(&self, keys: Vec<Arc<str>>) -> Vec<Arc<str>> {
-        let mut known = self.known();
-        keys.into_iter().map(|key| one_for_all(&mut known, key)).collect()
-    }
-
-    /// The one that stands for all that are equal.
-    pub(super) fn shared_one(&self, key: Arc<str>) -> Arc<str> {
-        one_for_all(&mut self.known(), key)
-    }
-}
-
-fn one_for_all(known: &mut FxHashSet<Arc<str>>, key: Arc<str>) -> Arc<str> {
-    if let Some(known) = known.get(&key) {
-        return Arc::clone(known);
-    }
-    known.insert(Arc::clone(&key));
-    key
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::history::fixture::operation;
+
+    /// As whatever reads JSON reads it, and as it is read here.
+    fn read(block: &serde_json::Value) -> Option<(Vec<Operation>, Lates)> {
+        let read = serde_json::from_value::<Block>(block.clone()).unwrap().operations(&Names::default());
+        let text = format!("{block}\n");
+        assert_eq!(Block::read(text.as_bytes()).and_then(|block| block.operations(&Names::default())), read, "{text}");
+        read
+    }
 
     #[test]
     fn columns_of_another_length_than_the_first_are_none_that_were_written() {
@@ -281,13 +373,13 @@ mod tests {
         };
         let block = Block::of((0..3).map(one).collect(), Lates::new()).unwrap();
         let written = serde_json::to_value(&block).unwrap();
-        let read = |block| serde_json::from_value::<Block>(block).unwrap().operations(&Names::default());
-        assert_eq!(read(written.clone()).unwrap().0, (0..3).map(one).collect::<Vec<_>>());
+        assert!(text::block(&[&serde_json::to_vec(&block).unwrap()[..], b"\n"].concat()).is_some());
+        assert_eq!(read(&written).unwrap().0, (0..3).map(one).collect::<Vec<_>>());
         for column in ["client", "round", "key", "invoked_ns", "completed_ns", "intended_ns", "action", "outcome"] {
             for length in [2, 4] {
                 let mut damaged = written.clone();
                 damaged[column] = json!(vec![0; length]);
-                assert!(read(damaged).is_none(), "{column}: {length}");
+                assert!(read(&damaged).is_none(), "{column}: {length}");
             }
         }
     }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::columns::{Lates, Names};
+use super::columns::{Block, Lates};
 use super::lines::{Entry, Lines, Marker};
-use super::segment::{BUCKETS, Member, Segment};
+use super::names::Names;
+use super::segment::{Member, Segment};
 use super::{Header, HistoryError, io_error, segment_path};
 use crate::history::{KeyPart, Lost, Operation};
 
@@ -156,44 +157,45 @@ pub(super) struct Read {
 }
 
 impl Found {
-    /// Reads the operations of this part, or all; those of the serial control are of every part.
-    pub(super) fn read(&self, part: Option<KeyPart>, run_id: &str, names: &Names) -> Result<Read, HistoryError> {
+    /// Reads its operations.
+    pub(super) fn read(&self, run_id: &str, names: &Names) -> Result<Read, HistoryError> {
         match self {
-            Found::Packed(segment) => packed(segment, part, names),
-            Found::Lines(path) => lines(path, run_id, part, names),
+            Found::Packed(segment) => packed(segment, names),
+            Found::Lines(path) => lines(path, run_id, names),
         }
     }
 }
 
-/// Hands over what the members hold that concern this part, or all, one after another; the file, where one of them is damaged.
+/// Hands over the members that are wanted, one after another; the file, where one of them is damaged, or where `take` finds that it
+/// cannot be what was written.
 pub(super) fn each_member(
     segment: &Segment,
-    part: Option<KeyPart>,
-    names: &Names,
-    mut take: impl FnMut(Vec<Operation>, Lates),
+    wanted: impl Fn(&Member) -> bool,
+    mut take: impl FnMut(Block) -> Option<()>,
 ) -> Result<Option<String>, HistoryError> {
-    let wanted = |member: &Member| part.is_none_or(|part| member.concerns(part));
     let mut damaged = None;
-    let read = segment.read(wanted, names, |found| match found {
-        None => damaged = Some(name(&segment.path)),
-        Some((operations, lates)) => take(operations, lates),
+    let read = segment.read(wanted, |block| {
+        if block.and_then(&mut take).is_none() {
+            damaged = Some(name(&segment.path));
+        }
     });
     read.map_err(|source| io_error("read", &segment.path, source))?;
     Ok(damaged)
 }
 
-/// Reads the operations of this part of a packed segment, or all.
-pub(super) fn packed(segment: &Segment, part: Option<KeyPart>, names: &Names) -> Result<Read, HistoryError> {
+/// Reads the operations of a packed segment.
+fn packed(segment: &Segment, names: &Names) -> Result<Read, HistoryError> {
     let mut read = Read::default();
-    // Of parts that are whole buckets, a member that concerns one is of it.
-    let foreign = part.filter(|part| !BUCKETS.is_multiple_of(part.of.max(1)));
-    read.damaged = each_member(segment, part, names, |mut operations, lates| {
-        if let Some(part) = foreign {
-            operations.retain(|operation| of_part(part, operation));
-        }
-        read.operations.append(&mut operations);
-        read.lates.extend(lates);
-    })?;
+    read.damaged = each_member(
+        segment,
+        |_| true,
+        |block| {
+            let (mut operations, lates) = block.operations(names)?;
+            read.operations.append(&mut operations);
+            read.lates.extend(lates);
+            Some(())
+        },
+    )?;
     Ok(read)
 }
 
@@ -203,7 +205,7 @@ pub(super) fn of_part(part: KeyPart, operation: &Operation) -> bool {
 }
 
 /// Reads a segment whose writer was stopped. Where a line of it is damaged, what follows is lost.
-fn lines(path: &Path, run_id: &str, part: Option<KeyPart>, names: &Names) -> Result<Read, HistoryError> {
+fn lines(path: &Path, run_id: &str, names: &Names) -> Result<Read, HistoryError> {
     let mut read = Read::default();
     let mut lines = match Lines::open(path) {
         Ok(lines) if lines.header.run_id == run_id => lines,
@@ -214,12 +216,11 @@ fn lines(path: &Path, run_id: &str, part: Option<KeyPart>, names: &Names) -> Res
     };
     loop {
         match lines.next() {
-            Ok(Some(Entry::Operation(operation))) if part.is_none_or(|part| of_part(part, &operation)) => {
+            Ok(Some(Entry::Operation(operation))) => {
                 let key = names.shared_one(std::sync::Arc::clone(&operation.key));
                 read.operations.push(Operation { key, ..*operation });
             }
             Ok(Some(Entry::Other(Marker::Late { op, late }))) => read.lates.push((op, late)),
-            Ok(Some(Entry::Operation(_))) => {}
             Ok(None) => return Ok(read),
             Err(error @ HistoryError::Io { .. }) => return Err(error),
             Ok(Some(Entry::Other(_))) | Err(_) => return Ok(Read { damaged: Some(name(path)), ..read }),

@@ -4,30 +4,32 @@ use std::path::Path;
 
 use rustc_hash::FxHashSet;
 
-use super::columns::{Lates, Names};
 use super::lines::{Entry, Marker};
+use super::names::Names;
 use super::parts::{Files, of_part};
+use super::survey::Answers;
 use super::{Header, HistoryError};
-use crate::history::{Compactor, History, KeyPart, OpId, Operation};
+use crate::history::{Compactor, History, KeyPart, Late, OpId, Operation};
 
 /// Reads a history back, operations ordered by number.
 pub fn read(path: &Path) -> Result<(Header, History), HistoryError> {
-    read_only(path, Only::All, &mut |_| {})
+    read_only(path, Only::All, None)
 }
 
-/// Reads the operations of one part of the keys and those of the serial control; every operation is met on the way.
+/// Reads the operations of one part of the keys and those of the serial control; every operation is met on the way, with the answer
+/// that came late to it.
 pub fn read_part(
     path: &Path,
     part: KeyPart,
     meet: &mut dyn FnMut(&Operation),
 ) -> Result<(Header, History), HistoryError> {
-    let (header, history) = read_only(path, Only::Part(part), meet)?;
+    let (header, history) = read_only(path, Only::Part(part), Some(meet))?;
     Ok((header, History { part: Some(part), ..history }))
 }
 
 /// Reads the operations of these numbers, as far as they are there.
 pub fn read_some(path: &Path, numbers: &FxHashSet<OpId>) -> Result<Vec<Operation>, HistoryError> {
-    Ok(read_only(path, Only::Some(numbers), &mut |_| {})?.1.operations)
+    Ok(read_only(path, Only::Some(numbers), None)?.1.operations)
 }
 
 /// Which operations are kept.
@@ -48,8 +50,12 @@ impl Only<'_> {
     }
 }
 
-fn read_only(path: &Path, only: Only<'_>, meet: &mut dyn FnMut(&Operation)) -> Result<(Header, History), HistoryError> {
-    let mut kept = Kept { path, only, meet, operations: Collected::default(), lates: Vec::new(), found: 0, line: 1 };
+/// Takes note of an operation.
+type Meet<'a> = &'a mut dyn FnMut(&Operation);
+
+fn read_only<'a>(path: &'a Path, only: Only<'a>, meet: Option<Meet<'a>>) -> Result<(Header, History), HistoryError> {
+    let (operations, lates, unmet) = (Collected::default(), Vec::new(), Vec::new());
+    let mut kept = Kept { path, only, meet, operations, lates, unmet, found: 0, line: 1 };
     let files = Files::read(path, &mut |entry, line| {
         kept.line = line;
         match entry {
@@ -61,7 +67,7 @@ fn read_only(path: &Path, only: Only<'_>, meet: &mut dyn FnMut(&Operation)) -> R
     })?;
     let (names, mut damage) = (Names::default(), files.missing);
     for segment in &files.segments {
-        let read = segment.read(None, &files.header.run_id, &names)?;
+        let read = segment.read(&files.header.run_id, &names)?;
         read.operations.into_iter().for_each(|operation| kept.take(operation));
         kept.lates.extend(read.lates.into_iter().map(|(op, late)| (op, late, kept.line)));
         damage.extend(read.damaged);
@@ -69,6 +75,7 @@ fn read_only(path: &Path, only: Only<'_>, meet: &mut dyn FnMut(&Operation)) -> R
     if files.end.is_some() {
         kept.line += 1;
     }
+    kept.meet_the_unknown();
     let lost = damage.lost(files.end, kept.found);
     let ended = History {
         partial: files.end.is_none() || lost.is_some(),
@@ -88,9 +95,11 @@ fn read_only(path: &Path, only: Only<'_>, meet: &mut dyn FnMut(&Operation)) -> R
 struct Kept<'a> {
     path: &'a Path,
     only: Only<'a>,
-    meet: &'a mut dyn FnMut(&Operation),
+    meet: Option<Meet<'a>>,
     operations: Collected,
-    lates: Vec<(OpId, crate::history::Late, usize)>,
+    lates: Vec<(OpId, Late, usize)>,
+    /// Those that may still be answered, and are met when all answers are there.
+    unmet: Vec<Operation>,
     /// Operations that are there, kept or not.
     found: u64,
     line: usize,
@@ -99,9 +108,22 @@ struct Kept<'a> {
 impl Kept<'_> {
     fn take(&mut self, operation: Operation) {
         self.found += 1;
-        (self.meet)(&operation);
+        match &mut self.meet {
+            Some(_) if operation.is_unknown() => self.unmet.push(operation.clone()),
+            Some(meet) => meet(&operation),
+            None => {}
+        }
         if self.only.has(&operation) {
             self.operations.push(operation);
+        }
+    }
+
+    fn meet_the_unknown(&mut self) {
+        let Some(meet) = &mut self.meet else { return };
+        let answers = Answers::of(self.lates.iter().map(|(op, late, _)| (*op, late.clone())));
+        for mut operation in std::mem::take(&mut self.unmet) {
+            answers.attach(&mut operation);
+            meet(&operation);
         }
     }
 
@@ -147,12 +169,4 @@ pub(super) fn ordered(collected: Collected, ended: &History) -> Result<History, 
         return Err(format!("{} of the control comes after the main phase", pair[1].id));
     }
     Ok(ended.with_operations(operations))
-}
-
-/// Attaches answers that came late, to those of the operations that are here.
-pub(super) fn attach(history: &mut History, lates: Lates) {
-    for (op, late) in lates {
-        // That of another part is attached there.
-        history.attach(op, late);
-    }
 }

@@ -17,9 +17,9 @@ use flate2::Compression;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::columns::{Block, Lates, Names};
+use super::columns::{Block, Lates};
 use super::{FORMAT_VERSION, Header};
-use crate::history::{KeyPart, Operation};
+use crate::history::{KeyPart, OpId, Operation, latest};
 
 /// Operations of one segment; in tests there are to be many.
 const OPERATIONS: usize = if cfg!(test) { 16 } else { 1 << 17 };
@@ -43,6 +43,33 @@ pub(super) struct Head {
     pub(super) segment: u32,
     /// What follows.
     pub(super) members: Vec<Member>,
+    /// What its operations say together; absent in segments of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) summary: Option<Summary>,
+}
+
+/// What the operations of a segment say together, so that not all of them have to be met for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Summary {
+    /// Of each kind the one that began last.
+    pub(super) latest: Vec<Operation>,
+    /// The first and the last number of those whose outcome is unknown: another segment may have the answer to one.
+    unknown: Option<(OpId, OpId)>,
+}
+
+impl Summary {
+    fn of(operations: &[Operation]) -> Self {
+        let unknown = || operations.iter().filter(|operation| operation.is_unknown()).map(|operation| operation.id);
+        Summary { latest: latest(operations), unknown: unknown().min().zip(unknown().max()) }
+    }
+
+    /// Whether answers to these may be such as it does not know of. They are ascending.
+    pub(super) fn may_lack(&self, answered: &[OpId]) -> bool {
+        self.unknown.is_some_and(|(first, last)| {
+            let next = answered.partition_point(|op| *op < first);
+            answered.get(next).is_some_and(|op| *op <= last)
+        })
+    }
 }
 
 /// A member of a segment.
@@ -59,12 +86,17 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// Whether operations of this part may be in it.
-    pub(super) fn concerns(&self, part: KeyPart) -> bool {
+    /// Whether it is the one of what concerns every part.
+    pub(super) fn is_shared(&self) -> bool {
+        self.bucket == SHARED
+    }
+
+    /// Whether operations on keys of this part may be in it.
+    pub(super) fn is_of(&self, part: KeyPart) -> bool {
         let (index, of) = (u64::from(part.index), u64::from(part.of.max(1)));
         let buckets = u64::from(BUCKETS);
         let (first, last) = (index * buckets / of, ((index + 1) * buckets - 1) / of);
-        self.bucket == SHARED || (first..=last).contains(&self.bucket.into())
+        !self.is_shared() && (first..=last).contains(&self.bucket.into())
     }
 }
 
@@ -92,7 +124,14 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// The bytes of a segment.
-pub(super) fn packed(header: &Header, segment: u32, operations: Vec<Operation>, lates: Lates) -> io::Result<Vec<u8>> {
+pub(super) fn packed(
+    header: &Header,
+    segment: u32,
+    mut operations: Vec<Operation>,
+    lates: Lates,
+) -> io::Result<Vec<u8>> {
+    let lates = attached(&mut operations, lates);
+    let summary = Some(Summary::of(&operations));
     let mut buckets: Vec<Vec<Operation>> = (0..=BUCKETS).map(|_| Vec::new()).collect();
     let mut known: FxHashMap<Arc<str>, usize> = FxHashMap::default();
     for operation in operations {
@@ -118,9 +157,26 @@ pub(super) fn packed(header: &Header, segment: u32, operations: Vec<Operation>, 
     }
     // The history's own file may have another version by then; a segment has its own.
     let header = Header { format_version: FORMAT_VERSION, ..header.clone() };
-    let mut bytes = line(Vec::new(), &Head { header, segment, members })?;
+    let mut bytes = line(Vec::new(), &Head { header, segment, members, summary })?;
     bytes.append(&mut bodies);
     Ok(bytes)
+}
+
+/// Attaches late answers to those of the operations that they belong to; what is left belongs to others.
+fn attached(operations: &mut [Operation], lates: Lates) -> Lates {
+    if lates.is_empty() {
+        return lates;
+    }
+    let unknown = operations.iter_mut().filter(|operation| operation.is_unknown());
+    let mut unknown: FxHashMap<OpId, &mut Operation> = unknown.map(|operation| (operation.id, operation)).collect();
+    let others = lates.into_iter().filter_map(|(op, late)| match unknown.get_mut(&op) {
+        Some(operation) => {
+            operation.late = Some(Box::new(late));
+            None
+        }
+        None => Some((op, late)),
+    });
+    others.collect()
 }
 
 /// Appends a member with one line.
@@ -155,13 +211,11 @@ impl Segment {
         Ok(is_it.then_some(Segment { path: path.to_owned(), head, begin }))
     }
 
-    /// Unpacks the members that are wanted, and hands their operations over; `None` in place of one that is damaged.
-    pub(super) fn read(
-        &self,
-        wanted: impl Fn(&Member) -> bool,
-        names: &Names,
-        mut take: impl FnMut(Option<(Vec<Operation>, Lates)>),
-    ) -> io::Result<()> {
+    /// Unpacks the members that are wanted, one after another; `None` in place of one that is damaged.
+    pub(super) fn read(&self, wanted: impl Fn(&Member) -> bool, mut take: impl FnMut(Option<Block>)) -> io::Result<()> {
+        if !self.head.members.iter().any(&wanted) {
+            return Ok(());
+        }
         let mut file = File::open(&self.path)?;
         let (mut packed, mut text) = (Vec::new(), Vec::new());
         let mut begin = self.begin;
@@ -170,7 +224,8 @@ impl Segment {
                 file.seek(SeekFrom::Start(begin))?;
                 packed.clear();
                 (&file).take(member.bytes.min(LARGEST)).read_to_end(&mut packed)?;
-                take(unpacked(&packed, &mut text, member, names));
+                let block = unpacked(&packed, &mut text).filter(|block| block.len() as u64 == member.operations);
+                take(block);
             }
             begin = begin.saturating_add(member.bytes);
         }
@@ -178,13 +233,27 @@ impl Segment {
     }
 }
 
-fn unpacked(packed: &[u8], text: &mut Vec<u8>, member: &Member, names: &Names) -> Option<(Vec<Operation>, Lates)> {
+fn unpacked(packed: &[u8], text: &mut Vec<u8>) -> Option<Block> {
     let mut unpacker = flate2::bufread::GzDecoder::new(packed);
     text.clear();
     unpacker.by_ref().take(LARGEST).read_to_end(text).ok()?;
     if !unpacker.into_inner().is_empty() {
         return None;
     }
-    let found = serde_json::from_slice::<Block>(text).ok()?.operations(names);
-    found.filter(|(operations, _)| operations.len() as u64 == member.operations)
+    Block::read(text)
+}
+
+/// Has a segment's head say as much as in older versions.
+#[cfg(test)]
+pub(super) fn without_summary(path: &Path) {
+    let bytes = std::fs::read(path).unwrap();
+    let mut unpacker = flate2::bufread::GzDecoder::new(&bytes[..]);
+    let mut head: Head = serde_json::from_reader(&mut unpacker).unwrap();
+    head.summary = None;
+    let text = serde_json::to_string(&head).unwrap();
+    assert!(!text.contains("summary"), "{text}");
+    let mut changed = line(Vec::new(), &head).unwrap();
+    std::io::copy(&mut unpacker, &mut std::io::sink()).unwrap();
+    changed.extend_from_slice(unpacker.into_inner());
+    std::fs::write(path, changed).unwrap();
 }

@@ -82,23 +82,48 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
     packed
 }
 
-/// The whole history, put together from so many parts of its keys.
-fn in_parts(path: &Path, of: u32) -> Result<History, HistoryError> {
+/// The whole history, put together from so many groups of its keys, each read in so many pieces; `None` where damage was met that
+/// nobody knew of.
+fn in_pieces(path: &Path, groups: u32, count: u32, meeting: Meeting) -> Result<Option<History>, HistoryError> {
     let mut divided = Divided::open(path, path.parent().unwrap())?;
-    let met = divided.survey(|| 0, |met, _| *met += 1, |one, other| one + other)?;
+    let (_, operations) = divided.survey(meeting, || (), |(), _| (), |(), ()| ())?;
     let mut whole = divided.ended().clone();
+    let shared = match divided.shared()? {
+        Fitting::Fits(shared) => shared,
+        Fitting::Damaged => return Ok(None),
+        Fitting::TooLarge => panic!("it is never too large"),
+    };
     let mut there = BTreeMap::new();
-    for part in KeyPart::all(of) {
-        let Fitting::Fits(history) = divided.part(part, u64::MAX)? else { panic!("it is never too large") };
-        assert_eq!(history.part, Some(part));
-        let ids: Vec<OpId> = history.operations.iter().map(|operation| operation.id).collect();
-        assert!(ids.is_sorted());
-        let of_part = |operation: &Operation| !operation.phase.is_main() || part.has(&operation.key);
-        assert!(history.operations.iter().all(of_part));
-        there.extend(history.operations.into_iter().map(|operation| (operation.id, operation)));
+    for (at, group) in KeyPart::all(groups).enumerate() {
+        let pieces = match divided.pieces(group, count, u64::MAX)? {
+            Fitting::Fits(pieces) => pieces,
+            Fitting::Damaged => return Ok(None),
+            Fitting::TooLarge => panic!("it is never too large"),
+        };
+        assert_eq!(pieces.len(), count as usize);
+        for (number, piece) in (at as u32 * count..).zip(pieces) {
+            let part = KeyPart { index: number, of: groups * count };
+            let history = divided.history(piece, &shared)?;
+            assert_eq!(history.part, Some(part));
+            let ids: Vec<OpId> = history.operations.iter().map(|operation| operation.id).collect();
+            assert!(ids.is_sorted());
+            let of_part = |operation: &Operation| !operation.phase.is_main() || part.has(&operation.key);
+            assert!(history.operations.iter().all(of_part));
+            there.extend(history.operations.into_iter().map(|operation| (operation.id, operation)));
+        }
     }
     whole.operations = there.into_values().collect();
-    assert_eq!(met, whole.operations.len());
+    assert_eq!(operations, whole.operations.len() as u64);
+    Ok(Some(whole))
+}
+
+/// The whole history, put together from so many parts, however they are read.
+fn in_parts(path: &Path, of: u32) -> Result<History, HistoryError> {
+    let whole = in_pieces(path, of, 1, Meeting::Operations)?.unwrap();
+    assert_eq!(in_pieces(path, 2, of, Meeting::Operations)?.unwrap(), whole);
+    // Whoever goes by what segments say of themselves finds the same, or that something is damaged.
+    let unmet = in_pieces(path, of, 2, Meeting::Summaries)?;
+    assert!(unmet.is_none_or(|unmet| unmet == whole));
     Ok(whole)
 }
 
@@ -120,6 +145,8 @@ fn a_history_in_segments_reads_back_as_one_file_does() {
             assert_eq!(found, expected, "{seed} {divided_at}");
             for of in [1, 2, 3, 256, 700] {
                 assert_eq!(in_parts(&path, of).unwrap(), expected, "{seed} {divided_at} {of}");
+                let unmet = in_pieces(&path, of, 3, Meeting::Summaries).unwrap();
+                assert_eq!(unmet.as_ref(), Some(&expected), "{seed} {divided_at} {of}");
             }
             let lines = std::fs::read_to_string(&path).unwrap();
             assert_eq!(lines.lines().count(), 3, "{lines}");
@@ -253,17 +280,47 @@ fn whatever_is_torn_or_changed_costs_its_operations_and_says_so() {
 }
 
 #[test]
-fn a_part_that_is_too_large_is_not_read() {
+fn a_group_that_is_too_large_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), 4, Some(0), true);
     let divided = Divided::open(&path, folder.path()).unwrap();
     let weight = divided.weight();
-    assert_eq!(divided.parts_within(weight), Some(1));
-    let of = divided.parts_within(weight / 2).unwrap();
-    assert!(of > 1);
-    for part in KeyPart::all(of) {
-        assert!(matches!(divided.part(part, weight / 2).unwrap(), Fitting::Fits(_)));
+    let whole = divided.division(weight, weight).unwrap();
+    assert_eq!((whole.groups().count(), whole.pieces), (1, 1));
+    let division = divided.division(weight / 2, weight / 4).unwrap();
+    assert!(division.groups().count() > 1 && division.pieces > 1, "{division:?}");
+    for group in division.groups() {
+        assert!(matches!(divided.pieces(group, division.pieces, weight / 2).unwrap(), Fitting::Fits(_)));
     }
-    assert_eq!(divided.parts_within(200), None);
-    assert!(matches!(divided.part(KeyPart { index: 0, of: 1 }, weight / 2).unwrap(), Fitting::TooLarge));
+    assert_eq!(divided.division(200, 200), None);
+    let whole = KeyPart { index: 0, of: 1 };
+    assert!(matches!(divided.pieces(whole, 2, weight / 2).unwrap(), Fitting::TooLarge));
+    // As fine as there is, and no finer.
+    let divisions = std::iter::successors(Some(division), |division| division.finer());
+    let parts: Vec<u32> = divisions.map(|division| division.groups().count() as u32 * division.pieces).collect();
+    assert!(parts.is_sorted() && parts.last() == Some(&4096), "{parts:?}");
+}
+
+#[test]
+fn segments_of_older_versions_say_less_of_themselves_and_read_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), 2, Some(0), true);
+    let expected = read(&path).unwrap().1;
+    let latest = |meeting| {
+        let mut divided = Divided::open(&path, folder.path()).unwrap();
+        let met = |met: &mut u64, operation: &Operation| *met = operation.invoked.max(*met);
+        (
+            divided.survey(meeting, || 0, met, u64::max).unwrap(),
+            divided.segments.iter().filter(|one| one.head.summary.is_some()).count(),
+        )
+    };
+    let before = [Meeting::Operations, Meeting::Summaries].map(latest);
+    assert!(before[0] == before[1] && before[0].1 > 6, "{before:?}");
+    for segment in segments(folder.path()) {
+        segment::without_summary(&segment);
+    }
+    let after = [Meeting::Operations, Meeting::Summaries].map(latest);
+    assert_eq!(after, before.map(|(found, _)| (found, 0)));
+    assert_eq!(in_parts(&path, 3).unwrap(), expected);
+    assert_eq!(read(&path).unwrap().1, expected);
 }
