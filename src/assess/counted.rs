@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::RunRecord;
@@ -76,12 +77,15 @@ impl Counted {
         names: &dyn Fn(&Operation, u16) -> bool,
     ) -> Self {
         let mut counted = Counted::default();
+        // There are few, and each operation has one of them.
+        let mut kinds: Vec<(&str, OfKind)> = Vec::new();
         for operation in operations {
             let name = operation.action.name();
-            if !counted.kinds.contains_key(name) {
-                counted.kinds.insert(name.to_owned(), OfKind::default());
-            }
-            let Some(kind) = counted.kinds.get_mut(name) else { continue };
+            let known = kinds.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+                kinds.push((name, OfKind::default()));
+                kinds.len() - 1
+            });
+            let kind = &mut kinds[known].1;
             kind.all += 1;
             if operation.is_ok() {
                 counted.ok += 1;
@@ -96,6 +100,7 @@ impl Counted {
             }
             counted.failed(operation, planned, names);
         }
+        counted.kinds = kinds.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect();
         counted.keys = unknown_creators(operations, planned);
         counted
     }
@@ -277,7 +282,7 @@ impl Causes {
 /// Keys with a document, and those on which the one operation that may have created it is unknown. There is one creator among
 /// many callers, so that a creation which always goes wrong is a small share of all operations.
 fn unknown_creators(operations: &[Operation], planned: &dyn Fn(&Operation) -> bool) -> [u64; 2] {
-    let mut keys: BTreeMap<&str, Key> = BTreeMap::new();
+    let mut keys: FxHashMap<&str, Key> = FxHashMap::default();
     for operation in operations {
         let key = keys.entry(&operation.key).or_default();
         let creates = matches!(operation.action, Action::CreateOrGet { .. } | Action::Append(_) | Action::Open);

@@ -185,11 +185,12 @@ pub(super) fn gather<'a>(
     // What is asked of the run, and what is stored, is judged for all shards together.
     let observation = run.observation.filter(|_| shards::note(record.shard.as_ref()).is_none());
     let judged_run = Recording { history: &judged, observation, ..*run };
+    let load = Evidence::of_phase(&judged, observation, Phase::Main);
     let (looked, (figures, (moments, counted, several))) = rayon::join(
-        || look(&Evidence::of_phase(&judged, observation, Phase::Main), &invariants(record, scenario)),
+        || look(&load, &invariants(record, scenario)),
         || {
             rayon::join(
-                || Figures::of(&judged_run, recorded, &facts, scenario),
+                || Figures::of(&judged_run, &load, recorded, &facts, scenario),
                 || {
                     let moments = recorded.part.map(|_| Moments::of(judged.phase(Phase::Main).iter()));
                     let counted = Counted::of(judged.phase(Phase::Main), record, scenario);
@@ -201,6 +202,7 @@ pub(super) fn gather<'a>(
     let Figures { stats, sent, stages, overlap } = figures?;
     let shown_shards = shards::shown(of_shards, record.shard.as_ref(), recorded);
     let shown_faults = faults::shown(record, &judged);
+    drop(load);
     let (history, observation) = proofs(judged, observation, &looked);
     Ok(Gathered {
         facts,
@@ -230,7 +232,14 @@ struct Figures {
 }
 
 impl Figures {
-    fn of(run: &Recording<'_>, recorded: &History, facts: &Facts, scenario: &Scenario) -> Result<Self, AssessError> {
+    /// `load` is the evidence of what is judged.
+    fn of(
+        run: &Recording<'_>,
+        load: &Evidence<'_>,
+        recorded: &History,
+        facts: &Facts,
+        scenario: &Scenario,
+    ) -> Result<Self, AssessError> {
         let of_shards = run.record.shards.as_slice();
         let timed = shards::as_recorded(run.history, recorded, of_shards);
         let timed_run = Recording { history: &timed, ..*run };
@@ -244,10 +253,16 @@ impl Figures {
         let stages = stage_sums(&scenario.load, run.record.stages.as_ref(), counting(), |operation| {
             shards::shard_of(operation, of_shards)
         })?;
-        let views = shards::overlapping(&timed, of_shards);
-        let views: Vec<Evidence<'_>> =
-            views.iter().map(|view| Evidence::of_phase(view, run.observation, Phase::Main)).collect();
-        let overlap = Overlap::of(&views, &shards::late(&timed, of_shards), conditions(run.record, scenario, false));
+        let late = shards::late(&timed, of_shards);
+        let overlap = |views: &[Evidence<'_>]| Overlap::of(views, &late, conditions(run.record, scenario, false));
+        let overlap = match of_shards {
+            [] | [_] => overlap(std::slice::from_ref(load)),
+            several => {
+                let views = shards::overlapping(&timed, several);
+                let view = |view| Evidence::of_phase(view, run.observation, Phase::Main);
+                overlap(&views.iter().map(|history| view(&**history)).collect::<Vec<_>>())
+            }
+        };
         Ok(Figures { stats, sent, stages, overlap })
     }
 }

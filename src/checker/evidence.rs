@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::numbered::Keys;
 use crate::history::{
     Effects, History, Id, KeyPart, Observation, Observed, OpId, Operation, Phase, SetAside, Source, Vanished,
 };
@@ -95,32 +96,6 @@ impl Elsewhere<'_> {
     }
 }
 
-/// Numbers keys in the order in which they are first met.
-#[derive(Default)]
-struct Keys<'a> {
-    numbers: FxHashMap<&'a str, u32>,
-    names: Vec<&'a str>,
-    last: Option<(&'a Arc<str>, u32)>,
-}
-
-impl<'a> Keys<'a> {
-    fn number(&mut self, key: &'a Arc<str>) -> u32 {
-        // The operations of a burst share one key, mostly even one allocation: no need to hash it again.
-        if let Some((last, number)) = self.last
-            && Arc::ptr_eq(last, key)
-        {
-            return number;
-        }
-        let names = &mut self.names;
-        let number = *self.numbers.entry(key).or_insert_with(|| {
-            names.push(key);
-            u32::try_from(names.len() - 1).unwrap_or(LEFT_OUT)
-        });
-        self.last = Some((key, number));
-        number
-    }
-}
-
 impl<'a> Evidence<'a> {
     /// Groups the evidence of one phase; the phases have no key in common. Keys keep the order of their first operation.
     ///
@@ -159,13 +134,20 @@ impl<'a> Evidence<'a> {
         let documents = observation.map_or(&[][..], |observation| &observation.documents);
         let mut keys = Keys::default();
         let of_operation: Vec<u32> = operations.iter().map(|operation| keys.number(&operation.key)).collect();
+        // The load's operations are of the part, so that none has the key of such a document.
+        let judged_elsewhere = |key: &str| match (&elsewhere, part) {
+            (Elsewhere::Keys(_), Some(part)) => !part.has(key),
+            (Elsewhere::All, _) | (_, None) => false,
+        };
         let of_document: Vec<u32> = documents
             .iter()
-            .map(|document| match keys.numbers.get(&*document.key) {
-                Some(&number) => number,
-                None if elsewhere.has(&document.key) => LEFT_OUT,
-                None if part.is_some_and(|part| !part.has(&document.key)) => LEFT_OUT,
-                None => keys.number(&document.key),
+            .map(|document| match &*document.key {
+                key if judged_elsewhere(key) => LEFT_OUT,
+                key => match keys.numbers.get(key) {
+                    Some(&number) => number,
+                    None if elsewhere.has(key) => LEFT_OUT,
+                    None => keys.number(&document.key),
+                },
             })
             .collect();
         let (order, bounds) = counting_sort(&of_operation, keys.names.len());
@@ -288,6 +270,11 @@ impl<'a> Evidence<'a> {
     /// Something that is gone, though no operation asked for that: then what is missing elsewhere proves nothing either.
     pub(super) fn vanished(&self) -> Option<&'a Vanished> {
         self.vanished
+    }
+
+    /// Whether other keys are judged elsewhere.
+    pub(crate) fn is_part(&self) -> bool {
+        self.part.is_some()
     }
 
     /// Whether what belongs to no single key is looked at here.

@@ -38,6 +38,7 @@ mod no_false_dedupe;
 mod no_leaked_errors;
 mod no_lost_messages;
 mod no_phantom_messages;
+mod numbered;
 mod one_thread_per_set;
 mod pair_adjacent;
 mod payload_intact;

@@ -70,10 +70,10 @@ impl FromStr for KeyPart {
 /// The operations that operations and documents of a part name and that are not among them: their keys may be of another part.
 pub(crate) fn named_elsewhere(part: KeyPart, operations: &[Operation], documents: &[Observed]) -> FxHashSet<OpId> {
     let mut named = FxHashSet::default();
-    // One after another mostly name the same.
-    let mut last = None;
+    // Many name the same.
+    let mut met = FxHashSet::default();
     let mut name = |op: OpId| {
-        if last.replace(op) != Some(op) && operations.binary_search_by_key(&op, |operation| operation.id).is_err() {
+        if met.insert(op) && operations.binary_search_by_key(&op, |operation| operation.id).is_err() {
             named.insert(op);
         }
     };

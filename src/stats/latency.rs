@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::{Counter, CreationError, Histogram};
 
 use super::Timeline;
+use super::kinds::Kinds;
 use super::{Bucket, Latency, OperationStats};
 use crate::history::{Nanos, Operation, Outcome};
 use crate::scenario::Load;
@@ -78,7 +79,7 @@ impl Samples {
         Samples { histogram, max: 0 }
     }
 
-    fn record(&mut self, latency: Nanos) {
+    pub(super) fn record(&mut self, latency: Nanos) {
         record(&mut self.histogram, latency, 1);
         self.max = self.max.max(latency);
     }
@@ -188,9 +189,20 @@ impl LatencyStats {
     }
 
     /// The statistics of operations already at hand.
-    pub fn of<'a>(clock: Clock, operations: impl IntoIterator<Item = &'a Operation>) -> Result<Self, CreationError> {
+    pub fn of<'a, I>(clock: Clock, operations: I) -> Result<Self, CreationError>
+    where
+        I: IntoIterator<Item = &'a Operation>,
+        I::IntoIter: Clone,
+    {
         let mut stats = LatencyStats::new(clock)?;
-        operations.into_iter().for_each(|operation| stats.record(operation));
+        let operations = operations.into_iter().filter(|operation| operation.phase.is_main());
+        stats.timeline.reach(operations.clone().map(|operation| operation.completed).max().unwrap_or(0));
+        let mut kinds = Kinds::default();
+        for operation in operations {
+            stats.extend_span(operation);
+            kinds.meet(operation, stats.timeline.position(operation.completed), &stats);
+        }
+        kinds.add_to(&mut stats);
         Ok(stats)
     }
 
@@ -200,8 +212,7 @@ impl LatencyStats {
             return;
         }
         let label = operation.outcome_label();
-        let (first, last) = self.span.unwrap_or((operation.invoked, operation.completed));
-        self.span = Some((first.min(operation.invoked), last.max(operation.completed)));
+        self.extend_span(operation);
         let entry = self.operations.entry(operation.action.label()).or_default();
         entry.attempted += 1;
         match operation.outcome {
@@ -215,6 +226,11 @@ impl LatencyStats {
             entry.samples.entry(label).or_insert_with(|| Samples::new(self.empty.clone())).record(latency);
         }
         self.timeline.record(operation, label, latency);
+    }
+
+    fn extend_span(&mut self, operation: &Operation) {
+        let (first, last) = self.span.unwrap_or((operation.invoked, operation.completed));
+        self.span = Some((first.min(operation.invoked), last.max(operation.completed)));
     }
 
     /// The clock that the samples were taken with.

@@ -4,10 +4,12 @@
 
 mod compare;
 mod figures;
+mod kinds;
 mod latency;
 mod limit;
 mod machine;
 mod moments;
+mod nearly;
 mod overlap;
 mod process;
 mod series;

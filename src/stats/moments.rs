@@ -28,8 +28,8 @@ impl Moments {
     pub(crate) fn of<'a>(operations: impl Iterator<Item = &'a Operation> + Clone) -> Self {
         let mut starts: Vec<Nanos> = operations.clone().map(Operation::started).collect();
         let mut ends: Vec<Nanos> = operations.map(ended).collect();
-        starts.sort_unstable();
-        ends.sort_unstable();
+        super::nearly::sort(&mut starts);
+        super::nearly::sort(&mut ends);
         Moments { starts: distances(&starts), ends: distances(&ends) }
     }
 

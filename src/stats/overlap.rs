@@ -35,7 +35,7 @@ struct Trial {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Overlap {
     keys: u64,
-    /// The most in flight at one moment, on whatever key.
+    /// The most in flight at one moment, on whatever key; not known of a part of the keys.
     pub(crate) peak_in_flight: u32,
     peak_in_flight_same_key: u32,
     effective_trials: u64,
@@ -54,7 +54,10 @@ impl Overlap {
         let mut peak_in_flight = 0;
         let mut trials: FxHashMap<&str, Trial> = FxHashMap::default();
         for evidence in views {
-            peak_in_flight = sweep.peak(evidence.operations()).max(peak_in_flight);
+            // That over all keys does not follow from those of parts of them.
+            if !evidence.is_part() {
+                peak_in_flight = sweep.peak(evidence.operations()).max(peak_in_flight);
+            }
             for index in 0..evidence.keys().len() {
                 let key = evidence.key(index);
                 if key.operations().len() == 0 {
@@ -168,8 +171,8 @@ impl Sweep {
         self.starts.extend(operations.clone().map(Operation::started));
         // An operation shorter than the clock's step was in flight all the same.
         self.ends.extend(operations.map(|operation| operation.completed.max(operation.started().saturating_add(1))));
-        self.starts.sort_unstable();
-        self.ends.sort_unstable();
+        super::nearly::sort(&mut self.starts);
+        super::nearly::sort(&mut self.ends);
         let (mut ended, mut peak) = (0, 0);
         for (started, start) in (1_usize..).zip(&self.starts) {
             while self.ends.get(ended).is_some_and(|end| end <= start) {

@@ -146,13 +146,17 @@ mod tests {
             _ => answered(at * 3_000_000, 1_000 + at * at * 37 % 50_000_000, at.is_multiple_of(3)),
         };
         let all: Vec<_> = (0..2_000).map(operation).collect();
-        let of = |operations: &mut dyn Iterator<Item = usize>| {
-            LatencyStats::of(Clock::Service, operations.map(|at| &all[at])).unwrap()
+        let of = |range: std::ops::Range<usize>, step: usize| {
+            LatencyStats::of(Clock::Service, range.step_by(step).map(|at| &all[at])).unwrap()
         };
-        let whole = of(&mut (0..all.len()));
+        let whole = of(0..all.len(), 1);
+        let mut one_by_one = LatencyStats::new(Clock::Service).unwrap();
+        all.iter().for_each(|operation| one_by_one.record(operation));
+        assert_eq!(one_by_one.sums(), whole.sums());
+        assert_eq!(one_by_one.operations(), whole.operations());
+        assert_eq!(one_by_one.timeline().figures(), whole.timeline().figures());
         // The last part alone is long, so that lengths differ.
-        let parts: [LatencyStats; 3] =
-            [of(&mut (0..40)), of(&mut (40..all.len()).step_by(2)), of(&mut (41..all.len()).step_by(2))];
+        let parts: [LatencyStats; 3] = [of(0..40, 1), of(40..all.len(), 2), of(41..all.len(), 2)];
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
             let mut joined = LatencyStats::new(Clock::Service).unwrap();
             for part in order {

@@ -42,10 +42,20 @@ impl Timeline {
         Timeline { empty, length: FIRST_LENGTH, intervals: BTreeMap::new() }
     }
 
-    pub(super) fn record(&mut self, operation: &Operation, label: &'static str, latency: Option<Nanos>) {
-        while operation.completed / self.length >= MAX_INTERVALS && self.length < Nanos::MAX / 2 {
+    /// Has intervals that are long enough for this moment. Where they are so from the beginning, fewer are made.
+    pub(super) fn reach(&mut self, moment: Nanos) {
+        while moment / self.length >= MAX_INTERVALS && self.length < Nanos::MAX / 2 {
             self.double();
         }
+    }
+
+    /// Which interval a moment is in that was reached.
+    pub(super) fn position(&self, moment: Nanos) -> usize {
+        usize::try_from(moment / self.length).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn record(&mut self, operation: &Operation, label: &'static str, latency: Option<Nanos>) {
+        self.reach(operation.completed);
         let interval = self.intervals.entry(operation.completed / self.length).or_default();
         if !matches!(operation.outcome, Outcome::Ok(_)) {
             interval.errors += 1;
