@@ -341,7 +341,7 @@ mod tests {
     fn a_status_that_the_scenario_does_not_speak_of_has_a_remedy() {
         let remedy = |status: u16| {
             let mut causes = Causes::default();
-            let unknown = Outcome::Unknown(Cause::http(status, "said"));
+            let unknown = Outcome::Unknown(Cause::http(status, format!("HTTP {status}: said")));
             operations(vec![unknown]).iter().for_each(|operation| causes.meet(operation));
             causes.remedy().unwrap_or_default()
         };
