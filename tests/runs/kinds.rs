@@ -211,7 +211,7 @@ fn two_requests_also_meet_on_what_a_first_one_left() {
         let ended = carry_out("explore", &server, "buckets", mode, &["--seed", "7"]);
         let explore = &ended.report["explore"];
         assert_eq!(ended.code, Some(code), "{mode}: {} {explore}", ended.why());
-        let told = explore["notes"].to_string().contains("when a first one has ended");
+        let told = explore["notes"].to_string().contains("after a first request");
         assert_eq!(told, mode == "racy", "{explore}");
         assert_eq!((&explore["complete"], &explore["requests"]), (&true.into(), &2.into()), "{mode}");
         // All of two on a fresh key, and as many after a first one.
@@ -232,6 +232,25 @@ fn two_requests_also_meet_on_what_a_first_one_left() {
             assert_eq!((ended.code, &ended.report["explore"]["explored"]), (Some(0), &6.into()), "{}", ended.why());
         }
     }
+}
+
+#[test]
+fn two_of_several_operations_meet_on_what_others_left() {
+    let server = Server::start();
+    for (mode, code) in [("", 0), ("racy", 1)] {
+        let ended = carry_out("explore", &server, "drafts", mode, &["--seed", "7"]);
+        let explore = &ended.report["explore"];
+        assert_eq!(ended.code, Some(code), "{mode}: {} {explore}", ended.why());
+        assert!(explore["notes"].to_string().contains("after create"), "{explore}");
+        assert_eq!(explore["complete"], true, "{explore}");
+        if mode == "racy" {
+            let replay = explore["smallest"]["replay"].as_str().unwrap();
+            assert!(replay.contains("--operations create,publish,put-away --requests 3 --schedule \"1"), "{replay}");
+        }
+    }
+    // Nothing is left for these where nobody makes it.
+    let ended = carry_out("explore", &server, "drafts", "racy", &["--operations", "publish,put-away"]);
+    assert_eq!(ended.code, Some(3), "{}", ended.why());
 }
 
 #[test]

@@ -541,6 +541,20 @@ const listing = {
       return [200, { ok: true }];
     },
   },
+  drafts: {
+    start: unique('drafts', 'name'),
+    post: async ({ db, path }) => {
+      // A draft is published or put away, once: two that both find one meet only where somebody has made it.
+      const [drafts, name, what] = [db.collection('drafts'), path[1], path[2]];
+      if (!what) return onlyOnce(drafts, { name, state: 'draft' }, () => [409, { error: 'there is one' }]);
+      const is = racy ? await drafts.findOne({ name, state: 'draft' }) : true;
+      const filter = racy ? { name } : { name, state: 'draft' };
+      const done = is && (await drafts.updateOne(filter, { $set: { state: what } })).matchedCount;
+      if (!done) return [404, { error: 'no such draft' }];
+      if (what === 'published') await db.collection('feed').insertOne({ of: name });
+      return [200, { ok: true }];
+    },
+  },
 };
 
 const counting = {
