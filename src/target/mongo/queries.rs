@@ -187,3 +187,48 @@ async fn aggregate(spec: &InvariantSpec, aggregations: &Aggregations) -> Result<
     }
     Ok(result)
 }
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::doc;
+
+    use super::*;
+    use crate::mongod::{Mongod, Options};
+    use crate::scenario::{MongodSpec, Scope, SecretText, Template};
+
+    #[tokio::test]
+    async fn what_must_not_be_there_is_evidence_whatever_is_empty_beside_it() {
+        let mongod = Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: false })).await.unwrap();
+        let (uri, guard) = (MongoUri::new(mongod.uri()), Guard::default());
+        let queries = Queries::open(&uri, &guard, "onlyone_joined", "r1", BTreeMap::new()).await.unwrap();
+        let database = mongodb::Client::with_uri_str(mongod.uri()).await.unwrap().database("onlyone_joined");
+        let text = |text: &str| Template::compile(SecretText::plain(text), Scope::Run).unwrap();
+        let pipeline = r#"[{ "$lookup": { "from": "posts", "localField": "post", "foreignField": "_id", "as": "p" } },
+            { "$match": { "p": [] } }]"#;
+        let spec = |expect| InvariantSpec {
+            name: "no orphans".into(),
+            database: None,
+            collection: text("comments"),
+            pipeline: text(pipeline),
+            expect,
+            within: Duration::ZERO,
+        };
+        let asked = async |expect| {
+            let result = queries.run(&[spec(expect)]).await.remove(0);
+            (result.documents, result.blindness().unwrap_or_default())
+        };
+        let comments = database.collection::<Document>("comments");
+        comments.insert_one(doc! { "_id": 1, "post": 1 }).await.unwrap();
+        let (found, why) = asked(Expected::Empty).await;
+        assert!(found == 0 && why.contains("`posts`, which the aggregation joins"), "it may be misspelt: {why}");
+        database.create_collection("posts").await.unwrap();
+        assert_eq!(asked(Expected::Empty).await, (1, String::new()), "the post is gone, and the comment is not");
+        let (_, why) = asked(Expected::Number { min: 0.0, max: 1.0 }).await;
+        assert!(why.contains("holds nothing"), "a number of nothing says nothing: {why}");
+        comments.delete_one(doc! { "_id": 1 }).await.unwrap();
+        comments.insert_one(doc! { "_id": 2, "post": 2, "p": 1 }).await.unwrap();
+        database.collection::<Document>("posts").insert_one(doc! { "_id": 2 }).await.unwrap();
+        assert_eq!(asked(Expected::Empty).await, (0, String::new()));
+        mongod.stop().await.unwrap();
+    }
+}
