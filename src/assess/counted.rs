@@ -348,6 +348,11 @@ mod tests {
         assert!(remedy(204).contains("`status = { ok = [204] }`"), "{}", remedy(204));
         assert!(remedy(409).contains("`status = { refused = [409] }`"), "{}", remedy(409));
         assert_eq!(remedy(503), "");
+        let mut kind = OfKind { all: 2, uncertain: 2, ..OfKind::default() };
+        let unlisted = || Outcome::Unknown(Cause::http(204, "HTTP 204"));
+        operations(vec![unlisted(), unlisted()]).iter().for_each(|operation| kind.unknown.meet(operation));
+        let told = kind.unknown_among("operations", 0.05).unwrap();
+        assert!(told.ends_with("HTTP 204 (2 times). The scenario does not say what HTTP 204 means: the operation's `status`, as in `status = { ok = [204] }`"), "{told}");
     }
 
     /// Callers that are not known, by the status lists of the operation.

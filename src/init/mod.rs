@@ -16,6 +16,8 @@ mod values;
 mod write;
 
 pub use documents::State;
+#[cfg(test)]
+pub(crate) use elements::Added;
 pub use finding::{Finding, Kind, Reply, Subject};
 pub use login::Login;
 pub use probe::Probe;

@@ -106,6 +106,41 @@ impl Subject for Profiles {
     }
 }
 
+/// Notes with a set of tags each.
+#[derive(Default)]
+struct Tags(Mutex<BTreeMap<String, Vec<String>>>);
+
+impl Subject for Tags {
+    fn send<'a>(&'a self, sample: &'a Sample) -> BoxFuture<'a, Result<Reply, String>> {
+        let Body::Json(body) = &sample.body else { panic!("{:?}", sample.body) };
+        let (note, tag) = (sample.segments[1].clone(), plain(&body["tag"]).unwrap());
+        let mut notes = self.0.lock().unwrap();
+        let tags = notes.entry(note).or_default();
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+        async { Ok(Reply { status: 200, ..Reply::default() }) }.boxed()
+    }
+
+    fn state(&self) -> BoxFuture<'_, Result<State, String>> {
+        let notes = self.0.lock().unwrap();
+        let notes = notes.iter().map(|(note, tags)| (note.clone(), json!({ "_id": note, "tags": tags }))).collect();
+        let state = State::from([("run.notes".to_owned(), notes)]);
+        async { Ok(state) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn what_is_added_to_a_set_is_found_by_another_value() {
+    let sample = from_curl("curl http://app/notes/n1/tags --json '{\"tag\":\"red\"}'").unwrap();
+    let tags = Tags::default();
+    let mut probe = Probe::begin(&tags, std::slice::from_ref(&sample), &[], 0).await.unwrap();
+    let found = probe.look(&sample).await.unwrap();
+    assert_eq!((&found.kind, &found.added), (&Kind::CreateOrGet, &None), "{found:?}");
+    let varied = found.varied.map(|varied| (varied.place, varied.literal));
+    assert_eq!(varied, Some(("tags".to_owned(), "red".to_owned())));
+}
+
 #[tokio::test]
 async fn what_names_nobody_but_its_caller_is_raced_by_one_caller() {
     let sample = from_curl("curl -X POST http://app/me/visits -H 'X-User: ann'").unwrap();

@@ -208,6 +208,11 @@ async fn who_has_no_key_is_nobodys_duplicate() {
         let documents = [with(1, nobody.clone()), with(2, nobody), with(3, known()), with(4, known())];
         users.insert_many(&documents).await.unwrap();
         let profile = Profile::parse(&format!("{head}{key}"), "users.toml").unwrap();
+        let found = audited(&database, &profile).await.findings;
+        let examples = found.iter().filter(|finding| finding.kind == FindingKind::DuplicateKey);
+        let examples: Vec<_> = examples.flat_map(|finding| &finding.examples).collect();
+        let without = examples.iter().filter(|example| example["without"].as_array().is_some_and(|of| of.len() == 1));
+        assert_eq!((examples.len(), without.count()), (2, 1), "{name}: {examples:?}");
         let done = applied(&database, &profile, "x").await;
         assert!(done.left.iter().any(|left| left.contains(said)), "{name}: {:?}", done.left);
         assert_eq!(done.audited.verdict(), Verdict::Violated, "{name}");

@@ -249,8 +249,27 @@ fn two_of_several_operations_meet_on_what_others_left() {
         }
     }
     // Nothing is left for these where nobody makes it.
-    let ended = carry_out("explore", &server, "drafts", "racy", &["--operations", "publish,put-away"]);
-    assert_eq!(ended.code, Some(3), "{}", ended.why());
+    for further in [&["--operations", "publish,put-away"][..], &["--operations", "publish,put-away", "--pairs"]] {
+        let ended = carry_out("explore", &server, "drafts", "racy", further);
+        assert_eq!(ended.code, Some(3), "{further:?}: {}", ended.why());
+        let named = ended.report["reasons"].to_string().contains("`publish` was served in no execution");
+        assert_eq!(named, further.contains(&"--pairs"), "{}", ended.why());
+    }
+}
+
+#[test]
+fn two_meet_where_an_aggregation_allows_one_more() {
+    let server = Server::start();
+    for (mode, code) in [("", 0), ("racy", 1)] {
+        let ended = carry_out("explore", &server, "projects", mode, &["--seed", "7"]);
+        let explore = &ended.report["explore"];
+        assert_eq!(ended.code, Some(code), "{mode}: {} {explore}", ended.why());
+        assert!(explore["notes"].to_string().contains("after 2 others"), "{explore}");
+        if mode == "racy" {
+            let replay = explore["smallest"]["replay"].as_str().unwrap();
+            assert!(replay.contains("--requests 4 --schedule \"1 1 2 2 3 4"), "{replay}");
+        }
+    }
 }
 
 #[test]

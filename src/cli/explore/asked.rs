@@ -1,5 +1,7 @@
 //! What the arguments and the scenario ask for: which requests, how many, and which search. Nothing is carried out here.
 
+use std::collections::BTreeSet;
+
 use crate::cli::CliError;
 use crate::cli::args::ExploreArgs;
 use crate::explore::search::Search;
@@ -36,6 +38,28 @@ fn limit(scenario: &Scenario) -> Option<u32> {
     let limits = scenario.numbers.iter().flat_map(|rule| [rule.at_most, most(rule)]).flatten();
     let needed = limits.filter_map(|most| u32::try_from(most).ok()?.checked_add(1));
     needed.filter(|needed| (2..=MOST_BY_LIMIT).contains(needed)).max()
+}
+
+/// What aggregations of the user's own allow of each, where one more than that can be explored.
+pub(super) fn aggregated_limits(scenario: &Scenario) -> BTreeSet<usize> {
+    let all = scenario.invariants.iter().flat_map(|rule| limits_of(rule.pipeline.text().expose()));
+    all.filter(|limit| (2..=MOST_BY_LIMIT as usize).contains(limit)).collect()
+}
+
+/// The numbers that an aggregation does not let anything go beyond: `{ "n": { "$gt": 3 } }`, of which there must be none.
+fn limits_of(pipeline: &str) -> Vec<usize> {
+    let mut limits = Vec::new();
+    for (at, word) in pipeline.match_indices("\"$gt") {
+        let rest = &pipeline[at + word.len()..];
+        let (rest, less) = match rest.strip_prefix("e\"") {
+            Some(rest) => (rest, 1),
+            None => (rest.strip_prefix('"').unwrap_or_default(), 0),
+        };
+        let number = rest.trim_start().strip_prefix(':').unwrap_or_default().trim_start();
+        let digits = &number[..number.len() - number.trim_start_matches(|letter: char| letter.is_ascii_digit()).len()];
+        limits.extend(digits.parse::<usize>().ok().and_then(|number| number.checked_sub(less)));
+    }
+    limits
 }
 
 pub(super) fn requests(args: &ExploreArgs, scenario: &Scenario) -> u32 {
@@ -135,5 +159,22 @@ fn no_service(scenario: &Scenario) -> CliError {
             "hand the proxy's address over by the variable that your service reads: `env = { MONGO_URL = \"{{ mongo.uri }}\" }` in `[service]`",
         )
         .hint(attach),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::limits_of;
+
+    #[test]
+    fn limits_are_read_from_what_must_not_be_found() {
+        for (pipeline, expected) in [
+            (r#"[{ "$match": { "n": { "$gt": 3 } } }]"#, vec![3]),
+            (r#"[{ "$match": { "n": { "$gte" : 4 } } }, { "$match": { "m": {"$gt":12} } }]"#, vec![3, 12]),
+            (r#"[{ "$match": { "$expr": { "$gt": ["$n", 3] } } }]"#, vec![]),
+            (r#"[{ "$match": { "n": { "$gt": "$m" }, "$gtx": 5 } }]"#, vec![]),
+        ] {
+            assert_eq!(limits_of(pipeline), expected, "{pipeline}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use super::asked::{requests_are_asked_for, search};
+use super::asked::{aggregated_limits, requests_are_asked_for, search};
 use super::{One, faults};
 use crate::cli::CliError;
 use crate::explore::established::{MOST_BEFORE, with_established};
@@ -20,12 +20,8 @@ use crate::target::Guard;
 
 /// Requests that meet.
 const TWO: usize = 2;
-/// Requests of which it is still said that two of them may meet on what the first one left.
-const THREE: u8 = 3;
 /// Operations of which every two are sent before others; of more, every one.
 const MOST_OPERATIONS: usize = 5;
-/// What an aggregation may allow of each, for this to be met.
-const MOST_BY_LIMIT: usize = 6;
 /// Choices of what comes first that are named.
 const NAMED: usize = 4;
 
@@ -50,9 +46,7 @@ impl One<'_> {
     ) -> Result<Exploration, CliError> {
         let asked = match names.is_empty() {
             true => self.requests as usize != TWO || requests_are_asked_for(self.args, self.scenario),
-            false => {
-                self.args.requests.is_some() || self.scenario.explore.requests.is_some_and(|requests| requests != THREE)
-            }
+            false => self.args.requests.is_some() || self.scenario.explore.requests.is_some(),
         };
         let is_default = !asked
             && search(self.args, self.scenario) == Search::Exhaustive
@@ -61,10 +55,9 @@ impl One<'_> {
         if !is_default || !fresh.may_go_on() || place.stop.is_cancelled() {
             return Ok(fresh);
         }
-        let alike = [String::new()];
         let further = Further {
             one: self,
-            names: if names.is_empty() { &alike } else { names },
+            names,
             place,
             used: Used::default().until(fresh.next, self.requests),
             known: BTreeSet::new(),
@@ -104,7 +97,7 @@ impl Used {
 /// Explorations that go on where another one ended.
 struct Further<'a> {
     one: &'a One<'a>,
-    /// One without a name, where all requests are alike.
+    /// None where all requests are alike.
     names: &'a [String],
     place: Place<'a>,
     /// Executions and numbers of operations that have been: each execution has a key of its own, and each operation a number.
@@ -124,22 +117,23 @@ struct Further<'a> {
 impl Further<'_> {
     async fn explore(mut self, mut whole: Exploration) -> Result<Exploration, CliError> {
         let comes_second = whole.comes_second;
-        let Some(alone) = self.reach(Vec::new(), &mut whole).await? else { return Ok(whole) };
-        for choice in choices(self.names.len(), TWO) {
+        let explored = whole.report.explored;
+        let Some(alone) = self.reach(Vec::new(), explored).await? else { return Ok(whole) };
+        for choice in choices(self.count(), TWO) {
             self.known.insert(key(&alone.1, &choice));
         }
         let mut reached = vec![alone];
-        let most = if self.names.len() > MOST_OPERATIONS { 1 } else { MOST_BEFORE };
+        let most = if self.count() > MOST_OPERATIONS { 1 } else { MOST_BEFORE };
         for before in 1..=most {
             let mut next = Vec::new();
             for (first, ways) in &reached {
-                for operation in (0..self.names.len()).filter(|operation| ways[*operation].writes()) {
+                for operation in (0..self.count()).filter(|operation| ways[*operation].writes()) {
                     let longer = first.iter().copied().chain([operation]).collect();
-                    next.extend(self.reach(longer, &mut whole).await?);
+                    next.extend(self.reach(longer, whole.report.explored).await?);
                 }
             }
             // That requests which are alike may do something else is known from how they met.
-            let by_ways = before > 1 || !self.is_of_one();
+            let by_ways = before > 1 || !self.are_alike();
             let met = match by_ways {
                 true => self.new_choices(&next),
                 false if comes_second => vec![(vec![0], vec![0, 0])],
@@ -161,12 +155,10 @@ impl Further<'_> {
 
     /// Two requests that meet where one more is all that an aggregation of the user's own allows.
     async fn at_limits(&mut self, mut whole: Exploration) -> Result<Exploration, CliError> {
-        if !self.is_of_one() {
+        if !self.are_alike() {
             return Ok(whole);
         }
-        let limits: BTreeSet<usize> =
-            self.one.scenario.invariants.iter().flat_map(|rule| limits(rule.pipeline.text().expose())).collect();
-        for limit in limits.into_iter().filter(|limit| (TWO..=MOST_BY_LIMIT).contains(limit)) {
+        for limit in aggregated_limits(self.one.scenario) {
             if !whole.may_go_on() {
                 break;
             }
@@ -179,17 +171,22 @@ impl Further<'_> {
         Ok(whole)
     }
 
-    fn is_of_one(&self) -> bool {
-        self.names.len() == 1
+    fn are_alike(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Operations that requests may do.
+    fn count(&self) -> usize {
+        self.names.len().max(1)
     }
 
     /// What every operation does after these; nothing where they have been in such a state before.
-    async fn reach(&mut self, first: Vec<usize>, whole: &mut Exploration) -> Result<Option<State>, CliError> {
+    async fn reach(&mut self, first: Vec<usize>, explored: u64) -> Result<Option<State>, CliError> {
         let mut ways = Vec::new();
-        for operation in 0..self.names.len() {
+        for operation in 0..self.count() {
             let operations: Vec<usize> = first.iter().copied().chain([operation]).collect();
             let requests = u32::try_from(operations.len()).unwrap_or(u32::MAX);
-            let left = self.one.share(self.place.start.elapsed(), whole.report.explored, 1);
+            let left = self.one.share(self.place.start.elapsed(), explored, 1);
             if left.is_none() || self.place.stop.is_cancelled() {
                 self.open = true;
                 return Ok(None);
@@ -201,7 +198,6 @@ impl Further<'_> {
             let explorer = explorer.starting(self.used.next(requests), self.place.start);
             let Some(way) = explorer.last_of_all().await else { return Ok(None) };
             self.used = self.used.until(way.next, requests);
-            whole.next = way.next;
             self.unread.extend(way.operations.iter().cloned());
             ways.push(way);
         }
@@ -211,7 +207,7 @@ impl Further<'_> {
 
     /// The operations of these positions; none where all requests are alike.
     fn named(&self, operations: &[usize]) -> Vec<String> {
-        match self.is_of_one() {
+        match self.are_alike() {
             true => self.one.operations.clone(),
             false => operations.iter().map(|operation| self.names[*operation].clone()).collect(),
         }
@@ -221,7 +217,7 @@ impl Further<'_> {
     fn new_choices(&mut self, reached: &[State]) -> Vec<(Vec<usize>, Vec<usize>)> {
         let mut new = Vec::new();
         for (first, ways) in reached {
-            for choice in choices(self.names.len(), TWO) {
+            for choice in choices(self.count(), TWO) {
                 let may_meet = ways[choice[0]].may_meet(&ways[choice[1]]);
                 if may_meet && self.known.insert(key(ways, &choice)) {
                     new.push((first.clone(), choice));
@@ -251,16 +247,20 @@ impl Further<'_> {
         let plan = Plan { before: first.len(), may_reduce: false, ..self.one.plan(Some(budget), false) };
         let explorer = self.one.explorer(environment, &subject, &plan, stop.clone()).await?;
         let explorer = explorer.starting(self.used.next(requests), start);
-        let shown = if self.is_of_one() { &self.one.args.operations } else { &operations };
+        let shown = if self.are_alike() { &self.one.args.operations } else { &operations };
         let established = self.one.explored(explorer, environment, guard, shown).await?;
         self.used = self.used.until(established.next, requests);
-        let after = self.after(first);
-        self.told.push((after.clone(), established.report.explored));
-        Ok(with_established(whole, established, &after, &mut self.unread))
+        let (after, before) = (self.after(first), whole.report.explored);
+        let whole = with_established(whole, established, &after, &mut self.unread);
+        // What came to no end is none of it, and says so itself.
+        if whole.report.explored > before {
+            self.told.push((after, whole.report.explored - before));
+        }
+        Ok(whole)
     }
 
     fn after(&self, first: &[usize]) -> String {
-        match (self.is_of_one(), first.len()) {
+        match (self.are_alike(), first.len()) {
             (true, 1) => "after a first request".to_owned(),
             (true, others) => format!("after {others} others"),
             (false, _) => {
@@ -293,22 +293,6 @@ impl Further<'_> {
     }
 }
 
-/// The numbers that an aggregation does not let anything go beyond: `{ "n": { "$gt": 3 } }`, of which there must be none.
-fn limits(pipeline: &str) -> Vec<usize> {
-    let mut limits = Vec::new();
-    for (at, word) in pipeline.match_indices("\"$gt") {
-        let rest = &pipeline[at + word.len()..];
-        let (rest, less) = match rest.strip_prefix("e\"") {
-            Some(rest) => (rest, 1),
-            None => (rest.strip_prefix('"').unwrap_or_default(), 0),
-        };
-        let number = rest.trim_start().strip_prefix(':').unwrap_or_default().trim_start();
-        let digits = &number[..number.len() - number.trim_start_matches(|letter: char| letter.is_ascii_digit()).len()];
-        limits.extend(digits.parse::<usize>().ok().and_then(|number| number.checked_sub(less)));
-    }
-    limits
-}
-
 /// Two operations by what they do.
 fn key(ways: &[Way], choice: &[usize]) -> Vec<(usize, String)> {
     choice.iter().map(|operation| (*operation, ways[*operation].told.clone())).collect()
@@ -317,18 +301,6 @@ fn key(ways: &[Way], choice: &[usize]) -> Vec<(usize, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn limits_are_read_from_what_must_not_be_found() {
-        for (pipeline, expected) in [
-            (r#"[{ "$match": { "n": { "$gt": 3 } } }]"#, vec![3]),
-            (r#"[{ "$match": { "n": { "$gte" : 4 } } }, { "$match": { "m": {"$gt":12} } }]"#, vec![3, 12]),
-            (r#"[{ "$match": { "$expr": { "$gt": ["$n", 3] } } }]"#, vec![]),
-            (r#"[{ "$match": { "n": { "$gt": "$m" }, "$gtx": 5 } }]"#, vec![]),
-        ] {
-            assert_eq!(limits(pipeline), expected, "{pipeline}");
-        }
-    }
 
     #[test]
     fn neither_a_key_nor_a_number_comes_twice() {

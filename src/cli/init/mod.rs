@@ -121,6 +121,14 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// Whether one of these stands for the request: of a recording the first of its route, where it writes; what was typed is meant.
+    fn is_known(&self, sample: &Sample, sent: &[&Sample]) -> bool {
+        match self.reads {
+            true => sent.contains(&sample),
+            false => sample.writes() && sent.iter().any(|other| other.route() == sample.route()),
+        }
+    }
+
     /// Whether the request is tried. One that logs in or signs up is so where it is asked for by name; one that signs up, also
     /// where there is no other.
     fn is_tried(&self, sample: &Sample, login: Option<&Login>) -> bool {
@@ -142,13 +150,11 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
     let mut probe = Probe::begin(&subject, wanted.samples, wanted.pins, first).await.map_err(failed)?;
     let login = probe.login.clone();
     tell(io, quiet, &probe.notes);
-    let (mut seen, mut sent): (Vec<String>, Vec<&Sample>) = (Vec::new(), Vec::new());
+    let mut sent: Vec<&Sample> = Vec::new();
     let mut findings = Vec::new();
     for sample in wanted.samples {
         let name = sample.route();
-        // Of a recording, the first request of a route stands for all that are like it; what was typed is meant.
-        let is_known = if wanted.reads { sent.contains(&sample) } else { sample.writes() && seen.contains(&name) };
-        if !wanted.is_tried(sample, login.as_ref()) || is_known {
+        if !wanted.is_tried(sample, login.as_ref()) || wanted.is_known(sample, &sent) {
             continue;
         }
         sent.push(sample);
@@ -156,7 +162,6 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
             tell(io, quiet, &[format!("only the first {MOST} requests were tried")]);
             break;
         }
-        seen.push(name.clone());
         let finding = probe.look(sample).await.map_err(failed)?;
         tell(io, quiet, &[format!("{name}: {}", said(&finding))]);
         findings.push(finding);
@@ -238,6 +243,7 @@ fn explored(looked: Looked, origin: Origin) -> Result<Plan, CliError> {
 mod tests {
     use super::*;
     use crate::import::from_curl;
+    use crate::init::Added;
 
     #[test]
     fn what_logs_in_or_signs_up_is_tried_where_it_is_asked_for_or_alone() {
@@ -261,5 +267,30 @@ mod tests {
             assert_eq!(tried(&samples, Some(route), false), [route]);
         }
         assert_eq!(tried(&samples, Some("GET /things"), false), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_added_to_a_set_is_explored_as_it_was_typed_and_with_something_else_each_time() {
+        let sample = from_curl("curl http://app/notes/n1/tags --json '{\"tag\":\"red\"}'").unwrap();
+        let varied = Added { place: "tags".to_owned(), literal: "red".to_owned(), single: false };
+        let finding = Finding { kind: Kind::CreateOrGet, varied: Some(varied), ..Finding::untried(sample) };
+        let origin = Origin::Running { url: "http://app".to_owned(), database: None };
+        let plan = explored(Looked { findings: vec![finding], login: None }, origin).unwrap();
+        let text = scenario_text(&plan);
+        let sent: Vec<&str> = text.lines().filter(|line| line.starts_with("json = ")).collect();
+        assert_eq!(sent, ["json = { tag = \"red\" }", "json = { tag = \"e{{ op.id }}\" }"], "{text}");
+    }
+
+    #[test]
+    fn two_lines_of_one_route_are_two_requests_and_two_of_a_recording_are_one() {
+        let off =
+            |who: &str| from_curl(&format!("curl http://app/rota/r1/off --json '{{\"who\":\"{who}\"}}'")).unwrap();
+        let (ann, bob, again) = (off("ann"), off("bob"), off("ann"));
+        let known = |reads: bool, sample: &Sample| {
+            let wanted = Wanted { samples: &[], pins: &[], reads, route: None };
+            wanted.is_known(sample, &[&ann])
+        };
+        assert!(!known(true, &bob) && known(true, &again));
+        assert!(known(false, &bob) && known(false, &again));
     }
 }

@@ -42,3 +42,25 @@ pub async fn snapshot(
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mongod::{Mongod, Options};
+    use crate::scenario::MongodSpec;
+
+    #[tokio::test]
+    async fn measurements_are_documents_and_what_a_view_shows_is_not_there_twice() {
+        let mongod = Mongod::start(&Options::new(MongodSpec { replica_set: 0, test_commands: false })).await.unwrap();
+        let client = Client::with_uri_str(mongod.uri()).await.unwrap();
+        let app = client.database("app");
+        app.run_command(doc! { "create": "m", "timeseries": { "timeField": "at" } }).await.unwrap();
+        app.run_command(doc! { "create": "shown", "viewOn": "m", "pipeline": [] }).await.unwrap();
+        let at = mongodb::bson::DateTime::from_millis(1_700_000_000_000);
+        app.collection::<Document>("m").insert_one(doc! { "_id": 1, "at": at }).await.unwrap();
+        let found = snapshot(&client, Some("app")).await.unwrap();
+        let told: Vec<(&str, usize)> = found.iter().map(|(name, all)| (name.as_str(), all.len())).collect();
+        assert_eq!(told, [("app.m", 1)]);
+        mongod.stop().await.unwrap();
+    }
+}

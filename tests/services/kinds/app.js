@@ -541,6 +541,24 @@ const listing = {
       return [200, { ok: true }];
     },
   },
+  projects: {
+    start: unique('projects', 'of', 'slot'),
+    post: async ({ db, path }) => {
+      // Three for each owner. Whoever only counts lets two in that both found room for one.
+      const [projects, of] = [db.collection('projects'), path[1]];
+      const full = [409, { error: 'three are all' }];
+      if ((await projects.countDocuments({ of })) >= 3) return full;
+      if (racy) return [201, { id: (await projects.insertOne({ of, slot: new ObjectId() })).insertedId }];
+      for (const slot of [1, 2, 3]) {
+        try {
+          return [201, { id: (await projects.insertOne({ of, slot })).insertedId }];
+        } catch (error) {
+          if (!isDuplicate(error)) throw error;
+        }
+      }
+      return full;
+    },
+  },
   drafts: {
     start: unique('drafts', 'name'),
     post: async ({ db, path }) => {
