@@ -70,6 +70,10 @@ pub enum DatabaseError {
     DuplicateKey,
     /// 112: another write got in between.
     WriteConflict,
+    /// 246: the transaction began before another request made the collection that it uses.
+    SnapshotUnavailable,
+    /// 24: a transaction did not get its lock within the few milliseconds that the server waits, because of another's.
+    LockTimeout,
     /// Mongoose's optimistic concurrency: the document has another version than was read.
     VersionError,
     /// Any other, by its code and, where it was told, its name.
@@ -84,12 +88,16 @@ pub enum DatabaseError {
 impl DatabaseError {
     const DUPLICATE_KEY: i32 = 11000;
     const WRITE_CONFLICT: i32 = 112;
+    const SNAPSHOT_UNAVAILABLE: i32 = 246;
+    const LOCK_TIMEOUT: i32 = 24;
 
     /// The error with this code.
     pub fn of_code(code: i32, name: Option<&str>) -> Self {
         match code {
             Self::DUPLICATE_KEY => DatabaseError::DuplicateKey,
             Self::WRITE_CONFLICT => DatabaseError::WriteConflict,
+            Self::SNAPSHOT_UNAVAILABLE => DatabaseError::SnapshotUnavailable,
+            Self::LOCK_TIMEOUT => DatabaseError::LockTimeout,
             code => DatabaseError::Other { code, name: name.filter(|name| !name.is_empty()).map(Arc::from) },
         }
     }
@@ -101,6 +109,11 @@ impl DatabaseError {
             Some(DatabaseError::DuplicateKey)
         } else if text.contains("WriteConflict") || text.contains("Write conflict during plan execution") {
             Some(DatabaseError::WriteConflict)
+        } else if text.contains("SnapshotUnavailable") || text.contains("due to pending collection catalog changes") {
+            Some(DatabaseError::SnapshotUnavailable)
+        } else if text.contains("within a max lock request timeout of") {
+            // Not by its name, which locks of other makers have as well.
+            Some(DatabaseError::LockTimeout)
         } else if text.contains("VersionError")
             || (text.contains("No matching document found for id") && text.contains("version"))
         {
@@ -115,6 +128,8 @@ impl DatabaseError {
         match self {
             DatabaseError::DuplicateKey => Some(Self::DUPLICATE_KEY),
             DatabaseError::WriteConflict => Some(Self::WRITE_CONFLICT),
+            DatabaseError::SnapshotUnavailable => Some(Self::SNAPSHOT_UNAVAILABLE),
+            DatabaseError::LockTimeout => Some(Self::LOCK_TIMEOUT),
             DatabaseError::VersionError => None,
             DatabaseError::Other { code, .. } => Some(*code),
         }
@@ -125,6 +140,8 @@ impl DatabaseError {
         match self {
             DatabaseError::DuplicateKey => Some("DuplicateKey"),
             DatabaseError::WriteConflict => Some("WriteConflict"),
+            DatabaseError::SnapshotUnavailable => Some("SnapshotUnavailable"),
+            DatabaseError::LockTimeout => Some("LockTimeout"),
             DatabaseError::VersionError => Some("VersionError"),
             DatabaseError::Other { name, .. } => name.as_deref(),
         }
@@ -281,6 +298,8 @@ impl From<Stored> for Cause {
             ("VersionError", _) => DatabaseError::VersionError,
             ("DuplicateKey", _) => DatabaseError::DuplicateKey,
             ("WriteConflict", _) => DatabaseError::WriteConflict,
+            ("SnapshotUnavailable", _) => DatabaseError::SnapshotUnavailable,
+            ("LockTimeout", _) => DatabaseError::LockTimeout,
             (UNNAMED, code) => DatabaseError::of_code(code.unwrap_or_default(), None),
             (name, code) => DatabaseError::Other { code: code.unwrap_or_default(), name: Some(Arc::from(name)) },
         });
@@ -326,6 +345,8 @@ mod tests {
             CauseKind::Http { status: 500, database: None },
             CauseKind::Http { status: 500, database: Some(DatabaseError::VersionError) },
             CauseKind::Http { status: 200, database: Some(DatabaseError::WriteConflict) },
+            CauseKind::Http { status: 500, database: Some(DatabaseError::SnapshotUnavailable) },
+            CauseKind::Database(DatabaseError::LockTimeout),
             CauseKind::Refused { status: 409 },
             CauseKind::Unnamed { status: 200, created: Some(false) },
             CauseKind::Unnamed { status: 200, created: None },
@@ -370,6 +391,15 @@ mod tests {
             ("WriteConflict error: this operation conflicted", Some(DatabaseError::WriteConflict)),
             ("Caused by :: Write conflict during plan execution and yielding", Some(DatabaseError::WriteConflict)),
             ("VersionError: No matching document", Some(DatabaseError::VersionError)),
+            (
+                "Unable to read from a snapshot due to pending collection catalog changes; please retry the operation.",
+                Some(DatabaseError::SnapshotUnavailable),
+            ),
+            (
+                "Unable to acquire IX lock on '{8222600421779576400: Database}' within a max lock request timeout of '5ms'",
+                Some(DatabaseError::LockTimeout),
+            ),
+            ("LockTimeout: the lock `orders` was not given within 5 s", None),
             (
                 r#"No matching document found for id "65a" version 1 modifiedPaths "messages""#,
                 Some(DatabaseError::VersionError),
