@@ -59,7 +59,7 @@ pub(super) async fn explore(args: ExploreArgs, io: &mut Io) -> Result<ExitStatus
 pub(super) async fn explore_scenario(
     args: &ExploreArgs,
     mut scenario: Scenario,
-    text: Option<&str>,
+    written: Option<&Written>,
     io: &mut Io,
 ) -> Result<ExitStatus, CliError> {
     scenario.explore.judge = pairs::judge(args, &scenario);
@@ -92,7 +92,7 @@ pub(super) async fn explore_scenario(
         false => Feed::judged_at_the_end(&scenario.name, &run_id),
     };
     let telemetry = Telemetry::prepare(&args.telemetry, (feed, subject(scenario)), io).await?;
-    let one = One { args, scenario, text, telemetry, seed, run_id, requests, operations, pairs, interrupt, so_far };
+    let one = One { args, scenario, written, telemetry, seed, run_id, requests, operations, pairs, interrupt, so_far };
     let exploring = async {
         tokio::select! {
             biased;
@@ -124,12 +124,30 @@ fn attachment(environment: &Environment) -> Result<&ProxyAttachment, CliError> {
 /// Between two looks at the documents of an exploration that goes on, at least.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
+/// A scenario that was made of requests.
+pub(super) struct Written {
+    /// As it is in the file.
+    pub(super) text: String,
+    /// Requests that were asked for and are not in it, with the reason.
+    pub(super) left_out: Vec<String>,
+}
+
+impl Written {
+    /// Nothing holds of what was not sent.
+    fn doubts(&self) -> Vec<String> {
+        let doubt = |line: &String| {
+            format!("not explored: {line}; name the request that makes what it needs before it, or leave this one out")
+        };
+        self.left_out.iter().map(doubt).collect()
+    }
+}
+
 /// One exploration.
 struct One<'a> {
     args: &'a ExploreArgs,
     scenario: &'a Scenario,
     /// The scenario as it is written, where it came from no file.
-    text: Option<&'a str>,
+    written: Option<&'a Written>,
     /// What follows it, if anything does.
     telemetry: Option<Telemetry>,
     seed: u64,
@@ -160,8 +178,8 @@ impl One<'_> {
         check(self.args, self.scenario, guard)?;
         faults::check(self.args, self.scenario, options.mongo.is_embedded())?;
         let store = Store::create(&common.out, &self.run_id)?;
-        if let Some(text) = self.text {
-            super::init::write_scenario(&self.scenario.file, text)?;
+        if let Some(written) = self.written {
+            super::init::write_scenario(&self.scenario.file, &written.text)?;
         }
         let started = SystemTime::now();
         if !self.scenario.faults.is_empty() {
@@ -230,7 +248,8 @@ impl One<'_> {
                 (exploring.await?, Some(lost.reason))
             }
         };
-        let exploration = faults::doubt(explored, self.args, self.scenario);
+        let mut exploration = faults::doubt(explored, self.args, self.scenario);
+        exploration.report.doubts.extend(self.written.into_iter().flat_map(Written::doubts));
         record.preflight.notes.extend(environment.target.notes());
         record.server_after = environment.identity(guard, &self.interrupt.kill).await;
         record.sightings = environment.target.sightings();
@@ -360,7 +379,8 @@ impl One<'_> {
         Ok(match environment.open_queries(guard, self.scenario, &self.run_id).await?.filter(|_| checkers) {
             Some(queries) => {
                 let target = Arc::clone(&environment.target);
-                explorer.watching(Watch::new(Asked { queries, specs: &self.scenario.invariants, target }))
+                let watch = Watch::new(Asked { queries, specs: &self.scenario.invariants, target });
+                explorer.watching(if self.written.is_some() { watch.guessed() } else { watch })
             }
             None => explorer,
         })

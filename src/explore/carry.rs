@@ -253,6 +253,7 @@ impl Explorer<'_> {
         let looking = Scope::new(watch.look_within(), &self.stop);
         let looked = looking.wait(watch.look(execution.number, after)).await;
         self.found.spent.add(Part::OwnInvariants, begin);
+        self.found.take_back(watch.withdrawn());
         match looked {
             Ok(violated) if !violated.is_empty() => {
                 self.found.custom.entry(position).or_default().extend(violated);

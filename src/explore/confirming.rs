@@ -17,6 +17,16 @@ use crate::serial::{Class, Judgement, sorted};
 
 /// Anomalies that are carried out again where something comes after answers.
 const CONFIRMED_PATIENTLY: usize = 2;
+/// How often an order that is chosen again must come out unlike all serial runs for it to be no chance.
+const RECURS: usize = 4;
+/// Of what comes in one run of so many, four times as many show it in 49 of 50 cases.
+const SEEN_SURELY: usize = 4;
+/// Most serial runs of some requests to see what is rare.
+const MOST_AGAINST_CHANCE: usize = 240;
+/// The same where each begins on a database of its own, which takes its time.
+const FEWER_AGAINST_CHANCE: usize = 40;
+/// Rounds between two looks at whether anything is left.
+const ROUNDS_AT_ONCE: usize = 4;
 /// Why nothing is accused when the exploration was told to end, or requests alone came to no end.
 const UNCONFIRMED: &str = "what is unlike every order was not confirmed: not every order of the requests could be carried out \
                            again";
@@ -49,6 +59,7 @@ impl Explorer<'_> {
             if judgement.as_ref().is_some_and(|judgement| unlike(judgement, |class| class.violates(strict))) {
                 whole = whole && self.confirm(&sets).await;
                 judgement = self.judged(positions);
+                whole = whole && self.rule_out_chance(positions, &mut judgement).await;
             }
         }
         self.pass();
@@ -116,6 +127,60 @@ impl Explorer<'_> {
         for set in sets {
             let fresh = self.comparison.as_mut().is_some_and(|comparison| comparison.confirmed.insert(set.clone()));
             if fresh && !self.serial_round(set).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A service that draws lots shows in many executions what a few serial runs did not. Where no order that was chosen gives what
+    /// is unlike them time after time, the orders are carried out as often as it takes to see serially what is as rare as that.
+    async fn rule_out_chance(&mut self, positions: &[usize], judgement: &mut Option<Judgement>) -> bool {
+        let strict = self.is_strict();
+        let accused = |judgement: &Option<Judgement>| -> Vec<usize> {
+            let judged = judgement.iter().flat_map(|judgement| positions.iter().zip(&judgement.executions));
+            judged.filter(|(_, one)| one.class.violates(strict)).map(|(position, _)| *position).collect()
+        };
+        let unlike = accused(judgement);
+        if unlike.is_empty() || self.recurs(&unlike).await {
+            return true;
+        }
+        let most = if self.afresh.is_some() { FEWER_AGAINST_CHANCE } else { MOST_AGAINST_CHANCE };
+        let enough = (SEEN_SURELY * positions.len()).div_ceil(unlike.len()).min(most);
+        let sets: BTreeSet<Vec<usize>> =
+            unlike.iter().map(|position| sorted(&self.found.executions[*position].1)).collect();
+        for set in &sets {
+            let mut runs = 0;
+            while runs < enough && !accused(judgement).is_empty() {
+                for _ in 0..ROUNDS_AT_ONCE {
+                    let before = self.comparison.as_ref().map_or(0, |comparison| comparison.judge.serial_runs());
+                    if !self.serial_round(set).await {
+                        return false;
+                    }
+                    let now = self.comparison.as_ref().map_or(0, |comparison| comparison.judge.serial_runs());
+                    runs += now.saturating_sub(before).max(1);
+                }
+                *judgement = self.judged(positions);
+            }
+        }
+        true
+    }
+
+    /// Whether one of these is so again each time that its order is chosen.
+    async fn recurs(&mut self, accused: &[usize]) -> bool {
+        let strict = self.is_strict();
+        let Some(first) = self.found.easiest(accused).first().copied() else { return false };
+        let (execution, requests, _) = &self.found.executions[first];
+        if execution.fault().is_some() {
+            // What happened to it is no lot that the service draws.
+            return true;
+        }
+        let (schedule, requests) = (execution.schedule.clone(), requests.clone());
+        for _ in 0..RECURS {
+            let again = self.execute_some(&requests, Phase::Main, &mut Replay::new(schedule.clone())).await;
+            self.catch_up().await;
+            let judged = self.judged(&[again]);
+            if !judged.is_some_and(|judged| unlike(&judged, |class| class.violates(strict))) {
                 return false;
             }
         }

@@ -100,6 +100,19 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Takes back what was said by guesses that were wrong.
+    pub(super) fn take_back(&mut self, withdrawn: &BTreeSet<String>) {
+        for name in withdrawn {
+            let wrong = Invariant::Custom(name.as_str().into());
+            self.custom.values_mut().for_each(|violated| violated.retain(|invariant| *invariant != wrong));
+            self.notes.insert(format!(
+                "`{name}` was guessed, and is no rule of this service: the requests break it one after another as well; leave it \
+                 out of the scenario"
+            ));
+        }
+        self.custom.retain(|_, violated| !violated.is_empty());
+    }
+
     /// Which of these executions violate as if serial.
     pub(super) fn anomalies(&self, positions: &[usize], strict: bool) -> Vec<usize> {
         let violates = |position: &usize| self.serial.get(position).is_some_and(|one| one.class.violates(strict));

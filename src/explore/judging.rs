@@ -36,8 +36,8 @@ impl Explorer<'_> {
         }
         if !blameless.is_empty() {
             self.found.notes.insert(format!(
-                "as if serial: {} schedules in which one request follows the other are unlike every serial run, so that it is \
-                 not their order that is to blame: memory of the service, or noise",
+                "as if serial: {} executions are unlike every serial run as schedules are in which one request follows the other, \
+                 so that it is not their order that is to blame: memory of the service, or noise",
                 blameless.len()
             ));
             if positions.len() == blameless.len()
@@ -51,7 +51,7 @@ impl Explorer<'_> {
         }
     }
 
-    /// Anomalies whose commands came one request after the other.
+    /// Anomalies whose commands came one request after the other, and those that differ nowhere but in the same places.
     fn blameless(&self, positions: &[usize], judgement: &Judgement) -> BTreeSet<usize> {
         let (judged, strict) = (positions.iter().zip(&judgement.executions), self.is_strict());
         let serial = |position: &usize| {
@@ -60,10 +60,18 @@ impl Explorer<'_> {
                 && execution.fault().is_none()
                 && execution.schedule.switches() < requests.len()
         };
-        judged
-            .filter(|(position, one)| one.class.violates(strict) && serial(position))
-            .map(|(position, _)| *position)
-            .collect()
+        let violates: Vec<(usize, &Judged)> =
+            judged.filter(|(_, one)| one.class.violates(strict)).map(|(position, one)| (*position, one)).collect();
+        let (serial, others): (Vec<_>, Vec<_>) = violates.into_iter().partition(|(position, _)| serial(position));
+        // What differs there without a race is noise, wherever else it differs.
+        let noise: BTreeSet<&str> =
+            serial.iter().flat_map(|(_, one)| &one.differences).map(|difference| difference.place.as_str()).collect();
+        let is_noise = |one: &Judged| {
+            !one.differences.is_empty()
+                && one.differences.iter().all(|difference| noise.contains(difference.place.as_str()))
+        };
+        let noisy = others.into_iter().filter(|(_, one)| is_noise(one));
+        serial.iter().copied().chain(noisy).map(|(position, _)| position).collect()
     }
 
     /// These executions as the judge sees them.

@@ -4,6 +4,7 @@
 //! it is to blame if more is wrong after it than before, and stays so for as long as work in the background may take to mend
 //! it. *Completeness*: an aggregation that gives one document whatever the number of defects blames the first execution alone.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -54,6 +55,10 @@ pub struct Watch<'a> {
     asked_within: Duration,
     /// Something goes on that belongs to no request: a look is trusted when the next one is equal.
     pub(super) background: bool,
+    /// The rules are guessed from trials, and nobody's own.
+    guessed: bool,
+    /// Guesses that were wrong: requests one after another break them as well.
+    withdrawn: BTreeSet<String>,
 }
 
 /// What a look comes after.
@@ -91,7 +96,20 @@ impl<'a> Watch<'a> {
             longest,
             asked_within,
             background,
+            guessed: false,
+            withdrawn: BTreeSet::new(),
         }
+    }
+
+    /// Takes the rules for guesses: what requests one after another break is no rule of the service.
+    pub fn guessed(mut self) -> Self {
+        self.guessed = true;
+        self
+    }
+
+    /// Guesses that were wrong.
+    pub(super) fn withdrawn(&self) -> &BTreeSet<String> {
+        &self.withdrawn
     }
 
     /// How long the server may take to answer.
@@ -157,8 +175,13 @@ impl<'a> Watch<'a> {
     /// What an execution made worse.
     pub(super) async fn look(&mut self, round: u32, after: After) -> Vec<Invariant> {
         let seen = self.until_at_rest().await;
+        if self.guessed && after == After::Control && !seen.moving {
+            self.withdraw(&seen.worse);
+        }
         let blind: Vec<&str> = seen.now.iter().filter(|result| result.is_blind()).map(|result| &*result.name).collect();
-        for looks in self.looks.iter_mut().filter(|looks| !blind.contains(&looks.name.as_str())) {
+        let withdrawn = &self.withdrawn;
+        let judged = |looks: &&mut Looks| !blind.contains(&looks.name.as_str()) && !withdrawn.contains(&looks.name);
+        for looks in self.looks.iter_mut().filter(judged) {
             let worse = seen.worse.iter().find(|(name, _)| *name == looks.name);
             let worse = worse.map(|(_, worse)| Worsening { round, ..worse.clone() });
             match worse {
@@ -171,10 +194,22 @@ impl<'a> Watch<'a> {
                 },
             }
         }
+        let stands = |(name, _): &&(String, Worsening)| !seen.moving && !withdrawn.contains(name);
         let named = |(name, _): &(String, Worsening)| Invariant::Custom(name.as_str().into());
-        let worse = if seen.moving { Vec::new() } else { seen.worse.iter().map(named).collect() };
+        let worse = seen.worse.iter().filter(stands).map(named).collect();
         self.remember(seen.now);
         worse
+    }
+
+    /// Takes back all that was said by these rules.
+    fn withdraw(&mut self, broken: &[(String, Worsening)]) {
+        for (name, _) in broken {
+            self.withdrawn.insert(name.clone());
+            for looks in self.looks.iter_mut().filter(|looks| looks.name == *name) {
+                let why = Some("it was guessed, and is wrong".to_owned());
+                *looks = Looks { name: name.clone(), unjudged: why, ..Looks::default() };
+            }
+        }
     }
 
     /// Looks again until nothing is worse, or what is has stayed so for long enough.

@@ -164,6 +164,30 @@ async fn a_look_that_comes_to_no_end_is_missing() {
     assert_eq!((accused, looks.main.executions, looks.moving), (Vec::new(), 0, 1));
 }
 
+/// What is left of a rule that requests that meet break, and then requests one after another, and then again those that meet.
+async fn of_a_rule(guessed: bool) -> (Vec<usize>, Looks, usize) {
+    let bench = Bench::silent(Duration::from_secs(1)).await;
+    // Each look is at one more.
+    let watch = Watch::new(Script { answers: vec![0, 1, 2, 3], next: Arc::default(), patience: Duration::ZERO });
+    let mut explorer = bench.explorer(CancellationToken::new()).watching(if guessed { watch.guessed() } else { watch });
+    explorer.begin_watch().await;
+    for (position, after) in [After::Main, After::Control, After::Main].into_iter().enumerate() {
+        explorer.keep(Execution::default(), Vec::new(), Phase::Main);
+        explorer.look(position, after).await;
+    }
+    let notes = explorer.found.notes.iter().filter(|note| note.contains("`x` was guessed")).count();
+    (explorer.found.custom.keys().copied().collect(), explorer.watch.unwrap().looks()[0].clone(), notes)
+}
+
+#[tokio::test]
+async fn a_rule_that_was_guessed_is_none_if_requests_one_after_another_break_it() {
+    let (accused, looks, notes) = of_a_rule(false).await;
+    assert_eq!((accused.len(), looks.main.violated, looks.control.violated, notes), (3, 2, 1, 0), "{looks:?}");
+    let (accused, looks, notes) = of_a_rule(true).await;
+    assert_eq!((accused.len(), looks.main.violated, looks.control.violated, notes), (0, 0, 0, 1), "{looks:?}");
+    assert!(looks.unjudged.is_some());
+}
+
 #[tokio::test]
 async fn without_a_beginning_nothing_holds() {
     let bench = Bench::silent(Duration::from_secs(1)).await;

@@ -151,6 +151,8 @@ pub struct Finding {
     pub varied: Option<Added>,
     /// Where the answer has the document's identifier.
     pub id: Option<String>,
+    /// Where the answer has the identifier of anything that it made, be it another document than that of its values.
+    pub names: Option<String>,
     /// Where the answer says that the request was refused, whatever its status is.
     pub refused: Option<String>,
     /// Where the answer says that it was created, or that it was there.
@@ -184,6 +186,7 @@ impl Finding {
             added: None,
             varied: None,
             id: None,
+            names: None,
             refused: None,
             flag: None,
             statuses: Vec::new(),

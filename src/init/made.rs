@@ -18,31 +18,60 @@ pub struct Made {
     pub stored: Option<String>,
 }
 
+/// How the names of databases begin that trials have for themselves.
+pub(crate) const TRIAL: &str = "onlyone_init_";
+
+impl Made {
+    /// Whether it is in a database whose name another run does not have: one of each tenant, called after the trial's own.
+    pub(super) fn is_of_the_trial(&self) -> bool {
+        self.database.contains(TRIAL)
+    }
+}
+
 fn in_collection(namespace: &str, field: String, stored: Option<String>) -> Made {
     let (database, collection) = namespace.split_once('.').unwrap_or(("", namespace));
     Made { database: database.to_owned(), collection: collection.to_owned(), field, stored }
 }
 
-/// The document that holds one of these values, and the field that does: as it is, else within a longer text.
-pub(super) fn made<'d>(delta: &'d Delta, values: &[(String, String)]) -> Option<(&'d Json, Made)> {
+/// The one document that holds one of these values, and the field that does: as it is, else within a longer text. Of several
+/// collections the one that the route is called after comes first; one of which a request makes several such documents is none.
+pub(super) fn made<'d>(delta: &'d Delta, values: &[(String, String)], segments: &[String]) -> Option<(&'d Json, Made)> {
+    let all = holding(delta, values);
+    let place = |made: &Made| (made.database.clone(), made.collection.clone(), made.field.clone());
+    let is_alone = |one: &Made| all.iter().filter(|(_, _, other)| place(other) == place(one)).count() == 1;
+    let is_named = |made: &Made| segments.iter().any(|segment| segment.eq_ignore_ascii_case(&made.collection));
+    let alone = all.iter().filter(|(.., made)| is_alone(made));
+    let (_, document, made) = alone.min_by_key(|(exactly, _, made)| (!exactly, !is_named(made)))?;
+    Some((document, made.clone()))
+}
+
+/// Whether something was made that holds the value.
+pub(super) fn holds(delta: &Delta, value: String) -> bool {
+    !holding(delta, &[(value, String::new())]).is_empty()
+}
+
+/// Documents that hold one of these values, each with the first field that does, and whether it holds nothing else.
+fn holding<'d>(delta: &'d Delta, values: &[(String, String)]) -> Vec<(bool, &'d Json, Made)> {
+    delta.inserted.iter().filter_map(|(namespace, document)| held(namespace, document, values)).collect()
+}
+
+fn held<'d>(namespace: &str, document: &'d Json, values: &[(String, String)]) -> Option<(bool, &'d Json, Made)> {
     let mut within = None;
-    for (namespace, document) in &delta.inserted {
-        for (path, leaf) in leaves(document) {
-            let Some(text) = plain(leaf) else { continue };
-            for (value, template) in values {
-                let made = |stored: String| {
-                    let stored = Some(stored).filter(|stored| stored != "{{ key }}");
-                    (document, in_collection(namespace, path.join("."), stored))
-                };
-                // An identifier that a service makes up may be a small number, which stands in many places.
-                let captured = template == Prior::TEMPLATE;
-                let is_named = value.len() >= TELLING || path.last().is_some_and(|name| is_identifier(name));
-                if text == *value && (!captured || is_named) {
-                    return Some(made(template.clone()));
-                }
-                if within.is_none() && !captured && text.contains(value.as_str()) {
-                    within = Some(made(with_templates(&text, values)));
-                }
+    for (path, leaf) in leaves(document) {
+        let Some(text) = plain(leaf) else { continue };
+        for (value, template) in values {
+            let made = |stored: String| {
+                let stored = Some(stored).filter(|stored| stored != "{{ key }}");
+                in_collection(namespace, path.join("."), stored)
+            };
+            // An identifier that a service makes up may be a small number, which stands in many places.
+            let captured = template == Prior::TEMPLATE;
+            let is_named = value.len() >= TELLING || path.last().is_some_and(|name| is_identifier(name));
+            if text == *value && (!captured || is_named) {
+                return Some((true, document, made(template.clone())));
+            }
+            if within.is_none() && !captured && text.contains(value.as_str()) {
+                within = Some((false, document, made(with_templates(&text, values))));
             }
         }
     }
@@ -97,12 +126,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_one_document_is_that_of_the_route_and_what_comes_by_the_dozen_is_none() {
+        let of = |collections: &[&str], segments: &[&str]| {
+            let inserted = collections.iter().map(|name| (format!("run.{name}"), json!({ "_id": 7, "ref": "n1" })));
+            let delta = Delta { inserted: inserted.collect(), ..Delta::default() };
+            let segments: Vec<String> = segments.iter().map(|segment| (*segment).to_owned()).collect();
+            let found = made(&delta, &[("n1".to_owned(), "{{ key }}".to_owned())], &segments);
+            (found.map(|(_, made)| made.collection), holds(&delta, "n1".to_owned()))
+        };
+        let one = |name: &str| (Some(name.to_owned()), true);
+        assert_eq!(of(&["access", "orders"], &["orders"]), one("orders"));
+        assert_eq!(of(&["access", "orders"], &["buy"]), one("access"));
+        assert_eq!(of(&["lines", "lines", "orders"], &["lines"]), one("orders"));
+        assert_eq!(of(&["lines", "lines"], &["orders"]), (None, true));
+        assert_eq!(of(&[], &["orders"]), (None, false));
+    }
+
+    #[test]
     fn a_field_that_holds_several_values_is_stored_as_all_of_them() {
         let values = [("n1", "{{ key }}"), ("n2-room", "{{ key }}-room"), ("n2-rooms", "{{ key }}s")];
         let values = values.map(|(value, template)| (value.to_owned(), template.to_owned()));
         let stored = |document: Json| {
             let delta = Delta { inserted: vec![("run.seats".to_owned(), document)], ..Delta::default() };
-            made(&delta, &values).and_then(|(_, made)| made.stored)
+            made(&delta, &values, &[]).and_then(|(_, made)| made.stored)
         };
         let both = stored(json!({ "_id": 7, "key": "n2-room:n2-rooms of n1" }));
         assert_eq!(both.as_deref(), Some("{{ key }}-room:{{ key }}s of {{ key }}"));

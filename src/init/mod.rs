@@ -20,6 +20,7 @@ pub use documents::State;
 pub(crate) use elements::Added;
 pub use finding::{Finding, Kind, Reply, Subject};
 pub use login::Login;
+pub(crate) use made::TRIAL;
 pub use probe::Probe;
 pub(crate) use request::multipart_body;
 pub use together::together;

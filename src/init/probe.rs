@@ -223,6 +223,7 @@ impl<'a> Probe<'a> {
             if finding.fresh.is_empty() && finding.kind == Kind::Insert {
                 finding.fresh = self.key(sample, &first).await?;
                 finding.id = first.id();
+                finding.names.clone_from(&finding.id);
             }
         }
         match finding.fresh.is_empty() {
@@ -320,10 +321,11 @@ impl<'a> Probe<'a> {
             _ => Kind::Upsert,
         };
         finding.flag = flag(&first.reply, &again.reply);
+        finding.names = first.id();
         if first.delta.is_empty() {
             finding.id = same_id(&first.reply, &again.reply);
         }
-        if let Some((document, made)) = made(&first.delta, &values) {
+        if let Some((document, made)) = made(&first.delta, &values, &request.segments) {
             finding.id = first.reply.json.as_ref().and_then(|json| path_of(json, &plain(document.get("_id")?)?));
             finding.made = Some(made);
         }

@@ -1,25 +1,21 @@
-//! Requests that are explored together: what comes before each of them comes before all. [`together`].
+//! Requests that are explored together: what comes before each of them. [`together`].
 //!
-//! What is written as `before` of one operation is sent once for each key, whichever operation comes. So a request that is
-//! explored itself must not come first of all: its own race would find everything there.
+//! What is written as `before` of one operation is sent once for each key on which that operation comes, or another one that
+//! names what it captures. So a request that is explored itself comes first only where its answer must be known: as often as it can,
+//! it is one of those that meet.
 
 use super::finding::{Finding, Kind, Prior};
 use crate::import::Sample;
 
-/// Why a request is not explored beside the one that makes what it works on.
-const WITHIN: &str = "it works on what another of the requests makes, each time the same for one key: explored beside it, that \
-                      one would find everything there; let `onlyone init --route` write a scenario of this one alone";
-
-/// The findings as they can stand beside each other, and those that cannot, with the reason.
-pub fn together(findings: Vec<Finding>) -> (Vec<Finding>, Vec<(Finding, &'static str)>) {
-    let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+/// The findings as they can stand beside each other.
+pub fn together(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut kept = Vec::new();
     let mut makers: Vec<Sample> = Vec::new();
     for finding in &findings {
         let prior = finding.before.as_ref();
         let maker = prior.and_then(|prior| findings.iter().find(|other| other.sample == prior.sample));
         match (maker, prior) {
             (Some(_), Some(Prior { capture: None, .. })) => kept.push(by_itself(finding)),
-            (Some(maker), Some(_)) if !maker.fresh.is_empty() => left_out.push((finding.clone(), WITHIN)),
             (_, Some(prior)) => {
                 let number = makers.iter().position(|sample| *sample == prior.sample);
                 let numbered =
@@ -32,7 +28,7 @@ pub fn together(findings: Vec<Finding>) -> (Vec<Finding>, Vec<(Finding, &'static
             (_, None) => kept.push(finding.clone()),
         }
     }
-    (kept, left_out)
+    kept
 }
 
 /// A request whose maker is explored, too: the maker comes first in some orders, and in others it does not.
@@ -76,13 +72,12 @@ mod tests {
     fn who_makes_something_is_not_made_to_come_first() {
         let make = finding("curl http://app/rooms --json '{\"code\":\"r-1\"}'", Kind::Unique(409), &["r-1"]);
         let using = finding("curl -X POST http://app/rooms/r-1/join", Kind::Unique(409), &["r-1"]);
-        let (kept, left_out) = together(vec![make.clone(), after(using, &make, None)]);
-        assert!(left_out.is_empty());
+        let kept = together(vec![make.clone(), after(using, &make, None)]);
         assert_eq!((&kept[1].before, kept[1].may_need(&kept[0])), (&None, true), "it needs the other one as before");
-        // By an identifier, nothing else would do; and the same room would be there each time.
+        // By an identifier, nothing else would do.
         let using = finding("curl -X POST http://app/rooms/65a1b2c3d4e5f60718293a4b/join", Kind::Unique(409), &["r-1"]);
-        let (kept, left_out) = together(vec![make.clone(), after(using, &make, Some("65a1b2c3d4e5f60718293a4b"))]);
-        assert_eq!((kept.len(), left_out.len()), (1, 1));
+        let kept = together(vec![make.clone(), after(using, &make, Some("65a1b2c3d4e5f60718293a4b"))]);
+        assert_eq!(kept[1].before.as_ref().map(|prior| &prior.sample), Some(&make.sample));
     }
 
     #[test]
@@ -93,14 +88,13 @@ mod tests {
         let of = |maker: &Finding, path: &str, id: &str| {
             after(finding(&format!("curl -X POST http://app/{path}/{id}"), Kind::Change, &[]), maker, Some(id))
         };
-        let (kept, left_out) = together(vec![
+        let kept = together(vec![
             posts.clone(),
             orders.clone(),
             of(&posts, "pin", "65a1b2c3d4e5f60718293a4b"),
             of(&posts, "like", "65a1b2c3d4e5f60718293a4b"),
             of(&orders, "pay", "75a1b2c3d4e5f60718293a4b"),
         ]);
-        assert!(left_out.is_empty());
         let priors = kept[2..].iter().map(|finding| finding.before.as_ref().unwrap());
         let told: Vec<(String, bool)> = priors.map(|prior| (prior.template(), prior.stands_before)).collect();
         let expected = [("{{ before.id }}", false), ("{{ before.id }}", true), ("{{ before.id_2 }}", false)];

@@ -11,6 +11,8 @@ use crate::import::{Body, Sample};
 const LIKE_A_KEY: u8 = 1;
 /// The rank of what is said of a thing, and is not its name.
 const UNLIKELY: u8 = 3;
+/// The rank of a moment: another text in its place would be none, or would be later than all others.
+const MOMENT: u8 = 6;
 /// Digits of a number that counts rather than names.
 const SMALL: usize = 3;
 
@@ -176,6 +178,7 @@ fn ranked(sample: &Sample) -> Vec<(u8, Fresh)> {
     let mut named: Vec<(u8, String, String)> = Vec::new();
     let mut add = |rank: u8, name: &str, value: &str| {
         if !value.is_empty() {
+            let rank = if is_moment(value) { MOMENT } else { rank };
             named.push((rank, name.to_owned(), value.to_owned()));
         }
     };
@@ -222,6 +225,17 @@ fn ranked(sample: &Sample) -> Vec<(u8, Fresh)> {
         }
     }
     fresh
+}
+
+/// Whether it is a day, a time of day, or both: `2026-03-01T10:00`, `10:30`.
+fn is_moment(text: &str) -> bool {
+    let form: String = text.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
+    let day = form.strip_prefix("0000-00-00").or_else(|| form.strip_prefix("0000-00"));
+    let time = |rest: &str| rest.starts_with("00:00");
+    match day {
+        Some(rest) => rest.is_empty() || rest.strip_prefix(['T', ' ']).is_some_and(time),
+        None => time(&form) && form.chars().all(|letter| matches!(letter, '0' | ':' | '.')),
+    }
 }
 
 /// How likely a field of this name is a key.
@@ -301,6 +315,30 @@ mod tests {
             json!({ "note": "hi", "email": "ann@example.org", "seat": 12, "who": [{ "id": "ann" }], "on": true });
         let segments = vec!["api".to_owned(), "rooms".to_owned(), "12".to_owned()];
         Sample { parameters: vec![None; 3], segments, body: Body::Json(body), ..Sample::default() }
+    }
+
+    #[test]
+    fn a_moment_is_the_last_to_be_another_one() {
+        for (text, is) in [
+            ("2026-03-01", true),
+            ("2026-03", true),
+            ("2026-03-01T10:00", true),
+            ("2026-03-01 10:00:30+02:00", true),
+            ("10:30", true),
+            ("09:00:15.5", true),
+            ("2026-03-01-blue", false),
+            ("2026-0301", false),
+            ("10:00pm", false),
+            ("1030", false),
+            ("", false),
+        ] {
+            assert_eq!(is_moment(text), is, "{text}");
+        }
+        let line =
+            "curl http://app/rooms/blue/bookings --json '{\"from\":\"2026-03-01T10:00\",\"to\":\"2026-03-01T12:00\"}'";
+        let literals: Vec<String> =
+            candidates(&crate::import::from_curl(line).unwrap()).into_iter().map(|one| one.literal).collect();
+        assert_eq!(literals, ["rooms", "blue", "bookings", "2026-03-01T10:00", "2026-03-01T12:00"]);
     }
 
     #[test]

@@ -311,7 +311,7 @@ fn service(text: &mut String, origin: &Origin) {
 
 fn observed(text: &mut String, plan: &Plan, finding: &Finding) {
     service(text, &plan.origin);
-    let Some(made) = &finding.made else { return };
+    let Some(made) = finding.made.as_ref().filter(|made| !made.is_of_the_trial()) else { return };
     let place = match &plan.origin {
         Origin::Running { database: None, .. } => return,
         Origin::Running { database: Some(variable), .. } => {
@@ -389,7 +389,7 @@ fn is_in_list(field: &str) -> bool {
 fn of_one<'f>(finding: &'f Finding, origin: &Origin) -> Option<&'f Made> {
     let is_seen = !matches!(origin, Origin::Running { database: None, .. });
     let makes_one = matches!(finding.kind, Kind::CreateOrGet | Kind::Unique(_) | Kind::Upsert);
-    let tells = |made: &&Made| made.field != "_id" && !is_in_list(&made.field);
+    let tells = |made: &&Made| made.field != "_id" && !is_in_list(&made.field) && !made.is_of_the_trial();
     finding.made.as_ref().filter(|_| is_seen && makes_one).filter(tells)
 }
 

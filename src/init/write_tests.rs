@@ -25,6 +25,19 @@ fn an_invariant_that_no_race_can_break_is_not_written() {
 }
 
 #[test]
+fn a_database_that_is_called_after_a_trial_is_not_written_down() {
+    for custom in [true, false] {
+        let mut plan = upsert("poll");
+        plan.custom = custom;
+        let made = plan.findings[0].made.as_mut().unwrap();
+        made.database = format!("{}20261129_acme", crate::init::TRIAL);
+        assert!(!scenario_text(&plan).contains("acme"));
+        plan.findings[0].made.as_mut().unwrap().database = "tenants".to_owned();
+        assert!(scenario_text(&plan).contains("database = \"tenants\""));
+    }
+}
+
+#[test]
 fn an_item_of_a_list_is_no_field_that_an_aggregation_groups_by() {
     // `$members.1` is an empty list in every document: all of them would be one.
     for field in ["members.1", "0", "a.12.b"] {

@@ -214,12 +214,13 @@ impl Judge {
         not_compared.extend(self.settings.ignore.iter().map(ToString::to_string));
         not_compared.sort();
         not_compared.dedup();
+        let inconclusive = self.inconclusive(&prepared.serial).or_else(|| drawn_by_lot(&prepared, &executions));
         Judgement {
             executions,
             serial_outcomes: prepared.specification.outcomes(&prepared.all),
             serial_runs: serial.len(),
             not_compared,
-            inconclusive: self.inconclusive(&prepared.serial),
+            inconclusive,
             notes: notes(&serial, &prepared.all),
         }
     }
@@ -258,6 +259,25 @@ impl Judge {
             self.repetitions()
         ))
     }
+}
+
+/// Why it is not known what is an anomaly: the `_id` of documents is drawn anew from a few, so that two requests have one document
+/// or two as chance has it, and an execution has another number of them than the serial runs happened to have.
+fn drawn_by_lot(prepared: &Prepared, judged: &[Judged]) -> Option<String> {
+    let of = |name: &str, run: &Normal| run.documents.iter().filter(|(collection, _)| collection == name).count();
+    prepared.masks.identities_not_compared().into_iter().find_map(|name| {
+        // As many requests leave as many documents.
+        let serially: BTreeSet<(usize, usize)> =
+            prepared.serial.iter().map(|run| (run.order.len(), of(name, run))).collect();
+        let mut anomalies = judged.iter().zip(&prepared.executions).filter(|(one, _)| one.class.is_anomaly());
+        let is_new = |execution: &Normal| !serially.contains(&(execution.order.len(), of(name, execution)));
+        anomalies.any(|(_, execution)| is_new(execution)).then(|| {
+            format!(
+                "the same requests in the same order did not give the same `_id` ({name}): it is drawn by lot, and so is how many \
+                 documents there are"
+            )
+        })
+    })
 }
 
 /// Serial runs and executions, made ready to be compared.

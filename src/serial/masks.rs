@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::place::Place;
+use super::place::{Place, Source};
 
 /// How the values of a place are compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,16 @@ impl Masks {
             masks.rules.iter().map(|(place, rule)| (place.clone(), std::mem::discriminant(rule))).collect()
         };
         kinds(self) == kinds(other) && self.names.keys().eq(other.names.keys())
+    }
+
+    /// Collections of which the documents' `_id` is not compared.
+    pub(super) fn identities_not_compared(&self) -> Vec<&str> {
+        let masked = self.rules.iter().filter(|(place, rule)| **rule == Rule::Masked && place.path == ["_id"]);
+        let of_documents = masked.filter_map(|(place, _)| match &place.source {
+            Source::Document(name) => Some(name.as_str()),
+            Source::Answer(_) | Source::Probe(_) => None,
+        });
+        of_documents.collect()
     }
 
     /// Places that are not compared, for people: what stands below another one that is not compared is left out.

@@ -219,12 +219,12 @@ impl Shaper<'_> {
         match value {
             Value::Null => Term::Literal("null".to_owned()),
             Value::Bool(flag) => Term::Literal(flag.to_string()),
-            Value::Int(number) if shapes::is_time(*number, self.now) => Term::Literal("<time>".to_owned()),
-            Value::Int(number) => Term::Int(*number),
+            Value::Int(number) => self.time(*number).unwrap_or(Term::Int(*number)),
             #[expect(clippy::cast_possible_truncation, reason = "a time is far from the limits")]
-            Value::Float(number) if shapes::is_time(*number as i64, self.now) => Term::Literal("<time>".to_owned()),
-            Value::Float(number) => Term::Literal(number.to_string()),
-            Value::Date(moment) if shapes::is_near(*moment, self.now) => Term::Literal("<date>".to_owned()),
+            Value::Float(number) => self.time(*number as i64).unwrap_or_else(|| Term::Literal(number.to_string())),
+            Value::Date(moment) if shapes::is_near(*moment, self.now) => {
+                Term::Literal(format!("<date{}>", shapes::distance(*moment, self.now)))
+            }
             Value::Date(moment) => Term::Literal(format!("date({moment})")),
             Value::Id(id) => Term::Text(vec![Piece::Made(id.clone())]),
             Value::Other(text) => Term::Literal(text.clone()),
@@ -234,6 +234,12 @@ impl Shaper<'_> {
                 Term::Map(fields.iter().map(|(name, value)| (self.marked(name), self.term(value))).collect())
             }
         }
+    }
+
+    /// What stands for a number that is a moment near now.
+    fn time(&self, number: i64) -> Option<Term> {
+        let moment = shapes::moment(number, self.now)?;
+        Some(Term::Literal(format!("<time{}>", shapes::distance(moment, self.now))))
     }
 
     fn pieces(&self, text: &str) -> Vec<Piece> {

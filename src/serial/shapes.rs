@@ -7,6 +7,8 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 const BACK: i64 = DAY;
 /// How far ahead: what expires in a year counts.
 const AHEAD: i64 = 400 * DAY;
+/// So long before the end of a day another one begins, as far as distances are concerned.
+const DAYS_PART: i64 = DAY * 37 / 100;
 /// Digits of a hexadecimal text from which on nobody writes it by hand.
 const HEX: usize = 24;
 
@@ -24,6 +26,17 @@ pub(super) enum Part<'a> {
 /// Whether a moment is near now.
 pub(super) fn is_near(moment: i64, now: i64) -> bool {
     (now.saturating_sub(BACK)..=now.saturating_add(AHEAD)).contains(&moment)
+}
+
+/// How far from now a moment is, in days: nothing, ` +30 d` or ` -1 d`. What an execution works out from another moment (30 days
+/// from the end of a licence) is told apart by it; what is now, or hours away, is not.
+///
+/// Two days part 15 hours and 7 minutes after a whole number of them, where no service puts a moment.
+pub(super) fn distance(moment: i64, now: i64) -> String {
+    match moment.saturating_sub(now).saturating_add(DAYS_PART).div_euclid(DAY) {
+        0 => String::new(),
+        days => format!(" {days:+} d"),
+    }
 }
 
 /// Whether a number is a moment near now: in seconds, milliseconds, microseconds or nanoseconds.
@@ -211,6 +224,17 @@ mod tests {
 
     /// 2026-11-27T05:00:00Z.
     const NOW: i64 = 1_795_755_600_000;
+
+    #[test]
+    fn what_is_days_away_is_told_apart_and_what_is_hours_away_is_not() {
+        let hours = |hours: i64| distance(NOW + hours * 3_600_000, NOW);
+        for (away, told) in
+            [(0, ""), (12, ""), (-8, ""), (14, ""), (18, " +1 d"), (-12, " -1 d"), (720, " +30 d"), (1440, " +60 d")]
+        {
+            assert_eq!(hours(away), told, "{away}");
+            assert_eq!(distance(NOW + away * 3_600_000 + 600_000, NOW), told, "{away}, ten minutes later");
+        }
+    }
 
     #[test]
     fn moments_near_now_are_told_in_every_usual_form() {

@@ -65,3 +65,47 @@ fn requests_meet_where_something_is_there_already() {
     let come = "curl -X PUT http://app/lines/doctor --json '{\"person\":\"ann\"}'";
     found_and_found_again(&[come, "curl -X DELETE http://app/lines/doctor/first"], &command);
 }
+
+/// What is worked on has an identifier that the first request answers with: it is none of its values, and another document
+/// has these. That request meets others as well, where nothing was held before.
+#[test]
+fn requests_meet_on_what_another_one_answers_with() {
+    let requests = [
+        "curl -X POST http://app/items/lamp/hold",
+        "curl -X POST http://app/holds/65a1b2c3d4e5f60718293a4b/confirm",
+        "curl -X POST http://app/holds/65a1b2c3d4e5f60718293a4b/release",
+    ];
+    found_and_found_again(&requests, &["node", &services("holds.js")]);
+}
+
+#[test]
+fn a_request_that_was_asked_for_and_cannot_be_sent_leaves_it_inconclusive() {
+    let folder = tempfile::tempdir().unwrap();
+    let hold = "curl -X POST http://app/items/lamp/hold";
+    let nowhere = "curl -X POST http://app/nowhere";
+    let service = services("holds.js");
+    let given = ["explore", "--quiet", "--curl", hold, "--curl", nowhere, "--", "node", &service];
+    let output = onlyone(folder.path(), &given, "fixed");
+    let shown = String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(3), "{shown}");
+    assert!(shown.contains("not explored: POST /nowhere: it was answered with HTTP 404"), "{shown}");
+}
+
+/// In fifty attempts something comes that comes once in ten times, and in a few serial runs it does not.
+#[test]
+fn what_is_drawn_by_lot_seldom_is_no_race_and_a_race_beside_it_is_found() {
+    found_and_found_again(&["curl -X PUT http://app/visitors/ann"], &["node", &services("lots.js")]);
+}
+
+/// Whether two requests have one document or two is a lot as well; that one document is made of them was guessed in trials.
+#[test]
+fn a_document_that_is_drawn_by_lot_accuses_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = services("lots.js");
+    for requests in [["--curl", "curl -X POST http://app/counters/home/hits"]; 3] {
+        let given = [&["explore", "--quiet"], &requests[..], &["--", "node", &service]].concat();
+        let output = onlyone(folder.path(), &given, "fixed");
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(matches!(output.status.code(), Some(0 | 3)), "{shown}");
+    }
+}

@@ -7,7 +7,7 @@ use super::sources::read;
 use super::stage::{Stage, loaded};
 use super::{Wanted, explored, look, tell, tell_left_out, write_scenario};
 use crate::cli::args::ExploreArgs;
-use crate::cli::explore::explore_scenario;
+use crate::cli::explore::{Written, explore_scenario};
 use crate::cli::values::Format;
 use crate::cli::{CliError, Io};
 use crate::init::scenario_text;
@@ -43,7 +43,10 @@ pub(in crate::cli) async fn explore_requests(args: ExploreArgs, io: &mut Io) -> 
     let scenario = loaded(&common.out.join(&run_id).join("scenario.toml"), &text, &common.overrides)?;
     let mut args = args.clone();
     args.common.run_id = Some(run_id);
-    let status = explore_scenario(&args, scenario, Some(&text), io).await?;
+    // What was typed is meant; of a recording or a description, what works is.
+    let meant = if wanted.reads { plan.left_out } else { Vec::new() };
+    let written = Written { text: text.clone(), left_out: meant };
+    let status = explore_scenario(&args, scenario, Some(&written), io).await?;
     if common.format == Format::Human && !common.dry_run && args.telemetry.events.is_none() {
         let said = format!("\nThe scenario that does it again, scenario.toml in the run's folder:\n\n{text}");
         io.result(&said).context("cannot write to stdout").map_err(CliError::setup)?;

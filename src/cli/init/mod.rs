@@ -232,9 +232,8 @@ fn explored(looked: Looked, origin: Origin) -> Result<Plan, CliError> {
     if findings.iter().all(|finding| finding.kind == Kind::Nothing) {
         return Err(nothing_works(&looked.findings, None));
     }
-    let mut left_out = left_out(looked.findings.iter().filter(|finding| !works(finding)));
-    let (findings, alone) = together(findings);
-    left_out.extend(alone.iter().map(|(finding, why)| format!("{}: {why}", finding.sample.route())));
+    let left_out = left_out(looked.findings.iter().filter(|finding| !works(finding)));
+    let findings = together(findings);
     let routes: Vec<String> = findings.iter().map(|finding| finding.sample.route()).collect();
     Ok(Plan { name: routes.join(", "), origin, login: looked.login, findings, custom: true, left_out })
 }

@@ -10,7 +10,7 @@ use crate::cli::CliError;
 use crate::cli::args::MONGO_ENV;
 use crate::cli::options::log;
 use crate::import::Sample;
-use crate::init::{Finding, Kind, Origin, Plan, scenario_text};
+use crate::init::{Finding, Kind, Origin, Plan, TRIAL, scenario_text};
 use crate::scenario::{self, MongodSpec, Scenario, ServiceSpec};
 use crate::session::store::fresh_run_id;
 use crate::session::{MongoLocation, Server};
@@ -79,7 +79,7 @@ impl Stage {
             origin,
             url: String::new(),
             server: Some(server),
-            database: format!("onlyone_init_{}", fresh_run_id()),
+            database: format!("{TRIAL}{}", fresh_run_id()),
             service: None,
             connected: None,
             client,

@@ -3,7 +3,7 @@
 
 use super::super::documents::{json_path, leaves, plain};
 use super::super::finding::{Finding, Kind, Prior};
-use super::super::made::made;
+use super::super::made::holds;
 use super::super::values::{Fresh, Token, keys, with_values};
 use super::{Probe, Shot, renewed};
 use crate::import::Sample;
@@ -83,7 +83,7 @@ impl Probe<'_> {
         for one in keys(sample, &self.shared).into_iter().take(super::MOST_VALUES) {
             let token = self.token();
             let shot = self.shot(&renewed(sample, std::slice::from_ref(&one), &token), Self::USER).await?;
-            if shot.is_like(first) && made(&shot.delta, &[(one.concrete(&token), String::new())]).is_some() {
+            if shot.is_like(first) && holds(&shot.delta, one.concrete(&token)) {
                 return Ok(vec![one]);
             }
         }
@@ -108,7 +108,7 @@ fn priors(maker: &Finding, finding: &Finding) -> Vec<Prior> {
     if finding.fresh.iter().any(is_shared) {
         priors.push(prior(None));
     }
-    if let Some(path) = &maker.id {
+    if let Some(path) = maker.id.as_ref().or(maker.names.as_ref()) {
         let free = keys(&finding.sample, &Default::default()).into_iter().filter(|one| !is_shared(one));
         let captured = free.take(MOST_IDENTIFIERS).map(|one| prior(Some((one.literal, path.clone()))));
         priors.extend(captured);

@@ -37,7 +37,7 @@ impl Probe<'_> {
             }
             let grown = shot.delta.grown.iter().map(|growth| (growth.collection.clone(), growth.document.clone()));
             let held = Delta { inserted: grown.collect(), ..Delta::default() };
-            if let Some((_, made)) = made(&held, values) {
+            if let Some((_, made)) = made(&held, values, &request.segments) {
                 let single = self.takes_all(&other, &added, &trial, &made).await?;
                 (finding.made, finding.added) = (Some(made), Some(Added { single, ..added }));
                 break;

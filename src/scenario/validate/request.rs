@@ -15,7 +15,7 @@ use super::super::template::{JsonTemplate, Scope, Template};
 use super::Check;
 
 /// What HTTP knows to do.
-const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 /// What stands for a secret that was written into the file itself.
 const HIDDEN: &str = "***";
 

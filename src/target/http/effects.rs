@@ -44,7 +44,7 @@ impl Left {
     ) -> Result<(), String> {
         let Some(spec) = &self.spec else { return Ok(()) };
         let meant = match spec.operations.is_empty() {
-            true => !matches!(operation.request.method.as_str(), "GET" | "HEAD"),
+            true => !matches!(operation.request.method.as_str(), "GET" | "HEAD" | "OPTIONS"),
             false => spec.operations.iter().any(|other| other == name),
         };
         if meant {

@@ -86,7 +86,7 @@ impl HttpTarget {
             Release::Task => Transport::Client(client::build(&spec, &run.folder)?),
             Release::LastByte => Transport::Raw(run.base_urls.iter().map(|_| http_client::Pool::default()).collect()),
         };
-        let before = spec.operations.values().flat_map(|operation| operation.before.iter().cloned()).collect();
+        let before = prior::PerKey::of(&spec, &run);
         let client = HttpClient {
             redactor: redactor::Redactor::new(spec.secrets()),
             samples: samples::Samples::new(spec.operations.len()),

@@ -2,12 +2,15 @@
 //! key, by whoever comes first while the others wait. They are conditions of the experiment, not operations of the run.
 //! Main type: [`Priors`].
 
-use std::collections::BTreeMap;
+mod needed;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use minijinja::Value;
 use minijinja::value::Object;
+pub(super) use needed::PerKey;
 use rustc_hash::FxHashMap;
 use tokio::sync::OnceCell;
 
@@ -29,7 +32,7 @@ type Captured = BTreeMap<String, String>;
 pub(super) struct Priors {
     setup: Vec<PriorSpec>,
     /// In the order of the operations' names.
-    before: Vec<PriorSpec>,
+    before: Vec<PerKey>,
     /// What the set-up captured, once it is done.
     captured: OnceCell<Captured>,
     /// Cookies that the set-up was given.
@@ -39,7 +42,7 @@ pub(super) struct Priors {
 
 impl Priors {
     /// Those of a scenario.
-    pub(super) fn new(setup: Vec<PriorSpec>, before: Vec<PriorSpec>) -> Self {
+    pub(super) fn new(setup: Vec<PriorSpec>, before: Vec<PerKey>) -> Self {
         Priors { setup, before, ..Priors::default() }
     }
 
@@ -122,6 +125,15 @@ impl HttpClient {
 
     /// Carries out what comes before the first operation of this one's key, once.
     pub(super) async fn before(self: &Arc<Self>, operation: &Invocation) -> Result<(), String> {
+        self.before_these(operation, None).await
+    }
+
+    /// The same where no others than these operations come on the key: what none of them needs is not there then.
+    async fn before_these(
+        self: &Arc<Self>,
+        operation: &Invocation,
+        all: Option<&BTreeSet<&str>>,
+    ) -> Result<(), String> {
         if self.priors.before.is_empty() {
             return Ok(());
         }
@@ -129,7 +141,7 @@ impl HttpClient {
             let mut by_key = self.priors.by_key.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(by_key.entry(Arc::clone(&operation.key)).or_default())
         };
-        cell.get_or_try_init(|| self.before_key(operation)).await.map(|_| ())
+        cell.get_or_try_init(|| self.before_key(operation, all)).await.map(|_| ())
     }
 
     /// Logs everybody in who carries one of these operations out, and does what comes before it.
@@ -138,9 +150,14 @@ impl HttpClient {
             step: "doing what comes before the requests".to_owned(),
             source: self.redactor.clear(&why).into(),
         };
+        let mut meeting: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for operation in operations {
+            meeting.entry(&operation.key).or_default().insert(operation.action.name());
+        }
         for operations in operations.chunks(super::http_client::AT_A_TIME) {
+            let meeting = &meeting;
             let each = operations.iter().map(|operation| async move {
-                self.before(operation).await?;
+                self.before_these(operation, meeting.get(&*operation.key)).await?;
                 let variables = Subject::of(&self.run_id, operation).variables();
                 let variables = self.priors.with(variables, &operation.key);
                 let session = self.session(&variables, operation.client, 0).await;
@@ -151,9 +168,13 @@ impl HttpClient {
         Ok(())
     }
 
-    async fn before_key(self: &Arc<Self>, operation: &Invocation) -> Result<Captured, String> {
+    async fn before_key(
+        self: &Arc<Self>,
+        operation: &Invocation,
+        all: Option<&BTreeSet<&str>>,
+    ) -> Result<Captured, String> {
         let mut captured = Captured::new();
-        for prior in &self.priors.before {
+        for prior in PerKey::needed(&self.priors.before, all) {
             let id = OpId(super::http_client::OWN + self.own_operations.fetch_add(1, Ordering::Relaxed));
             let own = Invocation { id, ..operation.clone() };
             let setup = self.priors.of_setup();

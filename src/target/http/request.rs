@@ -107,6 +107,7 @@ fn known(method: &str) -> &'static str {
         "PATCH" => "PATCH",
         "DELETE" => "DELETE",
         "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
         _ => "POST",
     }
 }
