@@ -12,7 +12,7 @@ use super::execution::Execution;
 use super::explorer::Explorer;
 use super::hub::shape;
 use super::outcome::Exploration;
-use super::pairs::{add_report, join_looks};
+use super::pairs::{add_report, join_looks, mixed};
 use super::ways::told;
 use super::wire::Kind;
 use crate::history::Operation;
@@ -70,6 +70,7 @@ pub fn with_established(
     add_report(&mut report, established.report, after);
     (report.requests, report.together) = (requests, together);
     if let (Some(one), Some(other)) = (&mut as_if_serial, established.as_if_serial) {
+        report.notes.extend(mixed(&other).map(|told| format!("two requests {after}: {told}")));
         *one = joined(std::mem::take(one), other);
     }
     history.operations.extend(established.history.operations);
@@ -125,6 +126,10 @@ fn joined(fresh: AsIfSerialReport, established: AsIfSerialReport) -> AsIfSerialR
     for (class, count) in other.classes {
         *whole.classes.entry(class).or_default() += count;
     }
+    whole.not_compared.extend(other.not_compared);
+    whole.not_compared.sort();
+    whole.not_compared.dedup();
+    whole.notes.extend(other.notes);
     whole
 }
 
@@ -295,5 +300,12 @@ mod tests {
         assert_eq!(judged(Verdict::Holds), (Verdict::Holds, 6));
         assert_eq!(judged(Verdict::Violated), (Verdict::Violated, 6));
         assert_eq!(judged(Verdict::Inconclusive), (Verdict::Holds, 3));
+        let mut unclear = serial(Verdict::Holds);
+        let one = unclear.as_if_serial.as_mut().unwrap();
+        one.classes.insert("mixed".to_owned(), 2);
+        one.not_compared.push("a.b".to_owned());
+        let whole = with_established(serial(Verdict::Holds), unclear, "after a", &mut Vec::new());
+        assert_eq!(whole.as_if_serial.unwrap().not_compared, ["a.b"]);
+        assert!(whole.report.notes.iter().any(|note| note.starts_with("two requests after a: in 2 of 3 each answer")));
     }
 }

@@ -11,6 +11,7 @@ use crate::history::{History, Looks, Operation, Outcome};
 use crate::report::{
     AsIfSerialReport, ExploreReport, FaultTally, PairResult, Repeated, ScheduleResult, TogetherResult,
 };
+use crate::serial::{Class, of_mixed};
 use crate::verdict::Verdict;
 
 /// Every choice of `size` out of `operations`, in which one may come several times: positions.
@@ -240,7 +241,14 @@ pub(super) fn add_report(whole: &mut ExploreReport, one: ExploreReport, named: &
     whole.notes = notes.into_iter().collect();
 }
 
+/// What is told of answers that no one order gives. The sentences of one choice say it, and those of all say something else.
+pub(super) fn mixed(one: &AsIfSerialReport) -> Option<String> {
+    let count = one.classes.get(Class::Mixed.name()).copied().filter(|count| *count > 0)?;
+    Some(of_mixed(count, one.judged))
+}
+
 fn add_serial(whole: &mut AsIfSerialReport, one: AsIfSerialReport, named: &str) {
+    whole.notes.extend(mixed(&one).map(|told| format!("{named}: {told}")));
     whole.judged += one.judged;
     whole.violations += one.violations;
     for (class, count) in one.classes {
@@ -362,6 +370,16 @@ mod tests {
             let (found, seen, _) = verdict(parts);
             assert_eq!((found, seen.as_str()), (expected, marks));
         }
+    }
+
+    #[test]
+    fn answers_that_no_one_order_gives_are_told_of_each_choice() {
+        let mut mixed = part(["a", "b"], Verdict::Holds, 0);
+        let serial = mixed.exploration.as_mut().and_then(|one| one.as_if_serial.as_mut()).unwrap();
+        serial.classes.insert(Class::Mixed.name().to_owned(), 2);
+        let (.., whole) = verdict(vec![part(["a", "a"], Verdict::Holds, 0), mixed]);
+        let notes = whole.as_if_serial.unwrap().notes;
+        assert!(notes.len() == 1 && notes[0].starts_with("a against b: in 2 of 6 each answer"), "{notes:?}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::documents::{Delta, State, path_of, plain};
 use super::finding::{Finding, Kind, Reply, Subject, caller_of};
 use super::login::Login;
 use super::made::{made, made_of_pair};
-use super::values::{Fresh, Pinned, Token, candidates, pinned, shared, with_values};
+use super::values::{Fresh, Pinned, Token, candidates, shared, with_values};
 use crate::import::Sample;
 use before::Prepared;
 
@@ -183,6 +183,12 @@ impl<'a> Probe<'a> {
         Ok(Shot { reply, delta })
     }
 
+    /// Goes on after a request that was not answered: what it left behind is nobody's.
+    pub async fn go_on(&mut self) -> Result<(), String> {
+        self.state = self.subject.state().await?;
+        Ok(())
+    }
+
     /// Finds out what a request is. A value that another request needs fresh may be what this one needs as it was recorded.
     pub async fn look(&mut self, sample: &Sample) -> Result<Finding, String> {
         let (pinned, told) = (self.told_by_the_user(sample), self.told(sample));
@@ -234,22 +240,6 @@ impl<'a> Probe<'a> {
         }
         self.remember(&finding);
         Ok(finding)
-    }
-
-    fn told_by_the_user(&self, sample: &Sample) -> Vec<Fresh> {
-        self.pins.iter().filter_map(|pin| pinned(sample, pin)).collect()
-    }
-
-    /// Values that are known to be fresh: the user says so, or an earlier request was found to need it.
-    fn told(&self, sample: &Sample) -> Vec<Fresh> {
-        let mut told = self.told_by_the_user(sample);
-        let there: Vec<String> = candidates(sample).into_iter().map(|fresh| fresh.literal).collect();
-        for known in &self.known {
-            if there.contains(&known.literal) && !told.iter().any(|fresh| fresh.literal == known.literal) {
-                told.push(known.clone());
-            }
-        }
-        told
     }
 
     /// The fewest values with which a request that was sent before comes out as one that was not.

@@ -41,3 +41,4 @@ pub use nearest::Difference;
 pub use outcome::{Answer, Change, Outcome, Sample};
 pub use place::Pattern;
 pub use value::Value;
+pub(crate) use words::of_mixed;

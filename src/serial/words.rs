@@ -25,9 +25,7 @@ pub(super) fn of_class(class: Class, count: u64, all: u64, without: &[usize], st
         Class::Refused => format!(
             "in {count} of {all}, {gone} {verb} refused ({status}) and left nothing; the rest is as if it had not been sent"
         ),
-        Class::Mixed => {
-            format!("in {count} of {all} each answer is one that some order gives, but no one order gives them all")
-        }
+        Class::Mixed => of_mixed(count, all),
         Class::Status if !without.is_empty() => format!(
             "in {count} of {all}, {gone} failed ({status}) and left nothing; the rest is as if it had not been sent"
         ),
@@ -39,6 +37,14 @@ pub(super) fn of_class(class: Class, count: u64, all: u64, without: &[usize], st
         }
         Class::Answer => format!("in {count} of {all} interleavings an answer is that of no order of the requests"),
     }
+}
+
+/// What executions are whose answers no one order gives.
+pub(crate) fn of_mixed(count: u64, all: u64) -> String {
+    format!(
+        "in {count} of {all} each answer is one that some order gives, but no one order gives them all: two that were both told that \
+         they won look like that, and so does a cache that says whether it was filled; `--strict` accuses of it"
+    )
 }
 
 /// The first difference in one sentence: `serially 1 document in subscribers, here 2 documents`.

@@ -91,6 +91,20 @@ fn a_request_that_was_asked_for_and_cannot_be_sent_leaves_it_inconclusive() {
     assert!(shown.contains("not explored: POST /nowhere: it was answered with HTTP 404"), "{shown}");
 }
 
+/// The others are explored all the same.
+#[test]
+fn an_answer_without_end_ends_no_trials() {
+    let folder = tempfile::tempdir().unwrap();
+    let hold = "curl -X POST http://app/items/lamp/hold";
+    let service = services("holds.js");
+    let given = ["explore", "--quiet", "--curl", "curl http://app/events", "--curl", hold, "--", "node", &service];
+    let output = onlyone(folder.path(), &given, "fixed");
+    let shown = String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(3), "{shown}");
+    assert!(shown.contains("not explored: GET /events: no answer came to its end"), "{shown}");
+    assert!(shown.contains("as if serial: all"), "{shown}");
+}
+
 /// In fifty attempts something comes that comes once in ten times, and in a few serial runs it does not.
 #[test]
 fn what_is_drawn_by_lot_seldom_is_no_race_and_a_race_beside_it_is_found() {

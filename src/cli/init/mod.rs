@@ -151,7 +151,7 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
     let login = probe.login.clone();
     tell(io, quiet, &probe.notes);
     let mut sent: Vec<&Sample> = Vec::new();
-    let mut findings = Vec::new();
+    let (mut findings, mut unanswered) = (Vec::new(), Vec::new());
     for sample in wanted.samples {
         let name = sample.route();
         if !wanted.is_tried(sample, login.as_ref()) || wanted.is_known(sample, &sent) {
@@ -162,9 +162,22 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
             tell(io, quiet, &[format!("only the first {MOST} requests were tried")]);
             break;
         }
-        let finding = probe.look(sample).await.map_err(failed)?;
+        let finding = match probe.look(sample).await {
+            Ok(finding) => finding,
+            Err(why) => {
+                // A stream without end, say: the others may be answered.
+                let kind = Kind::Failed(format!("no answer came to its end: {why}"));
+                unanswered.push(why);
+                probe.go_on().await.map_err(failed)?;
+                Finding { kind, ..Finding::untried(sample.clone()) }
+            }
+        };
         tell(io, quiet, &[format!("{name}: {}", said(&finding))]);
         findings.push(finding);
+    }
+    match unanswered.into_iter().next() {
+        Some(why) if findings.iter().all(|finding| finding.statuses.is_empty()) => return Err(failed(why)),
+        _ => {}
     }
     stage.must_have_been_used(&findings)?;
     // Who can log in is known by now.

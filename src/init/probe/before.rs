@@ -4,7 +4,7 @@
 use super::super::documents::{json_path, leaves, plain};
 use super::super::finding::{Finding, Kind, Prior};
 use super::super::made::holds;
-use super::super::values::{Fresh, Token, keys, with_values};
+use super::super::values::{Fresh, Token, candidates, keys, pinned, with_values};
 use super::{Probe, Shot, renewed};
 use crate::import::Sample;
 
@@ -88,6 +88,22 @@ impl Probe<'_> {
             }
         }
         Ok(Vec::new())
+    }
+
+    pub(super) fn told_by_the_user(&self, sample: &Sample) -> Vec<Fresh> {
+        self.pins.iter().filter_map(|pin| pinned(sample, pin)).collect()
+    }
+
+    /// Values that are known to be fresh: the user says so, or an earlier request was found to need it.
+    pub(super) fn told(&self, sample: &Sample) -> Vec<Fresh> {
+        let mut told = self.told_by_the_user(sample);
+        let there: Vec<String> = candidates(sample).into_iter().map(|fresh| fresh.literal).collect();
+        for known in &self.known {
+            if there.contains(&known.literal) && !told.iter().any(|fresh| fresh.literal == known.literal) {
+                told.push(known.clone());
+            }
+        }
+        told
     }
 
     /// Keeps in mind what a request made, and by which values.

@@ -32,6 +32,11 @@ async function main() {
   };
   app.post('/holds/:id/confirm', ends('confirmed', { held: -1, sold: 1 }));
   app.post('/holds/:id/release', ends('released', { held: -1 }));
+  // Events as they come, without end.
+  app.get('/events', (_, response) => {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    response.write('data: {}\n\n');
+  });
   app.listen(process.env.PORT, '127.0.0.1');
 }
 
