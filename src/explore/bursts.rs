@@ -235,8 +235,8 @@ impl Rounds<'_> {
         let unlike = judgement.executions.iter().filter(|one| one.class.violates(strict)).count();
         let enough = (SEEN_SURELY * samples.len()).div_ceil(unlike.max(1)).min(MOST_SERIAL);
         // As many as are carried out before anything is accused.
-        let mut rounds = 2 * SERIAL;
-        while rounds < enough && self.bursts.accuses(&judgement) {
+        let (mut rounds, begin) = (2 * SERIAL, Instant::now());
+        while rounds < enough && begin.elapsed() < LONGEST_AGAIN && self.bursts.accuses(&judgement) {
             self.serially(judge, requests, SERIAL).await?;
             rounds += SERIAL;
             judgement = judge.judge(samples);

@@ -5,6 +5,7 @@
 //! what counts as serial. Only what is unlike them asks for more.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::comparison::PATIENT_QUIET;
 use super::explorer::Explorer;
@@ -149,16 +150,18 @@ impl Explorer<'_> {
         let enough = (SEEN_SURELY * positions.len()).div_ceil(unlike.len()).min(most);
         let sets: BTreeSet<Vec<usize>> =
             unlike.iter().map(|position| sorted(&self.found.executions[*position].1)).collect();
+        let begin = Instant::now();
         for set in &sets {
-            let mut runs = 0;
-            while runs < enough && !accused(judgement).is_empty() {
+            let runs = |explorer: &Self| {
+                let runs = explorer.comparison.iter().flat_map(|comparison| comparison.judge.runs());
+                runs.filter(|run| sorted(&run.order) == *set).count()
+            };
+            while runs(self) < enough && !accused(judgement).is_empty() {
                 for _ in 0..ROUNDS_AT_ONCE {
-                    let before = self.comparison.as_ref().map_or(0, |comparison| comparison.judge.serial_runs());
-                    if !self.serial_round(set).await {
+                    // A slow service is not waited for longer than for its interleavings.
+                    if begin.elapsed() >= self.plan.budget.time || !self.serial_round(set).await {
                         return false;
                     }
-                    let now = self.comparison.as_ref().map_or(0, |comparison| comparison.judge.serial_runs());
-                    runs += now.saturating_sub(before).max(1);
                 }
                 *judgement = self.judged(positions);
             }
