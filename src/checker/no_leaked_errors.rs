@@ -1,8 +1,8 @@
 //! No leaked errors: no operation ends in an error that the service should have handled.
 //!
-//! - Property: no operation of the phase ended in a duplicate-key error, a write conflict or a version error: these are what
-//!   the database, or the object mapper above it, tells the loser of a race, and the service should have given the caller
-//!   the winner's document instead.
+//! - Property: no operation of the phase ended in a duplicate-key error, a write conflict, a snapshot or a lock that another
+//!   transaction took, or a version error: these are what the database, or the object mapper above it, tells the loser of a
+//!   race, and the service should have tried again, or given the caller the winner's document.
 //! - Assumptions: the load asks only for what must succeed; what the scenario calls a refusal is none. The target reports an
 //!   error of the database only when the answer named or quoted it, whatever its HTTP status made of the outcome.
 //! - Soundness: the error was received by the caller. Failures of the surroundings (a server that is gone, a time-out) are

@@ -116,7 +116,7 @@ fn one_document(invariant: &Invariant) -> Text {
             "Let the unique index decide who wins; do not count after the insert.",
         ),
         Invariant::NoLeakedErrors => (
-            "No error that only the loser of a race gets (E11000, WriteConflict, SnapshotUnavailable, VersionError) reaches a caller.",
+            "No error that only the loser of a race gets (E11000, WriteConflict, SnapshotUnavailable, LockTimeout, VersionError) reaches a caller.",
             "The unique index does its work, and the service passes the database's refusal on as an error.",
             "Catch the error and return the document that won, or answer with a refusal and list it in `status.refused`.",
         ),

@@ -21,6 +21,7 @@ use super::answers::answer;
 use super::capture::{Capture, CaptureError, Written};
 use super::cause::chain;
 use super::comparison::PATIENT_QUIET;
+use super::confirming::enough_to_see;
 use super::judging::unlike;
 use super::reported::{reported, tell};
 use super::subject::{Operations, Subject};
@@ -33,8 +34,7 @@ use crate::target::Target;
 const SERIAL: usize = 5;
 /// Serial rounds of fewer requests, where some of a burst were refused.
 const SERIAL_OF_FEWER: usize = 3;
-/// Of what comes in one round of so many, four times as many show it in 49 of 50 cases; and most rounds that are spent on it.
-const SEEN_SURELY: usize = 4;
+/// Most serial rounds that are spent on what comes seldom.
 const MOST_SERIAL: usize = 60;
 /// Bursts.
 const BURSTS: usize = 25;
@@ -211,6 +211,7 @@ impl Rounds<'_> {
                 self.serially(&mut judge, requests, SERIAL).await?;
                 judgement = judge.judge(&samples);
             }
+            // Rounds with long silences would take too long, and come only after these.
             if self.bursts.accuses(&judgement) && self.quiet == QUIET {
                 judgement = self.rule_out_chance(&mut judge, judgement, &samples, requests).await?;
             }
@@ -233,7 +234,7 @@ impl Rounds<'_> {
     ) -> Result<Judgement, String> {
         let strict = self.bursts.settings.strict;
         let unlike = judgement.executions.iter().filter(|one| one.class.violates(strict)).count();
-        let enough = (SEEN_SURELY * samples.len()).div_ceil(unlike.max(1)).min(MOST_SERIAL);
+        let enough = enough_to_see(unlike, samples.len()).min(MOST_SERIAL);
         // As many as are carried out before anything is accused.
         let (mut rounds, begin) = (2 * SERIAL, Instant::now());
         while rounds < enough && begin.elapsed() < LONGEST_AGAIN && self.bursts.accuses(&judgement) {

@@ -20,8 +20,6 @@ use crate::serial::{Class, Judgement, sorted};
 const CONFIRMED_PATIENTLY: usize = 2;
 /// How often an order that is chosen again must come out unlike all serial runs for it to be no chance.
 const RECURS: usize = 4;
-/// Of what comes in one run of so many, four times as many show it in 49 of 50 cases.
-const SEEN_SURELY: usize = 4;
 /// Most serial runs of some requests to see what is rare.
 const MOST_AGAINST_CHANCE: usize = 240;
 /// The same where each begins on a database of its own, which takes its time.
@@ -31,6 +29,11 @@ const ROUNDS_AT_ONCE: usize = 4;
 /// Why nothing is accused when the exploration was told to end, or requests alone came to no end.
 const UNCONFIRMED: &str = "what is unlike every order was not confirmed: not every order of the requests could be carried out \
                            again";
+
+/// How many serial runs show in 49 of 50 cases what comes so often in so many executions: (1 - p)^(4 / p) is below e^-4.
+pub(super) fn enough_to_see(times: usize, executions: usize) -> usize {
+    (4 * executions).div_ceil(times.max(1))
+}
 
 impl Explorer<'_> {
     /// Executions of fewer requests are held against those of as many, of which nothing is known at first.
@@ -147,7 +150,7 @@ impl Explorer<'_> {
             return true;
         }
         let most = if self.afresh.is_some() { FEWER_AGAINST_CHANCE } else { MOST_AGAINST_CHANCE };
-        let enough = (SEEN_SURELY * positions.len()).div_ceil(unlike.len()).min(most);
+        let enough = enough_to_see(unlike.len(), positions.len()).min(most);
         let sets: BTreeSet<Vec<usize>> =
             unlike.iter().map(|position| sorted(&self.found.executions[*position].1)).collect();
         let begin = Instant::now();

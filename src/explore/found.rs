@@ -102,6 +102,9 @@ pub(super) struct Found {
 impl Found {
     /// Takes back what was said by guesses that were wrong.
     pub(super) fn take_back(&mut self, withdrawn: &BTreeSet<String>) {
+        if withdrawn.is_empty() {
+            return;
+        }
         for name in withdrawn {
             let wrong = Invariant::Custom(name.as_str().into());
             self.custom.values_mut().for_each(|violated| violated.retain(|invariant| *invariant != wrong));

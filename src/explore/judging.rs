@@ -14,6 +14,10 @@ use crate::report::AsIfSerialReport;
 use crate::serial::{Class, Judged, Judgement, Sample};
 use crate::verdict::{Invariant, Verdict};
 
+/// Why nothing is proven where executions differ as those do that no order is to blame for.
+const NOISE: &str = "what is unlike every order is so only in places where schedules that are serial differ as well: memory of the \
+                     service, or noise; `ignore` in `[explore]` leaves a place out";
+
 impl Explorer<'_> {
     /// Judges these executions. Where one is unlike every order, the orders are carried out more often first.
     pub(super) async fn judge_serially(&mut self, positions: &[usize]) {
@@ -28,16 +32,17 @@ impl Explorer<'_> {
         };
         let Some(judgement) = judgement else { return };
         let blameless = self.blameless(positions, &judgement);
+        let noisy = self.noisy(positions, &judgement, &blameless);
         for (position, judged) in positions.iter().zip(&judgement.executions) {
-            match blameless.contains(position) {
+            match blameless.contains(position) || noisy.contains(position) {
                 true => drop(self.found.serial.remove(position)),
                 false => drop(self.found.serial.insert(*position, judged.clone())),
             }
         }
         if !blameless.is_empty() {
             self.found.notes.insert(format!(
-                "as if serial: {} executions are unlike every serial run as schedules are in which one request follows the other, \
-                 so that it is not their order that is to blame: memory of the service, or noise",
+                "as if serial: {} schedules in which one request follows the other are unlike every serial run, so that it is \
+                 not their order that is to blame: memory of the service, or noise",
                 blameless.len()
             ));
             if positions.len() == blameless.len()
@@ -46,12 +51,15 @@ impl Explorer<'_> {
                 comparison.failure.get_or_insert("schedules that are serial are unlike every serial run".to_owned());
             }
         }
+        if !noisy.is_empty() && !self.found.reasons.iter().any(|reason| reason == NOISE) {
+            self.found.reasons.push(NOISE.to_owned());
+        }
         if let Some(comparison) = &mut self.comparison {
             comparison.judgement = Some(judgement);
         }
     }
 
-    /// Anomalies whose commands came one request after the other, and those that differ nowhere but in the same places.
+    /// Anomalies whose commands came one request after the other.
     fn blameless(&self, positions: &[usize], judgement: &Judgement) -> BTreeSet<usize> {
         let (judged, strict) = (positions.iter().zip(&judgement.executions), self.is_strict());
         let serial = |position: &usize| {
@@ -60,18 +68,24 @@ impl Explorer<'_> {
                 && execution.fault().is_none()
                 && execution.schedule.switches() < requests.len()
         };
-        let violates: Vec<(usize, &Judged)> =
-            judged.filter(|(_, one)| one.class.violates(strict)).map(|(position, one)| (*position, one)).collect();
-        let (serial, others): (Vec<_>, Vec<_>) = violates.into_iter().partition(|(position, _)| serial(position));
-        // What differs there without a race is noise, wherever else it differs.
+        judged
+            .filter(|(position, one)| one.class.violates(strict) && serial(position))
+            .map(|(position, _)| *position)
+            .collect()
+    }
+
+    /// Other anomalies that differ nowhere but where these do, which no order is to blame for.
+    fn noisy(&self, positions: &[usize], judgement: &Judgement, blameless: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let strict = self.is_strict();
+        let judged = positions.iter().zip(&judgement.executions);
+        let (serial, others): (Vec<_>, Vec<_>) = judged
+            .filter(|(_, one)| one.class.violates(strict))
+            .partition(|(position, _)| blameless.contains(position));
         let noise: BTreeSet<&str> =
             serial.iter().flat_map(|(_, one)| &one.differences).map(|difference| difference.place.as_str()).collect();
-        let is_noise = |one: &Judged| {
-            !one.differences.is_empty()
-                && one.differences.iter().all(|difference| noise.contains(difference.place.as_str()))
-        };
-        let noisy = others.into_iter().filter(|(_, one)| is_noise(one));
-        serial.iter().copied().chain(noisy).map(|(position, _)| position).collect()
+        let is_noise = |one: &Judged| one.differences.iter().all(|difference| noise.contains(&*difference.place));
+        let noisy = others.into_iter().filter(|(_, one)| !one.differences.is_empty() && is_noise(one));
+        noisy.map(|(position, _)| *position).collect()
     }
 
     /// These executions as the judge sees them.

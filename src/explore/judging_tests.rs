@@ -9,7 +9,7 @@ use crate::explore::fake::Bench;
 use crate::explore::fault::Faults;
 use crate::explore::lint::Indexes;
 use crate::history::Phase;
-use crate::serial::{Answer, Change, Class, Judged, Judgement, Outcome, Sample, Settings, Value};
+use crate::serial::{Answer, Change, Class, Difference, Judged, Judgement, Outcome, Sample, Settings, Value};
 use crate::verdict::Verdict;
 
 fn comparison() -> Comparison {
@@ -181,6 +181,35 @@ async fn strictly_too_one_request_after_the_other_is_to_blame_for_nothing() {
         notes: Vec::new(),
     };
     assert_eq!(explorer.blameless(&[0, 1], &judgement), [0].into());
+}
+
+#[tokio::test]
+async fn what_differs_where_serial_schedules_differ_as_well_accuses_nobody_and_proves_nothing() {
+    let bench = Bench::silent(std::time::Duration::from_secs(1)).await;
+    let at = |places: &[&str]| {
+        let of = |place: &&str| Difference { place: (*place).to_owned(), serially: "1".into(), here: "2".into() };
+        Judged { differences: places.iter().map(of).collect(), ..judged(Class::Lasting) }
+    };
+    let mut explorer = bench.explorer(CancellationToken::new());
+    explorer.comparison = Some(comparison());
+    for schedule in ["1 1 2 2", "1 2 1 2", "1 2 2 1", "2 1 2 1"] {
+        let schedule = schedule.parse().unwrap();
+        explorer.keep(Execution { schedule, ..Execution::default() }, vec![0, 1], Phase::Main);
+    }
+    let executions = vec![at(&["a.port"]), at(&["a.port"]), at(&["a.port", "a.n"]), at(&[])];
+    let judgement = Judgement {
+        executions,
+        serial_outcomes: 1,
+        serial_runs: 8,
+        not_compared: Vec::new(),
+        inconclusive: None,
+        notes: Vec::new(),
+    };
+    let positions = [0, 1, 2, 3];
+    let blameless = explorer.blameless(&positions, &judgement);
+    assert_eq!(blameless, [0].into());
+    assert_eq!(explorer.noisy(&positions, &judgement, &blameless), [1].into());
+    assert_eq!(explorer.noisy(&positions, &judgement, &Default::default()), [].into(), "nothing is known to be noise");
 }
 
 #[tokio::test]

@@ -22,6 +22,10 @@ pub struct Made {
 pub(crate) const TRIAL: &str = "onlyone_init_";
 
 impl Made {
+    fn stands_where(&self, other: &Made) -> bool {
+        (&self.database, &self.collection, &self.field) == (&other.database, &other.collection, &other.field)
+    }
+
     /// Whether it is in a database whose name another run does not have: one of each tenant, called after the trial's own.
     pub(super) fn is_of_the_trial(&self) -> bool {
         self.database.contains(TRIAL)
@@ -37,8 +41,7 @@ fn in_collection(namespace: &str, field: String, stored: Option<String>) -> Made
 /// collections the one that the route is called after comes first; one of which a request makes several such documents is none.
 pub(super) fn made<'d>(delta: &'d Delta, values: &[(String, String)], segments: &[String]) -> Option<(&'d Json, Made)> {
     let all = holding(delta, values);
-    let place = |made: &Made| (made.database.clone(), made.collection.clone(), made.field.clone());
-    let is_alone = |one: &Made| all.iter().filter(|(_, _, other)| place(other) == place(one)).count() == 1;
+    let is_alone = |one: &Made| all.iter().filter(|(.., other)| other.stands_where(one)).count() == 1;
     let is_named = |made: &Made| segments.iter().any(|segment| segment.eq_ignore_ascii_case(&made.collection));
     let alone = all.iter().filter(|(.., made)| is_alone(made));
     let (_, document, made) = alone.min_by_key(|(exactly, _, made)| (!exactly, !is_named(made)))?;

@@ -49,6 +49,16 @@ fn a_route_that_goes_on_after_its_answers_is_not_accused() {
     assert_eq!(explored.report["as_if_serial"]["bursts_of"], 8, "{}", explored.why);
 }
 
+/// One in twenty-five bursts has it, and so has one in as many serial rounds.
+#[test]
+fn what_comes_seldom_serially_as_well_is_no_race_of_bursts() {
+    let server = Server::start();
+    let pair = Pair { ecosystem: Ecosystem::Express, class: "lot", routes: &["group"] };
+    let explored = ran(&server, &pair, "fixed");
+    assert_eq!(explored.verdict, "inconclusive", "{} {}", explored.classes, explored.why);
+    assert_eq!(explored.report["as_if_serial"]["bursts_of"], 8, "{}", explored.why);
+}
+
 #[test]
 #[ignore = "takes some minutes"]
 fn bursts_of_all_equal_pairs() {

@@ -151,7 +151,7 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
     let login = probe.login.clone();
     tell(io, quiet, &probe.notes);
     let mut sent: Vec<&Sample> = Vec::new();
-    let (mut findings, mut unanswered) = (Vec::new(), Vec::new());
+    let (mut findings, mut unanswered) = (Vec::new(), None);
     for sample in wanted.samples {
         let name = sample.route();
         if !wanted.is_tried(sample, login.as_ref()) || wanted.is_known(sample, &sent) {
@@ -167,7 +167,7 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
             Err(why) => {
                 // A stream without end, say: the others may be answered.
                 let kind = Kind::Failed(format!("no answer came to its end: {why}"));
-                unanswered.push(why);
+                unanswered.get_or_insert(why);
                 probe.go_on().await.map_err(failed)?;
                 Finding { kind, ..Finding::untried(sample.clone()) }
             }
@@ -175,9 +175,8 @@ async fn look(stage: &Stage, wanted: &Wanted<'_>, io: &mut Io, quiet: bool) -> R
         tell(io, quiet, &[format!("{name}: {}", said(&finding))]);
         findings.push(finding);
     }
-    match unanswered.into_iter().next() {
-        Some(why) if findings.iter().all(|finding| finding.statuses.is_empty()) => return Err(failed(why)),
-        _ => {}
+    if let Some(why) = unanswered.filter(|_| findings.iter().all(|finding| finding.statuses.is_empty())) {
+        return Err(failed(why));
     }
     stage.must_have_been_used(&findings)?;
     // Who can log in is known by now.
