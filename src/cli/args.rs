@@ -215,7 +215,7 @@ pub struct ExploreArgs {
     /// Executions after which the search ends; by default 10000, or of a search by chance what it needs
     #[arg(long)]
     pub max_schedules: Option<u32>,
-    /// Time after which the search ends
+    /// Time after which the search ends; what it found is judged after that
     #[arg(long, default_value = "60s", value_parser = parse_duration)]
     pub max_time: Duration,
     /// Explore equivalent interleavings, too

@@ -18,7 +18,7 @@ use self::asked::{check, fits, operations, requests, requests_are_asked_for, sea
 use super::args::ExploreArgs;
 use super::interrupt::{Interrupt, note};
 use super::options::options;
-use super::progress::{Counted, Extent, ProgressLine};
+use super::progress::{Counted, Extent, Judged, ProgressLine};
 use super::run::{load, subject};
 use super::telemetry::Telemetry;
 use super::{CliError, Io};
@@ -87,9 +87,9 @@ pub(super) async fn explore_scenario(
     let quiet = args.common.quiet;
     let (interrupt, so_far) = (&Interrupt::listen(move |text| note(text, quiet))?, Arc::default());
     let scenario = &scenario;
-    let feed = match known_on_the_way(scenario) {
-        true => Feed::new(&scenario.name, &run_id, None),
-        false => Feed::judged_at_the_end(&scenario.name, &run_id),
+    let feed = match judged(scenario) {
+        Judged::OnTheWay | Judged::AlsoAtTheEnd => Feed::new(&scenario.name, &run_id, None),
+        Judged::AtTheEnd => Feed::judged_at_the_end(&scenario.name, &run_id),
     };
     let telemetry = Telemetry::prepare(&args.telemetry, (feed, subject(scenario)), io).await?;
     let one = One { args, scenario, written, telemetry, seed, run_id, requests, operations, pairs, interrupt, so_far };
@@ -110,9 +110,14 @@ pub(super) async fn explore_scenario(
     tokio::task::block_in_place(move || runtime.block_on(exploring))
 }
 
-/// Whether violations are known before the end: what only serial runs judge waits for these.
-fn known_on_the_way(scenario: &Scenario) -> bool {
-    scenario.judging().checkers
+/// When it is judged.
+fn judged(scenario: &Scenario) -> Judged {
+    let judging = scenario.judging();
+    match (judging.checkers, judging.as_if_serial) {
+        (false, _) => Judged::AtTheEnd,
+        (true, true) => Judged::AlsoAtTheEnd,
+        (true, false) => Judged::OnTheWay,
+    }
 }
 
 /// The proxy, which every exploration has.
@@ -213,10 +218,7 @@ impl One<'_> {
         if let Some(telemetry) = &self.telemetry {
             telemetry.begin();
         }
-        let counted = match known_on_the_way(self.scenario) {
-            true => Counted::Schedules(Arc::clone(&self.so_far)),
-            false => Counted::JudgedAtTheEnd(Arc::clone(&self.so_far)),
-        };
+        let counted = Counted::Schedules(Arc::clone(&self.so_far), judged(self.scenario));
         let extent = Extent { count: self.args.max_schedules.map(u64::from), time: Some(self.args.max_time) };
         let line = ProgressLine::start(counted, extent, io.err_terminal, common.quiet);
         let finished = self.carry_out(&environment, &spec, started).await;
@@ -363,7 +365,8 @@ impl One<'_> {
 
     /// Whether documents are looked at in between: where somebody follows, and it takes no request of the service.
     fn looks(&self) -> Option<Duration> {
-        let followed = (!self.args.common.quiet || self.telemetry.is_some()) && known_on_the_way(self.scenario);
+        let followed =
+            (!self.args.common.quiet || self.telemetry.is_some()) && judged(self.scenario) != Judged::AtTheEnd;
         let past = self.scenario.target.http().is_none() || self.scenario.observe.mongo.is_some();
         (followed && past).then_some(BETWEEN_LOOKS)
     }

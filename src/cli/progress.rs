@@ -68,15 +68,24 @@ impl Trials {
     }
 }
 
+/// When the executions of an exploration are judged: what only serial runs judge waits for the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// All of it on the way.
+    OnTheWay,
+    /// Some of it on the way.
+    AlsoAtTheEnd,
+    /// Nothing on the way.
+    AtTheEnd,
+}
+
 /// What is counted.
 #[derive(Debug, Clone)]
 pub(super) enum Counted {
     /// Operations of a run.
     Operations(Arc<Progress>),
     /// Executions of an exploration.
-    Schedules(Arc<SoFar>),
-    /// Executions of an exploration that nothing but serial runs judges.
-    JudgedAtTheEnd(Arc<SoFar>),
+    Schedules(Arc<SoFar>, Judged),
     /// The work of an audit, a repair or a seed, stage by stage.
     Work(Arc<WorkProgress>),
     /// The trials of a self-test.
@@ -149,7 +158,7 @@ async fn redraw(bar: &ProgressBar, counted: &Counted, extent: Extent, started: I
             let done = counted.count();
             bar.set_position(done);
             let elapsed = counted.elapsed(started);
-            bar.set_message(format!("{}{}", counted.summary(elapsed), extent.told(done, elapsed)));
+            bar.set_message(format!("{}{}", counted.summary(elapsed), counted.left(extent, done, elapsed)));
         }
         bar.tick();
     }
@@ -166,7 +175,7 @@ async fn heartbeat(counted: &Counted, extent: Extent, started: Instant) {
                 let of = extent.count.map(|expected| format!(" of {expected}")).unwrap_or_default();
                 let done = counted.count();
                 let elapsed = counted.elapsed(started);
-                let left = extent.told(done, elapsed);
+                let left = counted.left(extent, done, elapsed);
                 format!("{done}{of} {}  {}{left}\n", counted.name(), counted.summary(elapsed))
             }
         };
@@ -179,7 +188,7 @@ impl Counted {
     fn name(&self) -> &'static str {
         match self {
             Counted::Operations(_) => "operations",
-            Counted::Schedules(_) | Counted::JudgedAtTheEnd(_) => "schedules",
+            Counted::Schedules(..) => "schedules",
             Counted::Work(_) => "steps",
             Counted::Trials(_) => "trials",
         }
@@ -188,7 +197,7 @@ impl Counted {
     fn count(&self) -> u64 {
         match self {
             Counted::Operations(progress) => progress.operations.load(Ordering::Relaxed),
-            Counted::Schedules(so_far) | Counted::JudgedAtTheEnd(so_far) => so_far.executions.load(Ordering::Relaxed),
+            Counted::Schedules(so_far, _) => so_far.executions.load(Ordering::Relaxed),
             Counted::Work(progress) => progress.now().map_or(0, |now| now.done),
             Counted::Trials(trials) => trials.done.load(Ordering::Relaxed),
         }
@@ -206,15 +215,20 @@ impl Counted {
         }
     }
 
+    /// `40 %  12 s left`, or what is done instead when the time has no part in it any more.
+    fn left(&self, extent: Extent, done: u64, elapsed: Elapsed) -> String {
+        match self {
+            Counted::Schedules(so_far, _) if !so_far.searching() => "  judging what was found".to_owned(),
+            _ => extent.told(done, elapsed),
+        }
+    }
+
     /// `8320/s  2 failed  1 unknown  4 violations so far`.
     fn summary(&self, elapsed: Elapsed) -> String {
         let rate = self.count() as f64 / elapsed.counting.as_secs_f64().max(0.001);
         match self {
             Counted::Operations(progress) => format!("{rate:.0}/s{}", outcomes(progress)),
-            Counted::Schedules(so_far) => {
-                format!("{rate:.0}/s{}", violations(so_far.violated.load(Ordering::Relaxed)))
-            }
-            Counted::JudgedAtTheEnd(_) => format!("{rate:.0}/s  judged at the end"),
+            Counted::Schedules(so_far, judged) => format!("{rate:.0}/s{}", known(so_far, *judged)),
             Counted::Work(_) => format!("{rate:.0}/s"),
             Counted::Trials(trials) => trials.now.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
@@ -254,6 +268,16 @@ fn outcomes(progress: &Progress) -> String {
     text
 }
 
+/// What is known of an exploration so far.
+fn known(so_far: &SoFar, judged: Judged) -> String {
+    let count = so_far.violated.load(Ordering::Relaxed);
+    match (judged, count) {
+        (Judged::AtTheEnd, _) => "  judged at the end".to_owned(),
+        (Judged::AlsoAtTheEnd, 0) => "  judged at the end, too".to_owned(),
+        (Judged::AlsoAtTheEnd | Judged::OnTheWay, count) => violations(count),
+    }
+}
+
 fn violations(count: u64) -> String {
     match count {
         0 => "  no violation so far".to_owned(),
@@ -291,15 +315,31 @@ mod tests {
     #[test]
     fn an_exploration_tells_what_is_known_so_far() {
         let so_far = Arc::new(SoFar::default());
-        let counted = Counted::Schedules(Arc::clone(&so_far));
-        let shown = || counted.summary(counted.elapsed(Instant::now()));
         so_far.executions.store(40, Ordering::Relaxed);
-        assert!(counted.count() == 40 && shown().ends_with("/s  no violation so far"), "{}", shown());
+        let shown = |judged| {
+            let counted = Counted::Schedules(Arc::clone(&so_far), judged);
+            assert_eq!(counted.count(), 40);
+            let text = counted.summary(counted.elapsed(Instant::now()));
+            text.split_once("/s  ").map(|(_, known)| known.to_owned()).unwrap()
+        };
+        let all = [Judged::OnTheWay, Judged::AlsoAtTheEnd, Judged::AtTheEnd];
+        assert_eq!(all.map(shown), ["no violation so far", "judged at the end, too", "judged at the end"]);
         so_far.violated.store(2, Ordering::Relaxed);
-        assert!(shown().ends_with("/s  2 violations so far"), "{}", shown());
-        let serially = Counted::JudgedAtTheEnd(so_far);
-        let shown = serially.summary(serially.elapsed(Instant::now()));
-        assert!(serially.count() == 40 && shown.ends_with("/s  judged at the end"), "{shown}");
+        assert_eq!(all.map(shown), ["2 violations so far", "2 violations so far", "judged at the end"]);
+    }
+
+    #[test]
+    fn when_the_search_is_over_no_time_is_left_of_it() {
+        let so_far = Arc::new(SoFar::default());
+        let counted = Counted::Schedules(Arc::clone(&so_far), Judged::AtTheEnd);
+        let extent = Extent { count: None, time: Some(Duration::from_secs(60)) };
+        let elapsed = Elapsed { counting: Duration::from_secs(30), timed: Some(Duration::from_secs(30)) };
+        assert_eq!(counted.left(extent, 7, elapsed), "  50 %  30 s left");
+        so_far.is_searching(false);
+        assert_eq!(counted.left(extent, 7, elapsed), "  judging what was found");
+        // Another exploration of the same target goes on.
+        so_far.is_searching(true);
+        assert_eq!(counted.left(extent, 7, elapsed), "  50 %  30 s left");
     }
 
     #[test]

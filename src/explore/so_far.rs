@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::evidence::{Documents, operations};
@@ -33,6 +33,20 @@ pub struct SoFar {
     pub executions: AtomicU64,
     /// Those that violate an invariant, as far as that is known.
     pub violated: AtomicU64,
+    /// The search is over, for the time being: what it found is judged.
+    judging: AtomicBool,
+}
+
+impl SoFar {
+    /// Whether a search goes on, or has not begun yet.
+    pub fn searching(&self) -> bool {
+        !self.judging.load(Ordering::Relaxed)
+    }
+
+    /// A search goes on, or is over.
+    pub(crate) fn is_searching(&self, on: bool) {
+        self.judging.store(!on, Ordering::Relaxed);
+    }
 }
 
 /// Follows an exploration.
@@ -83,6 +97,7 @@ impl<'a> Explorer<'a> {
     /// The search begins, or is over.
     pub(super) fn watch_search(&mut self, on: bool) {
         self.watched.on = on;
+        self.watched.so_far.is_searching(on);
         self.watched.next = self.watched.looks.map(|between| Instant::now() + between);
     }
 

@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_refusal_that_only_the_body_tells_is_an_error_in_place_of_the_document() {
-        let reply = |json: Json| Reply { status: 200, json: Some(json), cookies: Vec::new() };
+        let reply = |json: Json| Reply { status: 200, json: Some(json), ..Reply::default() };
         let first = reply(json!({ "data": { "id": 7 }, "errors": [], "message": null }));
         let cases = [
             (json!({ "data": null, "errors": [{ "text": "taken" }] }), Some("$.errors")),

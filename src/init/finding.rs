@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 use serde_json::Value as Json;
 
-use super::documents::State;
+use super::documents::{State, json_path, leaves, path_of, plain};
 use super::elements::Added;
 use super::made::Made;
 use super::values::Fresh;
@@ -21,12 +21,34 @@ pub struct Reply {
     pub json: Option<Json>,
     /// Cookies that were set, as `name=value`.
     pub cookies: Vec<String>,
+    /// The parts of the path in its header `location`.
+    pub location: Vec<String>,
 }
 
+/// What stands before the number of a part of `location`.
+const LOCATION: &str = "header:location:";
 /// Characters of a body that are quoted.
 const LONGEST: usize = 200;
 
 impl Reply {
+    /// Where it has this value, as a scenario captures it.
+    pub(super) fn capture_of(&self, value: &str) -> Option<String> {
+        let in_body = self.json.as_ref().and_then(|json| path_of(json, value));
+        let part = || self.location.iter().position(|part| part == value);
+        in_body.or_else(|| part().map(|at| format!("{LOCATION}{}", at + 1)))
+    }
+
+    /// The value that is captured there.
+    pub(super) fn captured(&self, capture: &str) -> Option<String> {
+        match capture.strip_prefix(LOCATION) {
+            Some(part) => self.location.get(part.parse::<usize>().ok()?.checked_sub(1)?).cloned(),
+            None => {
+                let leaves = leaves(self.json.as_ref()?);
+                leaves.into_iter().find(|(at, _)| json_path(at) == capture).and_then(|(_, leaf)| plain(leaf))
+            }
+        }
+    }
+
     /// What a request was answered, for people.
     pub fn in_words(&self) -> String {
         let is_empty = |json: &&Json| match json {
@@ -126,6 +148,9 @@ impl Prior {
     }
 }
 
+/// A value that is refused when it is another one, and by which status.
+pub(super) type Invalid = Option<(String, u16)>;
+
 /// What was found out about a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
@@ -151,7 +176,8 @@ pub struct Finding {
     pub varied: Option<Added>,
     /// Where the answer has the document's identifier.
     pub id: Option<String>,
-    /// Where the answer has the identifier of anything that it made, be it another document than that of its values.
+    /// Where the answer has the identifier of anything that it made, be it another document than that of its values, and be it
+    /// but in its header `location`.
     pub names: Option<String>,
     /// Where the answer says that the request was refused, whatever its status is.
     pub refused: Option<String>,
@@ -159,6 +185,8 @@ pub struct Finding {
     pub flag: Option<(&'static str, String)>,
     /// Statuses of a first request and of its repetition.
     pub statuses: Vec<u16>,
+    /// No value was found that can be fresh, and this one was refused for its form, by this status.
+    pub invalid: Option<(String, u16)>,
 }
 
 impl Finding {
@@ -190,6 +218,7 @@ impl Finding {
             refused: None,
             flag: None,
             statuses: Vec::new(),
+            invalid: None,
         }
     }
 }

@@ -231,7 +231,7 @@ mod tests {
     }
 
     fn reply(status: u16, json: Json) -> Reply {
-        Reply { status, json: Some(json), cookies: Vec::new() }
+        Reply { status, json: Some(json), ..Reply::default() }
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::answers::{by_answers, flag, refusal, same_id};
 use super::documents::{Delta, State, path_of, plain};
-use super::finding::{Finding, Kind, Reply, Subject, caller_of};
+use super::finding::{Finding, Invalid, Kind, Reply, Subject, caller_of};
 use super::login::Login;
 use super::made::{made, made_of_pair};
-use super::values::{Fresh, Pinned, Token, candidates, shared, with_values};
+use super::values::{Fresh, Pinned, Token, candidates, is_number, shared, with_values};
 use crate::import::Sample;
 use before::Prepared;
 
@@ -27,6 +27,8 @@ const FORBIDDEN: [u16; 2] = [401, 403];
 pub(super) const LED_ON: [u16; 3] = [301, 302, 303];
 /// The status of what is refused because it is there.
 const CONFLICT: u16 = 409;
+/// Statuses of what is refused for its form.
+const INVALID: [u16; 2] = [400, 422];
 
 /// A request that was sent, and what came of it.
 struct Shot {
@@ -49,10 +51,16 @@ impl Shot {
         self.reply.status == other.reply.status && self.delta.counts() == other.delta.counts()
     }
 
-    /// Where the answer names a document that it made.
+    /// Where the body names a document that it made.
     fn id(&self) -> Option<String> {
         let json = self.reply.json.as_ref()?;
         self.delta.inserted.iter().find_map(|(_, document)| path_of(json, &plain(document.get("_id")?)?))
+    }
+
+    /// Where the answer does, as a scenario captures it.
+    fn names(&self) -> Option<String> {
+        let ids = self.delta.inserted.iter().filter_map(|(_, document)| plain(document.get("_id")?));
+        ids.into_iter().find_map(|id| self.reply.capture_of(&id))
     }
 
     /// Whether it made, unlike a repetition, what the very first one made. A document that all requests share, such as a
@@ -63,6 +71,16 @@ impl Shot {
             && self.delta.touched() == first.delta.touched()
             && made.iter().any(|(collection, count)| again.delta.made().get(collection).is_none_or(|old| old < count))
     }
+}
+
+/// What comes of a request with other values.
+enum Trial {
+    /// What came of the very first one.
+    Works,
+    /// Something else.
+    DoesNot,
+    /// They are not of the form that the service wants: it answered with this status.
+    Invalid(u16),
 }
 
 /// Requests under way.
@@ -222,14 +240,14 @@ impl<'a> Probe<'a> {
         }
         if finding.fresh.is_empty() {
             let again = self.shot(sample, Self::USER).await?;
-            finding.fresh = self.fresh(sample, &first, &again).await?;
+            (finding.fresh, finding.invalid) = self.fresh(sample, &first, &again).await?;
             if !refused {
                 finding.kind = by_repetition(&first, &again);
             }
             if finding.fresh.is_empty() && finding.kind == Kind::Insert {
                 finding.fresh = self.key(sample, &first).await?;
                 finding.id = first.id();
-                finding.names.clone_from(&finding.id);
+                finding.names = first.names();
             }
         }
         match finding.fresh.is_empty() {
@@ -242,22 +260,31 @@ impl<'a> Probe<'a> {
         Ok(finding)
     }
 
-    /// The fewest values with which a request that was sent before comes out as one that was not.
-    async fn fresh(&mut self, sample: &Sample, first: &Shot, again: &Shot) -> Result<Vec<Fresh>, String> {
+    /// The fewest values with which a request that was sent before comes out as one that was not; where there are none, one that
+    /// was refused for its form, and by which status.
+    async fn fresh(&mut self, sample: &Sample, first: &Shot, again: &Shot) -> Result<(Vec<Fresh>, Invalid), String> {
         if first.is_like(again) {
-            return if sample.writes() { self.makes(sample, first).await } else { Ok(Vec::new()) };
+            let made = if sample.writes() { self.makes(sample, first).await? } else { Vec::new() };
+            return Ok((made, None));
         }
         let mut all = candidates(sample);
         all.truncate(MOST_VALUES);
+        let mut invalid = None;
         for one in &all {
-            if self.works(sample, std::slice::from_ref(one), (first, again)).await? {
-                return Ok(vec![one.clone()]);
+            // What is refused for its form may have another one.
+            let by_digits = one.by_digits().filter(|_| !is_number(sample, &one.literal));
+            for one in std::iter::once(one.clone()).chain(by_digits) {
+                match self.trial(sample, std::slice::from_ref(&one), (first, again)).await? {
+                    Trial::Works => return Ok((vec![one], None)),
+                    Trial::DoesNot => break,
+                    Trial::Invalid(status) => invalid = invalid.or(Some((one.name, status))),
+                }
             }
         }
         // Several at once: each that can be left out is.
         all.retain(|fresh| fresh.literal != fresh.name);
         if all.len() < 2 || !self.works(sample, &all, (first, again)).await? {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), invalid));
         }
         for one in all.clone() {
             let fewer: Vec<Fresh> = all.iter().filter(|other| **other != one).cloned().collect();
@@ -265,7 +292,7 @@ impl<'a> Probe<'a> {
                 all = fewer;
             }
         }
-        Ok(all)
+        Ok((all, None))
     }
 
     /// The value with which a request that changes nothing makes something: the one that it has is there already.
@@ -284,15 +311,23 @@ impl<'a> Probe<'a> {
         Ok(Vec::new())
     }
 
-    async fn works(
+    async fn works(&mut self, sample: &Sample, fresh: &[Fresh], before: (&Shot, &Shot)) -> Result<bool, String> {
+        Ok(matches!(self.trial(sample, fresh, before).await?, Trial::Works))
+    }
+
+    async fn trial(
         &mut self,
         sample: &Sample,
         fresh: &[Fresh],
         (first, again): (&Shot, &Shot),
-    ) -> Result<bool, String> {
+    ) -> Result<Trial, String> {
         let token = self.token();
         let shot = self.shot(&renewed(sample, fresh, &token), Self::USER).await?;
-        Ok(shot.is_like(first) || shot.makes_anew(first, again))
+        Ok(match shot.reply.status {
+            _ if shot.is_like(first) || shot.makes_anew(first, again) => Trial::Works,
+            status if INVALID.contains(&status) && shot.delta.inserted.is_empty() => Trial::Invalid(status),
+            _ => Trial::DoesNot,
+        })
     }
 
     /// What a repetition does, by the same caller and by another one.
@@ -311,7 +346,7 @@ impl<'a> Probe<'a> {
             _ => Kind::Upsert,
         };
         finding.flag = flag(&first.reply, &again.reply);
-        finding.names = first.id();
+        finding.names = first.names();
         if first.delta.is_empty() {
             finding.id = same_id(&first.reply, &again.reply);
         }

@@ -33,7 +33,7 @@ impl Subject for Rooms {
             *counter.lock().unwrap() += 1;
         }
         rooms.entry(name.clone()).or_insert_with(|| json!({ "_id": format!("id of {name}"), "room": body["room"] }));
-        let reply = Reply { status, json: rooms.get(&name).cloned(), cookies: Vec::new() };
+        let reply = Reply { status, json: rooms.get(&name).cloned(), ..Reply::default() };
         async { Ok(reply) }.boxed()
     }
 
@@ -176,7 +176,7 @@ struct Tickets {
 
 impl Tickets {
     fn answer(&self, sample: &Sample) -> Reply {
-        let said = |status, json| Reply { status, json: Some(json), cookies: Vec::new() };
+        let said = |status, json| Reply { status, json: Some(json), ..Reply::default() };
         let (mut tickets, mut used) = (self.tickets.lock().unwrap(), self.used.lock().unwrap());
         match (sample.segments.as_slice(), &sample.body) {
             ([_], Body::Json(body)) => {

@@ -15,6 +15,12 @@ const UNLIKELY: u8 = 3;
 const MOMENT: u8 = 6;
 /// Digits of a number that counts rather than names.
 const SMALL: usize = 3;
+/// Digits of a text that make it a number in writing: a telephone number, a bar code.
+const WRITTEN: usize = 7;
+/// Digits without which no two keys could be sure of others.
+const FEWEST_DIGITS: usize = 4;
+/// Digits of `key_as.digits`; of a text, one fewer at most are others.
+const DIGITS: usize = 10;
 
 /// A value that must be another one each time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +50,8 @@ enum Shape {
     ObjectId,
     /// An address, whose path another one goes on.
     Url,
+    /// Of which the last digits are others, and all else stays: a telephone number, a number plate, a serial number.
+    Digits,
     Text,
 }
 
@@ -72,6 +80,37 @@ impl Token {
     }
 }
 
+/// The digits of a text that are others each time, as stretches of bytes from its end.
+fn stretches(literal: &str) -> Vec<std::ops::Range<usize>> {
+    let mut stretches: Vec<std::ops::Range<usize>> = Vec::new();
+    let digits = literal.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_digit()).map(|(at, _)| at);
+    for at in digits.rev().take(DIGITS - 1) {
+        match stretches.last_mut() {
+            Some(last) if last.start == at + 1 => last.start = at,
+            _ => stretches.push(at..at + 1),
+        }
+    }
+    stretches
+}
+
+/// The text with these in the place of its last digits: for each stretch, how far from the end of the number it begins and ends.
+fn with_digits(literal: &str, digits: impl Fn(usize, usize) -> String) -> String {
+    let (mut text, mut used) = (literal.to_owned(), 0);
+    for stretch in stretches(literal) {
+        let begin = used + stretch.len();
+        text.replace_range(stretch, &digits(begin, used));
+        used = begin;
+    }
+    text
+}
+
+/// Whether it is a number in writing: digits, and what is put between them.
+fn is_written_number(literal: &str) -> bool {
+    let is_between = |letter: char| matches!(letter, '+' | '-' | ' ' | '(' | ')' | '/' | '.');
+    literal.bytes().filter(u8::is_ascii_digit).count() >= WRITTEN
+        && literal.chars().all(|letter| letter.is_ascii_digit() || is_between(letter))
+}
+
 impl Fresh {
     /// Of this literal.
     pub(super) fn new(name: &str, literal: &str) -> Self {
@@ -84,12 +123,20 @@ impl Fresh {
             }
             _ if uuid => Shape::Uuid,
             _ if hex(24) => Shape::ObjectId,
+            _ if is_written_number(literal) && !is_moment(literal) => Shape::Digits,
             _ if ["http://", "https://"].iter().any(|scheme| literal.starts_with(scheme)) => Shape::Url,
             _ => Shape::Text,
         };
         let word: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let name = if word.is_empty() { "value".to_owned() } else { word.to_ascii_lowercase() };
         Fresh { literal: literal.to_owned(), name, shape }
+    }
+
+    /// The same value, of which only digits are others: what no word can take the place of.
+    pub(super) fn by_digits(&self) -> Option<Self> {
+        let digits = self.literal.bytes().filter(u8::is_ascii_digit).count();
+        let may_be = matches!(self.shape, Shape::Text | Shape::Number) && !is_moment(&self.literal);
+        (may_be && digits >= FEWEST_DIGITS).then(|| Fresh { shape: Shape::Digits, ..self.clone() })
     }
 
     /// An address, as far as others share it.
@@ -107,6 +154,10 @@ impl Fresh {
             Shape::Uuid => format!("00000000-0000-4000-8000-{number:012x}"),
             Shape::ObjectId => format!("65{number:022x}"),
             Shape::Url => format!("{}{text}", self.address()),
+            Shape::Digits => {
+                let digits = format!("{:010}", number % 10_000_000_000);
+                with_digits(&self.literal, |begin, end| digits[DIGITS - begin..DIGITS - end].to_owned())
+            }
             Shape::Text => format!("{text}-{}", self.name),
         }
     }
@@ -119,6 +170,10 @@ impl Fresh {
             Shape::Uuid => "{{ key_as.uuid }}".to_owned(),
             Shape::ObjectId => "{{ key_as.object_id }}".to_owned(),
             Shape::Url => format!("{}{{{{ key }}}}", self.address()),
+            Shape::Digits => with_digits(&self.literal, |begin, end| {
+                let end = if end == 0 { String::new() } else { format!("-{end}") };
+                format!("{{{{ key_as.digits[-{begin}:{end}] }}}}")
+            }),
             Shape::Text if several => format!("{{{{ key }}}}-{}", self.name),
             Shape::Text => "{{ key }}".to_owned(),
         }
@@ -136,6 +191,14 @@ impl Fresh {
     pub(super) fn is_text(&self) -> bool {
         self.shape == Shape::Text
     }
+}
+
+/// Whether a body has it as a number rather than as a text.
+pub(super) fn is_number(sample: &Sample, literal: &str) -> bool {
+    let Body::Json(json) = &sample.body else { return false };
+    super::documents::leaves(json)
+        .iter()
+        .any(|(_, leaf)| matches!(leaf, Json::Number(number) if number.to_string() == literal))
 }
 
 /// The values of a request that could be fresh, the likeliest first: each with what it is called.
@@ -234,6 +297,7 @@ fn is_moment(text: &str) -> bool {
     let time = |rest: &str| rest.starts_with("00:00");
     match day {
         Some(rest) => rest.is_empty() || rest.strip_prefix(['T', ' ']).is_some_and(time),
+        None if matches!(form.as_str(), "0000/00/00" | "00/00/0000" | "00.00.0000" | "00-00-0000") => true,
         None => time(&form) && form.chars().all(|letter| matches!(letter, '0' | ':' | '.')),
     }
 }
@@ -326,6 +390,8 @@ mod tests {
             ("2026-03-01 10:00:30+02:00", true),
             ("10:30", true),
             ("09:00:15.5", true),
+            ("03/01/2026", true),
+            ("01.03.2026", true),
             ("2026-03-01-blue", false),
             ("2026-0301", false),
             ("10:00pm", false),
@@ -360,6 +426,37 @@ mod tests {
             crate::import::from_curl("curl -X POST http://app/users/ann/orders --json '{\"total\":20}'").unwrap();
         let literals: Vec<String> = keys(&order, &BTreeSet::new()).into_iter().map(|fresh| fresh.literal).collect();
         assert_eq!(literals, ["ann", "orders"], "whose they are, and not the first part");
+    }
+
+    #[test]
+    fn of_a_number_in_writing_the_last_digits_are_others() {
+        for (literal, template, third) in [
+            ("+4915123456789", "+4915{{ key_as.digits[-9:] }}", "+4915000000003"),
+            (
+                "555-0100-22",
+                "{{ key_as.digits[-9:-6] }}-{{ key_as.digits[-6:-2] }}-{{ key_as.digits[-2:] }}",
+                "000-0000-03",
+            ),
+            ("978-3-1614-8410-0", "978-3-{{ key_as.digits[-9:-5] }}-", "978-3-0000-0000-3"),
+        ] {
+            let fresh = Fresh::new("phone", literal);
+            assert!(fresh.template(false).starts_with(template), "{}", fresh.template(false));
+            assert_eq!(fresh.concrete(&Token::new(3)), third);
+            assert_eq!(fresh.by_digits(), None, "it is so already");
+        }
+        // What a word can take the place of is tried with a word first.
+        let plate = Fresh::new("plate", "ZH 123456");
+        assert_eq!(plate.template(false), "{{ key }}");
+        let plate = plate.by_digits().unwrap();
+        assert_eq!(plate.template(false), "ZH {{ key_as.digits[-6:] }}");
+        assert_eq!(plate.concrete(&Token::new(1_234_567)), "ZH 234567");
+        assert_eq!(Fresh::new("pin", "123456").by_digits().unwrap().template(true), "{{ key_as.digits[-6:] }}");
+        for literal in ["M-AB 12", "2026-03-01", "ann", "a-1@example.org"] {
+            assert_eq!(Fresh::new("x", literal).by_digits(), None, "{literal}");
+        }
+        let number =
+            crate::import::from_curl("curl http://app/x --json '{\"pin\": 123456, \"plate\": \"ZH 1234\"}'").unwrap();
+        assert!(is_number(&number, "123456") && !is_number(&number, "ZH 1234"));
     }
 
     #[test]

@@ -37,8 +37,10 @@ pub enum Capture {
     Cookie(String),
     /// In a field of a form in its page, or in a `meta` of that name.
     Field(String),
-    /// In its header `location`.
+    /// In its header `location`, whole.
     Location,
+    /// A part of the path in its header `location`, from 1.
+    Part(usize),
 }
 
 impl Capture {
@@ -56,6 +58,7 @@ impl fmt::Display for Capture {
             Capture::Cookie(name) => write!(f, "{}{name}", Self::COOKIE),
             Capture::Field(name) => write!(f, "{}{name}", Self::FIELD),
             Capture::Location => f.write_str(Self::LOCATION),
+            Capture::Part(number) => write!(f, "{}:{number}", Self::LOCATION),
         }
     }
 }
@@ -70,7 +73,8 @@ table_with_request! {
     /// A request that comes first, as it is written.
     #[serde(deny_unknown_fields, expecting = "a table with a request")]
     Prior {
-        /// What later requests may name: a JSONPath, `cookie:NAME`, `field:NAME` of a page's form, or `header:location`.
+        /// What later requests may name: a JSONPath, `cookie:NAME`, `field:NAME` of a page's form, `header:location`, or
+        /// `header:location:2` for the second part of its path.
         #[serde(default)]
         #[schemars(with = "BTreeMap<String, String>")]
         capture: Texts,

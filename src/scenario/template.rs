@@ -99,6 +99,7 @@ impl Scope {
                 "client.user",
                 "key",
                 "key_as.number",
+                "key_as.digits",
                 "key_as.uuid",
                 "key_as.object_id",
             ],

@@ -82,7 +82,8 @@ fn completion(launched: Result<Launched, String>) -> Completion {
         Ok(Launched::Ended(why)) => (Outcome::Failed(Cause::new(in_one_line(why))), Some("ended")),
         Err(why) => (Outcome::Unknown(Cause::new(why)), None),
     };
-    let answer = answer.map(|text| Arc::new(RawAnswer { status: 200, body: format!("\"{text}\"").into_bytes() }));
+    let answer = answer
+        .map(|text| Arc::new(RawAnswer { status: 200, body: format!("\"{text}\"").into_bytes(), location: None }));
     Completion { outcome, connected: None, attempts: 1, answer }
 }
 

@@ -123,3 +123,26 @@ fn a_document_that_is_drawn_by_lot_accuses_nobody() {
         assert!(matches!(output.status.code(), Some(0 | 3)), "{shown}");
     }
 }
+
+/// The answer is a `Location` without a body: one of two callers is led to what is not there.
+#[test]
+fn where_an_answer_leads_is_compared() {
+    found_and_found_again(&["curl -i -X POST http://app/carts/blue/checkout"], &["node", &services("located.js")]);
+}
+
+/// What the second request works on is named in the first one's `Location` alone.
+#[test]
+fn requests_meet_on_what_another_one_leads_to() {
+    let requests = [
+        "curl -X POST http://app/baskets --json '{\"owner\":\"ann\"}'",
+        "curl -X POST http://app/baskets/65a1b2c3d4e5f60718293a4b/lines",
+    ];
+    found_and_found_again(&requests, &["node", &services("located.js")]);
+}
+
+/// A word in the place of a telephone number is refused: another number is made.
+#[test]
+fn what_must_be_a_number_in_writing_is_another_one_each_time() {
+    let signs_up = "curl http://app/phones --json '{\"phone\":\"+41 79 555-0123\"}'";
+    found_and_found_again(&[signs_up], &["node", &services("located.js")]);
+}

@@ -191,7 +191,14 @@ fn is_route(sample: &Sample, route: &str) -> bool {
 fn said(finding: &Finding) -> String {
     let said = finding.kind.in_words();
     let fresh: Vec<&str> = finding.fresh.iter().map(|fresh| fresh.name.as_str()).collect();
-    let said = if fresh.is_empty() { said } else { format!("{said}; fresh each time: {}", fresh.join(", ")) };
+    let said = match (&finding.invalid, fresh.is_empty()) {
+        (_, false) => format!("{said}; fresh each time: {}", fresh.join(", ")),
+        (Some((name, status)), true) => format!(
+            "what it does the second time is not known well: another value of `{name}` was refused with {status}; write the \
+             scenario by hand, with a `{name}` for each key that the service takes"
+        ),
+        (None, true) => said,
+    };
     match &finding.before {
         Some(prior) => format!("{said}; after {}", prior.sample.route()),
         None => said,

@@ -30,6 +30,7 @@ impl Subject for Tried {
                 status: answer.status,
                 json: serde_json::from_slice(&answer.body).ok(),
                 cookies: answer.cookies,
+                location: answer.location,
             })
         }
         .boxed()

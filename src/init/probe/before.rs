@@ -1,7 +1,6 @@
 //! What another request must have made before: a request that finds nothing is tried once more after each one that makes
 //! something, by the same value in both or by an identifier from the answer.
 
-use super::super::documents::{json_path, leaves, plain};
 use super::super::finding::{Finding, Kind, Prior};
 use super::super::made::holds;
 use super::super::values::{Fresh, Token, candidates, keys, pinned, with_values};
@@ -69,7 +68,7 @@ impl Probe<'_> {
                 return Ok(None);
             }
             if let Some((literal, path)) = &prior.capture {
-                let Some(id) = value_at(&first, path) else { return Ok(None) };
+                let Some(id) = first.reply.captured(path) else { return Ok(None) };
                 request = with_values(&request, &[(literal.clone(), id.clone())].into());
                 values.push((id, Prior::TEMPLATE.to_owned()));
             }
@@ -130,9 +129,4 @@ fn priors(maker: &Finding, finding: &Finding) -> Vec<Prior> {
         priors.extend(captured);
     }
     priors
-}
-
-fn value_at(shot: &Shot, path: &str) -> Option<String> {
-    let json = shot.reply.json.as_ref()?;
-    leaves(json).into_iter().find(|(at, _)| json_path(at) == path).and_then(|(_, leaf)| plain(leaf))
 }

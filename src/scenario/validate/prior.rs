@@ -86,6 +86,10 @@ impl Check<'_> {
         if written == Capture::LOCATION {
             return Some(Capture::Location);
         }
+        let part = written.strip_prefix(Capture::LOCATION).and_then(|rest| rest.strip_prefix(':'));
+        if let Some(number) = part.and_then(|number| number.parse().ok()).filter(|number| *number > 0) {
+            return Some(Capture::Part(number));
+        }
         if let Some(name) = written.strip_prefix(Capture::COOKIE).filter(|name| !name.is_empty()) {
             return Some(Capture::Cookie(name.to_owned()));
         }
@@ -96,7 +100,8 @@ impl Check<'_> {
             true => self.json_path(text).map(|path: JsonPath| Capture::Path(path)),
             false => self.note(
                 Problem::at(text.span(), "nothing that can be captured").help(
-                    "write a JSONPath such as `$.token`, `cookie:NAME`, `field:NAME` of a page's form, or `header:location`",
+                    "write a JSONPath such as `$.token`, `cookie:NAME`, `field:NAME` of a page's form, `header:location`, or \
+                     `header:location:2` for the second part of its path",
                 ),
             ),
         }

@@ -30,6 +30,18 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
+/// A `location` without whose it is: its path, and what follows that.
+pub(super) fn own_location(location: &str) -> &str {
+    let rest = location.split_once("://").map_or(location, |(_, rest)| rest);
+    if rest.len() == location.len() { location } else { rest.find('/').map_or("/", |at| &rest[at..]) }
+}
+
+/// The parts of its path.
+pub(crate) fn parts(location: &str) -> impl Iterator<Item = &str> {
+    let own = own_location(location);
+    own[..own.find(['?', '#']).unwrap_or(own.len())].split('/').filter(|part| !part.is_empty())
+}
+
 /// No answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NoAnswer {

@@ -14,7 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(super) use self::sending::{Base, Pool, Transport};
 use self::sending::{Open, lost};
-use super::answer::{Answer, NoAnswer, outcome};
+use super::answer::{self, Answer, NoAnswer, outcome};
 use super::effects::Left;
 use super::fixtures::Fixtures;
 use super::login::{Logins, Session};
@@ -312,7 +312,8 @@ impl HttpClient {
     /// The answer itself, for those who compare answers.
     fn without_secrets(&self, answer: &Answer) -> Arc<RawAnswer> {
         let body = self.redactor.clear(&String::from_utf8_lossy(&answer.body)).into_bytes();
-        Arc::new(RawAnswer { status: answer.status, body })
+        let location = answer.location.as_deref().map(|location| self.redactor.clear(answer::own_location(location)));
+        Arc::new(RawAnswer { status: answer.status, body, location })
     }
 
     fn completion(&self, ready: &Ready, answer: &Result<Answer, NoAnswer>, connected: Option<Instant>) -> Completion {

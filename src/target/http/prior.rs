@@ -14,7 +14,7 @@ pub(super) use needed::PerKey;
 use rustc_hash::FxHashMap;
 use tokio::sync::OnceCell;
 
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::http_client::HttpClient;
 use super::login::Session;
 use super::redactor::Redactor;
@@ -270,6 +270,7 @@ fn captured_value(capture: &Capture, answer: &Answer) -> Option<String> {
         }),
         Capture::Field(name) => field_of_page(&String::from_utf8_lossy(&answer.body), name),
         Capture::Location => answer.location.clone(),
+        Capture::Part(number) => answer::parts(answer.location.as_deref()?).nth(number - 1).map(str::to_owned),
     }
 }
 
@@ -319,7 +320,7 @@ mod tests {
             status: 200,
             cookies: vec!["sid=s1; Path=/".into(), "csrf = c2".into()],
             body: br#"{ "token": "t1", "id": 7, "_id": { "$oid": "f0f0f0f0f0f0f0f0f0f0f0f0" } }"#.to_vec(),
-            location: Some("/posts/9".into()),
+            location: Some("/posts/9?new#top".into()),
             ..Answer::default()
         };
         let page = Answer {
@@ -335,7 +336,9 @@ mod tests {
             (&answer, path("$.none"), None),
             (&answer, Capture::Cookie("csrf".into()), Some("c2")),
             (&answer, Capture::Cookie("s".into()), None),
-            (&answer, Capture::Location, Some("/posts/9")),
+            (&answer, Capture::Location, Some("/posts/9?new#top")),
+            (&answer, Capture::Part(2), Some("9")),
+            (&answer, Capture::Part(3), None),
             (&page, Capture::Field("_csrf".into()), Some("h1")),
             (&page, Capture::Field("csrf-token".into()), Some("m&1")),
             (&page, path("$.token"), None),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::answer::parts;
 use super::client;
 use crate::target::TargetError;
 
@@ -31,6 +32,8 @@ pub struct PlainAnswer {
     pub status: u16,
     /// Cookies that it sets, as `name=value`.
     pub cookies: Vec<String>,
+    /// The parts of the path in its header `location`.
+    pub location: Vec<String>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -63,7 +66,9 @@ impl PlainClient {
         let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let cookie = |value| text(value).split(';').next().unwrap_or_default().trim().to_owned();
         let cookies = response.headers().get_all("set-cookie").iter().map(cookie).collect();
-        let mut answer = PlainAnswer { status: response.status().as_u16(), cookies, body: Vec::new() };
+        let location = response.headers().get("location").map(text).unwrap_or_default();
+        let location = parts(&location).map(str::to_owned).collect();
+        let mut answer = PlainAnswer { status: response.status().as_u16(), cookies, location, body: Vec::new() };
         while let Some(chunk) = response.chunk().await.map_err(|error| no_answer(&error))? {
             answer.body.extend_from_slice(&chunk);
             if answer.body.len() > LARGEST {

@@ -106,10 +106,11 @@ fn forms(key: &str) -> Value {
     let (one, other) = (workload::fnv(0, key), workload::fnv(0x9e37_79b9_7f4a_7c15, key));
     let hex = format!("{one:016x}{other:016x}");
     let uuid = format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..]);
-    context! { number => number_of(key), uuid, object_id => &hex[..24] }
+    let number = number_of(key);
+    context! { number, digits => format!("{number:010}"), uuid, object_id => &hex[..24] }
 }
 
-/// A number below 2^31. Keys of a run are numbered: of one run no two numbers are the same while there are fewer than 40,000
+/// A number below 2^31, of ten digits at most. Keys of a run are numbered: of one run no two numbers are the same while there are fewer than 40,000
 /// keys, or, where clients have keys of their own, fewer than 4,000 for each of fewer than 1,000 clients.
 fn number_of(key: &str) -> u64 {
     let (family, last) = split_number(key);
