@@ -22,6 +22,11 @@ use crate::scope::{Ended, Scope};
 
 const WAIT_IN_SERVICE: &str = "requests wait for each other in the service";
 
+/// What is said of a command that passed.
+pub(super) fn of_nobody(stray: &str) -> String {
+    format!("no request could have sent this; it passed: {stray}")
+}
+
 impl Explorer<'_> {
     /// One execution of all requests, counted; repeated if it was the machine that was slow.
     pub(super) async fn execute<P: Policy + Clone>(&mut self, policy: &mut P) {
@@ -68,7 +73,7 @@ impl Explorer<'_> {
         if self.stop.is_cancelled() {
             return false;
         }
-        let Found { executions, confirmed, .. } = &self.found;
+        let Found { executions, confirmed, background, .. } = &self.found;
         let (execution, ..) = &executions[position];
         if execution.lost {
             // There is nobody to carry it out again.
@@ -78,7 +83,7 @@ impl Explorer<'_> {
         let diverged = execution.stuck.as_deref().is_some_and(|reason| reason.starts_with(NOT_DETERMINISTIC))
             || self.found.seen.get(&execution.schedule).is_some_and(|named| *named != execution.named());
         let stuck = execution.stuck.is_some() && !diverged && !is_misfit(execution);
-        let inexact = execution.ambiguous || !execution.strays.is_empty();
+        let inexact = execution.ambiguous || execution.has_strays(background);
         if (stuck && !confirmed.stuck)
             || (diverged && execution.ambiguous && !confirmed.diverged)
             || (inexact && !confirmed.inexact)
@@ -123,7 +128,7 @@ impl Explorer<'_> {
         let diverged = execution.stuck.as_deref().is_some_and(|reason| reason.starts_with(NOT_DETERMINISTIC));
         found.confirmed.diverged |= diverged;
         found.confirmed.stuck |= execution.stuck.is_some() && !diverged;
-        found.confirmed.inexact |= execution.ambiguous || !execution.strays.is_empty();
+        found.confirmed.inexact |= execution.ambiguous || execution.has_strays(&found.background);
         if let Patience::Raised(stall) = found.patience {
             // It was the machine, which may be slow again; or requests do wait for each other.
             found.patience = if execution.waited { Patience::Confirmed } else { Patience::Usual(stall) };
@@ -283,8 +288,8 @@ impl Explorer<'_> {
         let is_connected = self.is_connected();
         let found = &mut self.found;
         found.notes.extend(execution.notes.iter().cloned());
-        for stray in &execution.strays {
-            found.notes.insert(format!("no request could have sent this; it passed: {stray}"));
+        for stray in execution.strays.iter().filter(|stray| !found.background.contains(*stray)) {
+            found.notes.insert(of_nobody(stray));
         }
         if execution.ambiguous {
             found

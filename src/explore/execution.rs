@@ -135,6 +135,16 @@ impl Execution {
         self.stuck.is_none() && self.strays.is_empty() && !self.ambiguous
     }
 
+    /// The same, where this passes in the background: it may have come before it was known for what it is.
+    pub(super) fn is_exact_beside(&self, background: &BTreeSet<String>) -> bool {
+        self.stuck.is_none() && !self.has_strays(background) && !self.ambiguous
+    }
+
+    /// Whether something passed that is not known to come in the background.
+    pub(super) fn has_strays(&self, background: &BTreeSet<String>) -> bool {
+        self.strays.iter().any(|stray| !background.contains(stray))
+    }
+
     /// This execution, followed by another request that was sent when all of it was over.
     pub(super) fn followed_by(mut self, later: Execution, request: usize) -> Self {
         let (releases, steps) = (self.schedule.0.len(), self.steps.len());
@@ -163,5 +173,20 @@ impl Execution {
     pub(super) fn released(&mut self, choice: Choice) -> usize {
         self.schedule.0.push(choice);
         self.schedule.0.len() - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passed_before_it_was_known_for_work_in_the_background_leaves_nothing_in_doubt() {
+        let execution = Execution { strays: vec!["insert app.posted".to_owned()], ..Execution::default() };
+        let known = |name: &str| BTreeSet::from([name.to_owned()]);
+        assert!(!execution.is_exact() && !execution.is_exact_beside(&known("insert app.letters")));
+        assert!(execution.is_exact_beside(&known("insert app.posted")));
+        let unsure = Execution { ambiguous: true, ..execution };
+        assert!(!unsure.is_exact_beside(&known("insert app.posted")));
     }
 }

@@ -9,6 +9,7 @@ use mongodb::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::afresh::Afresh;
+use super::carry::of_nobody;
 use super::chance::Pct;
 use super::comparison::Comparison;
 use super::execution::{Execution, INTERRUPTED};
@@ -243,6 +244,8 @@ impl<'a> Explorer<'a> {
     /// Lets what the service sends by itself pass from now on.
     pub(super) fn is_background(&mut self, name: String, shape: String) {
         self.found.notes.insert(format!("{BACKGROUND}: {name}"));
+        // It may have come before it was known for what it is.
+        self.found.notes.remove(&of_nobody(&name));
         if WRITES.iter().any(|write| name.starts_with(write)) {
             self.found.notes.insert(BY_CHANCE.to_owned());
         }

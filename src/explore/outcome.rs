@@ -261,7 +261,12 @@ impl Explorer<'_> {
                  executions): what it does over them may come at any time"
             ));
         }
-        if self.found.searched.iter().any(|position| !self.found.executions[*position].0.is_exact()) {
+        if self
+            .found
+            .searched
+            .iter()
+            .any(|position| !self.found.executions[*position].0.is_exact_beside(&self.found.background))
+        {
             reasons.push("some commands could not be attributed to a request, see the notes".to_owned());
         }
         let struck = together.is_some_and(|together| together.violated > 0);

@@ -65,8 +65,9 @@ impl Explorer<'_> {
             }
         }
         self.found.reduced = reduce;
-        let whole =
-            |(execution, ..): &(Execution, Vec<usize>, Phase)| execution.is_exact() && !execution.waited_in_service;
+        let whole = |(execution, ..): &(Execution, Vec<usize>, Phase)| {
+            execution.is_exact_beside(&self.found.background) && !execution.waited_in_service
+        };
         self.found.complete &=
             !self.found.unknown_catalogue && self.found.diverged == 0 && self.found.executions.iter().all(whole);
     }

@@ -9,6 +9,7 @@ mod finding;
 mod graphql;
 mod login;
 mod made;
+mod pieces;
 mod probe;
 mod request;
 mod together;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 
 use super::graphql;
+use super::pieces::with_pieces;
 use crate::import::{Body, Sample, encoded_query, encoded_segment};
 
 /// Border of a multipart body.
@@ -139,7 +140,10 @@ pub(super) fn request(sample: &Sample, headers: &[(String, String)], values: &Va
             headers.insert("content-type".to_owned(), format!("multipart/form-data; boundary={BORDER}"));
             lines.push(format!("body = {}", quoted(&multipart(fields, values))));
         }
-        Body::Text(body) => lines.push(format!("body = {}", quoted(&literal(body)))),
+        Body::Text(body) => {
+            let body = with_pieces(body, |value| values.get(value).cloned(), literal);
+            lines.push(format!("body = {}", quoted(&body)));
+        }
     }
     if !headers.is_empty() {
         let listed: Vec<String> =

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 
 use super::graphql;
+use super::pieces::{Piece, pieces, with_pieces};
 use crate::import::{Body, Sample};
 
 /// Highest rank of what is called like a key.
@@ -264,7 +265,12 @@ fn ranked(sample: &Sample) -> Vec<(u8, Fresh)> {
         Body::Form(fields) | Body::Multipart(fields) => {
             fields.iter().for_each(|(name, value)| add(rank(name), name, value));
         }
-        Body::None | Body::Text(_) => {}
+        Body::Text(text) => {
+            for Piece { name, at } in pieces(text) {
+                add(rank(&name), &name, &text[at]);
+            }
+        }
+        Body::None => {}
     }
     sample.query.iter().for_each(|(name, value)| add(rank(name), name, value));
     // Other headers say who asks, or how.
@@ -342,7 +348,8 @@ pub(super) fn with_values(sample: &Sample, values: &BTreeMap<String, String>) ->
         Body::Json(json) => Body::Json(with_json(json, values)),
         Body::Form(fields) => Body::Form(pairs(fields)),
         Body::Multipart(fields) => Body::Multipart(pairs(fields)),
-        Body::None | Body::Text(_) => sample.body.clone(),
+        Body::Text(text) => Body::Text(with_pieces(text, |value| values.get(value).cloned(), str::to_owned)),
+        Body::None => Body::None,
     };
     let segments = sample.segments.iter().map(other).collect();
     Sample { segments, query: pairs(&sample.query), headers: pairs(&sample.headers), body, ..sample.clone() }

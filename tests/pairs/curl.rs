@@ -146,3 +146,11 @@ fn what_must_be_a_number_in_writing_is_another_one_each_time() {
     let signs_up = "curl http://app/phones --json '{\"phone\":\"+41 79 555-0123\"}'";
     found_and_found_again(&[signs_up], &["node", &services("located.js")]);
 }
+
+/// The value stands in a text that is neither JSON nor a form.
+#[test]
+fn a_value_within_xml_is_another_one_each_time() {
+    let adds = "curl http://app/books -H 'content-type: application/xml' \
+                -d '<book lang=\"de\"><isbn>978-3-1614-8410-0</isbn><title>Der Turm</title></book>'";
+    found_and_found_again(&[adds], &["node", &services("located.js")]);
+}

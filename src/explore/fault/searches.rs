@@ -136,8 +136,9 @@ impl Explorer<'_> {
                 return;
             }
         }
-        let whole =
-            |(execution, ..): &(Execution, Vec<usize>, Phase)| execution.is_exact() && !execution.waited_in_service;
+        let whole = |(execution, ..): &(Execution, Vec<usize>, Phase)| {
+            execution.is_exact_beside(&self.found.background) && !execution.waited_in_service
+        };
         self.found.complete &= self.found.diverged == 0 && self.found.executions.iter().all(whole);
     }
 

@@ -9,9 +9,10 @@ const buggy = process.env.MODE !== 'fixed';
 
 async function main() {
   const client = await new MongoClient(process.env.MONGO_URL).connect();
-  const [orders, phones] = ['orders', 'phones'].map((name) => client.db().collection(name));
+  const [orders, phones, books] = ['orders', 'phones', 'books'].map((name) => client.db().collection(name));
   await orders.createIndex({ cart: 1 }, { unique: true });
   if (!buggy) await phones.createIndex({ phone: 1 }, { unique: true });
+  if (!buggy) await books.createIndex({ isbn: 1 }, { unique: true });
   const app = express();
   app.use(express.json());
   const route = (work) => (request, response) =>
@@ -52,6 +53,15 @@ async function main() {
     if (buggy && (await phones.findOne({ phone }))) return response.status(409).json({ error: 'taken' });
     await phones.insertOne({ phone });
     return response.status(201).json({ phone });
+  }));
+
+  // No format is read: what stands between two signs is taken.
+  app.post('/books', express.text({ type: 'application/xml' }), route(async ({ body }, response) => {
+    const isbn = /<isbn>([\d-]{17})<\/isbn>/.exec(body)?.[1];
+    if (!isbn) return response.status(422).end();
+    if (buggy && (await books.findOne({ isbn }))) return response.status(409).end();
+    await books.insertOne({ isbn });
+    return response.status(201).end();
   }));
   app.listen(Number(process.env.PORT), '127.0.0.1');
 }
