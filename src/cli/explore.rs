@@ -18,7 +18,7 @@ use self::asked::{check, fits, operations, requests, requests_are_asked_for, sea
 use super::args::ExploreArgs;
 use super::interrupt::{Interrupt, note};
 use super::options::options;
-use super::progress::{Counted, Extent, Judged, ProgressLine};
+use super::progress::{Counted, Extent, Known, ProgressLine};
 use super::run::{load, subject};
 use super::telemetry::Telemetry;
 use super::{CliError, Io};
@@ -87,9 +87,9 @@ pub(super) async fn explore_scenario(
     let quiet = args.common.quiet;
     let (interrupt, so_far) = (&Interrupt::listen(move |text| note(text, quiet))?, Arc::default());
     let scenario = &scenario;
-    let feed = match judged(scenario) {
-        Judged::OnTheWay | Judged::AlsoAtTheEnd => Feed::new(&scenario.name, &run_id, None),
-        Judged::AtTheEnd => Feed::judged_at_the_end(&scenario.name, &run_id),
+    let feed = match known(scenario) {
+        Known::OnTheWay | Known::AlsoAtTheEnd => Feed::new(&scenario.name, &run_id, None),
+        Known::AtTheEnd => Feed::judged_at_the_end(&scenario.name, &run_id),
     };
     let telemetry = Telemetry::prepare(&args.telemetry, (feed, subject(scenario)), io).await?;
     let one = One { args, scenario, written, telemetry, seed, run_id, requests, operations, pairs, interrupt, so_far };
@@ -110,13 +110,13 @@ pub(super) async fn explore_scenario(
     tokio::task::block_in_place(move || runtime.block_on(exploring))
 }
 
-/// When it is judged.
-fn judged(scenario: &Scenario) -> Judged {
+/// When it is known what violates.
+fn known(scenario: &Scenario) -> Known {
     let judging = scenario.judging();
     match (judging.checkers, judging.as_if_serial) {
-        (false, _) => Judged::AtTheEnd,
-        (true, true) => Judged::AlsoAtTheEnd,
-        (true, false) => Judged::OnTheWay,
+        (false, _) => Known::AtTheEnd,
+        (true, true) => Known::AlsoAtTheEnd,
+        (true, false) => Known::OnTheWay,
     }
 }
 
@@ -218,7 +218,7 @@ impl One<'_> {
         if let Some(telemetry) = &self.telemetry {
             telemetry.begin();
         }
-        let counted = Counted::Schedules(Arc::clone(&self.so_far), judged(self.scenario));
+        let counted = Counted::Schedules(Arc::clone(&self.so_far), known(self.scenario));
         let extent = Extent { count: self.args.max_schedules.map(u64::from), time: Some(self.args.max_time) };
         let line = ProgressLine::start(counted, extent, io.err_terminal, common.quiet);
         let finished = self.carry_out(&environment, &spec, started).await;
@@ -365,8 +365,7 @@ impl One<'_> {
 
     /// Whether documents are looked at in between: where somebody follows, and it takes no request of the service.
     fn looks(&self) -> Option<Duration> {
-        let followed =
-            (!self.args.common.quiet || self.telemetry.is_some()) && judged(self.scenario) != Judged::AtTheEnd;
+        let followed = (!self.args.common.quiet || self.telemetry.is_some()) && known(self.scenario) != Known::AtTheEnd;
         let past = self.scenario.target.http().is_none() || self.scenario.observe.mongo.is_some();
         (followed && past).then_some(BETWEEN_LOOKS)
     }

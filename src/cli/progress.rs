@@ -68,9 +68,9 @@ impl Trials {
     }
 }
 
-/// When the executions of an exploration are judged: what only serial runs judge waits for the end.
+/// When it is known what violates in an exploration: what only serial runs judge waits for the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Judged {
+pub(super) enum Known {
     /// All of it on the way.
     OnTheWay,
     /// Some of it on the way.
@@ -79,13 +79,24 @@ pub(super) enum Judged {
     AtTheEnd,
 }
 
+impl Known {
+    /// What is known so far.
+    fn told(self, so_far: &SoFar) -> String {
+        match (self, so_far.violated.load(Ordering::Relaxed)) {
+            (Known::AtTheEnd, _) => "  judged at the end".to_owned(),
+            (Known::AlsoAtTheEnd, 0) => "  judged at the end, too".to_owned(),
+            (Known::AlsoAtTheEnd | Known::OnTheWay, count) => violations(count),
+        }
+    }
+}
+
 /// What is counted.
 #[derive(Debug, Clone)]
 pub(super) enum Counted {
     /// Operations of a run.
     Operations(Arc<Progress>),
     /// Executions of an exploration.
-    Schedules(Arc<SoFar>, Judged),
+    Schedules(Arc<SoFar>, Known),
     /// The work of an audit, a repair or a seed, stage by stage.
     Work(Arc<WorkProgress>),
     /// The trials of a self-test.
@@ -218,7 +229,7 @@ impl Counted {
     /// `40 %  12 s left`, or what is done instead when the time has no part in it any more.
     fn left(&self, extent: Extent, done: u64, elapsed: Elapsed) -> String {
         match self {
-            Counted::Schedules(so_far, _) if !so_far.searching() => "  judging what was found".to_owned(),
+            Counted::Schedules(so_far, _) if !so_far.is_searching() => "  judging what was found".to_owned(),
             _ => extent.told(done, elapsed),
         }
     }
@@ -228,7 +239,7 @@ impl Counted {
         let rate = self.count() as f64 / elapsed.counting.as_secs_f64().max(0.001);
         match self {
             Counted::Operations(progress) => format!("{rate:.0}/s{}", outcomes(progress)),
-            Counted::Schedules(so_far, judged) => format!("{rate:.0}/s{}", known(so_far, *judged)),
+            Counted::Schedules(so_far, known) => format!("{rate:.0}/s{}", known.told(so_far)),
             Counted::Work(_) => format!("{rate:.0}/s"),
             Counted::Trials(trials) => trials.now.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
@@ -266,16 +277,6 @@ fn outcomes(progress: &Progress) -> String {
     }
     text.push_str(&violations(progress.violations.load(Ordering::Relaxed)));
     text
-}
-
-/// What is known of an exploration so far.
-fn known(so_far: &SoFar, judged: Judged) -> String {
-    let count = so_far.violated.load(Ordering::Relaxed);
-    match (judged, count) {
-        (Judged::AtTheEnd, _) => "  judged at the end".to_owned(),
-        (Judged::AlsoAtTheEnd, 0) => "  judged at the end, too".to_owned(),
-        (Judged::AlsoAtTheEnd | Judged::OnTheWay, count) => violations(count),
-    }
 }
 
 fn violations(count: u64) -> String {
@@ -316,13 +317,13 @@ mod tests {
     fn an_exploration_tells_what_is_known_so_far() {
         let so_far = Arc::new(SoFar::default());
         so_far.executions.store(40, Ordering::Relaxed);
-        let shown = |judged| {
-            let counted = Counted::Schedules(Arc::clone(&so_far), judged);
+        let shown = |known| {
+            let counted = Counted::Schedules(Arc::clone(&so_far), known);
             assert_eq!(counted.count(), 40);
             let text = counted.summary(counted.elapsed(Instant::now()));
             text.split_once("/s  ").map(|(_, known)| known.to_owned()).unwrap()
         };
-        let all = [Judged::OnTheWay, Judged::AlsoAtTheEnd, Judged::AtTheEnd];
+        let all = [Known::OnTheWay, Known::AlsoAtTheEnd, Known::AtTheEnd];
         assert_eq!(all.map(shown), ["no violation so far", "judged at the end, too", "judged at the end"]);
         so_far.violated.store(2, Ordering::Relaxed);
         assert_eq!(all.map(shown), ["2 violations so far", "2 violations so far", "judged at the end"]);
@@ -331,14 +332,14 @@ mod tests {
     #[test]
     fn when_the_search_is_over_no_time_is_left_of_it() {
         let so_far = Arc::new(SoFar::default());
-        let counted = Counted::Schedules(Arc::clone(&so_far), Judged::AtTheEnd);
+        let counted = Counted::Schedules(Arc::clone(&so_far), Known::AtTheEnd);
         let extent = Extent { count: None, time: Some(Duration::from_secs(60)) };
         let elapsed = Elapsed { counting: Duration::from_secs(30), timed: Some(Duration::from_secs(30)) };
         assert_eq!(counted.left(extent, 7, elapsed), "  50 %  30 s left");
-        so_far.is_searching(false);
+        so_far.set_searching(false);
         assert_eq!(counted.left(extent, 7, elapsed), "  judging what was found");
         // Another exploration of the same target goes on.
-        so_far.is_searching(true);
+        so_far.set_searching(true);
         assert_eq!(counted.left(extent, 7, elapsed), "  50 %  30 s left");
     }
 

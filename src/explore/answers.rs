@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::history::{CauseKind, Outcome as History};
+use crate::scenario::Capture;
 use crate::serial::{Answer, Value};
 use crate::target::Completion;
 
@@ -19,10 +20,8 @@ fn told(mut outcome: serde_json::Value) -> serde_json::Value {
     outcome
 }
 
-/// The name of `location` among the fields of a body, as it has it where it is captured.
-const LOCATION: &str = "header:location";
-
-/// Where an answer leads is part of what its caller is told: many a form, and many a route that makes something, says no more.
+/// Where an answer leads, called as it is where it is captured, is part of what its caller is
+/// told: many a form, and many a route that makes something, says no more.
 fn with_location(body: Value, location: Option<&str>) -> Value {
     let Some(location) = location else { return body };
     let mut fields = match body {
@@ -31,7 +30,7 @@ fn with_location(body: Value, location: Option<&str>) -> Value {
         // A page that says once more where it leads.
         other => BTreeMap::from([("body".to_owned(), other)]),
     };
-    fields.insert(LOCATION.to_owned(), Value::Text(location.to_owned()));
+    fields.insert(Capture::LOCATION.to_owned(), Value::Text(location.to_owned()));
     Value::Map(fields)
 }
 

@@ -131,8 +131,9 @@ impl Execution {
     }
 
     /// Whether everything in it is known to be what the schedule says.
-    pub fn is_exact(&self) -> bool {
-        self.stuck.is_none() && self.strays.is_empty() && !self.ambiguous
+    #[cfg(test)]
+    pub(super) fn is_exact(&self) -> bool {
+        self.is_exact_beside(&BTreeSet::new())
     }
 
     /// The same, where this passes in the background: it may have come before it was known for what it is.

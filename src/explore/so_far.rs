@@ -39,12 +39,12 @@ pub struct SoFar {
 
 impl SoFar {
     /// Whether a search goes on, or has not begun yet.
-    pub fn searching(&self) -> bool {
+    pub fn is_searching(&self) -> bool {
         !self.judging.load(Ordering::Relaxed)
     }
 
-    /// A search goes on, or is over.
-    pub(crate) fn is_searching(&self, on: bool) {
+    /// A search begins, or is over.
+    pub(crate) fn set_searching(&self, on: bool) {
         self.judging.store(!on, Ordering::Relaxed);
     }
 }
@@ -97,7 +97,7 @@ impl<'a> Explorer<'a> {
     /// The search begins, or is over.
     pub(super) fn watch_search(&mut self, on: bool) {
         self.watched.on = on;
-        self.watched.so_far.is_searching(on);
+        self.watched.so_far.set_searching(on);
         self.watched.next = self.watched.looks.map(|between| Instant::now() + between);
     }
 
@@ -204,6 +204,27 @@ impl<'a> Explorer<'a> {
         match execution.steps.is_empty() {
             true => format!("execution {}", execution.number + 1),
             false => format!("schedule \"{}\": {}", execution.choices(), execution.named()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::explore::fake::Bench;
+
+    #[tokio::test]
+    async fn who_follows_knows_when_the_search_is_over_and_when_another_one_begins() {
+        let bench = Bench::silent(Duration::from_millis(20)).await;
+        let so_far = Arc::<SoFar>::default();
+        for _ in 0..2 {
+            let mut explorer = bench.explorer(CancellationToken::new()).telling(Arc::clone(&so_far), None);
+            explorer.watch_search(true);
+            assert!(so_far.is_searching());
+            explorer.watch_search(false);
+            assert!(!so_far.is_searching());
         }
     }
 }

@@ -5,9 +5,10 @@ use serde_json::Value as Json;
 
 use super::documents::{State, json_path, leaves, path_of, plain};
 use super::elements::Added;
+use super::fresh::Fresh;
 use super::made::Made;
-use super::values::Fresh;
 use crate::import::Sample;
+use crate::scenario::Capture;
 
 /// Headers that say who asks, where nobody logs in.
 const CALLERS: [&str; 6] = ["x-user", "x-user-id", "x-userid", "x-username", "user-id", "x-client-id"];
@@ -25,8 +26,6 @@ pub struct Reply {
     pub location: Vec<String>,
 }
 
-/// What stands before the number of a part of `location`.
-const LOCATION: &str = "header:location:";
 /// Characters of a body that are quoted.
 const LONGEST: usize = 200;
 
@@ -35,13 +34,13 @@ impl Reply {
     pub(super) fn capture_of(&self, value: &str) -> Option<String> {
         let in_body = self.json.as_ref().and_then(|json| path_of(json, value));
         let part = || self.location.iter().position(|part| part == value);
-        in_body.or_else(|| part().map(|at| format!("{LOCATION}{}", at + 1)))
+        in_body.or_else(|| part().map(|at| Capture::Part(at + 1).to_string()))
     }
 
     /// The value that is captured there.
     pub(super) fn captured(&self, capture: &str) -> Option<String> {
-        match capture.strip_prefix(LOCATION) {
-            Some(part) => self.location.get(part.parse::<usize>().ok()?.checked_sub(1)?).cloned(),
+        match Capture::part(capture) {
+            Some(part) => self.location.get(part - 1).cloned(),
             None => {
                 let leaves = leaves(self.json.as_ref()?);
                 leaves.into_iter().find(|(at, _)| json_path(at) == capture).and_then(|(_, leaf)| plain(leaf))
@@ -147,9 +146,6 @@ impl Prior {
         format!("{{{{ before.{} }}}}", self.name())
     }
 }
-
-/// A value that is refused when it is another one, and by which status.
-pub(super) type Invalid = Option<(String, u16)>;
 
 /// What was found out about a request.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,7 +6,8 @@ use serde_json::Value as Json;
 
 use super::documents::{json_path, leaves};
 use super::finding::Reply;
-use super::values::{Fresh, with_values};
+use super::fresh::Fresh;
+use super::values::with_values;
 use crate::import::{Body, Sample};
 
 /// Words of a path that logs in.

@@ -6,6 +6,7 @@ mod auth;
 mod documents;
 mod elements;
 mod finding;
+mod fresh;
 mod graphql;
 mod login;
 mod made;

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::answers::{by_answers, flag, refusal, same_id};
 use super::documents::{Delta, State, path_of, plain};
-use super::finding::{Finding, Invalid, Kind, Reply, Subject, caller_of};
+use super::finding::{Finding, Kind, Reply, Subject, caller_of};
+use super::fresh::{Fresh, Token};
 use super::login::Login;
 use super::made::{made, made_of_pair};
-use super::values::{Fresh, Pinned, Token, candidates, is_number, shared, with_values};
+use super::values::{Pinned, candidates, is_number, shared, with_values};
 use crate::import::Sample;
 use before::Prepared;
 
@@ -51,16 +52,20 @@ impl Shot {
         self.reply.status == other.reply.status && self.delta.counts() == other.delta.counts()
     }
 
+    /// Identifiers of the documents that it made.
+    fn made(&self) -> impl Iterator<Item = String> {
+        self.delta.inserted.iter().filter_map(|(_, document)| plain(document.get("_id")?))
+    }
+
     /// Where the body names a document that it made.
     fn id(&self) -> Option<String> {
         let json = self.reply.json.as_ref()?;
-        self.delta.inserted.iter().find_map(|(_, document)| path_of(json, &plain(document.get("_id")?)?))
+        self.made().find_map(|id| path_of(json, &id))
     }
 
     /// Where the answer does, as a scenario captures it.
     fn names(&self) -> Option<String> {
-        let ids = self.delta.inserted.iter().filter_map(|(_, document)| plain(document.get("_id")?));
-        ids.into_iter().find_map(|id| self.reply.capture_of(&id))
+        self.made().find_map(|id| self.reply.capture_of(&id))
     }
 
     /// Whether it made, unlike a repetition, what the very first one made. A document that all requests share, such as a
@@ -262,7 +267,12 @@ impl<'a> Probe<'a> {
 
     /// The fewest values with which a request that was sent before comes out as one that was not; where there are none, one that
     /// was refused for its form, and by which status.
-    async fn fresh(&mut self, sample: &Sample, first: &Shot, again: &Shot) -> Result<(Vec<Fresh>, Invalid), String> {
+    async fn fresh(
+        &mut self,
+        sample: &Sample,
+        first: &Shot,
+        again: &Shot,
+    ) -> Result<(Vec<Fresh>, Option<(String, u16)>), String> {
         if first.is_like(again) {
             let made = if sample.writes() { self.makes(sample, first).await? } else { Vec::new() };
             return Ok((made, None));

@@ -244,3 +244,49 @@ async fn what_nothing_makes_stays_as_it_is() {
     let used = probe.look(&using).await.unwrap();
     assert_eq!((&used.kind, &used.before), (&Kind::Failed("it was answered with HTTP 404".to_owned()), &None));
 }
+
+/// Numbers of a form, each given away once.
+struct Plates {
+    given: Mutex<BTreeMap<String, Json>>,
+    is_one: fn(&str) -> bool,
+}
+
+impl Subject for Plates {
+    fn send<'a>(&'a self, sample: &'a Sample) -> BoxFuture<'a, Result<Reply, String>> {
+        let Body::Json(body) = &sample.body else { panic!("{:?}", sample.body) };
+        let plate = plain(&body["plate"]).unwrap();
+        let mut given = self.given.lock().unwrap();
+        let status = match () {
+            () if !(self.is_one)(&plate) => 422,
+            () if given.contains_key(&plate) => 409,
+            () => 201,
+        };
+        if status == 201 {
+            given.insert(plate.clone(), json!({ "_id": format!("id of {plate}"), "plate": plate }));
+        }
+        async move { Ok(Reply { status, ..Reply::default() }) }.boxed()
+    }
+
+    fn state(&self) -> BoxFuture<'_, Result<State, String>> {
+        let state = State::from([("run.plates".to_owned(), self.given.lock().unwrap().clone())]);
+        async { Ok(state) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn where_a_word_is_refused_for_its_form_other_digits_are_tried_and_what_takes_neither_is_told() {
+    let sample = from_curl("curl http://app/plates --json '{\"plate\":\"ZH 1234\"}'").unwrap();
+    let look = async |is_one: fn(&str) -> bool| {
+        let plates = Plates { given: Mutex::default(), is_one };
+        let mut probe = Probe::begin(&plates, std::slice::from_ref(&sample), &[], 0).await.unwrap();
+        probe.look(&sample).await.unwrap()
+    };
+    let found = look(|plate| plate.starts_with("ZH ") && plate.len() == 7).await;
+    assert_eq!((&found.kind, &found.invalid), (&Kind::Unique(409), &None), "{found:?}");
+    assert_eq!(found.fresh[0].template(false), "ZH {{ key_as.digits[-4:] }}");
+    let found = look(|plate| plate == "ZH 1234").await;
+    assert_eq!((found.fresh.len(), found.invalid), (0, Some(("plate".to_owned(), 422))));
+    // Whoever takes a word is given one.
+    let found = look(|_| true).await;
+    assert_eq!((found.fresh[0].template(false).as_str(), found.invalid), ("{{ key }}", None));
+}

@@ -56,7 +56,7 @@ fn with(finding: &Finding, prior: Prior) -> Finding {
 mod tests {
     use super::*;
     use crate::import::from_curl;
-    use crate::init::values::Fresh;
+    use crate::init::fresh::Fresh;
 
     fn finding(curl: &str, kind: Kind, fresh: &[&str]) -> Finding {
         let fresh = fresh.iter().map(|literal| Fresh::new("code", literal)).collect();

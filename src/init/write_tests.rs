@@ -3,7 +3,7 @@
 use super::*;
 use crate::import::from_curl;
 use crate::init::finding::Prior;
-use crate::init::values::Fresh;
+use crate::init::fresh::Fresh;
 
 fn upsert(field: &str) -> Plan {
     let made = Made { database: "run".into(), collection: "polls".into(), field: field.into(), stored: None };

@@ -48,7 +48,13 @@ impl Capture {
     pub(super) const COOKIE: &'static str = "cookie:";
     pub(super) const FIELD: &'static str = "field:";
     /// The one header that is kept.
-    pub(super) const LOCATION: &'static str = "header:location";
+    pub(crate) const LOCATION: &'static str = "header:location";
+
+    /// The number of the part of that header's path, where the text names one.
+    pub(crate) fn part(text: &str) -> Option<usize> {
+        let number = text.strip_prefix(Self::LOCATION)?.strip_prefix(':')?;
+        number.parse().ok().filter(|number| *number > 0)
+    }
 }
 
 impl fmt::Display for Capture {

@@ -48,8 +48,9 @@ async function reachable(page, problems) {
     document.addEventListener("focusin", ({ target }) => target.dataset?.tab !== undefined && window.reached.add(target.dataset.tab));
   });
   let reached = 0;
-  for (let pressed = 0; pressed < controls + 400 && reached < controls; ) {
-    const few = Math.max(8, Math.min(100, controls - reached));
+  const most = controls + 400;
+  for (let pressed = 0; pressed < most && reached < controls; ) {
+    const few = Math.min(Math.max(8, Math.min(100, controls - reached)), most - pressed);
     for (let times = 0; times < few; times += 1, pressed += 1) await page.keyboard.press("Tab");
     reached = await page.evaluate(() => window.reached.size);
   }

@@ -145,13 +145,13 @@ fn flags<'a>(curls: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn from_a_curl_line_to_a_scenario_that_runs_unchanged() {
-    written(&WRITTEN[..3]);
+    written(&WRITTEN[..4]);
 }
 
 #[test]
 #[ignore = "more of the same: some minutes"]
 fn from_more_curl_lines_to_a_scenario() {
-    written(&WRITTEN[3..]);
+    written(&WRITTEN[4..]);
 }
 
 /// The scenario says what it must, finds the race of the racy service, and holds for the correct one.
@@ -191,13 +191,13 @@ fn written(routes: &[Route]) {
 
 #[test]
 fn from_a_curl_line_to_a_verdict_in_one_command() {
-    explored(&EXPLORED[..2]);
+    explored(&EXPLORED[..3]);
 }
 
 #[test]
 #[ignore = "more of the same: some minutes"]
 fn from_more_curl_lines_to_a_verdict() {
-    explored(&EXPLORED[2..]);
+    explored(&EXPLORED[3..]);
 }
 
 /// The racy service is violated, and the correct one holds, with nothing but these lines.

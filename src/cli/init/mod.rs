@@ -191,13 +191,13 @@ fn is_route(sample: &Sample, route: &str) -> bool {
 fn said(finding: &Finding) -> String {
     let said = finding.kind.in_words();
     let fresh: Vec<&str> = finding.fresh.iter().map(|fresh| fresh.name.as_str()).collect();
-    let said = match (&finding.invalid, fresh.is_empty()) {
-        (_, false) => format!("{said}; fresh each time: {}", fresh.join(", ")),
-        (Some((name, status)), true) => format!(
+    let said = match &finding.invalid {
+        _ if !fresh.is_empty() => format!("{said}; fresh each time: {}", fresh.join(", ")),
+        Some((name, status)) => format!(
             "what it does the second time is not known well: another value of `{name}` was refused with {status}; write the \
              scenario by hand, with a `{name}` for each key that the service takes"
         ),
-        (None, true) => said,
+        None => said,
     };
     match &finding.before {
         Some(prior) => format!("{said}; after {}", prior.sample.route()),
@@ -262,6 +262,14 @@ mod tests {
     use super::*;
     use crate::import::from_curl;
     use crate::init::Added;
+
+    #[test]
+    fn a_value_that_is_refused_for_its_form_is_told() {
+        let untried = Finding::untried(from_curl("curl http://app/plates -d plate=ZH1234").unwrap());
+        let refused = Finding { invalid: Some(("plate".to_owned(), 422)), ..untried.clone() };
+        assert!(said(&refused).contains("another value of `plate` was refused with 422"), "{}", said(&refused));
+        assert_eq!(said(&untried), "changes nothing that can be seen");
+    }
 
     #[test]
     fn what_logs_in_or_signs_up_is_tried_where_it_is_asked_for_or_alone() {

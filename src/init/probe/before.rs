@@ -2,8 +2,9 @@
 //! something, by the same value in both or by an identifier from the answer.
 
 use super::super::finding::{Finding, Kind, Prior};
+use super::super::fresh::{Fresh, Token};
 use super::super::made::holds;
-use super::super::values::{Fresh, Token, candidates, keys, pinned, with_values};
+use super::super::values::{candidates, keys, pinned, with_values};
 use super::{Probe, Shot, renewed};
 use crate::import::Sample;
 

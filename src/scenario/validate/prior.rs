@@ -86,8 +86,7 @@ impl Check<'_> {
         if written == Capture::LOCATION {
             return Some(Capture::Location);
         }
-        let part = written.strip_prefix(Capture::LOCATION).and_then(|rest| rest.strip_prefix(':'));
-        if let Some(number) = part.and_then(|number| number.parse().ok()).filter(|number| *number > 0) {
+        if let Some(number) = Capture::part(written) {
             return Some(Capture::Part(number));
         }
         if let Some(name) = written.strip_prefix(Capture::COOKIE).filter(|name| !name.is_empty()) {

@@ -32,12 +32,16 @@ pub(super) struct Answer {
 
 /// A `location` without whose it is: its path, and what follows that.
 pub(super) fn own_location(location: &str) -> &str {
-    let rest = location.split_once("://").map_or(location, |(_, rest)| rest);
-    if rest.len() == location.len() { location } else { rest.find('/').map_or("/", |at| &rest[at..]) }
+    // Another address may stand in the query: whose it is stands before any part of the path.
+    let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match location.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) {
+        Some((_, rest)) => rest.find(['/', '?', '#']).map_or("/", |at| &rest[at..]),
+        None => location,
+    }
 }
 
 /// The parts of its path.
-pub(crate) fn parts(location: &str) -> impl Iterator<Item = &str> {
+pub(super) fn parts(location: &str) -> impl Iterator<Item = &str> {
     let own = own_location(location);
     own[..own.find(['?', '#']).unwrap_or(own.len())].split('/').filter(|part| !part.is_empty())
 }

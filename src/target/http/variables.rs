@@ -110,8 +110,8 @@ fn forms(key: &str) -> Value {
     context! { number, digits => format!("{number:010}"), uuid, object_id => &hex[..24] }
 }
 
-/// A number below 2^31, of ten digits at most. Keys of a run are numbered: of one run no two numbers are the same while there are fewer than 40,000
-/// keys, or, where clients have keys of their own, fewer than 4,000 for each of fewer than 1,000 clients.
+/// A number below 2^31, of ten digits at most. Keys of a run are numbered: of one run no two numbers are the same while there
+/// are fewer than 40,000 keys, or, where clients have keys of their own, fewer than 4,000 for each of fewer than 1,000 clients.
 fn number_of(key: &str) -> u64 {
     let (family, last) = split_number(key);
     let of_family =

@@ -248,3 +248,19 @@ fn a_body_that_is_not_one_json_value_is_called_what_it_is() {
     assert!(of(b"{\"a\":1}\n\n{\"a\":2}\n").starts_with("the body is several lines of JSON (text/x)"));
     assert!(of(&[0x1f, 0x8b, 8, 0]).starts_with("the body is compressed (gzip)"));
 }
+
+#[test]
+fn a_location_is_taken_from_its_path_on() {
+    for (location, own, parts) in [
+        ("/posts/9?new#top", "/posts/9?new#top", &["posts", "9"][..]),
+        ("http://127.0.0.1:8080/posts/9", "/posts/9", &["posts", "9"]),
+        ("https://shop.example", "/", &[]),
+        ("https://shop.example?new", "?new", &[]),
+        ("/login?next=http://shop.example/cart", "/login?next=http://shop.example/cart", &["login"]),
+        ("posts/9", "posts/9", &["posts", "9"]),
+        ("", "", &[]),
+    ] {
+        assert_eq!(super::own_location(location), own, "{location}");
+        assert_eq!(super::parts(location).collect::<Vec<_>>(), parts, "{location}");
+    }
+}
