@@ -416,3 +416,27 @@ struct Taught {
 pub(super) fn is_misfit(execution: &Execution) -> bool {
     execution.stuck.as_deref().is_some_and(|reason| reason.starts_with(MISFIT))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::explore::fake::Bench;
+
+    #[tokio::test]
+    async fn what_is_known_for_background_work_was_never_a_command_of_nobody() {
+        let bench = Bench::silent(Duration::from_millis(20)).await;
+        let mut explorer = bench.explorer(CancellationToken::new());
+        let posted = "insert app.posted";
+        let execution = Execution { strays: vec![posted.to_owned()], ..Execution::default() };
+        explorer.learn(&execution);
+        assert!(explorer.found.notes.contains(&of_nobody(posted)), "{:?}", explorer.found.notes);
+        explorer.is_background(posted.to_owned(), posted.to_owned());
+        assert!(!explorer.found.notes.contains(&of_nobody(posted)), "{:?}", explorer.found.notes);
+        explorer.learn(&execution);
+        assert!(!explorer.found.notes.contains(&of_nobody(posted)), "nor does it come back");
+    }
+}
