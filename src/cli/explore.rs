@@ -298,7 +298,7 @@ impl One<'_> {
     /// Requests that do these operations.
     fn subject(&self, environment: &Environment, operations: &[String], requests: u32) -> Operations {
         let workload = workload::of_scenario(self.scenario, &self.run_id);
-        let all = Requests::new(workload, self.scenario.workload, operations.to_vec(), requests, self.seed);
+        let all = Requests::new(workload, operations.to_vec(), requests, self.seed);
         let subject = Operations::of_requests(Arc::clone(&environment.target), &all, requests);
         match environment.fresh_executions().and_then(|fresh| fresh.starts()) {
             Some((starts, launch)) => subject.with_starts(starts, launch),

@@ -78,7 +78,7 @@ async fn asked(
     let workload = workload::of_scenario(scenario, run_id);
     let mut history = History::default();
     for (number, name) in (1..).zip(names(scenario)) {
-        let requests = Requests::new(Arc::clone(&workload), scenario.workload, vec![name], 1, 0);
+        let requests = Requests::new(Arc::clone(&workload), vec![name], 1, 0);
         let (key, action) = (requests.key(0), requests.action(0, 0));
         if requests.are_seeded() && history.operations.iter().all(|operation: &Operation| operation.key != key) {
             environment.target.seed(std::slice::from_ref(&key)).await?;

@@ -66,7 +66,7 @@ mod tests {
         let key = match kind {
             WorkloadKind::CreateOrGet | WorkloadKind::Thread => "participantsKey",
             WorkloadKind::Append => "sessionId",
-            WorkloadKind::Merge | WorkloadKind::Custom | WorkloadKind::Unique => "chatId",
+            _ => "chatId",
         };
         let mut indexes = vec![index("_id")];
         if unique {

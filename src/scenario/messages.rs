@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::workload_kind::WorkloadKind;
+use super::workloads::WorkloadKind;
 
 /// Fields of one message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

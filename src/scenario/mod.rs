@@ -35,7 +35,7 @@ mod threads;
 mod threshold;
 mod validate;
 mod values;
-mod workload_kind;
+mod workloads;
 
 pub use diagnostic::Diagnostics;
 pub use environment::{Environment, Variable};
@@ -67,4 +67,4 @@ pub(crate) use suggest::nearest;
 pub use template::{JsonTemplate, RenderError, Scope, Template, TemplateMistake};
 pub use threads::ThreadPaths;
 pub use validate::{KnownStrategies, names_a_secret};
-pub use workload_kind::WorkloadKind;
+pub use workloads::WorkloadKind;

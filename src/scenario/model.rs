@@ -16,7 +16,7 @@ use super::network::NetworkSpec;
 use super::observed::{InvariantSpec, ObserveSpec};
 use super::prior::PriorSpec;
 use super::rules::NumberSpec;
-use super::workload_kind::WorkloadKind;
+use super::workloads::WorkloadKind;
 use crate::verdict::{Invariant, Verdict};
 
 /// What to run, against what, and what to expect.

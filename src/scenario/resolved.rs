@@ -10,7 +10,7 @@ use super::network::NetworkSpec;
 use super::observed::{InvariantSpec, ObserveSpec, one_or_list};
 use super::prior::PriorSpec;
 use super::rules::NumberSpec;
-use super::workload_kind::WorkloadKind;
+use super::workloads::WorkloadKind;
 
 /// Everything but the path, in the order of the file format.
 #[derive(Serialize)]

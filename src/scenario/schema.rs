@@ -10,7 +10,7 @@ use super::load::Fresh;
 use super::load_fault::LoadFault;
 use super::model::{FaultKind, WriteConcern};
 use super::validate::KnownStrategies;
-use super::workload_kind::WorkloadKind;
+use super::workloads::WorkloadKind;
 use crate::verdict::Invariant;
 
 /// What the schema is called, wherever it is kept.

@@ -10,7 +10,7 @@ use minijinja::{Environment, UndefinedBehavior, Value};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::secret::SecretText;
-use super::workload_kind::WorkloadKind;
+use super::workloads::WorkloadKind;
 
 /// Name of the one template of an environment.
 const NAME: &str = "value";
@@ -32,8 +32,8 @@ pub enum Scope {
 
 impl Scope {
     /// Every variable that may be named.
-    pub fn variables(self) -> &'static [&'static str] {
-        match self {
+    pub fn variables(self) -> impl Iterator<Item = &'static str> {
+        let common: &[&str] = match self {
             Scope::Service => &[
                 "mongo.uri",
                 "mongo.database",
@@ -46,64 +46,10 @@ impl Scope {
             Scope::Run => &["run.id", "mongo.database"],
             Scope::Identifier => &["id"],
             Scope::Setup => &["run.id", "client.id", "client.user"],
-            Scope::Request(WorkloadKind::CreateOrGet) => {
-                &["run.id", "op.id", "op.name", "client.id", "client.user", "key", "pair.a", "pair.b", "pair.key"]
-            }
-            Scope::Request(WorkloadKind::Append) => &[
-                "run.id",
-                "op.id",
-                "op.name",
-                "client.id",
-                "client.user",
-                "key",
-                "session.id",
-                "message.text",
-                "message.path",
-                "message.sender",
-                "message.n",
-            ],
-            Scope::Request(WorkloadKind::Merge) => &[
-                "run.id",
-                "op.id",
-                "op.name",
-                "client.id",
-                "client.user",
-                "key",
-                "chat.id",
-                "content.merge_id",
-                "content.batch_id",
-                "content.batch_index",
-                "content.image_id",
-                "content.video_id",
-                "content.url",
-                "content.path",
-                "content.via",
-            ],
-            Scope::Request(WorkloadKind::Thread) => &[
-                "run.id",
-                "op.id",
-                "op.name",
-                "client.id",
-                "client.user",
-                "key",
-                "thread.id",
-                "thread.type",
-                "thread.participants",
-                "message.text",
-            ],
-            Scope::Request(WorkloadKind::Custom | WorkloadKind::Unique) => &[
-                "run.id",
-                "op.id",
-                "op.name",
-                "client.id",
-                "client.user",
-                "key",
-                "key_as.number",
-                "key_as.digits",
-                "key_as.uuid",
-                "key_as.object_id",
-            ],
-        }
+            Scope::Request(_) => &["run.id", "op.id", "op.name", "client.id", "client.user", "key"],
+        };
+        let own = if let Scope::Request(workload) = self { workload.variables() } else { &[] };
+        common.iter().chain(own).copied()
     }
 }
 
@@ -123,7 +69,9 @@ impl Scope {
     fn sample(self, further: &[String]) -> Value {
         let mut groups: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
         let mut variables: BTreeMap<&str, Value> = BTreeMap::new();
-        for name in self.variables().iter().copied().chain(further.iter().map(String::as_str)) {
+        let mut names: Vec<&str> = self.variables().collect();
+        names.extend(further.iter().map(String::as_str));
+        for name in names {
             match name.split_once('.') {
                 Some((group, field)) => {
                     let number = matches!(
@@ -198,7 +146,7 @@ impl Template {
         let mut named: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
         named.sort();
         for name in named {
-            let known = scope.variables();
+            let known: Vec<&str> = scope.variables().collect();
             if !known.contains(&name.as_str()) && !further.contains(&name) {
                 let part = source.find(&name).map_or(whole, |start| start..start + name.len());
                 return Err(TemplateMistake {

@@ -126,8 +126,8 @@ impl Strategies {
             WorkloadKind::CreateOrGet => self.create_or_get = name.parse().map_err(|_| unknown())?,
             WorkloadKind::Append => self.append = name.parse().map_err(|_| unknown())?,
             WorkloadKind::Merge => self.merge = name.parse().map_err(|_| unknown())?,
-            WorkloadKind::Custom | WorkloadKind::Unique => return Err(unknown()),
             WorkloadKind::Thread => self.thread = name.parse().map_err(|_| unknown())?,
+            _ => return Err(unknown()),
         }
         Ok(())
     }

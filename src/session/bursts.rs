@@ -78,7 +78,7 @@ pub(crate) async fn compared(
             continue;
         }
         let workload = workload::of_scenario(scenario, run_id);
-        let all = Requests::new(workload, scenario.workload, vec![name.clone()], requests, seed);
+        let all = Requests::new(workload, vec![name.clone()], requests, seed);
         let subject = Operations::of_requests(Arc::clone(&environment.target), &all, requests);
         reports.push(bursts.of(&subject, name, first).await);
     }

@@ -17,7 +17,7 @@ use mongodb::bson::{Bson, Document};
 use crate::history::{Id, OpId};
 use crate::scenario::WorkloadKind;
 
-pub use creation::{Creation, How, creations};
+pub use creation::{Creation, How};
 pub use injected_delay::{InjectedDelay, delayed};
 pub use lock::MemoryLocks;
 pub use session::{Failure, Reason, Session, server_answer};
@@ -59,19 +59,28 @@ macro_rules! named_strategies {
         };
 
         impl std::str::FromStr for Strategy {
-            type Err = super::UnknownStrategy;
+            type Err = crate::strategy::UnknownStrategy;
 
             fn from_str(name: &str) -> Result<Self, Self::Err> {
                 let found = STRATEGIES.iter().find(|(_, description)| description.name == name);
-                found.map(|(strategy, _)| *strategy).ok_or_else(|| super::UnknownStrategy::new($workload, name))
+                found
+                    .map(|(strategy, _)| *strategy)
+                    .ok_or_else(|| crate::strategy::UnknownStrategy::new($workload, name))
             }
         }
 
+        /// They as data.
+        pub(in crate::strategy) const SET: crate::strategy::StrategySet = crate::strategy::StrategySet {
+            names: &NAMES,
+            descriptions: || STRATEGIES.iter().map(|(_, description)| *description).collect(),
+            creations: |name| name.parse().map(Strategy::creations).unwrap_or_default(),
+        };
+
         impl Strategy {
             /// What users are told of it.
-            pub fn description(self) -> Description {
+            pub fn description(self) -> crate::strategy::Description {
                 let found = STRATEGIES.iter().find(|(strategy, _)| *strategy == self);
-                found.map_or(super::correct("unlisted"), |(_, description)| *description)
+                found.map_or(crate::strategy::correct("unlisted"), |(_, description)| *description)
             }
         }
     };
@@ -92,29 +101,38 @@ impl UnknownStrategy {
     }
 }
 
+/// The strategies of a workload, whatever their type.
+struct StrategySet {
+    names: &'static [&'static str],
+    descriptions: fn() -> Vec<Description>,
+    /// How the one of this name creates; nothing if there is none.
+    creations: fn(&str) -> Vec<Creation>,
+}
+
+/// The registry: a workload that is carried out here has its strategies named in it.
+const fn set(kind: WorkloadKind) -> Option<&'static StrategySet> {
+    match kind {
+        WorkloadKind::CreateOrGet => Some(&create_or_get::SET),
+        WorkloadKind::Append => Some(&append::SET),
+        WorkloadKind::Merge => Some(&merge::SET),
+        WorkloadKind::Thread => Some(&thread::SET),
+        WorkloadKind::Custom | WorkloadKind::Unique => None,
+    }
+}
+
 /// Names of the strategies of a workload.
 pub fn names(kind: WorkloadKind) -> &'static [&'static str] {
-    match kind {
-        WorkloadKind::CreateOrGet => &create_or_get::NAMES,
-        WorkloadKind::Append => &append::NAMES,
-        WorkloadKind::Merge => &merge::NAMES,
-        WorkloadKind::Custom | WorkloadKind::Unique => &[],
-        WorkloadKind::Thread => &thread::NAMES,
-    }
+    set(kind).map_or(&[], |set| set.names)
 }
 
 /// What users are told of a workload's strategies, in the order of [`names`].
 pub fn descriptions(kind: WorkloadKind) -> Vec<Description> {
-    fn told<S>(strategies: &[Named<S>]) -> Vec<Description> {
-        strategies.iter().map(|(_, description)| *description).collect()
-    }
-    match kind {
-        WorkloadKind::CreateOrGet => told(&create_or_get::STRATEGIES),
-        WorkloadKind::Append => told(&append::STRATEGIES),
-        WorkloadKind::Merge => told(&merge::STRATEGIES),
-        WorkloadKind::Custom | WorkloadKind::Unique => Vec::new(),
-        WorkloadKind::Thread => told(&thread::STRATEGIES),
-    }
+    set(kind).map_or_else(Vec::new, |set| (set.descriptions)())
+}
+
+/// How the strategy of this name creates; nothing if there is no such strategy, or it creates nothing.
+pub fn creations(kind: WorkloadKind, strategy: &str) -> Vec<Creation> {
+    set(kind).map_or_else(Vec::new, |set| (set.creations)(strategy))
 }
 
 /// The number of an operation as documents carry it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::{Position, Workload};
+use super::{Asked, Position, Workload};
 use crate::history::{Action, MessagePath, Phase, Said};
 use crate::verdict::Invariant;
 
@@ -65,8 +65,23 @@ impl Workload for Append {
         invariants
     }
 
-    fn answers(&self) -> bool {
-        self.answers
+    fn raced_operation(&self) -> Option<&'static str> {
+        Some("append")
+    }
+
+    fn asked(&self, asked: &Asked<'_>) -> Option<Action> {
+        let said = || Said {
+            path: MessagePath::Text,
+            sender: asked.request,
+            n: 0,
+            text: Arc::from("hello"),
+            answered: self.answers,
+        };
+        match asked.operation {
+            "append" => Some(Action::Append(said())),
+            "read" => Some(Action::Read),
+            _ => None,
+        }
     }
 
     fn key(&self, phase: Phase, number: u32) -> Arc<str> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::{Position, Workload};
+use super::{Asked, Position, Workload};
 use crate::history::{Action, Phase};
 use crate::verdict::Invariant;
 
@@ -53,6 +53,19 @@ impl Workload for CreateOrGet {
             Phase::Main => "p",
         };
         Arc::from(format!("{tag}-{part}{number}a_{tag}-{part}{number}b"))
+    }
+
+    fn raced_operation(&self) -> Option<&'static str> {
+        Some("create-or-get")
+    }
+
+    fn asked(&self, asked: &Asked<'_>) -> Option<Action> {
+        match asked.operation {
+            // The last request names the pair in the other order, which must make no difference.
+            "create-or-get" => Some(Action::CreateOrGet { reversed: asked.is_last }),
+            "get" => Some(Action::Get),
+            _ => None,
+        }
     }
 
     fn action(&self, position: Position, random: &mut ChaCha8Rng) -> Action {

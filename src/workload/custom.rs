@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::{Position, Workload};
+use super::{Asked, Position, Workload};
 use crate::history::{Action, Phase};
 use crate::scenario::{KeySharing, OperationSpec};
 use crate::verdict::Invariant;
@@ -51,6 +51,10 @@ impl Workload for Custom {
             Phase::Main => "k",
         };
         Arc::from(format!("{}-{part}{number}", self.tag))
+    }
+
+    fn asked(&self, asked: &Asked<'_>) -> Option<Action> {
+        Some(Action::Custom(Arc::from(asked.operation)))
     }
 
     fn action(&self, _: Position, random: &mut ChaCha8Rng) -> Action {

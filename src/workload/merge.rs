@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::{Position, Workload};
+use super::{Asked, Operation, Position, Workload};
 use crate::history::{Action, Delivery, Phase, Via};
 use crate::verdict::Invariant;
 
@@ -73,6 +73,26 @@ impl Workload for Merge {
 
     fn exists_before(&self, number: u32) -> bool {
         number % Self::MISSING != Self::MISSING - 1
+    }
+
+    fn raced_operation(&self) -> Option<&'static str> {
+        Some("deliver")
+    }
+
+    fn asked(&self, asked: &Asked<'_>) -> Option<Action> {
+        let delivery = || Delivery { content: 0, nth: asked.request, path: Delivery::paths(0)[0], via: Via::Webhook };
+        match asked.operation {
+            "deliver" => Some(Action::Deliver(delivery())),
+            "open" => Some(Action::Open),
+            "read" => Some(Action::Read),
+            _ => None,
+        }
+    }
+
+    /// Who opens a chat begins with a missing one.
+    fn number_for(&self, execution: u32, operations: &[Operation]) -> u32 {
+        let opens = operations.iter().any(|operation| operation == "open");
+        execution.wrapping_mul(Self::MISSING).wrapping_add(if opens { Self::MISSING - 1 } else { 0 })
     }
 
     fn action(&self, position: Position, random: &mut ChaCha8Rng) -> Action {

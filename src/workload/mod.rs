@@ -23,7 +23,7 @@ pub use create_or_get::{CreateOrGet, participants};
 pub use custom::Custom;
 pub use keys::KeyTable;
 pub use merge::Merge;
-pub use requests::Requests;
+pub use requests::{Asked, Operation, Requests};
 pub use scenario::{blind_spots, invariants_of, of_scenario};
 pub use thread::Threads;
 pub use unique::Unique;
@@ -51,14 +51,30 @@ pub trait Workload: Send + Sync + 'static {
     /// Canonical name of the key with this number.
     fn key(&self, phase: Phase, number: u32) -> Arc<str>;
 
-    /// Whether what is said is answered, in a workload of messages.
-    fn answers(&self) -> bool {
-        true
-    }
-
     /// Whether the document of the key with this number is there before the run.
     fn exists_before(&self, _number: u32) -> bool {
         false
+    }
+
+    /// The operation of every request of an exploration, when a scenario names none: what the workload's race is about.
+    /// Without one they are drawn.
+    fn raced_operation(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What a request of an exploration asks for; it is drawn where nothing is said.
+    fn asked(&self, _asked: &Asked<'_>) -> Option<Action> {
+        None
+    }
+
+    /// Number of the key on which requests of these operations meet: some let it decide what goes on with the key.
+    fn number_for(&self, execution: u32, _operations: &[Operation]) -> u32 {
+        execution
+    }
+
+    /// Whether documents must be there before requests of these operations meet on the key with this number.
+    fn begins_with_documents(&self, number: u32, _operations: &[Operation]) -> bool {
+        self.exists_before(number)
     }
 
     /// What the client asks for in this position. `random` is the client's own stream.

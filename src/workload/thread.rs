@@ -10,7 +10,7 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
-use super::{Position, Workload};
+use super::{Asked, Operation, Position, Workload};
 use crate::history::{Action, Conversation, Expansion, Phase, ThreadKind};
 use crate::verdict::Invariant;
 
@@ -38,13 +38,20 @@ pub enum Class {
 }
 
 impl Class {
+    const COUNT: u32 = 4;
     /// All, with their letters.
-    const ALL: [(Class, char); 4] =
+    const ALL: [(Class, char); Self::COUNT as usize] =
         [(Class::Direct, 'd'), (Class::Group, 'g'), (Class::Expanding, 'x'), (Class::Resigning, 'r')];
 
     /// The class of the family with this number.
     fn of_number(number: u32) -> (Class, char) {
         Self::ALL[number as usize % Self::ALL.len()]
+    }
+
+    /// Number of the family of this class that comes at this place.
+    fn number(self, place: u32) -> u32 {
+        let own = Self::ALL.iter().zip(0..).find(|((class, _), _)| *class == self).map_or(0, |(_, own)| own);
+        place.wrapping_mul(Self::COUNT).wrapping_add(own)
     }
 
     /// The class of the family of this name.
@@ -118,6 +125,28 @@ impl Threads {
     }
 }
 
+fn are_on_a_given_thread(operations: &[Operation]) -> bool {
+    let given = ["expand-thread", "resign-admin", "read-thread"];
+    operations.iter().any(|operation| given.contains(&operation.as_str()))
+}
+
+/// A group of those who are in the family from the start; where others expand it, of those whom the first expansion
+/// brings it to. The last of several names them in the other order.
+fn whole_group(asked: &Asked<'_>) -> Conversation {
+    let mut letters = BASE.to_vec();
+    if are_on_a_given_thread(asked.all) {
+        letters.push(POOL[0]);
+    }
+    if asked.is_last {
+        letters.reverse();
+    }
+    Conversation {
+        kind: ThreadKind::Group,
+        caller: participant(asked.key, letters[0]),
+        participants: letters.iter().map(|letter| participant(asked.key, *letter)).collect(),
+    }
+}
+
 /// A conversation of these participants by one of them, who names them in any order and perhaps not itself.
 fn conversation(family: &str, kind: ThreadKind, letters: &[char], random: &mut ChaCha8Rng) -> Conversation {
     let mut letters = letters.to_vec();
@@ -162,6 +191,40 @@ impl Workload for Threads {
             Phase::Main => "p",
         };
         Arc::from(format!("{}-{part}{number}{}", self.tag, Class::of_number(number).1))
+    }
+
+    fn raced_operation(&self) -> Option<&'static str> {
+        Some("expand-thread")
+    }
+
+    fn asked(&self, asked: &Asked<'_>) -> Option<Action> {
+        let named = || Box::new(whole_group(asked));
+        let expansion = || Expansion {
+            caller: participant(asked.key, BASE[0]),
+            participants: vec![participant(asked.key, POOL[asked.request as usize % POOL.len()])],
+            message: true,
+        };
+        match asked.operation {
+            "start-conversation" => Some(Action::StartConversation(named())),
+            "check-existing-thread" => Some(Action::CheckExisting(named())),
+            "expand-thread" => Some(Action::ExpandThread(Box::new(expansion()))),
+            "resign-admin" => Some(Action::ResignAdmin { caller: participant(asked.key, BASE[0]) }),
+            "read-thread" => Some(Action::ReadThread),
+            _ => None,
+        }
+    }
+
+    fn number_for(&self, execution: u32, operations: &[Operation]) -> u32 {
+        let class = match operations {
+            operations if operations.iter().any(|operation| operation == "resign-admin") => Class::Resigning,
+            operations if are_on_a_given_thread(operations) => Class::Expanding,
+            _ => Class::Group,
+        };
+        class.number(execution)
+    }
+
+    fn begins_with_documents(&self, _: u32, operations: &[Operation]) -> bool {
+        are_on_a_given_thread(operations)
     }
 
     fn action(&self, position: Position, random: &mut ChaCha8Rng) -> Action {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::rngs::ChaCha8Rng;
 
-use super::{Position, Workload};
+use super::{Asked, Position, Workload};
 use crate::history::{Action, Phase};
 use crate::verdict::Invariant;
 
@@ -42,6 +42,10 @@ impl Workload for Unique {
             Phase::Main => "u",
         };
         Arc::from(format!("{}-{part}{number}", self.tag))
+    }
+
+    fn asked(&self, asked: &Asked<'_>) -> Option<Action> {
+        Some(Action::Custom(Arc::from(asked.operation)))
     }
 
     fn action(&self, _: Position, _: &mut ChaCha8Rng) -> Action {

@@ -51,5 +51,5 @@ pub(super) fn check(args: &ExploreArgs, scenario: &Scenario, has_pairs: bool) ->
 fn is_seeded(args: &ExploreArgs, scenario: &Scenario) -> bool {
     let operations = if args.operations.is_empty() { &scenario.explore.operations } else { &args.operations };
     let workload = workload::of_scenario(scenario, "r");
-    Requests::new(workload, scenario.workload, operations.clone(), 1, 0).are_seeded()
+    Requests::new(workload, operations.clone(), 1, 0).are_seeded()
 }

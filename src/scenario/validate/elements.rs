@@ -6,7 +6,7 @@ use super::super::diagnostic::Problem;
 use super::super::file_observe::Elements;
 use super::super::rules::{ElementPlace, ElementsSpec};
 use super::super::template::Scope;
-use super::super::workload_kind::WorkloadKind;
+use super::super::workloads::WorkloadKind;
 use super::Check;
 use super::request::Kind;
 use crate::history::ElementCount;

@@ -8,7 +8,7 @@ use super::super::diagnostic::Problem;
 use super::super::file;
 use super::super::model::{Expectation, Metric, Threshold};
 use super::super::threshold;
-use super::super::workload_kind::WorkloadKind;
+use super::super::workloads::WorkloadKind;
 use super::Check;
 use crate::verdict::{Invariant, Verdict};
 
@@ -46,8 +46,9 @@ impl Check<'_> {
         }
         // Of an unknown workload nothing more can be said: its own mistake is reported.
         let workload = workload?;
-        let mut operations: Vec<&str> = workload.operations().to_vec();
-        operations.extend(own.iter().map(String::as_str).filter(|name| !workload.operations().contains(name)));
+        let mut operations: Vec<&str> = workload.operations().collect();
+        operations
+            .extend(own.iter().map(String::as_str).filter(|name| workload.operations().all(|known| known != *name)));
         let thresholds: Vec<Threshold> =
             expect.thresholds.iter().filter_map(|text| self.threshold(text, &operations, over_http)).collect();
         Some(Expectation { verdict: verdict?, invariants, ignore, thresholds })

@@ -5,7 +5,7 @@ use toml::Spanned;
 use super::super::diagnostic::Problem;
 use super::super::file;
 use super::super::model::{ExploreSpec, FaultKind, JudgeKind, SearchKind};
-use super::super::workload_kind::WorkloadKind;
+use super::super::workloads::WorkloadKind;
 use super::Check;
 use crate::serial::Pattern;
 
@@ -26,12 +26,7 @@ impl Check<'_> {
         };
         let known: Vec<String> = match workload {
             _ if !own.is_empty() => own.to_vec(),
-            Some(workload) => workload
-                .operations()
-                .iter()
-                .chain(workload.optional_operations())
-                .map(|name| (*name).to_owned())
-                .collect(),
+            Some(workload) => workload.operations().map(str::to_owned).collect(),
             // The workload is a mistake of its own.
             None => explore.operations.iter().map(|name| name.get_ref().clone()).collect(),
         };

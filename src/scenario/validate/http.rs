@@ -16,7 +16,7 @@ use super::super::messages::Messages;
 use super::super::prior::{OneOrMany, Prior, PriorSpec};
 use super::super::template::Scope;
 use super::super::values::Count;
-use super::super::workload_kind::WorkloadKind;
+use super::super::workloads::WorkloadKind;
 use super::Check;
 use super::request::Kind;
 
@@ -214,7 +214,7 @@ impl Check<'_> {
         workload: WorkloadKind,
     ) -> Option<BTreeMap<String, OperationSpec>> {
         let custom = workload == WorkloadKind::Custom;
-        let known: Vec<&str> = workload.operations().iter().chain(workload.optional_operations()).copied().collect();
+        let known: Vec<&str> = workload.operations().collect();
         let mut specs = BTreeMap::new();
         let mut whole = true;
         for (name, operation) in operations {
@@ -234,8 +234,7 @@ impl Check<'_> {
         if !whole {
             return None;
         }
-        let optional = workload.optional_operations();
-        let missing = workload.operations().iter().find(|name| !specs.contains_key(**name) && !optional.contains(name));
+        let missing = workload.needed_operations().find(|name| !specs.contains_key(*name));
         match missing {
             Some(name) => self.note(
                 Problem::at(table.clone(), format!("the operation `{name}` is missing"))
@@ -260,7 +259,8 @@ impl Check<'_> {
         let request = operation.take_request();
         let Operation { outcome, status, weight, keys, before, .. } = operation;
         let table = format!("target.http.operations.{name}");
-        let reads = name == "get" || (workload != WorkloadKind::Custom && matches!(name, "read" | "read-thread"));
+        // To look for a thread takes its participants, which go into a body.
+        let reads = name == "get" || (workload.reads(name) && name != "check-existing-thread");
         let usual = if reads { "GET" } else { "POST" };
         let request = self.request(request, (&table, &place), Scope::Request(workload), usual);
         let before = self.before(before, &table, workload);

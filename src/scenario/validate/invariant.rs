@@ -11,7 +11,7 @@ use super::super::observed::{Expected, InvariantSpec, ObserveSpec};
 use super::super::rules::NumberSpec;
 use super::super::template::Scope;
 use super::super::values::Bound;
-use super::super::workload_kind::WorkloadKind;
+use super::super::workloads::WorkloadKind;
 use super::Check;
 use super::numbers::{Around, is_about_numbers};
 use super::request::Kind;

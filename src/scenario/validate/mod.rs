@@ -34,7 +34,7 @@ use super::model::{Deliveries, Limits, Scenario, TargetSpec};
 use super::source::Sources;
 use super::suggest::nearest;
 use super::values::{Count, DurationText, Share};
-use super::workload_kind::WorkloadKind;
+use super::workloads::WorkloadKind;
 
 /// Names of the strategies of a workload.
 pub type KnownStrategies<'a> = &'a dyn Fn(WorkloadKind) -> &'static [&'static str];

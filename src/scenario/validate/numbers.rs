@@ -12,7 +12,7 @@ use super::super::observed::ObserveSpec;
 use super::super::rules::{BoundsSpec, Distinct, NumberSpec, Per};
 use super::super::template::Scope;
 use super::super::values::Bound;
-use super::super::workload_kind::WorkloadKind;
+use super::super::workloads::WorkloadKind;
 use super::Check;
 use super::request::Kind;
 use crate::verdict::Expression;

@@ -12,7 +12,7 @@ use super::super::model::TargetSpec;
 use super::super::observed::{ObserveHttp, ObserveMongo, ObserveSpec};
 use super::super::template::{Scope, Template};
 use super::super::values::DurationText;
-use super::super::workload_kind::WorkloadKind;
+use super::super::workloads::WorkloadKind;
 use super::Check;
 use super::request::Kind;
 

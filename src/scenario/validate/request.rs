@@ -116,7 +116,8 @@ impl Check<'_> {
                 let place = self.sources.inside(&text.span(), text.get_ref(), &mistake.part);
                 match &mistake.variable {
                     Some(name) => {
-                        let known = scope.variables().iter().copied().chain(captured.iter().map(String::as_str));
+                        let mut known: Vec<&str> = scope.variables().collect();
+                        known.extend(captured.iter().map(String::as_str));
                         self.note(Problem::unknown(place, "variable", name, known))
                     }
                     None => self.note(

@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::super::diagnostic::Problem;
 use super::super::file;
 use super::super::model::{MongoSpec, MongodSpec, TargetSpec, WriteConcern};
-use super::super::workload_kind::WorkloadKind;
+use super::super::workloads::WorkloadKind;
 use super::{Check, KnownStrategies};
 
 /// Where a run puts its data if the scenario does not say.

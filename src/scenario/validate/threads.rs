@@ -5,7 +5,7 @@ use toml::Spanned;
 use super::super::diagnostic::Problem;
 use super::super::json_path::JsonPath;
 use super::super::threads::{ThreadPaths, Threads};
-use super::super::workload_kind::WorkloadKind;
+use super::super::workloads::WorkloadKind;
 use super::Check;
 
 impl Check<'_> {

@@ -7,15 +7,17 @@
 
 mod expand;
 mod start;
-
-use std::str::FromStr;
+mod strategies;
 
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
+pub(in crate::strategy) use strategies::SET;
+pub use strategies::{NAMES, STRATEGIES, Strategy};
+
 use super::session::{Failure, Session};
-use super::{Description, UnknownStrategy, bug, correct, stamp};
+use super::stamp;
 use crate::history::{OpId, ThreadKind, thread_key};
 
 /// Field of the canonical key.
@@ -25,112 +27,6 @@ pub const KEY: &str = "participantsKey";
 pub const UNREAD: &str = "unread";
 /// Field of the number of changes that were read.
 pub const READ: &str = "read";
-
-/// A way to carry out the operations of the thread workload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strategy {
-    /// Start by one upsert on the key; expand by one conditional update of members, key and title together.
-    KeyedUpsert,
-    /// Find; if there is none, insert.
-    FindThenInsert,
-    /// The key keeps the order in which the caller named the participants.
-    UnsortedKey,
-    /// Insert a thread without members, then write them.
-    CreateThenFill,
-    /// Look who is missing, then push.
-    MembersPush,
-    /// Add to the set within the update.
-    MembersAddToSet,
-    /// Read the members, write the whole array back.
-    MembersOverwrite,
-    /// Write the whole array of members back, only if the thread is still as it was read.
-    MembersVersioned,
-    /// Add members, then work the key out anew and write it.
-    RecomputeKey,
-    /// Look whether the caller is an admin, then write.
-    AuthoriseThenAct,
-    /// Everybody may expand.
-    NoAuthorisation,
-    /// Look up what is unread, then set it to zero.
-    UnreadSetZero,
-    /// Take over what is unread within one update.
-    UnreadInUpdate,
-    /// Find; if there is none, insert; who loses the race returns the thread and forgets the message.
-    LoserSilent,
-}
-
-/// Every strategy with what users are told of it.
-pub const STRATEGIES: [(Strategy, Description); 14] = [
-    (Strategy::KeyedUpsert, correct("keyed-upsert")),
-    (
-        Strategy::FindThenInsert,
-        bug("find-then-insert", "check-then-act: two callers find no thread and both insert one"),
-    ),
-    (
-        Strategy::UnsortedKey,
-        bug("unsorted-key", "the key depends on the order of the names: one set of participants has several keys"),
-    ),
-    (
-        Strategy::CreateThenFill,
-        bug("create-then-fill", "two writes: others are answered with a thread that has no members yet"),
-    ),
-    (
-        Strategy::MembersPush,
-        bug("members-push", "check-then-act: two expansions both find somebody missing and both add them"),
-    ),
-    (Strategy::MembersAddToSet, correct("members-add-to-set")),
-    (
-        Strategy::MembersOverwrite,
-        bug("members-overwrite", "read-modify-write of the members: of two expansions the later loses the earlier's"),
-    ),
-    (Strategy::MembersVersioned, correct("members-versioned")),
-    (
-        Strategy::RecomputeKey,
-        bug("recompute-key", "members and key in two writes: the key is of another set than the members"),
-    ),
-    (
-        Strategy::AuthoriseThenAct,
-        bug("authorise-then-act", "check-then-act: an admin who has resigned in between still changes the thread"),
-    ),
-    (Strategy::NoAuthorisation, bug("no-authorisation", "anybody may expand a thread")),
-    (
-        Strategy::UnreadSetZero,
-        bug("unread-set-zero", "check-then-act: a change between the reader's look and its $set of 0 is never counted"),
-    ),
-    (Strategy::UnreadInUpdate, correct("unread-in-update")),
-    (
-        Strategy::LoserSilent,
-        bug("loser-silent", "the loser's duplicate-key error is answered with the thread, and its message is dropped"),
-    ),
-];
-
-/// Names of all strategies.
-pub const NAMES: [&str; STRATEGIES.len()] = {
-    let mut names = [""; STRATEGIES.len()];
-    let mut index = 0;
-    while index < names.len() {
-        names[index] = STRATEGIES[index].1.name;
-        index += 1;
-    }
-    names
-};
-
-impl FromStr for Strategy {
-    type Err = UnknownStrategy;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = STRATEGIES.iter().find(|(_, description)| description.name == name);
-        found.map(|(strategy, _)| *strategy).ok_or_else(|| UnknownStrategy::new("thread", name))
-    }
-}
-
-impl Strategy {
-    /// What users are told of it.
-    pub fn description(self) -> Description {
-        let found = STRATEGIES.iter().find(|(strategy, _)| *strategy == self);
-        found.map_or(correct("unlisted"), |(_, description)| *description)
-    }
-}
 
 /// Why somebody is refused who is no admin of a thread, or not of a group, or of none that there is.
 pub const NOT_AN_ADMIN: &str = "refused: only an admin of the thread may change it";

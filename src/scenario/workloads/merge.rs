@@ -1,0 +1,37 @@
+//! What a scenario can say of merge.
+
+use super::{Facts, OperationFacts, WRITE};
+
+pub(super) const FACTS: Facts = Facts {
+    name: "merge",
+    operations: &[
+        OperationFacts {
+            name: "deliver",
+            outcomes: &["applied", "chat_seen", "error", "refused"],
+            needed: &["applied"],
+            ..WRITE
+        },
+        OperationFacts { name: "open", ..WRITE },
+        READ,
+    ],
+    variables: &[
+        "chat.id",
+        "content.merge_id",
+        "content.batch_id",
+        "content.batch_index",
+        "content.image_id",
+        "content.video_id",
+        "content.url",
+        "content.path",
+        "content.via",
+    ],
+    has_messages: true,
+};
+
+const READ: OperationFacts = OperationFacts {
+    name: "read",
+    is_optional: false,
+    reads: true,
+    outcomes: &["id", "messages", "error", "refused"],
+    needed: &["messages"],
+};

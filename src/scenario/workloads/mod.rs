@@ -1,0 +1,131 @@
+//! [`WorkloadKind`]: which operations there are, what a request may name, and what an answer tells. One file each.
+
+mod append;
+mod create_or_get;
+mod custom;
+mod merge;
+mod thread;
+mod unique;
+
+use serde::Serialize;
+
+/// Kind of operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkloadKind {
+    /// Creates the document of a participant pair, or gets it.
+    CreateOrGet,
+    /// Appends messages and their answers to sessions.
+    Append,
+    /// Delivers images and videos to chats, each several times.
+    Merge,
+    /// Operations of the user's own.
+    Custom,
+    /// A route that only creates: one is served, the others are refused.
+    Unique,
+    /// Starts, expands and reads direct and group threads.
+    Thread,
+}
+
+/// What a scenario can say of a workload.
+struct Facts {
+    /// The word in files and on the terminal.
+    name: &'static str,
+    /// The operations, of which a custom workload has none of its own.
+    operations: &'static [OperationFacts],
+    /// Variables of its requests, besides those of every request.
+    variables: &'static [&'static str],
+    /// Its documents hold messages.
+    has_messages: bool,
+}
+
+/// One operation.
+struct OperationFacts {
+    name: &'static str,
+    /// A service may leave it out: it is then not sent.
+    is_optional: bool,
+    /// It only reads.
+    reads: bool,
+    /// What can be read from its answer.
+    outcomes: &'static [&'static str],
+    /// What must be: without that the answer tells nothing.
+    needed: &'static [&'static str],
+}
+
+/// An operation that writes, and that every service has.
+const WRITE: OperationFacts =
+    OperationFacts { name: "", is_optional: false, reads: false, outcomes: OF_ANY_ANSWER, needed: &[] };
+
+/// What can be read from the answer to an operation of which nothing else is known.
+const OF_ANY_ANSWER: &[&str] = &["id", "created", "existing", "created_by", "number", "error", "refused"];
+
+/// Forms of the key that a service may insist on.
+const KEY_FORMS: &[&str] = &["key_as.number", "key_as.digits", "key_as.uuid", "key_as.object_id"];
+
+impl WorkloadKind {
+    /// All that exist.
+    pub const ALL: [WorkloadKind; 6] = [
+        WorkloadKind::CreateOrGet,
+        WorkloadKind::Append,
+        WorkloadKind::Merge,
+        WorkloadKind::Thread,
+        WorkloadKind::Custom,
+        WorkloadKind::Unique,
+    ];
+
+    /// The registry.
+    const fn facts(self) -> &'static Facts {
+        match self {
+            WorkloadKind::CreateOrGet => &create_or_get::FACTS,
+            WorkloadKind::Append => &append::FACTS,
+            WorkloadKind::Merge => &merge::FACTS,
+            WorkloadKind::Custom => &custom::FACTS,
+            WorkloadKind::Unique => &unique::FACTS,
+            WorkloadKind::Thread => &thread::FACTS,
+        }
+    }
+
+    /// The word in files and on the terminal.
+    pub fn as_str(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// Names of the operations that it sends; thresholds speak of them. Those of a custom workload are the scenario's.
+    pub fn operations(self) -> impl Iterator<Item = &'static str> {
+        self.facts().operations.iter().map(|operation| operation.name)
+    }
+
+    /// Operations that a service cannot leave out.
+    pub fn needed_operations(self) -> impl Iterator<Item = &'static str> {
+        self.facts().operations.iter().filter(|operation| !operation.is_optional).map(|operation| operation.name)
+    }
+
+    fn operation(self, name: &str) -> Option<&'static OperationFacts> {
+        self.facts().operations.iter().find(|operation| operation.name == name)
+    }
+
+    /// What can be read from the answer to an operation, by its name.
+    pub fn outcomes(self, operation: &str) -> &'static [&'static str] {
+        self.operation(operation).map_or(OF_ANY_ANSWER, |operation| operation.outcomes)
+    }
+
+    /// What must be read from it: without that the answer tells nothing.
+    pub fn needed_outcomes(self, operation: &str) -> &'static [&'static str] {
+        self.operation(operation).map_or(&[], |operation| operation.needed)
+    }
+
+    /// Whether an operation only reads, by its name; of a custom workload's own nothing is known.
+    pub fn reads(self, operation: &str) -> bool {
+        self.operation(operation).is_some_and(|operation| operation.reads)
+    }
+
+    /// Variables of its requests, besides those of every request.
+    pub fn variables(self) -> &'static [&'static str] {
+        self.facts().variables
+    }
+
+    /// Whether its documents hold messages.
+    pub fn has_messages(self) -> bool {
+        self.facts().has_messages
+    }
+}
