@@ -141,7 +141,9 @@ impl Written {
     /// Nothing holds of what was not sent.
     fn doubts(&self) -> Vec<String> {
         let doubt = |line: &String| {
-            format!("not explored: {line}; name the request that makes what it needs before it, or leave this one out")
+            format!(
+                "not explored: {line}; name the request that makes what it needs before it, say so by `before` in a scenario, or leave this one out"
+            )
         };
         self.left_out.iter().map(doubt).collect()
     }

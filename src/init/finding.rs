@@ -90,6 +90,8 @@ pub enum Kind {
     Change,
     /// It changes nothing.
     Nothing,
+    /// It is refused on what was just made, by this status: another request comes in between.
+    NotYet(u16),
     /// It was not answered well; why.
     Failed(String),
 }
@@ -109,6 +111,7 @@ impl Kind {
             Kind::Insert => "creates something each time".to_owned(),
             Kind::Change => "changes what is there".to_owned(),
             Kind::Nothing => "changes nothing that can be seen".to_owned(),
+            Kind::NotYet(status) => format!("is refused with {status} until another request was served"),
             Kind::Failed(why) => why.clone(),
         }
     }
@@ -128,12 +131,14 @@ pub struct Prior {
 }
 
 impl Prior {
-    /// What was captured, in a trial.
-    pub(super) const TEMPLATE: &'static str = "{{ before.id }}";
-
     /// A request, with what is captured of its answer.
     pub(super) fn new(sample: Sample, capture: Option<(String, String)>) -> Self {
         Prior { sample, capture, number: 0, stands_before: false }
+    }
+
+    /// Whether the answer to it has what takes the place of this literal.
+    pub(super) fn captures(&self, literal: &str) -> bool {
+        self.capture.as_ref().is_some_and(|(captured, _)| captured == literal)
     }
 
     /// The name of what is captured.
@@ -144,6 +149,11 @@ impl Prior {
     /// What was captured, in a scenario.
     pub(super) fn template(&self) -> String {
         format!("{{{{ before.{} }}}}", self.name())
+    }
+
+    /// Whether a template is of something that was captured.
+    pub(super) fn is_captured(template: &str) -> bool {
+        template.starts_with("{{ before.")
     }
 }
 
@@ -156,8 +166,8 @@ pub struct Finding {
     pub kind: Kind,
     /// Values that must be other ones each time.
     pub fresh: Vec<Fresh>,
-    /// What another request must have made before.
-    pub before: Option<Prior>,
+    /// What other requests must have made before, the first of them first: what the last one makes may itself be made of something.
+    pub before: Vec<Prior>,
     /// The two people of a pair: the caller, and the value that names the other one.
     pub pair: bool,
     /// Each caller has documents of their own.
@@ -203,7 +213,7 @@ impl Finding {
             sample,
             kind: Kind::Nothing,
             fresh: Vec::new(),
-            before: None,
+            before: Vec::new(),
             pair: false,
             per_caller: false,
             made: None,

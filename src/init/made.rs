@@ -68,7 +68,7 @@ fn held<'d>(namespace: &str, document: &'d Json, values: &[(String, String)]) ->
                 in_collection(namespace, path.join("."), stored)
             };
             // An identifier that a service makes up may be a small number, which stands in many places.
-            let captured = template == Prior::TEMPLATE;
+            let captured = Prior::is_captured(template);
             let is_named = value.len() >= TELLING || path.last().is_some_and(|name| is_identifier(name));
             if text == *value && (!captured || is_named) {
                 return Some((true, document, made(template.clone())));

@@ -105,6 +105,8 @@ pub struct Probe<'a> {
     shared: BTreeSet<String>,
     /// Earlier requests that make something.
     makers: Vec<Finding>,
+    /// Earlier requests that work on what one of these has made.
+    steps: Vec<Finding>,
 }
 
 impl<'a> Probe<'a> {
@@ -131,6 +133,7 @@ impl<'a> Probe<'a> {
             known: Vec::new(),
             shared: shared(samples),
             makers: Vec::new(),
+            steps: Vec::new(),
         };
         if let Some(login) = Login::among(samples) {
             if let Some(sign_up) = &login.sign_up {
@@ -343,7 +346,7 @@ impl<'a> Probe<'a> {
     /// What a repetition does, by the same caller and by another one.
     async fn confirm(&mut self, finding: &mut Finding) -> Result<(), String> {
         let token = self.token();
-        let Some(Prepared { request, values }) = self.prepared(finding, &token).await? else { return Ok(()) };
+        let Some(Prepared { request, values, .. }) = self.prepared(finding, &token).await? else { return Ok(()) };
         let first = self.shot(&request, Self::USER).await?;
         let again = self.shot(&request, Self::USER).await?;
         finding.statuses = vec![first.reply.status, again.reply.status];
@@ -388,7 +391,7 @@ impl<'a> Probe<'a> {
         if self.login.is_some() || finding.caller.is_some() {
             let other = self.shot(request, "onlyprobe-b").await?;
             // What its maker alone may use is raced by its maker alone.
-            let is_forbidden = finding.before.is_some() && FORBIDDEN.contains(&other.reply.status);
+            let is_forbidden = !finding.before.is_empty() && FORBIDDEN.contains(&other.reply.status);
             finding.per_caller = !other.delta.inserted.is_empty() || is_forbidden;
         }
         Ok(())

@@ -229,11 +229,19 @@ fn operation(text: &mut String, name: &str, finding: &Finding, caller: Caller) {
         });
         headers.collect()
     };
-    if let Some(prior) = finding.before.as_ref().filter(|prior| !prior.stands_before) {
+    let priors = finding.before.iter().filter(|prior| !prior.stands_before).map(|prior| {
         let mut keys = request(&prior.sample, &headers(&prior.sample), &values);
         let capture = prior.capture.iter();
         keys.extend(capture.map(|(_, path)| format!("capture = {{ {} = {} }}", prior.name(), quoted(path))));
-        add(text, format_args!("# It works on what this one makes.\nbefore = {{ {} }}\n", keys.join(", ")));
+        format!("{{ {} }}", keys.join(", "))
+    });
+    match priors.collect::<Vec<_>>().as_slice() {
+        [] => {}
+        [one] => add(text, format_args!("# It works on what this one makes.\nbefore = {one}\n")),
+        all => {
+            let all = all.join(",\n    ");
+            add(text, format_args!("# It works on what these make, one after the other.\nbefore = [\n    {all},\n]\n"));
+        }
     }
     for line in request(sample, &headers(sample), &values) {
         add(text, format_args!("{line}\n"));
@@ -355,7 +363,7 @@ fn invariants(text: &mut String, plan: &Plan) {
     // Where another request goes on with what one has made (closes it, revises it), the same may rightly be made once more after it: what
     // happens serially judges.
     let needs_another =
-        |finding: &Finding| finding.before.is_some() || plan.findings.iter().any(|other| finding.may_need(other));
+        |finding: &Finding| !finding.before.is_empty() || plan.findings.iter().any(|other| finding.may_need(other));
     if plan.findings.iter().any(needs_another) {
         return;
     }

@@ -132,13 +132,13 @@ fn what_comes_first_is_written_before_what_needs_it() {
     let first = from_curl("curl http://app/polls -H 'Accept: */*' --json '{\"code\":\"p1\",\"size\":2}'").unwrap();
     let finding = &mut plan.findings[0];
     finding.fresh = vec![Fresh::new("code", "p1")];
-    finding.before = Some(Prior::new(first.clone(), None));
+    finding.before = vec![Prior::new(first.clone(), None)];
     let text = scenario_text(&plan);
     let before = "before = { method = \"POST\", path = \"/polls\", json = { code = \"{{ key }}\", size = 2 }";
     assert!(text.contains(before) && text.contains("path = \"/polls/{{ key }}\""), "{text}");
     let finding = &mut plan.findings[0];
     finding.fresh.clear();
-    finding.before = Some(Prior::new(first, Some(("p1".into(), "$.id".into()))));
+    finding.before = vec![Prior::new(first, Some(("p1".into(), "$.id".into())))];
     let text = scenario_text(&plan);
     assert!(
         text.contains("capture = { id = \"$.id\" } }") && text.contains("path = \"/polls/{{ before.id }}\""),
@@ -164,15 +164,15 @@ fn a_service_that_needs_a_replica_set_gets_one() {
 
 #[test]
 fn what_may_rightly_be_made_once_more_has_no_rule_of_its_own() {
-    let rules = |before: Option<Prior>, kind: Kind| {
+    let rules = |before: Vec<Prior>, kind: Kind| {
         let mut plan = upsert("poll");
         let sample = from_curl("curl -X POST http://app/polls/p1/close").unwrap();
         plan.findings.push(Finding { kind, before, ..Finding::untried(sample) });
         scenario_text(&plan).matches("[[invariant]]").count()
     };
     let sample = || from_curl("curl -X POST http://app/polls/p1").unwrap();
-    let prior = || Some(Prior { sample: sample(), capture: None, number: 0, stands_before: true });
-    assert_eq!(rules(None, Kind::Change), 1);
+    let prior = || vec![Prior { sample: sample(), capture: None, number: 0, stands_before: true }];
+    assert_eq!(rules(Vec::new(), Kind::Change), 1);
     // Where the other one stands before it, it is kept as what it is without: it found nothing, and names what that makes.
     let mut plan = upsert("poll");
     let close = from_curl("curl -X POST http://app/polls/p1/close").unwrap();

@@ -140,6 +140,24 @@ fn requests_meet_on_what_another_one_leads_to() {
     found_and_found_again(&requests, &["node", &services("located.js")]);
 }
 
+/// The last request needs what the one before it does, and finds nothing before it.
+#[test]
+fn requests_meet_in_the_state_that_they_need() {
+    let of = |route: &str| format!("curl -X POST http://app/jobs/65a1b2c3d4e5f60718293a4b/{route}");
+    let requests = ["curl -X POST http://app/jobs", &of("claim"), &of("close")];
+    found_and_found_again(&requests, &["node", &services("states.js")]);
+}
+
+/// What the last request works on is made of what the first one made.
+#[test]
+fn requests_meet_on_what_several_make_one_after_the_other() {
+    let board = "http://app/boards/65a1b2c3d4e5f60718293a4b";
+    let list = format!("{board}/lists/75a1b2c3d4e5f60718293a4b");
+    let requests = ["http://app/boards", &format!("{board}/lists"), &format!("{list}/archive")];
+    let requests = requests.map(|url| format!("curl -X POST {url}"));
+    found_and_found_again(&requests.each_ref().map(String::as_str), &["node", &services("states.js")]);
+}
+
 /// A word in the place of a telephone number is refused: another number is made.
 #[test]
 fn what_must_be_a_number_in_writing_is_another_one_each_time() {

@@ -199,10 +199,8 @@ fn said(finding: &Finding) -> String {
         ),
         None => said,
     };
-    match &finding.before {
-        Some(prior) => format!("{said}; after {}", prior.sample.route()),
-        None => said,
-    }
+    let before: Vec<String> = finding.before.iter().map(|prior| prior.sample.route()).collect();
+    if before.is_empty() { said } else { format!("{said}; after {}", before.join(", then ")) }
 }
 
 /// The request whose race is the likeliest to hurt: of those that create, the one that promises to do it once.
@@ -214,7 +212,7 @@ fn chosen<'f>(findings: &'f [Finding], route: Option<&str>) -> Result<&'f Findin
         Kind::Upsert => 3,
         Kind::Change => 4,
         Kind::Insert => 5,
-        Kind::Nothing | Kind::Failed(_) => 9,
+        Kind::Nothing | Kind::NotYet(_) | Kind::Failed(_) => 9,
     };
     match findings.iter().min_by_key(rank).filter(|best| rank(best) < 9) {
         Some(best) => Ok(best),

@@ -18,7 +18,7 @@ pub(in crate::target::http) struct PerKey {
 }
 
 impl PerKey {
-    /// All of a scenario, in the order of the operations' names.
+    /// All of a scenario, in the order of the operations' names; one that names what another captures comes after it.
     pub(in crate::target::http) fn of(spec: &HttpSpec, run: &HttpRun) -> Vec<PerKey> {
         // What the run itself names is needed whoever comes.
         let elsewhere = [serde_json::to_string(&run.observe), serde_json::to_string(&run.numbers)];
@@ -39,7 +39,7 @@ impl PerKey {
                 all.push(PerKey { spec: prior.clone(), users });
             }
         }
-        all
+        in_order(all)
     }
 
     /// Those that these operations need; all where it is not known which will come.
@@ -58,6 +58,22 @@ impl PerKey {
     }
 }
 
+/// Each after one that captures what it names.
+fn in_order(mut left: Vec<PerKey>) -> Vec<PerKey> {
+    let mut ordered: Vec<PerKey> = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let is_known = |name: &String| ordered.iter().any(|one| one.spec.capture.contains_key(name));
+        let waits = |one: &PerKey| {
+            let unknown = left.iter().flat_map(|other| other.spec.capture.keys()).filter(|name| !is_known(name));
+            unknown.into_iter().any(|name| mentions(&one.spec.request, name) && !one.spec.capture.contains_key(name))
+        };
+        // Of a circle, which nobody can fill in, the first.
+        let next = left.iter().position(|one| !waits(one)).unwrap_or(0);
+        ordered.push(left.remove(next));
+    }
+    ordered
+}
+
 /// The operation that says so, and those that name what it captures.
 fn users(spec: &HttpSpec, own: &str, prior: &PriorSpec) -> BTreeSet<String> {
     let naming = spec.operations.iter().filter(|(_, operation)| names(&operation.request, prior));
@@ -66,8 +82,11 @@ fn users(spec: &HttpSpec, own: &str, prior: &PriorSpec) -> BTreeSet<String> {
 
 /// Whether a request names something that this one captures.
 fn names(request: &RequestSpec, prior: &PriorSpec) -> bool {
-    let templates = request.templates();
-    prior.capture.keys().any(|name| templates.iter().any(|template| template.names(&word(name))))
+    prior.capture.keys().any(|name| mentions(request, name))
+}
+
+fn mentions(request: &RequestSpec, capture: &str) -> bool {
+    request.templates().iter().any(|template| template.names(&word(capture)))
 }
 
 /// What captured values are called.
@@ -89,14 +108,12 @@ mod tests {
             base_urls = ["http://127.0.0.1:1"]
             [target.http.operations.create]
             path = "/posts"
+            [target.http.operations.draft]
+            path = "/drafts/{{ before.draft }}/pages"
+            before = { path = "/drafts/{{ before.draft }}/publish", capture = { post = "$.id" } }
             [target.http.operations.like]
             path = "/posts/{{ before.post }}/like"
-            [[target.http.operations.like.before]]
-            path = "/drafts"
-            capture = { draft = "$.id" }
-            [[target.http.operations.like.before]]
-            path = "/drafts/{{ before.draft }}/publish"
-            capture = { post = "$.id" }
+            before = { path = "/drafts", capture = { draft = "$.id" } }
             [target.http.operations.read]
             method = "GET"
             path = "/posts/{{ before.post }}"
