@@ -27,8 +27,11 @@ use crate::explore::comparison::AsIfSerial;
 use crate::explore::explorer::{Explorer, Plan};
 use crate::explore::indexes;
 use crate::explore::outcome::Exploration;
+use crate::explore::pairs::unserved;
+use crate::explore::schedule::Schedule;
 use crate::explore::scheduler::Timing;
 use crate::explore::search::{Budget, Search};
+use crate::explore::serial_runs::MOST_UNORDERED;
 use crate::explore::so_far::SoFar;
 use crate::explore::subject::Operations;
 use crate::explore::watch::Watch;
@@ -266,15 +269,22 @@ impl One<'_> {
         guard: &Guard,
         stop: tokio_util::sync::CancellationToken,
     ) -> Result<Exploration, CliError> {
-        if let Some(names) = &self.pairs {
-            return self.explore_pairs(names, environment, guard, &stop).await;
+        let mut whole = match &self.pairs {
+            Some(names) => self.explore_pairs(names, environment, guard, &stop).await?,
+            None => {
+                let start = Instant::now();
+                let (subject, plan) =
+                    (self.subject(environment, &self.operations, self.requests), self.plan(None, true));
+                let explorer = self.explorer(environment, &subject, &plan, stop.clone()).await?;
+                let fresh = self.explored(explorer, environment, guard, &self.args.operations).await?;
+                let place = established::Place { environment, guard, stop: &stop, start };
+                self.established(fresh, &[], place).await?
+            }
+        };
+        if self.scenario.workload == WorkloadKind::Custom && !stop.is_cancelled() {
+            whole.report.doubts.extend(unserved(&whole.history));
         }
-        let start = Instant::now();
-        let (subject, plan) = (self.subject(environment, &self.operations, self.requests), self.plan(None, true));
-        let explorer = self.explorer(environment, &subject, &plan, stop.clone()).await?;
-        let fresh = self.explored(explorer, environment, guard, &self.args.operations).await?;
-        let place = established::Place { environment, guard, stop: &stop, start };
-        self.established(fresh, &[], place).await
+        Ok(whole)
     }
 
     /// Carries an exploration of these operations out; none are those of the scenario.
@@ -323,11 +333,18 @@ impl One<'_> {
             },
             warm_up: warm_up && self.scenario.target.http().is_some(),
             may_reduce: !requests_are_asked_for(self.args, self.scenario),
-            before: 0,
+            before: self.first_in_turn(),
             twice: self.args.twice,
             park_answers: self.scenario.explore.park_answers,
             settle: self.scenario.target.http().map(|_| self.scenario.stored_within()),
         }
+    }
+
+    /// Of a schedule that is carried out again: as many requests as come first one after another, where all orders are too many.
+    fn first_in_turn(&self) -> usize {
+        let (requests, schedule) = (self.requests as usize, self.args.schedule.as_ref());
+        let first = schedule.filter(|_| requests > MOST_UNORDERED).map_or(0, Schedule::first_in_turn);
+        first.min(requests.saturating_sub(2))
     }
 
     fn timing(&self) -> Timing {

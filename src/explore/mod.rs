@@ -53,7 +53,7 @@ pub mod scheduler;
 pub mod search;
 mod searches;
 mod sent;
-mod serial_runs;
+pub mod serial_runs;
 pub mod so_far;
 mod spent;
 mod stored;

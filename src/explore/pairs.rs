@@ -2,7 +2,7 @@
 //!
 //! [`choices`] says which requests meet, [`merged`] joins the explorations to one report with the matrix of operations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::in_order;
 use super::outcome::Exploration;
@@ -106,25 +106,35 @@ pub(super) fn join_looks(whole: &mut Vec<Looks>, looks: Vec<Looks>) {
     }
 }
 
-/// What is not known of operations that were served in no execution: whoever refuses everything races with nobody.
-pub fn unserved(history: &History, names: &[String]) -> Vec<String> {
-    let of = |name: &String| {
-        let name = name.clone();
-        history.operations.iter().filter(move |operation| operation.action.name() == name)
-    };
-    let is_unserved = |name: &&String| of(name).next().is_some() && !of(name).any(is_served);
-    let sentence = |name: &String| {
-        let said = of(name).find_map(|operation| match told(operation) {
+/// What is not known of operations that were served in no execution, or in the very first one alone, which has used up what there
+/// was: whoever refuses everything races with nobody. Each execution has a key of its own.
+pub fn unserved(history: &History) -> Vec<String> {
+    let mut of: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
+    for operation in &history.operations {
+        of.entry(operation.action.name()).or_default().push(operation);
+    }
+    let sentence = |(name, asked): (&str, Vec<&Operation>)| {
+        let said = asked.iter().find_map(|operation| match told(operation) {
             Outcome::Failed(cause) | Outcome::Unknown(cause) => Some(format!(" ({})", cause.message)),
             Outcome::Ok(_) => None,
         });
         format!(
-            "`{name}` was served in no execution{}: what it does when it is was not explored. What it needs may come before it: \
-             `before = {{ path = \"…\" }}`, or an operation of its own",
+            "`{name}` was served in {}{}: what it does when it is was not explored. What it needs may come before it: \
+             `before = {{ path = \"…\" }}`, or an operation of its own; what it makes may be there already: then a value of it must be \
+             another one each time, `--fresh NAME=PLACE`, or `{{{{ key }}}}` in a scenario",
+            if asked.iter().any(|operation| is_served(operation)) {
+                "the first execution alone"
+            } else {
+                "no execution"
+            },
             said.unwrap_or_default()
         )
     };
-    names.iter().filter(is_unserved).map(sentence).collect()
+    let keys = |asked: &mut dyn Iterator<Item = &&Operation>| asked.map(|one| &one.key).collect::<BTreeSet<_>>().len();
+    let unserved = of.into_iter().filter(|(_, asked)| {
+        keys(&mut asked.iter().filter(|operation| is_served(operation))) < keys(&mut asked.iter()).min(2)
+    });
+    unserved.map(sentence).collect()
 }
 
 fn is_served(operation: &Operation) -> bool {

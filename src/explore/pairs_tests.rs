@@ -6,16 +6,30 @@ use crate::report::Diagram;
 
 #[test]
 fn what_is_served_in_no_execution_is_named() {
-    let asked = |op: u64, name: &str, outcome: Outcome| {
-        fixture::operation(op, "k", Action::Custom(name.into()), [op, op + 1], outcome)
+    let on = |key: &str, op: u64, name: &str, outcome: Outcome| {
+        fixture::operation(op, key, Action::Custom(name.into()), [op, op + 1], outcome)
     };
+    let asked = |op: u64, name: &str, outcome: Outcome| on("k", op, name, outcome);
     let no = || Outcome::Failed(Cause::new("HTTP 404"));
     let yes = || Outcome::Ok(Value::Found(None));
     let operations = vec![asked(1, "make", yes()), asked(2, "move", no()), asked(3, "make", no())];
     let history = History { operations, ..History::default() };
-    let names = ["make", "move", "never sent"].map(str::to_owned);
-    let told = unserved(&history, &names);
+    let told = unserved(&history);
     assert!(told.len() == 1 && told[0].starts_with("`move` was served in no execution (HTTP 404)"), "{told:?}");
+    // Once it was: what there was is used up.
+    let cases: [(&[&str], &[&str], bool); 4] = [
+        (&["1"], &["2", "3"], true),
+        (&["1", "2"], &["3"], false),
+        (&["1", "1"], &["2"], true),
+        (&["1"], &["1"], false),
+    ];
+    for (served, refused, is_told) in cases {
+        let all = served.iter().map(|key| (*key, yes())).chain(refused.iter().map(|key| (*key, no())));
+        let operations = all.zip(1..).map(|((key, outcome), op)| on(key, op, "claim", outcome)).collect();
+        let told = unserved(&History { operations, ..History::default() });
+        let begins = "`claim` was served in the first execution alone (HTTP 404): ";
+        assert_eq!(told.iter().any(|line| line.starts_with(begins)), is_told, "{served:?} {refused:?}: {told:?}");
+    }
 }
 
 #[test]

@@ -29,6 +29,21 @@ pub struct Choice(pub Vec<Pick>);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Schedule(pub Vec<Choice>);
 
+impl Schedule {
+    /// How many of the first requests are done one after another, in their order, before any other has begun.
+    pub fn first_in_turn(&self) -> usize {
+        let mut runs: Vec<usize> = self.0.iter().flat_map(|choice| choice.0.iter().map(|pick| pick.request)).collect();
+        runs.dedup();
+        let is_whole = |request: usize| runs.iter().filter(|other| **other == request).count() == 1;
+        let is_beside = |request: usize| {
+            self.0.iter().any(|choice| choice.0.len() > 1 && choice.0.iter().any(|pick| pick.request == request))
+        };
+        let comes_alone =
+            |(place, request): &(usize, &usize)| place == *request && is_whole(**request) && !is_beside(**request);
+        runs.iter().enumerate().take_while(comes_alone).count()
+    }
+}
+
 impl Choice {
     /// One command of a request that has no other parked.
     pub fn one(request: usize) -> Self {
@@ -169,6 +184,16 @@ fn pick(text: &str) -> Option<Pick> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_that_come_first_in_turn_are_counted() {
+        for (schedule, first) in
+            [("1 1 2 2 3 4 3 4", 2), ("1 2 1 2", 0), ("1 2 3", 3), ("2 1 3", 0), ("1 2 3 2 1", 0), ("1+2 3", 0)]
+        {
+            let schedule: Schedule = schedule.parse().unwrap();
+            assert_eq!(schedule.first_in_turn(), first, "{schedule:?}");
+        }
+    }
 
     #[test]
     fn a_schedule_prints_as_it_is_written() {

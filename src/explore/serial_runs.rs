@@ -23,7 +23,7 @@ pub(super) const FEWEST_ROUNDS: usize = 4;
 /// Rounds after which serial runs that still teach something new are given up.
 const MOST_ROUNDS: usize = 8;
 /// Requests beyond which there are too many orders.
-const MOST_REQUESTS: usize = 4;
+pub const MOST_UNORDERED: usize = 4;
 
 impl<'a> Explorer<'a> {
     /// Holds executions against the serial runs of the same requests.
@@ -35,12 +35,14 @@ impl<'a> Explorer<'a> {
     /// Every order of the requests once: for most executions that is enough.
     pub(super) async fn serial_rounds(&mut self) {
         let requests = self.subject.requests();
+        let unordered = requests.saturating_sub(self.plan.before);
         if self.comparison.is_none() || !self.begin_comparison().await {
             return;
         }
-        if requests > MOST_REQUESTS {
-            let reason =
-                format!("as if serial: {requests} requests have too many orders, at most {MOST_REQUESTS} are compared");
+        if unordered > MOST_UNORDERED {
+            let reason = format!(
+                "as if serial: {unordered} requests have too many orders, at most {MOST_UNORDERED} are compared"
+            );
             return self.comparison.iter_mut().for_each(|comparison| comparison.failure = Some(reason.clone()));
         }
         let all: Vec<usize> = (0..requests).collect();
@@ -58,7 +60,9 @@ impl<'a> Explorer<'a> {
                 return false;
             }
             let rounds = comparison.judge.rounds();
-            if rounds >= FEWEST_ROUNDS && (comparison.judge.stands_still() || all.len() > 3) {
+            if rounds >= FEWEST_ROUNDS
+                && (comparison.judge.stands_still() || all.len() - self.plan.before.min(all.len()) > 3)
+            {
                 return true;
             }
             if rounds >= MOST_ROUNDS {
@@ -110,9 +114,8 @@ impl<'a> Explorer<'a> {
 
     /// Every order of these requests once; whether each of them came to its end. Only then is it a round.
     pub(super) async fn serial_round(&mut self, requests: &[usize]) -> bool {
-        let mut orders = orders(requests, self.subject.starts());
         // Who comes first in every execution comes first in each order that it is held against.
-        orders.retain(|order| begins_with(order, self.plan.before));
+        let orders = orders(requests, self.subject.starts(), self.plan.before);
         let learned = |explorer: &Self| explorer.comparison.as_ref().map_or(0, |one| one.judge.serial_runs());
         let before = learned(self);
         // What came to no end before this round says nothing of it.
@@ -265,10 +268,13 @@ impl<'a> Explorer<'a> {
     }
 }
 
-/// All orders of these requests in which each comes after the start that it needs, of so many.
-fn orders(requests: &[usize], starts: usize) -> Vec<Vec<usize>> {
-    let mut orders: Vec<Vec<usize>> = vec![Vec::new()];
-    for _ in requests {
+/// All orders of these requests in which each comes after the start that it needs, of so many, and the first so many come first,
+/// as they are.
+fn orders(requests: &[usize], starts: usize, before: usize) -> Vec<Vec<usize>> {
+    let first: Vec<usize> = requests.iter().copied().take_while(|request| *request < before).collect();
+    let rest = requests.len() - first.len();
+    let mut orders: Vec<Vec<usize>> = vec![first];
+    for _ in 0..rest {
         let longer = |order: Vec<usize>| {
             let rest: Vec<usize> = requests.iter().copied().filter(|request| !order.contains(request)).collect();
             rest.into_iter().map(move |request| order.iter().copied().chain([request]).collect::<Vec<usize>>())
@@ -281,11 +287,6 @@ fn orders(requests: &[usize], starts: usize) -> Vec<Vec<usize>> {
     };
     orders.retain(|order| !order.iter().any(|request| is_late(order, *request)));
     orders
-}
-
-/// Whether so many of the first requests stand before all others, in their order.
-fn begins_with(order: &[usize], before: usize) -> bool {
-    order.iter().take(before).copied().eq(0..before.min(order.len()))
 }
 
 #[cfg(test)]
@@ -345,22 +346,20 @@ mod tests {
 
     #[test]
     fn who_comes_first_comes_first_in_every_order() {
-        let of = |before| {
-            let all = orders(&[0, 1, 2, 3], 0);
-            all.into_iter().filter(|order| begins_with(order, before)).collect::<Vec<_>>()
-        };
+        let of = |before| orders(&[0, 1, 2, 3], 0, before);
         assert_eq!((of(0).len(), of(1).len()), (24, 6));
         assert_eq!(of(2), [[0, 1, 2, 3], [0, 1, 3, 2]]);
+        assert_eq!(orders(&[0, 2, 3], 0, 2), [[0, 2, 3], [0, 3, 2]], "without one of them");
     }
 
     #[test]
     fn every_order_is_carried_out() {
-        assert_eq!(orders(&[0, 2], 0), [[0, 2], [2, 0]]);
+        assert_eq!(orders(&[0, 2], 0, 0), [[0, 2], [2, 0]]);
         // Two instances, and one request: it goes to the first.
-        assert_eq!(orders(&[0, 1, 2], 2), [[0, 1, 2], [0, 2, 1], [1, 0, 2]]);
-        assert_eq!(orders(&[0, 1, 2, 3], 2).len(), 6);
+        assert_eq!(orders(&[0, 1, 2], 2, 0), [[0, 1, 2], [0, 2, 1], [1, 0, 2]]);
+        assert_eq!(orders(&[0, 1, 2, 3], 2, 0).len(), 6);
         for (requests, all) in [(1, 1), (3, 6), (4, 24)] {
-            let orders = orders(&(0..requests).collect::<Vec<_>>(), 0);
+            let orders = orders(&(0..requests).collect::<Vec<_>>(), 0, 0);
             assert_eq!(orders.iter().collect::<BTreeSet<_>>().len(), all);
             assert!(orders.len() == all && orders.iter().all(|order| order.len() == requests));
         }

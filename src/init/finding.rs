@@ -26,6 +26,8 @@ pub struct Reply {
     pub location: Vec<String>,
 }
 
+/// Letters of a value that stands in few places by chance.
+pub(super) const TELLING: usize = 6;
 /// Characters of a body that are quoted.
 const LONGEST: usize = 200;
 
@@ -35,6 +37,17 @@ impl Reply {
         let in_body = self.json.as_ref().and_then(|json| path_of(json, value));
         let part = || self.location.iter().position(|part| part == value);
         in_body.or_else(|| part().map(|at| Capture::Part(at + 1).to_string()))
+    }
+
+    /// Its fields that hold a value which names something, and where they are.
+    pub(super) fn fields(&self) -> Vec<(String, String)> {
+        let all = self.json.as_ref().map(leaves).unwrap_or_default();
+        let field = |(path, leaf): &(Vec<String>, &Json)| {
+            let is_telling = plain(leaf).is_some_and(|value| value.len() >= TELLING);
+            let name = path.iter().rev().find(|name| !name.bytes().all(|byte| byte.is_ascii_digit()))?;
+            is_telling.then(|| (name.clone(), json_path(path)))
+        };
+        all.iter().filter_map(field).collect()
     }
 
     /// The value that is captured there.
@@ -176,6 +189,8 @@ pub struct Finding {
     pub caller: Option<String>,
     /// The document that came into being, or to whose list something is added.
     pub made: Option<Made>,
+    /// A second document came into being when the first one had taken some.
+    pub begins_another: bool,
     /// What each request adds to a list of it.
     pub added: Option<Added>,
     /// What it adds to a list of it if that is not there yet: two requests that say the same never show whether both are kept.
@@ -185,6 +200,8 @@ pub struct Finding {
     /// Where the answer has the identifier of anything that it made, be it another document than that of its values, and be it
     /// but in its header `location`.
     pub names: Option<String>,
+    /// Fields of the answer, and where they are.
+    pub fields: Vec<(String, String)>,
     /// Where the answer says that the request was refused, whatever its status is.
     pub refused: Option<String>,
     /// Where the answer says that it was created, or that it was there.
@@ -217,10 +234,12 @@ impl Finding {
             pair: false,
             per_caller: false,
             made: None,
+            begins_another: false,
             added: None,
             varied: None,
             id: None,
             names: None,
+            fields: Vec::new(),
             refused: None,
             flag: None,
             statuses: Vec::new(),
@@ -231,5 +250,10 @@ impl Finding {
 
 /// The header that says who asks.
 pub(super) fn caller_of(sample: &Sample) -> Option<String> {
-    sample.headers.iter().map(|(name, _)| name).find(|name| CALLERS.contains(&name.as_str())).cloned()
+    sample.headers.iter().map(|(name, _)| name).find(|name| is_caller(name)).cloned()
+}
+
+/// Whether a header says who asks.
+pub(super) fn is_caller(name: &str) -> bool {
+    CALLERS.contains(&name)
 }

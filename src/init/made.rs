@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::documents::{Delta, leaves, plain};
-use super::finding::Prior;
+use super::finding::{Prior, TELLING};
 
 /// A document that came into being.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +80,6 @@ fn held<'d>(namespace: &str, document: &'d Json, values: &[(String, String)]) ->
     }
     within
 }
-
-/// Letters of a value that stands in few places by chance.
-const TELLING: usize = 6;
 
 fn is_identifier(name: &str) -> bool {
     let name = name.to_ascii_lowercase();

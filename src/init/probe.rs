@@ -3,21 +3,25 @@
 
 mod before;
 mod lists;
+mod shot;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answers::{by_answers, flag, refusal, same_id};
 use super::documents::{Delta, State, path_of, plain};
-use super::finding::{Finding, Kind, Reply, Subject, caller_of};
+use super::finding::{Finding, Kind, Subject, caller_of};
 use super::fresh::{Fresh, Token};
 use super::login::Login;
 use super::made::{made, made_of_pair};
 use super::values::{Pinned, candidates, is_number, shared, with_values};
 use crate::import::Sample;
 use before::Prepared;
+use shot::Shot;
 
 /// Most values that are tried one by one.
 const MOST_VALUES: usize = 10;
+/// How often a request is repeated before it is believed that what it goes into takes as much as a load brings.
+const REPEATED: usize = 12;
 /// Whose session it is where one log-in serves all.
 const ONE_FOR_ALL: &str = "";
 /// The status of what came into being.
@@ -30,53 +34,6 @@ pub(super) const LED_ON: [u16; 3] = [301, 302, 303];
 const CONFLICT: u16 = 409;
 /// Statuses of what is refused for its form.
 const INVALID: [u16; 2] = [400, 422];
-
-/// A request that was sent, and what came of it.
-struct Shot {
-    reply: Reply,
-    delta: Delta,
-}
-
-impl Shot {
-    fn is_good(&self) -> bool {
-        // A form that was taken mostly leads its sender on to another page; so does one that was not.
-        (200..300).contains(&self.reply.status) || (LED_ON.contains(&self.reply.status) && !self.delta.is_empty())
-    }
-
-    /// Whether a repetition of what was served is, too.
-    fn is_good_like(&self, first: &Shot) -> bool {
-        self.is_good() || (first.is_good() && self.reply.status == first.reply.status)
-    }
-
-    fn is_like(&self, other: &Shot) -> bool {
-        self.reply.status == other.reply.status && self.delta.counts() == other.delta.counts()
-    }
-
-    /// Identifiers of the documents that it made.
-    fn made(&self) -> impl Iterator<Item = String> {
-        self.delta.inserted.iter().filter_map(|(_, document)| plain(document.get("_id")?))
-    }
-
-    /// Where the body names a document that it made.
-    fn id(&self) -> Option<String> {
-        let json = self.reply.json.as_ref()?;
-        self.made().find_map(|id| path_of(json, &id))
-    }
-
-    /// Where the answer does, as a scenario captures it.
-    fn names(&self) -> Option<String> {
-        self.made().find_map(|id| self.reply.capture_of(&id))
-    }
-
-    /// Whether it made, unlike a repetition, what the very first one made. A document that all requests share, such as a
-    /// counter, is made by the very first and changed by all others.
-    fn makes_anew(&self, first: &Shot, again: &Shot) -> bool {
-        let made = self.delta.made();
-        self.reply.status == first.reply.status
-            && self.delta.touched() == first.delta.touched()
-            && made.iter().any(|(collection, count)| again.delta.made().get(collection).is_none_or(|old| old < count))
-    }
-}
 
 /// What comes of a request with other values.
 enum Trial {
@@ -256,6 +213,7 @@ impl<'a> Probe<'a> {
                 finding.fresh = self.key(sample, &first).await?;
                 finding.id = first.id();
                 finding.names = first.names();
+                finding.fields = first.reply.fields();
             }
         }
         match finding.fresh.is_empty() {
@@ -360,6 +318,7 @@ impl<'a> Probe<'a> {
         };
         finding.flag = flag(&first.reply, &again.reply);
         finding.names = first.names();
+        finding.fields = first.reply.fields();
         if first.delta.is_empty() {
             finding.id = same_id(&first.reply, &again.reply);
         }
@@ -379,9 +338,28 @@ impl<'a> Probe<'a> {
         if finding.kind == Kind::CreateOrGet {
             self.varied(finding, &request, &values).await?;
         }
+        if finding.kind == Kind::Upsert {
+            self.outgrown(finding, &request).await?;
+        }
         self.by_another(finding, &request).await?;
         if finding.per_caller && finding.kind == Kind::CreateOrGet {
             self.pair(finding).await?;
+        }
+        Ok(())
+    }
+
+    /// What takes in all that comes may be full one day, and another one is begun: then it is no rule that there is one.
+    async fn outgrown(&mut self, finding: &mut Finding, request: &Sample) -> Result<(), String> {
+        let Some(collection) = finding.made.as_ref().map(|made| format!("{}.{}", made.database, made.collection))
+        else {
+            return Ok(());
+        };
+        for _ in 0..REPEATED {
+            let shot = self.shot(request, Self::USER).await?;
+            if shot.delta.inserted.iter().any(|(namespace, _)| *namespace == collection) {
+                finding.begins_another = true;
+                return Ok(());
+            }
         }
         Ok(())
     }

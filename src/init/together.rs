@@ -7,9 +7,12 @@
 use super::finding::{Finding, Kind, Prior};
 use crate::import::Sample;
 
+/// Requests that come first, each with which of its kind it is in front of one request: who gives, and who takes, are two.
+type Makers = Vec<(Sample, usize)>;
+
 /// The findings as they can stand beside each other.
 pub fn together(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut makers: Vec<Sample> = Vec::new();
+    let mut makers = Makers::default();
     let together = findings.iter().map(|finding| {
         let is_explored = |prior: &Prior| findings.iter().any(|other| other.sample == prior.sample);
         match finding.before.split_last() {
@@ -23,7 +26,7 @@ pub fn together(findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// A request whose maker is explored, too: the maker comes first in some orders, and in others it does not.
-fn by_itself(finding: &Finding, first: &[Prior], makers: &mut Vec<Sample>) -> Finding {
+fn by_itself(finding: &Finding, first: &[Prior], makers: &mut Makers) -> Finding {
     let alone = Finding {
         kind: Kind::Failed("it finds nothing, alone".to_owned()),
         statuses: vec![404],
@@ -36,15 +39,17 @@ fn by_itself(finding: &Finding, first: &[Prior], makers: &mut Vec<Sample>) -> Fi
 }
 
 /// The request after these, of which one that came before others is written with these, and what it captures is called the same.
-fn numbered(finding: &Finding, before: &[Prior], makers: &mut Vec<Sample>) -> Finding {
-    let number = |prior: &Prior| {
-        let there = makers.iter().position(|sample| *sample == prior.sample);
+fn numbered(finding: &Finding, before: &[Prior], makers: &mut Makers) -> Finding {
+    let number = |(place, prior): (usize, &Prior)| {
+        let nth = before[..place].iter().filter(|other| other.sample == prior.sample).count();
+        let one = (prior.sample.clone(), nth);
+        let there = makers.iter().position(|other| *other == one);
         if there.is_none() {
-            makers.push(prior.sample.clone());
+            makers.push(one);
         }
         Prior { number: there.unwrap_or(makers.len() - 1), stands_before: there.is_some(), ..prior.clone() }
     };
-    let numbered: Vec<Prior> = before.iter().map(number).collect();
+    let numbered: Vec<Prior> = before.iter().enumerate().map(number).collect();
     let mut finding = finding.clone();
     if let Some(stored) = finding.made.as_mut().and_then(|made| made.stored.as_mut()) {
         // From one to the other, as the new name of one may be the old name of another.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
+use super::finding::is_caller;
 use super::fresh::{Fresh, is_moment};
 use super::graphql;
 use super::pieces::{Piece, pieces, with_pieces};
@@ -12,6 +13,8 @@ use crate::import::{Body, Sample};
 
 /// Highest rank of what is called like a key.
 const LIKE_A_KEY: u8 = 1;
+/// The rank of what may be a key.
+const LIKELY: u8 = 2;
 /// The rank of what is said of a thing, and is not its name.
 const UNLIKELY: u8 = 3;
 /// The rank of a moment: another text in its place would be none, or would be later than all others.
@@ -22,11 +25,19 @@ const MOMENT: u8 = 6;
 pub struct Pinned {
     /// `email`
     pub name: String,
-    /// `$.email` in a body, `?email` in the query, `:2` the second part of the path.
+    /// `$.email` in a body, `?email` in the query, `:2` the second part of the path, `header:x-event-id` a header.
     pub path: String,
 }
 
 impl Pinned {
+    /// What stands before the name of a header.
+    pub const HEADER: &'static str = "header:";
+
+    /// Whether this is the form of a place.
+    pub fn is_place(path: &str) -> bool {
+        path.starts_with(['$', '?', ':']) || path.starts_with(Self::HEADER)
+    }
+
     /// Whether the request has a value there.
     pub fn fits(&self, sample: &Sample) -> bool {
         pinned(sample, self).is_some()
@@ -110,9 +121,11 @@ fn ranked(sample: &Sample) -> Vec<(u8, Fresh)> {
         Body::None => {}
     }
     sample.query.iter().for_each(|(name, value)| add(rank(name), name, value));
-    // Other headers say who asks, or how.
-    let keys = sample.headers.iter().filter(|(name, _)| name.contains("idempotency"));
-    keys.for_each(|(name, value)| add(0, name, value));
+    for (name, value) in &sample.headers {
+        if let Some(rank) = rank_of_header(name) {
+            add(rank, name, value);
+        }
+    }
     let told = sample.parameters.iter().any(Option::is_some);
     for (segment, parameter) in sample.segments.iter().zip(&sample.parameters) {
         match parameter {
@@ -133,6 +146,17 @@ fn ranked(sample: &Sample) -> Vec<(u8, Fresh)> {
     fresh
 }
 
+/// How likely a header is a key: one that names what is delivered or asked for. Others say who asks, or how.
+fn rank_of_header(name: &str) -> Option<u8> {
+    let ends_like_a_key =
+        ["id", "key", "delivery", "event", "nonce", "reference"].iter().any(|end| name.ends_with(end));
+    match () {
+        () if name.contains("idempotency") => Some(0),
+        () if ends_like_a_key && !is_caller(name) => Some(LIKELY),
+        () => None,
+    }
+}
+
 /// How likely a field of this name is a key.
 fn rank(name: &str) -> u8 {
     let name = name.to_ascii_lowercase();
@@ -142,7 +166,7 @@ fn rank(name: &str) -> u8 {
         () if has(&["email", "key", "slug", "code", "handle", "username", "sku", "token"]) || name.ends_with("id") => 0,
         () if has(&["name", "user", "title", "seat", "number"]) => 1,
         () if has(&["date", "time", "description", "message", "text", "comment", "price", "amount"]) => 3,
-        () => 2,
+        () => LIKELY,
     }
 }
 
@@ -150,6 +174,11 @@ fn rank(name: &str) -> u8 {
 pub(super) fn pinned(sample: &Sample, pin: &Pinned) -> Option<Fresh> {
     let literal = match pin.path.chars().next()? {
         ':' => sample.segments.get(pin.path[1..].parse::<usize>().ok()?.checked_sub(1)?).cloned(),
+        'h' => {
+            let wanted = pin.path.strip_prefix(Pinned::HEADER)?;
+            let header = sample.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            header.map(|(_, value)| value.clone())
+        }
         '?' => sample.query.iter().find(|(name, _)| *name == pin.path[1..]).map(|(_, value)| value.clone()),
         _ => match &sample.body {
             Body::Json(json) => super::documents::leaves(json)

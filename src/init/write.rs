@@ -343,7 +343,7 @@ fn observed(text: &mut String, plan: &Plan, finding: &Finding) {
         add(text, format_args!("stored = {}\n", quoted(stored)));
     }
     if let Some(added) = &finding.added {
-        if finding.kind == Kind::Upsert && added.single {
+        if finding.kind == Kind::Upsert && added.single && !finding.begins_another {
             text.push_str(
                 "# One after another, one document took them all. `false` if a key may have several.\nsingle = true\n",
             );
@@ -396,7 +396,8 @@ fn is_in_list(field: &str) -> bool {
 /// of a list, which an aggregation does not read: every document would be in one group.
 fn of_one<'f>(finding: &'f Finding, origin: &Origin) -> Option<&'f Made> {
     let is_seen = !matches!(origin, Origin::Running { database: None, .. });
-    let makes_one = matches!(finding.kind, Kind::CreateOrGet | Kind::Unique(_) | Kind::Upsert);
+    let makes_one =
+        matches!(finding.kind, Kind::CreateOrGet | Kind::Unique(_) | Kind::Upsert) && !finding.begins_another;
     let tells = |made: &&Made| made.field != "_id" && !is_in_list(&made.field) && !made.is_of_the_trial();
     finding.made.as_ref().filter(|_| is_seen && makes_one).filter(tells)
 }

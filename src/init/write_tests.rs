@@ -122,6 +122,11 @@ fn one_document_that_took_all_is_held_to_be_the_only_one() {
     };
     assert!(single(Kind::Upsert, true));
     assert!(!single(Kind::Upsert, false), "it took a second one");
+    // Which was full one day: nothing says that there is one.
+    let mut plan = upsert("poll");
+    assert!(scenario_text(&plan).contains("[[invariant]]"), "{}", scenario_text(&plan));
+    plan.findings[0].begins_another = true;
+    assert!(!scenario_text(&plan).contains("[[invariant]]"), "{}", scenario_text(&plan));
     // It was made by something else.
     assert!(!single(Kind::Change, true));
 }

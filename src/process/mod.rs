@@ -8,6 +8,6 @@ mod spec;
 mod supervisor;
 
 pub use error::ProcessError;
-pub(crate) use log::tail;
+pub(crate) use log::{last_lines, tail};
 pub use spec::{ProcessSpec, find_program};
 pub use supervisor::{Process, Supervisor};

@@ -21,7 +21,7 @@ pub struct Settings {
     pub ignore: Vec<Pattern>,
     /// Lists whose order does not count.
     pub unordered: Vec<Pattern>,
-    /// Statuses that refuse; by default every 4xx but 401, 403, 404 and 410, and 503.
+    /// Statuses that refuse; by default every 4xx but 401, 403, 404 and 410, and 503, and 202 where no serial run has it.
     pub refusals: Vec<u16>,
     /// Refused and mixed executions violate as well.
     pub strict: bool,
@@ -31,6 +31,8 @@ pub struct Settings {
     pub coarse: bool,
 }
 
+/// The status of what may be done later, or by somebody else (RFC 9110, 15.3.3: "noncommittal").
+const ACCEPTED: u16 = 202;
 /// Statuses that say something about the request itself, whatever else goes on.
 const NOT_REFUSALS: [u16; 4] = [401, 403, 404, 410];
 
@@ -176,11 +178,19 @@ impl Judge {
         orders.into_values().max().unwrap_or_default()
     }
 
+    /// Whether an answer with this status refuses. One that promises nothing (202) does where nobody is answered so serially: what is
+    /// to be done is under way, by another request.
+    fn refuses(&self, status: u16) -> bool {
+        let is_underway = status == ACCEPTED && self.settings.refusals.is_empty();
+        let serially = || self.serial.iter().flat_map(|run| run.outcome.answers.values());
+        self.settings.refuses(status) || (is_underway && !serially().any(|answer| answer.status == ACCEPTED))
+    }
+
     /// Of an execution in which some requests, not all, were refused, or failed: the others. What they do without them is
     /// asked for.
     pub fn others(&self, Sample { order, outcome, touched, .. }: &Sample) -> BTreeSet<Vec<usize>> {
         if let Some(touched) = touched {
-            return faulted::others(order, &outcome.answers, touched, |status| self.settings.refuses(status));
+            return faulted::others(order, &outcome.answers, touched, |status| self.refuses(status));
         }
         let status = |request: &usize| outcome.answers.get(request).map_or(0, |answer| answer.status);
         let without = |leaves: &dyn Fn(u16) -> bool| {
@@ -188,8 +198,7 @@ impl Judge {
             others.sort_unstable();
             others
         };
-        let mut sets =
-            BTreeSet::from([without(&|status| self.settings.refuses(status)), without(&|status| status >= 500)]);
+        let mut sets = BTreeSet::from([without(&|status| self.refuses(status)), without(&|status| status >= 500)]);
         sets.retain(|set| !set.is_empty() && set.len() < order.len());
         sets
     }
@@ -232,7 +241,7 @@ impl Judge {
         serial: &[Normal],
         Prepared { specification, sequences, .. }: &Prepared,
     ) -> Judged {
-        let refuses = |status| self.settings.refuses(status);
+        let refuses = |status| self.refuses(status);
         let former = self.settings.former();
         let (class, without) = match touched {
             Some(touched) => faulted::class(execution, touched, serial, refuses, former),

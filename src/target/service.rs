@@ -20,7 +20,7 @@ use self::port::Reservation;
 use self::restart::Restarts;
 pub use self::restart::{Awaited, Launched};
 use super::{MongoUri, TargetError};
-use crate::process::{Process, ProcessSpec, Supervisor};
+use crate::process::{Process, ProcessSpec, Supervisor, last_lines};
 use crate::scenario::{PortKind, ServiceSpec};
 
 /// What an instance gets of the harness's own environment.
@@ -281,8 +281,7 @@ impl Instance {
 
     /// The end of a log, for an error.
     fn quoted(&self, log: &str) -> String {
-        let lines: Vec<&str> = log.lines().collect();
-        let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+        let last = last_lines(log, LOG_LINES);
         if last.is_empty() { String::new() } else { format!("; the end of {}:\n{last}", self.process.log().display()) }
     }
 }

@@ -158,6 +158,19 @@ fn requests_meet_on_what_several_make_one_after_the_other() {
     found_and_found_again(&requests.each_ref().map(String::as_str), &["node", &services("states.js")]);
 }
 
+/// The request sends several commands at once, but only where the other one has been before.
+#[test]
+fn what_is_sent_side_by_side_by_one_request_alone_is_its_own() {
+    let requests = ["curl -X PUT http://app/carts/blue", "curl -X POST http://app/carts/blue/order"];
+    found_and_found_again(&requests, &["node", &services("states.js")]);
+}
+
+/// Two are served one too many only where two were served before.
+#[test]
+fn two_meet_where_one_is_left() {
+    found_and_found_again(&["curl -X POST http://app/parties/blue/guests"], &["node", &services("states.js")]);
+}
+
 /// A word in the place of a telephone number is refused: another number is made.
 #[test]
 fn what_must_be_a_number_in_writing_is_another_one_each_time() {

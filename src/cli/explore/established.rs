@@ -22,6 +22,8 @@ use crate::target::Guard;
 const TWO: usize = 2;
 /// Operations of which every two are sent before others; of more, every one.
 const MOST_OPERATIONS: usize = 5;
+/// Requests of one operation that are sent one after another to see whether there is a last one.
+const MOST_IN_A_ROW: usize = 6;
 /// Choices of what comes first that are named.
 const NAMED: usize = 4;
 
@@ -60,6 +62,7 @@ impl One<'_> {
             names,
             place,
             used: Used::default().until(fresh.next, self.requests),
+            met: BTreeSet::new(),
             known: BTreeSet::new(),
             states: BTreeSet::new(),
             told: Vec::new(),
@@ -102,6 +105,8 @@ struct Further<'a> {
     place: Place<'a>,
     /// Executions and numbers of operations that have been: each execution has a key of its own, and each operation a number.
     used: Used,
+    /// Two that have met, after which.
+    met: BTreeSet<(Vec<usize>, Vec<usize>)>,
     /// Ways of two requests that have met.
     known: BTreeSet<Vec<(usize, String)>>,
     /// What all operations do, in the states that were reached.
@@ -149,8 +154,36 @@ impl Further<'_> {
             }
             reached = next;
         }
+        whole = self.at_the_last(whole).await?;
         whole = self.at_limits(whole).await?;
         Ok(self.said(whole))
+    }
+
+    /// Two requests that meet where there is one left for them, of a stock or a quota: as many as go the same way one after another,
+    /// less one, come first.
+    async fn at_the_last(&mut self, mut whole: Exploration) -> Result<Exploration, CliError> {
+        if self.count() > MOST_OPERATIONS {
+            return Ok(whole);
+        }
+        for operation in 0..self.count() {
+            let mut earlier: Option<Way> = None;
+            for others in 1..=MOST_IN_A_ROW {
+                let first = vec![operation; others];
+                let Some(way) = self.way(&first, operation, whole.report.explored).await? else { break };
+                let is_other = earlier.is_some_and(|earlier| earlier.told != way.told);
+                if is_other && !self.met.contains(&(first[1..].to_vec(), vec![operation; TWO])) {
+                    whole = self.meet(&first[1..], &[operation; TWO], 1, whole).await?;
+                    if !whole.may_go_on() {
+                        return Ok(whole);
+                    }
+                }
+                if !way.writes() {
+                    break;
+                }
+                earlier = Some(way);
+            }
+        }
+        Ok(whole)
     }
 
     /// Two requests that meet where one more is all that an aggregation of the user's own allows.
@@ -184,25 +217,31 @@ impl Further<'_> {
     async fn reach(&mut self, first: Vec<usize>, explored: u64) -> Result<Option<State>, CliError> {
         let mut ways = Vec::new();
         for operation in 0..self.count() {
-            let operations: Vec<usize> = first.iter().copied().chain([operation]).collect();
-            let requests = u32::try_from(operations.len()).unwrap_or(u32::MAX);
-            let left = self.one.share(self.place.start.elapsed(), explored, 1);
-            if left.is_none() || self.place.stop.is_cancelled() {
-                self.open = true;
-                return Ok(None);
-            }
-            let (environment, stop) = (self.place.environment, self.place.stop.clone());
-            let subject = self.one.subject(environment, &self.named(&operations), requests);
-            let plan = Plan { may_reduce: false, ..self.one.plan(None, false) };
-            let explorer = self.one.explorer(environment, &subject, &plan, stop).await?;
-            let explorer = explorer.starting(self.used.next(requests), self.place.start);
-            let Some(way) = explorer.last_of_all().await else { return Ok(None) };
-            self.used = self.used.until(way.next, requests);
-            self.unread.extend(way.operations.iter().cloned());
+            let Some(way) = self.way(&first, operation, explored).await? else { return Ok(None) };
             ways.push(way);
         }
         let is_new = self.states.insert(ways.iter().map(|way| way.told.clone()).collect());
         Ok(is_new.then_some((first, ways)))
+    }
+
+    /// What an operation does after these.
+    async fn way(&mut self, first: &[usize], operation: usize, explored: u64) -> Result<Option<Way>, CliError> {
+        let operations: Vec<usize> = first.iter().copied().chain([operation]).collect();
+        let requests = u32::try_from(operations.len()).unwrap_or(u32::MAX);
+        let left = self.one.share(self.place.start.elapsed(), explored, 1);
+        if left.is_none() || self.place.stop.is_cancelled() {
+            self.open = true;
+            return Ok(None);
+        }
+        let (environment, stop) = (self.place.environment, self.place.stop.clone());
+        let subject = self.one.subject(environment, &self.named(&operations), requests);
+        let plan = Plan { may_reduce: false, ..self.one.plan(None, false) };
+        let explorer = self.one.explorer(environment, &subject, &plan, stop).await?;
+        let explorer = explorer.starting(self.used.next(requests), self.place.start);
+        let Some(way) = explorer.last_of_all().await else { return Ok(None) };
+        self.used = self.used.until(way.next, requests);
+        self.unread.extend(way.operations.iter().cloned());
+        Ok(Some(way))
     }
 
     /// The operations of these positions; none where all requests are alike.
@@ -241,6 +280,7 @@ impl Further<'_> {
             self.open = true;
             return Ok(whole);
         };
+        self.met.insert((first.to_vec(), choice.to_vec()));
         let positions: Vec<usize> = first.iter().chain(choice).copied().collect();
         let (operations, requests) = (self.named(&positions), u32::try_from(positions.len()).unwrap_or(u32::MAX));
         let subject = self.one.subject(environment, &operations, requests);

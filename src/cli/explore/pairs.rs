@@ -11,7 +11,7 @@ use super::established::Place;
 use crate::cli::CliError;
 use crate::cli::args::ExploreArgs;
 use crate::explore::outcome::Exploration;
-use crate::explore::pairs::{Part, choices, merged, unserved};
+use crate::explore::pairs::{Part, choices, merged};
 use crate::explore::search::Search;
 use crate::scenario::{JudgeKind, Scenario, WorkloadKind};
 use crate::session::Environment;
@@ -100,11 +100,7 @@ impl One<'_> {
             parts.push(Part { operations, exploration });
         }
         let fresh = merged(parts, survey.operations, self.scenario.judging().as_if_serial);
-        let mut whole = self.established(fresh, names, Place { environment, guard, stop, start }).await?;
-        if self.scenario.workload == WorkloadKind::Custom && !stop.is_cancelled() {
-            whole.report.doubts.extend(unserved(&whole.history, names));
-        }
-        Ok(whole)
+        self.established(fresh, names, Place { environment, guard, stop, start }).await
     }
 
     /// What is left of the budget for each of so many choices; nothing when it is exhausted.

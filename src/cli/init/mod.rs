@@ -62,6 +62,7 @@ pub(super) async fn init(args: InitArgs, io: &mut Io) -> Result<ExitStatus, CliE
     };
     plan.name = format!("{}: {}", chosen.sample.route(), promise(&plan));
     tell_left_out(&plan, io, args.quiet);
+    tell_others(&looked.findings, chosen, io, args.quiet);
     let text = scenario_text(&plan);
     match &args.out {
         Some(path) => {
@@ -85,6 +86,21 @@ fn tell(io: &mut Io, quiet: bool, notes: &[String]) {
 fn left_out<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<String> {
     let failed = findings.filter(|finding| matches!(finding.kind, Kind::Failed(_)));
     failed.map(|finding| format!("{}: {}", finding.sample.route(), said(finding))).collect()
+}
+
+/// What works, and is not in the scenario: a file is of one race.
+fn tell_others(findings: &[Finding], chosen: &Finding, io: &mut Io, quiet: bool) {
+    let is_other = |finding: &&Finding| *finding != chosen && !matches!(finding.kind, Kind::Failed(_) | Kind::Nothing);
+    let others: Vec<String> =
+        findings.iter().filter(is_other).map(|finding| format!("`--route '{}'`", finding.sample.route())).collect();
+    if !others.is_empty() {
+        let note = format!(
+            "the scenario is of {} alone; of the others: {}; all of them together: onlyone explore with the same requests",
+            chosen.sample.route(),
+            others.join(", ")
+        );
+        tell(io, quiet, &[note]);
+    }
 }
 
 fn tell_left_out(plan: &Plan, io: &mut Io, quiet: bool) {

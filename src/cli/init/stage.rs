@@ -107,7 +107,12 @@ impl Stage {
             others: std::collections::BTreeMap::new(),
             clock: None,
         };
-        let service = Service::start(spec, &context, Awaited::Together).await.map_err(|error| {
+        let started = Service::start(spec, &context, Awaited::Together).await;
+        // The error names the log.
+        if let Some(logs) = self.logs.take_if(|_| started.is_err()) {
+            drop(logs.keep());
+        }
+        let service = started.map_err(|error| {
             CliError::from(error).hint("the command after `--` must start the service in the foreground, and be done with it in time; it is told a free PORT and its database's address, and everything of this shell's environment")
         })?;
         self.url = service.base_urls().into_iter().next().unwrap_or_default();

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Run;
 use crate::explore::execution::{INTERRUPTED, participant};
 use crate::explore::gate::{Event, Parked};
-use crate::explore::hub::signature;
+use crate::explore::hub::{shape, signature};
 use crate::explore::lane::Held;
 use crate::explore::scheduler::{Learned, START_QUIET};
+use crate::explore::wire::Command;
 use crate::scope::Scope;
 
 /// How long what is left of an execution that is given up may take to end; shorter if the exploration is to end.
@@ -27,7 +28,10 @@ impl Run<'_> {
         loop {
             let lane = &self.lanes[request];
             let moved = lane.next_ordinal > before;
-            let siblings = lane.has_a_choice() || self.in_server.values().any(|(owner, _)| *owner == request);
+            // Something else of it is under way, or answered and not delivered yet.
+            let siblings = lane.has_a_choice()
+                || self.in_server.values().any(|(owner, _)| *owner == request)
+                || self.answers.iter().any(|(owner, ..)| *owner == request);
             let others_wait = self.lanes.iter().any(|lane| lane.waiting);
             if lane.finished && !others_wait && (moved || !self.may_be_late(request)) {
                 return Ok(());
@@ -98,7 +102,7 @@ impl Run<'_> {
 
     pub(super) fn absorb(&mut self, event: Event, mover: Option<usize>) {
         match event {
-            Event::Parked(parked) => match self.owner(mover) {
+            Event::Parked(parked) => match self.owner(mover, &parked.command) {
                 Some(request) => self.park(request, parked),
                 None => self.execution.strays.push(signature(&parked.command)),
             },
@@ -132,7 +136,7 @@ impl Run<'_> {
 
     /// The request that a command belongs to: who could move, then who waited, then, if requests are known to send several
     /// commands at once, who moved last.
-    fn owner(&mut self, mover: Option<usize>) -> Option<usize> {
+    fn owner(&mut self, mover: Option<usize>, command: &Command) -> Option<usize> {
         let waiting: Vec<usize> = (0..self.lanes.len()).filter(|lane| self.lanes[*lane].waiting).collect();
         let can_move = mover.filter(|mover| !self.lanes[*mover].finished);
         match (can_move, waiting.first()) {
@@ -156,8 +160,24 @@ impl Run<'_> {
                 }
                 self.mover.filter(|mover| !self.lanes[*mover].finished)
             }
-            (None, None) => None,
+            (None, None) => self.only_sender(command),
         }
+    }
+
+    /// The only request that is under way, where it has sent a command like this a moment ago: it sends several at once, as it did
+    /// not while it found nothing. What the service does by itself is not like it.
+    fn only_sender(&mut self, command: &Command) -> Option<usize> {
+        let mut open = (0..self.lanes.len()).filter(|lane| self.lanes[*lane].started && !self.lanes[*lane].finished);
+        let (one, None) = (open.next()?, open.next()) else { return None };
+        let own = shape(command);
+        let released = self.execution.steps.iter().filter(|step| step.request == one);
+        let released = released.map(|step| (&step.command, step.sent));
+        let parked = self.lanes[one].parked.iter().map(|held| (&held.command, held.sent));
+        let last = released.chain(parked).filter(|(other, _)| shape(other) == own).map(|(_, sent)| sent).max()?;
+        let is_new = last.elapsed().is_ok_and(|since| since < self.scheduler.timing.quiet);
+        // It is known from now on.
+        self.execution.parallel |= is_new;
+        is_new.then_some(one)
     }
 
     fn park(&mut self, request: usize, parked: Parked) {

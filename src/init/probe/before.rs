@@ -11,13 +11,15 @@ use super::{Probe, Shot, renewed};
 use crate::import::Sample;
 
 /// Statuses by which a request says that what it needs is not there; many a service stumbles over it.
-const NOT_THERE: [u16; 7] = [400, 404, 409, 410, 412, 422, 500];
+const NOT_THERE: [u16; 9] = [400, 401, 403, 404, 409, 410, 412, 422, 500];
 /// Statuses of who is nobody, and of what is not there.
 const NOT_FOUND: [u16; 2] = [401, 404];
 /// From here on the service has failed.
 const SERVER_ERRORS: u16 = 500;
 /// Most requests that one is tried after, in all ways.
 const MOST_TRIES: usize = 24;
+/// Letters of an identifier that a machine makes up, at least.
+const SHORTEST_MADE_UP: usize = 10;
 /// Most identifiers of a request that are taken from another one's answer, one by one.
 const MOST_IDENTIFIERS: usize = 3;
 
@@ -59,7 +61,10 @@ impl Probe<'_> {
             (Some(trial), _) => self.confirmed(trial).await?,
             (None, Some((trial, shot))) if shot.is_good() => self.confirmed(trial).await?,
             (None, Some((trial, shot))) => Some(not_yet(trial, shot.reply.status)),
-            (None, None) => self.after_others(&trials, alone, tries).await?,
+            (None, None) => match self.after_two(finding, &mut tries).await? {
+                Some(linked) => Some(linked),
+                None => self.after_others(&trials, alone, tries).await?,
+            },
         };
         if let Some(linked) = linked {
             if linked.kind.makes() {
@@ -69,6 +74,23 @@ impl Probe<'_> {
             *finding = linked;
         }
         Ok(())
+    }
+
+    /// Tries the request after two that make something, each of which it names: who gives, and who takes.
+    async fn after_two(&mut self, finding: &Finding, tries: &mut usize) -> Result<Option<Finding>, String> {
+        let named: Vec<String> = identifiers(finding).into_iter().take(MOST_IDENTIFIERS).collect();
+        let trials: Vec<Finding> = two_of(&self.makers, finding, &named);
+        for trial in trials {
+            if *tries == 0 {
+                break;
+            }
+            *tries -= 1;
+            let Some(shot) = self.after(&trial, &[]).await? else { continue };
+            if shot.is_good() && !shot.delta.is_empty() {
+                return self.confirmed(&trial).await;
+            }
+        }
+        Ok(None)
     }
 
     /// Tries the request where others have gone on with what was made, one of them and then all in turn: where it looks for
@@ -203,12 +225,73 @@ fn priors(maker: &Finding, finding: &Finding) -> Vec<Prior> {
     if finding.fresh.iter().any(is_shared) {
         priors.push(prior(None));
     }
+    let is_captured = |literal: &String| maker.before.iter().any(|prior| prior.captures(literal));
+    let is_free =
+        |literal: &String| !maker.fresh.iter().any(|fresh| fresh.literal == *literal) && !is_captured(literal);
+    // What is called the same in both is the same.
+    for one in keys(&finding.sample, &Default::default()).into_iter().filter(|one| is_free(&one.literal)) {
+        if let Some((_, path)) = maker.fields.iter().find(|(name, _)| is_called(name, &one.name)) {
+            priors.push(prior(Some((one.literal, path.clone()))));
+        }
+    }
     if let Some(path) = maker.id.as_ref().or(maker.names.as_ref()) {
-        let is_captured = |fresh: &Fresh| maker.before.iter().any(|prior| prior.captures(&fresh.literal));
-        let all = keys(&finding.sample, &Default::default()).into_iter();
-        let free = all.filter(|one| !is_shared(one) && !is_captured(one));
-        let captured = free.take(MOST_IDENTIFIERS).map(|one| prior(Some((one.literal, path.clone()))));
-        priors.extend(captured);
+        let free = identifiers(finding).into_iter().filter(is_free).take(MOST_IDENTIFIERS);
+        let captured: Vec<Prior> = free.map(|literal| prior(Some((literal, path.clone())))).collect();
+        priors.extend(captured.into_iter().filter(|one| !priors.contains(one)).collect::<Vec<_>>());
     }
     priors
 }
+
+/// Values of a request that may be what another one has made: they are called like keys, stand in the path, or look like it.
+fn identifiers(finding: &Finding) -> Vec<String> {
+    let mut all: Vec<String> =
+        keys(&finding.sample, &Default::default()).into_iter().map(|fresh| fresh.literal).collect();
+    for fresh in candidates(&finding.sample) {
+        if is_made_up(&fresh.literal) && !all.contains(&fresh.literal) {
+            all.push(fresh.literal);
+        }
+    }
+    all
+}
+
+/// Whether a value looks like an identifier that a machine made up: long, of letters, digits and signs, with digits in it.
+fn is_made_up(text: &str) -> bool {
+    let is_sign = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    text.len() >= SHORTEST_MADE_UP && text.chars().all(is_sign) && text.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// Whether two fields are called the same, in whatever letters: `refreshToken`, `refresh_token`.
+fn is_called(name: &str, other: &str) -> bool {
+    let letters = |name: &str| -> String {
+        name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+    };
+    // That a thing has an identifier says nothing of which thing it is.
+    letters(name) == letters(other) && !matches!(letters(name).as_str(), "id" | "name")
+}
+
+/// The request after two of those that make something by themselves, each of which makes one of these values.
+fn two_of(makers: &[Finding], finding: &Finding, named: &[String]) -> Vec<Finding> {
+    let path = |maker: &Finding| maker.id.clone().or_else(|| maker.names.clone());
+    let alone = makers.iter().rev().filter(|maker| maker.before.is_empty() && maker.fresh.is_empty());
+    let alone: Vec<(&Finding, String)> = alone.filter_map(|maker| Some((maker, path(maker)?))).collect();
+    let mut trials = Vec::new();
+    for (at, first) in named.iter().enumerate() {
+        for second in &named[at + 1..] {
+            for (one, one_path) in &alone {
+                for (other, other_path) in &alone {
+                    let prior = |maker: &Finding, literal: &String, path: &String, number| Prior {
+                        number,
+                        ..Prior::new(maker.sample.clone(), Some((literal.clone(), path.clone())))
+                    };
+                    let before = vec![prior(one, first, one_path, 0), prior(other, second, other_path, 1)];
+                    trials.push(Finding { before, ..finding.clone() });
+                }
+            }
+        }
+    }
+    trials
+}
+
+#[cfg(test)]
+#[path = "before_tests.rs"]
+mod tests;

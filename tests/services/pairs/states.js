@@ -1,4 +1,5 @@
-// What goes through states: a job is claimed and then closed; and what stands on what was made: lists on a board. Express and the driver.
+// What goes through states: a job is claimed and then closed; what stands on what was made: lists on a board; and what is there a few
+// times. Express and the driver.
 //
 // MODE=fixed  the state is part of the update's filter
 // MODE=buggy  the last step reads the state, writes down what it did, and then the state
@@ -51,6 +52,33 @@ async function main() {
     if (buggy) await lists.updateOne(list, { $set: { archived: true } });
     await events.insertOne({ archived: list._id });
     return response.json({});
+  }));
+  // Whoever orders has the lines of the cart written down side by side, once there is a cart.
+  const [carts, lines] = ['carts', 'lines'].map((name) => db.collection(name));
+  app.put('/carts/:cart', route(async ({ params: { cart } }, response) => {
+    await carts.updateOne({ _id: cart }, { $setOnInsert: { state: 'open' } }, { upsert: true });
+    response.status(200).end();
+  }));
+  app.post('/carts/:cart/order', route(async ({ params: { cart } }, response) => {
+    const [open, ordered] = [{ _id: cart, state: 'open' }, { $set: { state: 'ordered' } }];
+    const taken = buggy ? await carts.findOne(open) : await carts.findOneAndUpdate(open, ordered);
+    if (!taken) return response.status(404).end();
+    await Promise.all([1, 2].map((line) => lines.insertOne({ cart, line })));
+    if (buggy) await carts.updateOne({ _id: cart }, ordered);
+    return response.status(200).end();
+  }));
+
+  // Three may take part.
+  const [parties, guests] = ['parties', 'guests'].map((name) => db.collection(name));
+  app.post('/parties/:party/guests', route(async ({ params: { party } }, response) => {
+    const upsert = () => parties.updateOne({ _id: party }, { $setOnInsert: { left: 3 } }, { upsert: true });
+    await upsert().catch((error) => (error.code === 11000 ? upsert() : Promise.reject(error)));
+    const [free, less] = [{ _id: party, left: { $gt: 0 } }, { $inc: { left: -1 } }];
+    const place = buggy ? await parties.findOne(free) : await parties.findOneAndUpdate(free, less);
+    if (!place) return response.status(409).end();
+    if (buggy) await parties.updateOne({ _id: party }, less);
+    await guests.insertOne({ party });
+    return response.status(201).end();
   }));
   app.listen(Number(process.env.PORT), '127.0.0.1');
 }
