@@ -262,6 +262,8 @@ impl Causes {
         let meaning = match status.parse::<u16>().ok()? {
             200..400 => "ok",
             400..500 => "refused",
+            // A gateway says so, too, of what has arrived.
+            503 => return Some(". Where HTTP 503 has no effect, say so: `status = { refused = [503] }`".to_owned()),
             _ => return None,
         };
         Some(format!(
@@ -347,7 +349,8 @@ mod tests {
         };
         assert!(remedy(204).contains("`status = { ok = [204] }`"), "{}", remedy(204));
         assert!(remedy(409).contains("`status = { refused = [409] }`"), "{}", remedy(409));
-        assert_eq!(remedy(503), "");
+        assert!(remedy(503).contains("`status = { refused = [503] }`"), "{}", remedy(503));
+        assert_eq!(remedy(500), "");
         let mut kind = OfKind { all: 2, uncertain: 2, ..OfKind::default() };
         let unlisted = || Outcome::Unknown(Cause::http(204, "HTTP 204"));
         operations(vec![unlisted(), unlisted()]).iter().for_each(|operation| kind.unknown.meet(operation));

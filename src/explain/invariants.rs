@@ -33,7 +33,7 @@ pub fn of(invariant: &Invariant) -> Text {
         Invariant::AsIfSerial => Text {
             meaning: "What concurrent requests answer and leave behind is what some order of the same requests, one after another, gives.",
             cause: "A decision that rests on what was read before another request wrote.",
-            fix: "The witness shows what differs from the nearest order; the lint names the commands to join into one.",
+            fix: "The witness shows what differs from the nearest order; where a lint is shown, it names the commands to join into one.",
         },
         Invariant::Custom(name) => match of_a_command(name) {
             Some((meaning, cause, fix)) => Text { meaning, cause, fix },

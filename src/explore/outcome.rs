@@ -248,7 +248,8 @@ impl Explorer<'_> {
         }
         if self.found.executions.iter().any(|(execution, ..)| execution.waited_in_service) {
             reasons.push(
-                "requests wait for each other in the service: in which order they come to wait is not explored"
+                "requests wait for each other in the service: in which order they come to wait is not explored. \
+                 Where one process serves one request at a time, several workers, or `[service] instances = 2`, let them meet"
                     .to_owned(),
             );
         }

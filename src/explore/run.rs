@@ -222,11 +222,8 @@ impl<'a> Run<'a> {
         }
         for poll in idle {
             self.execution.polls.entry(poll.pick.request).or_insert_with(|| {
-                format!(
-                    "{} {}",
-                    poll.command.name,
-                    poll.command.collection.as_deref().map(own_name).unwrap_or_default()
-                )
+                let collection = poll.command.collection.as_deref().map(own_name);
+                [Some(&*poll.command.name), collection].into_iter().flatten().collect::<Vec<_>>().join(" ")
             });
         }
         enabled

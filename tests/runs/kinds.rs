@@ -252,8 +252,8 @@ fn two_of_several_operations_meet_on_what_others_left() {
     for further in [&["--operations", "publish,put-away"][..], &["--operations", "publish,put-away", "--pairs"]] {
         let ended = carry_out("explore", &server, "drafts", "racy", further);
         assert_eq!(ended.code, Some(3), "{further:?}: {}", ended.why());
-        let named = ended.report["reasons"].to_string().contains("`publish` was served in no execution");
-        assert_eq!(named, further.contains(&"--pairs"), "{}", ended.why());
+        let reasons = ended.report["reasons"].to_string();
+        assert!(reasons.contains("`publish` was served in no execution"), "{further:?}: {}", ended.why());
     }
 }
 
