@@ -153,7 +153,11 @@ fn run(networks: &Networks, folder: &Path, faketime: &str, run: &str) -> (Option
         .collect();
     for (shard, child) in children {
         let ended = child.wait_with_output().unwrap();
-        assert_eq!(ended.status.code(), Some(0), "shard {shard}: {}", String::from_utf8_lossy(&ended.stderr));
+        let file = folder.join(format!("reports/{run}.shard-{shard}-of-{SHARDS}/report.json"));
+        let why = std::fs::read(file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        let why = why.map(|report| format!("{} {}", report["reasons"], report["invariants"]));
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(0), "shard {shard}: {said} {why:?}");
     }
     let began = |shard: usize| {
         let file = folder.join(format!("reports/{run}.shard-{shard}-of-{SHARDS}/run.json"));
