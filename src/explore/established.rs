@@ -2,7 +2,8 @@
 //! never go that way at once. So others come first, one after another, and two meet on what they left.
 //!
 //! *Soundness*: every execution is one of so many requests, and is judged as such; serial runs that it is held against begin with the same
-//! ones. *Completeness*: all interleavings of the two; what takes more than [`MOST_BEFORE`] requests before it is not met. *Cost*: about as
+//! ones. *Completeness*: all interleavings of the two; what takes more than [`MOST_BEFORE`] requests before it is not met,
+//! unless these are of one operation, and the last of a few that go the same way. *Cost*: about as
 //! many executions as the two had before, for each way that is new.
 
 use std::collections::{BTreeMap, BTreeSet};

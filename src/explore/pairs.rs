@@ -109,36 +109,38 @@ pub(super) fn join_looks(whole: &mut Vec<Looks>, looks: Vec<Looks>) {
 /// What is not known of operations that were served in no execution, or in the very first one alone, which has used up what there
 /// was: whoever refuses everything races with nobody. Each execution has a key of its own.
 pub fn unserved(history: &History) -> Vec<String> {
-    let mut of: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
+    let mut of: BTreeMap<&str, Keys<'_>> = BTreeMap::new();
     for operation in &history.operations {
-        of.entry(operation.action.name()).or_default().push(operation);
+        let keys = of.entry(operation.action.name()).or_default();
+        keys.asked.insert(&operation.key);
+        match told(operation) {
+            Outcome::Ok(_) => drop(keys.served.insert(&operation.key)),
+            Outcome::Failed(cause) | Outcome::Unknown(cause) => drop(keys.refusal.get_or_insert(&cause.message)),
+        }
     }
-    let sentence = |(name, asked): (&str, Vec<&Operation>)| {
-        let said = asked.iter().find_map(|operation| match told(operation) {
-            Outcome::Failed(cause) | Outcome::Unknown(cause) => Some(format!(" ({})", cause.message)),
-            Outcome::Ok(_) => None,
-        });
-        format!(
-            "`{name}` was served in {}{}: what it does when it is was not explored. What it needs may come before it: \
-             `before = {{ path = \"…\" }}`, or an operation of its own; what it makes may be there already: then a value of it must be \
-             another one each time, `--fresh NAME=PLACE`, or `{{{{ key }}}}` in a scenario",
-            if asked.iter().any(|operation| is_served(operation)) {
-                "the first execution alone"
-            } else {
-                "no execution"
-            },
-            said.unwrap_or_default()
-        )
-    };
-    let keys = |asked: &mut dyn Iterator<Item = &&Operation>| asked.map(|one| &one.key).collect::<BTreeSet<_>>().len();
-    let unserved = of.into_iter().filter(|(_, asked)| {
-        keys(&mut asked.iter().filter(|operation| is_served(operation))) < keys(&mut asked.iter()).min(2)
-    });
-    unserved.map(sentence).collect()
+    of.retain(|_, keys| keys.served.len() < keys.asked.len().min(2));
+    of.into_iter().map(|(name, keys)| keys.in_words(name)).collect()
 }
 
-fn is_served(operation: &Operation) -> bool {
-    matches!(told(operation), Outcome::Ok(_))
+/// Keys on which an operation was asked for.
+#[derive(Default)]
+struct Keys<'a> {
+    asked: BTreeSet<&'a str>,
+    served: BTreeSet<&'a str>,
+    /// What somebody was told who was not served.
+    refusal: Option<&'a str>,
+}
+
+impl Keys<'_> {
+    fn in_words(&self, name: &str) -> String {
+        let said = self.refusal.map(|message| format!(" ({message})")).unwrap_or_default();
+        let of = if self.served.is_empty() { "no execution" } else { "the first execution alone" };
+        format!(
+            "`{name}` was served in {of}{said}: what it does when it is was not explored. What it needs may come before it: \
+             `before = {{ path = \"…\" }}`, or an operation of its own; what it makes may be there already: then a value of it must be \
+             another one each time, `--fresh NAME=PLACE`, or `{{{{ key }}}}` in a scenario"
+        )
+    }
 }
 
 /// What readers are told of the choices where the scenario's own rules alone judge: which there were, and which were not begun.

@@ -145,7 +145,7 @@ pub struct Prior {
 
 impl Prior {
     /// A request, with what is captured of its answer.
-    pub(super) fn new(sample: Sample, capture: Option<(String, String)>) -> Self {
+    pub fn new(sample: Sample, capture: Option<(String, String)>) -> Self {
         Prior { sample, capture, number: 0, stands_before: false }
     }
 

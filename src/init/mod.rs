@@ -20,6 +20,8 @@ mod write;
 pub use documents::State;
 #[cfg(test)]
 pub(crate) use elements::Added;
+#[cfg(test)]
+pub use finding::Prior;
 pub use finding::{Finding, Kind, Reply, Subject};
 pub use login::Login;
 pub(crate) use made::TRIAL;

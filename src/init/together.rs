@@ -111,6 +111,13 @@ mod tests {
             field: "place".to_owned(),
             stored: Some("{{ before.id }}/{{ before.id_2 }}".to_owned()),
         };
+        // Who gives, and who takes, are two.
+        let gives = vec![prior(&users, "u1", 0), prior(&users, "u2", 1)];
+        let kept = together(vec![Finding { before: gives, ..maker("gifts") }]);
+        let told: Vec<String> = kept[0].before.iter().map(Prior::template).collect();
+        assert_eq!(told, ["{{ before.id }}", "{{ before.id_2 }}"]);
+        assert!(kept[0].before.iter().all(|prior| !prior.stands_before), "{kept:?}");
+
         let on = |before: Vec<Prior>| Finding { before, made: Some(made.clone()), ..maker("cards") };
         let kept =
             together(vec![on(vec![prior(&users, "u1", 0)]), on(vec![prior(&boards, "b1", 0), prior(&users, "u1", 1)])]);

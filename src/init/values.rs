@@ -244,6 +244,22 @@ mod tests {
     }
 
     #[test]
+    fn a_header_that_names_what_is_delivered_may_be_another_one_and_who_asks_and_how_may_not() {
+        let line = "curl http://app/hook -H 'X-GitHub-Delivery: d-1' -H 'webhook-id: w-1' -H 'X-User-Id: ann' \
+                    -H 'Idempotency-Key: i-1' -H 'X-Requested-With: fetch' -H 'X-Event-Id: e-1' --json '{\"email\":\"a@b.c\"}'";
+        let sample = crate::import::from_curl(line).unwrap();
+        let literals: Vec<String> = candidates(&sample).into_iter().map(|one| one.literal).collect();
+        assert_eq!(literals, ["a@b.c", "i-1", "d-1", "w-1", "e-1", "hook"]);
+        // The user may name any header, in any letters.
+        let pin = |path: &str| Pinned { name: "event".to_owned(), path: path.to_owned() };
+        let found = |path: &str| pinned(&sample, &pin(path)).map(|fresh| fresh.literal);
+        assert_eq!(found("header:X-Event-Id").as_deref(), Some("e-1"));
+        assert_eq!(found("header:x-requested-with").as_deref(), Some("fetch"));
+        assert_eq!(found("header:x-other"), None);
+        assert!(Pinned::is_place("header:x") && !Pinned::is_place("x-event-id"));
+    }
+
+    #[test]
     fn a_moment_is_the_last_to_be_another_one() {
         let line =
             "curl http://app/rooms/blue/bookings --json '{\"from\":\"2026-03-01T10:00\",\"to\":\"2026-03-01T12:00\"}'";

@@ -126,9 +126,34 @@ fn one_document_that_took_all_is_held_to_be_the_only_one() {
     let mut plan = upsert("poll");
     assert!(scenario_text(&plan).contains("[[invariant]]"), "{}", scenario_text(&plan));
     plan.findings[0].begins_another = true;
+    plan.findings[0].added = Some(Added { place: "votes".into(), literal: "x".into(), single: true });
     assert!(!scenario_text(&plan).contains("[[invariant]]"), "{}", scenario_text(&plan));
+    plan.custom = false;
+    let text = scenario_text(&plan);
+    assert!(text.contains("elements = ") && !text.contains("\nsingle = true\n"), "{text}");
     // It was made by something else.
     assert!(!single(Kind::Change, true));
+}
+
+#[test]
+fn several_that_come_first_are_a_list_and_one_that_stands_before_is_not_in_it() {
+    let sample = |path: &str| from_curl(&format!("curl -X POST http://app/{path}")).unwrap();
+    let prior = |path: &str, literal: &str, number, stands_before| {
+        let capture = Some((literal.to_owned(), "$.id".to_owned()));
+        Prior { number, stands_before, ..Prior::new(sample(path), capture) }
+    };
+    let text = |stands_before| {
+        let mut plan = upsert("poll");
+        let before = vec![prior("boards", "b1", 0, stands_before), prior("boards/b1/lists", "l1", 1, false)];
+        plan.findings = vec![Finding { kind: Kind::Change, before, ..Finding::untried(sample("boards/b1/lists/l1")) }];
+        scenario_text(&plan)
+    };
+    let first = "{ method = \"POST\", path = \"/boards\", capture = { id = \"$.id\" } }";
+    let second = "{ method = \"POST\", path = \"/boards/{{ before.id }}/lists\", capture = { id_2 = \"$.id\" } }";
+    let (both, one) = (text(false), text(true));
+    assert!(both.contains(&format!("before = [\n    {first},\n    {second},\n]\n")), "{both}");
+    assert!(one.contains(&format!("before = {second}\n")), "{one}");
+    assert!(both.contains("path = \"/boards/{{ before.id }}/lists/{{ before.id_2 }}\""), "{both}");
 }
 
 #[test]

@@ -41,6 +41,15 @@ const fn correct(name: &'static str) -> Description {
     Description { name, bug: None, blind_spot: None }
 }
 
+/// Of every strategy under a lock in this process.
+const LOCK_IN_MEMORY: Description = Description {
+    name: "lock-in-memory",
+    bug: Some("the lock is unknown to other processes"),
+    blind_spot: Some(
+        "a lock in memory excludes only callers of one process, and this run had one: it proves nothing for two instances",
+    ),
+};
+
 /// A strategy with what users are told of it.
 pub type Named<S> = (S, Description);
 

@@ -10,7 +10,6 @@ use rand::rngs::ChaCha8Rng;
 
 use super::{Position, Workload};
 use crate::history::{Action, Phase};
-use crate::scenario::WorkloadKind;
 
 /// What one request does: the name of an operation of the workload.
 pub type Operation = String;
@@ -49,11 +48,6 @@ impl Requests {
         Requests { workload, operations, requests, seed }
     }
 
-    /// Names of the operations that a request can do, for a workload whose operations are not the scenario's own.
-    pub fn known(kind: WorkloadKind) -> Vec<&'static str> {
-        kind.operations().collect()
-    }
-
     /// The key of an execution.
     pub fn key(&self, execution: u32) -> Arc<str> {
         self.workload.key(Phase::Main, self.number(execution))
@@ -88,6 +82,7 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::WorkloadKind;
     use crate::workload::of_kind;
     use crate::workload::thread::Class;
 
@@ -99,7 +94,7 @@ mod tests {
     #[test]
     fn every_known_operation_is_the_one_that_is_asked_for() {
         for kind in WorkloadKind::ALL {
-            for name in Requests::known(kind) {
+            for name in kind.operations() {
                 let requests = requests(kind, &[name]);
                 assert_eq!(requests.action(7, 0).name(), name);
                 assert_eq!(requests.action(7, 1), requests.action(7, 1));

@@ -9,7 +9,6 @@ use crate::scenario::{Load, NumberSpec, Scenario, SearchKind};
 use crate::session::{self, is_told};
 use crate::target::Guard;
 use crate::verdict::Expression;
-use crate::workload::Requests;
 
 /// Requests beyond this many are not the default, although a limit that the scenario states needs them to be reached.
 const MOST_BY_LIMIT: u32 = 6;
@@ -84,7 +83,7 @@ pub(super) fn operations(args: &ExploreArgs, scenario: &Scenario) -> Result<Vec<
     }
     let known: Vec<&str> = match scenario.target.http() {
         Some(http) => http.operations.keys().map(String::as_str).collect(),
-        None => Requests::known(scenario.workload),
+        None => scenario.workload.operations().collect(),
     };
     match args.operations.iter().find(|name| !known.contains(&name.as_str())) {
         Some(name) => Err(CliError::usage(anyhow::anyhow!("`--operations`: there is no operation `{name}`"))

@@ -16,7 +16,6 @@ use crate::explore::search::Search;
 use crate::scenario::{JudgeKind, Scenario, WorkloadKind};
 use crate::session::Environment;
 use crate::target::Guard;
-use crate::workload::Requests;
 
 /// Requests of a choice, where nothing is said.
 const PAIR: u32 = 2;
@@ -29,7 +28,7 @@ pub(super) fn operations(args: &ExploreArgs, scenario: &Scenario) -> Result<Opti
         (false, ..) => args.operations.clone(),
         (_, false, _) => spec.operations.clone(),
         (_, _, Some(http)) => http.operations.keys().cloned().collect(),
-        (_, _, None) => Requests::known(scenario.workload).into_iter().map(str::to_owned).collect(),
+        (_, _, None) => scenario.workload.operations().map(str::to_owned).collect(),
     };
     let nothing_named = args.operations.is_empty() && spec.operations.is_empty();
     // Whoever judges: to send one of them alone would leave the others unlooked at.

@@ -28,8 +28,8 @@ pub struct Sources {
     /// Variable by which the service is told its database's address, besides the usual ones. Repeatable
     #[arg(long, value_name = "NAME", requires = "requests_of")]
     pub env: Vec<String>,
-    /// A value that must be another one each time, as in `email=$.email` (`?name` of the query, `:2` of the path, `header:NAME`); found by
-    /// trying when not given. Repeatable
+    /// A value that must be another one each time, as in `email=$.email` (`?name` of the query, `:2` of the path,
+    /// `header:NAME`); found by trying when not given. Repeatable
     #[arg(long, value_name = "NAME=PATH", requires = "requests_of")]
     pub fresh: Vec<String>,
     /// The command that starts the service
@@ -37,24 +37,25 @@ pub struct Sources {
     pub command: Vec<String>,
 }
 
+/// Where a value may be.
+const PLACES: &str = "`$.email` is a field of the body, `?page` one of the query, `:2` the second part of the path, `header:x-event-id` a header";
+
 impl Sources {
     /// Values that the user says must be fresh; each must be in one of the requests.
     pub(super) fn pins(&self, samples: &[Sample]) -> Result<Vec<Pinned>, CliError> {
-        let pin = |text: &String| {
-            match text.split_once('=') {
+        let pin = |text: &String| match text.split_once('=') {
             Some((name, path)) if !name.is_empty() && Pinned::is_place(path) => {
                 Ok(Pinned { name: name.to_owned(), path: path.to_owned() })
             }
             _ => Err(CliError::usage(anyhow::anyhow!("`--fresh {text}` does not say where the value is"))
-                .hint("write NAME=PATH: email='$.email' in the body, page='?page' in the query, id=':2' in the path, event='header:x-event-id'")),
-        }
+                .hint(format!("write NAME=PATH, as in email='$.email': {PLACES}"))),
         };
         let pins = self.fresh.iter().map(pin).collect::<Result<Vec<_>, CliError>>()?;
         match pins.iter().find(|pin| !samples.iter().any(|sample| pin.fits(sample))) {
-            Some(Pinned { name, path }) => Err(CliError::usage(anyhow::anyhow!(
-                "`--fresh {name}={path}` names a value that no request has"
-            ))
-            .hint("`$.email` is a field of the body, `?page` one of the query, `:2` the second part of the path, `header:x-event-id` a header")),
+            Some(Pinned { name, path }) => {
+                Err(CliError::usage(anyhow::anyhow!("`--fresh {name}={path}` names a value that no request has"))
+                    .hint(PLACES))
+            }
             None => Ok(pins),
         }
     }

@@ -62,7 +62,7 @@ pub(super) async fn init(args: InitArgs, io: &mut Io) -> Result<ExitStatus, CliE
     };
     plan.name = format!("{}: {}", chosen.sample.route(), promise(&plan));
     tell_left_out(&plan, io, args.quiet);
-    tell_others(&looked.findings, chosen, io, args.quiet);
+    tell(io, args.quiet, others(&looked.findings, chosen).as_slice());
     let text = scenario_text(&plan);
     match &args.out {
         Some(path) => {
@@ -88,19 +88,22 @@ fn left_out<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<String> {
     failed.map(|finding| format!("{}: {}", finding.sample.route(), said(finding))).collect()
 }
 
-/// What works, and is not in the scenario: a file is of one race.
-fn tell_others(findings: &[Finding], chosen: &Finding, io: &mut Io, quiet: bool) {
+/// What is found to do something, and is not in the scenario: a file is of one race.
+fn others(findings: &[Finding], chosen: &Finding) -> Option<String> {
     let is_other = |finding: &&Finding| *finding != chosen && !matches!(finding.kind, Kind::Failed(_) | Kind::Nothing);
-    let others: Vec<String> =
-        findings.iter().filter(is_other).map(|finding| format!("`--route '{}'`", finding.sample.route())).collect();
-    if !others.is_empty() {
-        let note = format!(
-            "the scenario is of {} alone; of the others: {}; all of them together: onlyone explore with the same requests",
+    let others: Vec<&Finding> = findings.iter().filter(is_other).collect();
+    let routes: Vec<String> = others.iter().map(|finding| finding.sample.route()).collect();
+    // By its route a request is tried alone.
+    let alone = others.iter().find(|finding| finding.before.is_empty());
+    let alone = alone.map(|finding| format!("; `--route '{}'` takes another one", finding.sample.route()));
+    (!routes.is_empty()).then(|| {
+        format!(
+            "the scenario is of {} alone, not of {}{}; `onlyone explore` with the same requests takes all of them",
             chosen.sample.route(),
-            others.join(", ")
-        );
-        tell(io, quiet, &[note]);
-    }
+            routes.join(", "),
+            alone.unwrap_or_default()
+        )
+    })
 }
 
 fn tell_left_out(plan: &Plan, io: &mut Io, quiet: bool) {
@@ -276,6 +279,22 @@ mod tests {
     use super::*;
     use crate::import::from_curl;
     use crate::init::Added;
+
+    #[test]
+    fn what_is_not_in_the_file_is_named_and_what_works_alone_may_take_its_place() {
+        let of = |path: &str, kind: Kind| {
+            let sample = crate::import::from_curl(&format!("curl -X POST http://app/{path}")).unwrap();
+            Finding { kind, ..Finding::untried(sample) }
+        };
+        let (make, mut reserve) = (of("products", Kind::Unique(409)), of("products/p/reserve", Kind::Change));
+        reserve.before = vec![crate::init::Prior::new(make.sample.clone(), None)];
+        let (failed, reads) = (of("none", Kind::Failed("no".to_owned())), of("look", Kind::Nothing));
+        assert_eq!(others(&[make.clone(), failed.clone(), reads], &make), None);
+        let told = others(&[make.clone(), reserve.clone(), failed], &make).unwrap();
+        assert!(told.contains("POST /products alone, not of POST /products/p/reserve; `onlyone explore`"), "{told}");
+        let told = others(&[make.clone(), reserve, of("carts", Kind::Upsert)], &make).unwrap();
+        assert!(told.contains("/reserve, POST /carts; `--route 'POST /carts'` takes another one; "), "{told}");
+    }
 
     #[test]
     fn a_value_that_is_refused_for_its_form_is_told() {

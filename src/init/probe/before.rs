@@ -1,5 +1,5 @@
-//! What another request must have made before: a request that finds nothing is tried once more after each one that makes
-//! something, by the same value in both or by an identifier from the answer.
+//! What other requests must have made before: a request that finds nothing is tried once more after each one that makes
+//! something, by the same value in both or by what the answer has; after two of these; and where others have gone on with it.
 
 use std::collections::BTreeMap;
 

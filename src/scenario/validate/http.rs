@@ -259,9 +259,7 @@ impl Check<'_> {
         let request = operation.take_request();
         let Operation { outcome, status, weight, keys, before, .. } = operation;
         let table = format!("target.http.operations.{name}");
-        // To look for a thread takes its participants, which go into a body.
-        let reads = name == "get" || (workload.reads(name) && name != "check-existing-thread");
-        let usual = if reads { "GET" } else { "POST" };
+        let usual = workload.usual_method(name);
         let request = self.request(request, (&table, &place), Scope::Request(workload), usual);
         let before = self.before(before, &table, workload);
         let outcome = self.outcome(&outcome, workload, name, &place);

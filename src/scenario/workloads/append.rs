@@ -1,6 +1,6 @@
 //! What a scenario can say of append.
 
-use super::{Facts, OperationFacts, WRITE};
+use super::{Facts, OperationFacts, READ_MESSAGES, WRITE};
 
 pub(super) const FACTS: Facts = Facts {
     name: "append",
@@ -10,16 +10,8 @@ pub(super) const FACTS: Facts = Facts {
             outcomes: &["id", "created", "existing", "created_by", "position", "error", "refused"],
             ..WRITE
         },
-        READ,
+        OperationFacts { is_optional: true, ..READ_MESSAGES },
     ],
     variables: &["session.id", "message.text", "message.path", "message.sender", "message.n"],
     has_messages: true,
-};
-
-const READ: OperationFacts = OperationFacts {
-    name: "read",
-    is_optional: true,
-    reads: true,
-    outcomes: &["id", "messages", "error", "refused"],
-    needed: &["messages"],
 };

@@ -1,6 +1,6 @@
 //! What a scenario can say of merge.
 
-use super::{Facts, OperationFacts, WRITE};
+use super::{Facts, OperationFacts, READ_MESSAGES, WRITE};
 
 pub(super) const FACTS: Facts = Facts {
     name: "merge",
@@ -12,7 +12,7 @@ pub(super) const FACTS: Facts = Facts {
             ..WRITE
         },
         OperationFacts { name: "open", ..WRITE },
-        READ,
+        READ_MESSAGES,
     ],
     variables: &[
         "chat.id",
@@ -26,12 +26,4 @@ pub(super) const FACTS: Facts = Facts {
         "content.via",
     ],
     has_messages: true,
-};
-
-const READ: OperationFacts = OperationFacts {
-    name: "read",
-    is_optional: false,
-    reads: true,
-    outcomes: &["id", "messages", "error", "refused"],
-    needed: &["messages"],
 };

@@ -46,6 +46,8 @@ struct OperationFacts {
     is_optional: bool,
     /// It only reads.
     reads: bool,
+    /// How it is asked for where a scenario does not say.
+    method: &'static str,
     /// What can be read from its answer.
     outcomes: &'static [&'static str],
     /// What must be: without that the answer tells nothing.
@@ -54,7 +56,17 @@ struct OperationFacts {
 
 /// An operation that writes, and that every service has.
 const WRITE: OperationFacts =
-    OperationFacts { name: "", is_optional: false, reads: false, outcomes: OF_ANY_ANSWER, needed: &[] };
+    OperationFacts { name: "", is_optional: false, reads: false, method: "POST", outcomes: OF_ANY_ANSWER, needed: &[] };
+
+/// The messages of a document are read.
+const READ_MESSAGES: OperationFacts = OperationFacts {
+    name: "read",
+    reads: true,
+    method: "GET",
+    outcomes: &["id", "messages", "error", "refused"],
+    needed: &["messages"],
+    ..WRITE
+};
 
 /// What can be read from the answer to an operation of which nothing else is known.
 const OF_ANY_ANSWER: &[&str] = &["id", "created", "existing", "created_by", "number", "error", "refused"];
@@ -117,6 +129,12 @@ impl WorkloadKind {
     /// Whether an operation only reads, by its name; of a custom workload's own nothing is known.
     pub fn reads(self, operation: &str) -> bool {
         self.operation(operation).is_some_and(|operation| operation.reads)
+    }
+
+    /// How an operation is asked for where a scenario does not say, by its name.
+    pub fn usual_method(self, operation: &str) -> &'static str {
+        let own = if operation == "get" { "GET" } else { WRITE.method };
+        self.operation(operation).map_or(own, |operation| operation.method)
     }
 
     /// Variables of its requests, besides those of every request.

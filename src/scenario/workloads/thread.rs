@@ -10,10 +10,11 @@ pub(super) const FACTS: Facts = Facts {
             outcomes: &["id", "created", "existing", "members", "error", "refused"],
             ..ANSWERED
         },
+        // The participants to look for go into a body.
         OperationFacts { name: "check-existing-thread", reads: true, ..ANSWERED },
         OperationFacts { name: "expand-thread", outcomes: &["id", "members", "added", "error", "refused"], ..ANSWERED },
         OperationFacts { name: "resign-admin", is_optional: true, ..ANSWERED },
-        OperationFacts { name: "read-thread", is_optional: true, reads: true, ..ANSWERED },
+        OperationFacts { name: "read-thread", is_optional: true, reads: true, method: "GET", ..ANSWERED },
     ],
     variables: &["thread.id", "thread.type", "thread.participants", "message.text"],
     has_messages: false,

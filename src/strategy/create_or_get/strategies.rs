@@ -1,7 +1,7 @@
 //! The strategies of create-or-get: what users are told of each, and how each brings a chat into being.
 
 use super::super::creation::{Creation, insert, upsert};
-use super::super::{Description, Named, bug, correct};
+use super::super::{LOCK_IN_MEMORY, Named, bug, correct};
 use super::KEY;
 
 /// A way to create or get a chat.
@@ -81,16 +81,7 @@ pub const STRATEGIES: [Named<Strategy>; 15] = [
         bug("stale-reads", "reads go to a member that lags behind: what was created a moment ago is not found"),
     ),
     (Strategy::LocalId, bug("local-id", "returns a locally made identifier that names no document")),
-    (
-        Strategy::LockInMemory,
-        Description {
-            name: "lock-in-memory",
-            bug: Some("the lock is unknown to other processes"),
-            blind_spot: Some(
-                "a lock in memory excludes only callers of one process, and this run had one: it proves nothing for two instances",
-            ),
-        },
-    ),
+    (Strategy::LockInMemory, LOCK_IN_MEMORY),
     (Strategy::LockCollection, correct("lock-collection")),
 ];
 

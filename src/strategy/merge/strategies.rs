@@ -1,7 +1,7 @@
 //! The strategies of merge: what users are told of each, and how each brings a chat into being.
 
 use super::super::creation::{Creation, How, upsert};
-use super::super::{Description, Named, bug, correct};
+use super::super::{LOCK_IN_MEMORY, Named, bug, correct};
 use super::KEY;
 
 /// A way to push a delivered content.
@@ -83,16 +83,7 @@ pub const STRATEGIES: [Named<Strategy>; 17] = [
         bug("dedupe-window", "only the last four messages are looked at: a late repetition is pushed again"),
     ),
     (Strategy::DoublePush, bug("double-push", "the code path that adds to the gallery pushes twice")),
-    (
-        Strategy::LockInMemory,
-        Description {
-            name: "lock-in-memory",
-            bug: Some("the lock is unknown to other processes"),
-            blind_spot: Some(
-                "a lock in memory excludes only callers of one process, and this run had one: it proves nothing for two instances",
-            ),
-        },
-    ),
+    (Strategy::LockInMemory, LOCK_IN_MEMORY),
     (Strategy::LockCollection, correct("lock-collection")),
     (
         Strategy::LockExpires,

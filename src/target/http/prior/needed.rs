@@ -64,8 +64,8 @@ fn in_order(mut left: Vec<PerKey>) -> Vec<PerKey> {
     while !left.is_empty() {
         let is_known = |name: &String| ordered.iter().any(|one| one.spec.capture.contains_key(name));
         let waits = |one: &PerKey| {
-            let unknown = left.iter().flat_map(|other| other.spec.capture.keys()).filter(|name| !is_known(name));
-            unknown.into_iter().any(|name| mentions(&one.spec.request, name) && !one.spec.capture.contains_key(name))
+            let mut unknown = left.iter().flat_map(|other| other.spec.capture.keys()).filter(|name| !is_known(name));
+            unknown.any(|name| mentions(&one.spec.request, name) && !one.spec.capture.contains_key(name))
         };
         // Of a circle, which nobody can fill in, the first.
         let next = left.iter().position(|one| !waits(one)).unwrap_or(0);
