@@ -103,6 +103,22 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_several_names_the_same_ones_in_the_other_order() {
+        let chats = requests(WorkloadKind::CreateOrGet, &["create-or-get"]);
+        let reversed = |reversed| Action::CreateOrGet { reversed };
+        assert_eq!([0, 1].map(|request| chats.action(3, request)), [reversed(false), reversed(true)]);
+        let threads = requests(WorkloadKind::Thread, &["start-conversation"]);
+        let named = |request| match threads.action(3, request) {
+            Action::StartConversation(conversation) => conversation.participants,
+            other => panic!("{other:?}"),
+        };
+        let (first, mut last) = (named(0), named(1));
+        assert_ne!(first, last);
+        last.reverse();
+        assert_eq!(first, last);
+    }
+
+    #[test]
     fn keys_are_of_the_kind_that_the_operations_need() {
         let cases: [(&[&str], Class, bool); 4] = [
             (&["start-conversation"], Class::Group, false),

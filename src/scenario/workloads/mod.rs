@@ -147,3 +147,44 @@ impl WorkloadKind {
         self.facts().has_messages
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reads_is_asked_for_by_get_and_what_an_answer_must_tell_is_among_what_it_can() {
+        for kind in WorkloadKind::ALL {
+            for name in kind.operations() {
+                let by_get = kind.reads(name) && name != "check-existing-thread";
+                assert_eq!(kind.usual_method(name), if by_get { "GET" } else { "POST" }, "{name}");
+                assert!(kind.needed_outcomes(name).iter().all(|one| kind.outcomes(name).contains(one)), "{name}");
+            }
+        }
+        // Of the user's own, one name tells.
+        assert_eq!(["get", "read"].map(|name| WorkloadKind::Custom.usual_method(name)), ["GET", "POST"]);
+    }
+
+    #[test]
+    fn an_answer_that_would_tell_nothing_is_not_taken_and_what_a_service_may_lack_is_known() {
+        use WorkloadKind::{Append, CreateOrGet, Merge, Thread, Unique};
+        let cases: [(WorkloadKind, &str, &[&str]); 9] = [
+            (CreateOrGet, "create-or-get", &[]),
+            (CreateOrGet, "get", &["id"]),
+            (Append, "append", &[]),
+            (Append, "read", &["messages"]),
+            (Merge, "deliver", &["applied"]),
+            (Merge, "open", &[]),
+            (Merge, "read", &["messages"]),
+            (Thread, "expand-thread", &["id"]),
+            (Unique, "create", &[]),
+        ];
+        for (kind, name, needed) in cases {
+            assert_eq!(kind.needed_outcomes(name), needed, "{name}");
+        }
+        let needed = |kind: WorkloadKind| kind.needed_operations().collect::<Vec<_>>();
+        assert_eq!((needed(CreateOrGet), needed(Append)), (vec!["create-or-get"], vec!["append"]));
+        assert_eq!(needed(Merge), ["deliver", "open", "read"]);
+        assert_eq!(needed(Thread), ["start-conversation", "check-existing-thread", "expand-thread"]);
+    }
+}
