@@ -110,6 +110,30 @@ async fn every_load_sends_what_it_promises() {
 }
 
 #[tokio::test]
+async fn who_comes_alone_shows_that_something_was_left_where_the_last_rounds_end_in_refusals() {
+    for (load, lie, closing) in [
+        ("[load.burst]\nclients = [1, 2]\nrounds = 4", Lie::StepsBack, true),
+        // In the last of these one comes alone, and is served.
+        ("[load.burst]\nclients = [2, 1]\nrounds = 4", Lie::StepsBack, false),
+        ("[load.burst]\nclients = [1, 2]\nrounds = 4", Lie::Honest, false),
+        ("[load.waves]\nsizes = [2, 2]\nrounds = 2", Lie::StepsBack, true),
+        ("[load.waves]\nsizes = [1, 2]\nrounds = 2", Lie::StepsBack, false),
+    ] {
+        let (run, _) = prepared(load, &MemoryTarget::new(lie), CancellationToken::new());
+        let planned = run.plan.operations().unwrap();
+        let (recorded, _) = driver::run(run).await.unwrap();
+        let main = recorded.history.phase(Phase::Main);
+        assert_eq!(main.len() as u64, planned + u64::from(closing), "{load} {lie:?}");
+        assert!(!recorded.ended_early && !recorded.history.interrupted, "{load} {lie:?}");
+        let last = main.last().unwrap();
+        let alone = main.iter().filter(|operation| operation.key == last.key).count() == 1;
+        assert!(last.is_ok() || !closing, "{load} {lie:?}: {last:?}");
+        assert_eq!(last.id.0, 20 + main.len() as u64 - 1, "{load} {lie:?}");
+        assert!(alone || !closing, "{load} {lie:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_open_load_starts_at_computed_times_and_counts_what_it_could_not_send() {
     let load = "[load.open]\nrate = 1000\nduration = \"200ms\"\nmax_clients = 50\narrivals = \"constant\"";
     let (history, _, dropped) = execute(load, &MemoryTarget::new(Lie::Honest), CancellationToken::new()).await;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counted::Counted;
 use super::several::Several;
-use super::{AssessError, Recording, RunRecord, answers, described, faults, measured, served, shards};
+use super::{AssessError, Recording, RunRecord, answers, described, faults, measured, shards};
 use crate::checker::{Evidence, Looked, ServedUntil, look, told};
 use crate::history::{History, Lost, Nanos, Observation, Operation, Outcome, Phase};
 use crate::report::{FaultReport, Fit, ShardReport};
@@ -78,7 +78,7 @@ impl Facts {
     }
 
     fn meet_in_the_load(&mut self, operation: &Operation) {
-        let seeks = served::seeks(&operation.action);
+        let seeks = operation.action.wants_a_key();
         let moment = Some(operation.invoked);
         // As checkers take it: who is answered late was served, too.
         match told(operation) {

@@ -7,23 +7,19 @@
 //! the same kind (of any, where that kind is never served in the load), or if from the load's first request on nobody was. *Assumptions*:
 //! what has run out does not come back, and it did not run out with the very last request of the serial control, all of whose keys were
 //! served. *Soundness*: whoever is served later was left something, and so were those who were refused before; that others look at what is
-//! there says nothing of it. Of shards, later is what is later by whatever their clocks may be off. *Completeness*: a service whose callers
-//! refuse each other on all keys but the first few is not told from one that has nothing left; the interleavings of single requests tell it
+//! there says nothing of it. Of shards, later is what is later by whatever their clocks may be off. *Completeness*: a load of rounds
+//! ends with one caller alone, where nobody was served in its last rounds ([`crate::driver`]). Of any other, a service whose callers refuse
+//! each other on all keys but the first few is not told from one that has nothing left; the interleavings of single requests tell it
 //! (`onlyone explore`). *Cost*: none, but moments of the history.
 
 use super::gather::Facts;
-use crate::history::{Action, Nanos, Operation};
+use crate::history::{Nanos, Operation};
 use crate::shard::ShardRecord;
 use crate::verdict::{Invariant, InvariantResult, Verdict};
 
 /// What to do where nobody is served any more.
 const ADVICE: &str = "if keys share what runs out (places, a stock, a quota), have `[[setup]]` make enough of it for the serial control \
                       and the load, or explore it";
-
-/// Whether an operation wants something that only so many can have.
-pub(super) fn seeks(action: &Action) -> bool {
-    matches!(action, Action::CreateOrGet { .. } | Action::Append(_) | Action::Custom(_))
-}
 
 /// A result of an exploration in the light of it. Its requests come once more at the end, one after another, where the last of them were
 /// all refused: whoever is served then was left something.
@@ -87,7 +83,7 @@ pub(super) fn nobody_after_the_control(facts: &Facts) -> Option<String> {
 mod tests {
     use super::*;
     use crate::history::fixture::operation;
-    use crate::history::{Cause, History, Late, Outcome, Phase, Returned, Value};
+    use crate::history::{Action, Cause, History, Late, Outcome, Phase, Returned, Value};
     use crate::shard::{Clock, Mark, Shard};
 
     /// Operations one after another, one for each letter: `c` served in the serial control, `s` served, `l` served by a late answer, `r`

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Action, Cause, Operation, Outcome};
+use crate::history::{Cause, Operation, Outcome};
 use crate::verdict::{Invariant, InvariantResult};
 
 use super::facts::told;
@@ -108,7 +108,7 @@ fn serially(control: &[Operation]) -> BTreeMap<&str, Serial<'_>> {
     let mut kinds: BTreeMap<&str, Serial<'_>> = BTreeMap::new();
     // The kind that was served first on each key.
     let mut first: BTreeMap<&str, &str> = BTreeMap::new();
-    for operation in control.iter().filter(|operation| wants_a_key(&operation.action)) {
+    for operation in control.iter().filter(|operation| operation.action.wants_a_key()) {
         let name = operation.action.name();
         let kind = kinds.entry(name).or_default();
         if matches!(told(operation), Outcome::Ok(_)) && *first.entry(&operation.key).or_insert(name) != name {
@@ -128,14 +128,9 @@ fn serially(control: &[Operation]) -> BTreeMap<&str, Serial<'_>> {
     kinds
 }
 
-/// Kinds of operations that a key which nobody has serves.
-fn wants_a_key(action: &Action) -> bool {
-    matches!(action, Action::CreateOrGet { .. } | Action::Append(_) | Action::Custom(_))
-}
-
 /// The key's operations of the one kind that tries it, and its name.
 fn of_one_kind<'a>(key: &KeyEvidence<'a>) -> Option<(&'a str, Vec<&'a Operation>)> {
-    let operations: Vec<&Operation> = key.operations().filter(|operation| wants_a_key(&operation.action)).collect();
+    let operations: Vec<&Operation> = key.operations().filter(|operation| operation.action.wants_a_key()).collect();
     let name = operations.first()?.action.name();
     operations.iter().all(|operation| operation.action.name() == name).then_some((name, operations))
 }

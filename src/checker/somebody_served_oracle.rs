@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::checker::brute_force::{operation, tell};
-use crate::history::{History, Phase, Returned, Transport, Value};
+use crate::history::{Action, History, Phase, Returned, Transport, Value};
 use crate::verdict::Verdict;
 
 const HISTORIES: u64 = 4_000;

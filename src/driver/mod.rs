@@ -5,12 +5,14 @@
 
 mod backlog;
 mod barrier;
+mod closing;
 mod live_violations;
 mod load;
 mod open;
 mod plan;
 mod ramp;
 mod recorder;
+mod rounds;
 mod run;
 mod silence;
 mod worker;

@@ -113,6 +113,15 @@ impl Plan {
         self.operations().map(|operations| operations + u64::from(self.control().0))
     }
 
+    /// One more round after those of a burst or of waves, in which one client comes alone, on a key of its own.
+    pub(super) fn closing(&self) -> Option<Segment> {
+        let segments = self.segments();
+        let last = segments.iter().flat_map(|segment| &segment.rounds).max_by_key(|round| round.number)?;
+        let first_op = last.first_op + u64::from(last.acting);
+        let round = Round { number: last.number + 1, key: last.key + 1, acting: 1, first_op };
+        Some(Segment { clients: 1, rounds: vec![round], jitter: Duration::ZERO })
+    }
+
     /// Rounds of a burst or of waves; none of any other load.
     pub(super) fn segments(&self) -> Vec<Segment> {
         let mut numbers = Numbers::default();
@@ -223,6 +232,9 @@ mod tests {
         let expected = vec![(0, 0, 1, 0), (1, 0, 1, 1), (2, 0, 5, 2), (3, 1, 1, 7), (4, 1, 1, 8), (5, 1, 5, 9)];
         assert_eq!(shape(&plan), [(5, expected)]);
         assert_eq!(plan.operations(), Some(14));
+        let closing = plan.closing().unwrap();
+        let round = Round { number: 6, key: 2, acting: 1, first_op: 14 };
+        assert_eq!((closing.clients, closing.rounds), (1, vec![round]), "the next of everything");
     }
 
     #[test]

@@ -12,12 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::barrier::Barrier;
+use super::closing::LastKeysOfAll;
 use super::live_violations::LiveViolations;
-use super::load::{self, Closed, Gated, Picker, Working};
+use super::load::{self, Closed, Picker, Working};
 use super::open::{self, Open};
 use super::plan::{self, CONTROL_CLIENTS, Plan, Segment};
 use super::ramp::Arriving;
 use super::recorder::{Enough, Message, Progress, Recorded, Recorder};
+use super::rounds::{closing_round, joined, rounds, rounds_after};
 use super::silence::Silence;
 use super::worker::{Shared, Worker, control_slot};
 use crate::history::file::{HistoryWriter, operations_within};
@@ -132,6 +134,7 @@ pub async fn run_together(
         seed: run.plan.seed,
         first_main: u64::from(controls),
         silence: Silence::default(),
+        last_keys: LastKeysOfAll::default(),
         meeting,
         parted: OnceLock::new(),
         next_round: AtomicU32::new(0),
@@ -182,7 +185,7 @@ async fn seed(target: &dyn Target, keys: &[Arc<str>], stop: &CancellationToken) 
     }
 }
 
-/// The first round where there is one, the serial control, then the load.
+/// The first round where there is one, the serial control, then the load, and one caller alone where it takes him.
 async fn phases(
     (shared, progress): (&Arc<Shared>, &Progress),
     recorder: &Recorder,
@@ -224,7 +227,9 @@ async fn phases(
     let Some(begin) = shared.begin().await else { return Ok(()) };
     progress.load_begun.get_or_init(|| begin);
     progress.load_begins.cancel();
-    main_phase(shared, recorder, plan, Remaining { segments, turns, begin, before_rounds }, dropped).await
+    let remaining = Remaining { segments, turns, begin, before_rounds: before_rounds.clone() };
+    main_phase(shared, recorder, plan, remaining, dropped).await?;
+    closing_round(shared, recorder, plan, before_rounds).await
 }
 
 /// What is left of a load once its beginning has been carried out.
@@ -248,52 +253,6 @@ fn first_turns(shared: &Arc<Shared>, recorder: &Recorder, clients: u32, keys: Pi
         tasks.spawn(load::first_turn(Arc::clone(shared), Arc::clone(&barrier), keys, client, worker));
     }
     tasks
-}
-
-/// Starts clients that come together round after round.
-fn rounds(shared: &Arc<Shared>, recorder: &Recorder, segments: Vec<Segment>) -> JoinSet<()> {
-    let clients = segments.iter().map(|segment| segment.clients).max().unwrap_or(0);
-    let gated = |segment: Segment| Gated { barrier: Barrier::new(shared.share(segment.clients)), segment };
-    let segments = Arc::new(segments.into_iter().map(gated).collect::<Vec<_>>());
-    let mut tasks = JoinSet::new();
-    for client in (0..clients).filter(|client| shared.owns(*client)) {
-        let worker = Worker::new(Arc::clone(shared), client, recorder);
-        tasks.spawn(load::rounds(Arc::clone(shared), Arc::clone(&segments), client, worker));
-    }
-    tasks
-}
-
-/// Carries out rounds one by one, with this before each of them.
-async fn rounds_apart(
-    shared: &Arc<Shared>,
-    recorder: &Recorder,
-    mut segments: Vec<Segment>,
-    before: BeforeRound,
-) -> Result<(), DriverError> {
-    while let Some(round) = plan::take_next(&mut segments) {
-        match shared.stop.run_until_cancelled(before()).await {
-            None => break,
-            Some(Ok(())) => joined(shared, rounds(shared, recorder, vec![round])).await?,
-            Some(Err(why)) => {
-                _ = shared.parted.set(why);
-                shared.stop.cancel();
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Waits for clients to end.
-async fn joined(shared: &Shared, mut tasks: JoinSet<()>) -> Result<(), DriverError> {
-    let mut result = Ok(());
-    while let Some(joined) = tasks.join_next().await {
-        if joined.is_err() {
-            // Others may wait at a barrier for the one that is gone.
-            shared.stop.cancel();
-            result = Err(DriverError::Panicked);
-        }
-    }
-    result
 }
 
 /// Once the run is to stop, answers are waited for no longer than the drain.
@@ -328,10 +287,9 @@ async fn main_phase(
     let clients = (0..plan.load.clients()).filter(|client| shared.owns(*client));
     let mut tasks = JoinSet::new();
     match &plan.load {
-        Load::Burst { .. } | Load::Waves { .. } => match remaining.before_rounds {
-            Some(before) => rounds_apart(shared, recorder, remaining.segments, before).await?,
-            None => tasks = rounds(shared, recorder, remaining.segments),
-        },
+        Load::Burst { .. } | Load::Waves { .. } => {
+            return rounds_after(shared, recorder, remaining.segments, remaining.before_rounds).await;
+        }
         Load::RampingClients { keys, .. } => {
             let closed = Arc::new(Closed {
                 clients: plan.load.clients(),

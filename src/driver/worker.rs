@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::closing::{LastKeys, LastKeysOfAll};
 use super::recorder::{Buffer, Message, Recorder};
 use super::silence::Silence;
 use crate::history::{Cause, Late, Nanos, OpId, Operation, Outcome, Phase};
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     pub(super) first_main: u64,
     /// Which kinds of operations are answered at all.
     pub(super) silence: Silence,
+    /// On which keys somebody was served at last.
+    pub(super) last_keys: LastKeysOfAll,
     /// Where the other shards of the run are met, if there are any.
     pub(super) meeting: Option<Arc<Meeting>>,
     /// Why the load ended without them.
@@ -186,6 +189,8 @@ pub(super) struct Worker {
     begun: Option<Begun>,
     /// What came before the release of its operation took as long as an answer may.
     staged_late: bool,
+    /// The last keys on which it was served and refused.
+    last_keys: LastKeys,
     /// Kinds of operations that were answered to it.
     heard: Vec<String>,
     patience: DeadlineTimer,
@@ -205,6 +210,7 @@ impl Worker {
         Worker {
             begun: None,
             staged_late: false,
+            last_keys: LastKeys::default(),
             heard: Vec::new(),
             patience: DeadlineTimer::new(&shared),
             buffer: Buffer::new(recorder.sender(), recorder.backlog()),
@@ -288,6 +294,7 @@ impl Worker {
             outcome: answer.outcome,
             late: None,
         };
+        self.last_keys.meet(&record, slot.key);
         if record.is_unknown() {
             // Its effect may still come: whoever asks next must not be taken for the same client.
             let apart = self.shared.shard().map_or(1, |shard| shard.of);
@@ -362,6 +369,7 @@ impl Drop for Worker {
             let outcome = Outcome::Unknown(Cause::new("the run ended before its answer"));
             self.record(begun, Completion { outcome, connected: None, attempts: 1, answer: None });
         }
+        self.shared.last_keys.join(self.last_keys);
     }
 }
 

@@ -83,6 +83,11 @@ impl Action {
         }
     }
 
+    /// Whether it wants what only so many can have: a key that nobody has serves it.
+    pub(crate) fn wants_a_key(&self) -> bool {
+        matches!(self, Action::CreateOrGet { .. } | Action::Append(_) | Action::Custom(_))
+    }
+
     fn fixed_name(&self) -> &'static str {
         match self {
             Action::CreateOrGet { .. } => "create-or-get",

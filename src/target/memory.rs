@@ -30,6 +30,8 @@ pub enum Lie {
     LostWrite,
     /// Later callers overwrite the creator's stamp.
     Overwritten,
+    /// Refuses those who see each other come: all of them.
+    StepsBack,
     /// Applies, and never answers until it is let go with [`MemoryTarget::let_go`].
     NeverAnswers,
 }
@@ -45,6 +47,7 @@ impl Lie {
             Lie::LeakedError => "leaked-error",
             Lie::LostWrite => "lost-write",
             Lie::Overwritten => "overwritten",
+            Lie::StepsBack => "steps-back",
             Lie::NeverAnswers => "never-answers",
         }
     }
@@ -55,6 +58,8 @@ impl Lie {
 pub struct MemoryTarget {
     lie: Lie,
     documents: Arc<Mutex<BTreeMap<Arc<str>, Vec<Stored>>>>,
+    /// How many came to a key.
+    comers: Arc<Mutex<BTreeMap<Arc<str>, u32>>>,
     gate: Arc<Semaphore>,
 }
 
@@ -67,7 +72,7 @@ struct Stored {
 impl MemoryTarget {
     /// An empty store.
     pub fn new(lie: Lie) -> Self {
-        MemoryTarget { lie, documents: Arc::default(), gate: Arc::new(Semaphore::new(0)) }
+        MemoryTarget { lie, documents: Arc::default(), comers: Arc::default(), gate: Arc::new(Semaphore::new(0)) }
     }
 
     /// Lets all operations that have not answered do so.
@@ -80,9 +85,20 @@ impl MemoryTarget {
         act(documents.entry(Arc::clone(key)).or_default())
     }
 
+    /// Whether only one has come to the key, once all who are at it have had their turn.
+    async fn comes_alone(&self, key: &Arc<str>) -> bool {
+        let comers = || self.comers.lock().unwrap_or_else(PoisonError::into_inner);
+        *comers().entry(Arc::clone(key)).or_default() += 1;
+        tokio::task::yield_now().await;
+        comers().get(key) == Some(&1)
+    }
+
     async fn create_or_get(&self, operation: &Invocation) -> Outcome {
         let fresh = Stored { id: document_id(operation.id), created_by: operation.id };
         let found = self.with(&operation.key, |documents| documents.first().copied());
+        if self.lie == Lie::StepsBack && found.is_none() && !self.comes_alone(&operation.key).await {
+            return Outcome::Failed(Cause::http(409, "somebody else is at it"));
+        }
         // Where an honest store would decide, a racy one lets others go first.
         tokio::task::yield_now().await;
         let (document, created) = self.with(&operation.key, |documents| match (documents.first_mut(), found) {

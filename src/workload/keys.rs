@@ -9,14 +9,15 @@ use crate::history::Phase;
 #[derive(Debug, Clone)]
 pub struct KeyTable {
     control: Vec<Arc<str>>,
+    /// Those of the load, and one that nobody has when it ends.
     main: Vec<Arc<str>>,
 }
 
 impl KeyTable {
-    /// Names so many keys of each phase.
+    /// Names so many keys of each phase, and one more of the main phase.
     pub fn new(workload: &dyn Workload, control: u32, main: u32) -> Self {
         let named = |phase, count| (0..count).map(|number| workload.key(phase, number)).collect();
-        KeyTable { control: named(Phase::Control, control), main: named(Phase::Main, main) }
+        KeyTable { control: named(Phase::Control, control), main: named(Phase::Main, main.saturating_add(1)) }
     }
 
     /// The keys whose documents are there before the run.
@@ -28,7 +29,7 @@ impl KeyTable {
                 .map(|(_, key)| Arc::clone(key))
                 .collect()
         };
-        [of(&self.control), of(&self.main)].concat()
+        [of(&self.control), of(&self.main[..self.main.len() - 1])].concat()
     }
 
     /// The key with this number; numbers beyond the last begin again.
