@@ -23,8 +23,27 @@ const WITHHELD_FOR: Duration = Duration::from_secs(1);
 const AFFORDABLE: u64 = 200;
 
 impl Explorer<'_> {
-    /// Runs each kind of request alone, to learn what it does.
+    /// Runs each kind of request alone, to learn what it does; again where it does what is not seen at once: it asks which collections there
+    /// are, and so reads what others make, or it sends writes that its own answer overtakes.
     pub(super) async fn trace(&mut self) -> bool {
+        let reasons = self.found.reasons.clone();
+        let traced = self.traced().await;
+        self.proxy.unheard_end().await;
+        let (asks, overtakes) = (self.proxy.lets_catalogue_be_asked(), self.proxy.has_unheard());
+        if !asks && !overtakes {
+            return traced;
+        }
+        if asks {
+            self.proxy.park_catalogue();
+        }
+        self.scheduler.overtakes = overtakes;
+        self.found.reasons = reasons;
+        self.scheduler.learned.clear();
+        self.scheduler.alone.clear();
+        self.traced().await
+    }
+
+    async fn traced(&mut self) -> bool {
         let requests = self.subject.requests();
         self.scheduler.parallel = true;
         let mut traces: BTreeMap<usize, Trace> = BTreeMap::new();

@@ -9,6 +9,7 @@ use super::alone::describe;
 use super::dfs::NOT_DETERMINISTIC;
 use super::execution::{Execution, INTERRUPTED};
 use super::explorer::{Explorer, MAX_DEAD};
+use super::filled::{NO_RULE, filled};
 use super::found::{Found, Patience};
 use super::gate::Event;
 use super::hub::shape;
@@ -256,6 +257,7 @@ impl Explorer<'_> {
         watch.background |= !execution.strays.is_empty();
         let begin = Instant::now();
         let looking = Scope::new(watch.look_within(), &self.stop);
+        watch.withdraw_about(&filled(execution), NO_RULE);
         let looked = looking.wait(watch.look(execution.number, after)).await;
         self.found.spent.add(Part::OwnInvariants, begin);
         self.found.take_back(watch.withdrawn());

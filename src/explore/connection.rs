@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 use super::fault::Refusal;
 use super::gate::{Deliver, Event, Parked, Release, Replied, StepId};
 use super::hub::Hub;
-use super::wire::{Command, Frame, FrameError, Message, Reply, hello};
+use super::unheard::UnderWay;
+use super::wire::{Command, Frame, FrameError, Kind, Message, Reply, acknowledged, hello};
 
 /// Requests that may wait for an answer on one connection. Drivers send one at a time, older ones a few.
 const MAX_PENDING: usize = 64;
@@ -40,6 +41,10 @@ enum Pending {
     Hello,
     /// Hold it.
     Step(StepId, mpsc::UnboundedSender<Event>),
+    /// Tell of it, and keep it: the client asked for none.
+    Unasked(StepId, mpsc::UnboundedSender<Event>),
+    /// The client waits for none: pass it on only if it asked for one.
+    Unheard { asked: bool, _under_way: UnderWay },
     /// Close the connection in its place.
     Lose,
 }
@@ -78,7 +83,7 @@ pub(super) async fn run(client: TcpStream, server: TcpStream, hub: Arc<Hub>, tas
     connection.closed.cancel();
     let pending = std::mem::take(&mut *connection.pending());
     for (_, pending) in pending {
-        if let Pending::Step(step, events) = pending {
+        if let Pending::Step(step, events) | Pending::Unasked(step, events) = pending {
             tell(&events, Event::Lost { step, reason: reason.clone() });
         }
     }
@@ -99,8 +104,12 @@ impl Connection {
                 return Err(FrameError::Pipelined(MAX_PENDING));
             }
             self.hub.widen(&mut command);
+            let unheard = command.kind == Kind::Write && !command.acknowledged;
+            if unheard {
+                self.hub.unheard.meet();
+            }
             if let Some((step, events)) = self.hub.parks(&command) {
-                self.park(frame, command, step, events);
+                self.park(frame, command, step, events)?;
                 continue;
             }
             if command.is_hello() {
@@ -119,21 +128,37 @@ impl Connection {
                 self.client.lock().await.write_all(answer.bytes()).await?;
                 continue;
             }
+            let made_to_answer = if unheard { acknowledged(&frame)? } else { None };
+            if made_to_answer.is_some() && !(met.loses_answer && command.answered) {
+                let pending = Pending::Unheard { asked: command.answered, _under_way: self.hub.unheard.begin() };
+                self.pending().insert(frame.request_id(), pending);
+            }
+            let frame = made_to_answer.unwrap_or(frame);
             self.server.lock().await.write_all(frame.bytes()).await?;
         }
         Ok(())
     }
 
     /// Holds a command in a task of its own, so that the connection can be read on.
-    fn park(self: &Arc<Self>, frame: Frame, command: Command, step: StepId, events: mpsc::UnboundedSender<Event>) {
+    fn park(
+        self: &Arc<Self>,
+        frame: Frame,
+        command: Command,
+        step: StepId,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Result<(), FrameError> {
         if !self.used.swap(true, Ordering::Relaxed) {
             self.hub.uses_one_more();
         }
         let (gate, opened) = oneshot::channel();
         let command = Arc::new(command);
-        let (answered, asked) = (command.answered, Arc::clone(&command));
+        let asked = Arc::clone(&command);
+        let made_to_answer = if command.acknowledged { None } else { acknowledged(&frame)? };
+        let answered = command.answered || made_to_answer.is_some();
+        let pending = if command.answered { Pending::Step } else { Pending::Unasked };
+        let frame = made_to_answer.unwrap_or(frame);
         // Entered before the event: it may be lost from now on.
-        self.pending().insert(frame.request_id(), Pending::Step(step, events.clone()));
+        self.pending().insert(frame.request_id(), pending(step, events.clone()));
         if !tell(&events, Event::Parked(Parked { step, command, gate })) {
             self.pending().remove(&frame.request_id());
         }
@@ -164,6 +189,7 @@ impl Connection {
                 tell(&events, Event::Replied(Replied { step, reply: Reply { ok: true, ..Reply::default() }, gate }));
             }
         });
+        Ok(())
     }
 
     /// Has another member of the set answer than the one that this connection leads to.
@@ -237,6 +263,13 @@ impl Connection {
                     self.hold(frame, reply, step, events);
                     continue;
                 }
+                Some(Pending::Unasked(step, events)) => {
+                    let (gate, _) = oneshot::channel();
+                    let reply = Reply::parse(&Message::parse(&frame)?);
+                    tell(&events, Event::Replied(Replied { step, reply, gate }));
+                    continue;
+                }
+                Some(Pending::Unheard { asked: false, .. }) => continue,
                 Some(Pending::Hello) => {
                     frame = hello::rewrite(frame, &self.hub.addresses)?;
                     if more_to_come(&frame) {
@@ -249,7 +282,7 @@ impl Connection {
                     self.closed.cancel();
                     return Ok(());
                 }
-                None => {}
+                Some(Pending::Unheard { asked: true, .. }) | None => {}
             }
             self.client.lock().await.write_all(frame.bytes()).await?;
         }

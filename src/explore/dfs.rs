@@ -106,7 +106,11 @@ impl Policy for Dfs {
         }
         if let Some(decision) = self.stack.get_mut(self.depth) {
             let same = decision.enabled.len() == view.enabled.len()
-                && decision.enabled.iter().zip(view.enabled).all(|(before, now)| is_same(before, now));
+                && decision
+                    .enabled
+                    .iter()
+                    .zip(view.enabled)
+                    .all(|(before, now)| is_same(before, now, &decision.enabled));
             if !same {
                 return Err(Undecided(format!(
                     "{NOT_DETERMINISTIC}: after the same {} releases other commands are parked",
@@ -154,9 +158,22 @@ fn has_twin(view: &View<'_>, position: usize) -> bool {
 }
 
 /// Whether two executions have the same command at this place; what it carries may differ.
-fn is_same(before: &Enabled, now: &Enabled) -> bool {
-    (before.pick, name(before), &before.command.name, &before.command.collection)
-        == (now.pick, name(now), &now.command.name, &now.command.collection)
+/// Whether a command is one of an earlier execution, of all that were parked there. Each execution has a key of its own, and a collection may
+/// be called after it: another number is another key, unless the number was there before.
+fn is_same(before: &Enabled, now: &Enabled, all_before: &[Enabled]) -> bool {
+    let (old, new) = (&before.command.collection, &now.command.collection);
+    let was_there = || all_before.iter().any(|other| other.command.collection == *new);
+    let numbers_left_out = |name: &Option<String>| name.as_deref().map(without_numbers);
+    (before.pick, name(before), &before.command.name) == (now.pick, name(now), &now.command.name)
+        && (old == new || (!was_there() && numbers_left_out(old) == numbers_left_out(new)))
+}
+
+/// A name without its digits, of which one is left where there are several side by side.
+fn without_numbers(name: &str) -> String {
+    let digits_as_one = name.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter });
+    let mut without: Vec<char> = digits_as_one.collect();
+    without.dedup_by(|one, other| *one == '0' && *other == '0');
+    without.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -129,3 +129,29 @@ async fn answers_that_are_parked_as_well_show_what_is_heard_too_late() {
     assert_eq!(same, all);
     assert!(few < reduced && reduced < many, "{few} {reduced} {many}");
 }
+
+#[test]
+fn a_command_in_a_collection_that_is_called_after_the_key_is_the_same_one() {
+    use super::super::wire::message::tests::msg;
+    use super::super::wire::{Command, Message};
+    use mongodb::bson::rawdoc;
+    let parked = |slot: usize, collection: &str| {
+        let frame = msg(0, &rawdoc! { "insert": collection, "$db": "app" }, &[]);
+        let command = Command::parse(&Message::parse(&frame).unwrap()).unwrap();
+        let pick = super::super::schedule::Pick { request: 0, slot, ..super::super::schedule::Pick::default() };
+        Enabled { pick, ordinal: slot, command: std::sync::Arc::new(command), is_answer: false }
+    };
+    for (before, now, same) in [
+        (["t_k9", "logs"], ["t_k10", "logs"], true),
+        (["t_k9", "logs"], ["t_k9", "logs"], true),
+        (["t_k9", "logs"], ["t_x", "logs"], false),
+        // Side by side in one request: another order, not another key.
+        (["part1", "part2"], ["part2", "part1"], false),
+        (["part1", "t_k9"], ["part1", "t_k10"], true),
+    ] {
+        let all = |names: [&str; 2]| [parked(0, names[0]), parked(1, names[1])];
+        let (before, now) = (all(before), all(now));
+        let found = before.iter().zip(&now).all(|(one, other)| is_same(one, other, &before));
+        assert_eq!(found, same, "{before:?} {now:?}");
+    }
+}

@@ -101,16 +101,15 @@ pub(super) struct Found {
 
 impl Found {
     /// Takes back what was said by guesses that were wrong.
-    pub(super) fn take_back(&mut self, withdrawn: &BTreeSet<String>) {
+    pub(super) fn take_back(&mut self, withdrawn: &BTreeMap<String, &'static str>) {
         if withdrawn.is_empty() {
             return;
         }
-        for name in withdrawn {
+        for (name, why) in withdrawn {
             let wrong = Invariant::Custom(name.as_str().into());
             self.custom.values_mut().for_each(|violated| violated.retain(|invariant| *invariant != wrong));
             self.notes.insert(format!(
-                "`{name}` was guessed, and is no rule of this service: the requests break it one after another as well; leave it \
-                 out of the scenario"
+                "`{name}` was guessed, and is no rule of this service: {why}; leave it out of the scenario"
             ));
         }
         self.custom.retain(|_, violated| !violated.is_empty());

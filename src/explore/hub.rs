@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::disturbance::{Disturbance, Met};
 use super::gate::{Event, StepId};
+use super::unheard::Unheard;
 use super::wire::hello::Addresses;
 use super::wire::{Change, Command, Kind, Statement};
 
@@ -31,6 +32,8 @@ pub(super) struct Hub {
     state: Mutex<State>,
     /// What happens to commands and connections that pass, where a run has it so.
     pub(super) disturbance: Disturbance,
+    /// Writes that nobody waits for.
+    pub(super) unheard: Unheard,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +56,8 @@ pub(super) struct State {
     pub(super) broad: BTreeSet<String>,
     /// Whoever asks which collections and indexes there are reads what others make.
     pub(super) parks_catalogue: bool,
+    /// Somebody asked that while commands were parked.
+    pub(super) catalogue_asked: bool,
 }
 
 /// Members of a replica set, as `host:port`.
@@ -86,6 +91,7 @@ impl Hub {
             used: AtomicU64::new(0),
             state: Mutex::default(),
             disturbance: Disturbance::default(),
+            unheard: Unheard::default(),
         }
     }
 
@@ -124,10 +130,13 @@ impl Hub {
 
     /// Marks a command that may concern more than it names.
     pub(super) fn widen(&self, command: &mut Command) {
-        let state = self.state();
-        if state.parks_catalogue && matches!(command.name.as_str(), "listCollections" | "listIndexes") {
-            command.classify(Kind::Read);
-            command.spans = command.name == "listCollections";
+        let mut state = self.state();
+        if matches!(command.name.as_str(), "listCollections" | "listIndexes") {
+            state.catalogue_asked |= state.events.is_some();
+            if state.parks_catalogue {
+                command.classify(Kind::Read);
+                command.spans = command.name == "listCollections";
+            }
         }
         if !state.broad.is_empty()
             && let Some(collection) = &command.collection

@@ -33,8 +33,9 @@ impl Explorer<'_> {
         let Some(judgement) = judgement else { return };
         let blameless = self.blameless(positions, &judgement);
         let noisy = self.noisy(positions, &judgement, &blameless);
+        let harmless = self.differing_where_filled(positions, &judgement);
         for (position, judged) in positions.iter().zip(&judgement.executions) {
-            match blameless.contains(position) || noisy.contains(position) {
+            match [&blameless, &noisy, &harmless].iter().any(|left_out| left_out.contains(position)) {
                 true => drop(self.found.serial.remove(position)),
                 false => drop(self.found.serial.insert(*position, judged.clone())),
             }

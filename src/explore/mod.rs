@@ -27,6 +27,7 @@ pub mod explorer;
 #[cfg(test)]
 mod fake;
 pub mod fault;
+mod filled;
 mod first_use;
 mod found;
 pub mod gate;
@@ -60,6 +61,7 @@ mod stored;
 pub mod subject;
 mod survey;
 pub(crate) mod together;
+mod unheard;
 mod unlisted;
 mod vanishing;
 pub mod watch;

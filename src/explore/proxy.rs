@@ -155,6 +155,22 @@ impl Proxy {
         self.hub.state().parks_catalogue = true;
     }
 
+    /// Whether a write came for whose answer nobody waits.
+    pub fn has_unheard(&self) -> bool {
+        self.hub.unheard.any()
+    }
+
+    /// Waits until such writes have been carried out.
+    pub async fn unheard_end(&self) {
+        self.hub.unheard.end().await;
+    }
+
+    /// Whether somebody asked which collections and indexes there are while commands were parked, and that passed.
+    pub fn lets_catalogue_be_asked(&self) -> bool {
+        let state = self.hub.state();
+        state.catalogue_asked && !state.parks_catalogue
+    }
+
     /// Commands on these namespaces may concern other places or values than they name.
     pub fn widen(&self, namespaces: BTreeSet<String>) {
         self.hub.state().broad = namespaces;

@@ -75,6 +75,27 @@ async fn a_parked_command_waits_for_its_release_and_its_answer_for_delivery() {
 }
 
 #[tokio::test]
+async fn a_write_that_asks_for_no_answer_is_acknowledged_to_the_proxy_and_to_nobody_else() {
+    let (proxy, mut client) = proxied(rawdoc! { "ok": 1, "n": 1 }).await;
+    let (_events, mut events) = proxy.hold();
+    let insert = rawdoc! { "insert": "hits", "$db": "app", "writeConcern": { "w": 0 } };
+    client.write_all(msg(2, &insert, &[]).bytes()).await.unwrap();
+    let Some(Event::Parked(parked)) = timeout(DEADLINE, events.recv()).await.unwrap() else { panic!("not parked") };
+    assert!(!parked.command.answered);
+    parked.gate.send(Release::Forward).unwrap();
+    let Some(Event::Replied(replied)) = timeout(DEADLINE, events.recv()).await.unwrap() else { panic!("no answer") };
+    assert_eq!((replied.step, replied.reply.matched), (parked.step, Some(1)));
+    // Nobody waits for it, so that nothing comes of its delivery.
+    assert!(replied.gate.send(Deliver::Forward).is_err());
+    let mut ping = msg(0, &rawdoc! { "ping": 1, "$db": "admin" }, &[]).bytes().to_vec();
+    ping[4] = 9;
+    client.write_all(&ping).await.unwrap();
+    let answer = read(&mut client).await.unwrap();
+    assert_eq!(answer.response_to(), 9, "the first answer that the client sees is that to its ping");
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn faults_close_the_connection_before_or_after_the_server_acted() {
     for drop_answer in [false, true] {
         let (proxy, mut client) = proxied(rawdoc! { "ok": 1, "n": 1 }).await;

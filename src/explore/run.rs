@@ -23,6 +23,7 @@ use super::polling::{self, Changed, Told, polls};
 use super::schedule::{Choice, Pick};
 use super::scheduler::Scheduler;
 use super::subject::Subject;
+use super::unheard::OVERTAKEN;
 use super::wire::{Command, Kind, Reply};
 use crate::history::Outcome;
 use crate::scope::Scope;
@@ -188,8 +189,13 @@ impl<'a> Run<'a> {
             self.execution.requests[request].invoked = Instant::now();
         }
         self.lanes[request].started = true;
+        let lingers = self.scheduler.overtakes;
         tokio::spawn(async move {
             let completion = future.await;
+            if lingers {
+                // What it sent before its answer came another way.
+                tokio::time::sleep(OVERTAKEN).await;
+            }
             // Nobody listens when the exploration has ended; then nobody needs to know.
             sender.send(Event::Finished { execution, request, completion }).ok();
         });

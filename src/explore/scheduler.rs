@@ -74,6 +74,8 @@ pub struct Scheduler {
     pub(super) stored: Option<StoredView>,
     /// Faults may be chosen.
     pub(super) faults: Option<Mode>,
+    /// What a request sent may still be on its way when it has been answered.
+    pub(super) overtakes: bool,
 }
 
 /// How requests came to rest so far, after they had heard the same.
@@ -109,6 +111,7 @@ impl Scheduler {
             stop: CancellationToken::new(),
             stored: None,
             faults: None,
+            overtakes: false,
         }
     }
 
@@ -129,12 +132,11 @@ impl Scheduler {
         Run::new(self, subject, number).carry_out(requests, policy).await
     }
 
-    /// Lets what comes after an execution pass, until nothing is in flight and nothing more has come for this long; the names
-    /// of what came.
-    pub(super) async fn await_quiescence(&mut self, quiet: Duration) -> Vec<String> {
+    /// Lets what comes after an execution pass, until nothing is in flight and nothing more has come for this long: what came.
+    pub(super) async fn await_quiescence(&mut self, quiet: Duration) -> Vec<Arc<Command>> {
         let mut passed = Vec::new();
         self.hear_out(quiet, &mut passed).await;
-        passed.iter().map(|command| super::hub::signature(command)).collect()
+        passed
     }
 
     /// Lets what comes after an execution pass, and may be given up at any time: what came until then is there.

@@ -9,6 +9,7 @@ use super::capture::Capture;
 use super::comparison::{AsIfSerial, Comparison, READ_WITHIN};
 use super::execution::{Execution, INTERRUPTED, needed};
 use super::explorer::Explorer;
+use super::hub::signature;
 use super::judging::unlike;
 use super::policy::Serial;
 use super::spent::Part;
@@ -188,8 +189,11 @@ impl<'a> Explorer<'a> {
         let begin = Instant::now();
         let late = self.scheduler.await_quiescence(comparison.quiet).await;
         self.found.spent.add(Part::Silence, begin);
-        comparison.came_late(&late);
-        execution.strays.extend(late);
+        // A write without an answer that comes late was overtaken by the request's answer: no work goes on after that.
+        let after: Vec<String> =
+            late.iter().filter(|command| command.acknowledged).map(|command| signature(command)).collect();
+        comparison.came_late(&after);
+        execution.strays.extend(late.iter().map(|command| signature(command)));
         execution
     }
 
@@ -246,7 +250,10 @@ impl<'a> Explorer<'a> {
         let (mut answers, mut stopped) = (Vec::new(), false);
         for request in self.subject.starts()..self.subject.requests() {
             match patience.wait(self.subject.start(number, request)).await {
-                Ok(completion) => answers.push(answer(&completion)),
+                Ok(completion) => {
+                    answers.push(answer(&completion));
+                    self.proxy.unheard_end().await;
+                }
                 Err(Ended::Deadline(_)) => {}
                 Err(Ended::Stopped) => {
                     stopped = true;

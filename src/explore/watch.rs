@@ -4,7 +4,7 @@
 //! it is to blame if more is wrong after it than before, and stays so for as long as work in the background may take to mend
 //! it. *Completeness*: an aggregation that gives one document whatever the number of defects blames the first execution alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -19,6 +19,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(5);
 /// How long the server may take to answer in a look, besides what the look waits for.
 const ASKED_WITHIN: Duration = Duration::from_secs(30);
+/// Why a guess is wrong that does not hold of requests one after another.
+const BROKEN_ALONE: &str = "the requests break it one after another as well";
 /// Violations that were waited for in full, after which shorter waits do: as long as recoveries were seen to take.
 const CONFIRMED: u32 = 2;
 
@@ -29,6 +31,9 @@ pub trait OwnInvariants: Send + Sync {
 
     /// Their names.
     fn names(&self) -> Vec<String>;
+
+    /// The collection that one of them is about.
+    fn collection(&self, name: &str) -> Option<String>;
 
     /// What became worse, by name. The number of the execution is set later.
     fn worsenings(&self, before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)>;
@@ -57,8 +62,8 @@ pub struct Watch<'a> {
     pub(super) background: bool,
     /// The rules are guessed from trials, and nobody's own.
     guessed: bool,
-    /// Guesses that were wrong: requests one after another break them as well.
-    withdrawn: BTreeSet<String>,
+    /// Guesses that were wrong, and why.
+    withdrawn: BTreeMap<String, &'static str>,
 }
 
 /// What a look comes after.
@@ -97,7 +102,7 @@ impl<'a> Watch<'a> {
             asked_within,
             background,
             guessed: false,
-            withdrawn: BTreeSet::new(),
+            withdrawn: BTreeMap::new(),
         }
     }
 
@@ -107,8 +112,8 @@ impl<'a> Watch<'a> {
         self
     }
 
-    /// Guesses that were wrong.
-    pub(super) fn withdrawn(&self) -> &BTreeSet<String> {
+    /// Guesses that were wrong, and why.
+    pub(super) fn withdrawn(&self) -> &BTreeMap<String, &'static str> {
         &self.withdrawn
     }
 
@@ -176,11 +181,11 @@ impl<'a> Watch<'a> {
     pub(super) async fn look(&mut self, round: u32, after: After) -> Vec<Invariant> {
         let seen = self.until_at_rest().await;
         if self.guessed && after == After::Control && !seen.moving {
-            self.withdraw(&seen.worse);
+            self.withdraw(seen.worse.iter().map(|(name, _)| name.clone()).collect(), BROKEN_ALONE);
         }
         let blind: Vec<&str> = seen.now.iter().filter(|result| result.is_blind()).map(|result| &*result.name).collect();
         let withdrawn = &self.withdrawn;
-        let judged = |looks: &&mut Looks| !blind.contains(&looks.name.as_str()) && !withdrawn.contains(&looks.name);
+        let judged = |looks: &&mut Looks| !blind.contains(&looks.name.as_str()) && !withdrawn.contains_key(&looks.name);
         for looks in self.looks.iter_mut().filter(judged) {
             let worse = seen.worse.iter().find(|(name, _)| *name == looks.name);
             let worse = worse.map(|(_, worse)| Worsening { round, ..worse.clone() });
@@ -194,18 +199,29 @@ impl<'a> Watch<'a> {
                 },
             }
         }
-        let stands = |(name, _): &&(String, Worsening)| !seen.moving && !withdrawn.contains(name);
+        let stands = |(name, _): &&(String, Worsening)| !seen.moving && !withdrawn.contains_key(name);
         let named = |(name, _): &(String, Worsening)| Invariant::Custom(name.as_str().into());
         let worse = seen.worse.iter().filter(stands).map(named).collect();
         self.remember(seen.now);
         worse
     }
 
+    /// Takes back guesses about these collections.
+    pub(super) fn withdraw_about(&mut self, collections: &BTreeSet<String>, why: &'static str) {
+        if !self.guessed || collections.is_empty() {
+            return;
+        }
+        let about =
+            |name: &String| self.own.collection(name).is_some_and(|collection| collections.contains(&collection));
+        let names = self.own.names().into_iter().filter(about).collect();
+        self.withdraw(names, why);
+    }
+
     /// Takes back all that was said by these rules.
-    fn withdraw(&mut self, broken: &[(String, Worsening)]) {
-        for (name, _) in broken {
-            self.withdrawn.insert(name.clone());
-            for looks in self.looks.iter_mut().filter(|looks| looks.name == *name) {
+    fn withdraw(&mut self, names: Vec<String>, why: &'static str) {
+        for name in names {
+            self.withdrawn.insert(name.clone(), why);
+            for looks in self.looks.iter_mut().filter(|looks| looks.name == name) {
                 let why = Some("it was guessed, and is wrong".to_owned());
                 *looks = Looks { name: name.clone(), unjudged: why, ..Looks::default() };
             }

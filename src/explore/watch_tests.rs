@@ -55,6 +55,10 @@ impl OwnInvariants for Script {
         vec!["x".to_owned()]
     }
 
+    fn collection(&self, _: &str) -> Option<String> {
+        Some("boxes".to_owned())
+    }
+
     fn worsenings(&self, before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)> {
         let worse = !now[0].is_blind() && now[0].documents > before[0].documents;
         let worsening = Worsening { round: 0, what: "worse".into(), documents: Vec::new() };
@@ -196,4 +200,22 @@ async fn without_a_beginning_nothing_holds() {
     let mut explorer = bench.explorer(CancellationToken::new()).watching(watch);
     let ended = tokio::time::timeout(Duration::from_secs(30), explorer.begin_watch()).await;
     assert!(ended.is_ok() && explorer.found.reasons[0].contains("your own invariants"), "{:?}", explorer.found.reasons);
+}
+
+#[tokio::test]
+async fn a_guess_about_a_collection_that_is_filled_is_taken_back_and_a_users_own_rule_is_not() {
+    let boxes: BTreeSet<String> = ["boxes".to_owned()].into();
+    for (guessed, collections, taken_back) in
+        [(true, &boxes, true), (false, &boxes, false), (true, &BTreeSet::from(["crates".to_owned()]), false)]
+    {
+        let (mut watch, _) = Script::watch(&[0, 0, 1]);
+        if guessed {
+            watch = watch.guessed();
+        }
+        watch.begin().await;
+        watch.withdraw_about(collections, "it is filled");
+        watch.look(1, After::Main).await;
+        assert_eq!(watch.look(2, After::Main).await.is_empty(), taken_back, "{guessed} {collections:?}");
+        assert_eq!(watch.withdrawn().get("x").is_some(), taken_back);
+    }
 }

@@ -81,6 +81,21 @@ impl Delta {
         delta
     }
 
+    /// With these values in the names of collections replaced: a service may call one after what it is sent.
+    pub(super) fn renamed(&mut self, values: &[(String, String)]) {
+        let namespaces = self.inserted.iter_mut().map(|(namespace, _)| namespace);
+        let namespaces = namespaces.chain(&mut self.changed).chain(&mut self.removed);
+        for namespace in namespaces.chain(self.grown.iter_mut().map(|growth| &mut growth.collection)) {
+            for (value, other) in
+                values.iter().flat_map(|(value, other)| as_names(value).into_iter().zip(as_names(other)))
+            {
+                if !value.is_empty() {
+                    *namespace = namespace.replace(&value, &other);
+                }
+            }
+        }
+    }
+
     /// How many documents of which collections: two requests of the same effect have the same.
     pub(super) fn counts(&self) -> BTreeMap<(&str, u8), usize> {
         let inserted = self.inserted.iter().map(|(collection, _)| (collection.as_str(), 0));
@@ -107,6 +122,14 @@ impl Delta {
     pub fn is_empty(&self) -> bool {
         self.inserted.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }
+}
+
+/// How a value is written in a name, as it is first.
+pub(super) fn as_names(value: &str) -> [String; 5] {
+    let lower = value.to_lowercase();
+    let words: Vec<&str> =
+        lower.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    [value.to_owned(), words.join("_"), words.join("-"), words.concat(), lower.clone()]
 }
 
 fn count<'a>(collections: impl Iterator<Item = &'a String>) -> BTreeMap<&'a str, usize> {
@@ -188,6 +211,24 @@ mod tests {
         assert_eq!(delta.counts(), counts.into());
         assert!(Delta::between(&state(&[("a", 1)]), &state(&[("a", 1)])).is_empty());
         assert_eq!(Delta::between(&State::new(), &state(&[("a", 1)])).inserted.len(), 1);
+    }
+
+    #[test]
+    fn a_collection_that_is_called_after_a_value_is_the_same_for_every_value() {
+        let made_in = |name: &str| Delta { inserted: vec![(format!("d.{name}"), json!({}))], ..Delta::default() };
+        for (name, value) in [
+            ("tenant_Probe 7-x", "Probe 7-x"),
+            ("tenant_probe_7_x", "Probe 7-x"),
+            ("probe-7-x.settings", "Probe 7-x"),
+            ("probe7x", "Probe 7-x"),
+        ] {
+            let mut delta = made_in(name);
+            delta.renamed(&[(value.to_owned(), "Acme & Co".to_owned())]);
+            assert!(delta.inserted[0].0.to_lowercase().contains("acme"), "{name}: {delta:?}");
+        }
+        let mut delta = made_in("tenants");
+        delta.renamed(&[("…".to_owned(), "acme".to_owned())]);
+        assert_eq!(delta, made_in("tenants"));
     }
 
     #[test]

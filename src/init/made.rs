@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::documents::{Delta, leaves, plain};
+use super::documents::{Delta, as_names, leaves, plain};
 use super::finding::{Prior, TELLING};
 
 /// A document that came into being.
@@ -55,7 +55,13 @@ pub(super) fn holds(delta: &Delta, value: String) -> bool {
 
 /// Documents that hold one of these values, each with the first field that does, and whether it holds nothing else.
 fn holding<'d>(delta: &'d Delta, values: &[(String, String)]) -> Vec<(bool, &'d Json, Made)> {
-    delta.inserted.iter().filter_map(|(namespace, document)| held(namespace, document, values)).collect()
+    // A collection that is called after a value is another one each time.
+    let is_called_after = |namespace: &str, value: &str| {
+        as_names(value).iter().any(|name| name.len() >= TELLING && namespace.contains(name))
+    };
+    let lasting = |namespace: &str| !values.iter().any(|(value, _)| is_called_after(namespace, value));
+    let inserted = delta.inserted.iter().filter(|(namespace, _)| lasting(namespace));
+    inserted.filter_map(|(namespace, document)| held(namespace, document, values)).collect()
 }
 
 fn held<'d>(namespace: &str, document: &'d Json, values: &[(String, String)]) -> Option<(bool, &'d Json, Made)> {
@@ -140,6 +146,12 @@ mod tests {
         assert_eq!(of(&["lines", "lines", "orders"], &["lines"]), one("orders"));
         assert_eq!(of(&["lines", "lines"], &["orders"]), (None, true));
         assert_eq!(of(&[], &["orders"]), (None, false));
+        let values = [("probe7x-name".to_owned(), "{{ key }}".to_owned())];
+        for (collection, lasting) in [("orders", true), ("tenant_probe7x_name", false), ("probe7x-name", false)] {
+            let inserted = vec![(format!("run.{collection}"), json!({ "_id": 7, "tenant": "probe7x-name" }))];
+            let delta = Delta { inserted, ..Delta::default() };
+            assert_eq!(made(&delta, &values, &[]).is_some(), lasting, "{collection}: another one each time");
+        }
     }
 
     #[test]

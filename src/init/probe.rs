@@ -293,7 +293,10 @@ impl<'a> Probe<'a> {
         (first, again): (&Shot, &Shot),
     ) -> Result<Trial, String> {
         let token = self.token();
-        let shot = self.shot(&renewed(sample, fresh, &token), Self::USER).await?;
+        let mut shot = self.shot(&renewed(sample, fresh, &token), Self::USER).await?;
+        let values: Vec<(String, String)> =
+            fresh.iter().map(|fresh| (fresh.concrete(&token), fresh.literal.clone())).collect();
+        shot.delta.renamed(&values);
         Ok(match shot.reply.status {
             _ if shot.is_like(first) || shot.makes_anew(first, again) => Trial::Works,
             status if INVALID.contains(&status) && shot.delta.inserted.is_empty() => Trial::Invalid(status),

@@ -250,6 +250,23 @@ fn a_name_that_one_order_shows_is_not_made_anew_until_a_repetition_lacks_it() {
 }
 
 #[test]
+fn a_collection_that_is_called_after_the_key_is_the_same_in_every_execution() {
+    let run = |key: &str, collection: &str| {
+        let mut sample = with_field(&[0, 1], "x");
+        sample.outcome.changes[0].collection = collection.to_owned();
+        Sample { marks: vec![(key.to_owned(), "<key>".to_owned())], ..sample }
+    };
+    for spelling in ["tenant_r7-k#", "tenant-r7-k#", "R7_K#.settings", "tenantr7k#"] {
+        let mut judge = Judge::new(Settings::default());
+        let with = |number: usize| run(&format!("r7-k{number}"), &spelling.replace('#', &number.to_string()));
+        (1..5).for_each(|number| judge.learn(with(number)));
+        assert_eq!(judge.judge(&[with(12)]).executions[0].class, Class::Serial, "{spelling}");
+        let other = run("r7-k13", "tenant_of_all");
+        assert_eq!(judge.judge(&[other]).executions[0].class, Class::Lasting, "{spelling}");
+    }
+}
+
+#[test]
 fn which_of_several_reasons_a_refusal_names_is_no_effect() {
     let run = |order: &[usize], said: [(u16, &str); 2]| {
         let answer = |(status, text): (u16, &str)| Answer { status, body: Value::Text(text.to_owned()) };

@@ -76,7 +76,7 @@ impl Normal {
         let outcome = &sample.outcome;
         let document = |change: &Change| {
             let is_shared = shared.contains(&identity(change));
-            Some((change.collection.clone(), shaper.term(&recorded(change, is_shared)?)))
+            Some((shaper.collection(&change.collection), shaper.term(&recorded(change, is_shared)?)))
         };
         Normal {
             order: sample.order.clone(),
@@ -254,6 +254,16 @@ impl Shaper<'_> {
             push(&mut pieces, piece);
         }
         pieces
+    }
+
+    /// The collection's name with the execution's own marks replaced: it may be called after its key, also where that is written as a name.
+    fn collection(&self, name: &str) -> String {
+        let as_names = self.marks.iter().flat_map(|(mark, stands_for)| {
+            let letters: Vec<&str> = mark.split(|letter: char| !letter.is_alphanumeric()).collect();
+            [mark.clone(), letters.join("_"), letters.join("-"), letters.concat()]
+                .map(|mark| (mark, stands_for.clone()))
+        });
+        as_names.fold(name.to_owned(), |name, (mark, stands_for)| replace(&name, &mark, &stands_for))
     }
 
     /// The text with the execution's own marks replaced, in any case.

@@ -35,6 +35,10 @@ impl OwnInvariants for Asked<'_> {
         self.specs.iter().map(|spec| spec.name.clone()).collect()
     }
 
+    fn collection(&self, name: &str) -> Option<String> {
+        self.specs.iter().find(|spec| spec.name == name).map(|spec| spec.collection.to_string())
+    }
+
     fn worsenings(&self, before: &[QueryResult], now: &[QueryResult]) -> Vec<(String, Worsening)> {
         let judged = |spec: &InvariantSpec| {
             let worse = worsening(spec, named(before, spec), named(now, spec)?)?;

@@ -171,6 +171,33 @@ fn two_meet_where_one_is_left() {
     found_and_found_again(&["curl -X POST http://app/parties/blue/guests"], &["node", &services("states.js")]);
 }
 
+/// What was looked for and made is a collection, whose name has the key in it.
+#[test]
+fn requests_meet_on_a_collection_that_is_called_after_their_key() {
+    let opens = "curl -X POST http://app/tenants --json '{\"name\":\"Acme Ltd\",\"plan\":\"small\"}'";
+    found_and_found_again(&[opens], &["node", &services("stores.js")]);
+}
+
+/// The service answers without waiting for its write, which is none of the next request's, and nobody else's.
+#[test]
+fn writes_that_nobody_waits_for_are_those_of_their_request() {
+    found_and_found_again(&["curl -X POST http://app/pages/home/visits"], &["node", &services("stores.js")]);
+}
+
+/// Two at once begin two buckets, and one after the other fill the same: no value is lost.
+#[test]
+fn documents_that_are_filled_until_they_are_full_accuse_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let adds = "curl http://app/sensors/s1/values --json '{\"value\":21.5}'";
+    let service = services("stores.js");
+    let output = onlyone(folder.path(), &["explore", "--quiet", "--curl", adds, "--", "node", &service], "fixed");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{shown}");
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.contains("documents that are filled until they are full"), "{shown}");
+    assert!(shown.contains("is no rule of this service: its documents are filled"), "{shown}");
+}
+
 /// A word in the place of a telephone number is refused: another number is made.
 #[test]
 fn what_must_be_a_number_in_writing_is_another_one_each_time() {

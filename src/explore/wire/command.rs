@@ -45,6 +45,8 @@ pub struct Command {
     pub in_transaction: bool,
     /// The server answers it.
     pub answered: bool,
+    /// Who sent it waits to hear what came of it; of a write with `w: 0` nobody does, whether or not it is answered.
+    pub acknowledged: bool,
     /// The cursor that it goes on with.
     pub cursor: Option<i64>,
     /// It asks for changes as they come, and may wait for them for ever.
@@ -138,6 +140,7 @@ impl Command {
             collation: false,
             in_transaction: false,
             answered: true,
+            acknowledged: true,
             cursor: None,
             tails: false,
             session: None,
@@ -163,6 +166,9 @@ impl Command {
         let database = msg.document.get_str("$db").unwrap_or_default();
         let mut command = Self::of_document(database, msg.document, &msg.sequences)?;
         command.answered = !msg.more_to_come;
+        let none = msg.document.get_document("writeConcern").ok().and_then(|concern| concern.get("w").ok()?);
+        let is_none = matches!(none, Some(RawBsonRef::Int32(0) | RawBsonRef::Int64(0) | RawBsonRef::Double(0.0)));
+        command.acknowledged = command.answered && !is_none;
         Some(command)
     }
 

@@ -96,6 +96,18 @@ fn sessions_and_transactions_are_seen() {
     assert!(insert(Some(false)).in_transaction);
     assert!(!insert(None).in_transaction);
     assert!(!parse(&msg(2, &rawdoc! { "insert": "chats", "$db": "app" }, &[])).answered);
+    for (concern, acknowledged) in [
+        (rawdoc! { "w": 0 }, false),
+        (rawdoc! { "w": 0_i64 }, false),
+        (rawdoc! { "w": 0.0 }, false),
+        (rawdoc! { "w": 1 }, true),
+        (rawdoc! { "w": "majority" }, true),
+        (rawdoc! {}, true),
+    ] {
+        let insert = rawdoc! { "insert": "chats", "$db": "app", "writeConcern": concern };
+        assert_eq!(parse(&msg(0, &insert, &[])).acknowledged, acknowledged, "{insert:?}");
+        assert!(!parse(&msg(2, &insert, &[])).acknowledged);
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Replies to `hello`, changed so that the driver stays on the proxy: addresses of servers become the proxy's, and no
-//! compression is offered. No other frame is ever changed.
+//! compression is offered. No other answer is ever changed.
 
 use std::collections::BTreeMap;
 

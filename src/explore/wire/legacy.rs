@@ -20,6 +20,7 @@ impl Command {
         let mut command = Self::bare(name, database);
         command.collection = Some(collection.to_owned()).filter(|name| !name.is_empty());
         command.answered = legacy.opcode == Opcode::GetMore;
+        command.acknowledged = command.answered;
         let mut documents = legacy.documents.iter();
         match legacy.opcode {
             Opcode::Insert => {

@@ -6,8 +6,8 @@ use mongodb::bson::RawDocument;
 
 use super::frame::{Frame, FrameError, Opcode, int32};
 
-const CHECKSUM_PRESENT: u32 = 1;
-const MORE_TO_COME: u32 = 1 << 1;
+pub(super) const CHECKSUM_PRESENT: u32 = 1;
+pub(super) const MORE_TO_COME: u32 = 1 << 1;
 /// More documents than any server takes in one message (`maxWriteBatchSize`).
 const MAX_DOCUMENTS: usize = 100_000;
 /// Flag bits 0 to 15 must be understood by who reads the message.

@@ -1,7 +1,9 @@
 //! MongoDB's wire protocol, as far as a proxy must read it: headers, the command document and the reply.
 //!
-//! Frames are kept as the bytes that came; only replies to `hello` are ever changed (see [`hello`]).
+//! Frames are kept as the bytes that came; only replies to `hello` are ever changed (see [`hello`]), and parked requests that ask for no
+//! answer (see [`acknowledged`]).
 
+mod acknowledged;
 pub mod command;
 mod equality;
 pub mod frame;
@@ -13,6 +15,7 @@ pub mod text;
 
 use futures::FutureExt;
 
+pub use acknowledged::acknowledged;
 pub use command::{Change, Command, Kind, Statement};
 pub use frame::{Frame, FrameError, Opcode};
 pub use message::Message;

@@ -1,0 +1,53 @@
+// How documents are kept: a collection for each tenant, writes that nobody waits for, buckets of measurements. Express and the driver.
+//
+// MODE=fixed  the database decides: it refuses a collection that is there, it counts itself
+// MODE=buggy  the request looks first, and decides by what it saw
+const express = require('express');
+const { MongoClient } = require('mongodb');
+
+const buggy = process.env.MODE !== 'fixed';
+const NAMESPACE_EXISTS = 48;
+const ROOM = 20;
+
+async function main() {
+  const client = await new MongoClient(process.env.MONGO_URL).connect();
+  const db = client.db();
+  const app = express();
+  app.use(express.json());
+  const route = (work) => (request, response) =>
+    work(request, response).catch((error) => response.status(500).json({ error: error.message }));
+  app.get('/health', (_, response) => response.json({}));
+
+  // Each tenant has a collection of its own, which is called after it.
+  app.post('/tenants', route(async ({ body }, response) => {
+    const name = `tenant_${body.name.toLowerCase().replace(/[^a-z0-9]+/g, '_')}`;
+    try {
+      if (!buggy) await db.createCollection(name);
+      else if ((await db.listCollections({ name }).toArray()).length) return response.status(409).end();
+    } catch (error) {
+      if (error.code === NAMESPACE_EXISTS) return response.status(409).end();
+      throw error;
+    }
+    await db.collection(name).insertOne({ kind: 'settings', plan: body.plan });
+    return response.status(201).json({ tenant: name });
+  }));
+
+  // Whoever counts visits does not wait for the database.
+  const visits = db.collection('visits', { writeConcern: { w: 0 } });
+  app.post('/pages/:page/visits', route(async ({ params: { page } }, response) => {
+    const seen = buggy ? await visits.findOne({ _id: page }) : null;
+    const change = buggy ? { $set: { count: (seen ? seen.count : 0) + 1 } } : { $inc: { count: 1 } };
+    await visits.updateOne({ _id: page }, change, { upsert: true });
+    response.json({ counted: true });
+  }));
+
+  // So many measurements in one document, then another one: two may begin one at once.
+  app.post('/sensors/:sensor/values', route(async ({ params: { sensor }, body }, response) => {
+    const change = { $push: { values: body.value }, $inc: { count: 1 } };
+    await db.collection('series').updateOne({ sensor, count: { $lt: ROOM } }, change, { upsert: true });
+    response.status(201).end();
+  }));
+  app.listen(process.env.PORT, '127.0.0.1');
+}
+
+main();
