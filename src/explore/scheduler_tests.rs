@@ -310,3 +310,30 @@ async fn answers_that_are_delivered_together_are_all_named() {
     assert_eq!(execution.answers.len(), execution.steps.len(), "{execution:?}");
     assert_eq!(execution.named().matches('↩').count(), 4, "{}", execution.named());
 }
+
+/// Answers while its write is on its way.
+fn insert_unheard(store: Store, key: String, by: usize) -> BoxFuture<'static, usize> {
+    async move {
+        let _: Option<usize> = store.find(&key).await;
+        tokio::spawn(async move {
+            // The answer is a step ahead.
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+            store.insert(&key, by).await
+        });
+        by
+    }
+    .boxed()
+}
+
+#[tokio::test]
+async fn a_write_that_its_requests_answer_overtakes_is_its_own_where_that_is_known() {
+    for overtakes in [false, true] {
+        let (fake, mut scheduler) = Fake::new(2, insert_unheard);
+        scheduler.overtakes = overtakes;
+        let execution = scheduler.execute(&fake, 0, &mut Serial).await;
+        let inserts = execution.steps.iter().filter(|step| step.command.name == "insert").count();
+        assert_eq!(inserts, if overtakes { 2 } else { 0 }, "{execution:?}");
+    }
+}
