@@ -209,6 +209,9 @@ pub struct ExploreArgs {
     /// Carry out this schedule and no other, as in "1 2 1 2"
     #[arg(long)]
     pub schedule: Option<Schedule>,
+    /// So many of its requests come first, one after another: no serial order in which they come later explains the others
+    #[arg(long, value_name = "N", requires = "schedule")]
+    pub in_turn: Option<usize>,
     /// How often the schedule is carried out
     #[arg(long, default_value_t = 1, requires = "schedule")]
     pub times: u32,

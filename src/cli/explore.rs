@@ -340,11 +340,13 @@ impl One<'_> {
         }
     }
 
-    /// Of a schedule that is carried out again: as many requests as come first one after another, where all orders are too many.
+    /// Of a schedule that is carried out again: as many requests as come first one after another, as it is said, or where all orders are too
+    /// many.
     fn first_in_turn(&self) -> usize {
         let (requests, schedule) = (self.requests as usize, self.args.schedule.as_ref());
-        let first = schedule.filter(|_| requests > MOST_UNORDERED).map_or(0, Schedule::first_in_turn);
-        first.min(requests.saturating_sub(2))
+        let is_long = requests > MOST_UNORDERED;
+        let first = self.args.in_turn.or_else(|| schedule.filter(|_| is_long).map(Schedule::first_in_turn));
+        first.unwrap_or(0).min(requests.saturating_sub(2))
     }
 
     fn timing(&self) -> Timing {

@@ -257,7 +257,11 @@ impl Explorer<'_> {
         // Where the starts are enough, the requests come after them.
         let starts = self.subject.starts();
         let own = taking_part.len().saturating_sub(starts).max(1);
-        let replay = format!("{replay} --requests {own} --schedule \"{}\"", schedule.written(starts));
+        let in_turn = match self.plan.before {
+            0 => String::new(),
+            first => format!(" --in-turn {first}"),
+        };
+        let replay = format!("{replay} --requests {own} --schedule \"{}\"{in_turn}", schedule.written(starts));
         let switches = u32::try_from(schedule.switches()).unwrap_or(u32::MAX);
         let requests = u32::try_from(own).unwrap_or(u32::MAX);
         Some(Smallest { requests, result, switches, reproduced, replay, lint, diagram: drawn })

@@ -17,7 +17,7 @@ use super::pairs::{add_report, join_looks, mixed};
 use super::ways::told;
 use super::wire::Kind;
 use crate::history::Operation;
-use crate::report::AsIfSerialReport;
+use crate::report::{AsIfSerialReport, PairResult};
 use crate::verdict::Verdict;
 
 /// Requests that come before the two, at most.
@@ -112,7 +112,10 @@ fn why_open(established: &Exploration) -> Option<String> {
 }
 
 /// Both judged against serial runs: the first violates nothing.
-fn joined(fresh: AsIfSerialReport, established: AsIfSerialReport) -> AsIfSerialReport {
+fn joined(mut fresh: AsIfSerialReport, established: AsIfSerialReport) -> AsIfSerialReport {
+    if established.verdict == Verdict::Violated {
+        mark(&mut fresh.pairs, &established);
+    }
     // Requests that do not meet on a fresh key may meet on what others left.
     let (mut whole, other) = match (established.verdict, fresh.apart) {
         (Verdict::Violated, _) | (Verdict::Holds, true) => (established, fresh),
@@ -132,6 +135,20 @@ fn joined(fresh: AsIfSerialReport, established: AsIfSerialReport) -> AsIfSerialR
     whole.not_compared.dedup();
     whole.notes.extend(other.notes);
     whole
+}
+
+/// Says of the two that met on what others left that they do so, whatever they do on a fresh key.
+fn mark(pairs: &mut [PairResult], established: &AsIfSerialReport) {
+    let [before @ .., one, other] = established.operations.as_slice() else { return };
+    let is_theirs = |pair: &&mut PairResult| match pair.operations.as_slice() {
+        [first, second] => (first, second) == (one, other) || (first, second) == (other, one),
+        _ => false,
+    };
+    for pair in pairs.iter_mut().filter(is_theirs) {
+        pair.verdict = Verdict::Violated;
+        pair.apart = false;
+        pair.in_words = format!("after {}: {}", before.join(", then "), established.in_words);
+    }
 }
 
 #[cfg(test)]
@@ -260,6 +277,33 @@ mod tests {
         let whole = with_established(whole, of(&[5], None), "after b", &mut unread);
         let told: Vec<u64> = whole.history.operations.iter().map(|operation| operation.id.0).collect();
         assert_eq!((told, unread.len()), (vec![1, 3, 4, 5], 0));
+    }
+
+    #[test]
+    fn a_race_of_two_on_what_others_left_is_marked_as_theirs() {
+        let pair = |one: &str, other: &str| PairResult {
+            operations: vec![one.to_owned(), other.to_owned()],
+            verdict: Verdict::Holds,
+            complete: true,
+            apart: true,
+            ..PairResult::default()
+        };
+        let mut fresh = exploration(6, 0);
+        let pairs = vec![pair("open", "open"), pair("open", "top"), pair("drop", "top"), pair("top", "top")];
+        fresh.as_if_serial = Some(AsIfSerialReport { verdict: Verdict::Holds, pairs, ..AsIfSerialReport::default() });
+        let mut established = exploration(4, 2);
+        let operations = ["open", "top", "drop"].map(str::to_owned).to_vec();
+        established.as_if_serial = Some(AsIfSerialReport {
+            verdict: Verdict::Violated,
+            operations,
+            in_words: "one is lost".to_owned(),
+            ..AsIfSerialReport::default()
+        });
+        let whole = with_established(fresh, established, "after open", &mut Vec::new());
+        let pairs = whole.as_if_serial.unwrap().pairs;
+        let marks: Vec<&str> = pairs.iter().map(PairResult::mark).collect();
+        assert_eq!(marks, [PairResult::APART, PairResult::APART, PairResult::RACE, PairResult::APART]);
+        assert_eq!(pairs[2].in_words, "after open: one is lost");
     }
 
     #[test]

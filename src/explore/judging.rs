@@ -164,6 +164,7 @@ impl Explorer<'_> {
             let execution = &self.found.executions[*position].0;
             report.schedule = execution.named();
             report.choices = execution.choices();
+            report.in_turn = self.plan.before;
             report.key = self.subject.key(execution.number).to_string();
             tell(&mut report, one);
             report.nearest = by_participants(&report.nearest, execution.starts);

@@ -1,6 +1,6 @@
 //! What a request left in the database: two states compared, and where a value is found in a document.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
@@ -14,6 +14,8 @@ pub struct Delta {
     pub inserted: Vec<(String, Json)>,
     /// Collections of documents that changed.
     pub changed: Vec<String>,
+    /// Those documents: their collections and identifiers.
+    pub changed_documents: BTreeSet<(String, String)>,
     /// Collections of documents that are gone.
     pub removed: Vec<String>,
     /// Lists of documents that changed to which something was added at the end.
@@ -69,6 +71,7 @@ impl Delta {
                     Some(same) if same == document => {}
                     Some(other) => {
                         delta.changed.push(collection.clone());
+                        delta.changed_documents.insert((collection.clone(), id.clone()));
                         delta.grown.extend(growths(collection, other, document));
                     }
                 }

@@ -33,6 +33,8 @@ enum Shape {
     /// Of which the last digits are others, and all else stays: a telephone number, a number plate, a serial number.
     Digits,
     Text,
+    /// Beside another one that is the key.
+    Beside,
 }
 
 /// A value for one trial.
@@ -114,6 +116,14 @@ impl Fresh {
         (may_be && digits >= FEWEST_DIGITS).then(|| Fresh { shape: Shape::Digits, ..self.clone() })
     }
 
+    /// The same value, which is not called like the key alone.
+    pub(super) fn beside_the_key(mut self) -> Self {
+        if self.shape == Shape::Text {
+            self.shape = Shape::Beside;
+        }
+        self
+    }
+
     /// An address, as far as others share it.
     fn address(&self) -> String {
         let is_bare = !self.literal.trim_start_matches("https://").trim_start_matches("http://").contains('/');
@@ -133,7 +143,7 @@ impl Fresh {
                 let digits = format!("{:0DIGITS$}", number % 10_000_000_000);
                 with_digits(&self.literal, |begin, end| digits[DIGITS - begin..DIGITS - end].to_owned())
             }
-            Shape::Text => format!("{text}-{}", self.name),
+            Shape::Text | Shape::Beside => format!("{text}-{}", self.name),
         }
     }
 
@@ -149,6 +159,7 @@ impl Fresh {
                 let end = if end == 0 { String::new() } else { format!("-{end}") };
                 format!("{{{{ key_as.digits[-{begin}:{end}] }}}}")
             }),
+            Shape::Beside => format!("{{{{ key }}}}-{}", self.name),
             Shape::Text if several => format!("{{{{ key }}}}-{}", self.name),
             Shape::Text => "{{ key }}".to_owned(),
         }

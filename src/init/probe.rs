@@ -374,6 +374,11 @@ impl<'a> Probe<'a> {
             // What its maker alone may use is raced by its maker alone.
             let is_forbidden = !finding.before.is_empty() && FORBIDDEN.contains(&other.reply.status);
             finding.per_caller = !other.delta.inserted.is_empty() || is_forbidden;
+            let theirs = other.delta.changed_documents;
+            if !finding.per_caller && !theirs.is_empty() {
+                let own = self.shot(request, Self::USER).await?.delta.changed_documents;
+                finding.per_caller = !own.is_empty() && own.is_disjoint(&theirs);
+            }
         }
         Ok(())
     }

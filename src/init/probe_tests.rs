@@ -151,6 +151,45 @@ async fn what_names_nobody_but_its_caller_is_raced_by_one_caller() {
     assert!(found.kind == Kind::Upsert && found.fresh.is_empty() && found.per_caller, "{found:?}");
 }
 
+/// Accounts that are there from the start, and one that all share.
+struct Accounts {
+    points: Mutex<BTreeMap<&'static str, u64>>,
+    shared: bool,
+}
+
+impl Subject for Accounts {
+    fn send<'a>(&'a self, sample: &'a Sample) -> BoxFuture<'a, Result<Reply, String>> {
+        let user = sample.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-user"));
+        let is_second = user.is_some_and(|(_, name)| name == "onlyprobe-b");
+        let mut points = self.points.lock().unwrap();
+        let own = if is_second { "second" } else { "first" };
+        for account in [Some(own), self.shared.then_some("all")].into_iter().flatten() {
+            *points.entry(account).or_default() += 1;
+        }
+        async { Ok(Reply { status: 204, ..Reply::default() }) }.boxed()
+    }
+
+    fn state(&self) -> BoxFuture<'_, Result<State, String>> {
+        let points = self.points.lock().unwrap();
+        let document =
+            |(owner, points): (&&str, &u64)| ((*owner).to_owned(), json!({ "_id": owner, "points": points }));
+        let state = State::from([("run.accounts".to_owned(), points.iter().map(document).collect())]);
+        async { Ok(state) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn what_a_caller_changes_is_its_own_where_another_one_changes_nothing_of_it() {
+    for (shared, per_caller) in [(false, true), (true, false)] {
+        let sample = from_curl("curl -X POST http://app/me/points -H 'X-User: ann'").unwrap();
+        let points = Mutex::new([("first", 0), ("second", 0), ("all", 0)].into());
+        let accounts = Accounts { points, shared };
+        let mut probe = Probe::begin(&accounts, std::slice::from_ref(&sample), &[], 0).await.unwrap();
+        let found = probe.look(&sample).await.unwrap();
+        assert_eq!((&found.kind, found.per_caller), (&Kind::Change, per_caller), "{found:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_counter_that_all_requests_share_does_not_hide_what_each_of_them_makes() {
     for (there, kind) in [(200, Kind::CreateOrGet), (409, Kind::Unique(409))] {

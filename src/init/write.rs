@@ -1,11 +1,13 @@
 //! What was found out, as a scenario file with comments. Main function: [`scenario_text`].
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::auth::log_in;
 use super::elements::Added;
 use super::finding::{Finding, Kind};
+use super::fresh::Fresh;
 use super::login::Login;
 use super::made::Made;
 use super::probe::LED_ON;
@@ -52,6 +54,41 @@ pub struct Plan {
     pub left_out: Vec<String>,
 }
 
+impl Plan {
+    /// Whether it is a request by which users come to be, as somebody is whom others log in as.
+    fn signs_up(&self, finding: &Finding) -> bool {
+        let is_user = |fresh: &Fresh| self.login.as_ref().is_some_and(|login| login.user.literal == fresh.literal);
+        matches!(finding.kind, Kind::Unique(_)) && finding.fresh.iter().any(is_user)
+    }
+
+    /// The request; where users are called after the key, one that signs up somebody signs up somebody else: they are there before it.
+    fn apart<'f>(&self, finding: &'f Finding, caller: Caller) -> Cow<'f, Finding> {
+        if caller != Caller::Key || !self.signs_up(finding) {
+            return Cow::Borrowed(finding);
+        }
+        let fresh = finding.fresh.iter().map(|fresh| Fresh::new(&format!("new{}", fresh.name), &fresh.literal));
+        // Two of them are never called like the key alone.
+        let fresh: Vec<Fresh> = fresh.map(Fresh::beside_the_key).collect();
+        Cow::Owned(Finding { fresh, ..finding.clone() })
+    }
+
+    /// Whether the value by which all requests of a key know it is called like somebody who sends one of them.
+    fn names_a_caller(&self, finding: &Finding) -> bool {
+        if self.signs_up(finding) {
+            return false;
+        }
+        let by_header = |other: &Finding| {
+            let own = other.caller.as_ref()?;
+            other.sample.headers.iter().find(|(name, _)| name == own).map(|(_, value)| value.clone())
+        };
+        let by_log_in = self.login.iter().filter(|login| !login.once).map(|login| login.user.literal.clone());
+        let callers: BTreeSet<String> = self.findings.iter().filter_map(by_header).chain(by_log_in).collect();
+        let several = finding.fresh.len() > 1;
+        let is_key = |fresh: &&Fresh| fresh.template(several) == Caller::Key.template();
+        finding.fresh.iter().filter(is_key).any(|fresh| callers.contains(&fresh.literal))
+    }
+}
+
 /// The scenario as TOML.
 pub fn scenario_text(plan: &Plan) -> String {
     let workload = Workload::of(plan);
@@ -75,22 +112,22 @@ pub fn scenario_text(plan: &Plan) -> String {
     }
     match workload {
         Workload::CreateOrGet(finding) => {
-            operation(&mut text, "create-or-get", finding, caller);
+            operation(&mut text, "create-or-get", &plan.apart(finding, caller), caller);
             observed(&mut text, plan, finding);
         }
         Workload::Unique(finding) => {
-            operation(&mut text, "create", finding, caller);
+            operation(&mut text, "create", &plan.apart(finding, caller), caller);
             observed(&mut text, plan, finding);
         }
         Workload::Elements(finding) => {
             let names = operation_names(&plan.findings);
-            operation(&mut text, &names[0], finding, caller);
+            operation(&mut text, &names[0], &plan.apart(finding, caller), caller);
             observed(&mut text, plan, finding);
         }
         Workload::Custom => {
             let names = operation_names(&plan.findings);
             for (finding, name) in plan.findings.iter().zip(&names) {
-                operation(&mut text, name, finding, caller);
+                operation(&mut text, name, &plan.apart(finding, caller), caller);
             }
             service(&mut text, &plan.origin);
             invariants(&mut text, plan);
@@ -185,6 +222,8 @@ impl Caller {
         match findings.iter().any(|finding| finding.pair) {
             true if create_or_get => Caller::OneOfPair,
             pair if pair || findings.iter().any(|finding| finding.per_caller) => Caller::Key,
+            // Who sends one request is what another one names.
+            _ if findings.iter().any(|finding| plan.names_a_caller(finding)) => Caller::Key,
             _ => Caller::Client,
         }
     }

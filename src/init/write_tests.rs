@@ -38,6 +38,41 @@ fn a_database_that_is_called_after_a_trial_is_not_written_down() {
 }
 
 #[test]
+fn who_is_named_by_another_request_sends_as_the_key() {
+    for (named, caller) in [("ann", "{{ key }}"), ("bob", "{{ client.user }}")] {
+        let mut plan = upsert("poll");
+        let adds = from_curl(&format!("curl -X POST http://app/users/{named}/points")).unwrap();
+        let fresh = vec![Fresh::new("user", named)];
+        let pays = from_curl("curl -X POST http://app/payouts -H 'X-User: ann'").unwrap();
+        let pays = Finding { kind: Kind::Change, ..Finding::untried(pays) };
+        plan.findings = vec![Finding { kind: Kind::Change, fresh, ..Finding::untried(adds) }, pays];
+        let text = scenario_text(&plan);
+        assert!(text.contains("path = \"/users/{{ key }}/points\""), "{text}");
+        assert!(text.contains(&format!("x-user = \"{caller}\"")), "{named}: {text}");
+    }
+}
+
+#[test]
+fn who_signs_up_is_somebody_else_where_users_are_called_after_the_key() {
+    let signs_up = from_curl("curl http://app/users --json '{\"name\":\"ann\"}'").unwrap();
+    let logs_in = from_curl("curl http://app/login --json '{\"username\":\"ann\",\"password\":\"secret\"}'").unwrap();
+    let gives = from_curl("curl http://app/deposits --json '{\"user\":\"ann\"}'").unwrap();
+    let login = Login::among(&[logs_in]).unwrap();
+    let finding = |sample: &Sample, name: &str, kind: Kind| {
+        let fresh = vec![Fresh::new(name, "ann")];
+        Finding { kind, fresh, ..Finding::untried(sample.clone()) }
+    };
+    let mut plan = upsert("poll");
+    plan.login = Some(login);
+    plan.findings = vec![finding(&signs_up, "name", Kind::Unique(409))];
+    assert!(scenario_text(&plan).contains("name = \"{{ key }}\""), "nobody is there before");
+    plan.findings.push(finding(&gives, "user", Kind::Change));
+    let text = scenario_text(&plan);
+    assert!(text.contains("name = \"{{ key }}-newname\"") && text.contains("user = \"{{ key }}\""), "{text}");
+    assert!(text.contains("username = \"{{ key }}\""), "{text}");
+}
+
+#[test]
 fn an_item_of_a_list_is_no_field_that_an_aggregation_groups_by() {
     // `$members.1` is an empty list in every document: all of them would be one.
     for field in ["members.1", "0", "a.12.b"] {

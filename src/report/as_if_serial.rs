@@ -46,6 +46,9 @@ pub struct AsIfSerialReport {
     /// What `--schedule` takes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub choices: String,
+    /// So many of its requests come first, one after another: what `--in-turn` takes.
+    #[serde(default, skip_serializing_if = "none_in_turn")]
+    pub in_turn: usize,
     /// Its key.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub key: String,
@@ -83,6 +86,7 @@ impl Default for AsIfSerialReport {
             operations: Vec::new(),
             schedule: String::new(),
             choices: String::new(),
+            in_turn: 0,
             key: String::new(),
             nearest: String::new(),
             in_words: String::new(),
@@ -91,6 +95,12 @@ impl Default for AsIfSerialReport {
             bursts_of: None,
         }
     }
+}
+
+/// Whether no request comes first: then nothing is said of it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn none_in_turn(first: &usize) -> bool {
+    *first == 0
 }
 
 /// One place, serially and here.

@@ -179,10 +179,11 @@ impl Specification {
         if serial.iter().any(|one| one.all == forms.all) {
             return (Class::Serial, Vec::new());
         }
-        if let Some(refused) = self.without(normal, &refuses, former) {
+        let leaves = |request: usize, status: u16| refuses(status) || normal.says_no.contains(&request);
+        if let Some(refused) = self.without(normal, leaves, former) {
             return (Class::Refused, refused);
         }
-        if let Some(failed) = self.without(normal, |status| status >= 500, former) {
+        if let Some(failed) = self.without(normal, |_, status| status >= 500, former) {
             return (Class::Status, failed);
         }
         if let Some(refused) = refused_in_other_words(normal, &forms, serial, &refuses) {
@@ -201,10 +202,10 @@ impl Specification {
     }
 
     /// The requests with such a status, if without them the outcome is that of a serial run of the others alone.
-    fn without(&self, normal: &Normal, leaves: impl Fn(u16) -> bool, former: Former) -> Option<Vec<usize>> {
+    fn without(&self, normal: &Normal, leaves: impl Fn(usize, u16) -> bool, former: Former) -> Option<Vec<usize>> {
         let status = |request: &usize| normal.answers.get(request).map_or(0, |(status, _)| *status);
         let (gone, others): (Vec<usize>, Vec<usize>) =
-            sorted(&normal.order).into_iter().partition(|request| leaves(status(request)));
+            sorted(&normal.order).into_iter().partition(|request| leaves(*request, status(request)));
         if gone.is_empty() || others.is_empty() {
             return None;
         }

@@ -9,7 +9,7 @@ use super::learn::{learn, varying_counts};
 use super::masks::Masks;
 use super::nearest::{self, Difference, nearest};
 use super::normal::{Filter, Normal, Piece, Term, identity};
-use super::outcome::Sample;
+use super::outcome::{Answer, Sample};
 use super::place::{Pattern, Place};
 use super::sequences::Sequences;
 use super::words;
@@ -192,13 +192,14 @@ impl Judge {
         if let Some(touched) = touched {
             return faulted::others(order, &outcome.answers, touched, |status| self.refuses(status));
         }
-        let status = |request: &usize| outcome.answers.get(request).map_or(0, |answer| answer.status);
-        let without = |leaves: &dyn Fn(u16) -> bool| {
-            let mut others: Vec<usize> = order.iter().copied().filter(|request| !leaves(status(request))).collect();
+        let without = |leaves: &dyn Fn(&Answer) -> bool| {
+            let is_left = |request: &usize| outcome.answers.get(request).is_some_and(leaves);
+            let mut others: Vec<usize> = order.iter().copied().filter(|request| !is_left(request)).collect();
             others.sort_unstable();
             others
         };
-        let mut sets = BTreeSet::from([without(&|status| self.refuses(status)), without(&|status| status >= 500)]);
+        let refuses = |answer: &Answer| self.refuses(answer.status) || answer.says_no();
+        let mut sets = BTreeSet::from([without(&refuses), without(&|answer| answer.status >= 500)]);
         sets.retain(|set| !set.is_empty() && set.len() < order.len());
         sets
     }

@@ -48,6 +48,8 @@ pub(super) struct Normal {
     pub(super) probes: Vec<(u16, Term)>,
     /// Collections, and a document of each.
     pub(super) documents: Vec<(String, Term)>,
+    /// Requests whose answer says that they were not served, whatever its status.
+    pub(super) says_no: BTreeSet<usize>,
     /// Answers are a multiset: who was told what is not compared.
     pub(super) is_coarse: bool,
 }
@@ -83,6 +85,7 @@ impl Normal {
             answers: outcome.answers.iter().map(|(request, one)| (*request, answer(one))).collect(),
             probes: outcome.probes.iter().map(answer).collect(),
             documents: outcome.changes.iter().filter_map(document).collect(),
+            says_no: outcome.answers.iter().filter(|(_, one)| one.says_no()).map(|(request, _)| *request).collect(),
             is_coarse: false,
         }
     }
@@ -128,6 +131,7 @@ impl Normal {
             documents: (self.documents.iter())
                 .map(|(collection, body)| (collection.clone(), of(Source::Document(collection.clone()), body)))
                 .collect(),
+            says_no: self.says_no.clone(),
             is_coarse: self.is_coarse,
         }
     }

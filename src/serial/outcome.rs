@@ -24,6 +24,35 @@ pub struct Answer {
     pub body: Value,
 }
 
+impl Answer {
+    /// Whether it says that it served nobody, with a status that says it did: GraphQL has no other way to refuse, and many a service
+    /// has its own words for it.
+    pub(super) fn says_no(&self) -> bool {
+        let Value::Map(fields) = &self.body else { return false };
+        let is_false = |name: &str| fields.get(name) == Some(&Value::Bool(false));
+        let is_told = |value: &Value| match value {
+            Value::Text(text) => !text.is_empty(),
+            Value::Map(fields) => !fields.is_empty(),
+            Value::List(items) => !items.is_empty(),
+            _ => false,
+        };
+        let names = |name: &str| fields.get(name).is_some_and(is_told);
+        match self.status {
+            200..300 => is_false("success") || is_false("ok") || names("error") || names("errors"),
+            // A form leads its sender on, whatever came of it.
+            300..400 => fields.values().any(|value| matches!(value, Value::Text(text) if leads_to_an_error(text))),
+            _ => false,
+        }
+    }
+}
+
+/// Whether an address has a parameter that names an error.
+fn leads_to_an_error(address: &str) -> bool {
+    let parameters = address.split_once('?').map_or("", |(_, query)| query).split('&');
+    let mut names = parameters.filter_map(|parameter| parameter.split_once('=')).filter(|(_, value)| !value.is_empty());
+    names.any(|(name, _)| ["error", "errors", "err"].contains(&name))
+}
+
 /// A document that was written, as it was before and as it is when all is over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {

@@ -39,7 +39,11 @@ impl One<'_> {
             words.push("--twice".to_owned());
         }
         match search(self.args, self.scenario) {
-            Search::Replay { schedule, times } => words.push(format!("--schedule \"{schedule}\" --times {times}")),
+            Search::Replay { schedule, times } => {
+                words.push(format!("--schedule \"{schedule}\""));
+                words.extend(self.args.in_turn.map(|first| format!("--in-turn {first}")));
+                words.push(format!("--times {times}"));
+            }
             Search::Exhaustive => {}
             Search::Pct { depth } => words.push(format!("--search pct --depth {depth}")),
             Search::Random => words.push("--search random".to_owned()),

@@ -7,7 +7,7 @@ use super::super::finding::{Finding, Kind, Prior};
 use super::super::fresh::{Fresh, Token};
 use super::super::made::holds;
 use super::super::values::{candidates, keys, pinned, with_values};
-use super::{Probe, Shot, renewed};
+use super::{LED_ON, Probe, Shot, renewed};
 use crate::import::Sample;
 
 /// Statuses by which a request says that what it needs is not there; many a service stumbles over it.
@@ -36,7 +36,9 @@ pub(super) struct Prepared {
 impl Probe<'_> {
     /// Tries the request after one that may make what it needs; it stays as it is if none does.
     pub(super) async fn after_another(&mut self, finding: &mut Finding) -> Result<(), String> {
-        let Some(&alone) = finding.statuses.first().filter(|status| NOT_THERE.contains(status)) else { return Ok(()) };
+        // A form that finds nothing leads its sender on as well.
+        let may_want = |status: &&u16| NOT_THERE.contains(status) || LED_ON.contains(status);
+        let Some(&alone) = finding.statuses.first().filter(may_want) else { return Ok(()) };
         // Without a database nothing tells that it works.
         if self.state.is_empty() {
             return Ok(());
