@@ -8,7 +8,12 @@ use super::trial::{ONLYONE, node_path, python_path};
 
 /// Runs the command in a folder, in an environment like a developer's.
 fn onlyone(folder: &Path, arguments: &[&str], mode: &str) -> Output {
-    Command::new(ONLYONE)
+    carried_out(ONLYONE, folder, arguments, mode)
+}
+
+/// Runs a program like that.
+fn carried_out(program: &str, folder: &Path, arguments: &[&str], mode: &str) -> Output {
+    Command::new(program)
         .args(arguments)
         .current_dir(folder)
         .env_remove("ONLYONE_MONGO_URI")
@@ -196,6 +201,39 @@ fn documents_that_are_filled_until_they_are_full_accuse_nobody() {
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(shown.contains("documents that are filled until they are full"), "{shown}");
     assert!(shown.contains("is no rule of this service: its documents are filled"), "{shown}");
+}
+
+/// Two who are logged in as two users do not meet on what is each one's own; whoever clicks twice does.
+#[test]
+fn who_is_logged_in_races_with_himself_for_what_is_his_own() {
+    let requests = [
+        "curl http://app/login --json '{\"username\":\"ann\",\"password\":\"secret\"}'",
+        "curl -X POST http://app/me/points -H 'Authorization: Bearer dG9rZW4tb2YtYW5u'",
+        "curl -X POST http://app/posts/p1/likes -H 'Authorization: Bearer dG9rZW4tb2YtYW5u'",
+    ];
+    found_and_found_again(&requests, &["node", &services("stores.js")]);
+}
+
+/// The list is there before the two that move a song: orders in which it comes later explain nothing, in the exploration and in its replay.
+#[test]
+fn what_is_found_after_another_request_is_found_again_by_its_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let (makes, moves) = ("curl -X PUT http://app/playlists/mix", "curl -X POST http://app/playlists/mix/songs/b/top");
+    let service = services("stores.js");
+    let given = ["explore", "--quiet", "--seed", "1", "--curl", makes, "--curl", moves, "--", "node", &service];
+    let output = onlyone(folder.path(), &given, "buggy");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    let replay =
+        shown.lines().find_map(|line| line.strip_prefix("replay        onlyone ")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(replay.contains(" --in-turn 1"), "{replay}");
+    // Without the second command of a request the schedule does not fit.
+    for (mode, expected) in [("buggy", &[1][..]), ("fixed", &[0, 3])] {
+        let line = format!("exec {ONLYONE} {replay} --quiet");
+        let output = carried_out("sh", folder.path(), &["-c", &line], mode);
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.code().is_some_and(|code| expected.contains(&code)), "{mode}: {shown}");
+    }
 }
 
 /// A word in the place of a telephone number is refused: another number is made.

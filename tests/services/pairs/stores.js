@@ -1,4 +1,5 @@
-// How documents are kept: a collection for each tenant, writes that nobody waits for, buckets of measurements. Express and the driver.
+// How documents are kept: a collection for each tenant, writes that nobody waits for, buckets of measurements, what is one's own behind a
+// log-in, lists in an order. Express and the driver.
 //
 // MODE=fixed  the database decides: it refuses a collection that is there, it counts itself
 // MODE=buggy  the request looks first, and decides by what it saw
@@ -46,6 +47,40 @@ async function main() {
     const change = { $push: { values: body.value }, $inc: { count: 1 } };
     await db.collection('series').updateOne({ sensor, count: { $lt: ROOM } }, change, { upsert: true });
     response.status(201).end();
+  }));
+  // Everybody has points of his own, by a token that his log-in gives him; likes are counted by the database in any mode.
+  const accounts = db.collection('accounts');
+  app.post('/login', route(async ({ body: { username, password } }, response) => {
+    if (password !== 'secret') return response.status(401).end();
+    await accounts.updateOne({ _id: username }, { $setOnInsert: { points: 0 } }, { upsert: true });
+    return response.json({ token: Buffer.from(`token-of-${username}`).toString('base64') });
+  }));
+  app.post('/me/points', route(async (request, response) => {
+    const token = Buffer.from((request.get('authorization') || '').slice('Bearer '.length), 'base64').toString();
+    if (!token.startsWith('token-of-')) return response.status(401).end();
+    const own = { _id: token.slice('token-of-'.length) };
+    const change = buggy ? { $set: { points: (await accounts.findOne(own)).points + 5 } } : { $inc: { points: 5 } };
+    await accounts.updateOne(own, change);
+    return response.status(204).end();
+  }));
+  app.post('/posts/:post/likes', route(async ({ params: { post } }, response) => {
+    await db.collection('posts').updateOne({ _id: post }, { $inc: { likes: 1 } }, { upsert: true });
+    response.status(204).end();
+  }));
+
+  // A song is moved to the top of a playlist; in between it is in none.
+  const playlists = db.collection('playlists');
+  app.put('/playlists/:list', route(async ({ params: { list } }, response) => {
+    await playlists.updateOne({ _id: list }, { $setOnInsert: { songs: ['a', 'b', 'c'] } }, { upsert: true });
+    response.status(204).end();
+  }));
+  app.post('/playlists/:list/songs/:song/top', route(async ({ params: { list, song } }, response) => {
+    const moved = { $concatArrays: [[song], { $filter: { input: '$songs', cond: { $ne: ['$$this', song] } } }] };
+    const change = buggy ? { $pull: { songs: song } } : [{ $set: { songs: moved } }];
+    const { matchedCount } = await playlists.updateOne({ _id: list, songs: song }, change);
+    if (!matchedCount) return response.status(404).end();
+    if (buggy) await playlists.updateOne({ _id: list }, { $push: { songs: { $each: [song], $position: 0 } } });
+    return response.status(204).end();
   }));
   app.listen(process.env.PORT, '127.0.0.1');
 }
