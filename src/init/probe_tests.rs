@@ -151,6 +151,22 @@ async fn what_names_nobody_but_its_caller_is_raced_by_one_caller() {
     assert!(found.kind == Kind::Upsert && found.fresh.is_empty() && found.per_caller, "{found:?}");
 }
 
+#[tokio::test]
+async fn two_values_that_are_called_the_same_are_two_where_they_meet() {
+    let tags = Tags::default();
+    let mut probe = Probe::begin(&tags, &[], &[], 0).await.unwrap();
+    for name in ["ann", "bob", "ann"] {
+        let opens = from_curl(&format!("curl http://app/accounts --json '{{\"name\":\"{name}\"}}'")).unwrap();
+        let fresh = vec![Fresh::new("name", name)];
+        probe.remember(&Finding { fresh, kind: Kind::Unique(409), ..Finding::untried(opens) });
+    }
+    let gives = from_curl("curl http://app/transfers --json '{\"from\":\"ann\",\"to\":\"bob\"}'").unwrap();
+    let told: Vec<(String, String)> = probe.told(&gives).into_iter().map(|fresh| (fresh.literal, fresh.name)).collect();
+    assert_eq!(told, [("ann", "name"), ("bob", "name2")].map(|(one, other)| (one.to_owned(), other.to_owned())));
+    let makers: Vec<&str> = probe.makers.iter().map(|maker| maker.fresh[0].name.as_str()).collect();
+    assert_eq!(makers, ["name", "name2", "name"]);
+}
+
 /// Accounts that are there from the start, and one that all share.
 struct Accounts {
     points: Mutex<BTreeMap<&'static str, u64>>,

@@ -1,7 +1,7 @@
 //! What was found out, as a scenario file with comments. Main function: [`scenario_text`].
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::auth::log_in;
@@ -61,8 +61,27 @@ impl Plan {
         matches!(finding.kind, Kind::Unique(_)) && finding.fresh.iter().any(is_user)
     }
 
-    /// The request; where users are called after the key, one that signs up somebody signs up somebody else: they are there before it.
+    /// Values that stand beside another one in some request: each is the same in all of them, and another one than the others.
+    fn side_by_side(&self) -> BTreeMap<&str, &Fresh> {
+        let several = self.findings.iter().filter(|finding| finding.fresh.len() > 1);
+        let mut known = BTreeMap::new();
+        for fresh in several.flat_map(|finding| &finding.fresh) {
+            known.entry(fresh.literal.as_str()).or_insert(fresh);
+        }
+        known
+    }
+
+    /// The request with its values apart from those of others; where users are called after the key, one that signs up somebody signs up
+    /// somebody else: they are there before it.
     fn apart<'f>(&self, finding: &'f Finding, caller: Caller) -> Cow<'f, Finding> {
+        let known = self.side_by_side();
+        if !known.is_empty() && !self.signs_up(finding) {
+            let own = |fresh: &Fresh| match known.get(fresh.literal.as_str()) {
+                Some(known) => (*known).clone().beside_the_key(),
+                None => fresh.clone(),
+            };
+            return Cow::Owned(Finding { fresh: finding.fresh.iter().map(own).collect(), ..finding.clone() });
+        }
         if caller != Caller::Key || !self.signs_up(finding) {
             return Cow::Borrowed(finding);
         }
@@ -85,7 +104,9 @@ impl Plan {
         let callers: BTreeSet<String> = self.findings.iter().filter_map(by_header).chain(by_log_in).collect();
         let several = finding.fresh.len() > 1;
         let is_key = |fresh: &&Fresh| fresh.template(several) == Caller::Key.template();
-        finding.fresh.iter().filter(is_key).any(|fresh| callers.contains(&fresh.literal))
+        let known = self.side_by_side();
+        let stands_alone = |fresh: &&Fresh| !known.contains_key(fresh.literal.as_str());
+        finding.fresh.iter().filter(is_key).filter(stands_alone).any(|fresh| callers.contains(&fresh.literal))
     }
 }
 

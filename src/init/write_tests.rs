@@ -73,6 +73,33 @@ fn who_signs_up_is_somebody_else_where_users_are_called_after_the_key() {
 }
 
 #[test]
+fn values_that_stand_side_by_side_are_the_same_in_every_request_and_never_each_other() {
+    let finding = |curl: &str, values: &[(&str, &str)]| {
+        let fresh = values.iter().map(|(name, literal)| Fresh::new(name, literal)).collect();
+        Finding { kind: Kind::Change, fresh, ..Finding::untried(from_curl(curl).unwrap()) }
+    };
+    let mut plan = upsert("poll");
+    plan.findings = vec![
+        finding("curl -X POST http://app/users/ann/points", &[("users", "ann")]),
+        finding("curl -X POST http://app/users/bob/points", &[("users", "bob")]),
+        finding(
+            "curl http://app/merge --json '{\"from\":\"ann\",\"to\":\"bob\"}'",
+            &[("users", "ann"), ("users2", "bob")],
+        ),
+        finding("curl -X POST http://app/rooms/blue/guests", &[("rooms", "blue")]),
+    ];
+    let text = scenario_text(&plan);
+    for written in [
+        "/users/{{ key }}-users/points",
+        "/users/{{ key }}-users2/points",
+        "from = \"{{ key }}-users\", to = \"{{ key }}-users2\"",
+        "/rooms/{{ key }}/guests",
+    ] {
+        assert!(text.contains(written), "{written}: {text}");
+    }
+}
+
+#[test]
 fn an_item_of_a_list_is_no_field_that_an_aggregation_groups_by() {
     // `$members.1` is an empty list in every document: all of them would be one.
     for field in ["members.1", "0", "a.12.b"] {

@@ -187,12 +187,24 @@ impl Probe<'_> {
         told
     }
 
-    /// Keeps in mind what a request made, and by which values.
+    /// Keeps in mind what a request made, and by which values: two of them are never called the same.
     pub(super) fn remember(&mut self, finding: &Finding) {
-        let new: Vec<Fresh> = finding.fresh.iter().filter(|fresh| !self.known.contains(fresh)).cloned().collect();
-        self.known.extend(new);
+        let mut finding = finding.clone();
+        for fresh in &mut finding.fresh {
+            match self.known.iter().find(|known| known.literal == fresh.literal) {
+                Some(known) => fresh.name.clone_from(&known.name),
+                None => {
+                    let name = fresh.name.clone();
+                    let alike = self.known.iter().filter(|known| known.name.starts_with(&name)).count();
+                    if alike > 0 {
+                        fresh.name = format!("{name}{}", alike + 1);
+                    }
+                    self.known.push(fresh.clone());
+                }
+            }
+        }
         if finding.kind.makes() && finding.before.is_empty() {
-            self.makers.push(finding.clone());
+            self.makers.push(finding);
         }
     }
 }
