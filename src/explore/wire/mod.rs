@@ -1,7 +1,7 @@
 //! MongoDB's wire protocol, as far as a proxy must read it: headers, the command document and the reply.
 //!
 //! Frames are kept as the bytes that came; only replies to `hello` are ever changed (see [`hello`]), and parked requests that ask for no
-//! answer (see [`acknowledged`]).
+//! answer (`acknowledged`).
 
 mod acknowledged;
 pub mod command;
